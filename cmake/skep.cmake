@@ -1,0 +1,146 @@
+# The functions that the project's folders build with.
+#
+#   skep_core_library(name SOURCES … [INCLUDES …])
+#       Ring-0 code. Sees hv/include (<skep/…>), hv/ and the INCLUDES.
+#
+#   skep_guest_library(name SOURCES … [INCLUDES …] [LIBS …])
+#       Ring-3 code. Sees hv/include, guestlib/include, net/include, the POSIX headers (libc-shim,
+#       newlib) and its own INCLUDES, which its users see too.
+#
+#   skep_add_guest(name SOURCES … [FILES …] [LIBS …] [STACK bytes] [OUTPUT_DIRECTORY dir])
+#       A guest: <build>/examples/<name>.elf, a static PIE with function names but without debug
+#       information, which goes to <name>.debug beside it. Sees what a guest library sees.
+#       - Linked are, as far as the program uses them: the LIBS, the targets guestlib, libc-shim,
+#         net and lwip (those that exist), newlib and libgcc. Their order doesn't matter.
+#       - Execution starts at _start, which guestlib defines. No undefined symbol is left.
+#       - FILES are put into the image, each under its path relative to the CMakeLists.txt, as an
+#         entry of the array __start_skep_files … __stop_skep_files; libc-shim serves them:
+#             struct skep_file { const char *path; const void *data; uint64_t size; };
+#         Paths begin with '/'. Without FILES both symbols are undefined, so declare them weak.
+#       - STACK is the main thread's stack size: p_memsz of PT_GNU_STACK, 0 when not given.
+#       - guestlib/skep-guest.ld is the linker script, if it exists.
+#       A dependency on the file goes to the target <name>.
+#
+#   In the host preset guest libraries and guests don't exist: the two functions do nothing there.
+#
+#   skep_unit_test(name SOURCES … [INCLUDES …] [LIBS …])                    host preset only
+#       A cmocka test under ctest, native, with sanitizers. SOURCES may name any file of ours; what
+#       it shares with others belongs into a skep_host_library(name SOURCES … [INCLUDES …] [LIBS …]).
+#       Both see hv/include, hv/ and net/include; INCLUDES of a library are seen by its users.
+#
+# The kernel's own link: add_executable(), then target_link_libraries(… skep_flags_core), which brings
+# the linker flags too, and skep_split_debug(target). Upstream libraries: lwip, mbedtls, cjson,
+# llhttp (cmake/upstream.cmake). Code compiled by any of these functions gets SKEP_DEBUG (0 or 1) and
+# SKEP_VERSION (a string); __skep__ is defined in target builds only.
+
+# Archives refer to each other in circles (libc-shim to newlib and back), so all are one group.
+if(NOT SKEP_HOST)
+    string(REPLACE "<LINK_LIBRARIES>" "-Wl,--start-group <LINK_LIBRARIES> -Wl,--end-group"
+        CMAKE_C_LINK_EXECUTABLE "${CMAKE_C_LINK_EXECUTABLE}")
+endif()
+
+function(skep_core_library name)
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;INCLUDES")
+    add_library(${name} STATIC ${arg_SOURCES})
+    target_link_libraries(${name} PRIVATE skep_flags_own skep_flags_core)
+    target_include_directories(${name} PUBLIC
+        ${CMAKE_SOURCE_DIR}/hv/include ${CMAKE_SOURCE_DIR}/hv ${arg_INCLUDES})
+endfunction()
+
+set(guest_includes
+    ${CMAKE_SOURCE_DIR}/hv/include ${CMAKE_SOURCE_DIR}/guestlib/include
+    ${CMAKE_SOURCE_DIR}/net/include)
+
+function(skep_guest_library name)
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;INCLUDES;LIBS")
+    if(SKEP_HOST)
+        return()
+    endif()
+    add_library(${name} STATIC ${arg_SOURCES})
+    target_link_libraries(${name} PRIVATE skep_flags_own skep_flags_guest)
+    target_link_libraries(${name} PUBLIC ${arg_LIBS})
+    target_include_directories(${name} PRIVATE ${guest_includes} PUBLIC ${arg_INCLUDES})
+endfunction()
+
+# Moves a program's debug information to <program without .elf>.debug and keeps its function names.
+function(skep_split_debug target)
+    set(debug $<TARGET_FILE_DIR:${target}>/$<TARGET_FILE_BASE_NAME:${target}>.debug)
+    add_custom_command(TARGET ${target} POST_BUILD VERBATIM
+        COMMAND ${CMAKE_OBJCOPY} --only-keep-debug $<TARGET_FILE:${target}> ${debug}
+        COMMAND ${CMAKE_OBJCOPY} --strip-debug --discard-locals --add-gnu-debuglink=${debug}
+            $<TARGET_FILE:${target}>)
+endfunction()
+
+# Writes the assembly that puts files into a guest's image.
+function(skep_embed_files output)
+    set(text "/* Generated: the files in a guest's image. */\n")
+    foreach(file IN LISTS ARGN)
+        cmake_path(ABSOLUTE_PATH file NORMALIZE OUTPUT_VARIABLE path)
+        file(RELATIVE_PATH relative ${CMAKE_CURRENT_SOURCE_DIR} ${path})
+        string(APPEND text
+            ".section .rodata.skep_files,\"a\"\n"
+            "1: .asciz \"/${relative}\"\n.balign 16\n2: .incbin \"${path}\"\n3:\n"
+            ".section skep_files,\"aw\"\n.balign 8\n.quad 1b, 2b, 3b - 2b\n")
+    endforeach()
+    file(CONFIGURE OUTPUT ${output} CONTENT "${text}" @ONLY)
+    set_property(SOURCE ${output} PROPERTY OBJECT_DEPENDS "${ARGN}")
+endfunction()
+
+function(skep_add_guest name)
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "STACK;OUTPUT_DIRECTORY" "SOURCES;FILES;LIBS")
+    if(SKEP_HOST)
+        return()
+    endif()
+    if(NOT arg_OUTPUT_DIRECTORY)
+        set(arg_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/examples)
+    endif()
+    add_executable(${name} ${arg_SOURCES})
+    set_target_properties(${name} PROPERTIES
+        SUFFIX .elf RUNTIME_OUTPUT_DIRECTORY ${arg_OUTPUT_DIRECTORY})
+    target_include_directories(${name} PRIVATE ${guest_includes})
+    target_link_libraries(${name} PRIVATE skep_flags_own skep_flags_guest)
+
+    if(arg_FILES)
+        list(TRANSFORM arg_FILES PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/ REGEX "^[^/]")
+        set(files ${CMAKE_CURRENT_BINARY_DIR}/${name}-files.S)
+        skep_embed_files(${files} ${arg_FILES})
+        target_sources(${name} PRIVATE ${files})
+    endif()
+
+    # The first definition of a name wins, so ours come before newlib's. Folders that come later in
+    # the build have no targets yet, hence the question when generating.
+    target_link_libraries(${name} PRIVATE ${arg_LIBS})
+    foreach(library guestlib libc-shim net lwip)
+        target_link_libraries(${name} PRIVATE $<TARGET_NAME_IF_EXISTS:${library}>)
+    endforeach()
+    target_link_libraries(${name} PRIVATE newlib::c newlib::m gcc)
+
+    if(arg_STACK)
+        target_link_options(${name} PRIVATE -Wl,-z,stack-size=${arg_STACK})
+    endif()
+    set(script ${CMAKE_SOURCE_DIR}/guestlib/skep-guest.ld)
+    if(EXISTS ${script})
+        target_link_options(${name} PRIVATE -T ${script})
+        set_property(TARGET ${name} APPEND PROPERTY LINK_DEPENDS ${script})
+    endif()
+    skep_split_debug(${name})
+endfunction()
+
+set(host_includes
+    ${CMAKE_SOURCE_DIR}/hv/include ${CMAKE_SOURCE_DIR}/hv ${CMAKE_SOURCE_DIR}/net/include)
+
+function(skep_host_library name)
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;INCLUDES;LIBS")
+    add_library(${name} STATIC ${arg_SOURCES})
+    target_link_libraries(${name} PRIVATE skep_flags_own PUBLIC skep_flags_host ${arg_LIBS})
+    target_include_directories(${name} PUBLIC ${host_includes} ${arg_INCLUDES})
+endfunction()
+
+function(skep_unit_test name)
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;INCLUDES;LIBS")
+    add_executable(${name} ${arg_SOURCES})
+    target_link_libraries(${name} PRIVATE skep_flags_own skep_flags_host ${arg_LIBS} cmocka)
+    target_include_directories(${name} PRIVATE ${host_includes} ${arg_INCLUDES})
+    add_test(NAME ${name} COMMAND ${name})
+    set_tests_properties(${name} PROPERTIES TIMEOUT 120)
+endfunction()

@@ -1,0 +1,51 @@
+# Upstream libraries, compiled as they are, for guests or natively: lwip, mbedtls, cjson, llhttp.
+# Each is built only when something links it.
+
+# upstream_library(name SOURCES … INCLUDES …): INCLUDES are public.
+function(upstream_library name)
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;INCLUDES")
+    add_library(${name} STATIC EXCLUDE_FROM_ALL ${arg_SOURCES})
+    target_compile_options(${name} PRIVATE -w)
+    target_include_directories(${name} SYSTEM PUBLIC ${arg_INCLUDES})
+    if(SKEP_HOST)
+        target_link_libraries(${name} PRIVATE skep_flags_host)
+    else()
+        target_link_libraries(${name} PRIVATE skep_flags_guest)
+    endif()
+endfunction()
+
+set(net ${CMAKE_SOURCE_DIR}/net)
+
+upstream_library(cjson
+    SOURCES ${cjson_DIR}/cJSON.c ${cjson_DIR}/cJSON_Utils.c
+    INCLUDES ${cjson_DIR})
+
+upstream_library(llhttp
+    SOURCES ${llhttp_DIR}/src/api.c ${llhttp_DIR}/src/http.c ${llhttp_DIR}/src/llhttp.c
+    INCLUDES ${llhttp_DIR}/include)
+
+# The options and the port's headers are ours: net/lwip/include has lwipopts.h and arch/cc.h.
+if(EXISTS ${net}/lwip/include/lwipopts.h)
+    set(src ${lwip_DIR}/src)
+    file(GLOB sources ${src}/core/*.c ${src}/core/ipv4/*.c ${src}/api/*.c)
+    list(REMOVE_ITEM sources ${src}/api/netdb.c) # net/socket has its own
+    upstream_library(lwip
+        SOURCES ${sources} ${src}/netif/ethernet.c
+        INCLUDES ${net}/lwip/include ${src}/include)
+    # As one unit: its layers are many small functions, which the compiler joins.
+    set_target_properties(lwip PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 0)
+    target_include_directories(lwip PRIVATE
+        $<$<BOOL:${SKEP_HOST}>:${net}/test/fake>
+        ${CMAKE_SOURCE_DIR}/guestlib/include ${CMAKE_SOURCE_DIR}/hv/include)
+endif()
+
+if(EXISTS ${net}/mbedtls/skep_mbedtls_config.h)
+    set(p256m ${mbedtls_DIR}/3rdparty/p256-m) # empty unless the configuration asks for it
+    file(GLOB sources ${mbedtls_DIR}/library/*.c ${p256m}/*.c ${p256m}/p256-m/*.c)
+    upstream_library(mbedtls
+        SOURCES ${sources}
+        INCLUDES ${net}/mbedtls ${mbedtls_DIR}/include)
+    target_include_directories(mbedtls PRIVATE
+        ${mbedtls_DIR}/library ${p256m} ${p256m}/p256-m ${p256m}/p256-m/include)
+    target_compile_definitions(mbedtls PUBLIC MBEDTLS_CONFIG_FILE="skep_mbedtls_config.h")
+endif()
