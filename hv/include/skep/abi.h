@@ -1,0 +1,269 @@
+/*
+ * abi.h - the hypercall ABI between ring 0 and every guest.
+ *
+ * This folder is the one set of headers that ring 0 and guests share. Everything here is fixed-width, and each
+ * structure's size and offsets are asserted, so that a change to the ABI is a change to this file.
+ *
+ * Calling convention (x86-64): `syscall` with the number in RAX and up to five scalar arguments in RDI, RSI, RDX,
+ * R10 and R8. The result is in RAX: a value >= 0, or a negative SKEP_E… code. RCX and R11 are clobbered; every
+ * other register is preserved. docs/abi.md is the reference for each call, its errors and its cost.
+ *
+ * Compatibility: the major number must match; new fields are appended behind feature bits.
+ */
+#ifndef SKEP_ABI_H
+#define SKEP_ABI_H
+
+#include <stdint.h>
+
+#define SKEP_ABI_MAJOR 1
+#define SKEP_ABI_MINOR 0
+
+#define SKEP_PAGE_SIZE  4096u
+#define SKEP_PAGE_SHIFT 12
+
+/* A guest's usable addresses: an unmapped first megabyte, and the last page below 2^47 never mapped. */
+#define SKEP_GUEST_VA_MIN 0x0000000000100000ull
+#define SKEP_GUEST_VA_MAX 0x00007ffffffff000ull
+
+/* Error codes, the values of Linux and newlib where they agree. */
+#define SKEP_EPERM     1   /* the caller may not do this */
+#define SKEP_ENOENT    2   /* no such object */
+#define SKEP_EIO       5   /* the device failed */
+#define SKEP_E2BIG     7   /* more than the fixed limit */
+#define SKEP_EAGAIN    11  /* part was done; call again */
+#define SKEP_ENOMEM    12  /* beyond the guest's promise, or beyond what the machine has left */
+#define SKEP_EFAULT    14  /* an address is not mapped with the needed rights */
+#define SKEP_EBUSY     16  /* the object is in use */
+#define SKEP_EEXIST    17  /* exists already */
+#define SKEP_ENODEV    19  /* no such device */
+#define SKEP_EINVAL    22  /* a malformed argument */
+#define SKEP_ENOSPC    28  /* a table is full */
+#define SKEP_ERANGE    34  /* an offset has expired */
+#define SKEP_ENOSYS    88  /* unknown hypercall */
+#define SKEP_ETIMEDOUT 116 /* the deadline passed */
+
+/* Hypercalls that every guest may make. The numbers are dense and never reused. */
+enum skep_hypercall {
+    SKEP_HC_CONSOLE_WRITE = 0, /* (va, bytes) -> bytes taken */
+    SKEP_HC_CONSOLE_READ = 1,  /* (va, bytes) -> bytes given, 0 = none now */
+    SKEP_HC_EXIT = 2,          /* (code) never returns */
+    SKEP_HC_ABORT = 3,         /* (va, bytes) message for the crash record; never returns */
+    SKEP_HC_WAIT = 4,          /* (deadline_ns) -> 0 event pending, -ETIMEDOUT */
+    SKEP_HC_YIELD = 5,         /* () -> 0 */
+    SKEP_HC_TIMER_SET = 6,     /* (deadline_ns) -> 0; SKEP_EVENT_TIMER then; ~0 = off */
+    SKEP_HC_CLOCK_READ = 7,    /* () -> ns since boot */
+    SKEP_HC_RESUME = 8,        /* (va of struct skep_context); does not return to its caller */
+    SKEP_HC_MEM_MAP = 9,       /* (va or 0, bytes, prot) -> va */
+    SKEP_HC_MEM_PROTECT = 10,  /* (va, bytes, prot) -> 0 */
+    SKEP_HC_MEM_UNMAP = 11,    /* (va, bytes) -> 0 */
+    SKEP_HC_VCPU_START = 12,   /* (index, va of struct skep_context) -> 0 */
+    SKEP_HC_VCPU_STOP = 13,    /* () the calling vCPU stops; never returns */
+    SKEP_HC_EVENT_SEND = 14,   /* (vCPU index, event) -> 0; to the guest's own vCPUs */
+    SKEP_HC_QUEUE_SETUP = 15,  /* (va of struct skep_queue_setup) -> 0 */
+    SKEP_HC_QUEUE_KICK = 16,   /* (queue number) -> 0 */
+    SKEP_HC_BASE_SET = 17,     /* (0 = FS, 1 = GS; value) -> 0; for CPUs without FSGSBASE */
+    SKEP_HC_GUEST_COUNT = 18,
+
+    SKEP_HC_CONTROL_FIRST = 64, /* control.h */
+};
+
+/* Protection bits of SKEP_HC_MEM_MAP and _PROTECT. Write and execute together are refused, and memory that was
+ * ever writable never becomes executable. */
+#define SKEP_PROT_NONE  0u
+#define SKEP_PROT_READ  1u
+#define SKEP_PROT_WRITE 2u /* implies read */
+#define SKEP_PROT_EXEC  4u /* only image segments have it */
+
+/* Events: bits of a vCPU's pending and mask words. */
+enum skep_event {
+    SKEP_EVENT_TIMER = 0,
+    SKEP_EVENT_IPI = 1,      /* sent by a sibling vCPU */
+    SKEP_EVENT_SHUTDOWN = 2, /* stop in good order, please */
+    SKEP_EVENT_CONSOLE = 3,  /* console input */
+    SKEP_EVENT_NOTIFY = 4,   /* control service: the notification ring has entries */
+    SKEP_EVENT_QUEUE_0 = 8,  /* queue n is SKEP_EVENT_QUEUE_0 + n */
+    SKEP_EVENT_COUNT = 64,
+};
+
+/* A complete integer context of ring 3: what an upcall saves and what SKEP_HC_RESUME restores. */
+struct skep_context {
+    uint64_t rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp;
+    uint64_t r8, r9, r10, r11, r12, r13, r14, r15;
+    uint64_t rip, rflags;
+    uint64_t fs_base, gs_base;
+};
+_Static_assert(sizeof(struct skep_context) == 160, "ABI");
+
+/*
+ * The page that ring 0 and one vCPU share. Ring 0 trusts nothing that it reads here.
+ *
+ * Upcalls: when the vCPU is about to run in ring 3, upcall_entry is not 0, upcall_masked is 0 and
+ * `pending & ~mask` is not 0, ring 0 stores the interrupted context in `context`, sets upcall_masked to 1, and
+ * continues at upcall_entry with RSP = upcall_stack, RFLAGS clean, and all else as it was. Nothing is pushed. The
+ * guest returns by SKEP_HC_RESUME, which clears upcall_masked and looks at `pending` again, or does the same itself.
+ */
+struct skep_vcpu_page {
+    /* Written by ring 0 (sets bits) and the guest (clears bits), with atomic operations. */
+    _Atomic uint64_t pending;
+    uint64_t reserved0[7];
+    /* Written by the guest; ring 0 writes upcall_masked and context when it delivers an upcall. */
+    _Atomic uint64_t mask;          /* 1 = neither upcall nor wake-up for this event */
+    _Atomic uint32_t upcall_masked; /* 1 = no upcalls now */
+    uint32_t reserved1;
+    uint64_t upcall_entry;     /* address, 0 = none */
+    uint64_t upcall_stack;     /* RSP at the entry */
+    uint64_t guest_private[4]; /* the guest's own; ring 0 never looks */
+    struct skep_context context;
+    /* Written by ring 0 when the vCPU is switched in. */
+    _Alignas(64) uint64_t run_ns; /* CPU time received */
+};
+_Static_assert(__builtin_offsetof(struct skep_vcpu_page, mask) == 64, "ABI");
+_Static_assert(__builtin_offsetof(struct skep_vcpu_page, context) == 128, "ABI");
+_Static_assert(__builtin_offsetof(struct skep_vcpu_page, run_ns) == 320, "ABI");
+
+/* Feature bits of struct skep_start_info. */
+#define SKEP_FEATURE_CLOCK_TSC \
+    (1ull << 0) /* RDTSC with the clock's parameters; else SKEP_HC_CLOCK_READ */
+#define SKEP_FEATURE_FSGSBASE (1ull << 1) /* WRFSBASE and friends may be used */
+#define SKEP_FEATURE_XSAVE    (1ull << 2) /* XSAVE area of xsave_bytes for the features in xcr0 */
+#define SKEP_FEATURE_RDRAND   (1ull << 3)
+#define SKEP_FEATURE_CONTROL  (1ull << 4) /* this guest may make control hypercalls */
+
+/* ns = base_ns + (((unsigned __int128)(rdtsc - base_ticks) * mult) >> 32) */
+struct skep_clock {
+    uint64_t base_ticks;
+    uint64_t base_ns;
+    uint64_t mult; /* 32.32 fixed point */
+    uint64_t hz;   /* ticks a second, 0 = the TSC is no clock here */
+};
+_Static_assert(sizeof(struct skep_clock) == 32, "ABI");
+
+#define SKEP_NETS_MAX 4
+
+#define SKEP_NET_DHCP       (1u << 0) /* ask the network for an address */
+#define SKEP_NET_TX_CSUM    (1u << 1) /* the back-end completes checksums (NEEDS_CSUM) */
+#define SKEP_NET_RX_CSUM    (1u << 2) /* the back-end may say DATA_VALID or NEEDS_CSUM */
+#define SKEP_NET_CONTROL_OK (1u << 3) /* spec only: may talk to the control service */
+
+/* One PV network device. Addresses are in network byte order, 0 = none. */
+struct skep_net {
+    uint8_t mac[6];
+    uint16_t mtu;
+    uint32_t flags;
+    uint32_t address;
+    uint32_t netmask;
+    uint32_t gateway;
+    uint32_t dns;
+    uint32_t reserved;
+};
+_Static_assert(sizeof(struct skep_net) == 32, "ABI");
+
+#define SKEP_START_INFO_MAGIC 0x31544150454b53ull /* "SKEPAT1" */
+#define SKEP_START_INFO_PAGES 4
+#define SKEP_STRINGS_MAX      12288u /* bytes of arguments and environment together */
+
+/* Read-only to the guest, filled by ring 0 before its first instruction; its address is in RDI at the entry. */
+struct skep_start_info {
+    uint64_t magic;
+    uint16_t abi_major, abi_minor;
+    uint32_t bytes; /* of the whole area, strings included */
+    uint64_t features;
+    uint64_t generation; /* changes with each start, clone and restore: reseed */
+    uint64_t image_base, image_bytes;
+    uint64_t heap_base, heap_bytes;   /* reserved address space, nothing mapped */
+    uint64_t stack_base, stack_bytes; /* vCPU 0's first stack, mapped, with a guard range below */
+    uint64_t vcpu_pages;              /* address of vCPU 0's page; vCPU n's is n pages on */
+    uint32_t vcpu_count;              /* that may run now */
+    uint32_t vcpu_max;                /* that have a page */
+    uint64_t memory_bytes;            /* the promise */
+    uint64_t xcr0;
+    uint32_t xsave_bytes;
+    uint32_t net_count;
+    struct skep_clock clock;
+    uint64_t wall_ns; /* UNIX time in ns at clock 0, 0 = unknown */
+    uint8_t seed[32];
+    struct skep_net net[SKEP_NETS_MAX];
+    uint32_t argc, envc;
+    uint32_t strings_offset; /* from this structure: argc + envc strings, each ended by a NUL */
+    uint32_t strings_bytes;
+};
+
+/*
+ * PV devices speak virtio's split virtqueues (Virtual I/O Device 1.2, section 2.7) with EVENT_IDX always on and
+ * without indirect descriptors. Differences: a descriptor's address is a guest virtual address, there is no PCI:
+ * SKEP_HC_QUEUE_KICK notifies the back-end and an event the guest. Each of the three parts must lie within
+ * one page. Net device n has receive queue 2n and transmit queue 2n + 1; a packet starts with the 12-byte
+ * virtio_net_hdr of section 5.1.6 (num_buffers included).
+ */
+#define SKEP_QUEUE_SIZE_MAX 256u
+#define SKEP_QUEUE_COUNT    (2u * SKEP_NETS_MAX)
+
+struct skep_vring_desc {
+    uint64_t addr;
+    uint32_t len;
+    uint16_t flags;
+    uint16_t next;
+};
+_Static_assert(sizeof(struct skep_vring_desc) == 16, "ABI");
+
+#define SKEP_VRING_DESC_NEXT  1u
+#define SKEP_VRING_DESC_WRITE 2u
+
+/* Followed by the used_event word. The guest writes it. */
+struct skep_vring_avail {
+    uint16_t flags;
+    _Atomic uint16_t index;
+    uint16_t ring[];
+};
+
+struct skep_vring_used_elem {
+    uint32_t id;
+    uint32_t len;
+};
+
+/* Followed by the avail_event word. Ring 0 writes it. */
+struct skep_vring_used {
+    uint16_t flags;
+    _Atomic uint16_t index;
+    struct skep_vring_used_elem ring[];
+};
+
+struct skep_queue_setup {
+    uint32_t queue; /* number */
+    uint32_t size;  /* a power of two, 2 to SKEP_QUEUE_SIZE_MAX */
+    uint64_t desc;  /* IN: addresses of the three parts, 16-, 2- and 4-byte aligned */
+    uint64_t avail;
+    uint64_t used;
+    uint32_t vcpu; /* that gets the queue's event */
+    uint32_t reserved;
+};
+_Static_assert(sizeof(struct skep_queue_setup) == 40, "ABI");
+
+struct skep_net_header {
+    uint8_t flags;
+    uint8_t gso_type;
+    uint16_t hdr_len;
+    uint16_t gso_size;
+    uint16_t csum_start;
+    uint16_t csum_offset;
+    uint16_t num_buffers;
+};
+_Static_assert(sizeof(struct skep_net_header) == 12, "ABI");
+
+#define SKEP_NET_HDR_NEEDS_CSUM 1u
+#define SKEP_NET_HDR_DATA_VALID 2u
+
+/*
+ * ELF note that every image carries: name "Skep", type SKEP_NOTE_ABI, contents struct skep_note.
+ */
+#define SKEP_NOTE_NAME "Skep"
+#define SKEP_NOTE_ABI  1u
+
+struct skep_note {
+    uint16_t abi_major, abi_minor;
+    uint32_t reserved;
+    uint64_t features; /* required, of SKEP_FEATURE_… */
+};
+_Static_assert(sizeof(struct skep_note) == 16, "ABI");
+
+#endif

@@ -1,0 +1,244 @@
+/*
+ * control.h - the hypercalls that only the control service may make; any other caller gets -SKEP_EPERM.
+ *
+ * Handles are virtual: an index in the low 32 bits and a generation above, so that a stale one is -SKEP_ENOENT.
+ * Structures marked IN are copied once; OUT structures are written whole. Calls that move much data are bounded
+ * and say how far they came.
+ */
+#ifndef SKEP_CONTROL_H
+#define SKEP_CONTROL_H
+
+#include "skep/abi.h"
+
+enum skep_control_hypercall {
+    SKEP_CTL_HOST_INFO = SKEP_HC_CONTROL_FIRST, /* (va of OUT struct skep_host_info) -> 0 */
+    SKEP_CTL_CPU_INFO,     /* (CPU index, va of OUT struct skep_cpu_info) -> 0 */
+    SKEP_CTL_LOG_WRITE,    /* (va, bytes) a line for the machine's serial log -> 0 */
+    SKEP_CTL_BOOT_READ,    /* (SKEP_BOOT_…, offset, va, bytes) -> bytes read, 0 at the end */
+    SKEP_CTL_RETAIN_READ,  /* (record index, va of a page) -> 0, -ENOENT if never written */
+    SKEP_CTL_RETAIN_WRITE, /* (record index, va of a page or 0 = erase) -> 0; atomic */
+    SKEP_CTL_NOTIFY_READ,  /* (va of OUT struct skep_notification[], count) -> entries given */
+    SKEP_CTL_IMAGE_CREATE, /* (va of IN struct skep_image_spec) -> handle */
+    SKEP_CTL_IMAGE_WRITE, /* (handle, page index, va, bytes <= SKEP_IMAGE_IO_MAX) -> 0; before the seal */
+    SKEP_CTL_IMAGE_READ,    /* (handle, page index, va, bytes <= SKEP_IMAGE_IO_MAX) -> 0 */
+    SKEP_CTL_IMAGE_SEAL,    /* (handle) -> 0; from now on it can be started and not be written */
+    SKEP_CTL_IMAGE_DESTROY, /* (handle) -> 0, -EBUSY while a guest uses it */
+    SKEP_CTL_IMAGE_NEXT, /* (handle or 0, va of OUT struct skep_image_info) -> next handle, 0 = end */
+    SKEP_CTL_GUEST_CREATE, /* (va of IN struct skep_guest_spec) -> handle; it does not run yet */
+    SKEP_CTL_GUEST_START,  /* (handle) created or paused -> running */
+    SKEP_CTL_GUEST_PAUSE,  /* (handle) running -> paused */
+    SKEP_CTL_GUEST_STOP,   /* (handle, 0 = shutdown event, 1 = end it now) -> 0 */
+    SKEP_CTL_GUEST_DESTROY, /* (handle) -> 0; goes through dying; a notification tells when it is gone */
+    SKEP_CTL_GUEST_STATUS, /* (handle, va of OUT struct skep_guest_status) -> 0 */
+    SKEP_CTL_GUEST_NEXT, /* (handle or 0) -> next handle, 0 = end; the caller itself is not listed */
+    SKEP_CTL_CONSOLE_READ, /* (handle, 64-bit offset, va, bytes) -> bytes; -ERANGE = expired, see status */
+    SKEP_CTL_CONSOLE_WRITE, /* (handle, va, bytes) input -> bytes taken */
+    SKEP_CTL_NET_SET, /* (address, netmask, big-endian) the control service's own address, for the switch */
+    SKEP_CTL_POWER, /* (0 = off, 1 = reboot) */
+    SKEP_CTL_END
+};
+
+#define SKEP_NAME_MAX 64u
+
+/* Frame types, as counted in struct skep_host_info. */
+enum skep_frame_type {
+    SKEP_FRAME_RESERVED, /* no RAM, or the firmware's */
+    SKEP_FRAME_FREE,
+    SKEP_FRAME_CORE,      /* text, data, stacks, the frame table */
+    SKEP_FRAME_OBJECT,    /* ring 0's objects for guests and images */
+    SKEP_FRAME_PAGETABLE, /* of guests */
+    SKEP_FRAME_GUEST,     /* private writable pages */
+    SKEP_FRAME_IMAGE,     /* sealed pages of images */
+    SKEP_FRAME_CONSOLE,
+    SKEP_FRAME_RETAINED,
+    SKEP_FRAME_DEVICE, /* rings and buffers of drivers */
+    SKEP_FRAME_TYPES = 16
+};
+
+enum skep_mitigation_state {
+    SKEP_MITIGATION_UNKNOWN, /* "cannot be told here" */
+    SKEP_MITIGATION_ACTIVE,
+    SKEP_MITIGATION_NOT_NEEDED,
+    SKEP_MITIGATION_OFF, /* switched off on the command line */
+};
+
+#define SKEP_MITIGATIONS_MAX 12
+
+struct skep_mitigation {
+    char name[28]; /* NUL-terminated */
+    uint32_t state;
+};
+
+struct skep_host_info {
+    char version[32];
+    char cpu_model[64];
+    char clock_source[16];
+    uint64_t clock_ns;     /* since boot */
+    uint64_t wall_ns;      /* UNIX time now, 0 = unknown */
+    uint64_t memory_total; /* bytes of RAM in the frame table */
+    uint64_t memory_promised;
+    uint64_t memory_used;
+    uint64_t memory_free;
+    uint64_t memory_promisable; /* the most that could be promised in all */
+    uint64_t frames[SKEP_FRAME_TYPES];
+    uint32_t cpu_count;
+    uint32_t guest_count;
+    uint32_t image_count;
+    uint32_t control_restarts; /* since boot */
+    uint32_t safe_mode;        /* 1 = started empty after repeated crashes */
+    uint32_t mitigation_count;
+    uint32_t retain_records; /* how many there can be */
+    uint32_t entropy;        /* 1 = there is a source that keys may be made from */
+    struct skep_mitigation mitigations[SKEP_MITIGATIONS_MAX];
+};
+
+struct skep_cpu_info {
+    uint64_t idle_ns;
+    uint64_t traps;
+    uint64_t hypercalls;
+    uint64_t switches;
+    uint64_t ipis;
+};
+
+#define SKEP_BOOT_CMDLINE 0
+#define SKEP_BOOT_MODULE  1
+
+/* Why there is a notification. */
+enum skep_notify_reason {
+    SKEP_NOTIFY_STATE = 1,    /* the guest's state changed */
+    SKEP_NOTIFY_GONE = 2,     /* it has been destroyed */
+    SKEP_NOTIFY_OVERFLOW = 3, /* entries were lost: scan */
+};
+
+struct skep_notification {
+    uint64_t handle;
+    uint32_t reason;
+    uint32_t reserved;
+};
+
+#define SKEP_IMAGE_SEGMENTS_MAX 16
+#define SKEP_IMAGE_IO_MAX       32768u /* bytes a call */
+
+/* Pages [first_page, first_page + page_count) of the image at offset va_offset from its base, then zero_pages of
+ * zeroes. Segments ascend and don't overlap. */
+struct skep_image_segment {
+    uint64_t va_offset; /* page-aligned */
+    uint32_t first_page;
+    uint32_t page_count;
+    uint32_t zero_pages;
+    uint32_t prot; /* SKEP_PROT_… */
+};
+
+/* IN. Pages that no segment names are the control service's own: names of functions, manifest. */
+struct skep_image_spec {
+    uint64_t entry_offset;
+    uint32_t page_count; /* 1 to 65536 */
+    uint32_t segment_count;
+    struct skep_image_segment segments[SKEP_IMAGE_SEGMENTS_MAX];
+    char name[SKEP_NAME_MAX]; /* for logs and adoption */
+};
+
+struct skep_image_info {
+    struct skep_image_spec spec;
+    uint64_t sealed;
+    uint64_t users; /* guests */
+};
+
+/* IN. */
+struct skep_guest_spec {
+    uint64_t image;
+    uint64_t memory_bytes; /* promise: writable pages, page tables and ring 0's objects together */
+    uint64_t stack_bytes;  /* of vCPU 0's first stack */
+    uint32_t vcpu_count;   /* 1 to 32 */
+    uint32_t vcpu_max;
+    uint32_t weight;        /* 1 to 10000 */
+    uint32_t console_bytes; /* a power of two, 4 to 64 KiB */
+    uint32_t net_count;
+    uint32_t argc, envc;
+    uint32_t strings_bytes; /* <= SKEP_STRINGS_MAX */
+    uint64_t strings;       /* address: argc + envc strings, each ended by a NUL */
+    struct skep_net net[SKEP_NETS_MAX];
+    char name[SKEP_NAME_MAX];
+};
+
+enum skep_guest_state {
+    SKEP_GUEST_CREATED,
+    SKEP_GUEST_RUNNING,
+    SKEP_GUEST_PAUSED,
+    SKEP_GUEST_STOPPING, /* shutdown event sent */
+    SKEP_GUEST_EXITED,
+    SKEP_GUEST_CRASHED,
+    SKEP_GUEST_DYING,
+};
+
+enum skep_crash_reason {
+    SKEP_CRASH_NONE,
+    SKEP_CRASH_DIVIDE,
+    SKEP_CRASH_DEBUG,
+    SKEP_CRASH_BREAKPOINT,
+    SKEP_CRASH_OVERFLOW,
+    SKEP_CRASH_BOUND,
+    SKEP_CRASH_INVALID_OPCODE,
+    SKEP_CRASH_PROTECTION, /* #GP: privileged instruction, non-canonical address */
+    SKEP_CRASH_PAGE_FAULT,
+    SKEP_CRASH_GUARD_PAGE, /* a page fault in the guard range of a stack */
+    SKEP_CRASH_STACK_FAULT,
+    SKEP_CRASH_ALIGNMENT,
+    SKEP_CRASH_FPU,
+    SKEP_CRASH_SIMD,
+    SKEP_CRASH_HYPERCALL, /* an argument that no correct guest passes; see address and detail */
+    SKEP_CRASH_RING,      /* a virtqueue that breaks its rules */
+    SKEP_CRASH_OUT_OF_MEMORY,
+    SKEP_CRASH_ABORT, /* SKEP_HC_ABORT; message is set */
+    SKEP_CRASH_MACHINE_CHECK,
+    SKEP_CRASH_KILLED, /* ended by the control service */
+    SKEP_CRASH_REASONS
+};
+
+/* Bits of `error` for page faults, as on x86. */
+#define SKEP_FAULT_PRESENT 1u
+#define SKEP_FAULT_WRITE   2u
+#define SKEP_FAULT_EXEC    16u
+
+#define SKEP_BACKTRACE_MAX 24
+
+struct skep_crash {
+    uint32_t reason; /* enum skep_crash_reason */
+    uint32_t vcpu;
+    uint64_t address; /* that faulted, or the offending argument */
+    uint64_t error;   /* hardware error code, or hypercall number */
+    struct skep_context context;
+    uint32_t backtrace_count;
+    uint32_t message_bytes;
+    uint64_t backtrace[SKEP_BACKTRACE_MAX]; /* return addresses, innermost first, RIP included */
+    uint64_t stack
+        [2]; /* the words at RSP, 0 if unreadable: the caller, while a function has no frame yet */
+    char message[128];
+};
+
+struct skep_net_counters {
+    uint64_t rx_packets, rx_bytes, rx_dropped;
+    uint64_t tx_packets, tx_bytes, tx_dropped;
+};
+
+struct skep_guest_status {
+    char name[SKEP_NAME_MAX];
+    uint64_t image;      /* handle */
+    uint64_t image_base; /* where it was loaded */
+    uint32_t state;      /* enum skep_guest_state */
+    uint32_t exit_code;
+    uint64_t created_ns, started_ns, ended_ns; /* host clock, 0 = not yet */
+    uint64_t cpu_ns;
+    uint64_t memory_promised;
+    uint64_t memory_used;
+    uint64_t memory_peak;                /* the most that it had at once */
+    uint64_t console_first, console_end; /* offsets: oldest byte kept, next byte */
+    uint64_t hypercalls, page_faults;
+    uint32_t vcpu_count;
+    uint32_t net_count;
+    uint32_t net_address[SKEP_NETS_MAX]; /* big-endian, as the switch knows it */
+    struct skep_net_counters net[SKEP_NETS_MAX];
+    struct skep_crash crash;
+};
+
+#endif
