@@ -1,0 +1,40 @@
+/*
+ * cpu.h - per-CPU state of the core.
+ */
+#ifndef CORE_CPU_H
+#define CORE_CPU_H
+
+#include "arch/arch.h"
+#include "core/types.h"
+
+struct guest;
+struct vcpu;
+
+/* Written by its own CPU only, unless a field says otherwise. */
+struct cpu {
+    struct arch_cpu arch; /* first: entry code finds its fields by offset */
+    uint32_t index;
+    bool online;
+    /* Guarded by sched_lock. */
+    struct vcpu *current;     /* the vCPU that runs here, NULL = none */
+    uint64_t slice_end_ns;    /* of current, TIME_NEVER = nobody waits */
+    _Atomic uint32_t resched; /* look at the run queue before returning to ring 3 */
+
+    struct vcpu
+        *loaded; /* whose state the CPU holds and nobody else has changed, NULL = nobody's */
+    struct guest *space; /* whose address space the CPU is on, NULL = ring 0's own */
+    uint64_t armed_ns;   /* what the timer is set to */
+    uint64_t idle_since_ns, idle_ns;
+    uint64_t traps, hypercalls, switches, ipis;
+};
+
+/* CPU `index`; the structs of all CPUs are static. */
+struct cpu *cpu_at(uint32_t index);
+
+/* How many CPUs the machine has (1 to CPUS_MAX). */
+uint32_t cpu_count(void);
+
+/* Takes zeroed memory for the core's own tables, for good. Boot CPU. */
+void *core_array(uint64_t count, uint64_t bytes_each);
+
+#endif

@@ -1,0 +1,21 @@
+/*
+ * event.c - raising events. The pending word is the guest's to spoil: ring 0 only ever sets bits in it.
+ */
+#include "core/event.h"
+
+#include <stdatomic.h>
+
+#include "core/sched.h"
+
+void event_raise(struct vcpu *vcpu, uint32_t event)
+{
+    struct skep_vcpu_page *page = vcpu->page;
+    uint64_t bit = 1ull << event;
+    /* Sequentially consistent, with the guest's mask change and re-check, and with sched_block()'s look. */
+    if (atomic_fetch_or(&page->pending, bit) & bit) {
+        return;
+    }
+    if (!(atomic_load(&page->mask) & bit)) {
+        sched_wake(vcpu, 0);
+    }
+}

@@ -1,0 +1,100 @@
+/*
+ * gmem.c - access to a guest's memory by its addresses.
+ */
+#include "core/gmem.h"
+
+#include "core/aspace.h"
+#include "core/frame.h"
+#include "core/string.h"
+
+bool gmem_range_valid(gva_t address, uint64_t bytes)
+{
+    return address.value >= SKEP_GUEST_VA_MIN && address.value < SKEP_GUEST_VA_MAX &&
+           bytes <= SKEP_GUEST_VA_MAX - address.value;
+}
+
+/* The frame behind an address. Holds guest.lock, until whose release it stays. */
+static int frame_behind(struct guest *guest, gva_t address, bool write, pfn_t *pfn)
+{
+    if (!guest->aspace.ranges) {
+        return -SKEP_EFAULT;
+    }
+    uint32_t access = write ? SKEP_FAULT_WRITE : 0;
+    switch (aspace_supply(guest, page_align_down(address.value), access, pfn)) {
+    case SUPPLY_OK:
+        return 0;
+    case SUPPLY_OUT_OF_MEMORY:
+        return -SKEP_ENOMEM;
+    default:
+        return -SKEP_EFAULT;
+    }
+}
+
+static void *bytes_at(pfn_t pfn, gva_t address)
+{
+    return arch_direct(paddr(pfn_to_paddr(pfn).value + (address.value & PAGE_MASK)));
+}
+
+/* One step of a copy, within a page: so little that the lock is held over it. */
+static int copy_part(struct guest *guest, gva_t address, void *ours, size_t bytes, bool out)
+{
+    pfn_t pfn;
+    spin_lock(&guest->lock);
+    int error = frame_behind(guest, address, out, &pfn);
+    if (!error && out) {
+        memcpy(bytes_at(pfn, address), ours, bytes);
+    } else if (!error) {
+        memcpy(ours, bytes_at(pfn, address), bytes);
+    }
+    spin_unlock(&guest->lock);
+    return error;
+}
+
+static int copy(struct guest *guest, gva_t address, void *ours, size_t bytes, bool out)
+{
+    if (!gmem_range_valid(address, bytes)) {
+        return -SKEP_EFAULT;
+    }
+    char *at = ours;
+    int error = 0;
+    while (bytes && !error) {
+        size_t part = PAGE_SIZE - (address.value & PAGE_MASK);
+        part = part < bytes ? part : bytes;
+        error = copy_part(guest, address, at, part, out);
+        address.value += part;
+        at += part;
+        bytes -= part;
+    }
+    return error;
+}
+
+int gmem_copy_in(struct guest *guest, void *to, gva_t from, size_t bytes)
+{
+    return copy(guest, from, to, bytes, false);
+}
+
+int gmem_copy_out(struct guest *guest, gva_t to, const void *from, size_t bytes)
+{
+    return copy(guest, to, (void *)(uintptr_t)from, bytes, true);
+}
+
+int gmem_pin(struct guest *guest, gva_t address, bool write, paddr_t *physical)
+{
+    pfn_t pfn;
+    if (!gmem_range_valid(address, 1)) {
+        return -SKEP_EFAULT;
+    }
+    spin_lock(&guest->lock);
+    int error = frame_behind(guest, address, write, &pfn);
+    error = error ? error : frame_pin(pfn);
+    spin_unlock(&guest->lock);
+    if (!error) {
+        *physical = paddr(pfn_to_paddr(pfn).value + (address.value & PAGE_MASK));
+    }
+    return error;
+}
+
+void gmem_unpin(paddr_t physical)
+{
+    frame_unpin(paddr_to_pfn(physical));
+}

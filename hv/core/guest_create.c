@@ -1,0 +1,411 @@
+/*
+ * guest_create.c - how a guest comes to be: its promise, its address space, its start-info.
+ *
+ * Layout of a guest's addresses. One 512 GiB slot is chosen at random; in it the image, the start area (start-info,
+ * vCPU pages, first stack) and the heap each get a random place of 2 MiB granularity in a part of their own:
+ *
+ *     + 0        image         64 Ki places
+ *     + 128 GiB  start area    64 Ki places
+ *     + 256 GiB  heap          32 Ki places, up to 64 GiB long
+ */
+#include "core/frame.h"
+#include "core/gmem.h"
+#include "core/guest_internal.h"
+#include "core/image.h"
+#include "core/log.h"
+#include "core/random.h"
+#include "core/sched.h"
+#include "core/string.h"
+#include "io/io.h"
+
+#define SLOT_BYTES       (512ull << 30)
+#define SLOT_COUNT       250u
+#define AREA_BYTES       (128ull << 30)
+#define PLACE_BYTES      (2ull << 20)
+#define HEAP_BYTES_MAX   (64ull << 30)
+#define GUARD_BYTES      (256ull << 10)
+#define STACK_BYTES_MAX  (64ull << 20)
+#define MEMORY_BYTES_MAX (1ull << 40)
+
+struct layout {
+    uint64_t image;
+    uint64_t start_info, vcpu_pages;
+    uint64_t guard, stack, stack_end;
+    uint64_t heap, heap_end;
+};
+
+static uint64_t random_place(uint64_t base, uint32_t places)
+{
+    return base + random_u64() % places * PLACE_BYTES;
+}
+
+static void layout_choose(struct layout *layout, const struct skep_guest_spec *spec)
+{
+    uint64_t slot = SLOT_BYTES * (1 + random_u64() % SLOT_COUNT);
+    uint64_t heap = (page_align_up(spec->memory_bytes) * 2 + PLACE_BYTES) & ~(PLACE_BYTES - 1);
+    layout->image = random_place(slot, 60000);
+    layout->start_info = random_place(slot + AREA_BYTES, 65000);
+    layout->vcpu_pages = layout->start_info + SKEP_START_INFO_PAGES * PAGE_SIZE;
+    layout->guard = layout->vcpu_pages + GUEST_VCPUS_MAX * PAGE_SIZE;
+    layout->stack = layout->guard + GUARD_BYTES;
+    layout->stack_end = layout->stack + page_align_up(spec->stack_bytes);
+    layout->heap = random_place(slot + 2 * AREA_BYTES, 32768);
+    layout->heap_end = layout->heap + (heap < HEAP_BYTES_MAX ? heap : HEAP_BYTES_MAX);
+}
+
+static bool spec_valid(const struct skep_guest_spec *spec)
+{
+    return spec->memory_bytes <= MEMORY_BYTES_MAX && spec->vcpu_count && spec->vcpu_max &&
+           spec->vcpu_max <= GUEST_VCPUS_MAX && spec->vcpu_count <= spec->vcpu_max &&
+           spec->weight && spec->weight <= 10000 && spec->stack_bytes >= PAGE_SIZE &&
+           spec->stack_bytes <= STACK_BYTES_MAX && spec->net_count <= SKEP_NETS_MAX &&
+           spec->strings_bytes <= SKEP_STRINGS_MAX && !spec->name[SKEP_NAME_MAX - 1] &&
+           spec->console_bytes >= PAGE_SIZE &&
+           spec->console_bytes <= CONSOLE_PAGES_MAX * PAGE_SIZE &&
+           !(spec->console_bytes & (spec->console_bytes - 1));
+}
+
+/* A frame for one of ring 0's own objects. Holds guest.lock, as all of these do. */
+static pfn_t object_alloc(struct guest *guest, enum skep_frame_type type)
+{
+    pfn_t pfn = guest_frame_alloc(guest, type);
+    guest->fixed_frames += pfn != PFN_NONE;
+    return pfn;
+}
+
+static int console_create(struct guest *guest, uint32_t bytes)
+{
+    for (uint32_t i = 0; i < bytes >> SKEP_PAGE_SHIFT; i++) {
+        guest->console.pages[i] = object_alloc(guest, SKEP_FRAME_CONSOLE);
+        if (!guest->console.pages[i]) {
+            return -SKEP_ENOMEM;
+        }
+    }
+    guest->console.bytes = bytes;
+    return 0;
+}
+
+static int range_add(struct guest *guest, uint64_t start, uint64_t end, enum range_kind kind,
+                     uint32_t prot, uint32_t first_page)
+{
+    struct range range = {
+        .start = start,
+        .end = end,
+        .first_page = first_page,
+        .kind = (uint8_t)kind,
+        .prot = (uint8_t)prot,
+        /* Zeroes are the guest's own frames from the first touch on, pages of the image from the first write on. */
+        .ever_owned = kind == RANGE_ANON ? prot != SKEP_PROT_NONE : (prot & SKEP_PROT_WRITE) != 0,
+    };
+    return start == end ? 0 : aspace_range_add(guest, &range);
+}
+
+static int image_map(struct guest *guest, const struct layout *layout)
+{
+    const struct skep_image_spec *spec = &guest->image->spec;
+    int error = 0;
+    for (uint32_t i = 0; i < spec->segment_count && !error; i++) {
+        const struct skep_image_segment *segment = &spec->segments[i];
+        uint64_t start = layout->image + segment->va_offset;
+        uint64_t zeroes = start + ((uint64_t)segment->page_count << SKEP_PAGE_SHIFT);
+        uint64_t end = zeroes + ((uint64_t)segment->zero_pages << SKEP_PAGE_SHIFT);
+        error = range_add(guest, start, zeroes, RANGE_IMAGE, segment->prot, segment->first_page);
+        if (!error) {
+            error = range_add(guest, zeroes, end, RANGE_ANON, segment->prot, 0);
+        }
+    }
+    return error;
+}
+
+static int vcpu_create(struct guest *guest, uint32_t index, uint64_t page_address)
+{
+    if (guest->charged_frames + (1u << VCPU_FRAME_ORDER) > guest->promise_frames) {
+        return -SKEP_ENOMEM;
+    }
+    if (sched_place_take()) {
+        return -SKEP_ENOSPC;
+    }
+    pfn_t pfn =
+        frame_alloc(VCPU_FRAME_ORDER, SKEP_FRAME_OBJECT, owner_of_guest(guest_index(guest)));
+    if (!pfn) {
+        sched_place_give();
+        return -SKEP_ENOMEM;
+    }
+    guest->charged_frames += 1u << VCPU_FRAME_ORDER;
+    guest->fixed_frames += 1u << VCPU_FRAME_ORDER;
+    struct vcpu *vcpu = frame_data(pfn);
+    guest->vcpus[index] = vcpu;
+    vcpu->guest = guest;
+    vcpu->index = index;
+    vcpu->wait_deadline_ns = vcpu->event_deadline_ns = TIME_NEVER;
+    pfn_t page = object_alloc(guest, SKEP_FRAME_OBJECT);
+    if (!page) {
+        return -SKEP_ENOMEM;
+    }
+    guest->vcpu_pages[index] = page;
+    vcpu->page = frame_data(page);
+    arch_vcpu_init(vcpu, gva(0), gva(0), 0);
+    return aspace_fixed_map(guest, page_address, page, SKEP_PROT_READ | SKEP_PROT_WRITE);
+}
+
+static int vcpus_create(struct guest *guest, const struct layout *layout, uint32_t max)
+{
+    uint64_t end = layout->vcpu_pages + max * PAGE_SIZE;
+    int error =
+        range_add(guest, layout->vcpu_pages, end, RANGE_FIXED, SKEP_PROT_READ | SKEP_PROT_WRITE, 0);
+    for (uint32_t i = 0; i < max && !error; i++) {
+        guest->vcpu_max = i + 1;
+        error = vcpu_create(guest, i, layout->vcpu_pages + i * PAGE_SIZE);
+    }
+    return error;
+}
+
+/* ---- start-info ---- */
+
+static uint64_t image_bytes(const struct image *image)
+{
+    const struct skep_image_segment *last = &image->spec.segments[image->spec.segment_count - 1];
+    uint64_t pages = (uint64_t)last->page_count + last->zero_pages;
+    return last->va_offset + (pages << SKEP_PAGE_SHIFT);
+}
+
+static void start_info_fill(struct guest *guest, const struct layout *layout,
+                            const struct skep_guest_spec *spec, struct skep_start_info *info)
+{
+    struct skep_host_info host = {0};
+    arch_host_info(&host);
+    info->magic = SKEP_START_INFO_MAGIC;
+    info->abi_major = SKEP_ABI_MAJOR;
+    info->abi_minor = SKEP_ABI_MINOR;
+    info->bytes = (uint32_t)sizeof(*info) + spec->strings_bytes;
+    arch_guest_features(&info->features, &info->xcr0, &info->xsave_bytes);
+    info->features |= guest->is_control ? SKEP_FEATURE_CONTROL : 0;
+    info->generation = random_u64();
+    info->image_base = layout->image;
+    info->image_bytes = image_bytes(guest->image);
+    info->heap_base = layout->heap;
+    info->heap_bytes = layout->heap_end - layout->heap;
+    info->stack_base = layout->stack;
+    info->stack_bytes = layout->stack_end - layout->stack;
+    info->vcpu_pages = layout->vcpu_pages;
+    info->vcpu_count = spec->vcpu_count;
+    info->vcpu_max = spec->vcpu_max;
+    info->memory_bytes = guest->promise_frames << SKEP_PAGE_SHIFT;
+    arch_clock_params(&info->clock);
+    info->wall_ns = host.wall_ns;
+    random_fill(info->seed, sizeof(info->seed));
+    info->net_count = spec->net_count;
+    memcpy(info->net, spec->net, sizeof(info->net));
+    info->argc = spec->argc;
+    info->envc = spec->envc;
+    info->strings_offset = sizeof(*info);
+    info->strings_bytes = spec->strings_bytes;
+}
+
+/* Copies the strings behind the structure, across the start-info pages. */
+static int strings_copy(struct guest *guest, struct guest *caller,
+                        const struct skep_guest_spec *spec)
+{
+    uint64_t offset = sizeof(struct skep_start_info);
+    uint32_t done = 0;
+    while (done < spec->strings_bytes) {
+        uint32_t in_page = (uint32_t)(offset & PAGE_MASK);
+        uint32_t part = SKEP_PAGE_SIZE - in_page;
+        part = part < spec->strings_bytes - done ? part : spec->strings_bytes - done;
+        char *to = (char *)frame_data(guest->start_info[offset >> SKEP_PAGE_SHIFT]) + in_page;
+        int error = gmem_copy_in(caller, to, gva(spec->strings + done), part);
+        if (error) {
+            return error;
+        }
+        done += part;
+        offset += part;
+    }
+    return 0;
+}
+
+/* Each string ends by a NUL, and there are as many as the spec says; looked at in our copy. */
+static bool strings_valid(const struct guest *guest, const struct skep_guest_spec *spec)
+{
+    uint64_t ends = 0;
+    char last = 0;
+    for (uint32_t i = 0; i < spec->strings_bytes; i++) {
+        uint64_t offset = sizeof(struct skep_start_info) + i;
+        const char *page = frame_data(guest->start_info[offset >> SKEP_PAGE_SHIFT]);
+        last = page[offset & PAGE_MASK];
+        ends += last == 0;
+    }
+    return last == 0 && ends == (uint64_t)spec->argc + spec->envc;
+}
+
+static int start_info_create(struct guest *guest, struct guest *caller, const struct layout *layout,
+                             const struct skep_guest_spec *spec)
+{
+    uint64_t bytes = page_align_up(sizeof(struct skep_start_info) + spec->strings_bytes);
+    _Static_assert(sizeof(struct skep_start_info) + SKEP_STRINGS_MAX <=
+                       SKEP_START_INFO_PAGES * SKEP_PAGE_SIZE,
+                   "the strings fit");
+    int error = range_add(guest, layout->start_info, layout->start_info + bytes, RANGE_FIXED,
+                          SKEP_PROT_READ, 0);
+    for (uint32_t i = 0; i < bytes >> SKEP_PAGE_SHIFT && !error; i++) {
+        guest->start_info[i] = object_alloc(guest, SKEP_FRAME_OBJECT);
+        error = guest->start_info[i] ? aspace_fixed_map(guest, layout->start_info + i * PAGE_SIZE,
+                                                        guest->start_info[i], SKEP_PROT_READ)
+                                     : -SKEP_ENOMEM;
+    }
+    if (error) {
+        return error;
+    }
+    start_info_fill(guest, layout, spec, frame_data(guest->start_info[0]));
+    error = spec->strings_bytes ? strings_copy(guest, caller, spec) : 0;
+    return error || strings_valid(guest, spec) ? error : -SKEP_EINVAL;
+}
+
+/* ---- putting it together ---- */
+
+/* Everything but the network, which needs no lock held. The guest is not yet published, so its lock is free; `caller`
+ * is another guest. */
+static int build(struct guest *guest, struct guest *caller, const struct skep_guest_spec *spec)
+{
+    struct layout layout;
+    layout_choose(&layout, spec);
+    guest->image_base = layout.image;
+    int error = aspace_init(guest);
+    if (error) {
+        return error;
+    }
+    guest->fixed_frames = guest->charged_frames;
+    guest->aspace.heap_base = layout.heap;
+    guest->aspace.heap_end = layout.heap_end;
+    error = console_create(guest, spec->console_bytes);
+    if (!error) {
+        error = image_map(guest, &layout);
+    }
+    if (!error) {
+        error = vcpus_create(guest, &layout, spec->vcpu_max);
+    }
+    if (!error) {
+        error = start_info_create(guest, caller, &layout, spec);
+    }
+    if (!error) {
+        error = range_add(guest, layout.guard, layout.stack, RANGE_GUARD, SKEP_PROT_NONE, 0);
+    }
+    if (!error) {
+        error = range_add(guest, layout.stack, layout.stack_end, RANGE_ANON,
+                          SKEP_PROT_READ | SKEP_PROT_WRITE, 0);
+    }
+    if (!error) {
+        gva_t entry = gva(layout.image + guest->image->spec.entry_offset);
+        arch_vcpu_init(guest->vcpus[0], entry, gva(layout.stack_end), layout.start_info);
+    }
+    return error;
+}
+
+static int nets_attach(struct guest *guest, const struct skep_guest_spec *spec)
+{
+    struct skep_start_info *info = frame_data(guest->start_info[0]);
+    int error = 0;
+    for (uint32_t i = 0; i < spec->net_count && !error; i++) {
+        error = io_net_attach(guest, i, &spec->net[i]);
+        if (!error) {
+            io_net_describe(guest, i, &info->net[i]);
+        }
+    }
+    return error;
+}
+
+/* The struct, promised and numbered, in state created. */
+static int alloc(const struct skep_guest_spec *spec, struct guest **result)
+{
+    uint64_t frames = page_align_up(spec->memory_bytes) >> SKEP_PAGE_SHIFT;
+    int error = promise_take(frames);
+    if (error) {
+        return error;
+    }
+    pfn_t pfn = frames ? frame_alloc(0, SKEP_FRAME_OBJECT, OWNER_CORE) : PFN_NONE;
+    if (!pfn) {
+        promise_give(frames);
+        return -SKEP_ENOMEM;
+    }
+    struct guest *guest = frame_data(pfn);
+    guest->promise_frames = frames;
+    guest->charged_frames = 1;
+    guest->fixed_frames = 1;
+    guest->weight = spec->weight;
+    guest->vcpu_count = spec->vcpu_count;
+    guest->created_ns = arch_clock_ns();
+    guest->references = 1;
+    guest->state = SKEP_GUEST_CREATED;
+    memcpy(guest->name, spec->name, sizeof(guest->name));
+    error = guest_table_insert(guest);
+    if (error) {
+        frame_free(pfn, 0);
+        promise_give(frames);
+        return error;
+    }
+    *result = guest;
+    return 0;
+}
+
+/* Undoes a creation: nobody else knows the guest yet. */
+static void unmake(struct guest *guest)
+{
+    uint64_t frames = guest->promise_frames;
+    while (io_guest_detach(guest) || !guest_free_memory(guest)) {
+        /* Nothing runs and nothing was sent: a handful of rounds. */
+    }
+    console_destroy(guest);
+    guest_table_remove(guest);
+    frame_free(frame_of(guest), 0);
+    promise_give(frames);
+}
+
+/* Takes over a use of the image, which ends with the guest. */
+static int64_t create(struct guest *caller, struct image *image, const struct skep_guest_spec *spec)
+{
+    struct guest *guest;
+    int error = alloc(spec, &guest);
+    if (error) {
+        image_unuse(image);
+        return error;
+    }
+    guest->image = image;
+    guest->image_handle = image->handle;
+    guest->is_control = caller == NULL;
+    error = build(guest, caller, spec);
+    if (!error) {
+        error = nets_attach(guest, spec);
+    }
+    if (error) {
+        unmake(guest);
+        return error;
+    }
+    guest_table_publish(guest);
+    return (int64_t)guest->handle;
+}
+
+int64_t guest_create(struct guest *caller, const struct skep_guest_spec *spec)
+{
+    if (!spec_valid(spec)) {
+        return -SKEP_EINVAL;
+    }
+    struct image *image = image_use(spec->image);
+    return image ? create(caller, image, spec) : -SKEP_ENOENT;
+}
+
+int64_t guest_create_control(struct image *image, uint64_t memory_bytes)
+{
+    struct skep_guest_spec spec = {
+        .memory_bytes = memory_bytes,
+        .stack_bytes = 256 << 10,
+        .vcpu_count = 1,
+        .vcpu_max = 1,
+        .weight = 1000,
+        .console_bytes = 16384,
+        .net_count = 1,
+        .net = {{.mtu = 1500, .flags = SKEP_NET_CONTROL_OK}},
+        .name = "control",
+    };
+    CHECK(spec_valid(&spec));
+    atomic_fetch_add(&image->users, 1);
+    return create(NULL, image, &spec);
+}

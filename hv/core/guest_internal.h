@@ -1,0 +1,35 @@
+/*
+ * guest_internal.h - what guest.c, guest_create.c and reap.c share.
+ */
+#ifndef CORE_GUEST_INTERNAL_H
+#define CORE_GUEST_INTERNAL_H
+
+#include "core/guest.h"
+
+uint32_t guest_index(const struct guest *guest);
+
+/* Gives the guest an index and a handle; -SKEP_ENOSPC. guest_find() finds it after _publish(). */
+int guest_table_insert(struct guest *guest);
+void guest_table_publish(struct guest *guest);
+void guest_table_remove(struct guest *guest);
+
+/* The one place where a state changes. Holds guest.lock. */
+void guest_set_state(struct guest *guest, enum skep_guest_state state);
+
+/* Hands an ended guest to the reaper. Holds guest.lock. */
+void reap_enqueue(struct guest *guest);
+
+/* Takes a reaped guest out of the table and drops the table's reference. No locks. */
+void guest_forget(struct guest *guest);
+
+/* Gives back every frame that a guest holds, but the struct's; used by the reaper and by a creation that failed.
+ * No CPU runs it, no port is attached. Holds guest.lock. False: call again. */
+bool guest_free_memory(struct guest *guest);
+
+/* Gives back the console's ring. Holds guest.lock, or is alone with the guest. */
+void console_destroy(struct guest *guest);
+
+/* A line or two in the log about a crash. */
+void crash_log(const struct guest *guest);
+
+#endif

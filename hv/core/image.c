@@ -1,0 +1,386 @@
+/*
+ * image.c - images.
+ *
+ * Ring 0 knows an image as pages and a table of segments; it never looks into an ELF file. images_lock guards the
+ * table and all images that are not sealed; a sealed image doesn't change until it is destroyed.
+ */
+#include "core/image.h"
+
+#include "arch/arch.h"
+#include "core/control_image.h"
+#include "core/frame.h"
+#include "core/gmem.h"
+#include "core/lock.h"
+#include "core/log.h"
+#include "core/string.h"
+
+#define IMAGES_MAX    1024u
+#define LIST_ENTRIES  (SKEP_PAGE_SIZE / (uint32_t)sizeof(pfn_t))
+#define DESTROY_PAGES 64u
+#define VA_SPAN_MAX   (1ull << 32) /* an image's addresses lie within this of its base */
+
+static struct spinlock images_lock;
+static struct image *images[IMAGES_MAX];
+static uint32_t generations[IMAGES_MAX];
+static uint32_t count;
+
+static uint32_t index_of(uint64_t handle)
+{
+    return (uint32_t)handle - 1;
+}
+
+static struct image *find(uint64_t handle)
+{
+    uint32_t index = index_of(handle);
+    if (index >= IMAGES_MAX || !images[index] || images[index]->handle != handle) {
+        return NULL;
+    }
+    return images[index];
+}
+
+static uint32_t owner_of(const struct image *image)
+{
+    return OWNER_IMAGE | index_of(image->handle);
+}
+
+static pfn_t *page_slot(const struct image *image, uint32_t page)
+{
+    pfn_t *list = frame_data(image->lists[page / LIST_ENTRIES]);
+    return &list[page % LIST_ENTRIES];
+}
+
+pfn_t image_page(const struct image *image, uint32_t page)
+{
+    return *page_slot(image, page);
+}
+
+static bool prot_valid(uint32_t prot)
+{
+    return prot <= (SKEP_PROT_READ | SKEP_PROT_WRITE | SKEP_PROT_EXEC) &&
+           !((prot & SKEP_PROT_WRITE) && (prot & SKEP_PROT_EXEC));
+}
+
+static bool segment_valid(const struct skep_image_spec *spec, uint32_t i, uint64_t *end)
+{
+    const struct skep_image_segment *segment = &spec->segments[i];
+    uint64_t pages = (uint64_t)segment->page_count + segment->zero_pages;
+    bool exec_zeroes = (segment->prot & SKEP_PROT_EXEC) && segment->zero_pages;
+    if ((segment->va_offset & PAGE_MASK) || segment->va_offset < *end || !pages ||
+        segment->va_offset >= VA_SPAN_MAX || !prot_valid(segment->prot) || exec_zeroes) {
+        return false;
+    }
+    if (segment->first_page > spec->page_count ||
+        segment->page_count > spec->page_count - segment->first_page) {
+        return false;
+    }
+    *end = segment->va_offset + (pages << SKEP_PAGE_SHIFT);
+    return *end <= VA_SPAN_MAX;
+}
+
+static bool entry_valid(const struct skep_image_spec *spec)
+{
+    for (uint32_t i = 0; i < spec->segment_count; i++) {
+        const struct skep_image_segment *segment = &spec->segments[i];
+        uint64_t bytes = (uint64_t)segment->page_count << SKEP_PAGE_SHIFT;
+        if ((segment->prot & SKEP_PROT_EXEC) && spec->entry_offset >= segment->va_offset &&
+            spec->entry_offset - segment->va_offset < bytes) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool spec_valid(const struct skep_image_spec *spec)
+{
+    if (!spec->page_count || spec->page_count > IMAGE_PAGES_MAX || !spec->segment_count ||
+        spec->segment_count > SKEP_IMAGE_SEGMENTS_MAX || spec->name[SKEP_NAME_MAX - 1]) {
+        return false;
+    }
+    uint64_t end = 0;
+    for (uint32_t i = 0; i < spec->segment_count; i++) {
+        if (!segment_valid(spec, i, &end)) {
+            return false;
+        }
+    }
+    return entry_valid(spec);
+}
+
+static uint32_t list_count(const struct skep_image_spec *spec)
+{
+    return (spec->page_count + LIST_ENTRIES - 1) / LIST_ENTRIES;
+}
+
+static uint64_t promise_of(const struct skep_image_spec *spec)
+{
+    return 1ull + list_count(spec) + spec->page_count;
+}
+
+static void free_frames(struct image *image)
+{
+    for (uint32_t i = 0; i < list_count(&image->spec); i++) {
+        if (image->lists[i]) {
+            frame_free(image->lists[i], 0);
+        }
+    }
+    frame_free(frame_of(image), 0);
+}
+
+/* The struct and the lists. Their promise has been taken. */
+static struct image *alloc(const struct skep_image_spec *spec, uint32_t index)
+{
+    pfn_t pfn = frame_alloc(0, SKEP_FRAME_OBJECT, OWNER_IMAGE | index);
+    if (!pfn) {
+        return NULL;
+    }
+    struct image *image = frame_data(pfn);
+    image->spec = *spec;
+    for (uint32_t i = 0; i < list_count(spec); i++) {
+        image->lists[i] = frame_alloc(0, SKEP_FRAME_OBJECT, OWNER_IMAGE | index);
+        if (!image->lists[i]) {
+            free_frames(image);
+            return NULL;
+        }
+    }
+    return image;
+}
+
+static uint32_t free_index(void)
+{
+    uint32_t index = 0;
+    while (index < IMAGES_MAX && images[index]) {
+        index++;
+    }
+    return index;
+}
+
+/* Puts a new image into the table. Holds images_lock. */
+static int64_t insert(const struct skep_image_spec *spec)
+{
+    uint32_t index = free_index();
+    if (index == IMAGES_MAX) {
+        return -SKEP_ENOSPC;
+    }
+    struct image *image = alloc(spec, index);
+    if (!image) {
+        return -SKEP_ENOMEM;
+    }
+    generations[index] = (generations[index] + 1) & INT32_MAX; /* handles are positive */
+    image->handle = (uint64_t)generations[index] << 32 | (index + 1);
+    images[index] = image;
+    count++;
+    return (int64_t)image->handle;
+}
+
+int64_t image_create(const struct skep_image_spec *spec)
+{
+    if (!spec_valid(spec)) {
+        return -SKEP_EINVAL;
+    }
+    int error = promise_take(promise_of(spec));
+    if (error) {
+        return error;
+    }
+    spin_lock(&images_lock);
+    int64_t handle = insert(spec);
+    spin_unlock(&images_lock);
+    if (handle < 0) {
+        promise_give(promise_of(spec));
+    }
+    return handle;
+}
+
+static bool io_valid(const struct image *image, uint32_t page, uint64_t bytes)
+{
+    uint64_t pages = page_align_up(bytes) >> SKEP_PAGE_SHIFT;
+    return bytes && page < image->spec.page_count && pages <= image->spec.page_count - page;
+}
+
+static int write_page(struct guest *caller, struct image *image, uint32_t page, gva_t from,
+                      uint64_t bytes)
+{
+    pfn_t *slot = page_slot(image, page);
+    if (!*slot) {
+        *slot = frame_alloc(0, SKEP_FRAME_IMAGE, owner_of(image));
+        if (!*slot) {
+            return -SKEP_ENOMEM;
+        }
+        image->written++;
+    }
+    return gmem_copy_in(caller, frame_data(*slot), from, bytes);
+}
+
+static int read_page(struct guest *caller, struct image *image, uint32_t page, gva_t to,
+                     uint64_t bytes)
+{
+    pfn_t pfn = image_page(image, page);
+    return pfn ? gmem_copy_out(caller, to, frame_data(pfn), bytes) : -SKEP_ENOENT;
+}
+
+typedef int (*page_copy)(struct guest *, struct image *, uint32_t, gva_t, uint64_t);
+
+static int copy_pages(struct guest *caller, uint64_t handle, uint32_t page, gva_t at,
+                      uint64_t bytes, page_copy copy)
+{
+    struct image *image = find(handle);
+    if (!image || image->dying) {
+        return -SKEP_ENOENT;
+    }
+    if (bytes > SKEP_IMAGE_IO_MAX || !io_valid(image, page, bytes)) {
+        return -SKEP_EINVAL;
+    }
+    if (copy == write_page && image->sealed) {
+        return -SKEP_EBUSY;
+    }
+    int error = 0;
+    for (uint64_t done = 0; done < bytes && !error; done += PAGE_SIZE) {
+        uint64_t part = bytes - done < PAGE_SIZE ? bytes - done : PAGE_SIZE;
+        error = copy(caller, image, page++, gva(at.value + done), part);
+    }
+    return error;
+}
+
+int image_write(struct guest *caller, uint64_t handle, uint32_t page, gva_t from, uint64_t bytes)
+{
+    spin_lock(&images_lock);
+    int error = copy_pages(caller, handle, page, from, bytes, write_page);
+    spin_unlock(&images_lock);
+    return error;
+}
+
+int image_read(struct guest *caller, uint64_t handle, uint32_t page, gva_t to, uint64_t bytes)
+{
+    spin_lock(&images_lock);
+    int error = copy_pages(caller, handle, page, to, bytes, read_page);
+    spin_unlock(&images_lock);
+    return error;
+}
+
+int image_seal(uint64_t handle)
+{
+    int error = 0;
+    spin_lock(&images_lock);
+    struct image *image = find(handle);
+    if (!image || image->dying) {
+        error = -SKEP_ENOENT;
+    } else if (image->written < image->spec.page_count) {
+        error = -SKEP_EINVAL;
+    } else {
+        image->sealed = true;
+    }
+    spin_unlock(&images_lock);
+    return error;
+}
+
+/* Frees up to DESTROY_PAGES pages from the end; page_count shrinks with them. */
+static bool free_pages(struct image *image, uint64_t *freed)
+{
+    uint32_t *left = &image->spec.page_count;
+    for (uint32_t i = 0; i < DESTROY_PAGES && *left; i++, --*left) {
+        pfn_t *slot = page_slot(image, *left - 1);
+        if (*slot) {
+            CHECK(!frame_shares(*slot));
+            frame_free(*slot, 0);
+        }
+        if ((*left - 1) % LIST_ENTRIES == 0) {
+            frame_free(image->lists[(*left - 1) / LIST_ENTRIES], 0);
+            image->lists[(*left - 1) / LIST_ENTRIES] = PFN_NONE;
+            ++*freed;
+        }
+        ++*freed;
+    }
+    return *left == 0;
+}
+
+static int destroy_part(struct image *image, uint64_t *freed)
+{
+    if (atomic_load(&image->users)) {
+        return -SKEP_EBUSY;
+    }
+    image->dying = true;
+    if (!free_pages(image, freed)) {
+        return -SKEP_EAGAIN;
+    }
+    images[index_of(image->handle)] = NULL;
+    count--;
+    frame_free(frame_of(image), 0);
+    ++*freed;
+    return 0;
+}
+
+int image_destroy(uint64_t handle)
+{
+    uint64_t freed = 0;
+    spin_lock(&images_lock);
+    struct image *image = find(handle);
+    int error = image ? destroy_part(image, &freed) : -SKEP_ENOENT;
+    spin_unlock(&images_lock);
+    promise_give(freed);
+    return error;
+}
+
+uint64_t image_next(uint64_t handle, struct skep_image_info *info)
+{
+    uint64_t next = 0;
+    spin_lock(&images_lock);
+    for (uint32_t i = (uint32_t)handle; i < IMAGES_MAX; i++) {
+        struct image *image = images[i];
+        if (image) {
+            info->spec = image->spec;
+            info->sealed =
+                image->sealed && !image->dying; /* one half destroyed is to be destroyed */
+            info->users = atomic_load(&image->users);
+            next = image->handle;
+            break;
+        }
+    }
+    spin_unlock(&images_lock);
+    return next;
+}
+
+uint32_t image_count(void)
+{
+    return count;
+}
+
+struct image *image_use(uint64_t handle)
+{
+    spin_lock(&images_lock);
+    struct image *image = find(handle);
+    if (image && image->sealed && !image->dying) {
+        atomic_fetch_add(&image->users, 1);
+    } else {
+        image = NULL;
+    }
+    spin_unlock(&images_lock);
+    return image;
+}
+
+void image_unuse(struct image *image)
+{
+    CHECK(atomic_fetch_sub(&image->users, 1));
+}
+
+/* ---- the control service's own image ---- */
+
+struct image *image_create_control(void)
+{
+    struct skep_image_spec spec = {
+        .entry_offset = control_image.entry_offset,
+        .page_count = control_image.page_count,
+        .segment_count = control_image.segment_count,
+        .name = "control",
+    };
+    memcpy(spec.segments, control_image.segments,
+           spec.segment_count * sizeof(struct skep_image_segment));
+    CHECK(spec_valid(&spec));
+    struct image *image = alloc(&spec, 0);
+    CHECK(image);
+    paddr_t base = arch_kernel_paddr(control_image.pages);
+    for (uint32_t i = 0; i < spec.page_count; i++) {
+        pfn_t pfn = paddr_to_pfn(base) + i;
+        frame_adopt(pfn, SKEP_FRAME_IMAGE, OWNER_IMAGE);
+        *page_slot(image, i) = pfn;
+    }
+    image->sealed = true;
+    return image;
+}

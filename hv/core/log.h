@@ -1,0 +1,31 @@
+/*
+ * log.h - the serial log, panic and assertions. A line is written whole; each starts with the time.
+ *
+ * Conversions: %s %c %d %u %x %lu %lx %ld %p %%, with an optional width and 0 flag.
+ */
+#ifndef CORE_LOG_H
+#define CORE_LOG_H
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Logs one line; the newline is added. Any context. */
+void log_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Writes raw text from the control service or a panic, without a time stamp. */
+void log_raw(const char *text, size_t bytes);
+
+/* Formats into a buffer, always NUL-terminated; returns the length without the NUL, cut to capacity - 1. */
+size_t format_text(char *buffer, size_t capacity, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+size_t format_text_va(char *buffer, size_t capacity, const char *format, va_list arguments);
+
+/* An error of our own code: says what, prints registers and a backtrace, stops the machine. */
+_Noreturn void panic(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* States an invariant of our own code, in every build; never external input. */
+#define CHECK(condition) \
+    ((condition) ? (void)0 : panic("%s:%d: %s", __FILE_NAME__, __LINE__, #condition))
+
+#endif

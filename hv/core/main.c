@@ -1,0 +1,256 @@
+/*
+ * main.c - the boot story, and the way back from each trap.
+ */
+#include "core/control.h"
+#include "core/cpu.h"
+#include "core/frame.h"
+#include "core/guest.h"
+#include "core/log.h"
+#include "core/retain.h"
+#include "core/sched.h"
+#include "core/timer.h"
+#include "core/trap.h"
+#include "io/io.h"
+
+#define WORK_DELAY_NS    100000ull /* left-over work waits at most this long for a vCPU that runs */
+#define FRAMES_PER_GUEST 16u       /* tables are sized for guests as small as this */
+#define GUESTS_MIN       256u
+#define GUESTS_MAX       65536u
+
+static struct cpu cpus[CPUS_MAX];
+static uint32_t count;
+
+struct cpu *cpu_at(uint32_t index)
+{
+    return &cpus[index];
+}
+
+uint32_t cpu_count(void)
+{
+    return count;
+}
+
+void *core_array(uint64_t entries, uint64_t bytes_each)
+{
+    uint32_t order = 0;
+    while (PAGE_SIZE << order < entries * bytes_each) {
+        order++;
+    }
+    pfn_t pfn = frame_alloc(order, SKEP_FRAME_CORE, OWNER_CORE);
+    if (!pfn) {
+        panic("no memory for a table of %lu bytes", (unsigned long)(entries * bytes_each));
+    }
+    return frame_data(pfn);
+}
+
+static void cpu_init(struct cpu *cpu, uint32_t index)
+{
+    cpu->index = index;
+    cpu->slice_end_ns = TIME_NEVER;
+    cpu->armed_ns = TIME_NEVER;
+}
+
+static uint32_t guest_capacity(void)
+{
+    uint64_t guests = frame_total() / FRAMES_PER_GUEST;
+    guests = guests < GUESTS_MIN ? GUESTS_MIN : guests;
+    return guests > GUESTS_MAX ? GUESTS_MAX : (uint32_t)guests;
+}
+
+static void tables_init(void)
+{
+    uint32_t guests = guest_capacity();
+    sched_init(guests);
+    timer_init(guests);
+    guest_init(guests);
+    retain_init(guests);
+}
+
+static void cpus_init(const struct boot_info *boot)
+{
+    count = boot->cpu_count;
+    for (uint32_t i = 0; i < count; i++) {
+        cpu_init(cpu_at(i), i);
+    }
+    cpu_at(0)->online = true;
+    arch_cpus_start();
+}
+
+static void memory_log(void)
+{
+    uint64_t counts[SKEP_FRAME_TYPES];
+    frame_counts(counts);
+    log_line("memory: %lu MiB, %lu MiB free", (unsigned long)(frame_total() >> 8),
+             (unsigned long)(counts[SKEP_FRAME_FREE] >> 8));
+}
+
+static void machine_log(void)
+{
+    static struct skep_host_info info; /* too large for the stack */
+    char active[160] = "";
+    size_t length = 0;
+    arch_host_info(&info);
+    for (uint32_t i = 0; i < info.mitigation_count; i++) {
+        if (info.mitigations[i].state == SKEP_MITIGATION_ACTIVE) {
+            length += format_text(active + length, sizeof(active) - length, " %s",
+                                  info.mitigations[i].name);
+        }
+    }
+    log_line("cpu: %s, %u online, clock %s, with%s", info.cpu_model, count, info.clock_source,
+             active);
+}
+
+void core_main(const struct boot_info *boot)
+{
+    log_line("Skep %s", SKEP_VERSION);
+    frame_init(boot);
+    memory_log();
+    tables_init();
+    cpus_init(boot);
+    machine_log();
+    io_init();
+    control_init(boot);
+    promise_open();
+    control_start();
+    core_resume();
+}
+
+void core_cpu_main(struct cpu *cpu)
+{
+    cpu->online = true;
+    core_resume();
+}
+
+/* ---- traps ---- */
+
+static enum skep_crash_reason fault_reason(enum supply supply)
+{
+    switch (supply) {
+    case SUPPLY_GUARD:
+        return SKEP_CRASH_GUARD_PAGE;
+    case SUPPLY_OUT_OF_MEMORY:
+        return SKEP_CRASH_OUT_OF_MEMORY;
+    default:
+        return SKEP_CRASH_PAGE_FAULT;
+    }
+}
+
+void trap_page_fault(struct vcpu *vcpu, gva_t address, uint32_t error)
+{
+    struct guest *guest = vcpu->guest;
+    enum supply supply = SUPPLY_NO_RANGE;
+    pfn_t pfn;
+    vcpu->page_faults++;
+    if (address.value < SKEP_GUEST_VA_MAX) {
+        spin_lock(&guest->lock);
+        supply = aspace_supply(guest, page_align_down(address.value), error, &pfn);
+        bool again = supply == SUPPLY_OUT_OF_MEMORY && aspace_relieve(guest);
+        spin_unlock(&guest->lock);
+        if (again) {
+            return; /* to the same fault, unless frames have come back by then */
+        }
+    }
+    if (supply != SUPPLY_OK) {
+        guest_crash(vcpu, fault_reason(supply), address.value, error);
+    }
+}
+
+void trap_fault(struct vcpu *vcpu, enum skep_crash_reason reason, uint64_t address, uint64_t error)
+{
+    guest_crash(vcpu, reason, address, error);
+}
+
+void trap_timer(void)
+{
+    arch_cpu()->armed_ns = TIME_NEVER;
+}
+
+void trap_ipi(void)
+{
+    struct cpu *cpu = arch_cpu();
+    cpu->ipis++;
+    if (cpu->space) {
+        aspace_flushed(cpu->space, cpu->index);
+    }
+}
+
+/* ---- the way back ---- */
+
+static void arm_timer(struct cpu *cpu, bool work_left)
+{
+    uint64_t deadline = timer_next(cpu);
+    if (cpu->slice_end_ns < deadline) {
+        deadline = cpu->slice_end_ns;
+    }
+    if (work_left) {
+        uint64_t soon = arch_clock_ns() + (cpu->current ? WORK_DELAY_NS : 0);
+        deadline = soon < deadline ? soon : deadline;
+    }
+    if (deadline != cpu->armed_ns) {
+        cpu->armed_ns = deadline;
+        arch_timer_set(deadline);
+    }
+}
+
+/* Turns what is pending into an upcall, when the guest wants one now. False: the guest's upcall entry was no
+ * address, and it has been ended. */
+static bool upcall_deliver(struct vcpu *vcpu)
+{
+    struct skep_vcpu_page *page = vcpu->page;
+    uint64_t pending = atomic_load(&page->pending) & ~atomic_load(&page->mask);
+    uint64_t entry = page->upcall_entry;
+    if (!pending || !entry || atomic_load(&page->upcall_masked)) {
+        return true;
+    }
+    struct skep_context context;
+    arch_vcpu_context_get(vcpu, &context);
+    page->context = context;
+    atomic_store(&page->upcall_masked, 1);
+    context.rip = entry;
+    context.rsp = page->upcall_stack;
+    context.rflags = 0;
+    if (arch_vcpu_context_set(vcpu, &context)) {
+        guest_crash(vcpu, SKEP_CRASH_HYPERCALL, entry, SKEP_HC_RESUME);
+        return false;
+    }
+    return true;
+}
+
+static _Noreturn void idle(struct cpu *cpu)
+{
+    cpu->idle_since_ns = arch_clock_ns();
+    arch_idle();
+}
+
+static void idle_account(struct cpu *cpu)
+{
+    if (cpu->idle_since_ns) {
+        cpu->idle_ns += arch_clock_ns() - cpu->idle_since_ns;
+        cpu->idle_since_ns = 0;
+    }
+}
+
+void core_resume(void)
+{
+    struct cpu *cpu = arch_cpu();
+    idle_account(cpu);
+    cpu->traps++;
+    for (;;) {
+        timer_expire();
+        struct vcpu *vcpu = sched_next(cpu);
+        /* After the choice: a CPU that has just left an ended guest may be the one that it waited for. */
+        bool io_left = io_work();
+        bool reap_left = guest_reap_step();
+        if (atomic_load(&cpu->resched)) {
+            continue;
+        }
+        arm_timer(cpu, io_left || reap_left);
+        if (!vcpu) {
+            idle(cpu);
+        }
+        if (upcall_deliver(vcpu)) {
+            vcpu->page->run_ns = vcpu->run_ns;
+            arch_vcpu_resume(vcpu);
+        }
+    }
+}

@@ -1,0 +1,211 @@
+/*
+ * reap.c - giving back the memory of guests that have ended, in bounded steps between traps.
+ *
+ * A guest waits in the list until no CPU runs it or holds its translations and no device its pages. Then its tables
+ * are taken apart a piece at a time; last come ring 0's objects. The control service is started again here when it
+ * was it that ended.
+ */
+#include "core/control.h"
+#include "core/frame.h"
+#include "core/guest_internal.h"
+#include "core/image.h"
+#include "core/lock.h"
+#include "core/log.h"
+#include "core/notify.h"
+#include "core/sched.h"
+#include "core/timer.h"
+#include "io/io.h"
+
+#define TRIES_MAX 8u /* guests looked at in one step */
+
+static struct spinlock reap_lock;
+static struct guest *first, *last;
+
+static void append(struct guest *guest)
+{
+    spin_lock(&reap_lock);
+    guest->reap_next = NULL;
+    if (last) {
+        last->reap_next = guest;
+    } else {
+        first = guest;
+    }
+    last = guest;
+    spin_unlock(&reap_lock);
+}
+
+static struct guest *take_first(void)
+{
+    /* Without the lock: a hint. A guest added meanwhile is seen by the CPU that added it. */
+    if (!__atomic_load_n(&first, __ATOMIC_RELAXED)) {
+        return NULL;
+    }
+    spin_lock(&reap_lock);
+    struct guest *guest = first;
+    if (guest) {
+        first = guest->reap_next;
+        last = first ? last : NULL;
+    }
+    spin_unlock(&reap_lock);
+    return guest;
+}
+
+void reap_enqueue(struct guest *guest)
+{
+    append(guest);
+}
+
+/* ---- memory ---- */
+
+static void vcpu_free(struct guest *guest, uint32_t index)
+{
+    struct vcpu *vcpu = guest->vcpus[index];
+    if (!vcpu) {
+        return;
+    }
+    timer_cancel(vcpu);
+    guest->ended_cpu_ns += vcpu->run_ns;
+    guest->ended_hypercalls += vcpu->hypercalls;
+    guest->ended_page_faults += vcpu->page_faults;
+    guest->vcpus[index] = NULL;
+    frame_free(frame_of(vcpu), VCPU_FRAME_ORDER);
+    sched_place_give();
+    guest->charged_frames -= 1u << VCPU_FRAME_ORDER;
+    if (guest->vcpu_pages[index]) {
+        guest_frame_free(guest, guest->vcpu_pages[index]);
+        guest->vcpu_pages[index] = PFN_NONE;
+    }
+}
+
+static void start_info_free(struct guest *guest)
+{
+    for (uint32_t i = 0; i < SKEP_START_INFO_PAGES; i++) {
+        if (guest->start_info[i]) {
+            guest_frame_free(guest, guest->start_info[i]);
+            guest->start_info[i] = PFN_NONE;
+        }
+    }
+}
+
+bool guest_free_memory(struct guest *guest)
+{
+    if (!aspace_reap(guest)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < GUEST_VCPUS_MAX; i++) {
+        vcpu_free(guest, i);
+    }
+    start_info_free(guest);
+    if (guest->image) {
+        image_unuse(guest->image);
+        guest->image = NULL;
+    }
+    return true;
+}
+
+void console_destroy(struct guest *guest)
+{
+    for (uint32_t i = 0; i < CONSOLE_PAGES_MAX; i++) {
+        if (guest->console.pages[i]) {
+            guest_frame_free(guest, guest->console.pages[i]);
+            guest->console.pages[i] = PFN_NONE;
+        }
+    }
+    guest->console.bytes = 0;
+}
+
+/* ---- the list ---- */
+
+/* Whether nobody but us can reach the guest's memory. Holds guest.lock. */
+static bool is_quiet(struct guest *guest)
+{
+    return !atomic_load(&guest->aspace.loaded_on) && sched_guest_idle(guest);
+}
+
+/* One bounded step. True when everything is given back. */
+static bool step(struct guest *guest, bool *progress)
+{
+    spin_lock(&guest->lock);
+    bool quiet = is_quiet(guest);
+    spin_unlock(&guest->lock);
+    if (!quiet || io_guest_detach(guest)) {
+        return false;
+    }
+    *progress = true;
+    spin_lock(&guest->lock);
+    bool done = guest_free_memory(guest);
+    spin_unlock(&guest->lock);
+    return done;
+}
+
+/* The promise shrinks to what stays: the struct and the console. True when the struct is to go, too. */
+static bool finish(struct guest *guest)
+{
+    spin_lock(&guest->lock);
+    uint64_t given = guest->promise_frames - guest->charged_frames;
+    guest->promise_frames = guest->charged_frames;
+    guest->reaped = true;
+    bool destroy = guest->destroy;
+    guest_set_state(guest, guest->final_state);
+    spin_unlock(&guest->lock);
+    promise_give(given);
+    return destroy;
+}
+
+/* The last step of a guest whose memory is back. */
+static void complete(struct guest *guest)
+{
+    bool is_control = guest->is_control;
+    if (finish(guest) || is_control) {
+        guest_forget(guest);
+    }
+    if (is_control) {
+        control_restart();
+    }
+}
+
+bool guest_reap_step(void)
+{
+    const struct guest *stuck = NULL;
+    for (uint32_t i = 0; i < TRIES_MAX; i++) {
+        struct guest *guest = take_first();
+        if (!guest) {
+            return false;
+        }
+        bool progress = false;
+        bool seen = guest == stuck;
+        if (!seen && step(guest, &progress)) {
+            complete(guest);
+            return true;
+        }
+        append(guest);
+        if (seen || progress) {
+            return progress;
+        }
+        /* It waits for a device or a CPU, and those behind it shall not. */
+        stuck = stuck ? stuck : guest;
+    }
+    return false;
+}
+
+/* ---- the struct ---- */
+
+void guest_forget(struct guest *guest)
+{
+    uint64_t handle = guest->handle;
+    guest_table_remove(guest);
+    notify_push(handle, SKEP_NOTIFY_GONE);
+    guest_release(guest);
+}
+
+void guest_release(struct guest *guest)
+{
+    if (atomic_fetch_sub(&guest->references, 1) > 1) {
+        return;
+    }
+    console_destroy(guest);
+    uint64_t frames = guest->promise_frames;
+    CHECK(guest->charged_frames == 1);
+    frame_free(frame_of(guest), 0);
+    promise_give(frames);
+}

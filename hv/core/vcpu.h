@@ -1,0 +1,53 @@
+/*
+ * vcpu.h - one virtual CPU. It lives in an order-1 frame of its own: this struct, then the extended state.
+ */
+#ifndef CORE_VCPU_H
+#define CORE_VCPU_H
+
+#include "arch/arch.h"
+#include "core/heap.h"
+#include "core/types.h"
+
+struct guest;
+
+#define VCPU_FRAME_ORDER  1u
+#define VCPU_XSAVE_OFFSET 2048u /* in the vCPU's frames; the area may be up to 6 KiB */
+
+/* sched_lock guards the state and its changes. */
+enum vcpu_state {
+    VCPU_OFF,      /* not started, or stopped by the guest */
+    VCPU_BLOCKED,  /* in SKEP_HC_WAIT */
+    VCPU_RUNNABLE, /* wants to run: queued, unless held */
+    VCPU_RUNNING,  /* on a CPU */
+};
+
+/* Reasons why a runnable vCPU is not queued. */
+#define VCPU_HOLD_PAUSED 1u
+#define VCPU_HOLD_ENDED  2u
+
+struct vcpu {
+    struct arch_vcpu arch; /* first: entry code finds its fields by offset */
+    struct guest *guest;
+    struct skep_vcpu_page *page; /* shared with the guest, seen through the direct map */
+    uint32_t index;
+
+    /* Guarded by sched_lock. */
+    enum vcpu_state state;
+    uint32_t hold;
+    uint32_t cpu;              /* that it runs on, while VCPU_RUNNING */
+    struct heap_node run_node; /* in the run queue, key = vruntime */
+    uint64_t vruntime;
+    uint64_t run_ns;
+    uint64_t switched_in_ns;
+
+    /* Guarded by timer_lock. */
+    struct heap_node timer_node; /* key = deadline */
+    uint64_t wait_deadline_ns;   /* of SKEP_HC_WAIT; TIME_NEVER once it has passed */
+    uint64_t event_deadline_ns;  /* of SKEP_HC_TIMER_SET */
+
+    uint64_t
+        wait_asked_ns; /* deadline of the latest SKEP_HC_WAIT; written by the CPU that runs it */
+    uint64_t hypercalls, page_faults; /* written by the CPU that runs it */
+};
+
+#endif
