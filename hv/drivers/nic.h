@@ -1,0 +1,74 @@
+/*
+ * nic.h - what the switch and the drivers of network cards say to each other.
+ *
+ * A packet to send is a header and its first bytes, which the driver copies, and further pieces of memory by
+ * physical address, which it lends from the sender until client->sent(). Any CPU may transmit; polling is done by
+ * one at a time (the client sees to that), so that frames arrive in order. Client functions are called without
+ * nic.lock.
+ */
+#ifndef DRIVERS_NIC_H
+#define DRIVERS_NIC_H
+
+#include "core/lock.h"
+#include "core/types.h"
+
+#define NIC_COPY_MAX   500u /* bytes of a frame that can be copied */
+#define NIC_PIECES_MAX 16u  /* lent pieces, none of which crosses a page */
+
+struct nic;
+
+struct nic_piece {
+    paddr_t address;
+    uint32_t bytes;
+};
+
+struct nic_packet {
+    struct skep_net_header header;
+    const uint8_t *head;
+    uint32_t head_bytes; /* 1 to NIC_COPY_MAX */
+    uint32_t piece_count;
+    struct nic_piece pieces[NIC_PIECES_MAX];
+    void *owner; /* for sent(); NULL = nobody wants to know */
+    uint32_t cookie;
+};
+
+struct nic_driver {
+    /* Takes a packet, or -SKEP_EAGAIN when there is no room; client->room() is called when there is again. */
+    int (*transmit)(struct nic *nic, const struct nic_packet *packet);
+
+    /* Lets the device start on what was given to transmit(). */
+    void (*kick)(struct nic *nic);
+
+    /* Hands on at most `budget` received and as many sent packets. True: there is more. False: the device will
+     * interrupt. */
+    bool (*poll)(struct nic *nic, uint32_t budget);
+
+    /* Whether a packet of any permitted size would be taken now. */
+    bool (*room)(struct nic *nic);
+};
+
+struct nic_client {
+    /* The device wants to be polled. */
+    void (*interrupt)(struct nic *nic);
+
+    /* A frame, `bytes` long without the header, and its header, which lies before it; the memory is the client's
+     * to change until it returns. */
+    void (*received)(struct nic *nic, struct skep_net_header *header, uint32_t bytes);
+
+    /* A packet's pieces are no longer used by the device. */
+    void (*sent)(void *owner, uint32_t cookie, const paddr_t *pieces, uint32_t count);
+
+    void (*room)(struct nic *nic);
+};
+
+struct nic {
+    const struct nic_driver *driver;
+    const struct nic_client *client;
+    uint8_t mac[6];
+    uint16_t mtu;
+    bool tx_csum;         /* completes checksums */
+    bool rx_csum;         /* may say DATA_VALID or NEEDS_CSUM */
+    struct spinlock lock; /* the transmit side */
+};
+
+#endif

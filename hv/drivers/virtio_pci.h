@@ -1,0 +1,44 @@
+/*
+ * virtio_pci.h - the modern PCI transport of virtio devices (Virtio 1.2, section 4.1). Legacy devices are refused.
+ */
+#ifndef DRIVERS_VIRTIO_PCI_H
+#define DRIVERS_VIRTIO_PCI_H
+
+#include "drivers/pci.h"
+#include "drivers/virtqueue.h"
+
+#define VIRTIO_VENDOR 0x1af4u
+
+#define VIRTIO_F_EVENT_IDX (1ull << 29)
+#define VIRTIO_F_VERSION_1 (1ull << 32)
+#define VIRTIO_F_ACCESS_PLATFORM \
+    (1ull << 33) /* addresses go through the platform: without IOMMU they are physical */
+#define VIRTIO_F_ORDER_PLATFORM (1ull << 36) /* the same barriers as for a CPU */
+
+struct virtio_device {
+    struct pci_device pci;
+    volatile uint8_t *common, *notify, *config;
+    uint32_t notify_bytes, notify_multiplier;
+    uint32_t config_bytes;
+    uint64_t features; /* agreed on */
+};
+
+/* Maps the device's registers and resets it. */
+int virtio_open(struct virtio_device *device, const struct pci_device *pci);
+
+/* Agrees on VERSION_1, what the transport needs and as many of `wanted` as there are. */
+int virtio_negotiate(struct virtio_device *device, uint64_t wanted);
+
+/* Sets up queue `index` with at most size_max entries, interrupting through MSI-X entry `vector`. */
+int virtio_queue_start(struct virtio_device *device, struct virtqueue *queue, uint16_t index,
+                       uint16_t size_max, uint16_t vector);
+
+/* The device may work from now on; or: it is given up. */
+void virtio_start(struct virtio_device *device);
+void virtio_fail(struct virtio_device *device);
+
+/* Reads from the device's own configuration; zeroes beyond its end. */
+void virtio_config_read(const struct virtio_device *device, uint32_t offset, uint8_t *to,
+                        uint32_t bytes);
+
+#endif

@@ -1,0 +1,55 @@
+/*
+ * virtqueue.h - the driver's end of a split virtqueue (Virtio 1.2, section 2.7), for devices of the machine.
+ *
+ * The device is trusted with memory (there is no IOMMU), but not with indexes: what it returns must be a chain that
+ * it holds. Free lists and lengths are ring 0's own. The caller's lock guards a queue.
+ */
+#ifndef DRIVERS_VIRTQUEUE_H
+#define DRIVERS_VIRTQUEUE_H
+
+#include "core/types.h"
+
+#define VIRTQUEUE_SIZE_MAX 256u
+
+struct virtqueue_part {
+    paddr_t address;
+    uint32_t bytes;
+};
+
+struct virtqueue {
+    uint16_t size;
+    bool event_idx; /* VIRTIO_F_EVENT_IDX was agreed on */
+    bool broken;    /* the device broke the rules: nothing more is taken from it */
+    uint16_t free_head, free_count;
+    uint16_t next_avail, next_used;
+    uint16_t told; /* next_avail when the device was last told */
+    struct skep_vring_desc *desc;
+    struct skep_vring_avail *avail;
+    struct skep_vring_used *used;
+    volatile void *doorbell;
+    uint16_t index;                    /* what is written to the doorbell */
+    uint16_t next[VIRTQUEUE_SIZE_MAX]; /* chains and free list */
+    uint16_t
+        parts[VIRTQUEUE_SIZE_MAX]; /* of the chain that starts here, 0 = the device holds none */
+};
+
+/* Takes memory for a queue of `size` entries, a power of two of at most VIRTQUEUE_SIZE_MAX. */
+int virtqueue_init(struct virtqueue *queue, uint16_t size, bool event_idx);
+
+/* Makes a chain available to the device; returns its head, or -SKEP_EAGAIN when there is no room. */
+int virtqueue_add(struct virtqueue *queue, const struct virtqueue_part *parts, uint32_t count,
+                  bool write);
+
+/* Tells the device about what was added since the last time, if it wants to know. */
+void virtqueue_kick(struct virtqueue *queue);
+
+/* Takes the next chain that the device is done with: its head, or -SKEP_EAGAIN. Its descriptors are in use until
+ * virtqueue_release(). */
+int virtqueue_take(struct virtqueue *queue, uint32_t *bytes);
+void virtqueue_release(struct virtqueue *queue, uint16_t head);
+
+/* Asks for an interrupt when the device is done with one more chain, or, with `lazy`, with three quarters of
+ * those that it holds. True: it is done with more already, so take again. */
+bool virtqueue_arm(struct virtqueue *queue, bool lazy);
+
+#endif

@@ -1,0 +1,285 @@
+/*
+ * filter.c - the switch's rules. Frames are byte arrays: nothing in them is aligned.
+ */
+#include "io/filter.h"
+
+#include "core/string.h"
+
+#define ETHERNET_BYTES 14u
+#define ETHERTYPE_AT   12u
+#define ETHERTYPE_IPV4 0x0800u
+#define ETHERTYPE_ARP  0x0806u
+
+/* RFC 826, for IPv4 over Ethernet; offsets in the frame. */
+#define ARP_BYTES         42u
+#define ARP_OPERATION_AT  20u
+#define ARP_REQUEST       1u
+#define ARP_REPLY         2u
+#define ARP_SENDER_MAC_AT 22u
+#define ARP_SENDER_AT     28u
+#define ARP_TARGET_AT     38u
+
+/* RFC 791; offsets in the frame. */
+#define IPV4_BYTES_MIN     34u
+#define IPV4_FRAGMENT_AT   20u
+#define IPV4_FRAGMENT_MASK 0x3fffu /* offset and "more" */
+#define IPV4_OFFSET_MASK   0x1fffu
+#define IPV4_PROTOCOL_AT   23u
+#define IPV4_SOURCE_AT     26u
+#define IPV4_TARGET_AT     30u
+#define PROTOCOL_TCP       6u
+#define PROTOCOL_UDP       17u
+#define TCP_CHECKSUM_AT    16u
+#define UDP_CHECKSUM_AT    6u
+#define UDP_BYTES          8u
+
+/* RFC 2131; offsets in the UDP payload. */
+#define DHCP_SERVER_PORT   67u
+#define DHCP_CLIENT_PORT   68u
+#define DHCP_ADDRESS_AT    16u /* yiaddr */
+#define DHCP_RELAY_AT      24u /* giaddr */
+#define DHCP_CLIENT_MAC_AT 28u
+#define DHCP_BYTES         34u
+#define DHCP_REQUEST       1u
+#define DHCP_REPLY         2u
+
+static uint32_t be16(const uint8_t *at)
+{
+    return (uint32_t)at[0] << 8 | at[1];
+}
+
+/* Addresses stay in network byte order. */
+static uint32_t address_at(const uint8_t *at)
+{
+    uint32_t address;
+    memcpy(&address, at, sizeof(address));
+    return address;
+}
+
+static bool is_group(const uint8_t *mac)
+{
+    return mac[0] & 1;
+}
+
+static bool is_arp(const uint8_t *frame, uint32_t bytes)
+{
+    static const uint8_t ethernet_ipv4[6] = {0, 1, 8, 0, 6, 4};
+    return be16(frame + ETHERTYPE_AT) == ETHERTYPE_ARP && bytes >= ARP_BYTES &&
+           memcmp(frame + ETHERNET_BYTES, ethernet_ipv4, sizeof(ethernet_ipv4)) == 0;
+}
+
+/* Where the transport header starts, 0 = no IPv4. */
+static uint32_t ipv4_payload(const uint8_t *frame, uint32_t bytes)
+{
+    if (be16(frame + ETHERTYPE_AT) != ETHERTYPE_IPV4 || bytes < IPV4_BYTES_MIN) {
+        return 0;
+    }
+    uint8_t first = frame[ETHERNET_BYTES];
+    uint32_t header = (uint32_t)(first & 15) * 4;
+    return first >> 4 == 4 && header >= 20 && ETHERNET_BYTES + header <= bytes
+               ? ETHERNET_BYTES + header
+               : 0;
+}
+
+/* Whether this is the start of a UDP datagram between these ports. */
+static bool is_udp(const uint8_t *frame, uint32_t bytes, uint32_t payload, uint32_t from,
+                   uint32_t to)
+{
+    return frame[IPV4_PROTOCOL_AT] == PROTOCOL_UDP &&
+           (be16(frame + IPV4_FRAGMENT_AT) & IPV4_OFFSET_MASK) == 0 &&
+           bytes >= payload + UDP_BYTES && be16(frame + payload) == from &&
+           be16(frame + payload + 2) == to;
+}
+
+/* How the control service gets its address is its own affair. */
+static bool may_ask_dhcp(const struct port *port)
+{
+    return port->is_control || (port->flags & SKEP_NET_DHCP);
+}
+
+/* ---- from a port ---- */
+
+/* The control service's address is closed to those without permission, whichever way the frame takes. */
+static bool may_reach(const struct port *port, uint32_t address)
+{
+    return port->is_control || (port->flags & SKEP_NET_CONTROL_OK) || address == 0 ||
+           address != switch_control_address();
+}
+
+static bool arp_permitted(const struct port *port, const uint8_t *frame)
+{
+    uint32_t operation = be16(frame + ARP_OPERATION_AT);
+    uint32_t sender = address_at(frame + ARP_SENDER_AT);
+    bool own = sender == atomic_load_explicit(&port->address, memory_order_relaxed);
+    bool probe = operation == ARP_REQUEST && sender == 0;
+    return (operation == ARP_REQUEST || operation == ARP_REPLY) && (own || probe) &&
+           memcmp(frame + ARP_SENDER_MAC_AT, port->mac, 6) == 0 &&
+           may_reach(port, address_at(frame + ARP_TARGET_AT));
+}
+
+/* A server's answer gives the client that the request names its address (dhcp_target()), so nobody asks for another
+ * one: what goes to a server is whole, and names its sender. */
+static bool dhcp_request_permitted(const struct port *port, const uint8_t *frame, uint32_t bytes,
+                                   uint32_t payload)
+{
+    if (frame[IPV4_PROTOCOL_AT] != PROTOCOL_UDP ||
+        (be16(frame + IPV4_FRAGMENT_AT) & IPV4_OFFSET_MASK) != 0) {
+        return true; /* the first fragment of a request is refused */
+    }
+    if (bytes < payload + UDP_BYTES) {
+        return false;
+    }
+    if (be16(frame + payload + 2) != DHCP_SERVER_PORT) {
+        return true;
+    }
+    const uint8_t *dhcp = frame + payload + UDP_BYTES;
+    return (be16(frame + IPV4_FRAGMENT_AT) & IPV4_FRAGMENT_MASK) == 0 &&
+           be16(frame + payload) == DHCP_CLIENT_PORT && bytes >= payload + UDP_BYTES + DHCP_BYTES &&
+           dhcp[0] == DHCP_REQUEST && dhcp[1] == 1 && dhcp[2] == 6 &&
+           address_at(dhcp + DHCP_RELAY_AT) == 0 &&
+           memcmp(dhcp + DHCP_CLIENT_MAC_AT, port->mac, 6) == 0;
+}
+
+static bool ipv4_permitted(const struct port *port, const uint8_t *frame, uint32_t bytes,
+                           uint32_t payload)
+{
+    uint32_t source = address_at(frame + IPV4_SOURCE_AT);
+    /* No options: a source route could lead to the control service by way of a router. */
+    if (payload != IPV4_BYTES_MIN ||
+        is_udp(frame, bytes, payload, DHCP_SERVER_PORT, DHCP_CLIENT_PORT) ||
+        !dhcp_request_permitted(port, frame, bytes, payload)) {
+        return false;
+    }
+    if (source == 0) {
+        return may_ask_dhcp(port) && address_at(frame + IPV4_TARGET_AT) == UINT32_MAX &&
+               is_udp(frame, bytes, payload, DHCP_CLIENT_PORT, DHCP_SERVER_PORT);
+    }
+    return source == atomic_load_explicit(&port->address, memory_order_relaxed) &&
+           may_reach(port, address_at(frame + IPV4_TARGET_AT));
+}
+
+static bool permitted(const struct port *port, const uint8_t *frame, uint32_t bytes)
+{
+    if (memcmp(frame + 6, port->mac, 6) != 0) {
+        return false;
+    }
+    if (is_arp(frame, bytes)) {
+        return arp_permitted(port, frame);
+    }
+    uint32_t payload = ipv4_payload(frame, bytes);
+    return payload != 0 && ipv4_permitted(port, frame, bytes, payload);
+}
+
+static struct port *outgoing_target(const uint8_t *frame, uint32_t bytes)
+{
+    if (!is_group(frame)) {
+        return switch_find_mac(frame);
+    }
+    bool asks = is_arp(frame, bytes) && be16(frame + ARP_OPERATION_AT) == ARP_REQUEST;
+    return asks ? switch_find_address(address_at(frame + ARP_TARGET_AT)) : NULL;
+}
+
+enum verdict filter_outgoing(const struct port *port, const uint8_t *head, uint32_t bytes,
+                             struct port **to)
+{
+    if (bytes < FRAME_BYTES_MIN || !permitted(port, head, bytes)) {
+        return VERDICT_DROP;
+    }
+    struct port *target = outgoing_target(head, bytes);
+    if (target == NULL) {
+        return VERDICT_UPLINK;
+    }
+    bool closed = target->is_control && !port->is_control && !(port->flags & SKEP_NET_CONTROL_OK);
+    /* Who asks for its own address wants to know whether someone on the wire has it too. */
+    if (target == port || closed) {
+        switch_release(target);
+        return target == port && is_group(head) ? VERDICT_UPLINK : VERDICT_DROP;
+    }
+    *to = target;
+    return VERDICT_PORT;
+}
+
+/* ---- from the wire ---- */
+
+/* The DHCP part of a server's answer, NULL when the frame is none. */
+static const uint8_t *dhcp_answer(const uint8_t *frame, uint32_t bytes)
+{
+    uint32_t payload = ipv4_payload(frame, bytes);
+    if (payload == 0 || !is_udp(frame, bytes, payload, DHCP_SERVER_PORT, DHCP_CLIENT_PORT) ||
+        bytes < payload + UDP_BYTES + DHCP_BYTES) {
+        return NULL;
+    }
+    const uint8_t *dhcp = frame + payload + UDP_BYTES;
+    bool reply = dhcp[0] == DHCP_REPLY && dhcp[1] == 1 && dhcp[2] == 6;
+    return reply ? dhcp : NULL;
+}
+
+/* The port that a DHCP answer is for; it gets the address. */
+static struct port *dhcp_target(const uint8_t *frame, const uint8_t *dhcp)
+{
+    struct port *port = switch_find_mac(dhcp + DHCP_CLIENT_MAC_AT);
+    if (port == NULL) {
+        return NULL;
+    }
+    if (!is_group(frame) && memcmp(frame, port->mac, 6) != 0) {
+        switch_release(port);
+        return NULL;
+    }
+    uint32_t address = address_at(dhcp + DHCP_ADDRESS_AT);
+    if (may_ask_dhcp(port) && address != 0) {
+        switch_address_set(port, address);
+    }
+    return port;
+}
+
+struct port *filter_incoming(const uint8_t *frame, uint32_t bytes)
+{
+    if (bytes < FRAME_BYTES_MIN || bytes > FRAME_BYTES_MAX) {
+        return NULL;
+    }
+    const uint8_t *dhcp = dhcp_answer(frame, bytes);
+    if (dhcp != NULL) {
+        return dhcp_target(frame, dhcp);
+    }
+    bool arp = is_arp(frame, bytes);
+    if (is_group(frame)) {
+        bool asks = arp && be16(frame + ARP_OPERATION_AT) == ARP_REQUEST;
+        return asks ? switch_find_address(address_at(frame + ARP_TARGET_AT)) : NULL;
+    }
+    return arp || ipv4_payload(frame, bytes) != 0 ? switch_find_mac(frame) : NULL;
+}
+
+/* ---- headers ---- */
+
+static bool checksum_valid(const struct skep_net_header *header, const uint8_t *head,
+                           uint32_t head_bytes, uint32_t frame_bytes)
+{
+    uint32_t payload = head_bytes >= FRAME_BYTES_MIN ? ipv4_payload(head, head_bytes) : 0;
+    if (payload == 0 || header->csum_start != payload ||
+        (be16(head + IPV4_FRAGMENT_AT) & IPV4_FRAGMENT_MASK) != 0) {
+        return false;
+    }
+    uint32_t at = head[IPV4_PROTOCOL_AT] == PROTOCOL_TCP   ? TCP_CHECKSUM_AT
+                  : head[IPV4_PROTOCOL_AT] == PROTOCOL_UDP ? UDP_CHECKSUM_AT
+                                                           : 0;
+    return at != 0 && header->csum_offset == at && payload + at + 2 <= frame_bytes;
+}
+
+bool filter_header(struct skep_net_header *header, const uint8_t *head, uint32_t head_bytes,
+                   uint32_t frame_bytes)
+{
+    struct skep_net_header clean = {.num_buffers = 1};
+    if (header->gso_type != 0) {
+        return false;
+    }
+    if (header->flags & SKEP_NET_HDR_NEEDS_CSUM) {
+        if (!checksum_valid(header, head, head_bytes, frame_bytes)) {
+            return false;
+        }
+        clean.flags = SKEP_NET_HDR_NEEDS_CSUM;
+        clean.csum_start = header->csum_start;
+        clean.csum_offset = header->csum_offset;
+    }
+    *header = clean;
+    return true;
+}

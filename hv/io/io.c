@@ -1,0 +1,230 @@
+/*
+ * io.c - what the core calls of the I/O layer.
+ */
+#include "io/io.h"
+
+#include "core/frame.h"
+#include "core/log.h"
+#include "core/string.h"
+#include "drivers/pci.h"
+#include "drivers/virtio_net.h"
+#include "io/filter.h"
+#include "io/port.h"
+#include "io/uplink.h"
+
+#define MTU_MAX (FRAME_BYTES_MAX - FRAME_BYTES_MIN)
+#define MTU_MIN 68u /* RFC 791 */
+
+static void device_found(const struct pci_device *pci)
+{
+    if (uplink_nic() == NULL) {
+        struct nic *nic = virtio_net_start(pci, &uplink_client);
+        if (nic != NULL) {
+            uplink_set(nic);
+        }
+    }
+}
+
+void io_init(void)
+{
+    switch_init();
+    pci_scan(device_found);
+    if (uplink_nic() == NULL) {
+        log_line("net: no network card; guests reach each other only");
+    }
+}
+
+/* ---- attaching ---- */
+
+static const uint8_t no_mac[6];
+static const uint8_t control_mac_default[6] = {2, 0, 0, 0, 0, 1};
+
+/* The control service has the card's own MAC, which is the only one that some networks accept; no guest has it. */
+static int mac_choose(struct port *port, const struct skep_net *net)
+{
+    const struct nic *nic = uplink_nic();
+    bool given = memcmp(net->mac, no_mac, 6) != 0;
+    if (given) {
+        memcpy(port->mac, net->mac, 6);
+    } else if (port->is_control) {
+        memcpy(port->mac, nic != NULL ? nic->mac : control_mac_default, 6);
+    } else {
+        return -SKEP_EINVAL;
+    }
+    if (port->mac[0] & 1) {
+        return -SKEP_EINVAL; /* a group's */
+    }
+    bool cards = nic != NULL && memcmp(port->mac, nic->mac, 6) == 0;
+    return cards && !port->is_control ? -SKEP_EEXIST : 0;
+}
+
+static int mtu_choose(struct port *port, const struct skep_net *net)
+{
+    uint32_t limit = uplink_nic() != NULL ? uplink_nic()->mtu : MTU_MAX;
+    if (net->mtu != 0 && net->mtu < MTU_MIN) {
+        return -SKEP_EINVAL;
+    }
+    port->mtu = (uint16_t)(net->mtu != 0 && net->mtu < limit ? net->mtu : limit);
+    return 0;
+}
+
+/* Between ports a checksum need not be completed at all: who receives hears that it is missing. */
+static uint32_t flags_choose(const struct skep_net *net)
+{
+    bool tx_csum = uplink_nic() == NULL || uplink_nic()->tx_csum;
+    uint32_t asked = net->flags & (SKEP_NET_DHCP | SKEP_NET_CONTROL_OK);
+    return asked | SKEP_NET_RX_CSUM | (tx_csum ? SKEP_NET_TX_CSUM : 0);
+}
+
+static int port_fill(struct port *port, struct guest *guest, uint32_t index,
+                     const struct skep_net *net)
+{
+    const uint8_t *address = (const uint8_t *)&net->address;
+    port->guest = guest;
+    port->index = index;
+    port->is_control = guest->is_control;
+    port->flags = flags_choose(net);
+    port->address = net->address;
+    if (address[0] >= 224 || net->address == UINT32_MAX) {
+        return -SKEP_EINVAL; /* a group's or everyone's */
+    }
+    int error = mac_choose(port, net);
+    return error < 0 ? error : mtu_choose(port, net);
+}
+
+static struct port *port_alloc(struct guest *guest)
+{
+    spin_lock(&guest->lock);
+    pfn_t pfn = guest_frame_alloc(guest, SKEP_FRAME_OBJECT);
+    guest->fixed_frames += pfn != PFN_NONE;
+    spin_unlock(&guest->lock);
+    return pfn != PFN_NONE ? frame_data(pfn) : NULL;
+}
+
+static void port_free(struct guest *guest, struct port *port)
+{
+    spin_lock(&guest->lock);
+    guest_frame_free(guest, frame_of(port));
+    guest->fixed_frames--;
+    spin_unlock(&guest->lock);
+}
+
+int io_net_attach(struct guest *guest, uint32_t index, const struct skep_net *net)
+{
+    if (index >= SKEP_NETS_MAX || guest->ports[index] != NULL) {
+        return -SKEP_EINVAL;
+    }
+    struct port *port = port_alloc(guest);
+    if (port == NULL) {
+        return -SKEP_ENOMEM;
+    }
+    int error = port_fill(port, guest, index, net);
+    if (error == 0) {
+        error = switch_port_add(port);
+    }
+    if (error < 0) {
+        port_free(guest, port);
+    }
+    return error;
+}
+
+void io_net_describe(struct guest *guest, uint32_t index, struct skep_net *net)
+{
+    const struct port *port = guest->ports[index];
+    if (port != NULL) {
+        memcpy(net->mac, port->mac, 6);
+        net->mtu = port->mtu;
+        net->flags = port->flags & ~SKEP_NET_CONTROL_OK;
+    }
+}
+
+int io_guest_detach(struct guest *guest)
+{
+    int result = 0;
+    for (uint32_t i = 0; i < SKEP_NETS_MAX; i++) {
+        struct port *port = guest->ports[i];
+        if (port == NULL) {
+            continue;
+        }
+        if (port_close(port) && switch_port_forget(port)) {
+            port_free(guest, port);
+        } else {
+            result = -SKEP_EAGAIN;
+        }
+    }
+    return result;
+}
+
+/* ---- queues ---- */
+
+static struct port *port_of(struct guest *guest, uint32_t queue)
+{
+    return queue < SKEP_QUEUE_COUNT ? guest->ports[queue / 2] : NULL;
+}
+
+int io_queue_setup(struct vcpu *vcpu, const struct skep_queue_setup *setup)
+{
+    struct port *port = port_of(vcpu->guest, setup->queue);
+    if (port == NULL) {
+        return -SKEP_ENODEV;
+    }
+    struct queue *queue = setup->queue & 1 ? &port->tx : &port->rx;
+    spin_lock(&port->lock);
+    int error = port->closed ? -SKEP_ENODEV : queue_setup(queue, vcpu->guest, setup);
+    spin_unlock(&port->lock);
+    return error;
+}
+
+/* New receive buffers are found when a frame comes. */
+int io_queue_kick(struct vcpu *vcpu, uint32_t queue)
+{
+    struct port *port = port_of(vcpu->guest, queue);
+    if (port == NULL) {
+        return -SKEP_ENODEV;
+    }
+    if (queue & 1) {
+        port_send(port);
+    }
+    return 0;
+}
+
+/* ---- the rest ---- */
+
+static bool port_work(void)
+{
+    struct port *port = switch_work_next();
+    if (port != NULL) {
+        port_send(port);
+        switch_release(port);
+    }
+    return switch_work_any();
+}
+
+/* Both are looked at each time, so that neither a busy wire nor a busy guest keeps the other from its turn. */
+bool io_work(void)
+{
+    bool wire = uplink_poll();
+    bool ports = port_work();
+    return wire || ports;
+}
+
+void io_control_address_set(uint32_t address, uint32_t netmask)
+{
+    (void)netmask;
+    switch_control_address_set(address);
+}
+
+void io_net_status(struct guest *guest, uint32_t index, uint32_t *address,
+                   struct skep_net_counters *counters)
+{
+    struct port *port = switch_find_guest(guest, index);
+    *address = 0;
+    *counters = (struct skep_net_counters){0};
+    if (port != NULL) {
+        *address = atomic_load_explicit(&port->address, memory_order_relaxed);
+        spin_lock(&port->lock);
+        *counters = port->counters;
+        spin_unlock(&port->lock);
+        switch_release(port);
+    }
+}

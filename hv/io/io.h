@@ -1,0 +1,43 @@
+/*
+ * io.h - what the core calls of the I/O layer: the virtual switch and the PV queues.
+ */
+#ifndef IO_IO_H
+#define IO_IO_H
+
+#include "core/guest.h"
+
+/* Finds the devices and starts their drivers. Boot CPU, once, after the other CPUs run. */
+void io_init(void);
+
+/* Attaches net device `index` of a guest that does not run yet to the switch. -SKEP_EEXIST when the MAC or the
+ * address is another port's, -SKEP_EINVAL for a malformed one, -SKEP_ENOSPC when the switch is full. The port's
+ * memory is charged to the guest. The control service's port has is_control of its guest. */
+int io_net_attach(struct guest *guest, uint32_t index, const struct skep_net *net);
+
+/* What the guest's start-info says of a device that is attached: MAC, MTU and flags as the switch settled them. The
+ * control service's device has the card's own MAC when none was given. */
+void io_net_describe(struct guest *guest, uint32_t index, struct skep_net *net);
+
+/* Takes a dead guest's ports off the switch and its queues down. 0 when no device holds any of its pages any more,
+ * -SKEP_EAGAIN when some still do: call again later. No CPU is inside a hypercall of the guest. */
+int io_guest_detach(struct guest *guest);
+
+/* SKEP_HC_QUEUE_SETUP, with the structure copied in; its errors are queue_setup()'s (io/queue.h), -SKEP_ENODEV when
+ * there is no such device. A queue is set up once. */
+int io_queue_setup(struct vcpu *vcpu, const struct skep_queue_setup *setup);
+
+/* SKEP_HC_QUEUE_KICK. A ring that breaks its rules ends the guest (SKEP_CRASH_RING). Bounded: what is left of a
+ * long queue is done by io_work(). */
+int io_queue_kick(struct vcpu *vcpu, uint32_t queue);
+
+/* Bounded work left over by kicks and interrupts. Called by the core between traps on any CPU; false = none left. */
+bool io_work(void);
+
+/* The control service's own address, for the default-deny rule. */
+void io_control_address_set(uint32_t address, uint32_t netmask);
+
+/* For status: the address the switch knows (big-endian) and the counters. */
+void io_net_status(struct guest *guest, uint32_t index, uint32_t *address,
+                   struct skep_net_counters *counters);
+
+#endif

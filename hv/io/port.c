@@ -1,0 +1,343 @@
+/*
+ * port.c - moves frames between a port's queues, other ports and the network card.
+ *
+ * A frame is sent in two steps, so that two port locks are never held together: it is taken and judged under the
+ * sender's lock, and its copy in a per-CPU buffer delivered under the receiver's. Towards the card the first HEAD_BYTES
+ * are copied, judged and sent from the copy; the pages of the rest are pinned and lent. A frame that isn't much longer
+ * is copied whole, which costs less than to pin and to be told of its return.
+ */
+#include "io/port.h"
+
+#include "core/cpu.h"
+#include "core/event.h"
+#include "core/gmem.h"
+#include "io/filter.h"
+#include "io/uplink.h"
+
+#define HEADER_BYTES ((uint32_t)sizeof(struct skep_net_header))
+
+#define HEAD_BYTES 128u
+
+/* Bounds a guest's pins, and its share of the card's ring. */
+#define PORT_IN_FLIGHT_MAX 64u
+
+/* A frame lies behind its header, as in a guest's buffer. */
+struct packet {
+    struct skep_net_header header;
+    uint8_t frame[FRAME_BYTES_MAX];
+};
+
+/* Each is used by its own CPU, within one call: ring 0 isn't interrupted. */
+static struct packet copies[CPUS_MAX];
+
+enum step {
+    STEP_NEXT,  /* go on with the next frame */
+    STEP_LOCAL, /* deliver the copy first */
+    STEP_END,   /* nothing more now */
+};
+
+/* A frame on its way out. */
+struct outgoing {
+    struct packet *packet;
+    uint32_t bytes;      /* of the frame */
+    uint32_t head_bytes; /* of it that are copied */
+    struct port *to;     /* STEP_LOCAL */
+    bool kick;           /* the card was given something */
+};
+
+/* The guest broke its ring, or named memory that it doesn't have: it ends here. Nothing more is taken from it. */
+static enum step ring_broken(struct port *port, struct queue *queue,
+                             const struct queue_chain *chain, int error)
+{
+    bool no_memory = error == -SKEP_ENOMEM;
+    port->closed = true;
+    guest_crash(queue->vcpu, no_memory ? SKEP_CRASH_OUT_OF_MEMORY : SKEP_CRASH_RING,
+                chain->fault_address, chain->fault);
+    return STEP_END;
+}
+
+static void tell(struct queue *queue)
+{
+    if (queue_event_due(queue)) {
+        event_raise(queue->vcpu, queue->event);
+    }
+}
+
+/* ---- sending; port.lock is held ---- */
+
+static void count_sent(struct port *port, uint32_t bytes)
+{
+    port->counters.tx_packets++;
+    port->counters.tx_bytes += bytes;
+}
+
+static enum step drop(struct port *port, const struct queue_chain *chain)
+{
+    port->counters.tx_dropped++;
+    queue_take(&port->tx);
+    queue_push(&port->tx, chain->head, 0);
+    return STEP_NEXT;
+}
+
+static enum step send_local(struct port *port, struct queue_chain *chain, struct outgoing *out)
+{
+    uint32_t head = out->head_bytes;
+    int error = queue_read(port->guest, chain, HEADER_BYTES + head, out->packet->frame + head,
+                           out->bytes - head);
+    if (error < 0) {
+        switch_release(out->to);
+        return ring_broken(port, &port->tx, chain, error);
+    }
+    queue_take(&port->tx);
+    queue_push(&port->tx, chain->head, 0);
+    count_sent(port, out->bytes);
+    return STEP_LOCAL;
+}
+
+static void pieces_unpin(const struct nic_packet *packet)
+{
+    for (uint32_t i = 0; i < packet->piece_count; i++) {
+        gmem_unpin(packet->pieces[i].address);
+    }
+}
+
+/* Leaves the frame in its queue until the card has room. */
+static enum step stall(struct port *port, struct nic *nic)
+{
+    switch_work_stall(port);
+    /* Room that came after the refusal and before the port was on the list would wake nobody. Both sides pass
+     * through nic.lock: the card's looks at the list after it made room, this one at the room after it is listed. */
+    if (nic->driver->room(nic)) {
+        switch_work_unstall();
+    }
+    return STEP_END;
+}
+
+/* The card has taken it. A frame that was copied whole is the guest's again at once. */
+static enum step lent(struct port *port, const struct queue_chain *chain,
+                      const struct nic_packet *packet, struct outgoing *out)
+{
+    out->kick = true;
+    queue_take(&port->tx);
+    if (packet->owner != NULL) {
+        port->in_flight++;
+    } else {
+        queue_push(&port->tx, chain->head, 0);
+    }
+    count_sent(port, out->bytes);
+    return STEP_NEXT;
+}
+
+static enum step send_uplink(struct port *port, struct queue_chain *chain, struct outgoing *out)
+{
+    struct nic *nic = uplink_nic();
+    struct nic_packet packet; /* its pieces need no zeroes */
+    packet.header = out->packet->header;
+    packet.head = out->packet->frame;
+    packet.head_bytes = out->head_bytes;
+    packet.piece_count = 0;
+    packet.owner = NULL;
+    packet.cookie = 0;
+    packet.header.num_buffers = 0; /* Virtio 1.2, section 5.1.6.2.1: the driver sets it to 0 */
+    if (nic == NULL) {
+        return drop(port, chain);
+    }
+    if (out->bytes > out->head_bytes) {
+        if (port->in_flight == PORT_IN_FLIGHT_MAX) {
+            port->waiting = true;
+            return STEP_END;
+        }
+        packet.owner = port;
+        packet.cookie = chain->head;
+        int error = queue_pin(port->guest, chain, HEADER_BYTES + out->head_bytes, packet.pieces,
+                              &packet.piece_count);
+        if (error == -SKEP_EFAULT || error == -SKEP_ENOMEM) {
+            return ring_broken(port, &port->tx, chain, error);
+        }
+        if (error < 0) {
+            return drop(port, chain); /* too many pieces, or pins of one page */
+        }
+    }
+    if (nic->driver->transmit(nic, &packet) < 0) {
+        pieces_unpin(&packet);
+        return stall(port, nic);
+    }
+    return lent(port, chain, &packet, out);
+}
+
+/* Copies header and head; what was read is never read again. */
+static int copy_head(struct port *port, struct queue_chain *chain, struct outgoing *out)
+{
+    out->bytes = chain->bytes - HEADER_BYTES;
+    out->head_bytes = out->bytes <= NIC_COPY_MAX ? out->bytes : HEAD_BYTES;
+    return queue_read(port->guest, chain, 0, out->packet, HEADER_BYTES + out->head_bytes);
+}
+
+static bool header_permitted(const struct port *port, struct outgoing *out)
+{
+    struct packet *packet = out->packet;
+    bool offered =
+        !(packet->header.flags & SKEP_NET_HDR_NEEDS_CSUM) || (port->flags & SKEP_NET_TX_CSUM);
+    return offered && filter_header(&packet->header, packet->frame, out->head_bytes, out->bytes);
+}
+
+static enum step send_one(struct port *port, struct outgoing *out)
+{
+    struct queue_chain chain;
+    int found = queue_peek(&port->tx, false, &chain);
+    if (found == 0) {
+        return queue_arm(&port->tx) ? STEP_NEXT : STEP_END;
+    }
+    if (found < 0) {
+        return ring_broken(port, &port->tx, &chain, found);
+    }
+    if (chain.bytes < HEADER_BYTES + FRAME_BYTES_MIN ||
+        chain.bytes > HEADER_BYTES + FRAME_BYTES_MIN + port->mtu) {
+        return drop(port, &chain);
+    }
+    int error = copy_head(port, &chain, out);
+    if (error < 0) {
+        return ring_broken(port, &port->tx, &chain, error);
+    }
+    if (!header_permitted(port, out)) {
+        return drop(port, &chain);
+    }
+    switch (filter_outgoing(port, out->packet->frame, out->head_bytes, &out->to)) {
+    case VERDICT_UPLINK:
+        return send_uplink(port, &chain, out);
+    case VERDICT_PORT:
+        return send_local(port, &chain, out);
+    default:
+        return drop(port, &chain);
+    }
+}
+
+/* Until a frame must be delivered, nothing is left, or the budget is used up. */
+static enum step send_some(struct port *port, struct outgoing *out, uint32_t *budget)
+{
+    enum step step = STEP_NEXT;
+    while (step == STEP_NEXT && *budget > 0 && !port->closed) {
+        (*budget)--;
+        step = send_one(port, out);
+    }
+    if (step == STEP_NEXT && !port->closed) {
+        switch_work_add(port);
+    }
+    return step;
+}
+
+static bool send_begin(struct port *port)
+{
+    bool may = !port->closed && !port->sending && port->tx.vcpu != NULL;
+    port->sending |= may;
+    return may;
+}
+
+static void send_end(struct port *port)
+{
+    port->sending = false;
+    if (!port->closed) {
+        tell(&port->tx);
+    }
+}
+
+void port_send(struct port *port)
+{
+    struct outgoing out = {.packet = &copies[arch_cpu()->index]};
+    uint32_t budget = PORT_BUDGET;
+    spin_lock(&port->lock);
+    /* Who comes while another CPU sends need not wait: that CPU looks at the queue again under this lock. */
+    if (send_begin(port)) {
+        while (send_some(port, &out, &budget) == STEP_LOCAL) {
+            spin_unlock(&port->lock);
+            port_receive(out.to, &out.packet->header, out.bytes);
+            switch_release(out.to);
+            spin_lock(&port->lock);
+        }
+        send_end(port);
+    }
+    spin_unlock(&port->lock);
+    if (out.kick) {
+        uplink_nic()->driver->kick(uplink_nic());
+    }
+}
+
+void port_sent(void *owner, uint32_t head, const paddr_t *pieces, uint32_t count)
+{
+    struct port *port = owner;
+    for (uint32_t i = 0; i < count; i++) {
+        gmem_unpin(pieces[i]);
+    }
+    spin_lock(&port->lock);
+    port->in_flight--;
+    if (!port->closed) {
+        queue_push(&port->tx, (uint16_t)head, 0);
+        tell(&port->tx);
+        if (port->waiting) {
+            port->waiting = false;
+            switch_work_add(port);
+        }
+    }
+    spin_unlock(&port->lock);
+}
+
+/* ---- receiving ---- */
+
+/* Under port.lock. True when the frame was copied. */
+static bool receive(struct port *port, const struct skep_net_header *header, uint32_t bytes)
+{
+    struct queue_chain chain;
+    if (port->closed || port->rx.vcpu == NULL) {
+        return false;
+    }
+    int found = queue_peek(&port->rx, true, &chain);
+    if (found < 0) {
+        ring_broken(port, &port->rx, &chain, found);
+        return false;
+    }
+    if (found == 0 || chain.bytes < bytes) {
+        return false;
+    }
+    int error = queue_write(port->guest, &chain, header, bytes);
+    if (error < 0) {
+        ring_broken(port, &port->rx, &chain, error);
+        return false;
+    }
+    queue_take(&port->rx);
+    queue_push(&port->rx, chain.head, bytes);
+    tell(&port->rx);
+    return true;
+}
+
+void port_receive(struct port *port, const struct skep_net_header *header, uint32_t frame_bytes)
+{
+    spin_lock(&port->lock);
+    if (receive(port, header, HEADER_BYTES + frame_bytes)) {
+        port->counters.rx_packets++;
+        port->counters.rx_bytes += frame_bytes;
+    } else {
+        port->counters.rx_dropped++;
+    }
+    spin_unlock(&port->lock);
+}
+
+void port_receive_dropped(struct port *port)
+{
+    spin_lock(&port->lock);
+    port->counters.rx_dropped++;
+    spin_unlock(&port->lock);
+}
+
+/* ---- closing ---- */
+
+bool port_close(struct port *port)
+{
+    spin_lock(&port->lock);
+    port->closed = true;
+    queue_teardown(&port->rx);
+    queue_teardown(&port->tx);
+    bool returned = port->in_flight == 0;
+    spin_unlock(&port->lock);
+    switch_port_remove(port);
+    return returned;
+}

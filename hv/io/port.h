@@ -1,0 +1,26 @@
+/*
+ * port.h - what moves frames between a port's queues, other ports and the network card.
+ */
+#ifndef IO_PORT_H
+#define IO_PORT_H
+
+#include "io/switch.h"
+
+/* Takes at most PORT_BUDGET frames from the port's transmit queue; goes on by the work list if there are more. The
+ * caller has a reference, or the port's guest is running on this CPU. Holds no lock. */
+void port_send(struct port *port);
+
+/* Copies a frame into the port's next receive buffer. The frame lies behind its header. Holds no lock. */
+void port_receive(struct port *port, const struct skep_net_header *header, uint32_t frame_bytes);
+
+/* A packet of this port came back from the card (nic_client.sent). */
+void port_sent(void *port, uint32_t head, const paddr_t *pieces, uint32_t count);
+
+/* A frame for the port was dropped. */
+void port_receive_dropped(struct port *port);
+
+/* Tears the queues down and takes the port off the switch; may be called again. True when the card holds none of its
+ * packets any more. */
+bool port_close(struct port *port);
+
+#endif

@@ -1,0 +1,92 @@
+/*
+ * switch.h - the virtual switch: which ports there are, who is meant by an address, and whose work is due.
+ *
+ * Theory of operation: a guest's kick makes port.c take frames from its transmit queue; filter.c says whether a
+ * frame is permitted and who gets it: another port (one copy), or the network card (uplink.c), which is lent the
+ * payload. Frames from the card are copied into the receive buffers of the one port that they concern. Each call does
+ * a bounded amount; the rest waits in a round-robin list of ports for io_work().
+ *
+ * Shortcomings: one card, IPv4 and ARP only, no flooding (a broadcast from the wire reaches a port only if it is an
+ * ARP request for its address or a DHCP answer to it; a guest's broadcast goes to the wire only), one lock for the
+ * tables.
+ *
+ * Locks: port.lock, then nic.lock or guest.lock, and switch_lock (in switch.c) inside of all of them; it is held for
+ * some tens of instructions and only log_lock is taken inside of it. Two port locks are never held together.
+ */
+#ifndef IO_SWITCH_H
+#define IO_SWITCH_H
+
+#include "core/guest.h"
+#include "core/lock.h"
+#include "io/queue.h"
+
+#define PORTS_MAX   16384u
+#define PORT_BUDGET 16u /* packets in one go */
+
+/* Links of a circular list, so that a port can leave without knowing which list it is in. */
+struct work_link {
+    struct work_link *next, *previous; /* NULL = in no list */
+};
+
+/* One net device of a guest; a frame of the guest's promise holds it. */
+struct port {
+    struct guest *guest;
+    uint32_t index;
+    uint8_t mac[6];
+    uint16_t mtu;
+    uint32_t flags; /* SKEP_NET_… */
+    bool is_control;
+
+    /* Guarded by switch_lock. `address` may be read without it: a frame in flight while it changes is judged by
+     * the old or the new one. */
+    _Atomic uint32_t address; /* big-endian, 0 = none */
+    bool present;             /* in the tables */
+    uint32_t references;      /* the guest's, and one for each use outside of the lock */
+    struct port *mac_next, *address_next;
+    struct work_link work;
+
+    struct spinlock lock; /* guards the rest */
+    bool closed;          /* the guest has ended: the queues are not touched */
+    bool sending;         /* a CPU takes frames from tx; it sees what others kick for */
+    bool waiting;         /* for its own packets in flight to come back */
+    uint32_t in_flight;   /* packets whose payload the card has */
+    struct queue rx, tx;
+    struct skep_net_counters counters;
+};
+_Static_assert(sizeof(struct port) <= SKEP_PAGE_SIZE, "a frame holds a port");
+
+/* Chooses the key of the hash tables. Once, before the first port. */
+void switch_init(void);
+
+/* Enters a port, with the guest's reference, under its MAC and its address (if any) and into guest->ports.
+ * -SKEP_EEXIST when one of them is taken, -SKEP_ENOSPC when there are PORTS_MAX. */
+int switch_port_add(struct port *port);
+
+/* Takes a port off the tables and the work list; harmless when it is off already. */
+void switch_port_remove(struct port *port);
+
+/* Takes a removed port from guest->ports when nobody else uses it; then the caller may free it. */
+bool switch_port_forget(struct port *port);
+
+/* Each gives a reference, or NULL. */
+struct port *switch_find_mac(const uint8_t mac[6]);
+struct port *switch_find_address(uint32_t address);
+struct port *switch_find_guest(struct guest *guest, uint32_t index);
+void switch_release(struct port *port);
+
+/* Gives a port its address, 0 = none. -SKEP_EEXIST when it is another's, unless the port is the control service's:
+ * then the other loses it. -SKEP_ENOENT when the port has been removed. */
+int switch_address_set(struct port *port, uint32_t address);
+
+/* The control service's address, 0 = none: its port's, and remembered while it has no port. */
+void switch_control_address_set(uint32_t address);
+uint32_t switch_control_address(void);
+
+/* Work: ports with frames to send. A port is in at most one of both lists. */
+void switch_work_add(struct port *port);   /* go on soon */
+void switch_work_stall(struct port *port); /* go on when the card has room */
+void switch_work_unstall(void);            /* the card has room */
+struct port *switch_work_next(void);       /* with a reference, or NULL */
+bool switch_work_any(void);
+
+#endif

@@ -1,0 +1,87 @@
+/*
+ * uplink.c - the network card behind the switch: when it is polled, and where its frames go.
+ *
+ * One CPU polls at a time, so that frames stay in order. `wanted` is set by interrupts and by a poll that left work.
+ */
+#include "io/uplink.h"
+
+#include "io/filter.h"
+#include "io/port.h"
+
+#define POLL_BUDGET 16u
+
+static struct nic *uplink;
+static _Atomic uint32_t wanted, polling;
+
+void uplink_set(struct nic *nic)
+{
+    uplink = nic;
+}
+
+struct nic *uplink_nic(void)
+{
+    return uplink;
+}
+
+bool uplink_poll(void)
+{
+    if (!atomic_load_explicit(&wanted, memory_order_relaxed) || atomic_exchange(&polling, 1)) {
+        return false;
+    }
+    atomic_store(&wanted, 0);
+    if (uplink->driver->poll(uplink, POLL_BUDGET)) {
+        atomic_store(&wanted, 1);
+    }
+    /* Sequentially consistent, paired with uplink_interrupt() on another CPU: either that one finds `polling` 0, or
+     * this one finds `wanted` 1 and comes back. */
+    atomic_store(&polling, 0);
+    return atomic_load(&wanted);
+}
+
+static void uplink_interrupt(struct nic *nic)
+{
+    if (nic == uplink) { /* and not one that failed to start */
+        atomic_store(&wanted, 1);
+        uplink_poll();
+    }
+}
+
+static void uplink_room(struct nic *nic)
+{
+    (void)nic;
+    switch_work_unstall();
+}
+
+/* The card may have checked the sum, or may know that the sender, on this machine, left it out. */
+static bool header_incoming(struct skep_net_header *header, const uint8_t *frame, uint32_t bytes)
+{
+    bool valid = header->flags & SKEP_NET_HDR_DATA_VALID;
+    if (!filter_header(header, frame, bytes, bytes)) {
+        return false;
+    }
+    header->flags |= valid ? SKEP_NET_HDR_DATA_VALID : 0;
+    return true;
+}
+
+static void uplink_received(struct nic *nic, struct skep_net_header *header, uint32_t bytes)
+{
+    const uint8_t *frame = (const uint8_t *)(header + 1);
+    struct port *port = filter_incoming(frame, bytes);
+    (void)nic;
+    if (port == NULL) {
+        return; /* on a promiscuous card most of this is for others */
+    }
+    if (header_incoming(header, frame, bytes)) {
+        port_receive(port, header, bytes);
+    } else {
+        port_receive_dropped(port);
+    }
+    switch_release(port);
+}
+
+const struct nic_client uplink_client = {
+    .interrupt = uplink_interrupt,
+    .received = uplink_received,
+    .sent = port_sent,
+    .room = uplink_room,
+};
