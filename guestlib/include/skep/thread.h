@@ -1,0 +1,63 @@
+/*
+ * thread.h - preemptive threads of a guest, and the one primitive on which everything that blocks is
+ * built: wait on a 32-bit word, as with a futex. Most programs use pthreads instead.
+ *
+ * Errors are negative errno values. Deadlines are in nanoseconds of skep_clock_ns();
+ * SKEP_FOREVER never comes.
+ */
+#ifndef SKEP_THREAD_H
+#define SKEP_THREAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "skep/spinlock.h"
+
+#define SKEP_FOREVER UINT64_MAX
+
+/* The stack of a thread when none is asked for. Only pages that are touched cost memory. */
+#define SKEP_STACK_BYTES_DEFAULT (128u * 1024u)
+#define SKEP_STACK_BYTES_MIN     (16u * 1024u)
+
+struct skep_thread;
+
+/* Starts a thread that runs function(argument) and ends when that returns. stack_bytes is rounded up
+ * to pages; 0 = the default; a guard page below is added. The thread's memory is given back when it
+ * ends, so *out (may be NULL) is only a name: compare it, don't look through it.
+ * -ENOMEM: no memory for the stack. */
+int skep_thread_create(struct skep_thread **out, size_t stack_bytes, void (*function)(void *),
+                       void *argument);
+
+/* Ends the calling thread. Not for the first one, whose end is skep_exit(). */
+_Noreturn void skep_thread_exit(void);
+
+struct skep_thread *skep_thread_self(void);
+
+/* Lets other runnable threads go first. */
+void skep_thread_yield(void);
+
+void skep_sleep_until(uint64_t deadline_ns);
+
+/* Blocks until skep_wake() on the same word, if the word still holds expected (else -EAGAIN at once).
+ * -ETIMEDOUT: the deadline passed. Wake-ups can be spurious: look at the word again. Not from event
+ * handlers. */
+int skep_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns);
+
+/* Wakes up to count threads that wait on the word, the longest waiting first, and returns how many.
+ * Threads and event handlers may call it. */
+unsigned skep_wake(_Atomic uint32_t *word, unsigned count);
+#define SKEP_WAKE_ALL (~0u)
+
+/* A lock that threads sleep on, zero-initialised, not recursive. Not for event handlers. */
+struct skep_mutex {
+    _Atomic uint32_t state; /* 0 = free, 1 = held, 2 = held and somebody may wait */
+};
+#define SKEP_MUTEX_INIT ((struct skep_mutex){0})
+/* Takes the lock by the deadline, or -ETIMEDOUT. */
+int skep_mutex_lock_until(struct skep_mutex *mutex, uint64_t deadline_ns);
+void skep_mutex_lock(struct skep_mutex *mutex);
+bool skep_mutex_try(struct skep_mutex *mutex);
+void skep_mutex_unlock(struct skep_mutex *mutex);
+
+#endif

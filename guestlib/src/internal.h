@@ -1,0 +1,143 @@
+/*
+ * internal.h - what guestlib's files share. Nothing outside guestlib/src includes it.
+ */
+#ifndef GUESTLIB_INTERNAL_H
+#define GUESTLIB_INTERNAL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "skep/abi.h"
+#include "skep/guest.h"
+#include "skep/hypercall.h"
+#include "skep/thread.h"
+
+#define PAGE_MASK ((uint64_t)SKEP_PAGE_SIZE - 1)
+
+static inline uint64_t round_up(uint64_t value, uint64_t alignment)
+{
+    return (value + alignment - 1) & ~(alignment - 1);
+}
+
+/* A doubly linked ring; the head is a node too. */
+struct list {
+    struct list *next, *prev;
+};
+
+/*
+ * A thread. FS points here: the compiler's TLS lies just below (variant II of the ELF TLS ABI), and
+ * it knows the first and the sixth word. switch.S knows rsp and extended by their offsets.
+ */
+struct skep_thread {
+    struct skep_thread *self; /* %fs:0 */
+    uint64_t reserved0;
+    uint64_t rsp;      /* when it gave up its CPU in skep_switch_out() */
+    uint8_t *extended; /* FPU and vector registers, when it was preempted */
+    uint64_t reserved1;
+    uint64_t canary; /* %fs:0x28, the same in all threads */
+
+    /* Guarded by the scheduler's lock. */
+    bool preempted;   /* its registers are in context and extended, not on its stack */
+    bool in_sleepers; /* sleep_node is in use */
+    int wait_result;  /* of skep_wait() */
+    struct list node; /* in a run queue, or among the waiters for wait_word */
+    struct list sleep_node;
+    uint64_t deadline_ns;
+    _Atomic uint32_t *wait_word;
+    struct skep_context context;
+
+    /* Constant after creation. */
+    void (*function)(void *);
+    void *argument;
+    uint64_t map_base, map_bytes; /* 0 for the first thread */
+};
+_Static_assert(offsetof(struct skep_thread, rsp) == 16, "switch.S");
+_Static_assert(offsetof(struct skep_thread, extended) == 24, "switch.S");
+_Static_assert(offsetof(struct skep_thread, canary) == 0x28, "the compiler");
+
+#define VCPU_STACK_BYTES 16384u
+
+/* A virtual CPU, as its own scheduler sees it. Used only by the vCPU itself, with upcalls masked. */
+struct vcpu {
+    struct skep_thread *current; /* NULL while idle; switch.S */
+    struct skep_thread *dead;    /* has ended; its memory waits to be given back */
+    struct skep_vcpu_page *page;
+    uint64_t fs_base;        /* as loaded */
+    uint64_t timer_at_ns;    /* as set with ring 0, SKEP_FOREVER = off */
+    uint64_t slice_end_ns;   /* when current has had its turn */
+    struct skep_thread idle; /* what FS points to when no thread may be touched */
+};
+_Static_assert(offsetof(struct vcpu, current) == 0, "switch.S");
+
+/* As skep/spinlock.h's. */
+#define GS_VCPU 96
+_Static_assert(offsetof(struct skep_vcpu_page, pending) == SKEP_GS_PENDING, "GS");
+_Static_assert(offsetof(struct skep_vcpu_page, mask) == SKEP_GS_MASK, "GS");
+_Static_assert(offsetof(struct skep_vcpu_page, upcall_masked) == SKEP_GS_UPCALL_MASKED, "GS");
+_Static_assert(offsetof(struct skep_vcpu_page, guest_private) == GS_VCPU, "GS");
+_Static_assert(offsetof(struct skep_context, rsp) == 56, "switch.S");
+_Static_assert(offsetof(struct skep_context, r15) == 120, "switch.S");
+_Static_assert(offsetof(struct skep_context, rflags) == 136, "switch.S");
+_Static_assert(SKEP_HC_YIELD == 5, "switch.S");
+
+/* The vCPU that runs this. Only with upcalls masked does it stay the same. */
+static inline struct vcpu *vcpu_here(void)
+{
+    struct vcpu *vcpu;
+    __asm__ volatile("movq %%gs:%c1, %0" : "=r"(vcpu) : "i"(GS_VCPU));
+    return vcpu;
+}
+
+/* start.c */
+extern const struct skep_start_info *skep_info;
+
+/* sched.c */
+
+/* Makes the calling code the vCPU's current thread and lets upcalls come. */
+void skep_sched_start(struct vcpu *vcpu, struct skep_vcpu_page *page, struct skep_thread *first);
+
+/* Makes a new thread runnable. */
+void skep_sched_add(struct skep_thread *thread);
+
+/* Ends the current thread. */
+_Noreturn void skep_sched_end_current(void);
+
+/* switch.S calls these two on the vCPU's own stack, with upcalls masked; schedule with the
+ * scheduler's lock held. */
+_Noreturn void skep_schedule(struct vcpu *vcpu);
+_Noreturn void skep_upcall(struct vcpu *vcpu);
+
+/* event.c: calls the handlers of what is pending, with upcalls masked. Returns the events. */
+uint64_t skep_events_run(struct skep_vcpu_page *page);
+
+/* thread.c */
+
+/* Bytes that a thread needs for TLS, struct skep_thread and extended state, and their set-up at the
+ * end of a block that ends at top (64-byte aligned, zeroed). Returns the thread; its stack can start
+ * at *stack_top. */
+size_t skep_thread_block_bytes(void);
+struct skep_thread *skep_thread_block_init(uint64_t top, uint64_t *stack_top);
+void skep_thread_block_free(struct skep_thread *thread);
+
+/* random.c */
+void skep_random_start(void);
+
+/* switch.S */
+extern uint32_t skep_xsave_mask[2]; /* XCR0, or 0: FXSAVE only */
+
+/* Saves the thread's callee-saved registers on its stack and goes on in skep_schedule() on the
+ * vCPU's stack. Returns when the thread is switched in again, with upcalls masked. */
+void skep_switch_out(struct skep_thread *thread, struct vcpu *vcpu, uint64_t vcpu_stack);
+
+/* Goes on where a thread called skep_switch_out(). */
+_Noreturn void skep_switch_in(uint64_t rsp);
+
+/* Goes on where an upcall interrupted the thread that FS points to, and unmasks upcalls. */
+_Noreturn void skep_resume(const uint8_t *extended, const struct skep_context *context);
+
+/* Where ring 0 delivers upcalls. */
+void skep_upcall_entry(void);
+
+#endif

@@ -1,0 +1,94 @@
+/*
+ * memory.c - mappings, and the heap that malloc() lives on.
+ *
+ * Of the range of addresses that start-info reserves, ring 0 places mappings from the bottom up. The
+ * heap has the upper half: [base, base + mapped_bytes) is mapped, used_bytes are handed out.
+ */
+#include "internal.h"
+
+/* A hypercall a page would be too many; more would promise away memory that nobody uses. */
+#define HEAP_STEP 65536ull
+
+/* A page table's reach: heap and mappings don't need the same tables. */
+#define HEAP_ALIGNMENT (2ull << 20)
+
+static struct {
+    struct skep_mutex lock;
+    uint64_t used_bytes, mapped_bytes;
+} heap;
+
+static uint64_t heap_base(void)
+{
+    return skep_info->heap_base + round_up(skep_info->heap_bytes / 2, HEAP_ALIGNMENT);
+}
+
+static uint64_t heap_bytes_max(void)
+{
+    return skep_info->heap_base + skep_info->heap_bytes - heap_base();
+}
+
+int64_t skep_mem_map(size_t bytes, unsigned prot)
+{
+    return skep_hc_mem_map(0, round_up(bytes, SKEP_PAGE_SIZE), prot);
+}
+
+int skep_mem_protect(void *address, size_t bytes, unsigned prot)
+{
+    return (int)skep_hc_mem_protect((uint64_t)address, round_up(bytes, SKEP_PAGE_SIZE), prot);
+}
+
+int skep_mem_unmap(void *address, size_t bytes)
+{
+    return (int)skep_hc_mem_unmap((uint64_t)address, round_up(bytes, SKEP_PAGE_SIZE));
+}
+
+static int64_t map_until(uint64_t end_bytes)
+{
+    if (end_bytes > heap_bytes_max())
+        return -SKEP_ENOMEM;
+    int64_t result = skep_hc_mem_map(heap_base() + heap.mapped_bytes, end_bytes - heap.mapped_bytes,
+                                     SKEP_PROT_READ | SKEP_PROT_WRITE);
+    if (result >= 0)
+        heap.mapped_bytes = end_bytes;
+    return result;
+}
+
+/* A whole step if there is memory for it, else as little as will do. */
+static int grow(uint64_t used_bytes)
+{
+    if (used_bytes <= heap.mapped_bytes)
+        return 0;
+    if (map_until(round_up(used_bytes, HEAP_STEP)) >= 0)
+        return 0;
+    return map_until(round_up(used_bytes, SKEP_PAGE_SIZE)) >= 0 ? 0 : -SKEP_ENOMEM;
+}
+
+/* Keeps a step, so that a program that goes to and fro doesn't pay each time. What is unmapped and
+ * mapped again is zeroed, but malloc() does not count on it. */
+static void shrink(uint64_t used_bytes)
+{
+    uint64_t keep = round_up(used_bytes, HEAP_STEP) + HEAP_STEP;
+    if (keep >= heap.mapped_bytes)
+        return;
+    if (skep_hc_mem_unmap(heap_base() + keep, heap.mapped_bytes - keep) >= 0)
+        heap.mapped_bytes = keep;
+}
+
+int skep_heap_grow(ptrdiff_t increment, void **old_end)
+{
+    int result = 0;
+    skep_mutex_lock(&heap.lock);
+    uint64_t used_bytes = heap.used_bytes + (uint64_t)increment;
+    if (increment < 0 && (uint64_t)-increment > heap.used_bytes)
+        result = -SKEP_EINVAL;
+    else if (increment > 0)
+        result = grow(used_bytes);
+    else
+        shrink(used_bytes);
+    if (result == 0) {
+        *old_end = (void *)(heap_base() + heap.used_bytes);
+        heap.used_bytes = used_bytes;
+    }
+    skep_mutex_unlock(&heap.lock);
+    return result;
+}

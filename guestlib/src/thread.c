@@ -1,0 +1,112 @@
+/*
+ * thread.c - the beginning and end of threads, and the lock that threads sleep on.
+ *
+ * A thread's memory is one mapping, from low to high: a guard page, the stack, TLS, struct
+ * skep_thread, extended state.
+ */
+#include "internal.h"
+
+#define GUARD_BYTES SKEP_PAGE_SIZE
+
+/* The first code of each new thread; skep_switch_in() returns here, with upcalls masked. */
+_Noreturn static void begin(void)
+{
+    skep_upcalls_restore(false);
+    struct skep_thread *self = skep_thread_self();
+    self->function(self->argument);
+    skep_thread_exit();
+}
+
+/* What skep_switch_in() takes off a stack. */
+struct switch_frame {
+    uint32_t mxcsr, fpu_control;
+    uint64_t r15, r14, r13, r12, rbx, rbp;
+    void (*return_to)(void);
+    uint64_t no_caller;
+};
+
+static void prepare_stack(struct skep_thread *thread, uint64_t stack_top)
+{
+    struct switch_frame *frame = (struct switch_frame *)(stack_top - sizeof(*frame));
+    *frame = (struct switch_frame){.mxcsr = 0x1f80, .fpu_control = 0x37f, .return_to = begin};
+    thread->rsp = (uint64_t)frame;
+}
+
+int skep_thread_create(struct skep_thread **out, size_t stack_bytes, void (*function)(void *),
+                       void *argument)
+{
+    if (stack_bytes == 0)
+        stack_bytes = SKEP_STACK_BYTES_DEFAULT;
+    if (stack_bytes < SKEP_STACK_BYTES_MIN)
+        stack_bytes = SKEP_STACK_BYTES_MIN;
+    if (stack_bytes > 1ull << 40)
+        return -SKEP_ENOMEM;
+    uint64_t bytes =
+        GUARD_BYTES + round_up(stack_bytes + skep_thread_block_bytes(), SKEP_PAGE_SIZE);
+    int64_t base = skep_hc_mem_map(0, bytes, SKEP_PROT_READ | SKEP_PROT_WRITE);
+    if (base < 0)
+        return (int)base;
+    int64_t error = skep_hc_mem_protect((uint64_t)base, GUARD_BYTES, SKEP_PROT_NONE);
+    if (error < 0) {
+        skep_hc_mem_unmap((uint64_t)base, bytes);
+        return (int)error;
+    }
+
+    uint64_t stack_top;
+    struct skep_thread *thread = skep_thread_block_init((uint64_t)base + bytes, &stack_top);
+    thread->canary = skep_thread_self()->canary;
+    thread->function = function;
+    thread->argument = argument;
+    thread->map_base = (uint64_t)base;
+    thread->map_bytes = bytes;
+    prepare_stack(thread, stack_top);
+    if (out != NULL)
+        *out = thread;
+    skep_sched_add(thread);
+    return 0;
+}
+
+/* On the vCPU's stack: the thread is off its own. */
+void skep_thread_block_free(struct skep_thread *thread)
+{
+    if (thread->map_bytes != 0)
+        skep_hc_mem_unmap(thread->map_base, thread->map_bytes);
+}
+
+_Noreturn void skep_thread_exit(void)
+{
+    skep_sched_end_current();
+}
+
+/*
+ * Mutex. The states are those of Drepper's "Futexes are tricky", mutex2.
+ */
+
+bool skep_mutex_try(struct skep_mutex *mutex)
+{
+    uint32_t expected = 0;
+    return atomic_compare_exchange_strong_explicit(&mutex->state, &expected, 1,
+                                                   memory_order_acquire, memory_order_relaxed);
+}
+
+int skep_mutex_lock_until(struct skep_mutex *mutex, uint64_t deadline_ns)
+{
+    if (skep_mutex_try(mutex))
+        return 0;
+    /* From here on "2": there may be another waiter, which our unlock must wake. */
+    while (atomic_exchange_explicit(&mutex->state, 2, memory_order_acquire) != 0)
+        if (skep_wait(&mutex->state, 2, deadline_ns) == -SKEP_ETIMEDOUT)
+            return -SKEP_ETIMEDOUT;
+    return 0;
+}
+
+void skep_mutex_lock(struct skep_mutex *mutex)
+{
+    skep_mutex_lock_until(mutex, SKEP_FOREVER);
+}
+
+void skep_mutex_unlock(struct skep_mutex *mutex)
+{
+    if (atomic_exchange_explicit(&mutex->state, 0, memory_order_release) == 2)
+        skep_wake(&mutex->state, 1);
+}

@@ -1,0 +1,101 @@
+/*
+ * netdb.h - names of hosts and services.
+ *
+ * Hosts are looked up as numbers, then "localhost", then with DNS (A records). Services are numbers
+ * or one of a few well-known names; there is no /etc/services.
+ */
+#ifndef _NETDB_H
+#define _NETDB_H
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct addrinfo {
+    int ai_flags;
+    int ai_family;
+    int ai_socktype;
+    int ai_protocol;
+    socklen_t ai_addrlen;
+    struct sockaddr *ai_addr;
+    char *ai_canonname;
+    struct addrinfo *ai_next;
+};
+
+struct hostent {
+    char *h_name;
+    char **h_aliases;
+    int h_addrtype;
+    int h_length;
+    char **h_addr_list;
+};
+#define h_addr h_addr_list[0]
+
+struct servent {
+    char *s_name;
+    char **s_aliases;
+    int s_port; /* network byte order */
+    char *s_proto;
+};
+
+struct protoent {
+    char *p_name;
+    char **p_aliases;
+    int p_proto;
+};
+
+#define AI_PASSIVE     0x01
+#define AI_CANONNAME   0x02
+#define AI_NUMERICHOST 0x04
+#define AI_V4MAPPED    0x08
+#define AI_ALL         0x10
+#define AI_ADDRCONFIG  0x20
+#define AI_NUMERICSERV 0x400
+
+#define EAI_BADFLAGS (-1)
+#define EAI_NONAME   (-2)
+#define EAI_AGAIN    (-3)
+#define EAI_FAIL     (-4)
+#define EAI_NODATA   (-5)
+#define EAI_FAMILY   (-6)
+#define EAI_SOCKTYPE (-7)
+#define EAI_SERVICE  (-8)
+#define EAI_MEMORY   (-10)
+#define EAI_SYSTEM   (-11)
+#define EAI_OVERFLOW (-12)
+
+#define NI_MAXHOST     1025
+#define NI_MAXSERV     32
+#define NI_NUMERICHOST 1
+#define NI_NUMERICSERV 2
+#define NI_NOFQDN      4
+#define NI_NAMEREQD    8
+#define NI_DGRAM       16
+
+/* The list is freed as a whole, by freeaddrinfo() on its first entry. */
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+                struct addrinfo **result);
+void freeaddrinfo(struct addrinfo *list);
+const char *gai_strerror(int error);
+/* Always answers with numbers: there is no reverse look-up. NI_NAMEREQD fails with EAI_NONAME. */
+int getnameinfo(const struct sockaddr *address, socklen_t address_bytes, char *host,
+                socklen_t host_bytes, char *service, socklen_t service_bytes, int flags);
+
+#define HOST_NOT_FOUND 1
+#define TRY_AGAIN      2
+#define NO_RECOVERY    3
+#define NO_DATA        4
+extern _Thread_local int h_errno;
+/* The result belongs to the calling thread until its next call. */
+struct hostent *gethostbyname(const char *name);
+struct servent *getservbyname(const char *name, const char *protocol);
+const char *hstrerror(int error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

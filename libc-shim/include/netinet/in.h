@@ -1,0 +1,119 @@
+/*
+ * netinet/in.h - Internet addresses. Everything in them is in network byte order.
+ */
+#ifndef _NETINET_IN_H
+#define _NETINET_IN_H
+
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct in_addr {
+    in_addr_t s_addr;
+};
+
+struct sockaddr_in {
+    sa_family_t sin_family;
+    in_port_t sin_port;
+    struct in_addr sin_addr;
+    char sin_zero[8];
+};
+
+/* Declared for programs that look for them; sockets of AF_INET6 can't be made. */
+struct in6_addr {
+    union {
+        uint8_t __bytes[16];
+        uint32_t __words[4];
+    } __u;
+};
+#define s6_addr __u.__bytes
+
+struct sockaddr_in6 {
+    sa_family_t sin6_family;
+    in_port_t sin6_port;
+    uint32_t sin6_flowinfo;
+    struct in6_addr sin6_addr;
+    uint32_t sin6_scope_id;
+};
+
+extern const struct in6_addr in6addr_any;
+extern const struct in6_addr in6addr_loopback;
+#define IN6ADDR_ANY_INIT \
+    {                    \
+        {                \
+            {            \
+                0        \
+            }            \
+        }                \
+    }
+#define IN6ADDR_LOOPBACK_INIT                                  \
+    {                                                          \
+        {                                                      \
+            {                                                  \
+                0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1 \
+            }                                                  \
+        }                                                      \
+    }
+
+#define INADDR_ANY       ((in_addr_t)0x00000000)
+#define INADDR_BROADCAST ((in_addr_t)0xffffffff)
+#define INADDR_LOOPBACK  ((in_addr_t)0x7f000001)
+#define INADDR_NONE      ((in_addr_t)0xffffffff)
+
+#define INET_ADDRSTRLEN  16
+#define INET6_ADDRSTRLEN 46
+
+#define IPPROTO_IP   0
+#define IPPROTO_ICMP 1
+#define IPPROTO_TCP  6
+#define IPPROTO_UDP  17
+#define IPPROTO_IPV6 41
+#define IPPROTO_RAW  255
+
+#define IPPORT_RESERVED 1024
+
+/* Options of level IPPROTO_IP */
+#define IP_TOS     1
+#define IP_TTL     2
+#define IP_PKTINFO 8
+
+struct in_pktinfo {
+    unsigned int ipi_ifindex;
+    struct in_addr ipi_addr;
+};
+
+/* Options of level IPPROTO_IPV6 */
+#define IPV6_V6ONLY 27
+
+#define IN_CLASSD(address)    (((uint32_t)(address)&0xf0000000) == 0xe0000000)
+#define IN_MULTICAST(address) IN_CLASSD(address)
+#define IN_LOOPBACKNET        127
+
+#define IN6_IS_ADDR_V4MAPPED(a) \
+    ((a)->__u.__words[0] == 0 && (a)->__u.__words[1] == 0 && (a)->__u.__words[2] == htonl(0xffff))
+#define IN6_IS_ADDR_UNSPECIFIED(a) \
+    (((a)->__u.__words[0] | (a)->__u.__words[1] | (a)->__u.__words[2] | (a)->__u.__words[3]) == 0)
+#define IN6_IS_ADDR_LOOPBACK(a)                                                \
+    (((a)->__u.__words[0] | (a)->__u.__words[1] | (a)->__u.__words[2]) == 0 && \
+     (a)->__u.__words[3] == htonl(1))
+#define IN6_IS_ADDR_LINKLOCAL(a) ((a)->s6_addr[0] == 0xfe && ((a)->s6_addr[1] & 0xc0) == 0x80)
+#define IN6_IS_ADDR_MULTICAST(a) ((a)->s6_addr[0] == 0xff)
+
+uint16_t htons(uint16_t host);
+uint16_t ntohs(uint16_t net);
+uint32_t htonl(uint32_t host);
+uint32_t ntohl(uint32_t net);
+#define htons(host) __builtin_bswap16(host)
+#define ntohs(net)  __builtin_bswap16(net)
+#define htonl(host) __builtin_bswap32(host)
+#define ntohl(net)  __builtin_bswap32(net)
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

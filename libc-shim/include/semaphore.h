@@ -1,0 +1,35 @@
+/*
+ * semaphore.h - POSIX semaphores without names.
+ */
+#ifndef _SEMAPHORE_H
+#define _SEMAPHORE_H
+
+#include <sys/types.h>
+#include <time.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct {
+    unsigned __value;
+    unsigned __waiters;
+} sem_t;
+
+#define SEM_FAILED    ((sem_t *)0)
+#define SEM_VALUE_MAX 0x7fffffff
+
+int sem_init(sem_t *sem, int process_shared, unsigned value);
+int sem_destroy(sem_t *sem);
+int sem_post(sem_t *sem);
+int sem_wait(sem_t *sem);
+int sem_trywait(sem_t *sem);
+int sem_timedwait(sem_t *sem, const struct timespec *deadline);
+int sem_clockwait(sem_t *sem, clockid_t clock, const struct timespec *deadline);
+int sem_getvalue(sem_t *sem, int *value);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

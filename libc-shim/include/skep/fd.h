@@ -1,0 +1,70 @@
+/*
+ * fd.h - the table of file descriptors: what read(), write(), close(), poll() and friends dispatch
+ * through. A kind of file (console, socket, …) is one struct skep_fd_ops.
+ *
+ * Errors: every function here and every operation returns a negative errno; the POSIX functions on
+ * top turn that into -1 and errno.
+ *
+ * Life of a file: skep_fd_open() makes it with one reference, held by its descriptor. dup() and
+ * skep_fd_get() add one each. When the last goes, the close operation runs, once, in the thread that
+ * dropped it. A thread that is blocked in an operation holds a reference, so that a descriptor can be
+ * closed under it; it is the operation's business to notice.
+ */
+#ifndef SKEP_FD_H
+#define SKEP_FD_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct stat;
+struct skep_file;
+
+/* How many descriptors there can be at once. FD_SETSIZE is not smaller. */
+#define SKEP_FD_MAX 1024
+
+/*
+ * Operations on one kind of file. All may be called by several threads at once. Any but close may be
+ * NULL: read and write are then -EBADF, lseek -ESPIPE, stat says "character device", ioctl -ENOTTY,
+ * and poll "always ready".
+ */
+struct skep_fd_ops {
+    /* Bytes moved, 0 at the end of the file, or a negative errno. They look at file->flags for
+     * O_NONBLOCK themselves (-EAGAIN). */
+    ssize_t (*read)(struct skep_file *file, void *data, size_t bytes);
+    ssize_t (*write)(struct skep_file *file, const void *data, size_t bytes);
+    /* Gives back file->object. Nobody uses the file any more. */
+    void (*close)(struct skep_file *file);
+    off_t (*lseek)(struct skep_file *file, off_t offset, int whence);
+    int (*stat)(struct skep_file *file, struct stat *out);
+    int (*ioctl)(struct skep_file *file, unsigned long request, void *argument);
+    /* Called after fcntl(F_SETFL) or ioctl(FIONBIO) has changed file->flags. */
+    void (*flags_changed)(struct skep_file *file);
+    /* Which of POLLIN, POLLOUT, POLLERR, POLLHUP, POLLRDHUP hold now; never blocks. Whoever makes one
+     * become true calls skep_poll_notify() afterwards. */
+    short (*poll)(struct skep_file *file);
+};
+
+/* An open file. The kind's own data hangs at object; only flags changes after skep_fd_open(). */
+struct skep_file {
+    const struct skep_fd_ops *ops;
+    void *object;
+    _Atomic int flags; /* O_RDONLY, O_WRONLY, O_RDWR, O_APPEND, O_NONBLOCK */
+    _Atomic uint32_t references;
+};
+
+/* Makes a file and gives it the lowest free descriptor, which is returned. -EMFILE: the table is
+ * full; -ENOMEM. On an error nothing was taken and ops->close is not called. */
+int skep_fd_open(const struct skep_fd_ops *ops, void *object, int flags);
+
+/* The file behind a descriptor, with a reference that skep_fd_put() must drop; NULL if it is not
+ * open, or if ops is not NULL and the file is of another kind. */
+struct skep_file *skep_fd_get(int fd, const struct skep_fd_ops *ops);
+void skep_fd_put(struct skep_file *file);
+
+/* Tells all threads in poll() and select() to look again. Any thread or event handler may call it;
+ * without waiters it costs one atomic addition. */
+void skep_poll_notify(void);
+
+#endif

@@ -1,0 +1,153 @@
+/*
+ * sys/signal.h - signals, in place of newlib's header: as POSIX has them, for what a guest needs.
+ *
+ * A signal comes from raise(), kill(getpid()), abort(), or is SIGTERM when the hypervisor asks the
+ * guest to stop. Handlers run in the thread that raised it, SIGTERM's in a thread of its own.
+ * sleep(), nanosleep(), poll(), select() and pause() return EINTR after a handler has run. Faults
+ * are not signals here: ring 0 stops the guest.
+ */
+#ifndef _SYS_SIGNAL_H
+#define _SYS_SIGNAL_H
+
+#include <sys/_sigset.h>
+#include <sys/_timespec.h>
+#include <sys/cdefs.h>
+#include <sys/features.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#ifndef _SIGSET_T_DECLARED
+#define _SIGSET_T_DECLARED
+typedef __sigset_t sigset_t;
+#endif
+
+#define SIGHUP    1
+#define SIGINT    2
+#define SIGQUIT   3
+#define SIGILL    4
+#define SIGTRAP   5
+#define SIGABRT   6
+#define SIGIOT    6
+#define SIGEMT    7
+#define SIGFPE    8
+#define SIGKILL   9
+#define SIGBUS    10
+#define SIGSEGV   11
+#define SIGSYS    12
+#define SIGPIPE   13
+#define SIGALRM   14
+#define SIGTERM   15
+#define SIGURG    16
+#define SIGSTOP   17
+#define SIGTSTP   18
+#define SIGCONT   19
+#define SIGCHLD   20
+#define SIGCLD    20
+#define SIGTTIN   21
+#define SIGTTOU   22
+#define SIGIO     23
+#define SIGPOLL   SIGIO
+#define SIGXCPU   24
+#define SIGXFSZ   25
+#define SIGVTALRM 26
+#define SIGPROF   27
+#define SIGWINCH  28
+#define SIGLOST   29
+#define SIGUSR1   30
+#define SIGUSR2   31
+#define NSIG      32
+
+typedef void (*_sig_func_ptr)(int);
+
+union sigval {
+    int sival_int;
+    void *sival_ptr;
+};
+
+typedef struct {
+    int si_signo;
+    int si_code;
+    int si_errno;
+    pid_t si_pid;
+    uid_t si_uid;
+    void *si_addr;
+    int si_status;
+    union sigval si_value;
+} siginfo_t;
+
+#define SI_USER  1
+#define SI_QUEUE 2
+#define SI_TIMER 3
+
+#define SIGEV_NONE   1
+#define SIGEV_SIGNAL 2
+#define SIGEV_THREAD 3
+
+struct sigevent {
+    int sigev_notify;
+    int sigev_signo;
+    union sigval sigev_value;
+    void (*sigev_notify_function)(union sigval);
+    pthread_attr_t *sigev_notify_attributes;
+};
+
+struct sigaction {
+    union {
+        _sig_func_ptr sa_handler;
+        void (*sa_sigaction)(int, siginfo_t *, void *);
+    };
+    sigset_t sa_mask;
+    int sa_flags;
+};
+
+#define SA_NOCLDSTOP 0x01
+#define SA_SIGINFO   0x02
+#define SA_ONSTACK   0x04
+#define SA_RESTART   0x08
+#define SA_NOCLDWAIT 0x10
+#define SA_NODEFER   0x20
+#define SA_RESETHAND 0x40
+
+#define SIG_SETMASK 0
+#define SIG_BLOCK   1
+#define SIG_UNBLOCK 2
+
+#define MINSIGSTKSZ 2048
+#define SIGSTKSZ    8192
+#define SS_ONSTACK  1
+#define SS_DISABLE  2
+
+typedef struct sigaltstack {
+    void *ss_sp;
+    int ss_flags;
+    size_t ss_size;
+} stack_t;
+
+int sigaction(int signal, const struct sigaction *action, struct sigaction *old);
+int sigprocmask(int how, const sigset_t *set, sigset_t *old);
+int pthread_sigmask(int how, const sigset_t *set, sigset_t *old);
+int pthread_kill(pthread_t thread, int signal);
+int kill(pid_t process, int signal);
+int sigpending(sigset_t *set);
+int sigsuspend(const sigset_t *mask);
+int sigwait(const sigset_t *set, int *signal);
+int sigaltstack(const stack_t *__restrict stack, stack_t *__restrict old);
+
+#define sigaddset(set, signal)   (*(set) |= 1ul << (signal), 0)
+#define sigdelset(set, signal)   (*(set) &= ~(1ul << (signal)), 0)
+#define sigemptyset(set)         (*(set) = 0, 0)
+#define sigfillset(set)          (*(set) = ~0ul, 0)
+#define sigismember(set, signal) ((*(set) >> (signal)&1) != 0)
+
+#ifdef __cplusplus
+}
+#endif
+
+#ifndef _SIGNAL_H_
+#include <signal.h>
+#endif
+
+#endif

@@ -1,0 +1,232 @@
+/*
+ * io.c - read(), write() and the other functions on descriptors: they find the file and dispatch.
+ */
+#include <fcntl.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "fd_internal.h"
+#include "shim.h"
+
+/* Whether the file was opened for reading (O_RDONLY) or writing (O_WRONLY). */
+static bool may(const struct skep_file *file, int what)
+{
+    int mode = atomic_load_explicit(&file->flags, memory_order_relaxed) & O_ACCMODE;
+    return mode == what || mode == O_RDWR;
+}
+
+static ssize_t file_read(struct skep_file *file, void *data, size_t bytes)
+{
+    return file->ops->read && may(file, O_RDONLY) ? file->ops->read(file, data, bytes) : -EBADF;
+}
+
+static ssize_t file_write(struct skep_file *file, const void *data, size_t bytes)
+{
+    return file->ops->write && may(file, O_WRONLY) ? file->ops->write(file, data, bytes) : -EBADF;
+}
+
+ssize_t read(int fd, void *data, size_t bytes)
+{
+    struct skep_file *file = skep_fd_get(fd, NULL);
+    if (file == NULL)
+        return skep_posix_result(-EBADF);
+    ssize_t result = file_read(file, data, bytes);
+    skep_fd_put(file);
+    return skep_posix_result(result);
+}
+
+ssize_t write(int fd, const void *data, size_t bytes)
+{
+    struct skep_file *file = skep_fd_get(fd, NULL);
+    if (file == NULL)
+        return skep_posix_result(-EBADF);
+    ssize_t result = file_write(file, data, bytes);
+    skep_fd_put(file);
+    return skep_posix_result(result);
+}
+
+/* One buffer after the other, until one is moved in part only: an error after that is told next
+ * time. A kind of file for which that is wrong (datagrams) has sendmsg() and recvmsg(). */
+ssize_t readv(int fd, const struct iovec *buffers, int count)
+{
+    ssize_t total = 0;
+    for (int i = 0; i < count; i++) {
+        ssize_t bytes = read(fd, buffers[i].iov_base, buffers[i].iov_len);
+        if (bytes < 0)
+            return total != 0 ? total : -1;
+        total += bytes;
+        if ((size_t)bytes < buffers[i].iov_len)
+            break;
+    }
+    return total;
+}
+
+ssize_t writev(int fd, const struct iovec *buffers, int count)
+{
+    ssize_t total = 0;
+    for (int i = 0; i < count; i++) {
+        ssize_t bytes = write(fd, buffers[i].iov_base, buffers[i].iov_len);
+        if (bytes < 0)
+            return total != 0 ? total : -1;
+        total += bytes;
+        if ((size_t)bytes < buffers[i].iov_len)
+            break;
+    }
+    return total;
+}
+
+int close(int fd)
+{
+    return (int)skep_posix_result(skep_posix_fd_close(fd));
+}
+
+int dup(int fd)
+{
+    return (int)skep_posix_result(skep_posix_fd_dup(fd, 0));
+}
+
+int dup2(int fd, int target)
+{
+    return (int)skep_posix_result(skep_posix_fd_dup_to(fd, target));
+}
+
+off_t lseek(int fd, off_t offset, int whence)
+{
+    struct skep_file *file = skep_fd_get(fd, NULL);
+    if (file == NULL)
+        return skep_posix_result(-EBADF);
+    off_t result = file->ops->lseek ? file->ops->lseek(file, offset, whence) : -ESPIPE;
+    skep_fd_put(file);
+    return skep_posix_result(result);
+}
+
+int fstat(int fd, struct stat *out)
+{
+    struct skep_file *file = skep_fd_get(fd, NULL);
+    if (file == NULL)
+        return (int)skep_posix_result(-EBADF);
+    int result = 0;
+    memset(out, 0, sizeof(*out));
+    out->st_mode = S_IFCHR | 0600;
+    out->st_blksize = 1024;
+    if (file->ops->stat)
+        result = file->ops->stat(file, out);
+    skep_fd_put(file);
+    return (int)skep_posix_result(result);
+}
+
+int isatty(int fd)
+{
+    struct skep_file *file = skep_fd_get(fd, NULL);
+    if (file == NULL) {
+        errno = EBADF;
+        return 0;
+    }
+    bool is_console = skep_posix_fd_is_console(file);
+    skep_fd_put(file);
+    if (!is_console)
+        errno = ENOTTY;
+    return is_console;
+}
+
+static void change_flags(struct skep_file *file, int mask, int flags)
+{
+    int old = atomic_load_explicit(&file->flags, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak_explicit(&file->flags, &old,
+                                                  (old & ~mask) | (flags & mask),
+                                                  memory_order_relaxed, memory_order_relaxed))
+        ;
+    if (file->ops->flags_changed)
+        file->ops->flags_changed(file);
+}
+
+static int file_fcntl(struct skep_file *file, int fd, int command, int argument)
+{
+    switch (command) {
+    case F_DUPFD:
+    case F_DUPFD_CLOEXEC:
+        return skep_posix_fd_dup(fd, argument);
+    case F_GETFD:
+        return FD_CLOEXEC; /* there is no exec */
+    case F_SETFD:
+        return 0;
+    case F_GETFL:
+        return atomic_load_explicit(&file->flags, memory_order_relaxed);
+    case F_SETFL:
+        change_flags(file, O_NONBLOCK | O_APPEND, argument);
+        return 0;
+    default:
+        return -EINVAL;
+    }
+}
+
+int fcntl(int fd, int command, ...)
+{
+    va_list arguments;
+    va_start(arguments, command);
+    int argument = va_arg(arguments, int);
+    va_end(arguments);
+
+    struct skep_file *file = skep_fd_get(fd, NULL);
+    if (file == NULL)
+        return (int)skep_posix_result(-EBADF);
+    int result = file_fcntl(file, fd, command, argument);
+    skep_fd_put(file);
+    return (int)skep_posix_result(result);
+}
+
+static int file_ioctl(struct skep_file *file, unsigned long request, void *argument)
+{
+    if (request == FIONBIO) {
+        change_flags(file, O_NONBLOCK, *(int *)argument ? O_NONBLOCK : 0);
+        return 0;
+    }
+    return file->ops->ioctl ? file->ops->ioctl(file, request, argument) : -ENOTTY;
+}
+
+int ioctl(int fd, unsigned long request, ...)
+{
+    va_list arguments;
+    va_start(arguments, request);
+    void *argument = va_arg(arguments, void *);
+    va_end(arguments);
+
+    struct skep_file *file = skep_fd_get(fd, NULL);
+    if (file == NULL)
+        return (int)skep_posix_result(-EBADF);
+    int result = file_ioctl(file, request, argument);
+    skep_fd_put(file);
+    return (int)skep_posix_result(result);
+}
+
+int open(const char *path, int flags, ...)
+{
+    return (int)skep_posix_result(skep_posix_file_open(path, flags));
+}
+
+int stat(const char *path, struct stat *out)
+{
+    return (int)skep_posix_result(skep_posix_file_stat(path, out));
+}
+
+int lstat(const char *path, struct stat *out)
+{
+    return stat(path, out);
+}
+
+int access(const char *path, int mode)
+{
+    struct stat unused;
+    if (stat(path, &unused) < 0)
+        return -1;
+    return mode & W_OK ? (int)skep_posix_result(-EROFS) : 0;
+}
+
+int fsync(int fd)
+{
+    return 0;
+}

@@ -1,0 +1,99 @@
+/*
+ * locks.c - newlib's own locks ("retargetable locking"). All are recursive; that costs a comparison.
+ */
+#include <stdlib.h>
+#include <sys/lock.h>
+
+#include "shim.h"
+
+struct __lock {
+    struct skep_mutex mutex;
+    struct skep_thread *_Atomic owner;
+    unsigned depth; /* guarded by mutex */
+};
+
+/* newlib's static locks, under its names. */
+struct __lock __lock___sfp_recursive_mutex;
+struct __lock __lock___atexit_recursive_mutex;
+struct __lock __lock___at_quick_exit_mutex;
+struct __lock __lock___malloc_recursive_mutex;
+struct __lock __lock___env_recursive_mutex;
+struct __lock __lock___tz_mutex;
+struct __lock __lock___dd_hash_mutex;
+struct __lock __lock___arc4random_mutex;
+
+void __retarget_lock_init(_LOCK_T *lock)
+{
+    *lock = calloc(1, sizeof(**lock));
+    if (*lock == NULL)
+        skep_abort("no memory for a lock of the C library");
+}
+
+void __retarget_lock_init_recursive(_LOCK_T *lock)
+{
+    __retarget_lock_init(lock);
+}
+
+void __retarget_lock_close(_LOCK_T lock)
+{
+    free(lock);
+}
+
+void __retarget_lock_close_recursive(_LOCK_T lock)
+{
+    free(lock);
+}
+
+/* Only the owner itself can find itself there. */
+static bool is_mine(_LOCK_T lock)
+{
+    return atomic_load_explicit(&lock->owner, memory_order_relaxed) == skep_thread_self();
+}
+
+static void set_owner(_LOCK_T lock, struct skep_thread *owner)
+{
+    atomic_store_explicit(&lock->owner, owner, memory_order_relaxed);
+}
+
+void __retarget_lock_acquire_recursive(_LOCK_T lock)
+{
+    if (!is_mine(lock)) {
+        skep_mutex_lock(&lock->mutex);
+        set_owner(lock, skep_thread_self());
+    }
+    lock->depth++;
+}
+
+int __retarget_lock_try_acquire_recursive(_LOCK_T lock)
+{
+    if (!is_mine(lock)) {
+        if (!skep_mutex_try(&lock->mutex))
+            return 0;
+        set_owner(lock, skep_thread_self());
+    }
+    lock->depth++;
+    return 1;
+}
+
+void __retarget_lock_release_recursive(_LOCK_T lock)
+{
+    if (--lock->depth != 0)
+        return;
+    set_owner(lock, NULL);
+    skep_mutex_unlock(&lock->mutex);
+}
+
+void __retarget_lock_acquire(_LOCK_T lock)
+{
+    __retarget_lock_acquire_recursive(lock);
+}
+
+int __retarget_lock_try_acquire(_LOCK_T lock)
+{
+    return __retarget_lock_try_acquire_recursive(lock);
+}
+
+void __retarget_lock_release(_LOCK_T lock)
+{
+    __retarget_lock_release_recursive(lock);
+}

@@ -1,0 +1,196 @@
+/*
+ * mutex.c - pthread mutexes, once and spin locks.
+ */
+#include <pthread.h>
+
+#include "shim.h"
+
+_Static_assert(sizeof(struct skep_mutex) == sizeof(unsigned), "the __state of pthread_mutex_t");
+
+static struct skep_mutex *lock_of(pthread_mutex_t *mutex)
+{
+    return (struct skep_mutex *)&mutex->__state;
+}
+
+/* Only the owner itself can find itself there. */
+static bool is_mine(pthread_mutex_t *mutex)
+{
+    return __atomic_load_n(&mutex->__owner, __ATOMIC_RELAXED) == skep_thread_self();
+}
+
+static void set_owner(pthread_mutex_t *mutex, struct skep_thread *owner)
+{
+    __atomic_store_n(&mutex->__owner, owner, __ATOMIC_RELAXED);
+}
+
+/* Of a mutex that the caller has already. */
+static int lock_again(pthread_mutex_t *mutex)
+{
+    if (mutex->__type == PTHREAD_MUTEX_ERRORCHECK)
+        return EDEADLK;
+    if (mutex->__depth == ~0u)
+        return EAGAIN;
+    mutex->__depth++;
+    return 0;
+}
+
+static int lock_until(pthread_mutex_t *mutex, uint64_t deadline_ns)
+{
+    if (mutex->__type == PTHREAD_MUTEX_NORMAL)
+        return -skep_mutex_lock_until(lock_of(mutex), deadline_ns);
+    if (is_mine(mutex))
+        return lock_again(mutex);
+    int error = -skep_mutex_lock_until(lock_of(mutex), deadline_ns);
+    if (error == 0)
+        set_owner(mutex, skep_thread_self());
+    return error;
+}
+
+int pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+    return lock_until(mutex, SKEP_FOREVER);
+}
+
+int pthread_mutex_clocklock(pthread_mutex_t *mutex, clockid_t clock,
+                            const struct timespec *deadline)
+{
+    uint64_t deadline_ns;
+    if (!skep_posix_deadline(clock, deadline, &deadline_ns))
+        return EINVAL;
+    return lock_until(mutex, deadline_ns);
+}
+
+int pthread_mutex_timedlock(pthread_mutex_t *mutex, const struct timespec *deadline)
+{
+    return pthread_mutex_clocklock(mutex, CLOCK_REALTIME, deadline);
+}
+
+int pthread_mutex_trylock(pthread_mutex_t *mutex)
+{
+    if (mutex->__type == PTHREAD_MUTEX_RECURSIVE && is_mine(mutex))
+        return lock_again(mutex);
+    if (!skep_mutex_try(lock_of(mutex)))
+        return EBUSY;
+    if (mutex->__type != PTHREAD_MUTEX_NORMAL)
+        set_owner(mutex, skep_thread_self());
+    return 0;
+}
+
+int pthread_mutex_unlock(pthread_mutex_t *mutex)
+{
+    if (mutex->__type != PTHREAD_MUTEX_NORMAL) {
+        if (!is_mine(mutex))
+            return EPERM;
+        if (mutex->__depth != 0) {
+            mutex->__depth--;
+            return 0;
+        }
+        set_owner(mutex, NULL);
+    }
+    skep_mutex_unlock(lock_of(mutex));
+    return 0;
+}
+
+int pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attributes)
+{
+    *mutex = (pthread_mutex_t){.__type = attributes ? (unsigned)attributes->type : 0};
+    return 0;
+}
+
+int pthread_mutex_destroy(pthread_mutex_t *mutex)
+{
+    return mutex->__state != 0 ? EBUSY : 0;
+}
+
+int pthread_mutexattr_init(pthread_mutexattr_t *attributes)
+{
+    *attributes = (pthread_mutexattr_t){.type = PTHREAD_MUTEX_DEFAULT};
+    return 0;
+}
+
+int pthread_mutexattr_destroy(pthread_mutexattr_t *attributes)
+{
+    return 0;
+}
+
+int pthread_mutexattr_settype(pthread_mutexattr_t *attributes, int type)
+{
+    if (type < PTHREAD_MUTEX_NORMAL || type > PTHREAD_MUTEX_ERRORCHECK)
+        return EINVAL;
+    attributes->type = type;
+    return 0;
+}
+
+int pthread_mutexattr_gettype(const pthread_mutexattr_t *attributes, int *type)
+{
+    *type = attributes->type;
+    return 0;
+}
+
+/* There is one process, so that both kinds are the same. */
+int pthread_mutexattr_setpshared(pthread_mutexattr_t *attributes, int shared)
+{
+    attributes->process_shared = shared;
+    return 0;
+}
+
+int pthread_mutexattr_getpshared(const pthread_mutexattr_t *attributes, int *shared)
+{
+    *shared = attributes->process_shared;
+    return 0;
+}
+
+/*
+ * Once
+ */
+
+enum { ONCE_NEW, ONCE_RUNNING, ONCE_DONE };
+
+int pthread_once(pthread_once_t *once, void (*function)(void))
+{
+    _Atomic uint32_t *state = (_Atomic uint32_t *)&once->__state;
+    uint32_t seen = ONCE_NEW;
+    if (atomic_compare_exchange_strong_explicit(state, &seen, ONCE_RUNNING, memory_order_acquire,
+                                                memory_order_acquire)) {
+        function();
+        atomic_store_explicit(state, ONCE_DONE, memory_order_release);
+        skep_wake(state, SKEP_WAKE_ALL);
+        return 0;
+    }
+    while (atomic_load_explicit(state, memory_order_acquire) == ONCE_RUNNING)
+        skep_wait(state, ONCE_RUNNING, SKEP_FOREVER);
+    return 0;
+}
+
+/*
+ * Spin locks: with fewer vCPUs than threads, spinning is yielding.
+ */
+
+int pthread_spin_init(pthread_spinlock_t *lock, int shared)
+{
+    *lock = 0;
+    return 0;
+}
+
+int pthread_spin_destroy(pthread_spinlock_t *lock)
+{
+    return 0;
+}
+
+int pthread_spin_trylock(pthread_spinlock_t *lock)
+{
+    return __atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE) ? EBUSY : 0;
+}
+
+int pthread_spin_lock(pthread_spinlock_t *lock)
+{
+    while (pthread_spin_trylock(lock) != 0)
+        skep_thread_yield();
+    return 0;
+}
+
+int pthread_spin_unlock(pthread_spinlock_t *lock)
+{
+    __atomic_store_n(lock, 0, __ATOMIC_RELEASE);
+    return 0;
+}

@@ -1,0 +1,257 @@
+/*
+ * pthread.c - creation and end of threads, and their attributes.
+ *
+ * A struct skep_pthread is shared by the thread and whoever may join it. The last of the two frees
+ * it: the thread when it was detached before its end, else pthread_join() or pthread_detach().
+ */
+#include <pthread.h>
+#include <reent.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shim.h"
+
+#define NAME_BYTES 16
+
+struct skep_pthread {
+    _Atomic uint32_t ended; /* joiners wait on it */
+    _Atomic uint32_t references;
+    _Atomic bool detached;
+    void *(*function)(void *);
+    void *value; /* the argument, then the result */
+    size_t stack_bytes;
+    struct _pthread_cleanup_context *cleanups;
+    char name[NAME_BYTES];
+};
+
+/* The guest ends with its last thread. */
+static _Atomic uint32_t running = 1;
+
+static struct skep_pthread first_thread = {.references = 2, .name = "main"};
+static _Thread_local struct skep_pthread *self = &first_thread;
+
+static void drop(struct skep_pthread *thread)
+{
+    if (atomic_fetch_sub_explicit(&thread->references, 1, memory_order_acq_rel) == 1 &&
+        thread != &first_thread)
+        free(thread);
+}
+
+/* What newlib has allocated for this thread. Its clean-up would close the standard streams. */
+static void free_reent(void)
+{
+    _REENT_CLEANUP(_REENT) = NULL;
+    _reclaim_reent(_REENT);
+}
+
+_Noreturn void pthread_exit(void *result)
+{
+    struct skep_pthread *thread = self;
+    while (thread->cleanups != NULL)
+        _pthread_cleanup_pop(thread->cleanups, 1);
+    if (skep_posix_keys_end)
+        skep_posix_keys_end();
+    free_reent();
+    thread->value = result;
+    atomic_store_explicit(&thread->ended, 1, memory_order_release);
+    skep_wake(&thread->ended, SKEP_WAKE_ALL);
+    drop(thread);
+    if (atomic_fetch_sub_explicit(&running, 1, memory_order_acq_rel) == 1)
+        exit(0);
+    skep_thread_exit();
+}
+
+static void run(void *argument)
+{
+    self = argument;
+    pthread_exit(self->function(self->value));
+}
+
+int pthread_create(pthread_t *out, const pthread_attr_t *attributes, void *(*function)(void *),
+                   void *argument)
+{
+    struct skep_pthread *thread = calloc(1, sizeof(*thread));
+    if (thread == NULL)
+        return EAGAIN;
+    bool detached = attributes && attributes->detachstate == PTHREAD_CREATE_DETACHED;
+    thread->function = function;
+    thread->value = argument;
+    thread->stack_bytes = attributes ? attributes->stacksize : 0;
+    atomic_init(&thread->detached, detached);
+    atomic_init(&thread->references, detached ? 1 : 2);
+    *out = thread;
+    atomic_fetch_add_explicit(&running, 1, memory_order_relaxed);
+    if (skep_thread_create(NULL, thread->stack_bytes, run, thread) < 0) {
+        atomic_fetch_sub_explicit(&running, 1, memory_order_relaxed);
+        free(thread);
+        return EAGAIN;
+    }
+    return 0;
+}
+
+int pthread_join(pthread_t thread, void **result)
+{
+    if (thread == self)
+        return EDEADLK;
+    if (atomic_load_explicit(&thread->detached, memory_order_relaxed))
+        return EINVAL;
+    while (!atomic_load_explicit(&thread->ended, memory_order_acquire))
+        skep_wait(&thread->ended, 0, SKEP_FOREVER);
+    if (result != NULL)
+        *result = thread->value;
+    drop(thread);
+    return 0;
+}
+
+int pthread_detach(pthread_t thread)
+{
+    if (atomic_exchange_explicit(&thread->detached, true, memory_order_relaxed))
+        return EINVAL;
+    drop(thread);
+    return 0;
+}
+
+pthread_t pthread_self(void)
+{
+    return self;
+}
+
+int pthread_equal(pthread_t a, pthread_t b)
+{
+    return a == b;
+}
+
+int sched_yield(void)
+{
+    skep_thread_yield();
+    return 0;
+}
+
+void pthread_yield(void)
+{
+    skep_thread_yield();
+}
+
+int pthread_setname_np(pthread_t thread, const char *name)
+{
+    size_t length = strlen(name);
+    if (length >= NAME_BYTES)
+        return ERANGE;
+    memcpy(thread->name, name, length + 1);
+    return 0;
+}
+
+int pthread_getname_np(pthread_t thread, char *name, size_t bytes)
+{
+    size_t length = strlen(thread->name);
+    if (length >= bytes)
+        return ERANGE;
+    memcpy(name, thread->name, length + 1);
+    return 0;
+}
+
+int pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void))
+{
+    return 0; /* there is no fork() to act on it */
+}
+
+void _pthread_cleanup_push(struct _pthread_cleanup_context *context, void (*routine)(void *),
+                           void *argument)
+{
+    context->_routine = routine;
+    context->_arg = argument;
+    context->_previous = self->cleanups;
+    self->cleanups = context;
+}
+
+void _pthread_cleanup_pop(struct _pthread_cleanup_context *context, int execute)
+{
+    self->cleanups = context->_previous;
+    if (execute)
+        context->_routine(context->_arg);
+}
+
+/* Threads can't be cancelled. */
+
+int pthread_cancel(pthread_t thread)
+{
+    return ENOSYS;
+}
+
+int pthread_setcancelstate(int state, int *old)
+{
+    if (old != NULL)
+        *old = PTHREAD_CANCEL_DISABLE;
+    return 0;
+}
+
+int pthread_setcanceltype(int type, int *old)
+{
+    if (old != NULL)
+        *old = PTHREAD_CANCEL_DEFERRED;
+    return 0;
+}
+
+void pthread_testcancel(void)
+{
+}
+
+/*
+ * Attributes
+ */
+
+int pthread_attr_init(pthread_attr_t *attributes)
+{
+    *attributes = (pthread_attr_t){.stacksize = SKEP_STACK_BYTES_DEFAULT,
+                                   .guardsize = SKEP_PAGE_SIZE,
+                                   .detachstate = PTHREAD_CREATE_JOINABLE};
+    return 0;
+}
+
+int pthread_attr_destroy(pthread_attr_t *attributes)
+{
+    return 0;
+}
+
+int pthread_attr_setstacksize(pthread_attr_t *attributes, size_t bytes)
+{
+    if (bytes < SKEP_STACK_BYTES_MIN)
+        return EINVAL;
+    attributes->stacksize = bytes;
+    return 0;
+}
+
+int pthread_attr_getstacksize(const pthread_attr_t *attributes, size_t *bytes)
+{
+    *bytes = attributes->stacksize;
+    return 0;
+}
+
+/* There is one guard page below each stack, whatever is asked for. */
+int pthread_attr_setguardsize(pthread_attr_t *attributes, size_t bytes)
+{
+    attributes->guardsize = bytes;
+    return 0;
+}
+
+int pthread_attr_getguardsize(const pthread_attr_t *attributes, size_t *bytes)
+{
+    *bytes = attributes->guardsize;
+    return 0;
+}
+
+int pthread_attr_setdetachstate(pthread_attr_t *attributes, int state)
+{
+    if (state != PTHREAD_CREATE_DETACHED && state != PTHREAD_CREATE_JOINABLE)
+        return EINVAL;
+    attributes->detachstate = state;
+    return 0;
+}
+
+int pthread_attr_getdetachstate(const pthread_attr_t *attributes, int *state)
+{
+    *state = attributes->detachstate;
+    return 0;
+}

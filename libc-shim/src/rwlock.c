@@ -1,0 +1,196 @@
+/*
+ * rwlock.c - read-write locks, which prefer writers, and barriers.
+ */
+#include <pthread.h>
+
+#include "shim.h"
+
+static struct skep_mutex *guard(pthread_rwlock_t *lock)
+{
+    return (struct skep_mutex *)&lock->__lock;
+}
+
+static bool may_read(const pthread_rwlock_t *lock)
+{
+    return !lock->__writer && lock->__writers_waiting == 0;
+}
+
+static bool may_write(const pthread_rwlock_t *lock)
+{
+    return !lock->__writer && lock->__readers == 0;
+}
+
+/* Waits for a release, with the guard dropped meanwhile. */
+static int wait_for_change(pthread_rwlock_t *lock, uint64_t deadline_ns)
+{
+    unsigned seen = lock->__changes;
+    skep_mutex_unlock(guard(lock));
+    int result = skep_wait((_Atomic uint32_t *)&lock->__changes, seen, deadline_ns);
+    skep_mutex_lock(guard(lock));
+    return result == -ETIMEDOUT ? ETIMEDOUT : 0;
+}
+
+/* The guard is held. */
+static void announce_change(pthread_rwlock_t *lock)
+{
+    atomic_fetch_add_explicit((_Atomic uint32_t *)&lock->__changes, 1, memory_order_release);
+    skep_wake((_Atomic uint32_t *)&lock->__changes, SKEP_WAKE_ALL);
+}
+
+static int read_until(pthread_rwlock_t *lock, uint64_t deadline_ns)
+{
+    int error = 0;
+    skep_mutex_lock(guard(lock));
+    while (error == 0 && !may_read(lock))
+        error = wait_for_change(lock, deadline_ns);
+    if (error == 0)
+        lock->__readers++;
+    skep_mutex_unlock(guard(lock));
+    return error;
+}
+
+static int write_until(pthread_rwlock_t *lock, uint64_t deadline_ns)
+{
+    int error = 0;
+    skep_mutex_lock(guard(lock));
+    lock->__writers_waiting++;
+    while (error == 0 && !may_write(lock))
+        error = wait_for_change(lock, deadline_ns);
+    lock->__writers_waiting--;
+    if (error == 0)
+        lock->__writer = 1;
+    else
+        announce_change(lock); /* readers may have waited for this writer */
+    skep_mutex_unlock(guard(lock));
+    return error;
+}
+
+int pthread_rwlock_rdlock(pthread_rwlock_t *lock)
+{
+    return read_until(lock, SKEP_FOREVER);
+}
+
+int pthread_rwlock_wrlock(pthread_rwlock_t *lock)
+{
+    return write_until(lock, SKEP_FOREVER);
+}
+
+int pthread_rwlock_timedrdlock(pthread_rwlock_t *lock, const struct timespec *deadline)
+{
+    uint64_t deadline_ns;
+    if (!skep_posix_deadline(CLOCK_REALTIME, deadline, &deadline_ns))
+        return EINVAL;
+    return read_until(lock, deadline_ns);
+}
+
+int pthread_rwlock_timedwrlock(pthread_rwlock_t *lock, const struct timespec *deadline)
+{
+    uint64_t deadline_ns;
+    if (!skep_posix_deadline(CLOCK_REALTIME, deadline, &deadline_ns))
+        return EINVAL;
+    return write_until(lock, deadline_ns);
+}
+
+int pthread_rwlock_tryrdlock(pthread_rwlock_t *lock)
+{
+    skep_mutex_lock(guard(lock));
+    bool ok = may_read(lock);
+    lock->__readers += ok;
+    skep_mutex_unlock(guard(lock));
+    return ok ? 0 : EBUSY;
+}
+
+int pthread_rwlock_trywrlock(pthread_rwlock_t *lock)
+{
+    skep_mutex_lock(guard(lock));
+    bool ok = may_write(lock);
+    lock->__writer |= ok;
+    skep_mutex_unlock(guard(lock));
+    return ok ? 0 : EBUSY;
+}
+
+int pthread_rwlock_unlock(pthread_rwlock_t *lock)
+{
+    skep_mutex_lock(guard(lock));
+    if (lock->__writer)
+        lock->__writer = 0;
+    else
+        lock->__readers--;
+    if (lock->__readers == 0)
+        announce_change(lock);
+    skep_mutex_unlock(guard(lock));
+    return 0;
+}
+
+int pthread_rwlock_init(pthread_rwlock_t *lock, const pthread_rwlockattr_t *attributes)
+{
+    *lock = (pthread_rwlock_t)PTHREAD_RWLOCK_INITIALIZER;
+    return 0;
+}
+
+int pthread_rwlock_destroy(pthread_rwlock_t *lock)
+{
+    return 0;
+}
+
+int pthread_rwlockattr_init(pthread_rwlockattr_t *attributes)
+{
+    *attributes = (pthread_rwlockattr_t){0};
+    return 0;
+}
+
+int pthread_rwlockattr_destroy(pthread_rwlockattr_t *attributes)
+{
+    return 0;
+}
+
+int pthread_rwlockattr_setpshared(pthread_rwlockattr_t *attributes, int shared)
+{
+    attributes->process_shared = shared;
+    return 0;
+}
+
+int pthread_rwlockattr_getpshared(const pthread_rwlockattr_t *attributes, int *shared)
+{
+    *shared = attributes->process_shared;
+    return 0;
+}
+
+/*
+ * Barriers
+ */
+
+int pthread_barrier_init(pthread_barrier_t *barrier, const pthread_barrierattr_t *attributes,
+                         unsigned count)
+{
+    if (count == 0)
+        return EINVAL;
+    *barrier = (pthread_barrier_t){.__count = count};
+    return 0;
+}
+
+int pthread_barrier_destroy(pthread_barrier_t *barrier)
+{
+    return 0;
+}
+
+int pthread_barrier_wait(pthread_barrier_t *barrier)
+{
+    struct skep_mutex *lock = (struct skep_mutex *)&barrier->__lock;
+    _Atomic uint32_t *round = (_Atomic uint32_t *)&barrier->__round;
+    skep_mutex_lock(lock);
+    uint32_t own = atomic_load_explicit(round, memory_order_relaxed);
+    bool last = ++barrier->__arrived == barrier->__count;
+    if (last) {
+        barrier->__arrived = 0;
+        atomic_store_explicit(round, own + 1, memory_order_release);
+    }
+    skep_mutex_unlock(lock);
+    if (last) {
+        skep_wake(round, SKEP_WAKE_ALL);
+        return PTHREAD_BARRIER_SERIAL_THREAD;
+    }
+    while (atomic_load_explicit(round, memory_order_acquire) == own)
+        skep_wait(round, own, SKEP_FOREVER);
+    return 0;
+}

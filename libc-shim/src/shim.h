@@ -1,0 +1,51 @@
+/*
+ * shim.h - what libc-shim's files share. Symbols that are not POSIX begin with skep_posix_.
+ */
+#ifndef LIBC_SHIM_SHIM_H
+#define LIBC_SHIM_SHIM_H
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "skep/guest.h"
+#include "skep/thread.h"
+
+#define NS_PER_SECOND 1000000000ull
+
+/* Turns "negative errno or result" into the POSIX convention. */
+static inline long skep_posix_result(long result)
+{
+    if (result >= 0)
+        return result;
+    errno = (int)-result;
+    return -1;
+}
+
+/* time.c: the deadline of an absolute time on a clock, in skep_clock_ns() nanoseconds. False: not a
+ * valid time or clock. */
+bool skep_posix_deadline(clockid_t clock, const struct timespec *time, uint64_t *deadline_ns);
+
+/* The deadline of a time span from now on. Very long ones never come. */
+uint64_t skep_posix_deadline_in(uint64_t span_ns);
+
+/* signal.c: goes up each time that a signal handler has run. Calls that a signal interrupts wait on
+ * it, or look whether it changed while they waited. */
+extern _Atomic uint32_t skep_posix_signal_count;
+void skep_posix_signals_start(void);
+
+/* fd.c: gives descriptors 0, 1 and 2 to the console. */
+void skep_posix_fd_start(void);
+
+/* files.c */
+struct stat;
+int skep_posix_file_open(const char *path, int flags);
+int skep_posix_file_stat(const char *path, struct stat *out);
+
+/* keys.c, linked only if the program has keys: runs their destructors for the calling thread. */
+void skep_posix_keys_end(void) __attribute__((weak));
+
+#endif

@@ -1,0 +1,45 @@
+/*
+ * start.c - from guestlib's start to main(), and exit.
+ */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "shim.h"
+
+typedef void (*function)(void);
+
+extern function __preinit_array_start[] __attribute__((visibility("hidden")));
+extern function __preinit_array_end[] __attribute__((visibility("hidden")));
+extern function __init_array_start[] __attribute__((visibility("hidden")));
+extern function __init_array_end[] __attribute__((visibility("hidden")));
+extern function __fini_array_start[] __attribute__((visibility("hidden")));
+extern function __fini_array_end[] __attribute__((visibility("hidden")));
+
+extern int main(int argc, char **argv, char **envp);
+
+_Noreturn void skep_main(int argc, char **argv, char **envp);
+
+static void run_destructors(void)
+{
+    for (function *f = __fini_array_end; f-- != __fini_array_start;)
+        (*f)();
+}
+
+_Noreturn void skep_main(int argc, char **argv, char **envp)
+{
+    environ = envp;
+    skep_posix_fd_start();
+    skep_posix_signals_start();
+    for (function *f = __preinit_array_start; f != __preinit_array_end; f++)
+        (*f)();
+    for (function *f = __init_array_start; f != __init_array_end; f++)
+        (*f)();
+    if (&__fini_array_start[0] != &__fini_array_end[0])
+        atexit(run_destructors);
+    exit(main(argc, argv, envp));
+}
+
+_Noreturn void _exit(int code)
+{
+    skep_exit((uint32_t)code & 0xff);
+}

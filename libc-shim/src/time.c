@@ -1,0 +1,167 @@
+/*
+ * time.c - clocks and sleep. CLOCK_REALTIME is the start-info's UNIX time plus the clock; a machine
+ * that doesn't know the time starts in 1970.
+ */
+#include <limits.h>
+#include <sys/time.h>
+#include <sys/times.h>
+#include <unistd.h>
+
+#include "shim.h"
+
+static uint64_t wall_offset_ns(void)
+{
+    return skep_start_info()->wall_ns;
+}
+
+/* CPU time is the first vCPU's: all threads' together. */
+static uint64_t cpu_ns(void)
+{
+    const struct skep_start_info *info = skep_start_info();
+    const struct skep_vcpu_page *page = (const struct skep_vcpu_page *)info->vcpu_pages;
+    return page->run_ns;
+}
+
+static bool clock_read(clockid_t clock, uint64_t *now_ns)
+{
+    switch (clock) {
+    case CLOCK_REALTIME:
+    case CLOCK_REALTIME_COARSE:
+        *now_ns = wall_offset_ns() + skep_clock_ns();
+        return true;
+    case CLOCK_MONOTONIC:
+    case CLOCK_MONOTONIC_RAW:
+    case CLOCK_MONOTONIC_COARSE:
+    case CLOCK_BOOTTIME:
+        *now_ns = skep_clock_ns();
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* False: not a valid time span. Spans of centuries are cut to what fits. */
+static bool span_ns(const struct timespec *time, uint64_t *ns)
+{
+    if (time->tv_sec < 0 || time->tv_nsec < 0 || time->tv_nsec >= (long)NS_PER_SECOND)
+        return false;
+    *ns = (uint64_t)time->tv_sec >= SKEP_FOREVER / NS_PER_SECOND
+              ? SKEP_FOREVER
+              : (uint64_t)time->tv_sec * NS_PER_SECOND + (uint64_t)time->tv_nsec;
+    return true;
+}
+
+static struct timespec timespec_of(uint64_t ns)
+{
+    return (struct timespec){(time_t)(ns / NS_PER_SECOND), (long)(ns % NS_PER_SECOND)};
+}
+
+uint64_t skep_posix_deadline_in(uint64_t span)
+{
+    uint64_t now = skep_clock_ns();
+    return span >= SKEP_FOREVER - now ? SKEP_FOREVER : now + span;
+}
+
+bool skep_posix_deadline(clockid_t clock, const struct timespec *time, uint64_t *deadline_ns)
+{
+    uint64_t ns;
+    if (!span_ns(time, &ns))
+        return false;
+    switch (clock) {
+    case CLOCK_MONOTONIC:
+    case CLOCK_MONOTONIC_RAW:
+    case CLOCK_BOOTTIME:
+        *deadline_ns = ns;
+        return true;
+    case CLOCK_REALTIME:
+        *deadline_ns = ns == SKEP_FOREVER ? ns : ns < wall_offset_ns() ? 0 : ns - wall_offset_ns();
+        return true;
+    default:
+        return false;
+    }
+}
+
+int clock_gettime(clockid_t clock, struct timespec *out)
+{
+    uint64_t now;
+    if (!clock_read(clock, &now))
+        return (int)skep_posix_result(-EINVAL);
+    *out = timespec_of(now);
+    return 0;
+}
+
+int clock_getres(clockid_t clock, struct timespec *out)
+{
+    uint64_t unused;
+    if (!clock_read(clock, &unused))
+        return (int)skep_posix_result(-EINVAL);
+    if (out != NULL)
+        *out = (struct timespec){0, 1};
+    return 0;
+}
+
+int clock_settime(clockid_t clock, const struct timespec *time)
+{
+    return (int)skep_posix_result(-EPERM);
+}
+
+int gettimeofday(struct timeval *restrict out, void *restrict zone)
+{
+    uint64_t now = wall_offset_ns() + skep_clock_ns();
+    *out = (struct timeval){(time_t)(now / NS_PER_SECOND), (long)(now % NS_PER_SECOND / 1000)};
+    return 0;
+}
+
+clock_t times(struct tms *out)
+{
+    *out = (struct tms){.tms_utime = (clock_t)(cpu_ns() / (NS_PER_SECOND / CLOCKS_PER_SEC))};
+    return (clock_t)(skep_clock_ns() / (NS_PER_SECOND / CLOCKS_PER_SEC));
+}
+
+/* 0, or EINTR when a signal handler ran. */
+static int sleep_until(uint64_t deadline_ns)
+{
+    uint32_t signals = atomic_load_explicit(&skep_posix_signal_count, memory_order_acquire);
+    for (;;) {
+        int result = skep_wait(&skep_posix_signal_count, signals, deadline_ns);
+        if (result == -ETIMEDOUT)
+            return 0;
+        if (atomic_load_explicit(&skep_posix_signal_count, memory_order_acquire) != signals)
+            return EINTR;
+    }
+}
+
+int clock_nanosleep(clockid_t clock, int flags, const struct timespec *time, struct timespec *left)
+{
+    uint64_t deadline;
+    if (flags & TIMER_ABSTIME)
+        return skep_posix_deadline(clock, time, &deadline) ? sleep_until(deadline) : EINVAL;
+    if (!span_ns(time, &deadline))
+        return EINVAL;
+    deadline = skep_posix_deadline_in(deadline);
+    int error = sleep_until(deadline);
+    if (error == EINTR && left != NULL) {
+        uint64_t now = skep_clock_ns();
+        *left = timespec_of(now < deadline ? deadline - now : 0);
+    }
+    return error;
+}
+
+int nanosleep(const struct timespec *time, struct timespec *left)
+{
+    return (int)skep_posix_result(-clock_nanosleep(CLOCK_MONOTONIC, 0, time, left));
+}
+
+int usleep(useconds_t microseconds)
+{
+    return (int)skep_posix_result(
+        -sleep_until(skep_posix_deadline_in((uint64_t)microseconds * 1000)));
+}
+
+unsigned sleep(unsigned seconds)
+{
+    struct timespec left = {0};
+    if (nanosleep(&(struct timespec){.tv_sec = seconds}, &left) == 0)
+        return 0;
+    return (unsigned)left.tv_sec + (left.tv_nsec >= (long)NS_PER_SECOND / 2);
+}
