@@ -1,0 +1,150 @@
+/*
+ * lwipopts.h - which parts of lwIP a guest has, and how large.
+ *
+ * Everything is allocated when it is needed, so that a number here is a limit and not a
+ * cost. The stack runs under one lock in the thread that calls it; net/lwip/network.c has the one
+ * thread of its own, which receives and runs timers. lwIP's own thread and timers are not used.
+ */
+#ifndef SKEP_LWIPOPTS_H
+#define SKEP_LWIPOPTS_H
+
+/* Threads and locks: net/lwip/sys_arch.c */
+#define NO_SYS                             0
+#define SYS_LIGHTWEIGHT_PROT               1
+#define LWIP_TCPIP_CORE_LOCKING            1
+#define LWIP_TCPIP_CORE_LOCKING_INPUT      1
+#define LWIP_NETCONN_SEM_PER_THREAD        1
+#define LWIP_NETIF_LOOPBACK_MULTITHREADING 0
+struct pbuf;
+struct netif;
+signed char tcpip_input(struct pbuf *packet, struct netif *netif); /* netif.c misses it then */
+#define LWIP_TIMERS         0 /* net/lwip/network.c: only those with work to do */
+#define LWIP_TCPIP_TIMEOUT  0
+#define LOCK_TCPIP_CORE()   network_lock()
+#define UNLOCK_TCPIP_CORE() network_unlock()
+void network_lock(void);
+void network_unlock(void);
+
+/* Memory: net/lwip/memory.c; on the host malloc(), which the sanitizers watch. */
+#ifdef __skep__
+#include "../memory.h"
+#define MEM_CUSTOM_ALLOCATOR 1
+#define MEM_CUSTOM_MALLOC    network_malloc
+#define MEM_CUSTOM_CALLOC    network_calloc
+#define MEM_CUSTOM_FREE      network_free
+#else
+#define MEM_LIBC_MALLOC 1
+#endif
+#define MEMP_MEM_MALLOC      1
+#define MEM_ALIGNMENT        8
+#define MEMP_NUM_NETCONN     1024 /* sockets */
+#define MEMP_NUM_SYS_TIMEOUT 0
+
+/* A packet has room for the 12-byte virtio header in front, so that both are one descriptor. */
+#define PBUF_LINK_ENCAPSULATION_HLEN 16
+
+/* Ethernet and IPv4 */
+#define LWIP_ETHERNET                 1
+#define LWIP_ARP                      1
+#define ARP_TABLE_SIZE                32
+#define ARP_QUEUEING                  1
+#define ARP_QUEUE_LEN                 128 /* packets that wait for a link address: a server's first burst */
+#define ARP_MAXAGE                    300
+#define ETHARP_SUPPORT_STATIC_ENTRIES 0
+#define LWIP_IPV4                     1
+#define LWIP_IPV6                     0
+#define IP_REASSEMBLY                 1
+#define IP_REASS_MAX_PBUFS            48 /* one 64 KiB datagram */
+#define IP_FRAG                       1
+#define IP_SOF_BROADCAST              1
+#define LWIP_ICMP                     1
+#define LWIP_BROADCAST_PING           0
+#define LWIP_RAW                      1
+#define LWIP_ACD                      0
+#define LWIP_IGMP                     0
+#define LWIP_HAVE_LOOPIF              1
+#define LWIP_LOOPBACK_MAX_PBUFS       64
+#define LWIP_NETIF_HOSTNAME           1
+#define LWIP_NETIF_STATUS_CALLBACK    1
+#define LWIP_NUM_NETIF_CLIENT_DATA    0
+
+/* The network's thread knows when a fragment came (its timer is needed), see network.c. */
+int network_ip_input(struct pbuf *packet, struct netif *netif);
+#define LWIP_HOOK_IP4_INPUT(packet, netif) network_ip_input(packet, netif)
+
+/* Which checksums are made and checked is each interface's matter. */
+#define LWIP_CHECKSUM_CTRL_PER_NETIF 1
+#define LWIP_CHECKSUM_ON_COPY        0
+#define LWIP_CHKSUM                  network_checksum
+unsigned short network_checksum(const void *data, int bytes);
+
+/* TCP: a window of 64 KiB needs scaling by one bit. */
+#define LWIP_TCP                   1
+#define TCP_MSS                    1460
+#define LWIP_WND_SCALE             1
+#define TCP_RCV_SCALE              1
+#define TCP_WND                    (64 * 1024)
+#define TCP_SND_BUF                (64 * 1024)
+#define TCP_SND_QUEUELEN           (4 * TCP_SND_BUF / TCP_MSS)
+#define MEMP_NUM_TCP_SEG           TCP_SND_QUEUELEN /* for a sanity check only */
+#define TCP_SNDLOWAT               (TCP_SND_BUF / 4)
+#define TCP_SNDQUEUELOWAT          (TCP_SND_QUEUELEN / 2)
+#define TCP_WND_UPDATE_THRESHOLD   (TCP_WND / 4)
+#define TCP_QUEUE_OOSEQ            1
+#define TCP_OOSEQ_MAX_PBUFS        64
+#define LWIP_TCP_SACK_OUT          1
+#define LWIP_TCP_KEEPALIVE         1
+#define TCP_LISTEN_BACKLOG         1
+#define TCP_DEFAULT_LISTEN_BACKLOG 128
+#define TCP_MSL                    15000UL /* TIME_WAIT is twice that; network.c bounds it */
+#define TCP_SYNMAXRTX              6
+#define TCP_MAXRTX                 12
+unsigned int network_tcp_isn(const void *local, unsigned local_port, const void *remote,
+                             unsigned remote_port);
+#define LWIP_HOOK_TCP_ISN(local_ip, local_port, remote_ip, remote_port) \
+    network_tcp_isn(local_ip, local_port, remote_ip, remote_port)
+
+/* UDP, DHCP, DNS */
+#define LWIP_UDP                  1
+#define LWIP_UDPLITE              0
+#define LWIP_DHCP                 1
+#define LWIP_DHCP_DOES_ACD_CHECK  0
+#define LWIP_DHCP_MAX_DNS_SERVERS 2
+#define LWIP_DNS                  1
+#define DNS_TABLE_SIZE            8
+#define DNS_MAX_SERVERS           2
+#define DNS_MAX_TTL               300 /* seconds; the timer runs as long after a query */
+
+/* Sockets: libc-shim's headers on top, lwip_…() below. poll() and select() are libc-shim's. */
+#define LWIP_NETCONN                1
+#define LWIP_SOCKET                 1
+#define LWIP_COMPAT_SOCKETS         0
+#define LWIP_POSIX_SOCKETS_IO_NAMES 0
+#define LWIP_SOCKET_SELECT          0
+#define LWIP_SOCKET_POLL            1 /* keeps the event counts that poll() looks at */
+#define LWIP_NETCONN_FULLDUPLEX     0 /* a descriptor's last user closes the socket */
+#define LWIP_SO_SNDTIMEO            1
+#define LWIP_SO_RCVTIMEO            1
+#define LWIP_SO_RCVBUF              1
+#define LWIP_SO_LINGER              1
+#define SO_REUSE                    1
+#define LWIP_FIONREAD_LINUXMODE     1
+#define LWIP_TIMEVAL_PRIVATE        0
+#define RECV_BUFSIZE_DEFAULT        (256 * 1024)
+#define DEFAULT_TCP_RECVMBOX_SIZE   64
+#define DEFAULT_UDP_RECVMBOX_SIZE   64
+#define DEFAULT_RAW_RECVMBOX_SIZE   16
+#define DEFAULT_ACCEPTMBOX_SIZE     TCP_DEFAULT_LISTEN_BACKLOG
+#define TCPIP_MBOX_SIZE             8
+
+#ifdef __skep__
+#define LWIP_SOCKET_EXTERNAL_HEADERS          1
+#define LWIP_SOCKET_EXTERNAL_HEADER_SOCKETS_H "lwip_posix_sockets.h"
+#define LWIP_SOCKET_EXTERNAL_HEADER_INET_H    "lwip_posix_inet.h"
+#endif
+
+/* lwIP's own counters and log lines are left out. */
+#define LWIP_STATS 0
+#define MIB2_STATS 0
+
+#endif

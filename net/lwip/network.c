@@ -1,0 +1,478 @@
+/*
+ * network.c - the network's one thread, its lock and its timers, and how it is configured.
+ *
+ * lwIP runs in whichever thread calls it, under the core lock. This thread does what nobody calls
+ * for: it takes packets from the devices and runs the protocols' timers, then sleeps until an event
+ * handler wakes it or the next timer is due. A timer runs only while it has work, and slowly while
+ * it only counts time: an idle guest isn't woken at all, but every ten seconds while connections are
+ * open and every half minute while it remembers neighbours' link addresses.
+ *
+ * Whoever gives a timer work, or queues packets, needs no call for it: network_unlock() looks.
+ *
+ * Known shortcoming: the configuration of a device can't be taken back, only changed.
+ */
+#include "network.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lwip/dhcp.h"
+#include "lwip/dns.h"
+#include "lwip/etharp.h"
+#include "lwip/init.h"
+#include "lwip/ip4_frag.h"
+#include "lwip/netif.h"
+#include "lwip/priv/tcp_priv.h"
+#include "lwip/prot/ip.h"
+#include "lwip/prot/ip4.h"
+#include "lwip/sys.h"
+#include "lwip/tcpip.h"
+#include "skep/guest.h"
+#include "skep/net.h"
+#include "skep/thread.h"
+
+#define NS_PER_MS        1000000ull
+#define STACK_BYTES      (32u * 1024u)
+#define TCP_SLOW_MS      10000u
+#define TIME_WAIT_MAX    64u /* connections; see trim_time_wait() */
+#define ARP_QUICK_TICKS  6u  /* seconds in which a request is answered, repeated or given up */
+#define ARP_SLOW_SECONDS 30u
+
+/* What the thread sleeps on; it changes when there is something to do. */
+static _Atomic uint32_t work;
+
+/* Changes when an address does. */
+static _Atomic uint32_t status_changes;
+
+/* Guarded by the core lock. */
+static struct skep_thread *thread;
+static bool wake_on_unlock, tcp_busy, arp_table_used;
+static unsigned arp_quick_ticks, reassembly_ticks, dns_ticks;
+
+void network_wake(void)
+{
+    /* Release: pairs with the acquire in network_thread(). */
+    atomic_fetch_add_explicit(&work, 1, memory_order_release);
+    skep_wake(&work, 1);
+}
+
+/*
+ * Timers. Each says how long after it got work, and after each tick, it wants to tick; 0 = no work.
+ */
+
+struct timer {
+    uint32_t (*interval_ms)(void);
+    void (*tick)(void);
+    uint64_t due_ns; /* 0 = not running */
+};
+
+static uint32_t tcp_interval(void)
+{
+    if (tcp_active_pcbs == NULL && tcp_tw_pcbs == NULL)
+        return 0;
+    return tcp_busy ? TCP_TMR_INTERVAL : TCP_SLOW_MS;
+}
+
+/* Whether something may have to be sent soon without anyone's doing. */
+static bool is_busy(const struct tcp_pcb *pcb)
+{
+    return (pcb->state != ESTABLISHED && pcb->state != CLOSE_WAIT) || pcb->unsent != NULL ||
+           pcb->unacked != NULL || pcb->ooseq != NULL || pcb->refused_data != NULL ||
+           (pcb->flags & (TF_ACK_DELAY | TF_ACK_NOW | TF_CLOSEPEND | TF_FIN)) != 0;
+}
+
+static bool any_busy(void)
+{
+    for (const struct tcp_pcb *pcb = tcp_active_pcbs; pcb != NULL; pcb = pcb->next)
+        if (is_busy(pcb))
+            return true;
+    return false;
+}
+
+/* Connections that this side closed first linger for twice the MSL. A busy server would collect
+ * thousands, and lwIP searches them one by one: the oldest beyond a fixed number go early. */
+static void trim_time_wait(void)
+{
+    struct tcp_pcb *pcb = tcp_tw_pcbs;
+    for (unsigned i = 0; pcb != NULL && i < TIME_WAIT_MAX; i++)
+        pcb = pcb->next;
+    while (pcb != NULL) {
+        struct tcp_pcb *next = pcb->next;
+        tcp_err_fn gone = pcb->errf; /* of a socket that is still open */
+        void *socket = pcb->callback_arg;
+        tcp_abort(pcb);
+        if (gone != NULL)
+            gone(socket, ERR_CLSD);
+        pcb = next;
+    }
+}
+
+/* While nothing is under way, time only counts for keep-alive and TIME_WAIT. What such a tick makes
+ * up for is lost when TCP becomes busy before it is due: those come later, then. */
+static void tcp_tick(void)
+{
+    if (!tcp_busy)
+        tcp_ticks += TCP_SLOW_MS / TCP_SLOW_INTERVAL - 1;
+    tcp_tmr();
+    trim_time_wait();
+    tcp_busy = any_busy();
+}
+
+static bool arp_table_has_entries(void)
+{
+    ip4_addr_t *address;
+    struct netif *netif;
+    struct eth_addr *link;
+    for (size_t i = 0; i < ARP_TABLE_SIZE; i++)
+        if (etharp_get_entry(i, &address, &netif, &link))
+            return true;
+    return false;
+}
+
+static uint32_t arp_interval(void)
+{
+    if (arp_quick_ticks > 0)
+        return ARP_TMR_INTERVAL;
+    return arp_table_used ? ARP_SLOW_SECONDS * 1000 : 0;
+}
+
+/* Entries age in seconds; a slow tick makes up for those that were slept through. */
+static void arp_tick(void)
+{
+    unsigned seconds = arp_quick_ticks > 0 ? 1 : ARP_SLOW_SECONDS;
+    for (unsigned i = 0; i < seconds; i++)
+        etharp_tmr();
+    if (arp_quick_ticks > 0)
+        arp_quick_ticks--;
+    arp_table_used = arp_table_has_entries();
+}
+
+static uint32_t reassembly_interval(void)
+{
+    return reassembly_ticks > 0 ? IP_TMR_INTERVAL : 0;
+}
+
+static void reassembly_tick(void)
+{
+    ip_reass_tmr();
+    reassembly_ticks--;
+}
+
+static uint32_t dns_interval(void)
+{
+    return dns_ticks > 0 ? DNS_TMR_INTERVAL : 0;
+}
+
+static void dns_tick(void)
+{
+    dns_tmr();
+    dns_ticks--;
+}
+
+static uint32_t dhcp_fine_interval(void)
+{
+    struct netif *netif;
+    NETIF_FOREACH(netif)
+    {
+        struct dhcp *dhcp = netif_dhcp_data(netif);
+        if (dhcp != NULL && dhcp->request_timeout > 0)
+            return DHCP_FINE_TIMER_MSECS;
+    }
+    return 0;
+}
+
+static uint32_t dhcp_coarse_interval(void)
+{
+    struct netif *netif;
+    NETIF_FOREACH(netif)
+    {
+        if (netif_dhcp_data(netif) != NULL)
+            return DHCP_COARSE_TIMER_MSECS;
+    }
+    return 0;
+}
+
+static struct timer timers[] = {
+    {tcp_interval, tcp_tick, 0},
+    {arp_interval, arp_tick, 0},
+    {reassembly_interval, reassembly_tick, 0},
+    {dns_interval, dns_tick, 0},
+    {dhcp_coarse_interval, dhcp_coarse_tmr, 0}, /* may give the next one work */
+    {dhcp_fine_interval, dhcp_fine_tmr, 0},
+};
+#define TCP_TIMER (&timers[0])
+
+static void timer_run(struct timer *timer, uint64_t now)
+{
+    if (timer->due_ns != 0 && now >= timer->due_ns) {
+        timer->tick();
+        timer->due_ns = 0;
+    }
+    uint64_t interval_ns = timer->interval_ms() * NS_PER_MS;
+    if (interval_ns == 0)
+        timer->due_ns = 0;
+    else if (timer->due_ns == 0 || timer->due_ns > now + interval_ns)
+        timer->due_ns = now + interval_ns;
+}
+
+/* Runs what is due and returns when the next is. */
+static uint64_t timers_run(void)
+{
+    uint64_t now = skep_clock_ns(), next = SKEP_FOREVER;
+    for (size_t i = 0; i < sizeof(timers) / sizeof(timers[0]); i++) {
+        timer_run(&timers[i], now);
+        if (timers[i].due_ns != 0 && timers[i].due_ns < next)
+            next = timers[i].due_ns;
+    }
+    return next;
+}
+
+void network_tcp_used(void)
+{
+    wake_on_unlock |= !tcp_busy && tcp_active_pcbs != NULL;
+    tcp_busy = true;
+}
+
+void network_arp_used(void)
+{
+    wake_on_unlock |= arp_quick_ticks == 0;
+    arp_quick_ticks = ARP_QUICK_TICKS;
+}
+
+void network_dns_used(void)
+{
+    wake_on_unlock |= dns_ticks == 0;
+    dns_ticks =
+        DNS_MAX_TTL + DNS_TMR_INTERVAL / 1000 * 32; /* answers count down, questions retry */
+}
+
+int network_ip_input(struct pbuf *packet, struct netif *netif)
+{
+    (void)netif;
+    const struct ip_hdr *ip = packet->payload;
+    if (IPH_PROTO(ip) == IP_PROTO_TCP)
+        network_tcp_used();
+    if ((IPH_OFFSET(ip) & PP_HTONS(IP_OFFMASK | IP_MF)) != 0)
+        reassembly_ticks = IP_REASS_MAXAGE + 1;
+    return 0; /* not eaten */
+}
+
+/*
+ * The lock and the thread
+ */
+
+static bool loopback_waiting(void)
+{
+    struct netif *netif;
+    NETIF_FOREACH(netif)
+    {
+        if (netif->loop_first != NULL)
+            return true;
+    }
+    return false;
+}
+
+static bool thread_needed(void)
+{
+    return wake_on_unlock || (TCP_TIMER->due_ns == 0 && tcp_interval() != 0) || loopback_waiting();
+}
+
+void network_lock(void)
+{
+    skep_mutex_lock(&lock_tcpip_core);
+}
+
+void network_unlock(void)
+{
+    pvnet_flush();
+    bool wake = thread_needed() && skep_thread_self() != thread;
+    wake_on_unlock = false;
+    skep_mutex_unlock(&lock_tcpip_core);
+    if (wake)
+        network_wake();
+}
+
+static void network_thread(void *argument)
+{
+    (void)argument;
+    for (;;) {
+        /* Acquire: what was there to do before network_wake(), which releases, is found below. */
+        uint32_t seen = atomic_load_explicit(&work, memory_order_acquire);
+        network_lock();
+        bool more = pvnet_poll();
+        if (loopback_waiting())
+            netif_poll_all();
+        wake_on_unlock = false;
+        uint64_t next = timers_run();
+        more |= thread_needed(); /* one timer gave another one work, or sent something */
+        network_unlock();
+        if (!more)
+            skep_wait(&work, seen, next);
+    }
+}
+
+void network_assertion_failed(unsigned line)
+{
+    char message[] = "lwIP found its own state broken: line 00000";
+    for (char *digit = message + sizeof(message) - 2; line != 0 && *digit == '0'; line /= 10)
+        *digit-- = (char)('0' + line % 10);
+    skep_abort(message);
+}
+
+/*
+ * Configuration
+ */
+
+static void status_changed(struct netif *netif)
+{
+    (void)netif;
+    atomic_fetch_add_explicit(&status_changes, 1, memory_order_release);
+    skep_wake(&status_changes, SKEP_WAKE_ALL);
+}
+
+static int devices_add(void)
+{
+    const struct skep_start_info *info = skep_start_info();
+    for (unsigned i = 0; i < info->net_count && i < SKEP_NETS_MAX; i++) {
+        int error = pvnet_add(i, &info->net[i]);
+        if (error < 0)
+            return error;
+        netif_set_status_callback(pvnet_interface(i), status_changed);
+    }
+    if (pvnet_interface(0) != NULL)
+        netif_set_default(pvnet_interface(0));
+    return 0;
+}
+
+static int dhcp_ask(struct netif *netif, const char *hostname)
+{
+    netif_set_hostname(netif, hostname);
+    return dhcp_start(netif) == ERR_OK ? 0 : -SKEP_ENOMEM;
+}
+
+static void addresses_set(struct netif *netif, const struct skep_net_config *config)
+{
+    ip4_addr_t address = {config->address}, netmask = {config->netmask};
+    ip4_addr_t gateway = {config->gateway}, dns = {config->dns};
+    if (netif_dhcp_data(netif) != NULL) {
+        dhcp_stop(netif);
+        dhcp_cleanup(netif);
+    }
+    if (dns.addr != 0)
+        dns_setserver(0, &dns);
+    netif_set_addr(netif, &address, &netmask, &gateway);
+}
+
+static int configure(struct netif *netif, const struct skep_net_config *config)
+{
+    if (config->dhcp)
+        return dhcp_ask(netif, config->hostname);
+    addresses_set(netif, config);
+    return 0;
+}
+
+static int configure_as_started(unsigned device)
+{
+    const struct skep_net *info = &skep_start_info()->net[device];
+    struct skep_net_config config = {
+        .dhcp = (info->flags & SKEP_NET_DHCP) != 0,
+        .address = info->address,
+        .netmask = info->netmask,
+        .gateway = info->gateway,
+        .dns = info->dns,
+        .hostname = getenv("HOSTNAME"),
+    };
+    return configure(pvnet_interface(device), &config);
+}
+
+/* Everything but the device that is about to be configured otherwise; with -1, everything. */
+static int start_locked(int except)
+{
+    lwip_init();
+    int error = devices_add();
+    for (unsigned i = 0; error == 0 && pvnet_interface(i) != NULL; i++)
+        if ((int)i != except)
+            error = configure_as_started(i);
+    if (error == 0)
+        error = skep_thread_create(&thread, STACK_BYTES, network_thread, NULL);
+    return error;
+}
+
+static int start(int except)
+{
+    static struct skep_mutex starting; /* taken before the core lock */
+    static bool tried;
+    static int result;
+    skep_mutex_lock(&starting);
+    if (!tried) {
+        network_lock();
+        result = start_locked(except);
+        network_unlock();
+        tried = true;
+    }
+    skep_mutex_unlock(&starting);
+    return result;
+}
+
+int skep_net_start(void)
+{
+    return start(-1);
+}
+
+int skep_net_configure(unsigned device, const struct skep_net_config *config)
+{
+    int error = start((int)device);
+    if (error < 0)
+        return error;
+    network_lock();
+    struct netif *netif = pvnet_interface(device);
+    error = netif == NULL ? -SKEP_ENODEV : configure(netif, config);
+    wake_on_unlock = true;
+    network_unlock();
+    return error;
+}
+
+bool network_ready(void)
+{
+    for (unsigned i = 0; pvnet_interface(i) != NULL; i++)
+        if (!ip4_addr_isany_val(*netif_ip4_addr(pvnet_interface(i))))
+            return true;
+    return false;
+}
+
+int skep_net_wait_ready(uint64_t deadline_ns)
+{
+    int error = skep_net_start();
+    if (error < 0)
+        return error;
+    if (pvnet_interface(0) == NULL)
+        return -SKEP_ENODEV;
+    for (;;) {
+        /* Acquire: pairs with the release in status_changed(). */
+        uint32_t seen = atomic_load_explicit(&status_changes, memory_order_acquire);
+        network_lock();
+        bool ready = network_ready();
+        network_unlock();
+        if (ready)
+            return 0;
+        if (skep_wait(&status_changes, seen, deadline_ns) == -SKEP_ETIMEDOUT)
+            return -SKEP_ETIMEDOUT;
+    }
+}
+
+int skep_net_status(unsigned device, struct skep_net_config *out)
+{
+    network_lock();
+    struct netif *netif = pvnet_interface(device);
+    if (netif != NULL)
+        *out = (struct skep_net_config){
+            .dhcp = netif_dhcp_data(netif) != NULL,
+            .address = netif_ip4_addr(netif)->addr,
+            .netmask = netif_ip4_netmask(netif)->addr,
+            .gateway = netif_ip4_gw(netif)->addr,
+            .dns = ip_addr_get_ip4_u32(dns_getserver(0)),
+        };
+    network_unlock();
+    return netif == NULL ? -SKEP_ENODEV : 0;
+}

@@ -1,0 +1,429 @@
+/*
+ * pvnet.c - PV network devices as lwIP interfaces.
+ *
+ * A packet travels without being copied here. Received: the back-end writes a frame into a slot of
+ * ours, the slot becomes a pbuf, and comes back by pbuf_free(). Sent: a pbuf chain's pieces become
+ * descriptors, with the device's header in the room that lwIP leaves in front of a packet, and the
+ * chain is held until the back-end has used it.
+ *
+ * Programs that don't read their sockets must not keep all slots. So when few are left to receive
+ * into, a packet is copied into memory of its own size and its slot is used again at once: at least
+ * SLOTS_RESERVED slots are always posted, and nobody needs to be woken to post more.
+ *
+ * Events: each look at the receive queue ends with asking for the next packet's event; until then
+ * the back-end sends none. Transmit asks only when its queue is full. The core lock guards
+ * everything but the slots' way back, which is a lock-free list.
+ */
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lwip/etharp.h"
+#include "lwip/netif.h"
+#include "lwip/pbuf.h"
+#include "lwip/priv/tcp_priv.h"
+#include "lwip/prot/ethernet.h"
+#include "lwip/prot/ip4.h"
+#include "lwip/prot/tcp.h"
+#include "lwip/prot/udp.h"
+#include "netif/ethernet.h"
+
+#include "../lwip/network.h"
+#include "skep/guest.h"
+#include "skep/virtqueue.h"
+
+#define SLOT_COUNT     128u /* posted for receiving, at most */
+#define SLOTS_RESERVED 32u  /* posted at least */
+#define SLOT_BYTES     2048u
+#define SEND_COUNT     128u /* descriptors */
+#define PARTS_MAX      8u   /* of one packet */
+#define RECEIVE_BUDGET 64u  /* packets in one go; then others get the core lock */
+#define MTU_MAX        1500u
+
+/* A receive buffer. The frame's IP header is 4-byte aligned behind the 12 + 14 bytes before it. */
+struct slot {
+    struct pbuf_custom pbuf; /* first: pbuf_free() gives its address back */
+    struct pvnet *device;
+    struct slot *next; /* in `returned` */
+    uint8_t pad[66 - 48];
+    uint8_t data[]; /* struct skep_net_header, frame */
+};
+_Static_assert(offsetof(struct slot, data) == 66, "alignment");
+#define SLOT_DATA_BYTES (sizeof(struct skep_net_header) + SIZEOF_ETH_HDR + MTU_MAX)
+_Static_assert(offsetof(struct slot, data) + SLOT_DATA_BYTES <= SLOT_BYTES, "slot");
+
+struct pvnet {
+    struct netif netif;
+    uint32_t flags; /* SKEP_NET_… */
+    uint8_t mac[6];
+    struct skep_virtqueue receive, send;
+    uint8_t *slots;
+    uint16_t posted_count;
+    uint8_t posted[SLOT_COUNT];       /* chain -> slot number */
+    struct pbuf *sending[SEND_COUNT]; /* chain -> packet */
+    bool send_full;                   /* a packet was refused since */
+    _Atomic(struct slot *) returned;  /* slots that lwIP gave back, by any thread */
+};
+
+static struct pvnet *devices[SKEP_NETS_MAX];
+static bool packets_queued; /* since pvnet_flush() */
+
+/*
+ * Receiving
+ */
+
+static struct slot *slot_at(const struct pvnet *device, unsigned number)
+{
+    return (struct slot *)(device->slots + number * SLOT_BYTES);
+}
+
+static void slot_post(struct pvnet *device, unsigned number)
+{
+    struct skep_vring_desc part = {
+        .addr = (uintptr_t)slot_at(device, number)->data,
+        .len = SLOT_DATA_BYTES,
+        .flags = SKEP_VRING_DESC_WRITE,
+    };
+    int chain = skep_virtqueue_add(&device->receive, &part, 1);
+    LWIP_ASSERT("a descriptor for every slot", chain >= 0);
+    device->posted[chain] = (uint8_t)number;
+    device->posted_count++;
+}
+
+static unsigned slot_number(const struct pvnet *device, const struct slot *slot)
+{
+    return (unsigned)((const uint8_t *)slot - device->slots) / SLOT_BYTES;
+}
+
+/* The pbuf's custom free function: any thread, any lock. */
+static void slot_return(struct pbuf *pbuf)
+{
+    struct slot *slot = (struct slot *)pbuf;
+    _Atomic(struct slot *) *list = &slot->device->returned;
+    slot->next = atomic_load_explicit(list, memory_order_relaxed);
+    /* Release: pairs with the acquire in slots_repost(). */
+    while (!atomic_compare_exchange_weak_explicit(list, &slot->next, slot, memory_order_release,
+                                                  memory_order_relaxed)) {
+    }
+}
+
+static void slots_repost(struct pvnet *device)
+{
+    if (atomic_load_explicit(&device->returned, memory_order_relaxed) == NULL)
+        return;
+    struct slot *slot = atomic_exchange_explicit(&device->returned, NULL, memory_order_acquire);
+    while (slot != NULL) {
+        struct slot *next = slot->next;
+        slot_post(device, slot_number(device, slot));
+        slot = next;
+    }
+}
+
+static struct pbuf *packet_copy(struct pvnet *device, struct slot *slot, uint16_t bytes)
+{
+    struct pbuf *packet = pbuf_alloc(PBUF_RAW, bytes, PBUF_RAM);
+    if (packet != NULL)
+        memcpy(packet->payload, slot->data + sizeof(struct skep_net_header), bytes);
+    slot_post(device, slot_number(device, slot));
+    return packet;
+}
+
+static struct pbuf *packet_of_slot(struct pvnet *device, struct slot *slot, uint16_t bytes)
+{
+    slot->device = device;
+    slot->pbuf.custom_free_function = slot_return;
+    /* PBUF_POOL: the structure lies before its data, so that headers can be added in place. */
+    return pbuf_alloced_custom(PBUF_RAW, bytes, PBUF_POOL, &slot->pbuf,
+                               slot->data + sizeof(struct skep_net_header),
+                               SLOT_DATA_BYTES - sizeof(struct skep_net_header));
+}
+
+/* Checksums of this packet were verified by the back-end, or never left this machine. */
+static bool checksums_good(const struct pvnet *device, const struct slot *slot)
+{
+    const struct skep_net_header *header = (const struct skep_net_header *)slot->data;
+    return (device->flags & SKEP_NET_RX_CSUM) != 0 &&
+           (header->flags & (SKEP_NET_HDR_DATA_VALID | SKEP_NET_HDR_NEEDS_CSUM)) != 0;
+}
+
+#define CHECK_DATA (NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP)
+
+static void packet_received(struct pvnet *device, unsigned number, uint32_t bytes)
+{
+    struct slot *slot = slot_at(device, number);
+    device->posted_count--;
+    if (bytes < sizeof(struct skep_net_header) + SIZEOF_ETH_HDR || bytes > SLOT_DATA_BYTES) {
+        slot_post(device, number);
+        return;
+    }
+    /* lwIP has the choice per interface; nobody else looks at it while we hold the core lock. */
+    if (checksums_good(device, slot))
+        device->netif.chksum_flags &= (u16_t)~CHECK_DATA;
+    else
+        device->netif.chksum_flags |= CHECK_DATA;
+
+    uint16_t frame_bytes = (uint16_t)(bytes - sizeof(struct skep_net_header));
+    struct pbuf *packet = device->posted_count < SLOTS_RESERVED
+                              ? packet_copy(device, slot, frame_bytes)
+                              : packet_of_slot(device, slot, frame_bytes);
+    if (packet != NULL && device->netif.input(packet, &device->netif) != ERR_OK)
+        pbuf_free(packet);
+}
+
+/* True: the budget ran out before the queue did. */
+static bool receive_poll(struct pvnet *device)
+{
+    unsigned budget = RECEIVE_BUDGET;
+    do {
+        uint32_t bytes;
+        int chain;
+        while (budget > 0 && (chain = skep_virtqueue_take(&device->receive, &bytes)) >= 0) {
+            packet_received(device, device->posted[chain], bytes);
+            budget--;
+        }
+        slots_repost(device);
+        skep_virtqueue_kick(&device->receive);
+    } while (budget > 0 && skep_virtqueue_arm(&device->receive, 0));
+    return budget == 0;
+}
+
+/*
+ * Sending
+ */
+
+static void sent_release(struct pvnet *device)
+{
+    uint32_t bytes;
+    int chain;
+    while ((chain = skep_virtqueue_take(&device->send, &bytes)) >= 0) {
+        pbuf_free(device->sending[chain]);
+        device->sending[chain] = NULL;
+    }
+}
+
+/* After a full queue: once half of it is free, lets TCP go on with what it couldn't send. */
+static void send_resume(struct pvnet *device)
+{
+    if (!device->send_full)
+        return;
+    uint16_t busy = (uint16_t)(device->send.size - device->send.free_count);
+    if (busy > SEND_COUNT / 2 && !skep_virtqueue_arm(&device->send, 0))
+        return;
+    device->send_full = false;
+    tcp_txnow();
+}
+
+/* Where the checksum of a TCP or UDP packet lies in its transport header, 0 = something else. */
+static uint16_t checksum_offset(const struct ip_hdr *ip)
+{
+    switch (IPH_PROTO(ip)) {
+    case IP_PROTO_TCP:
+        return offsetof(struct tcp_hdr, chksum);
+    case IP_PROTO_UDP:
+        return offsetof(struct udp_hdr, chksum);
+    default:
+        return 0;
+    }
+}
+
+/* The pseudo-header's sum, which the field holds until the back-end completes it. */
+static uint16_t pseudo_sum(const struct ip_hdr *ip)
+{
+    uint16_t bytes = (uint16_t)(lwip_ntohs(IPH_LEN(ip)) - IPH_HL_BYTES(ip));
+    uint32_t sum = (ip->src.addr >> 16) + (ip->src.addr & 0xffff) + (ip->dest.addr >> 16) +
+                   (ip->dest.addr & 0xffff) + PP_HTONS(IPH_PROTO(ip)) + lwip_htons(bytes);
+    sum = (sum >> 16) + (sum & 0xffff);
+    return (uint16_t)((sum >> 16) + sum);
+}
+
+/* Asks the back-end to complete a TCP or UDP checksum (Virtual I/O Device 1.2, section 5.1.6.2). All
+ * headers are in the first piece of the frame, with bytes in it. A fragment's stays unsummed, which
+ * UDP allows. */
+static void checksum_ask(uint8_t *frame, uint16_t bytes, struct skep_net_header *header)
+{
+    const struct eth_hdr *ethernet = (const struct eth_hdr *)frame;
+    const struct ip_hdr *ip = (const struct ip_hdr *)(ethernet + 1);
+    if (bytes < SIZEOF_ETH_HDR + IP_HLEN || ethernet->type != PP_HTONS(ETHTYPE_IP) ||
+        (IPH_OFFSET(ip) & PP_HTONS(IP_OFFMASK | IP_MF)) != 0)
+        return;
+    uint16_t start = (uint16_t)(SIZEOF_ETH_HDR + IPH_HL_BYTES(ip));
+    uint16_t offset = checksum_offset(ip);
+    if (offset == 0 || bytes < start + offset + sizeof(uint16_t))
+        return;
+    uint16_t sum = pseudo_sum(ip);
+    memcpy(frame + start + offset, &sum, sizeof(sum));
+    header->flags = SKEP_NET_HDR_NEEDS_CSUM;
+    header->csum_start = start;
+    header->csum_offset = offset;
+}
+
+/* A packet whose pieces may be sent as they are: ours until then, few, with room in front. */
+static bool sendable(const struct pbuf *packet)
+{
+    unsigned count = 0;
+    for (const struct pbuf *piece = packet; piece != NULL; piece = piece->next)
+        if (PBUF_NEEDS_COPY(piece) || ++count > PARTS_MAX)
+            return false;
+    return true;
+}
+
+/* The packet itself or a copy, with one more reference and with the device's header in front. */
+static struct pbuf *packet_prepare(struct pbuf *packet)
+{
+    if (sendable(packet) && pbuf_add_header(packet, sizeof(struct skep_net_header)) == 0) {
+        pbuf_ref(packet);
+        return packet;
+    }
+    struct pbuf *copy = pbuf_clone(PBUF_RAW_TX, PBUF_RAM, packet);
+    if (copy != NULL)
+        pbuf_add_header(copy, sizeof(struct skep_net_header));
+    return copy;
+}
+
+static unsigned parts_of(const struct pbuf *packet, struct skep_vring_desc *parts)
+{
+    unsigned count = 0;
+    for (; packet != NULL; packet = packet->next)
+        if (packet->len > 0)
+            parts[count++] =
+                (struct skep_vring_desc){.addr = (uintptr_t)packet->payload, .len = packet->len};
+    return count;
+}
+
+/* The device's header lies in front of the frame already. */
+static void header_fill(const struct pvnet *device, struct pbuf *packet)
+{
+    struct skep_net_header header = {0};
+    uint8_t *frame = (uint8_t *)packet->payload + sizeof(header);
+    if ((device->flags & SKEP_NET_TX_CSUM) != 0)
+        checksum_ask(frame, (uint16_t)(packet->len - sizeof(header)), &header);
+    memcpy(packet->payload, &header, sizeof(header));
+}
+
+/* lwIP's linkoutput: queues an Ethernet frame; pvnet_flush() shows it to the back-end. */
+static err_t packet_send(struct netif *netif, struct pbuf *original)
+{
+    struct pvnet *device = netif->state;
+    if (((const struct eth_hdr *)original->payload)->type == PP_HTONS(ETHTYPE_ARP))
+        network_arp_used();
+    network_tcp_used();
+
+    sent_release(device);
+    struct pbuf *packet = packet_prepare(original);
+    if (packet == NULL)
+        return ERR_MEM;
+    header_fill(device, packet);
+
+    struct skep_vring_desc parts[PARTS_MAX];
+    int chain = skep_virtqueue_add(&device->send, parts, parts_of(packet, parts));
+    pbuf_remove_header(packet, sizeof(struct skep_net_header)); /* lwIP may send it again */
+    if (chain < 0) {
+        pbuf_free(packet);
+        device->send_full = true;
+        skep_virtqueue_kick(&device->send);
+        if (skep_virtqueue_arm(&device->send, SEND_COUNT / 4))
+            network_wake();
+        return ERR_MEM;
+    }
+    device->sending[chain] = packet;
+    packets_queued = true;
+    return ERR_OK;
+}
+
+/*
+ * Devices
+ */
+
+static void on_event(unsigned event, void *argument)
+{
+    (void)event, (void)argument;
+    network_wake();
+}
+
+static err_t interface_init(struct netif *netif)
+{
+    struct pvnet *device = netif->state;
+    netif->name[0] = 'e';
+    netif->name[1] = 'n';
+    netif->hwaddr_len = ETH_HWADDR_LEN;
+    memcpy(netif->hwaddr, device->mac, ETH_HWADDR_LEN);
+    netif->flags =
+        NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_LINK_UP;
+    netif->output = etharp_output;
+    netif->linkoutput = packet_send;
+    u16_t checksums = NETIF_CHECKSUM_ENABLE_ALL;
+    if ((device->flags & SKEP_NET_TX_CSUM) != 0)
+        checksums &= (u16_t) ~(NETIF_CHECKSUM_GEN_TCP | NETIF_CHECKSUM_GEN_UDP);
+    NETIF_SET_CHECKSUM_CTRL(netif, checksums);
+    return ERR_OK;
+}
+
+static int queues_setup(struct pvnet *device, unsigned number, uint8_t *pages)
+{
+    int error = skep_virtqueue_setup(&device->receive, 2 * number, SLOT_COUNT, pages);
+    if (error >= 0)
+        error =
+            skep_virtqueue_setup(&device->send, 2 * number + 1, SEND_COUNT, pages + SKEP_PAGE_SIZE);
+    if (error < 0)
+        return error;
+    device->slots = pages + 2 * SKEP_PAGE_SIZE;
+    for (unsigned i = 0; i < SLOT_COUNT; i++)
+        slot_post(device, i);
+    skep_virtqueue_kick(&device->receive);
+    skep_virtqueue_arm(&device->receive, 0);
+    skep_event_handler(SKEP_EVENT_QUEUE_0 + 2 * number, on_event, NULL);
+    skep_event_handler(SKEP_EVENT_QUEUE_0 + 2 * number + 1, on_event, NULL);
+    return 0;
+}
+
+int pvnet_add(unsigned number, const struct skep_net *info)
+{
+    struct pvnet *device = calloc(1, sizeof(*device));
+    /* Two queues and the slots; only pages that are used cost memory. */
+    int64_t pages = skep_mem_map(2 * SKEP_PAGE_SIZE + SLOT_COUNT * SLOT_BYTES, SKEP_PROT_WRITE);
+    if (device == NULL || pages < 0) {
+        if (pages >= 0)
+            skep_mem_unmap((void *)pages, 2 * SKEP_PAGE_SIZE + SLOT_COUNT * SLOT_BYTES);
+        free(device);
+        return -SKEP_ENOMEM;
+    }
+    device->flags = info->flags;
+    memcpy(device->mac, info->mac, sizeof(device->mac));
+    int error = queues_setup(device, number, (uint8_t *)pages);
+    if (error < 0)
+        return error; /* ring 0 may know one of the queues: its memory must stay */
+
+    netif_add_noaddr(&device->netif, device, interface_init, ethernet_input);
+    device->netif.mtu = info->mtu == 0 || info->mtu > MTU_MAX ? MTU_MAX : info->mtu;
+    netif_set_up(&device->netif);
+    devices[number] = device;
+    return 0;
+}
+
+bool pvnet_poll(void)
+{
+    bool more = false;
+    for (unsigned i = 0; i < SKEP_NETS_MAX; i++) {
+        if (devices[i] == NULL)
+            continue;
+        sent_release(devices[i]);
+        send_resume(devices[i]);
+        more |= receive_poll(devices[i]);
+    }
+    return more;
+}
+
+void pvnet_flush(void)
+{
+    if (!packets_queued)
+        return;
+    packets_queued = false;
+    for (unsigned i = 0; i < SKEP_NETS_MAX; i++)
+        if (devices[i] != NULL)
+            skep_virtqueue_kick(&devices[i]->send);
+}
+
+struct netif *pvnet_interface(unsigned number)
+{
+    return number < SKEP_NETS_MAX && devices[number] != NULL ? &devices[number]->netif : NULL;
+}

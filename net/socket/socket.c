@@ -1,0 +1,536 @@
+/*
+ * socket.c - POSIX sockets: lwIP's sockets behind libc-shim's descriptors.
+ *
+ * A descriptor's object is lwIP's number of the socket. libc-shim counts the users of a descriptor,
+ * so that lwIP's socket is closed by the last one and lwIP need not count again.
+ *
+ * The first call of socket() starts the network; a program that has none carries none of this.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "lwip/api.h"
+#include "lwip/priv/sockets_priv.h"
+#include "lwip/sockets.h"
+#include "lwip/tcp.h"
+
+#include "../lwip/network.h"
+#include "skep/fd.h"
+#include "skep/guest.h"
+#include "skep/net.h"
+#include "skep/thread.h"
+
+/* How long a program that talks to others waits for the first DHCP lease. */
+#define READY_WAIT_NS (15 * 1000000000ull)
+
+/* Sockets whose connect() may still fail, by lwIP's number: its errors then have other names. */
+static bool connecting[MEMP_NUM_NETCONN];
+
+/* lwIP's own function for a connection's events. It knows how to count those that come before the
+ * connection is accepted. */
+static netconn_callback early_event;
+
+/* The other side sends no more. Most programs close now: the acknowledgement may wait for what that
+ * sends, as the delayed one of data may, which is at most a tick of lwIP's fast timer. */
+static void end_ack_delay(struct tcp_pcb *pcb)
+{
+    /* A listening socket has this event too, for each connection that comes, and a smaller pcb: only
+     * what both kinds have may be looked at before the state. */
+    if (pcb == NULL || pcb->state != CLOSE_WAIT || (pcb->flags & TF_ACK_NOW) == 0)
+        return;
+    tcp_clear_flags(pcb, TF_ACK_NOW);
+    tcp_set_flags(pcb, TF_ACK_DELAY);
+}
+
+/* What lwIP's own function does for a socket, but for select(), which is libc-shim's. True: the socket
+ * has become readable or writable, or has failed. */
+static bool event_count(struct lwip_sock *state, enum netconn_evt event)
+{
+    bool news = false;
+    SYS_ARCH_DECL_PROTECT(were_masked);
+    SYS_ARCH_PROTECT(were_masked);
+    switch (event) {
+    case NETCONN_EVT_RCVPLUS:
+        news = state->rcvevent++ <= 0;
+        break;
+    case NETCONN_EVT_RCVMINUS:
+        state->rcvevent--;
+        break;
+    case NETCONN_EVT_SENDPLUS:
+        news = state->sendevent == 0;
+        state->sendevent = 1;
+        break;
+    case NETCONN_EVT_SENDMINUS:
+        state->sendevent = 0;
+        break;
+    case NETCONN_EVT_ERROR:
+        news = true;
+        state->errevent = 1;
+        break;
+    }
+    SYS_ARCH_UNPROTECT(were_masked);
+    return news;
+}
+
+/* Wakes poll() for news, and not for each packet. */
+static void on_event(struct netconn *connection, enum netconn_evt event, u16_t length)
+{
+    int number = connection->callback_arg.socket;
+    if (event == NETCONN_EVT_RCVPLUS && length == 0 && connection->type == NETCONN_TCP)
+        end_ack_delay(connection->pcb.tcp);
+    struct lwip_sock *state = number < 0 ? NULL : lwip_socket_dbg_get_socket(number);
+    if (state == NULL)
+        early_event(connection, event, length); /* nobody can wait for it */
+    else if (event_count(state, event))
+        skep_poll_notify();
+}
+
+/*
+ * Operations on the descriptor
+ */
+
+static int number_of(const struct skep_file *file)
+{
+    return (int)(intptr_t)file->object;
+}
+
+static struct lwip_sock *state_of(const struct skep_file *file)
+{
+    return lwip_socket_dbg_get_socket(number_of(file));
+}
+
+static ssize_t socket_read(struct skep_file *file, void *data, size_t bytes)
+{
+    ssize_t result = lwip_recv(number_of(file), data, bytes, 0);
+    return result < 0 ? -errno : result;
+}
+
+static ssize_t socket_send(struct skep_file *file, const void *data, size_t bytes, int flags)
+{
+    ssize_t result = lwip_send(number_of(file), data, bytes, flags & (MSG_DONTWAIT | MSG_MORE));
+    if (result >= 0)
+        return result;
+    return errno == ENOTCONN ? -EPIPE : -errno;
+}
+
+static ssize_t socket_write(struct skep_file *file, const void *data, size_t bytes)
+{
+    return socket_send(file, data, bytes, 0);
+}
+
+static void socket_close(struct skep_file *file)
+{
+    lwip_close(number_of(file));
+}
+
+static int socket_stat(struct skep_file *file, struct stat *out)
+{
+    (void)file;
+    memset(out, 0, sizeof(*out));
+    out->st_mode = S_IFSOCK | 0777;
+    out->st_blksize = TCP_MSS;
+    return 0;
+}
+
+static int socket_ioctl(struct skep_file *file, unsigned long request, void *argument)
+{
+    if (request != FIONREAD)
+        return -ENOTTY;
+    return lwip_ioctl(number_of(file), FIONREAD, argument) < 0 ? -errno : 0;
+}
+
+static void socket_flags_changed(struct skep_file *file)
+{
+    lwip_fcntl(number_of(file), F_SETFL, file->flags & O_NONBLOCK);
+}
+
+/* Looks without a lock: whoever changes the state calls skep_poll_notify() afterwards. */
+static short socket_poll(struct skep_file *file)
+{
+    const struct lwip_sock *state = state_of(file);
+    short ready = 0;
+    if (state->rcvevent > 0 || state->lastdata.pbuf != NULL)
+        ready |= POLLIN | POLLRDNORM;
+    if (state->sendevent != 0)
+        ready |= POLLOUT | POLLWRNORM;
+    if (state->errevent != 0)
+        ready |= POLLERR | POLLHUP;
+    return ready;
+}
+
+static const struct skep_fd_ops socket_ops = {
+    .read = socket_read,
+    .write = socket_write,
+    .close = socket_close,
+    .stat = socket_stat,
+    .ioctl = socket_ioctl,
+    .flags_changed = socket_flags_changed,
+    .poll = socket_poll,
+};
+
+/*
+ * Making sockets
+ */
+
+/* Errors of this file's functions are -errno until the outermost one calls this. */
+static ssize_t result_of(ssize_t value)
+{
+    if (value >= 0)
+        return value;
+    errno = (int)-value;
+    return -1;
+}
+
+/* The descriptor for lwIP's socket, or -errno, and then the socket is closed. */
+static int descriptor_open(int number, int type)
+{
+    connecting[number] = false;
+    int flags = (type & SOCK_NONBLOCK) != 0 ? O_NONBLOCK : 0;
+    if (flags != 0)
+        lwip_fcntl(number, F_SETFL, O_NONBLOCK);
+    int fd = skep_fd_open(&socket_ops, (void *)(intptr_t)number, O_RDWR | flags);
+    if (fd < 0)
+        lwip_close(number);
+    return fd;
+}
+
+int socket(int domain, int type, int protocol)
+{
+    if (domain != AF_INET)
+        return (int)result_of(-EAFNOSUPPORT);
+    int error = skep_net_start();
+    if (error < 0)
+        return (int)result_of(error);
+    int number = lwip_socket(domain, type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), protocol);
+    if (number < 0)
+        return -1;
+    struct netconn *connection = lwip_socket_dbg_get_socket(number)->conn;
+    early_event = connection->callback;
+    connection->callback = on_event; /* accepted connections inherit it */
+    return (int)result_of(descriptor_open(number, type));
+}
+
+int socketpair(int domain, int type, int protocol, int fds[2])
+{
+    (void)domain, (void)type, (void)protocol, (void)fds;
+    return (int)result_of(-EAFNOSUPPORT);
+}
+
+/* The socket behind fd, with a reference; NULL and errno if there is none. */
+static struct skep_file *socket_get(int fd)
+{
+    struct skep_file *file = skep_fd_get(fd, &socket_ops);
+    if (file != NULL)
+        return file;
+    file = skep_fd_get(fd, NULL);
+    errno = file == NULL ? EBADF : ENOTSOCK;
+    if (file != NULL)
+        skep_fd_put(file);
+    return NULL;
+}
+
+int accept4(int fd, struct sockaddr *address, socklen_t *bytes, int flags)
+{
+    struct skep_file *file = socket_get(fd);
+    if (file == NULL)
+        return -1;
+    int number = lwip_accept(number_of(file), address, bytes);
+    skep_fd_put(file);
+    return number < 0 ? -1 : (int)result_of(descriptor_open(number, flags));
+}
+
+int accept(int fd, struct sockaddr *address, socklen_t *bytes)
+{
+    return accept4(fd, address, bytes, 0);
+}
+
+/*
+ * Addresses
+ */
+
+/* lwIP wants exactly a sockaddr_in. */
+static int address_take(struct sockaddr_in *out, const struct sockaddr *address, socklen_t bytes)
+{
+    if (address == NULL || bytes < sizeof(*out))
+        return -EINVAL;
+    if (address->sa_family != AF_INET)
+        return -EAFNOSUPPORT;
+    memcpy(out, address, sizeof(*out));
+    return 0;
+}
+
+int bind(int fd, const struct sockaddr *address, socklen_t bytes)
+{
+    struct sockaddr_in local;
+    struct skep_file *file = socket_get(fd);
+    if (file == NULL)
+        return -1;
+    int result = address_take(&local, address, bytes);
+    if (result == 0 && lwip_bind(number_of(file), (struct sockaddr *)&local, sizeof(local)) < 0)
+        result = -errno;
+    skep_fd_put(file);
+    return (int)result_of(result);
+}
+
+int listen(int fd, int backlog)
+{
+    struct skep_file *file = socket_get(fd);
+    if (file == NULL)
+        return -1;
+    if (backlog <= 0 || backlog > SOMAXCONN)
+        backlog = SOMAXCONN;
+    int result = lwip_listen(number_of(file), backlog);
+    skep_fd_put(file);
+    return result;
+}
+
+int getsockname(int fd, struct sockaddr *address, socklen_t *bytes)
+{
+    struct skep_file *file = socket_get(fd);
+    if (file == NULL)
+        return -1;
+    int result = lwip_getsockname(number_of(file), address, bytes);
+    skep_fd_put(file);
+    return result;
+}
+
+int getpeername(int fd, struct sockaddr *address, socklen_t *bytes)
+{
+    struct skep_file *file = socket_get(fd);
+    if (file == NULL)
+        return -1;
+    int result = lwip_getpeername(number_of(file), address, bytes);
+    skep_fd_put(file);
+    return result;
+}
+
+/*
+ * Connecting. A program that starts with the guest may be faster than the DHCP server.
+ */
+
+static void ready_wait(const struct sockaddr_in *to)
+{
+    static _Atomic bool once;
+    if (once || ntohl(to->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET)
+        return;
+    skep_net_wait_ready(skep_clock_ns() + READY_WAIT_NS);
+    once = true;
+}
+
+/* lwIP tells a refused connection as reset, and one that nobody answered as aborted. */
+static int connect_error(int error)
+{
+    switch (error) {
+    case ECONNRESET:
+        return ECONNREFUSED;
+    case ECONNABORTED:
+        return ETIMEDOUT;
+    default:
+        return error;
+    }
+}
+
+int connect(int fd, const struct sockaddr *address, socklen_t bytes)
+{
+    struct sockaddr_in remote;
+    struct skep_file *file = socket_get(fd);
+    if (file == NULL)
+        return -1;
+    int result = 0;
+    if (address != NULL && bytes >= sizeof(sa_family_t) && address->sa_family == AF_UNSPEC)
+        remote = (struct sockaddr_in){.sin_family = AF_UNSPEC}; /* a datagram socket forgets */
+    else
+        result = address_take(&remote, address, bytes);
+    if (result == 0) {
+        ready_wait(&remote);
+        connecting[number_of(file)] = true;
+        if (lwip_connect(number_of(file), (struct sockaddr *)&remote, sizeof(remote)) < 0)
+            result = -connect_error(errno);
+    }
+    skep_fd_put(file);
+    return (int)result_of(result);
+}
+
+int shutdown(int fd, int how)
+{
+    struct skep_file *file = socket_get(fd);
+    if (file == NULL)
+        return -1;
+    int result = lwip_shutdown(number_of(file), how);
+    skep_fd_put(file);
+    return result;
+}
+
+/*
+ * Sending
+ */
+
+ssize_t send(int fd, const void *data, size_t bytes, int flags)
+{
+    return sendto(fd, data, bytes, flags, NULL, 0);
+}
+
+static ssize_t send_to(struct skep_file *file, const void *data, size_t bytes, int flags,
+                       const struct sockaddr *address, socklen_t address_bytes)
+{
+    struct sockaddr_in remote;
+    int error = address_take(&remote, address, address_bytes);
+    if (error < 0)
+        return error;
+    ready_wait(&remote);
+    ssize_t result = lwip_sendto(number_of(file), data, bytes, flags & (MSG_DONTWAIT | MSG_MORE),
+                                 (struct sockaddr *)&remote, sizeof(remote));
+    return result < 0 ? -errno : result;
+}
+
+ssize_t sendto(int fd, const void *data, size_t bytes, int flags, const struct sockaddr *address,
+               socklen_t address_bytes)
+{
+    if ((flags & MSG_OOB) != 0)
+        return result_of(-EOPNOTSUPP);
+    struct skep_file *file = socket_get(fd);
+    if (file == NULL)
+        return -1;
+    ssize_t result = address == NULL ? socket_send(file, data, bytes, flags)
+                                     : send_to(file, data, bytes, flags, address, address_bytes);
+    skep_fd_put(file);
+    return result_of(result);
+}
+
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    struct sockaddr_in remote;
+    struct msghdr copy = *message;
+    if (message->msg_name != NULL) {
+        int error = address_take(&remote, message->msg_name, message->msg_namelen);
+        if (error < 0)
+            return result_of(error);
+        ready_wait(&remote);
+        copy.msg_name = &remote;
+        copy.msg_namelen = sizeof(remote);
+    }
+    struct skep_file *file = socket_get(fd);
+    if (file == NULL)
+        return -1;
+    ssize_t result = lwip_sendmsg(number_of(file), &copy, flags & (MSG_DONTWAIT | MSG_MORE));
+    if (result < 0 && errno == ENOTCONN)
+        errno = EPIPE;
+    skep_fd_put(file);
+    return result;
+}
+
+/*
+ * Receiving
+ */
+
+static bool is_stream(const struct skep_file *file)
+{
+    return NETCONNTYPE_GROUP(netconn_type(state_of(file)->conn)) == NETCONN_TCP;
+}
+
+/* MSG_WAITALL: until all is there, the stream ends, or an error comes. */
+static ssize_t receive_all(struct skep_file *file, char *data, size_t bytes, int flags)
+{
+    size_t done = 0;
+    while (done < bytes) {
+        ssize_t result = lwip_recv(number_of(file), data + done, bytes - done, flags);
+        if (result <= 0)
+            return done > 0 ? (ssize_t)done : result < 0 ? -errno : 0;
+        done += (size_t)result;
+    }
+    return (ssize_t)done;
+}
+
+ssize_t recvfrom(int fd, void *data, size_t bytes, int flags, struct sockaddr *address,
+                 socklen_t *address_bytes)
+{
+    if ((flags & MSG_OOB) != 0)
+        return result_of(-EOPNOTSUPP);
+    struct skep_file *file = socket_get(fd);
+    if (file == NULL)
+        return -1;
+    int known = flags & (MSG_PEEK | MSG_DONTWAIT);
+    ssize_t result;
+    if ((flags & MSG_WAITALL) != 0 && known == 0 && is_stream(file))
+        result = receive_all(file, data, bytes, known);
+    else if ((result = lwip_recvfrom(number_of(file), data, bytes, known, address, address_bytes)) <
+             0)
+        result = -errno;
+    skep_fd_put(file);
+    return result_of(result);
+}
+
+ssize_t recv(int fd, void *data, size_t bytes, int flags)
+{
+    return recvfrom(fd, data, bytes, flags, NULL, NULL);
+}
+
+ssize_t recvmsg(int fd, struct msghdr *message, int flags)
+{
+    struct skep_file *file = socket_get(fd);
+    if (file == NULL)
+        return -1;
+    ssize_t result = lwip_recvmsg(number_of(file), message, flags & (MSG_PEEK | MSG_DONTWAIT));
+    skep_fd_put(file);
+    return result;
+}
+
+/*
+ * Options
+ */
+
+static bool accepted_without_effect(int level, int name)
+{
+    return level == SOL_SOCKET &&
+           (name == SO_SNDBUF || name == SO_REUSEPORT || name == SO_OOBINLINE);
+}
+
+int setsockopt(int fd, int level, int name, const void *value, socklen_t bytes)
+{
+    struct skep_file *file = socket_get(fd);
+    if (file == NULL)
+        return -1;
+    int result = 0;
+    if (!accepted_without_effect(level, name))
+        result = lwip_setsockopt(number_of(file), level, name, value, bytes);
+    skep_fd_put(file);
+    return result;
+}
+
+static int option_get(struct skep_file *file, int level, int name, void *value, socklen_t *bytes)
+{
+    if (accepted_without_effect(level, name)) {
+        if (*bytes < sizeof(int))
+            return -EINVAL;
+        *(int *)value = name == SO_SNDBUF ? TCP_SND_BUF : 0;
+        *bytes = sizeof(int);
+        return 0;
+    }
+    int number = number_of(file);
+    if (lwip_getsockopt(number, level, name, value, bytes) < 0)
+        return -errno;
+    if (level == SOL_SOCKET && name == SO_ERROR) {
+        if (connecting[number])
+            *(int *)value = connect_error(*(int *)value);
+        connecting[number] = false;
+    }
+    return 0;
+}
+
+int getsockopt(int fd, int level, int name, void *value, socklen_t *bytes)
+{
+    struct skep_file *file = socket_get(fd);
+    if (file == NULL)
+        return -1;
+    int result = option_get(file, level, name, value, bytes);
+    skep_fd_put(file);
+    return (int)result_of(result);
+}

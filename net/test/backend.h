@@ -1,0 +1,39 @@
+/*
+ * backend.h - the device's side of virtqueues, played by a test.
+ */
+#ifndef TEST_BACKEND_H
+#define TEST_BACKEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "skep/abi.h"
+
+struct backend_queue {
+    struct skep_queue_setup setup;
+    uint16_t seen; /* available index up to which chains were taken */
+    unsigned kicks, events;
+};
+
+extern struct backend_queue backend_queues[SKEP_QUEUE_COUNT];
+
+/* What the next skep_hc_queue_setup() answers; 0 at first. */
+extern int64_t backend_setup_result;
+
+/* Called for an event, after it was counted. */
+extern void (*backend_on_event)(unsigned queue);
+
+/* The next available chain's head, or -1. Asks for a kick when there is none. */
+int backend_next(unsigned queue);
+
+/* Copies a chain's readable bytes out, or data into its writable ones. Returns the bytes. */
+size_t backend_gather(unsigned queue, int head, void *out, size_t limit);
+size_t backend_scatter(unsigned queue, int head, const void *data, size_t bytes);
+
+/* Gives a chain back and sends the event if the driver asked for it. */
+void backend_use(unsigned queue, int head, uint32_t bytes);
+
+void backend_reset(void);
+
+#endif

@@ -1,0 +1,175 @@
+/*
+ * test_loopback.c - lwIP's port under load: threads that talk over 127.0.0.1.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <pthread.h>
+#include <cmocka.h>
+
+#include "lwip/sockets.h"
+#include "skep/net.h"
+
+enum { PORT = 7, BYTES = 4 * 1024 * 1024, CLIENTS = 8, TURNS = 200 };
+
+static struct sockaddr_in address_of(uint16_t port)
+{
+    return (struct sockaddr_in){.sin_len = sizeof(struct sockaddr_in),
+                                .sin_family = AF_INET,
+                                .sin_port = lwip_htons(port),
+                                .sin_addr.s_addr = lwip_htonl(INADDR_LOOPBACK)};
+}
+
+static int listen_on(uint16_t port)
+{
+    struct sockaddr_in address = address_of(port);
+    int fd = lwip_socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(fd >= 0);
+    int on = 1;
+    assert_int_equal(lwip_setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
+    assert_int_equal(lwip_bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(lwip_listen(fd, 16), 0);
+    return fd;
+}
+
+static int connect_to(uint16_t port)
+{
+    struct sockaddr_in address = address_of(port);
+    int fd = lwip_socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(lwip_connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    return fd;
+}
+
+static uint8_t pattern(size_t position)
+{
+    return (uint8_t)(position * 31 + position / 251);
+}
+
+static void *sender(void *argument)
+{
+    (void)argument;
+    static uint8_t data[8192];
+    int fd = connect_to(PORT);
+    for (size_t done = 0; done < BYTES; done += sizeof(data)) {
+        for (size_t i = 0; i < sizeof(data); i++)
+            data[i] = pattern(done + i);
+        assert_int_equal(lwip_send(fd, data, sizeof(data), 0), sizeof(data));
+    }
+    lwip_close(fd);
+    return NULL;
+}
+
+static void a_stream_arrives_whole(void **state)
+{
+    (void)state;
+    static uint8_t data[5000];
+    int listener = listen_on(PORT);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, sender, NULL), 0);
+    int fd = lwip_accept(listener, NULL, NULL);
+    assert_true(fd >= 0);
+    size_t done = 0;
+    for (;;) {
+        ssize_t bytes = lwip_recv(fd, data, sizeof(data), 0);
+        assert_true(bytes >= 0);
+        if (bytes == 0)
+            break;
+        for (ssize_t i = 0; i < bytes; i++)
+            assert_int_equal(data[i], pattern(done + (size_t)i));
+        done += (size_t)bytes;
+    }
+    assert_int_equal(done, BYTES);
+    pthread_join(thread, NULL);
+    lwip_close(fd);
+    lwip_close(listener);
+}
+
+static void *client(void *argument)
+{
+    (void)argument;
+    for (int turn = 0; turn < TURNS; turn++) {
+        int fd = connect_to(PORT);
+        assert_int_equal(lwip_send(fd, &turn, sizeof(turn), 0), sizeof(turn));
+        int answer = 0;
+        assert_int_equal(lwip_recv(fd, &answer, sizeof(answer), 0), sizeof(answer));
+        assert_int_equal(answer, turn + 1);
+        lwip_close(fd);
+    }
+    return NULL;
+}
+
+static void *server_of_one(void *argument)
+{
+    int fd = (int)(intptr_t)argument, number = 0;
+    assert_int_equal(lwip_recv(fd, &number, sizeof(number), 0), sizeof(number));
+    number++;
+    assert_int_equal(lwip_send(fd, &number, sizeof(number), 0), sizeof(number));
+    lwip_close(fd); /* first: hundreds of connections in TIME_WAIT */
+    return NULL;
+}
+
+static void many_connections_in_many_threads(void **state)
+{
+    (void)state;
+    int listener = listen_on(PORT);
+    pthread_t clients[CLIENTS];
+    for (int i = 0; i < CLIENTS; i++)
+        assert_int_equal(pthread_create(&clients[i], NULL, client, NULL), 0);
+    for (int i = 0; i < CLIENTS * TURNS; i++) {
+        int fd = lwip_accept(listener, NULL, NULL);
+        assert_true(fd >= 0);
+        pthread_t thread;
+        assert_int_equal(pthread_create(&thread, NULL, server_of_one, (void *)(intptr_t)fd), 0);
+        pthread_detach(thread);
+    }
+    for (int i = 0; i < CLIENTS; i++)
+        pthread_join(clients[i], NULL);
+    lwip_close(listener);
+}
+
+static void receive_times_out(void **state)
+{
+    (void)state;
+    int fd = lwip_socket(AF_INET, SOCK_DGRAM, 0);
+    struct sockaddr_in address = address_of(PORT);
+    assert_int_equal(lwip_bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    struct timeval timeout = {.tv_usec = 20000};
+    assert_int_equal(lwip_setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)), 0);
+    char byte;
+    assert_int_equal(lwip_recv(fd, &byte, 1, 0), -1);
+    assert_int_equal(errno, EWOULDBLOCK);
+    assert_int_equal(lwip_sendto(fd, "x", 1, 0, (struct sockaddr *)&address, sizeof(address)), 1);
+    assert_int_equal(lwip_recv(fd, &byte, 1, 0), 1);
+    lwip_close(fd);
+}
+
+static void a_closed_port_refuses(void **state)
+{
+    (void)state;
+    struct sockaddr_in address = address_of(9);
+    int fd = lwip_socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(lwip_connect(fd, (struct sockaddr *)&address, sizeof(address)), -1);
+    assert_int_equal(errno, ECONNRESET);
+    lwip_close(fd);
+}
+
+static int start(void **state)
+{
+    (void)state;
+    return skep_net_start();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_stream_arrives_whole),
+        cmocka_unit_test(many_connections_in_many_threads),
+        cmocka_unit_test(receive_times_out),
+        cmocka_unit_test(a_closed_port_refuses),
+    };
+    return cmocka_run_group_tests_name("loopback", tests, start, NULL);
+}

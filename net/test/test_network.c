@@ -1,0 +1,424 @@
+/*
+ * test_network.c - the PV device and lwIP above it, with a wire that the test holds.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <pthread.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "backend.h"
+#include "guestlib.h"
+#include "lwip/sockets.h"
+#include "skep/guest.h"
+#include "skep/net.h"
+
+enum { RECEIVE = 0, SEND = 1, HEADER = sizeof(struct skep_net_header), PORT = 7 };
+
+#define GUEST_IP 0x0f02000au /* 10.0.2.15 and .2, as they lie in memory */
+#define PEER_IP  0x0202000au
+
+static const uint8_t guest_mac[6] = {2, 0, 0, 0, 0, 15}, peer_mac[6] = {2, 0, 0, 0, 0, 2};
+
+struct frame {
+    struct skep_net_header header;
+    uint8_t to[6], from[6];
+    uint16_t type;
+    union {
+        struct {
+            uint16_t hardware, protocol;
+            uint8_t hardware_bytes, protocol_bytes;
+            uint16_t operation;
+            uint8_t sender_mac[6];
+            uint32_t sender_ip;
+            uint8_t target_mac[6];
+            uint32_t target_ip;
+        } __attribute__((packed)) arp;
+        struct {
+            uint8_t version, tos;
+            uint16_t bytes, id, fragment;
+            uint8_t ttl, protocol;
+            uint16_t checksum;
+            uint32_t source, destination;
+            uint8_t payload[1480];
+        } __attribute__((packed)) ip;
+    };
+} __attribute__((packed));
+
+enum { ETHERNET = HEADER + 14, IP = 20, UDP = 8, ICMP = 8, TCP = 20 };
+
+/*
+ * The wire
+ */
+
+static void on_event(unsigned queue)
+{
+    host_event(SKEP_EVENT_QUEUE_0 + queue);
+}
+
+/* Waits for a buffer of the guest, since its thread may be about to post one. */
+static int wait_for_chain(unsigned queue, unsigned milliseconds)
+{
+    for (unsigned i = 0; i <= milliseconds * 10; i++) {
+        int head = backend_next(queue);
+        if (head >= 0)
+            return head;
+        usleep(100);
+    }
+    return -1;
+}
+
+static void to_guest(const struct frame *frame, size_t bytes)
+{
+    int head = wait_for_chain(RECEIVE, 2000);
+    assert_true(head >= 0);
+    assert_int_equal(backend_scatter(RECEIVE, head, frame, bytes), bytes);
+    backend_use(RECEIVE, head, (uint32_t)bytes);
+}
+
+/* The next frame that the guest sends, 0 and an empty frame if none comes. */
+static size_t from_guest(struct frame *frame, unsigned milliseconds)
+{
+    memset(frame, 0, sizeof(*frame));
+    int head = wait_for_chain(SEND, milliseconds);
+    if (head < 0)
+        return 0;
+    size_t bytes = backend_gather(SEND, head, frame, sizeof(*frame));
+    backend_use(SEND, head, 0);
+    return bytes;
+}
+
+/* The Internet checksum, the slow and certain way. */
+static uint16_t sum_of(const void *data, size_t bytes, uint32_t sum)
+{
+    const uint8_t *at = data;
+    for (size_t i = 0; i < bytes; i++)
+        sum += i % 2 == 0 ? at[i] : (uint32_t)at[i] << 8;
+    while (sum > 0xffff)
+        sum = (sum & 0xffff) + (sum >> 16);
+    return (uint16_t)sum;
+}
+
+static uint32_t pseudo_sum(const struct frame *frame, size_t bytes)
+{
+    uint32_t words[2] = {frame->ip.source, frame->ip.destination};
+    return sum_of(words, sizeof(words),
+                  (uint32_t)(htons(frame->ip.protocol) + htons((uint16_t)bytes)));
+}
+
+static struct frame ip_frame(uint8_t protocol, size_t payload_bytes)
+{
+    struct frame frame = {.type = htons(0x0800)};
+    memcpy(frame.to, guest_mac, 6);
+    memcpy(frame.from, peer_mac, 6);
+    frame.ip.version = 0x45;
+    frame.ip.bytes = htons((uint16_t)(IP + payload_bytes));
+    frame.ip.ttl = 64;
+    frame.ip.protocol = protocol;
+    frame.ip.source = PEER_IP;
+    frame.ip.destination = GUEST_IP;
+    frame.ip.checksum = (uint16_t)~sum_of(&frame.ip, IP, 0);
+    return frame;
+}
+
+static void put16(uint8_t *at, uint16_t value)
+{
+    at[0] = (uint8_t)(value >> 8);
+    at[1] = (uint8_t)value;
+}
+
+static struct frame udp_frame(const void *data, size_t bytes)
+{
+    struct frame frame = ip_frame(17, UDP + bytes);
+    put16(frame.ip.payload, 5000);
+    put16(frame.ip.payload + 2, PORT);
+    put16(frame.ip.payload + 4, (uint16_t)(UDP + bytes));
+    memcpy(frame.ip.payload + UDP, data, bytes);
+    uint16_t sum =
+        (uint16_t)~sum_of(frame.ip.payload, UDP + bytes, pseudo_sum(&frame, UDP + bytes));
+    memcpy(frame.ip.payload + 6, &sum, 2);
+    return frame;
+}
+
+/* A frame from the guest has right checksums, after what the device was asked to complete. */
+static void check_sums(struct frame *frame)
+{
+    size_t bytes = (size_t)ntohs(frame->ip.bytes) - IP;
+    assert_int_equal(sum_of(&frame->ip, IP, 0), 0xffff);
+    if (frame->header.flags & SKEP_NET_HDR_NEEDS_CSUM) {
+        uint8_t *start = (uint8_t *)frame + HEADER + frame->header.csum_start;
+        assert_ptr_equal(start, frame->ip.payload);
+        uint16_t sum = (uint16_t)~sum_of(start, bytes, 0);
+        memcpy(start + frame->header.csum_offset, &sum, 2);
+    }
+    assert_int_equal(sum_of(frame->ip.payload, bytes, pseudo_sum(frame, bytes)), 0xffff);
+}
+
+/*
+ * Tests
+ */
+
+static void answers_arp(void **state)
+{
+    (void)state;
+    struct frame frame = {.type = htons(0x0806)};
+    memset(frame.to, 0xff, 6);
+    memcpy(frame.from, peer_mac, 6);
+    frame.arp.hardware = htons(1);
+    frame.arp.protocol = htons(0x0800);
+    frame.arp.hardware_bytes = 6;
+    frame.arp.protocol_bytes = 4;
+    frame.arp.operation = htons(1);
+    memcpy(frame.arp.sender_mac, peer_mac, 6);
+    frame.arp.sender_ip = PEER_IP;
+    frame.arp.target_ip = GUEST_IP;
+    to_guest(&frame, ETHERNET + sizeof(frame.arp));
+
+    do /* it introduces itself when it gets its address, too */
+        assert_true(from_guest(&frame, 2000) >= ETHERNET + sizeof(frame.arp));
+    while (frame.arp.operation != htons(2));
+    assert_memory_equal(frame.to, peer_mac, 6);
+    assert_memory_equal(frame.arp.sender_mac, guest_mac, 6);
+    assert_int_equal(frame.arp.sender_ip, GUEST_IP);
+}
+
+static void ping(size_t bytes)
+{
+    struct frame frame = ip_frame(1, ICMP + bytes), answer;
+    frame.ip.payload[0] = 8;
+    memset(frame.ip.payload + ICMP, 0x5a, bytes);
+    uint16_t sum = (uint16_t)~sum_of(frame.ip.payload, ICMP + bytes, 0);
+    memcpy(frame.ip.payload + 2, &sum, 2);
+    to_guest(&frame, ETHERNET + IP + ICMP + bytes);
+    size_t received = from_guest(&answer, 2000);
+    assert_int_equal(received, ETHERNET + IP + ICMP + bytes);
+    assert_int_equal(answer.ip.payload[0], 0);
+    assert_memory_equal(answer.ip.payload + ICMP, frame.ip.payload + ICMP, bytes);
+    assert_int_equal(sum_of(answer.ip.payload, ICMP + bytes, 0), 0xffff);
+}
+
+static void answers_ping(void **state)
+{
+    (void)state;
+    ping(0);
+    ping(56);
+    ping(1472);
+    for (int i = 0; i < 1000; i++)
+        ping(100);
+}
+
+static int udp_socket(void)
+{
+    struct sockaddr_in address = {
+        .sin_len = sizeof(address), .sin_family = AF_INET, .sin_port = lwip_htons(PORT)};
+    struct timeval timeout = {.tv_usec = 200000};
+    int fd = lwip_socket(AF_INET, SOCK_DGRAM, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(lwip_bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(lwip_setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)), 0);
+    return fd;
+}
+
+static void send_to_peer(int fd, const void *data, size_t bytes, ssize_t expected)
+{
+    struct sockaddr_in address = {.sin_len = sizeof(address),
+                                  .sin_family = AF_INET,
+                                  .sin_port = lwip_htons(5000),
+                                  .sin_addr.s_addr = PEER_IP};
+    ssize_t result = lwip_sendto(fd, data, bytes, 0, (struct sockaddr *)&address, sizeof(address));
+    assert_int_equal(result, expected);
+}
+
+static void datagrams_and_checksums(void **state)
+{
+    (void)state;
+    char data[64];
+    int fd = udp_socket();
+    struct frame frame = udp_frame("right", 5);
+    to_guest(&frame, ETHERNET + IP + UDP + 5);
+    assert_int_equal(lwip_recv(fd, data, sizeof(data), 0), 5);
+    assert_memory_equal(data, "right", 5);
+
+    frame.ip.payload[6] ^= 1; /* wrong: dropped */
+    to_guest(&frame, ETHERNET + IP + UDP + 5);
+    assert_int_equal(lwip_recv(fd, data, sizeof(data), 0), -1);
+
+    frame.header.flags = SKEP_NET_HDR_NEEDS_CSUM; /* never summed, from a neighbour */
+    to_guest(&frame, ETHERNET + IP + UDP + 5);
+    assert_int_equal(lwip_recv(fd, data, sizeof(data), 0), 5);
+    frame.header.flags = SKEP_NET_HDR_DATA_VALID;
+    to_guest(&frame, ETHERNET + IP + UDP + 5);
+    assert_int_equal(lwip_recv(fd, data, sizeof(data), 0), 5);
+    frame.header.flags = 0;
+    to_guest(&frame, ETHERNET + IP + UDP + 5);
+    assert_int_equal(lwip_recv(fd, data, sizeof(data), 0), -1);
+
+    strcpy(data, "answer");
+    send_to_peer(fd, data, 6, 6);
+    strcpy(data, "scribble"); /* it was copied: the caller may reuse its buffer */
+    assert_int_equal(from_guest(&frame, 2000), ETHERNET + IP + UDP + 6);
+    assert_int_equal(frame.header.flags, SKEP_NET_HDR_NEEDS_CSUM);
+    assert_memory_equal(frame.ip.payload + UDP, "answer", 6);
+    check_sums(&frame);
+    lwip_close(fd);
+}
+
+static void unread_packets_dont_deafen(void **state)
+{
+    (void)state;
+    int fd = udp_socket();
+    for (uint32_t i = 0; i < 500; i++) {
+        struct frame frame = udp_frame(&i, sizeof(i));
+        to_guest(&frame, ETHERNET + IP + UDP + sizeof(i));
+    }
+    ping(1000);
+    uint32_t expected = 0, number;
+    while (lwip_recv(fd, &number, sizeof(number), MSG_DONTWAIT) == sizeof(number))
+        assert_int_equal(number, expected++);
+    assert_int_equal(expected, DEFAULT_UDP_RECVMBOX_SIZE);
+    lwip_close(fd);
+    for (int i = 0; i < 200; i++)
+        ping(10);
+}
+
+static void a_full_queue_drops_and_recovers(void **state)
+{
+    (void)state;
+    int fd = udp_socket();
+    unsigned taken = 0;
+    struct sockaddr_in address = {.sin_len = sizeof(address),
+                                  .sin_family = AF_INET,
+                                  .sin_port = lwip_htons(5000),
+                                  .sin_addr.s_addr = PEER_IP};
+    for (unsigned i = 0; i < 300; i++)
+        taken += lwip_sendto(fd, &i, sizeof(i), 0, (struct sockaddr *)&address, sizeof(address)) ==
+                 sizeof(i);
+    assert_in_range(taken, 100, 128);
+    struct frame frame;
+    for (unsigned i = 0; i < taken; i++) {
+        assert_int_equal(from_guest(&frame, 100), ETHERNET + IP + UDP + sizeof(i));
+        assert_memory_equal(frame.ip.payload + UDP, &i, sizeof(i));
+    }
+    assert_int_equal(from_guest(&frame, 20), 0);
+    send_to_peer(fd, "x", 1, 1);
+    assert_int_equal(from_guest(&frame, 2000), ETHERNET + IP + UDP + 1);
+    lwip_close(fd);
+    ping(1);
+}
+
+static void wrong_lengths_are_ignored(void **state)
+{
+    (void)state;
+    static const uint32_t lengths[] = {0, 1, HEADER, HEADER + 13, HEADER + 14, 2000, UINT32_MAX};
+    for (size_t round = 0; round < 50; round++)
+        for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+            int head = wait_for_chain(RECEIVE, 2000);
+            assert_true(head >= 0);
+            backend_use(RECEIVE, head, lengths[i]);
+        }
+    ping(56);
+}
+
+static void put32(uint8_t *at, uint32_t value)
+{
+    put16(at, (uint16_t)(value >> 16));
+    put16(at + 2, (uint16_t)value);
+}
+
+static struct frame tcp_frame(uint32_t sequence, uint32_t acknowledged, uint8_t flags)
+{
+    struct frame frame = ip_frame(6, TCP);
+    uint8_t *tcp = frame.ip.payload;
+    put16(tcp, 5000);
+    put16(tcp + 2, PORT);
+    put32(tcp + 4, sequence);
+    put32(tcp + 8, acknowledged);
+    tcp[12] = 5 << 4;
+    tcp[13] = flags;
+    put16(tcp + 14, 0xffff);
+    uint16_t sum = (uint16_t)~sum_of(tcp, TCP, pseudo_sum(&frame, TCP));
+    memcpy(tcp + 16, &sum, 2);
+    return frame;
+}
+
+static void a_connection_opens_and_closes(void **state)
+{
+    (void)state;
+    enum { SYN = 2, FIN = 1, ACK = 16 };
+    struct sockaddr_in address = {
+        .sin_len = sizeof(address), .sin_family = AF_INET, .sin_port = lwip_htons(PORT)};
+    int listener = lwip_socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(lwip_bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(lwip_listen(listener, 4), 0);
+
+    struct frame frame = tcp_frame(1000, 0, SYN), answer;
+    to_guest(&frame, ETHERNET + IP + TCP);
+    assert_true(from_guest(&answer, 2000) >= ETHERNET + IP + TCP);
+    check_sums(&answer);
+    assert_int_equal(answer.ip.payload[13], SYN | ACK);
+    uint32_t theirs;
+    memcpy(&theirs, answer.ip.payload + 4, 4);
+    theirs = ntohl(theirs) + 1;
+
+    frame = tcp_frame(1001, theirs, ACK);
+    to_guest(&frame, ETHERNET + IP + TCP);
+    int fd = lwip_accept(listener, NULL, NULL);
+    assert_true(fd >= 0);
+    static char data[3000] = "to be sent in three pieces";
+    assert_int_equal(lwip_send(fd, data, sizeof(data), 0), sizeof(data));
+    for (size_t got = 0; got < sizeof(data);) {
+        size_t bytes = from_guest(&answer, 2000);
+        assert_true(bytes > ETHERNET + IP + TCP);
+        check_sums(&answer);
+        got += bytes - (ETHERNET + IP + TCP);
+        frame = tcp_frame(1001, theirs + (uint32_t)got, ACK);
+        to_guest(&frame, ETHERNET + IP + TCP);
+    }
+    frame = tcp_frame(1001, theirs + sizeof(data), FIN | ACK);
+    to_guest(&frame, ETHERNET + IP + TCP);
+    assert_int_equal(lwip_recv(fd, data, sizeof(data), 0), 0);
+    lwip_close(fd);
+    do
+        assert_true(from_guest(&answer, 2000) > 0);
+    while ((answer.ip.payload[13] & FIN) == 0);
+    frame = tcp_frame(1002, theirs + sizeof(data) + 1, ACK);
+    to_guest(&frame, ETHERNET + IP + TCP);
+    lwip_close(listener);
+}
+
+static int start(void **state)
+{
+    (void)state;
+    backend_reset();
+    backend_on_event = on_event;
+    host_start_info.net_count = 1;
+    host_start_info.net[0] = (struct skep_net){
+        .mtu = 1500,
+        .flags = SKEP_NET_TX_CSUM | SKEP_NET_RX_CSUM,
+        .address = GUEST_IP,
+        .netmask = 0x00ffffff,
+        .gateway = PEER_IP,
+    };
+    memcpy(host_start_info.net[0].mac, guest_mac, 6);
+    if (skep_net_start() < 0)
+        return -1;
+    return skep_net_wait_ready(skep_clock_ns() + 1000000000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(answers_arp),
+        cmocka_unit_test(answers_ping),
+        cmocka_unit_test(datagrams_and_checksums),
+        cmocka_unit_test(unread_packets_dont_deafen),
+        cmocka_unit_test(a_full_queue_drops_and_recovers),
+        cmocka_unit_test(wrong_lengths_are_ignored),
+        cmocka_unit_test(a_connection_opens_and_closes),
+    };
+    return cmocka_run_group_tests_name("network", tests, start, NULL);
+}

@@ -1,0 +1,58 @@
+/*
+ * test_numbers.c - checksums against the slow and certain way.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+unsigned short network_checksum(const void *data, int bytes);
+unsigned int network_tcp_isn(const void *local, unsigned local_port, const void *remote,
+                             unsigned remote_port);
+
+static uint16_t slow_checksum(const uint8_t *data, size_t bytes)
+{
+    uint32_t sum = 0;
+    for (size_t i = 0; i < bytes; i++)
+        sum += i % 2 == 0 ? data[i] : (uint32_t)data[i] << 8;
+    while (sum > 0xffff)
+        sum = (sum & 0xffff) + (sum >> 16);
+    return (uint16_t)sum;
+}
+
+static void checksums(void **state)
+{
+    (void)state;
+    uint8_t data[220];
+    srand(1);
+    for (unsigned round = 0; round < 100000; round++) {
+        size_t start = (size_t)rand() % 9, bytes = (size_t)rand() % 200;
+        for (size_t i = 0; i < bytes; i++)
+            data[start + i] = round % 3 == 0 ? 0xff : (uint8_t)rand();
+        assert_int_equal(network_checksum(data + start, (int)bytes),
+                         slow_checksum(data + start, bytes));
+    }
+}
+
+static void sequence_numbers(void **state)
+{
+    (void)state;
+    uint32_t here = 0x0f02000a, there = 0x0202000a;
+    uint32_t one = network_tcp_isn(&here, 80, &there, 5000);
+    uint32_t again = network_tcp_isn(&here, 80, &there, 5000);
+    assert_in_range(again - one, 0, 1000000); /* a clock of 4 us */
+    uint32_t other = network_tcp_isn(&here, 80, &there, 5001);
+    assert_true(other - one > 1000000 || other - one == 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(checksums),
+        cmocka_unit_test(sequence_numbers),
+    };
+    return cmocka_run_group_tests_name("numbers", tests, NULL, NULL);
+}
