@@ -1,0 +1,316 @@
+/*
+ * api.c - finds the handler of a request, checks the token, and sends what the handler says.
+ */
+#include "api.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "identity.h"
+#include "json.h"
+#include "spec.h"
+
+#define SECOND       1000000000ull
+#define BODY_STEP_NS (15 * SECOND) /* without a byte */
+#define JSON_BODY_NS (30 * SECOND)
+#define WRITE_NS     (30 * SECOND)
+#define DROP_MAX     (64u << 10)
+#define DROP_NS      (2 * SECOND)
+#define SEGMENTS_MAX 4
+
+struct route {
+    const char *path[SEGMENTS_MAX]; /* "*" = a name */
+    llhttp_method_t method;
+    bool open; /* without a token */
+    api_handler *handler;
+};
+
+static const struct route routes[] = {
+    {{"healthz"}, HTTP_GET, true, api_health},
+    {{"v1", "host"}, HTTP_GET, false, api_host},
+    {{"v1", "images"}, HTTP_GET, false, api_image_list},
+    {{"v1", "images", "*"}, HTTP_GET, false, api_image_get},
+    {{"v1", "images", "*"}, HTTP_PUT, false, api_image_put},
+    {{"v1", "images", "*"}, HTTP_DELETE, false, api_image_delete},
+    {{"v1", "guests"}, HTTP_GET, false, api_guest_list},
+    {{"v1", "guests", "*"}, HTTP_GET, false, api_guest_get},
+    {{"v1", "guests", "*"}, HTTP_PUT, false, api_guest_put},
+    {{"v1", "guests", "*"}, HTTP_PATCH, false, api_guest_patch},
+    {{"v1", "guests", "*"}, HTTP_DELETE, false, api_guest_delete},
+    {{"v1", "guests", "*", "log"}, HTTP_GET, false, api_guest_log},
+#if SKEP_DEBUG
+    {{"v1", "debug", "points"}, HTTP_GET, false, api_debug_points},
+    {{"v1", "debug", "crash"}, HTTP_POST, false, api_debug_crash},
+#endif
+};
+#define ROUTE_COUNT (sizeof(routes) / sizeof(*routes))
+
+/*
+ * Answers
+ */
+
+static bool send_problem(struct http_conn *c, const struct problem *p)
+{
+    char *text = problem_text(p);
+    const char *body = text ? text : "{}";
+    int result =
+        http_reply(c, p->status, "application/problem+json", p->fields, body, strlen(body));
+
+    free(text);
+    return result == 0;
+}
+
+static bool send_json(struct http_conn *c, int status, const cJSON *json)
+{
+    char *text = json ? cJSON_PrintUnformatted(json) : NULL;
+    int result = http_reply(c, status, text ? "application/json" : NULL, NULL, text ? text : "",
+                            text ? strlen(text) : 0);
+
+    free(text);
+    return result == 0;
+}
+
+void api_answer_error(struct api_client *client, int error)
+{
+    struct problem p = {0};
+    struct http_conn *c = &client->http;
+
+    c->keep_alive = false;
+    c->write_deadline = tls_clock_ns() + WRITE_NS;
+    switch (http_error_status(error)) {
+    case 400:
+        problem_set(&p, 400, "The request is no well-formed HTTP/1.1.");
+        break;
+    case 408:
+        problem_set(&p, 408, "The request took too long.");
+        break;
+    case 414:
+        problem_set(&p, 414, "The path and query have more than %d bytes.", HTTP_URL_MAX);
+        break;
+    case 417:
+        problem_set(&p, 417, "Only \"Expect: 100-continue\" is known.");
+        break;
+    case 431:
+        problem_set(&p, 431, "The header has more than %d bytes or %d fields.", HTTP_HEAD_MAX,
+                    HTTP_FIELDS_MAX);
+        break;
+    case 501:
+        problem_set(&p, 501, "The request's method is not known.");
+        break;
+    case 505:
+        problem_set(&p, 505, "The request's version is not HTTP/1.0 or 1.1.");
+        break;
+    default:
+        return;
+    }
+    send_problem(c, &p);
+}
+
+/*
+ * Routing
+ */
+
+/* Splits a path in place. -1 if it has too many segments or a bad escape. */
+static int split(char *path, char *segments[SEGMENTS_MAX])
+{
+    int count = 0;
+
+    if (*path++ != '/')
+        return -1;
+    for (char *rest = path; rest && *rest;) {
+        if (count == SEGMENTS_MAX)
+            return -1;
+        segments[count] = rest;
+        rest = strchr(rest, '/');
+        if (rest)
+            *rest++ = '\0';
+        if (!http_unescape(segments[count++]))
+            return -1;
+    }
+    return count;
+}
+
+static bool route_matches(const struct route *route, char *const segments[], int count)
+{
+    for (int i = 0; i < SEGMENTS_MAX; i++) {
+        if (i >= count || !route->path[i])
+            return i >= count && !route->path[i];
+        if (strcmp(route->path[i], "*") != 0 && strcmp(route->path[i], segments[i]) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* The route, or NULL with the problem: 404, or 405 with the methods that there are. */
+static const struct route *find_route(struct request *r, char *segments[], int count)
+{
+    llhttp_method_t method = r->http->method == HTTP_HEAD ? HTTP_GET : r->http->method;
+    char allow[64] = "";
+
+    for (unsigned i = 0; count >= 0 && i < ROUTE_COUNT; i++) {
+        if (!route_matches(&routes[i], segments, count))
+            continue;
+        if (routes[i].method == method)
+            return &routes[i];
+        snprintf(allow + strlen(allow), sizeof(allow) - strlen(allow), "%s%s", *allow ? ", " : "",
+                 llhttp_method_name(routes[i].method));
+    }
+    if (*allow) {
+        snprintf(r->problem.fields, sizeof(r->problem.fields), "Allow: %s\r\n", allow);
+        problem_set(&r->problem, 405, "There is no such method here; there is %s.", allow);
+    } else {
+        problem_set(&r->problem, 404, "There is nothing at this path.");
+    }
+    return NULL;
+}
+
+static bool has_token(const struct http_conn *c)
+{
+    const char *value = http_field(c, "authorization");
+
+    if (!value || strncasecmp(value, "Bearer ", 7) != 0)
+        return false;
+    value += 7;
+    value += strspn(value, " ");
+    return token_matches(value);
+}
+
+static int check_token(struct request *r)
+{
+    if (has_token(r->http)) {
+        atomic_store_explicit(&r->client->authenticated, true, memory_order_relaxed);
+        return 0;
+    }
+    snprintf(r->problem.fields, sizeof(r->problem.fields),
+             "WWW-Authenticate: Bearer realm=\"skep\"\r\n");
+    return problem_set(&r->problem, 401,
+                       "Send the right token: \"Authorization: Bearer <token>\".");
+}
+
+static int check_name(struct request *r, const struct route *route, char *segments[])
+{
+    if (!route->path[2] || strcmp(route->path[2], "*") != 0)
+        return 0;
+    if (!name_valid(segments[2]))
+        return problem_set(&r->problem, 400,
+                           "'%.80s' is no name: 1 to 63 of a-z, 0-9 and -, not beginning with -.",
+                           segments[2]);
+    r->name = segments[2];
+    return 0;
+}
+
+static int handle(struct request *r)
+{
+    char *segments[SEGMENTS_MAX] = {NULL};
+    int count = split(r->http->path, segments);
+    const struct route *route = find_route(r, segments, count);
+
+    /* Who has no token learns nothing about what there is. */
+    if ((!route || !route->open) && check_token(r) != 0)
+        return -1;
+    if (!route || check_name(r, route, segments) != 0)
+        return -1;
+    return route->handler(r);
+}
+
+bool api_serve(struct api_client *client)
+{
+    struct request r = {.client = client, .http = &client->http};
+    struct http_conn *c = r.http;
+    bool sent = true;
+    int status = handle(&r);
+
+    c->write_deadline = tls_clock_ns() + WRITE_NS;
+    /* Too much of an unread body: better a new connection than to read it. */
+    if (!c->body_done && (c->chunked || c->content_length > DROP_MAX || c->expects_continue))
+        c->keep_alive = false;
+    if (status < 0)
+        sent = send_problem(c, &r.problem);
+    else if (status > 0)
+        sent = send_json(c, status, r.json);
+    cJSON_Delete(r.json);
+    if (!sent || !http_drop_body(c, DROP_MAX, tls_clock_ns() + DROP_NS))
+        return false;
+    return c->keep_alive;
+}
+
+/*
+ * Help for handlers
+ */
+
+static int check_json_type(struct request *r)
+{
+    const char *type = http_field(r->http, "content-type");
+    size_t bytes = type ? strcspn(type, "; \t") : 0;
+
+    if (!type || (bytes == 16 && strncasecmp(type, "application/json", bytes) == 0) ||
+        (bytes == 28 && strncasecmp(type, "application/merge-patch+json", bytes) == 0))
+        return 0;
+    return problem_set(&r->problem, 415,
+                       "The body must be JSON, said so by \"Content-Type: application/json\".");
+}
+
+static int check_json_length(struct request *r)
+{
+    if (!r->http->has_length && !r->http->chunked)
+        return problem_set(&r->problem, 411, "A JSON body is needed, with Content-Length.");
+    if (r->http->content_length > API_JSON_MAX)
+        return problem_set(&r->problem, 413, "The body has more than %u bytes.", API_JSON_MAX);
+    return 0;
+}
+
+/* Bytes of the body, or -1 and the problem. */
+static int read_body(struct request *r, char *body, size_t room)
+{
+    uint64_t end = tls_clock_ns() + JSON_BODY_NS;
+    size_t bytes = 0;
+    int n;
+
+    do {
+        uint64_t step = tls_clock_ns() + BODY_STEP_NS;
+        n = http_read_body(r->http, body + bytes, room - bytes, step < end ? step : end);
+        if (n < 0) {
+            r->http->keep_alive = false;
+            return problem_set(&r->problem, n == HTTP_E_TIMEOUT ? 408 : 400,
+                               "The body didn't come in full.");
+        }
+        bytes += (size_t)n;
+        if (bytes == room)
+            return problem_set(&r->problem, 413, "The body has more than %u bytes.", API_JSON_MAX);
+    } while (n > 0);
+    return (int)bytes;
+}
+
+cJSON *api_read_json(struct request *r)
+{
+    cJSON *json = NULL;
+    char *body;
+    int bytes;
+
+    if (check_json_type(r) != 0 || check_json_length(r) != 0)
+        return NULL;
+    body = malloc(API_JSON_MAX + 1);
+    if (!body) {
+        problem_set(&r->problem, 503, "There is no memory for the request now; try again.");
+        return NULL;
+    }
+    if ((bytes = read_body(r, body, API_JSON_MAX + 1)) >= 0)
+        json = json_parse(body, (size_t)bytes, &r->problem);
+    free(body);
+    return json;
+}
+
+cJSON *api_new_list(struct request *r)
+{
+    r->json = cJSON_CreateObject();
+    return cJSON_AddArrayToObject(r->json, "items");
+}
+
+bool api_client_stirs(struct request *r, int ms)
+{
+    struct pollfd p = {.fd = r->client->fd, .events = POLLIN};
+    return poll(&p, 1, ms) != 0;
+}

@@ -1,0 +1,60 @@
+/*
+ * api.h - the REST API: from a request whose head has been read to its answer. docs/api.md is the
+ * reference.
+ */
+#ifndef CONTROL_API_H
+#define CONTROL_API_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include <cJSON.h>
+
+#include "http.h"
+#include "problem.h"
+
+#define API_JSON_MAX 65536u
+
+/* One client's connection. */
+struct api_client {
+    struct http_conn http;
+    int fd;
+    atomic_bool authenticated;
+};
+
+struct request {
+    struct api_client *client;
+    struct http_conn *http;
+    const char *name; /* the path's variable segment, checked; NULL if it has none */
+    struct problem problem;
+    cJSON *json; /* the answer's body; the dispatcher frees it */
+};
+
+/* Serves the request; whether the connection can go on. */
+bool api_serve(struct api_client *client);
+
+/* Answers a request that couldn't be read. */
+void api_answer_error(struct api_client *client, int http_error);
+
+/*
+ * Handlers. They return a status, whose body is request.json; or -1 with request.problem set; or 0
+ * when they answered themselves.
+ */
+typedef int api_handler(struct request *r);
+
+api_handler api_health, api_host;
+api_handler api_image_list, api_image_get, api_image_put, api_image_delete;
+api_handler api_guest_list, api_guest_get, api_guest_put, api_guest_patch, api_guest_delete;
+api_handler api_guest_log;
+api_handler api_debug_points, api_debug_crash;
+
+/* Reads a JSON body; NULL with the problem set. */
+cJSON *api_read_json(struct request *r);
+
+/* {"items": […]} */
+cJSON *api_new_list(struct request *r);
+
+/* Waits for the client to speak or leave, at most ms; whether it did. */
+bool api_client_stirs(struct request *r, int ms);
+
+#endif

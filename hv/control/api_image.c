@@ -1,0 +1,203 @@
+/* api_image.c - handlers for images. */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "api.h"
+#include "elf_image.h"
+#include "guest.h"
+#include "image.h"
+#include "skep_tls.h"
+
+#define SECOND         1000000000ull
+#define UPLOAD_STEP_NS (15 * SECOND)  /* without a byte */
+#define UPLOAD_NS      (180 * SECOND) /* in all */
+#define TURN_NS        (10 * SECOND)  /* to wait for another upload */
+#define CHUNK          65536u
+
+static int no_image(struct request *r)
+{
+    return problem_set(&r->problem, 404, "There is no image '%s'.", r->name);
+}
+
+int api_image_list(struct request *r)
+{
+    cJSON *items = api_new_list(r);
+
+    model_lock();
+    for (const struct image *i = image_first(); i; i = i->next)
+        cJSON_AddItemToArray(items, image_to_json(i));
+    model_unlock();
+    return 200;
+}
+
+int api_image_get(struct request *r)
+{
+    const struct image *image;
+
+    model_lock();
+    image = image_find(r->name);
+    if (image)
+        r->json = image_to_json(image);
+    model_unlock();
+    return r->json ? 200 : no_image(r);
+}
+
+int api_image_delete(struct request *r)
+{
+    struct image *image;
+    int result;
+
+    model_lock();
+    image = image_find(r->name);
+    result = image ? image_remove(image, &r->problem) : no_image(r);
+    model_unlock();
+    return result == 0 ? 204 : -1;
+}
+
+/*
+ * Uploads: one at a time, since a file is held in memory until it is checked.
+ */
+static pthread_mutex_t upload_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static int take_turn(struct request *r)
+{
+    const struct timespec pause = {.tv_nsec = 20000000};
+    uint64_t deadline = tls_clock_ns() + TURN_NS;
+
+    while (pthread_mutex_trylock(&upload_lock) != 0) {
+        if (tls_clock_ns() > deadline) {
+            strcpy(r->problem.fields, "Retry-After: 5\r\n");
+            return problem_set(&r->problem, 503, "Another upload is going on; try again soon.");
+        }
+        nanosleep(&pause, NULL);
+    }
+    return 0;
+}
+
+static int too_large(struct request *r)
+{
+    return problem_set(&r->problem, 413, "The image has more than %u bytes.", ELF_FILE_MAX);
+}
+
+static int check_length(struct request *r)
+{
+    if (!r->http->has_length && !r->http->chunked)
+        return problem_set(&r->problem, 411, "The body must be the image, with Content-Length.");
+    return r->http->content_length > ELF_FILE_MAX ? too_large(r) : 0;
+}
+
+static int no_memory(struct request *r)
+{
+    return problem_set(&r->problem, 503, "There is no memory for the upload now; try again.");
+}
+
+/* Room for at least another byte: known lengths are had at once, others grow. */
+static int grow(struct request *r, uint8_t **data, size_t bytes, size_t *room)
+{
+    size_t wanted = r->http->has_length ? (size_t)r->http->content_length + 1 : *room + 16 * CHUNK;
+    uint8_t *more;
+
+    if (bytes < *room)
+        return 0;
+    if (bytes > ELF_FILE_MAX)
+        return too_large(r);
+    more = realloc(*data, wanted);
+    if (!more)
+        return no_memory(r);
+    *data = more;
+    *room = wanted;
+    return 0;
+}
+
+/* The whole body, in *data, which the caller frees; 0, or -1 and the problem. */
+static int read_file(struct request *r, uint8_t **data, size_t *bytes)
+{
+    uint64_t end = tls_clock_ns() + UPLOAD_NS;
+    size_t room = 0;
+    int n;
+
+    *bytes = 0;
+    for (;;) {
+        uint64_t step = tls_clock_ns() + UPLOAD_STEP_NS;
+        if (grow(r, data, *bytes, &room) != 0)
+            return -1;
+        n = http_read_body(r->http, *data + *bytes, room - *bytes, step < end ? step : end);
+        if (n == 0)
+            return *bytes > ELF_FILE_MAX ? too_large(r) : 0;
+        if (n < 0) {
+            r->http->keep_alive = false;
+            return problem_set(&r->problem, n == HTTP_E_TIMEOUT ? 408 : 400,
+                               "The image didn't come in full.");
+        }
+        *bytes += (size_t)n;
+    }
+}
+
+/* Whether the name may get this file: 200 if it has it, 0 if it may, -1 and the problem. */
+static int check_namesake(struct request *r, const uint8_t digest[32])
+{
+    const struct image *old = image_find(r->name);
+    const char *user;
+
+    if (!old)
+        return 0;
+    if (image_same(old, digest)) {
+        r->json = image_to_json(old);
+        return 200;
+    }
+    if ((user = guest_using_image(r->name)) != NULL)
+        return problem_set(
+            &r->problem, 409,
+            "Guest '%s' uses another image of this name: choose a new name, or delete "
+            "the guest first.",
+            user);
+    return 0;
+}
+
+static int build_and_publish(struct request *r, const uint8_t *data, size_t bytes)
+{
+    struct image *image = image_build(r->name, data, bytes, &r->problem);
+    int result;
+
+    if (!image)
+        return -1;
+    model_lock();
+    result = image_publish(image, &r->problem);
+    if (result == 0)
+        r->json = image_to_json(image);
+    model_unlock();
+    if (result == 0)
+        return 201;
+    image_discard(image);
+    return -1;
+}
+
+static int store_file(struct request *r, const uint8_t *data, size_t bytes)
+{
+    uint8_t digest[32];
+    int result;
+
+    tls_sha256(data, bytes, digest);
+    model_lock();
+    result = check_namesake(r, digest);
+    model_unlock();
+    return result != 0 ? result : build_and_publish(r, data, bytes);
+}
+
+int api_image_put(struct request *r)
+{
+    uint8_t *data = NULL;
+    size_t bytes;
+    int result;
+
+    if (check_length(r) != 0 || take_turn(r) != 0)
+        return -1;
+    result = read_file(r, &data, &bytes);
+    if (result == 0)
+        result = store_file(r, data, bytes);
+    free(data);
+    pthread_mutex_unlock(&upload_lock);
+    return result;
+}

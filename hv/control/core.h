@@ -1,0 +1,57 @@
+/*
+ * core.h - what the control service asks of ring 0, one function a hypercall of <skep/control.h>.
+ *
+ * There are two implementations, chosen by file: core_hypercall.c, and core_fake.c, an in-process
+ * model with which the whole service runs as an ordinary program for tests. Results are the ABI's: 0,
+ * a handle or a count, or a negative SKEP_E… code. Any thread may call any function.
+ */
+#ifndef CONTROL_CORE_H
+#define CONTROL_CORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "skep/control.h"
+
+int64_t core_host_info(struct skep_host_info *out);
+uint64_t core_clock_ns(void); /* since boot, the clock of statuses */
+uint64_t core_wall_ns(void);  /* UNIX time, 0 = unknown */
+void core_log(const char *line, size_t bytes);
+
+int64_t core_boot_read(unsigned what, uint64_t offset, void *data, size_t bytes);
+int64_t core_retain_read(unsigned record, void *page);
+int64_t core_retain_write(unsigned record, const void *page);
+
+/* Waits until there are notifications, at most until the deadline (core_clock_ns), or until
+ * core_notify_kick(); how many were stored, 0 if none. For one thread only. */
+int core_notify_wait(struct skep_notification *list, unsigned count, uint64_t deadline_ns);
+void core_notify_kick(void);
+
+int64_t core_image_create(const struct skep_image_spec *spec);
+int64_t core_image_write(uint64_t image, uint32_t page, const void *data, size_t bytes);
+int64_t core_image_read(uint64_t image, uint32_t page, void *data, size_t bytes);
+int64_t core_image_seal(uint64_t image);
+int64_t core_image_destroy(uint64_t image);
+int64_t core_image_next(uint64_t image, struct skep_image_info *out);
+
+int64_t core_guest_create(const struct skep_guest_spec *spec);
+int64_t core_guest_start(uint64_t guest);
+int64_t core_guest_pause(uint64_t guest);
+int64_t core_guest_stop(uint64_t guest, bool now);
+int64_t core_guest_destroy(uint64_t guest);
+int64_t core_guest_status(uint64_t guest, struct skep_guest_status *out);
+int64_t core_guest_next(uint64_t guest);
+int64_t core_console_read(uint64_t guest, uint64_t offset, void *data, size_t bytes);
+
+/* Network order. The network is configured by core_net_start: an address of 0 means DHCP. It waits
+ * for the address, tells the switch, and stores it; false when there is none by the deadline. */
+struct core_net {
+    uint32_t address, netmask, gateway, dns;
+};
+bool core_net_start(struct core_net *net, const char *hostname, uint64_t deadline_ns);
+
+/* Ends the service at once, as a crash would; ring 0 starts it anew. */
+_Noreturn void core_crash(const char *why);
+
+#endif

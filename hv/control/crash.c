@@ -1,0 +1,128 @@
+/* crash.c - a guest's crash record as JSON: reason, registers, and a backtrace with names. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "guest.h"
+#include "image.h"
+#include "json.h"
+#include "skep/crash_name.h"
+#include "symbols.h"
+
+static void add_registers(cJSON *crash, const struct skep_context *c)
+{
+    const struct {
+        const char *name;
+        uint64_t value;
+    } list[] = {{"rip", c->rip}, {"rsp", c->rsp},       {"rbp", c->rbp},    {"rax", c->rax},
+                {"rbx", c->rbx}, {"rcx", c->rcx},       {"rdx", c->rdx},    {"rsi", c->rsi},
+                {"rdi", c->rdi}, {"r8", c->r8},         {"r9", c->r9},      {"r10", c->r10},
+                {"r11", c->r11}, {"r12", c->r12},       {"r13", c->r13},    {"r14", c->r14},
+                {"r15", c->r15}, {"rflags", c->rflags}, {"fs", c->fs_base}, {"gs", c->gs_base}};
+    cJSON *registers = cJSON_AddObjectToObject(crash, "registers");
+
+    for (unsigned i = 0; i < sizeof(list) / sizeof(*list); i++)
+        json_add_hex(registers, list[i].name, list[i].value);
+}
+
+/* The function that an address of the guest belongs to. A return address belongs to the call before
+ * it: a call at a function's very end returns to what is already the next one. */
+static bool function_at(const struct skep_guest_status *status, const struct image *image,
+                        uint64_t address, bool is_return, struct symbol *symbol, uint64_t *into)
+{
+    uint64_t offset = address - status->image_base - is_return;
+
+    if (!image || address < status->image_base || offset >= ELF_SPAN_MAX ||
+        !symbols_find(image->handle, image->symbol_page, image->symbol_count, offset, symbol))
+        return false;
+    *into = offset - symbol->offset + is_return;
+    return true;
+}
+
+static void add_line(cJSON *list, const struct skep_guest_status *status, const struct image *image,
+                     uint64_t address, bool is_return)
+{
+    struct symbol symbol;
+    uint64_t into;
+    char text[200];
+
+    if (function_at(status, image, address, is_return, &symbol, &into))
+        snprintf(text, sizeof(text), "0x%" PRIx64 " %.*s+0x%" PRIx64, address, SYMBOL_NAME_MAX - 1,
+                 symbol.name, into);
+    else
+        snprintf(text, sizeof(text), "0x%" PRIx64, address);
+    cJSON_AddItemToArray(list, cJSON_CreateString(text));
+}
+
+/* Frame pointers don't lead to the caller of a function that has no frame yet, or that is none: a
+ * call through a wild pointer. Its return address is on the top of the stack then, or above the
+ * caller's frame pointer that it has just pushed. 0 where the frames know better. */
+static uint64_t frameless_caller(const struct skep_guest_status *status, const struct image *image)
+{
+    const struct skep_crash *crash = &status->crash;
+    struct symbol symbol;
+    uint64_t into = 0, caller = 0;
+
+    function_at(status, image, crash->context.rip, false, &symbol, &into);
+    if (into == 0)
+        caller = crash->stack[0];
+    else if (crash->stack[0] == crash->context.rbp)
+        caller = crash->stack[1];
+    return function_at(status, image, caller, true, &symbol, &into) ? caller : 0;
+}
+
+static void add_backtrace(cJSON *crash, const struct skep_guest_status *status)
+{
+    const struct image *image = image_by_handle(status->image);
+    cJSON *list = cJSON_AddArrayToObject(crash, "backtrace");
+    uint64_t caller = frameless_caller(status, image);
+
+    for (uint32_t i = 0; i < status->crash.backtrace_count && i < SKEP_BACKTRACE_MAX; i++) {
+        add_line(list, status, image, status->crash.backtrace[i], i > 0);
+        if (i == 0 && caller)
+            add_line(list, status, image, caller, true);
+    }
+}
+
+static void add_fault(cJSON *json, const struct skep_crash *c)
+{
+    if (c->reason != SKEP_CRASH_PAGE_FAULT && c->reason != SKEP_CRASH_GUARD_PAGE)
+        return;
+    cJSON_AddStringToObject(json, "access",
+                            c->error & SKEP_FAULT_EXEC    ? "execute"
+                            : c->error & SKEP_FAULT_WRITE ? "write"
+                                                          : "read");
+    cJSON_AddBoolToObject(json, "mapped", (c->error & SKEP_FAULT_PRESENT) != 0);
+}
+
+static void add_message(cJSON *json, const struct skep_crash *c)
+{
+    char text[sizeof(c->message) + 1];
+    size_t bytes = c->message_bytes < sizeof(c->message) ? c->message_bytes : sizeof(c->message);
+
+    if (bytes == 0)
+        return;
+    memcpy(text, c->message, bytes);
+    text[bytes] = '\0';
+    json_clean_text(text);
+    cJSON_AddStringToObject(json, "message", text);
+}
+
+char *crash_text(const struct skep_guest_status *status)
+{
+    const struct skep_crash *c = &status->crash;
+    cJSON *json = cJSON_CreateObject();
+    char *text;
+
+    cJSON_AddStringToObject(json, "reason", skep_crash_name(c->reason));
+    cJSON_AddNumberToObject(json, "vcpu", c->vcpu);
+    json_add_hex(json, "address", c->address);
+    json_add_hex(json, "error", c->error);
+    add_fault(json, c);
+    add_message(json, c);
+    add_registers(json, &c->context);
+    add_backtrace(json, status);
+    text = cJSON_PrintUnformatted(json);
+    cJSON_Delete(json);
+    return text;
+}

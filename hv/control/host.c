@@ -1,0 +1,102 @@
+/* host.c - the machine as clients see it. */
+#include "host.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "address.h"
+#include "json.h"
+
+static const char *const frame_names[SKEP_FRAME_TYPES] = {
+    [SKEP_FRAME_RESERVED] = "reserved",   [SKEP_FRAME_FREE] = "free",
+    [SKEP_FRAME_CORE] = "core",           [SKEP_FRAME_OBJECT] = "object",
+    [SKEP_FRAME_PAGETABLE] = "pagetable", [SKEP_FRAME_GUEST] = "guest",
+    [SKEP_FRAME_IMAGE] = "image",         [SKEP_FRAME_CONSOLE] = "console",
+    [SKEP_FRAME_RETAINED] = "retained",   [SKEP_FRAME_DEVICE] = "device",
+};
+
+static const char *const mitigation_names[] = {"cannot be told here", "active", "not needed",
+                                               "off"};
+
+static struct {
+    char hostname[64];
+    struct core_net net;
+} own;
+
+void host_set(const char *hostname, const struct core_net *net)
+{
+    snprintf(own.hostname, sizeof(own.hostname), "%s", hostname);
+    own.net = *net;
+}
+
+const struct core_net *host_net(void)
+{
+    return &own.net;
+}
+
+uint64_t host_wall_ns(uint64_t clock_ns)
+{
+    uint64_t wall = core_wall_ns();
+    return clock_ns && wall ? wall - (core_clock_ns() - clock_ns) : 0;
+}
+
+static void add_memory(cJSON *json, const struct skep_host_info *info)
+{
+    cJSON *memory = cJSON_AddObjectToObject(json, "memory");
+    cJSON *frames = cJSON_AddObjectToObject(json, "frames");
+
+    json_add_integer(memory, "total", info->memory_total);
+    json_add_integer(memory, "promisable", info->memory_promisable);
+    json_add_integer(memory, "promised", info->memory_promised);
+    json_add_integer(memory, "used", info->memory_used);
+    json_add_integer(memory, "free", info->memory_free);
+    for (unsigned i = 0; i < SKEP_FRAME_TYPES; i++)
+        if (frame_names[i])
+            json_add_integer(frames, frame_names[i], info->frames[i]);
+}
+
+static void add_mitigations(cJSON *json, const struct skep_host_info *info)
+{
+    cJSON *list = cJSON_AddObjectToObject(json, "mitigations");
+
+    for (uint32_t i = 0; i < info->mitigation_count && i < SKEP_MITIGATIONS_MAX; i++) {
+        const struct skep_mitigation *m = &info->mitigations[i];
+        cJSON_AddStringToObject(list, m->name, mitigation_names[m->state < 4 ? m->state : 0]);
+    }
+}
+
+static void add_control(cJSON *json, const struct skep_host_info *info)
+{
+    cJSON *control = cJSON_AddObjectToObject(json, "control");
+    char text[ADDRESS_TEXT_MAX];
+
+    cJSON_AddNumberToObject(control, "restarts", info->control_restarts);
+    cJSON_AddBoolToObject(control, "safe_mode", info->safe_mode != 0);
+    cJSON_AddNumberToObject(json, "control_restarts", info->control_restarts);
+    address_format_host(text, own.net.address, own.net.netmask);
+    cJSON_AddStringToObject(json, "address", text);
+}
+
+cJSON *host_to_json(void)
+{
+    struct skep_host_info info;
+    cJSON *json, *counts;
+
+    if (core_host_info(&info) != 0)
+        return NULL;
+    json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "version", info.version);
+    cJSON_AddStringToObject(json, "hostname", own.hostname);
+    json_add_time(json, "boot_time", info.wall_ns ? info.wall_ns - info.clock_ns : 0);
+    json_add_integer(json, "uptime_ns", info.clock_ns);
+    cJSON_AddStringToObject(json, "clock_source", info.clock_source);
+    cJSON_AddNumberToObject(json, "cpus", info.cpu_count);
+    cJSON_AddStringToObject(json, "cpu_model", info.cpu_model);
+    add_memory(json, &info);
+    counts = cJSON_AddObjectToObject(json, "counts");
+    cJSON_AddNumberToObject(counts, "guests", info.guest_count);
+    cJSON_AddNumberToObject(counts, "images", info.image_count);
+    add_mitigations(json, &info);
+    add_control(json, &info);
+    return json;
+}

@@ -1,0 +1,89 @@
+/*
+ * identity.c - the TLS identity and the token.
+ *
+ * Of the token only a SHA-256 digest is kept. Digests are compared in full, so that the time tells
+ * nothing about how much of a guess was right.
+ */
+#include "identity.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "log.h"
+#include "store.h"
+
+_Static_assert(sizeof(struct tls_identity) <= STORE_BYTES_MAX, "one record");
+
+static uint8_t token_digest[32];
+
+static bool tell(const struct tls_identity *id, const char *origin)
+{
+    char text[TLS_FINGERPRINT_MAX];
+
+    tls_identity_fingerprint(id, text);
+    log_line("certificate %s, SHA-256 fingerprint %s", origin, text);
+    return true;
+}
+
+bool identity_get(struct tls_identity *id, const struct config *config, bool entropy)
+{
+    if (config->certificate && config->key) {
+        if (tls_identity_from_pem(id, config->certificate, config->key) == 0)
+            return tell(id, "from the boot module");
+        log_line("the boot module's certificate and key are not used: they must be PEM of an ECDSA "
+                 "P-256 or P-384 key and of a certificate for it, at most %d bytes",
+                 TLS_DER_MAX);
+    }
+    if (store_read(STORE_IDENTITY_RECORD, STORE_IDENTITY, id, sizeof(*id)))
+        return tell(id, "as before");
+    if (!entropy) {
+        log_line("no key is made: this machine has no source of entropy. Give it RDRAND or "
+                 "RDSEED, or a certificate and key in the boot module");
+        return false;
+    }
+    if (tls_identity_generate(id, config->hostname, config->net.address) != 0) {
+        log_line("a key and certificate could not be made");
+        return false;
+    }
+    if (!store_write(STORE_IDENTITY_RECORD, STORE_IDENTITY, id, sizeof(*id)))
+        return false;
+    return tell(id, "made now");
+}
+
+static bool set_token(const char *token)
+{
+    tls_sha256(token, strlen(token), token_digest);
+    return store_write(STORE_TOKEN_RECORD, STORE_TOKEN, token_digest, sizeof(token_digest));
+}
+
+bool token_get(const struct config *config, bool entropy)
+{
+    uint8_t random[20];
+    char token[2 * sizeof(random) + 1];
+
+    if (config->token[0])
+        return set_token(config->token);
+    if (store_read(STORE_TOKEN_RECORD, STORE_TOKEN, token_digest, sizeof(token_digest)))
+        return true;
+    if (!entropy || tls_random(random, sizeof(random)) != 0) {
+        log_line("no token was given, and none can be made without entropy: add token=… to the "
+                 "command line");
+        return false;
+    }
+    for (unsigned i = 0; i < sizeof(random); i++)
+        snprintf(token + 2 * i, 3, "%02x", random[i]);
+    if (!set_token(token))
+        return false;
+    log_line("no token was given; this one was made and is not shown again: %s", token);
+    return true;
+}
+
+bool token_matches(const char *token)
+{
+    uint8_t digest[32], difference = 0;
+
+    tls_sha256(token, strlen(token), digest);
+    for (unsigned i = 0; i < sizeof(digest); i++)
+        difference |= (uint8_t)(digest[i] ^ token_digest[i]);
+    return difference == 0;
+}

@@ -1,0 +1,21 @@
+/* identity.h - who the service is (TLS key, certificate) and whom it obeys (the token). */
+#ifndef CONTROL_IDENTITY_H
+#define CONTROL_IDENTITY_H
+
+#include <stdbool.h>
+
+#include "config.h"
+#include "skep_tls.h"
+
+/* The key and certificate of the boot module, else those retained, else new ones; false, with a log
+ * line, if none can be had. entropy: whether keys may be made here. */
+bool identity_get(struct tls_identity *id, const struct config *config, bool entropy);
+
+/* Sets the token to the configured one, else the retained one, else a new one that is told on the
+ * console, this once. */
+bool token_get(const struct config *config, bool entropy);
+
+/* In constant time for tokens of any length. */
+bool token_matches(const char *token);
+
+#endif

@@ -1,0 +1,58 @@
+/*
+ * image.h - uploaded images: their table, how they get into ring 0's pages, and what is read back.
+ *
+ * Ring 0 keeps images, also while this service is restarted. After the pages that a guest sees come
+ * pages that no segment names: the table of function names, and last the manifest, from which a new
+ * service learns what it adopts. All functions but image_build and image_discard are called with the
+ * model's lock held.
+ */
+#ifndef CONTROL_IMAGE_H
+#define CONTROL_IMAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <cJSON.h>
+
+#include "problem.h"
+#include "skep/control.h"
+
+struct image {
+    struct image *next; /* by name */
+    uint64_t handle;
+    uint64_t sequence; /* grows with each upload: of two with one name the later counts */
+    uint64_t size;     /* bytes of the file */
+    uint64_t stack_bytes;
+    uint64_t uploaded_wall_ns;
+    uint32_t symbol_page, symbol_count;
+    uint8_t digest[32];
+    char name[SKEP_NAME_MAX];
+};
+
+/* Learns the images that ring 0 holds; ends those that were never completed or were replaced. */
+void image_adopt_all(void);
+
+/* Empties the table; ring 0 keeps what it has. For tests of restarts. */
+void image_forget_all(void);
+
+/* Makes a sealed image of an ELF file, not yet in the table; NULL and the problem if it can't be.
+ * Needs no lock, since only the core knows of it. */
+struct image *image_build(const char *name, const uint8_t *elf, size_t bytes, struct problem *p);
+void image_discard(struct image *image);
+
+/* Puts a built image into the table, in the place of its namesake. 0, or -1 and the problem (and the
+ * image is still the caller's): the namesake is in use. */
+int image_publish(struct image *image, struct problem *p);
+int image_remove(struct image *image, struct problem *p);
+
+struct image *image_find(const char *name);
+const char *image_name(uint64_t handle); /* "" if unknown */
+struct image *image_by_handle(uint64_t handle);
+struct image *image_first(void);
+
+cJSON *image_to_json(const struct image *image);
+
+/* Whether a file with this digest is there already. */
+bool image_same(const struct image *image, const uint8_t digest[32]);
+
+#endif

@@ -1,0 +1,34 @@
+/*
+ * json.h - JSON from and to clients: a strict check in front of cJSON, which takes more than RFC 8259
+ * does, and the few conversions that the API needs.
+ */
+#ifndef CONTROL_JSON_H
+#define CONTROL_JSON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cJSON.h>
+
+#include "problem.h"
+
+#define JSON_DEPTH_MAX   32
+#define JSON_MEMBERS_MAX 1024 /* of one object: looking for duplicates is quadratic */
+
+/* Parses exactly one value. NULL, with the problem set, unless text is well-formed UTF-8 JSON without
+ * duplicate names, NULs in strings, or more depth than JSON_DEPTH_MAX. The caller deletes it. */
+cJSON *json_parse(const char *text, size_t bytes, struct problem *p);
+
+/* Whether the item is an integer from min to max; no doubles' rounding within ±2^53. */
+bool json_integer(const cJSON *item, uint64_t min, uint64_t max, uint64_t *value);
+
+/* Integers are printed in full; cJSON would round those above 2^53. */
+void json_add_integer(cJSON *object, const char *name, uint64_t value);
+void json_add_hex(cJSON *object, const char *name, uint64_t value);
+void json_add_time(cJSON *object, const char *name, uint64_t wall_ns); /* RFC 3339, null for 0 */
+
+/* Makes a text printable UTF-8: cuts a broken last character, replaces what is no character. */
+void json_clean_text(char *text);
+
+#endif

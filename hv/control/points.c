@@ -1,0 +1,53 @@
+/* points.c - commit points and the crashes that tests arm at them. */
+#include "points.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "core.h"
+
+static const char *const names[POINT_COUNT] = {
+    [POINT_NONE] = "none",
+    [POINT_IMAGE_CREATED] = "image created",
+    [POINT_IMAGE_WRITTEN] = "image written",
+    [POINT_IMAGE_SEALED] = "image sealed",
+    [POINT_IMAGE_DELETED] = "image destroyed",
+    [POINT_GUEST_PERSISTED] = "new guest retained",
+    [POINT_GUEST_CREATED] = "guest created in ring 0",
+    [POINT_GUEST_STARTED] = "guest started",
+    [POINT_GUEST_CHANGED] = "guest's changed spec retained",
+    [POINT_GUEST_APPLIED] = "guest's changed spec applied",
+    [POINT_GUEST_DELETE_PERSISTED] = "guest's deletion retained",
+    [POINT_GUEST_GONE] = "deleted guest gone from ring 0",
+    [POINT_GUEST_ERASED] = "deleted guest's record erased",
+};
+
+const char *point_name(enum commit_point point)
+{
+    return point < POINT_COUNT ? names[point] : NULL;
+}
+
+#if SKEP_DEBUG
+static atomic_int armed;
+
+void point_arm(enum commit_point point)
+{
+    atomic_store_explicit(&armed, (int)point, memory_order_relaxed);
+}
+
+void commit_point(enum commit_point point)
+{
+    if (atomic_load_explicit(&armed, memory_order_relaxed) == (int)point)
+        core_crash(names[point]);
+}
+#else
+void point_arm(enum commit_point point)
+{
+    (void)point;
+}
+
+void commit_point(enum commit_point point)
+{
+    (void)point;
+}
+#endif

@@ -1,0 +1,303 @@
+/*
+ * server.c - the HTTPS server.
+ *
+ * There is a fixed number of slots. Each has a connection, or none, and a thread, made at its first
+ * use, which does the handshake and then serves request after request. When all slots are taken, a
+ * new connection takes the place of the oldest one that has shown no token yet, or else of the one
+ * that has been idle longest; one that is being served isn't touched. So silent clients can't keep
+ * others out, and what all of them can cost is bounded.
+ */
+#include "server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "api.h"
+#include "log.h"
+
+#define SECOND        1000000000ull
+#define HANDSHAKE_NS  (15 * SECOND)
+#define FIRST_IDLE_NS (15 * SECOND) /* without a token yet */
+#define IDLE_NS       (60 * SECOND)
+#define HEAD_NS       (10 * SECOND)
+#define EVICT_NS      (2 * SECOND) /* to wait for a slot that is being cleared */
+#define LINGER_NS     (1 * SECOND)
+#define STACK_BYTES   (256u << 10)
+#define BACKLOG       16
+
+struct slot {
+    /* Under `lock`. */
+    bool taken, has_thread, evicted, serving;
+    int fd;
+    uint64_t since; /* when it began to wait */
+    pthread_cond_t work;
+
+    /* The thread's own. */
+    struct tls_session session;
+    struct api_client client;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t slot_free = PTHREAD_COND_INITIALIZER;
+static struct slot slots[SERVER_CONNECTIONS_MAX];
+static struct tls_server *server_tls;
+
+/*
+ * One connection
+ */
+
+static int to_http(int result)
+{
+    if (result > 0)
+        return result;
+    return result == TLS_TIMEOUT                 ? HTTP_E_TIMEOUT
+           : result == TLS_CLOSED || result == 0 ? HTTP_E_CLOSED
+                                                 : HTTP_E_TRANSPORT;
+}
+
+static int read_tls(void *context, void *buf, size_t bytes, uint64_t deadline)
+{
+    return to_http(tls_session_read(context, buf, bytes, deadline));
+}
+
+static int write_tls(void *context, const void *buf, size_t bytes, uint64_t deadline)
+{
+    return to_http(tls_session_write(context, buf, bytes, deadline));
+}
+
+static void set_serving(struct slot *s, bool serving)
+{
+    pthread_mutex_lock(&lock);
+    s->serving = serving;
+    s->since = tls_clock_ns();
+    pthread_mutex_unlock(&lock);
+}
+
+static void serve_requests(struct slot *s)
+{
+    const struct http_transport transport = {&s->session, read_tls, write_tls};
+    struct api_client *client = &s->client;
+    bool go_on = true;
+
+    http_conn_init(&client->http, &transport);
+    while (go_on) {
+        bool known = atomic_load_explicit(&client->authenticated, memory_order_relaxed);
+        uint64_t idle = tls_clock_ns() + (known ? IDLE_NS : FIRST_IDLE_NS);
+        int error = http_read_head(&client->http, idle, HEAD_NS, tls_clock_ns);
+        /* Silence between requests needs no answer. */
+        if (error == HTTP_E_TIMEOUT && client->http.head_bytes == 0)
+            return;
+        if (error != 0) {
+            api_answer_error(client, error);
+            return;
+        }
+        set_serving(s, true);
+        go_on = api_serve(client);
+        set_serving(s, false);
+    }
+}
+
+static void refuse_plain_http(int fd)
+{
+    static const char text[] = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n"
+                               "Content-Length: 38\r\nConnection: close\r\n\r\n"
+                               "This port speaks HTTPS: use https://.\n";
+    (void)send(fd, text, sizeof(text) - 1, 0);
+}
+
+/* Closing with unread bytes would reset the connection, and the answer might be lost with it. */
+static void linger(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    uint64_t now, deadline = tls_clock_ns() + LINGER_NS;
+    size_t dropped = 0;
+    char scratch[1024];
+
+    shutdown(fd, SHUT_WR);
+    while ((now = tls_clock_ns()) < deadline && dropped < (1u << 20)) {
+        ssize_t n;
+        if (poll(&p, 1, (int)((deadline - now) / 1000000) + 1) <= 0)
+            return;
+        n = recv(fd, scratch, sizeof(scratch), 0);
+        if (n <= 0)
+            return;
+        dropped += (size_t)n;
+    }
+}
+
+static void serve_connection(struct slot *s, int fd)
+{
+    int result;
+
+    s->client.fd = fd;
+    result = tls_session_open(&s->session, server_tls, fd, tls_clock_ns() + HANDSHAKE_NS);
+    if (result == 0)
+        serve_requests(s);
+    else if (result == TLS_PLAIN_HTTP)
+        refuse_plain_http(fd);
+    tls_session_close(&s->session);
+    if (result == 0 || result == TLS_PLAIN_HTTP)
+        linger(fd);
+}
+
+/* The last to know the descriptor closes it: the acceptor may still shut it down before. */
+static void release(struct slot *s)
+{
+    pthread_mutex_lock(&lock);
+    close(s->fd);
+    s->fd = -1;
+    s->taken = s->evicted = false;
+    pthread_cond_signal(&slot_free);
+    pthread_mutex_unlock(&lock);
+}
+
+static void *slot_main(void *argument)
+{
+    struct slot *s = argument;
+
+    for (;;) {
+        pthread_mutex_lock(&lock);
+        while (!s->taken)
+            pthread_cond_wait(&s->work, &lock);
+        pthread_mutex_unlock(&lock);
+        serve_connection(s, s->fd);
+        release(s);
+    }
+    return NULL;
+}
+
+/*
+ * The acceptor
+ */
+
+static bool start_thread(struct slot *s)
+{
+    pthread_attr_t attr;
+    pthread_t thread;
+    int error;
+
+    pthread_cond_init(&s->work, NULL);
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, STACK_BYTES);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    error = pthread_create(&thread, &attr, slot_main, s);
+    pthread_attr_destroy(&attr);
+    if (error != 0)
+        log_line("no thread for a connection (error %d)", error);
+    return error == 0;
+}
+
+/* Prefers slots that have a thread. With the lock. */
+static struct slot *find_free(void)
+{
+    struct slot *found = NULL;
+
+    for (struct slot *s = slots; s < slots + SERVER_CONNECTIONS_MAX; s++) {
+        if (!s->taken && s->has_thread)
+            return s;
+        if (!s->taken && !found)
+            found = s;
+    }
+    return found;
+}
+
+static bool is_known(struct slot *s)
+{
+    return atomic_load_explicit(&s->client.authenticated, memory_order_relaxed);
+}
+
+/* Ends the connection that has the least claim to its slot; false if none may be. With the lock. */
+static bool evict_one(void)
+{
+    struct slot *victim = NULL;
+
+    for (struct slot *s = slots; s < slots + SERVER_CONNECTIONS_MAX; s++) {
+        if (s->evicted)
+            return true; /* one is on its way */
+        if (s->serving)
+            continue;
+        if (!victim || (is_known(victim) && !is_known(s)) ||
+            (is_known(victim) == is_known(s) && s->since < victim->since))
+            victim = s;
+    }
+    if (!victim)
+        return false;
+    victim->evicted = true;
+    shutdown(victim->fd, SHUT_RDWR);
+    return true;
+}
+
+static struct slot *wait_for_slot(void)
+{
+    struct timespec until;
+    struct slot *s;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += (time_t)(EVICT_NS / SECOND);
+    while ((s = find_free()) == NULL && evict_one())
+        if (pthread_cond_timedwait(&slot_free, &lock, &until) == ETIMEDOUT)
+            return find_free();
+    return s;
+}
+
+/* Gives a new connection to a slot's thread. False if there is none for it. */
+static bool place(int fd)
+{
+    struct slot *s;
+    bool placed = false;
+
+    pthread_mutex_lock(&lock);
+    s = wait_for_slot();
+    if (s && (s->has_thread || (s->has_thread = start_thread(s)))) {
+        s->fd = fd;
+        s->serving = false;
+        s->since = tls_clock_ns();
+        atomic_store_explicit(&s->client.authenticated, false, memory_order_relaxed);
+        s->taken = true;
+        pthread_cond_signal(&s->work);
+        placed = true;
+    }
+    pthread_mutex_unlock(&lock);
+    return placed;
+}
+
+int server_listen(uint16_t port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+    int on = 1, fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    if (fd >= 0) {
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+        if (bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 && listen(fd, BACKLOG) == 0)
+            return fd;
+    }
+    log_line("can't listen on port %u: %s", port, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+void server_run(int listener, struct tls_server *tls)
+{
+    const struct timespec pause = {.tv_nsec = 50000000};
+
+    server_tls = tls;
+    for (;;) {
+        int fd = accept(listener, NULL, NULL);
+        if (fd < 0) {
+            /* Out of descriptors or memory: it passes when others close. */
+            nanosleep(&pause, NULL);
+            continue;
+        }
+        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+        if (!place(fd))
+            close(fd);
+    }
+}

@@ -1,0 +1,17 @@
+/* server.h - the HTTPS server: connections, and the threads that serve them. */
+#ifndef CONTROL_SERVER_H
+#define CONTROL_SERVER_H
+
+#include <stdint.h>
+
+#include "skep_tls.h"
+
+#define SERVER_CONNECTIONS_MAX 32
+
+/* Listens on the port; a socket, or -1 with a log line. */
+int server_listen(uint16_t port);
+
+/* Serves for ever. */
+_Noreturn void server_run(int listener, struct tls_server *tls);
+
+#endif

@@ -1,0 +1,90 @@
+/*
+ * service.c - the control service: makes what clients wish come true by hypercalls.
+ *
+ * Threads: this one accepts connections; each connection has one (server.c); one more follows ring
+ * 0's notifications and the deadlines of guests. The model of guests and images has one lock, which
+ * is never held while a client is waited for.
+ *
+ * Memory is bounded: by the number of connections, by the limits on heads and bodies, by one upload
+ * at a time, and by the number of retained records.
+ */
+#include "service.h"
+
+#include <pthread.h>
+
+#include "address.h"
+#include "config.h"
+#include "core.h"
+#include "guest.h"
+#include "host.h"
+#include "identity.h"
+#include "image.h"
+#include "log.h"
+#include "server.h"
+
+#define NOTIFICATIONS 32
+#define NET_WAIT_NS   30000000000ull
+
+static void apply(const struct skep_notification *list, int count, uint64_t deadline)
+{
+    model_lock();
+    for (int i = 0; i < count; i++)
+        guest_step_handle(list[i].reason == SKEP_NOTIFY_OVERFLOW ? 0 : list[i].handle);
+    if (core_clock_ns() >= deadline)
+        guest_step_handle(0);
+    model_unlock();
+}
+
+static void *follow_notifications(void *argument)
+{
+    struct skep_notification list[NOTIFICATIONS];
+
+    for (;;) {
+        uint64_t deadline;
+        model_lock();
+        deadline = guest_next_deadline();
+        model_unlock();
+        apply(list, core_notify_wait(list, NOTIFICATIONS, deadline), deadline);
+    }
+    return argument;
+}
+
+static bool start_network(struct config *config)
+{
+    char text[ADDRESS_TEXT_MAX];
+
+    while (!core_net_start(&config->net, config->hostname, core_clock_ns() + NET_WAIT_NS))
+        log_line("no address yet: is there a DHCP server? Else give address=A.B.C.D/len");
+    address_format_host(text, config->net.address, config->net.netmask);
+    log_line("address %s, host name %s", text, config->hostname);
+    host_set(config->hostname, &config->net);
+    return true;
+}
+
+int service_run(uint16_t port)
+{
+    static struct config config;
+    static struct tls_identity identity;
+    static struct tls_server tls;
+    struct skep_host_info info;
+    pthread_t follower;
+    int listener;
+
+    if (core_host_info(&info) != 0)
+        return 1;
+    config_read(&config);
+    if (!identity_get(&identity, &config, info.entropy) || !token_get(&config, info.entropy))
+        return 1;
+    if (tls_server_init(&tls, &identity) != 0) {
+        log_line("the key and certificate can't be used");
+        return 1;
+    }
+    image_adopt_all();
+    guest_adopt_all(info.safe_mode != 0, info.retain_records);
+    start_network(&config);
+    if (pthread_create(&follower, NULL, follow_notifications, NULL) != 0 ||
+        (listener = server_listen(port)) < 0)
+        return 1;
+    log_line("the API is served on port %u", port);
+    server_run(listener, &tls);
+}

@@ -1,0 +1,70 @@
+/* store.c - retained records with checksums. */
+#include "store.h"
+
+#include <string.h>
+
+#include "core.h"
+#include "log.h"
+#include "skep_tls.h"
+
+#define STORE_MAGIC   0x52504b53u /* "SKPR" */
+#define STORE_VERSION 1u
+
+struct record {
+    uint32_t magic;
+    uint16_t version, kind;
+    uint32_t bytes;
+    uint32_t reserved[3];
+    uint8_t digest[32]; /* SHA-256 of what stands before and after */
+    uint8_t data[STORE_BYTES_MAX];
+};
+_Static_assert(sizeof(struct record) == SKEP_PAGE_SIZE, "a record is a page");
+
+static void digest_of(const struct record *r, uint8_t digest[32])
+{
+    struct record copy = *r;
+    memset(copy.digest, 0, sizeof(copy.digest));
+    tls_sha256(&copy, sizeof(copy), digest);
+}
+
+bool store_write(unsigned record, enum store_kind kind, const void *data, size_t bytes)
+{
+    struct record r = {.magic = STORE_MAGIC, .version = STORE_VERSION};
+    int64_t result;
+
+    r.kind = (uint16_t)kind;
+    r.bytes = (uint32_t)bytes;
+    memcpy(r.data, data, bytes);
+    digest_of(&r, r.digest);
+    result = core_retain_write(record, &r);
+    if (result != 0)
+        log_line("record %u can't be retained (error %d)", record, (int)-result);
+    return result == 0;
+}
+
+bool store_erase(unsigned record)
+{
+    int64_t result = core_retain_write(record, NULL);
+    if (result != 0)
+        log_line("record %u can't be erased (error %d)", record, (int)-result);
+    return result == 0;
+}
+
+bool store_read(unsigned record, enum store_kind kind, void *data, size_t bytes)
+{
+    struct record r;
+    uint8_t digest[32];
+
+    if (core_retain_read(record, &r) != 0)
+        return false;
+    digest_of(&r, digest);
+    if (r.magic != STORE_MAGIC || r.version != STORE_VERSION ||
+        memcmp(digest, r.digest, sizeof(digest)) != 0) {
+        log_line("record %u is damaged or of another version and left aside", record);
+        return false;
+    }
+    if (r.kind != kind || r.bytes != bytes)
+        return false;
+    memcpy(data, r.data, bytes);
+    return true;
+}

@@ -1,0 +1,25 @@
+/* fake.h - what tests tell the fake core (core_fake.c). */
+#ifndef CONTROL_FAKE_H
+#define CONTROL_FAKE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Makes the machine: its retained records, images and guests outlive the service's process if it is
+ * forked off afterwards. */
+void fake_start(const char *cmdline, const char *module);
+
+/* The service was started again. */
+void fake_count_restart(bool safe_mode);
+
+/* Tests of what happens when ring 0 refuses. */
+void fake_fail_retain(bool fail);
+void fake_set_entropy(bool entropy);
+
+/* The retained page itself, for spoiling it. */
+uint8_t *fake_record(unsigned record);
+
+/* Hidden by a crash: what core_crash exits with. */
+#define FAKE_CRASH_CODE 70
+
+#endif

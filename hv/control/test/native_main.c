@@ -1,0 +1,84 @@
+/*
+ * native_main.c - the control service as a Linux program, with a model of ring 0.
+ *
+ *   skep-control-native [--port N] [--token T] [--cmdline WORDS] [--module FILE]
+ *
+ * The first process is ring 0: it keeps the machine and starts the service again when that crashes.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "control/service.h"
+#include "control/test/fake.h"
+
+struct options {
+    int port;
+    char cmdline[2048], module[16384];
+};
+
+static void read_module(struct options *o, const char *path)
+{
+    FILE *file = fopen(path, "r");
+
+    if (!file) {
+        perror(path);
+        exit(2);
+    }
+    o->module[fread(o->module, 1, sizeof(o->module) - 1, file)] = '\0';
+    fclose(file);
+}
+
+static void add_words(struct options *o, const char *prefix, const char *words)
+{
+    size_t used = strlen(o->cmdline);
+    snprintf(o->cmdline + used, sizeof(o->cmdline) - used, " %s%s", prefix, words);
+}
+
+static void read_options(struct options *o, int argc, char **argv)
+{
+    o->port = 8443;
+    for (int i = 1; i < argc; i += 2) {
+        const char *value = i + 1 < argc ? argv[i + 1] : "";
+        if (strcmp(argv[i], "--port") == 0) {
+            o->port = (int)strtol(value, NULL, 10);
+        } else if (strcmp(argv[i], "--token") == 0) {
+            add_words(o, "token=", value);
+        } else if (strcmp(argv[i], "--cmdline") == 0) {
+            add_words(o, "", value);
+        } else if (strcmp(argv[i], "--module") == 0) {
+            read_module(o, value);
+        } else {
+            fprintf(stderr, "usage: %s [--port N] [--token T] [--cmdline WORDS] [--module FILE]\n",
+                    argv[0]);
+            exit(2);
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static struct options options;
+    int status = 0;
+
+    signal(SIGPIPE, SIG_IGN);
+    read_options(&options, argc, argv);
+    fake_start(options.cmdline, options.module);
+    for (;;) {
+        pid_t child = fork();
+        if (child == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            exit(service_run((uint16_t)options.port));
+        }
+        if (child < 0 || waitpid(child, &status, 0) != child)
+            return 1;
+        if (!WIFEXITED(status) || WEXITSTATUS(status) != FAKE_CRASH_CODE)
+            break;
+        fake_count_restart(false);
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}

@@ -1,0 +1,341 @@
+/* test_json.c - strict JSON, specs, names, addresses, merge patches, problems, configuration. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "address.h"
+#include "config.h"
+#include "json.h"
+#include "spec.h"
+#include "test/fake.h"
+#include "test_control.h"
+
+static cJSON *parse(const char *text)
+{
+    struct problem p;
+    return json_parse(text, strlen(text), &p);
+}
+
+static void test_well_formed(void **state)
+{
+    static const char *const texts[] = {
+        "{}",
+        " [ ] ",
+        "null",
+        "-0.5e+10",
+        "\"\\u00e9\\ud83d\\ude00\"",
+        "{\"a\":[1,{\"b\":[]}]}",
+        "\"\xc3\xa9\"",
+        "[[],{},\"\",0]",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+        cJSON *json = parse(texts[i]);
+        if (!json)
+            fail_msg("%s was refused", texts[i]);
+        cJSON_Delete(json);
+    }
+}
+
+static void test_malformed(void **state)
+{
+    static const char *const texts[] = {
+        "",
+        " ",
+        "{",
+        "[",
+        "}",
+        "[}",
+        "{]",
+        "[1,]",
+        "{\"a\":1,}",
+        "{\"a\"}",
+        "{a:1}",
+        "{'a':1}",
+        "{\"a\":}",
+        "[1 2]",
+        "01",
+        "+1",
+        ".5",
+        "1.",
+        "1e",
+        "-",
+        "nul",
+        "truex",
+        "{} {}",
+        "\"\\x\"",
+        "\"\\u12\"",
+        "\"\\u0000\"",
+        "\"\\ud800\"",
+        "\"\\udc00\"",
+        "\"\n\"",
+        "\"",
+        "\"\xff\"",
+        "\"\xc0\xaf\"",
+        "\"\xed\xa0\x80\"",
+        "\"\xf5\x80\x80\x80\"",
+        "{\"a\":1,\"a\":2}",
+        "[{\"a\":{\"b\":1,\"b\":2}}]",
+        "[\"a\":1]",
+        ",",
+        ":",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+        cJSON *json = parse(texts[i]);
+        if (json)
+            fail_msg("%s was accepted", texts[i]);
+    }
+}
+
+static void test_depth(void **state)
+{
+    char text[2 * 5000 + 1];
+
+    (void)state;
+    for (int depth = 31; depth <= 33; depth++) {
+        memset(text, '[', (size_t)depth);
+        memset(text + depth, ']', (size_t)depth);
+        text[2 * depth] = '\0';
+        cJSON *json = parse(text);
+        assert_int_equal(json != NULL, depth <= JSON_DEPTH_MAX);
+        cJSON_Delete(json);
+    }
+    memset(text, '[', 10000);
+    text[10000] = '\0';
+    assert_null(parse(text));
+}
+
+static void test_names(void **state)
+{
+    (void)state;
+    assert_true(name_valid("a"));
+    assert_true(name_valid("0-web-"));
+    assert_true(name_valid("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"));
+    assert_false(name_valid("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"));
+    assert_false(name_valid(""));
+    assert_false(name_valid("-a"));
+    assert_false(name_valid("A"));
+    assert_false(name_valid("a.b"));
+    assert_false(name_valid("a/b"));
+    assert_false(name_valid("\xc3\xbc"));
+}
+
+static void test_addresses(void **state)
+{
+    static const char *const bad[] = {"",
+                                      "10.0.2.20",
+                                      "10.0.2.20/33",
+                                      "10.0.2.0/24",
+                                      "10.0.2.255/24",
+                                      "224.0.0.1/24",
+                                      "127.0.0.1/8",
+                                      "10.0.2/24",
+                                      "10.0.2.020/24",
+                                      "10.0.2.20/24 ",
+                                      "256.0.0.1/8",
+                                      "1.2.3.4/"};
+    uint32_t address, mask;
+    const char *why;
+    char text[ADDRESS_TEXT_MAX];
+    uint8_t mac[6];
+
+    (void)state;
+    assert_true(address_parse_host("10.0.2.20/24", &address, &mask, &why));
+    address_format_host(text, address, mask);
+    assert_string_equal(text, "10.0.2.20/24");
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+        if (address_parse_host(bad[i], &address, &mask, &why))
+            fail_msg("%s was accepted", bad[i]);
+    assert_true(mac_parse("52:54:00:Ab:cd:ef", mac));
+    assert_false(mac_parse("52:54:00:ab:cd", mac));
+    assert_false(mac_parse("52-54-00-ab-cd-ef", mac));
+    assert_false(mac_parse("52:54:00:ab:cd:eg", mac));
+}
+
+static int make_spec(struct spec *spec, const char *text, struct problem *p)
+{
+    cJSON *json = parse(text);
+    int result = spec_from_json(spec, json, "web", p);
+
+    cJSON_Delete(json);
+    return result;
+}
+
+static void test_spec_defaults(void **state)
+{
+    struct spec spec;
+    struct problem p;
+    cJSON *json;
+    char *text;
+
+    (void)state;
+    assert_int_equal(
+        make_spec(&spec, "{\"image\":\"a\",\"env\":{\"X\":\"1=2\"},\"args\":[\"\"]}", &p), 0);
+    json = spec_to_json(&spec);
+    text = cJSON_PrintUnformatted(json);
+    assert_string_equal(text,
+                        "{\"image\":\"a\",\"memory_bytes\":16777216,\"vcpus\":1,\"weight\":100,"
+                        "\"args\":[\"\"],\"env\":{\"X\":\"1=2\"},\"networks\":[],"
+                        "\"desired_state\":\"running\",\"restart\":\"never\"}");
+    free(text);
+    cJSON_Delete(json);
+}
+
+/* A spec's fields that are wrong, and what the answer must name. */
+static const char *const wrong_specs[][2] = {
+    {"[]", "object"},
+    {"{}", "image"},
+    {"{\"image\":5}", "image"},
+    {"{\"image\":\"A\"}", "image"},
+    {"{\"image\":\"a\",\"color\":1}", "color"},
+    {"{\"image\":\"a\",\"memory_bytes\":\"2M\"}", "memory_bytes"},
+    {"{\"image\":\"a\",\"memory_bytes\":-1}", "memory_bytes"},
+    {"{\"image\":\"a\",\"memory_bytes\":1048577}", "memory_bytes"},
+    {"{\"image\":\"a\",\"memory_bytes\":1048576.5}", "memory_bytes"},
+    {"{\"image\":\"a\",\"memory_bytes\":1e400}", "memory_bytes"},
+    {"{\"image\":\"a\",\"memory_bytes\":18446744073709551616}", "memory_bytes"},
+    {"{\"image\":\"a\",\"vcpus\":0}", "vcpus"},
+    {"{\"image\":\"a\",\"vcpus\":33}", "vcpus"},
+    {"{\"image\":\"a\",\"vcpus\":true}", "vcpus"},
+    {"{\"image\":\"a\",\"weight\":10001}", "weight"},
+    {"{\"image\":\"a\",\"args\":\"x\"}", "args"},
+    {"{\"image\":\"a\",\"args\":[1]}", "args"},
+    {"{\"image\":\"a\",\"env\":[]}", "env"},
+    {"{\"image\":\"a\",\"env\":{\"A\":1}}", "env"},
+    {"{\"image\":\"a\",\"env\":{\"A=B\":\"\"}}", "env"},
+    {"{\"image\":\"a\",\"env\":{\"\":\"\"}}", "env"},
+    {"{\"image\":\"a\",\"networks\":{}}", "networks"},
+    {"{\"image\":\"a\",\"networks\":[1]}", "networks[0]"},
+    {"{\"image\":\"a\",\"networks\":[{}]}", "networks[0].address"},
+    {"{\"image\":\"a\",\"networks\":[{\"address\":\"x\"}]}", "networks[0].address"},
+    {"{\"image\":\"a\",\"networks\":[{\"address\":\"dhcp\",\"gateway\":\"10.0.0.1\"}]}",
+     "networks[0]"},
+    {"{\"image\":\"a\",\"networks\":[{\"address\":\"10.0.0.2/24\",\"gateway\":\"10.1.0.1\"}]}",
+     "networks[0].gateway"},
+    {"{\"image\":\"a\",\"networks\":[{\"address\":\"dhcp\",\"mac\":\"01:00:00:00:00:00\"}]}",
+     "networks[0].mac"},
+    {"{\"image\":\"a\",\"networks\":[{\"address\":\"10.0.0.2/8\"},{\"address\":\"10.0.0.2/8\"}]}",
+     "networks[1]"},
+    {"{\"image\":\"a\",\"desired_state\":\"asleep\"}", "desired_state"},
+    {"{\"image\":\"a\",\"restart\":null}", "restart"},
+};
+
+static void test_wrong_specs(void **state)
+{
+    struct spec spec;
+    struct problem p;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(wrong_specs) / sizeof(*wrong_specs); i++) {
+        assert_int_equal(make_spec(&spec, wrong_specs[i][0], &p), -1);
+        assert_int_equal(p.status, 422);
+        if (!strstr(p.detail, wrong_specs[i][1]))
+            fail_msg("%s: \"%s\"", wrong_specs[i][0], p.detail);
+    }
+}
+
+static void test_strings_limit(void **state)
+{
+    char text[8192] = "{\"image\":\"a\",\"args\":[\"";
+    struct spec spec;
+    struct problem p;
+    size_t used = strlen(text);
+
+    (void)state;
+    memset(text + used, 'x', SPEC_STRINGS_MAX - 1);
+    memcpy(text + used + SPEC_STRINGS_MAX - 1, "\"]}", 4);
+    assert_int_equal(make_spec(&spec, text, &p), 0);
+    memset(text + used, 'x', SPEC_STRINGS_MAX);
+    memcpy(text + used + SPEC_STRINGS_MAX, "\"]}", 4);
+    assert_int_equal(make_spec(&spec, text, &p), -1);
+}
+
+static void test_merge_patch(void **state)
+{
+    struct spec spec, same;
+    struct problem p;
+    cJSON *patch;
+
+    (void)state;
+    make_spec(&spec, "{\"image\":\"a\",\"memory_bytes\":1048576,\"env\":{\"A\":\"1\",\"B\":\"2\"}}",
+              &p);
+    same = spec;
+    patch = parse("{\"env\":{\"A\":null,\"C\":\"3\"},\"memory_bytes\":null}");
+    assert_int_equal(spec_patch(&spec, patch, "web", &p), 0);
+    cJSON_Delete(patch);
+    assert_int_equal(spec.memory_bytes, SPEC_MEMORY_DEFAULT);
+    assert_int_equal(spec.envc, 2);
+    assert_memory_equal(spec.strings, "B=2\0C=3", 8);
+    assert_false(spec_same_guest(&spec, &same));
+    spec = same;
+    patch = parse("{\"desired_state\":\"paused\"}");
+    assert_int_equal(spec_patch(&spec, patch, "web", &p), 0);
+    cJSON_Delete(patch);
+    assert_true(spec_same_guest(&spec, &same));
+    assert_false(spec_equal(&spec, &same));
+}
+
+static void test_problem_text(void **state)
+{
+    struct problem p = {0};
+    char *text;
+
+    (void)state;
+    problem_set(&p, 422, "bad \"%s\" \x01\xff at the start", "x");
+    text = problem_text(&p);
+    assert_string_equal(text, "{\"type\":\"about:blank\",\"title\":\"Unprocessable Content\","
+                              "\"status\":422,\"detail\":\"bad \\\"x\\\" ?? at the start\"}");
+    free(text);
+}
+
+static void test_times(void **state)
+{
+    cJSON *json = cJSON_CreateObject();
+
+    (void)state;
+    json_add_time(json, "t", 1700000000123456789ull);
+    json_add_time(json, "none", 0);
+    assert_string_equal(cJSON_GetObjectItem(json, "t")->valuestring, "2023-11-14T22:13:20.123Z");
+    assert_true(cJSON_IsNull(cJSON_GetObjectItem(json, "none")));
+    cJSON_Delete(json);
+}
+
+static void test_config(void **state)
+{
+    static const char module[] =
+        "{\"hostname\":\"edge\",\"token\":\"from-the-module-1\",\"color\":1,"
+        "\"network\":{\"address\":\"192.168.1.5/24\",\"gateway\":\"192.168.1.1\",\"hostname\":\"x\"}}";
+    char words[] = "pti=on token=from-the-cmdline address=dhcp hostname=Bad!";
+    struct config c;
+
+    (void)state;
+    fake_start("", "");
+    config_defaults(&c);
+    config_apply_module(&c, module, sizeof(module) - 1);
+    assert_string_equal(c.hostname, "edge");
+    assert_string_equal(c.token, "from-the-module-1");
+    assert_int_equal(c.net.address, 0x0501a8c0);
+    config_apply_cmdline(&c, words);
+    assert_string_equal(c.token, "from-the-cmdline");
+    assert_string_equal(c.hostname, "edge");
+    assert_int_equal(c.net.address, 0);
+    config_apply_module(&c, "[1", 2);
+    config_apply_module(&c, "{\"token\":\"short\",\"network\":3}", 29);
+    assert_string_equal(c.token, "from-the-cmdline");
+    config_free(&c);
+}
+
+int run_json_tests(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_well_formed), cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_depth),       cmocka_unit_test(test_names),
+        cmocka_unit_test(test_addresses),   cmocka_unit_test(test_spec_defaults),
+        cmocka_unit_test(test_wrong_specs), cmocka_unit_test(test_strings_limit),
+        cmocka_unit_test(test_merge_patch), cmocka_unit_test(test_problem_text),
+        cmocka_unit_test(test_times),       cmocka_unit_test(test_config),
+    };
+    return cmocka_run_group_tests_name("json", tests, NULL, NULL);
+}

@@ -1,0 +1,147 @@
+/* http_reply.c - writes replies. */
+#include <stdio.h>
+#include <string.h>
+
+#include "http.h"
+
+#define HEAD_ROOM 1024
+
+const char *http_status_text(int status)
+{
+    const char *text = llhttp_status_name((llhttp_status_t)status);
+    switch (status) { /* llhttp has them in capitals; these are the ones we use */
+    case 200:
+        return "OK";
+    case 201:
+        return "Created";
+    case 202:
+        return "Accepted";
+    case 204:
+        return "No Content";
+    case 400:
+        return "Bad Request";
+    case 401:
+        return "Unauthorized";
+    case 404:
+        return "Not Found";
+    case 405:
+        return "Method Not Allowed";
+    case 408:
+        return "Request Timeout";
+    case 409:
+        return "Conflict";
+    case 410:
+        return "Gone";
+    case 411:
+        return "Length Required";
+    case 413:
+        return "Content Too Large";
+    case 414:
+        return "URI Too Long";
+    case 415:
+        return "Unsupported Media Type";
+    case 417:
+        return "Expectation Failed";
+    case 422:
+        return "Unprocessable Content";
+    case 429:
+        return "Too Many Requests";
+    case 431:
+        return "Request Header Fields Too Large";
+    case 500:
+        return "Internal Server Error";
+    case 501:
+        return "Not Implemented";
+    case 503:
+        return "Service Unavailable";
+    case 505:
+        return "HTTP Version Not Supported";
+    default:
+        return text ? text : "";
+    }
+}
+
+static int write_all(struct http_conn *c, const void *data, size_t bytes)
+{
+    int n = c->transport.write(c->transport.context, data, bytes, c->write_deadline);
+    if (n < 0)
+        c->keep_alive = false;
+    return n < 0 ? n : 0;
+}
+
+/* Makes the head, up to the empty line. */
+static size_t make_head(struct http_conn *c, char *head, int status, const char *type,
+                        const char *fields, const char *framing)
+{
+    int n = snprintf(head, HEAD_ROOM, "HTTP/1.1 %d %s\r\n%s%s%s%s%s%s\r\n", status,
+                     http_status_text(status), type ? "Content-Type: " : "", type ? type : "",
+                     type ? "\r\n" : "", framing, fields ? fields : "",
+                     c->keep_alive ? "" : "Connection: close\r\n");
+    return n < HEAD_ROOM ? (size_t)n : 0;
+}
+
+/* A short body goes out with its head: one record, one packet. */
+static int write_with_body(struct http_conn *c, char *head, size_t head_bytes, const void *body,
+                           size_t bytes)
+{
+    size_t first = HEAD_ROOM - head_bytes < bytes ? HEAD_ROOM - head_bytes : bytes;
+    int error;
+
+    if (bytes)
+        memcpy(head + head_bytes, body, first);
+    error = write_all(c, head, head_bytes + first);
+    if (error || first == bytes)
+        return error;
+    return write_all(c, (const char *)body + first, bytes - first);
+}
+
+int http_reply(struct http_conn *c, int status, const char *type, const char *fields,
+               const void *body, size_t bytes)
+{
+    char head[HEAD_ROOM], framing[48] = "";
+    size_t head_bytes;
+
+    c->reply_started = true;
+    if (status != 204)
+        snprintf(framing, sizeof(framing), "Content-Length: %lu\r\n", (unsigned long)bytes);
+    head_bytes = make_head(c, head, status, type, fields, framing);
+    if (head_bytes == 0)
+        return HTTP_E_TRANSPORT;
+    if (c->method == HTTP_HEAD || status == 204)
+        bytes = 0;
+    return write_with_body(c, head, head_bytes, body, bytes);
+}
+
+int http_reply_begin(struct http_conn *c, int status, const char *type, const char *fields)
+{
+    char head[HEAD_ROOM];
+    size_t head_bytes;
+
+    c->reply_started = true;
+    c->reply_chunked = c->parser.http_major == 1 && c->parser.http_minor >= 1;
+    if (!c->reply_chunked)
+        c->keep_alive = false; /* the connection's end is the body's */
+    head_bytes = make_head(c, head, status, type, fields,
+                           c->reply_chunked ? "Transfer-Encoding: chunked\r\n" : "");
+    return head_bytes ? write_all(c, head, head_bytes) : HTTP_E_TRANSPORT;
+}
+
+int http_reply_chunk(struct http_conn *c, const void *data, size_t bytes)
+{
+    char size[20];
+    int error;
+
+    if (bytes == 0)
+        return 0; /* an empty chunk would end the body */
+    if (!c->reply_chunked)
+        return write_all(c, data, bytes);
+    snprintf(size, sizeof(size), "%lx\r\n", (unsigned long)bytes);
+    if ((error = write_all(c, size, strlen(size))) != 0 || (error = write_all(c, data, bytes)) != 0)
+        return error;
+    return write_all(c, "\r\n", 2);
+}
+
+int http_reply_end(struct http_conn *c)
+{
+    return c->reply_chunked ? write_all(c, "0\r\n\r\n", 5) : 0;
+}

@@ -1,0 +1,183 @@
+/* skep_tls.c - TLS server sessions on non-blocking POSIX sockets. */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <mbedtls/sha256.h>
+#include <psa/crypto.h>
+
+#include "skep_tls.h"
+
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0
+#endif
+
+/* A sleeping session looks this often whether it has been told to end. */
+#define WAIT_SLICE_MS 5000
+
+uint64_t tls_clock_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+int tls_random(void *buf, size_t bytes)
+{
+    if (psa_crypto_init() != PSA_SUCCESS)
+        return TLS_FAILED;
+    return psa_generate_random(buf, bytes) == PSA_SUCCESS ? 0 : TLS_FAILED;
+}
+
+void tls_sha256(const void *data, size_t bytes, uint8_t digest[32])
+{
+    mbedtls_sha256(data, bytes, digest, 0);
+}
+
+static int random_for_mbedtls(void *ctx, unsigned char *buf, size_t bytes)
+{
+    (void)ctx;
+    return tls_random(buf, bytes) == 0 ? 0 : MBEDTLS_ERR_CTR_DRBG_ENTROPY_SOURCE_FAILED;
+}
+
+int tls_server_init(struct tls_server *server, const struct tls_identity *id)
+{
+    mbedtls_ssl_config_init(&server->config);
+    mbedtls_pk_init(&server->key);
+    mbedtls_x509_crt_init(&server->chain);
+    if (psa_crypto_init() != PSA_SUCCESS)
+        goto fail;
+    if (mbedtls_x509_crt_parse_der(&server->chain, id->cert, id->cert_bytes) != 0)
+        goto fail;
+    if (mbedtls_pk_parse_key(&server->key, id->key, id->key_bytes, NULL, 0, random_for_mbedtls,
+                             NULL) != 0)
+        goto fail;
+    if (mbedtls_ssl_config_defaults(&server->config, MBEDTLS_SSL_IS_SERVER,
+                                    MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT) != 0)
+        goto fail;
+    mbedtls_ssl_conf_min_tls_version(&server->config, MBEDTLS_SSL_VERSION_TLS1_2);
+    mbedtls_ssl_conf_rng(&server->config, random_for_mbedtls, NULL);
+    mbedtls_ssl_conf_authmode(&server->config, MBEDTLS_SSL_VERIFY_NONE);
+    if (mbedtls_ssl_conf_own_cert(&server->config, &server->chain, &server->key) != 0)
+        goto fail;
+    return 0;
+fail:
+    tls_server_free(server);
+    return TLS_FAILED;
+}
+
+void tls_server_free(struct tls_server *server)
+{
+    mbedtls_ssl_config_free(&server->config);
+    mbedtls_pk_free(&server->key);
+    mbedtls_x509_crt_free(&server->chain);
+}
+
+static bool looks_like_http(uint8_t first)
+{
+    return (first >= 'A' && first <= 'Z') || (first >= 'a' && first <= 'z');
+}
+
+static int receive(void *ctx, unsigned char *buf, size_t bytes)
+{
+    struct tls_session *s = ctx;
+    ssize_t n = recv(s->fd, buf, bytes, 0);
+    if (n < 0)
+        return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? MBEDTLS_ERR_SSL_WANT_READ
+                                                                         : MBEDTLS_ERR_SSL_CONN_EOF;
+    if (n > 0 && !s->seen_bytes) {
+        s->seen_bytes = true;
+        s->plain_http = looks_like_http(buf[0]);
+    }
+    return s->plain_http ? MBEDTLS_ERR_SSL_INVALID_RECORD : (int)n;
+}
+
+static int transmit(void *ctx, const unsigned char *buf, size_t bytes)
+{
+    struct tls_session *s = ctx;
+    ssize_t n = send(s->fd, buf, bytes, MSG_NOSIGNAL);
+    if (n >= 0)
+        return (int)n;
+    return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? MBEDTLS_ERR_SSL_WANT_WRITE
+                                                                     : MBEDTLS_ERR_SSL_CONN_EOF;
+}
+
+/* Sleeps until mbedTLS's wish can be granted. Returns 0, or the code that ends the call. */
+static int wait_for(struct tls_session *s, int wish)
+{
+    struct pollfd p = {.fd = s->fd};
+    uint64_t now = tls_clock_ns();
+    uint64_t left_ms = now < s->deadline ? (s->deadline - now) / 1000000 + 1 : 0;
+
+    if (wish != MBEDTLS_ERR_SSL_WANT_READ && wish != MBEDTLS_ERR_SSL_WANT_WRITE)
+        return wish == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY || wish == MBEDTLS_ERR_SSL_CONN_EOF
+                   ? TLS_CLOSED
+                   : TLS_FAILED;
+    if (left_ms == 0)
+        return TLS_TIMEOUT;
+    p.events = wish == MBEDTLS_ERR_SSL_WANT_READ ? POLLIN : POLLOUT;
+    if (poll(&p, 1, left_ms > WAIT_SLICE_MS ? WAIT_SLICE_MS : (int)left_ms) < 0 && errno != EINTR)
+        return TLS_CLOSED;
+    return 0;
+}
+
+int tls_session_open(struct tls_session *s, struct tls_server *server, int fd, uint64_t deadline)
+{
+    int result, error;
+
+    memset(s, 0, sizeof(*s));
+    s->fd = fd;
+    s->deadline = deadline;
+    mbedtls_ssl_init(&s->ssl);
+    if (mbedtls_ssl_setup(&s->ssl, &server->config) != 0)
+        return TLS_FAILED;
+    mbedtls_ssl_set_bio(&s->ssl, s, transmit, receive, NULL);
+    while ((result = mbedtls_ssl_handshake(&s->ssl)) != 0) {
+        if (s->plain_http)
+            return TLS_PLAIN_HTTP;
+        if ((error = wait_for(s, result)) != 0)
+            return error;
+    }
+    return 0;
+}
+
+int tls_session_read(struct tls_session *s, void *buf, size_t bytes, uint64_t deadline)
+{
+    int result, error;
+
+    s->deadline = deadline;
+    for (;;) {
+        result = mbedtls_ssl_read(&s->ssl, buf, bytes);
+        if (result > 0)
+            return result;
+        if (result == 0)
+            return TLS_CLOSED;
+        if ((error = wait_for(s, result)) != 0)
+            return error;
+    }
+}
+
+int tls_session_write(struct tls_session *s, const void *buf, size_t bytes, uint64_t deadline)
+{
+    size_t done = 0;
+
+    s->deadline = deadline;
+    while (done < bytes) {
+        int error, result = mbedtls_ssl_write(&s->ssl, (const uint8_t *)buf + done, bytes - done);
+        if (result >= 0)
+            done += (size_t)result;
+        else if ((error = wait_for(s, result)) != 0)
+            return error;
+    }
+    return (int)bytes;
+}
+
+void tls_session_close(struct tls_session *s)
+{
+    if (mbedtls_ssl_is_handshake_over(&s->ssl))
+        (void)mbedtls_ssl_close_notify(&s->ssl);
+    mbedtls_ssl_free(&s->ssl);
+}
