@@ -1,0 +1,393 @@
+/*
+ * httpd.c - a small web server, and an example of a program for Skep that is nothing but POSIX:
+ *
+ *     cc -O2 examples/httpd.c -o httpd && ./httpd 8080
+ *
+ * One thread waits in poll() for all connections. A connection reads a request, answers it, and
+ * reads the next; what can't be sent at once waits until the socket takes more. Paths: / shows the
+ * host's name, /healthz answers "ok", /bytes/N answers N bytes, for measuring throughput.
+ * The port is the first argument or $PORT; 80 if there is neither.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    CONNECTIONS_MAX = 256,
+    REQUEST_BYTES = 2048, /* a longer request is refused */
+    ANSWER_BYTES = 1024,  /* headers and a short body */
+    FILLER_BYTES = 4096,
+    IDLE_SECONDS = 30, /* a client that is silent for longer is disconnected */
+};
+
+struct connection {
+    int fd;
+    time_t active; /* when the client last did something */
+    bool closing;  /* after this answer */
+    char request[REQUEST_BYTES];
+    size_t request_bytes; /* received */
+    char answer[ANSWER_BYTES];
+    size_t answer_bytes, sent_bytes;
+    unsigned long long filler_left; /* bytes of /bytes/N after the answer */
+};
+
+static struct connection *connections[CONNECTIONS_MAX];
+static struct pollfd polls[1 + CONNECTIONS_MAX]; /* the listening socket, then the connections */
+static size_t connection_count;
+
+static char page[512];
+static char filler[FILLER_BYTES];
+static volatile sig_atomic_t stopping;
+
+static void stop(int signal_number)
+{
+    (void)signal_number;
+    stopping = 1;
+}
+
+static time_t now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec;
+}
+
+/*
+ * Answers
+ */
+
+static void append(struct connection *connection, const char *text)
+{
+    size_t bytes = strlen(text), room = ANSWER_BYTES - connection->answer_bytes;
+    bytes = bytes < room ? bytes : room;
+    memcpy(connection->answer + connection->answer_bytes, text, bytes);
+    connection->answer_bytes += bytes;
+}
+
+static void append_number(struct connection *connection, unsigned long long number)
+{
+    char digits[24], *at = digits + sizeof(digits);
+    *--at = '\0';
+    do
+        *--at = (char)('0' + number % 10);
+    while ((number /= 10) != 0);
+    append(connection, at);
+}
+
+static void append_headers(struct connection *connection, const char *status, const char *type,
+                           unsigned long long body_bytes)
+{
+    append(connection, "HTTP/1.1 ");
+    append(connection, status);
+    append(connection, "\r\nContent-Type: ");
+    append(connection, type);
+    append(connection, "\r\nContent-Length: ");
+    append_number(connection, body_bytes);
+    append(connection, connection->closing ? "\r\nConnection: close\r\n\r\n" : "\r\n\r\n");
+}
+
+static void answer(struct connection *connection, const char *status, const char *body)
+{
+    append_headers(connection, status, "text/html; charset=utf-8", strlen(body));
+    append(connection, body);
+}
+
+static void answer_filler(struct connection *connection, const char *number)
+{
+    char *end;
+    unsigned long long bytes = strtoull(number, &end, 10);
+    if (*number < '0' || *number > '9' || *end != '\0' || bytes > 1ull << 40) {
+        answer(connection, "404 Not Found", "no such number of bytes\n");
+        return;
+    }
+    append_headers(connection, "200 OK", "application/octet-stream", bytes);
+    connection->filler_left = bytes;
+}
+
+static void answer_path(struct connection *connection, const char *path)
+{
+    if (strcmp(path, "/") == 0)
+        answer(connection, "200 OK", page);
+    else if (strcmp(path, "/healthz") == 0)
+        answer(connection, "200 OK", "ok\n");
+    else if (strncmp(path, "/bytes/", 7) == 0)
+        answer_filler(connection, path + 7);
+    else
+        answer(connection, "404 Not Found", "no such page\n");
+}
+
+static void refuse(struct connection *connection, const char *status)
+{
+    connection->closing = true;
+    answer(connection, status, "this server can't do that\n");
+}
+
+/*
+ * Requests
+ */
+
+/* Whether a line begins with text, such as "Connection: close", in any case. */
+static bool begins(const char *line, const char *text)
+{
+    return strncasecmp(line, text, strlen(text)) == 0;
+}
+
+/* Answers the request at the start of text. keeping is its Connection header, "" if it has none. */
+static void handle_request(struct connection *connection, char *text, const char *keeping)
+{
+    char *method = text;
+    char *path = strchr(method, ' ');
+    char *version = path == NULL ? NULL : strchr(path + 1, ' ');
+    char *line_end = strchr(text, '\r');
+    if (version == NULL || version > line_end || strncmp(version + 1, "HTTP/1.", 7) != 0) {
+        refuse(connection, "400 Bad Request");
+        return;
+    }
+    connection->closing = version[8] == '0' ? !begins(keeping, "Connection: keep-alive")
+                                            : begins(keeping, "Connection: close");
+    *path++ = '\0';
+    *version = '\0';
+    if (strcmp(method, "GET") != 0)
+        refuse(connection, "405 Method Not Allowed"); /* and a body would be in the way */
+    else
+        answer_path(connection, path);
+}
+
+/* The end of the first request that was received, behind its empty line; NULL = not there yet. On
+ * the way, its Connection header is found. */
+static char *request_end(struct connection *connection, const char **keeping)
+{
+    char *at = connection->request;
+    connection->request[connection->request_bytes] = '\0';
+    while ((at = strchr(at, '\n')) != NULL) {
+        at++;
+        if (at[0] == '\r' && at[1] == '\n')
+            return at + 2;
+        if (begins(at, "Connection:"))
+            *keeping = at;
+    }
+    return NULL;
+}
+
+/* Answers the next complete request that was received. False: there is none yet. */
+static bool next_request(struct connection *connection)
+{
+    const char *keeping = "";
+    if (connection->request_bytes == 0)
+        return false;
+    char *end = request_end(connection, &keeping);
+    if (end == NULL) {
+        if (connection->request_bytes == REQUEST_BYTES - 1)
+            refuse(connection, "431 Request Header Fields Too Large");
+        return connection->request_bytes == REQUEST_BYTES - 1;
+    }
+    char first = *end; /* of the request after this one */
+    *end = '\0';
+    handle_request(connection, connection->request, keeping);
+    *end = first;
+    connection->request_bytes -= (size_t)(end - connection->request);
+    memmove(connection->request, end, connection->request_bytes);
+    return true;
+}
+
+/*
+ * Connections. These return false when the connection is to be closed.
+ */
+
+/* True with *done: all of it was taken. */
+static bool send_some(struct connection *connection, const char *data, size_t bytes, size_t *sent)
+{
+    ssize_t result = send(connection->fd, data, bytes, MSG_NOSIGNAL);
+    *sent = result < 0 ? 0 : (size_t)result;
+    return result >= 0 || errno == EAGAIN || errno == EINTR;
+}
+
+/* Sends what there is to send, until the socket takes no more. */
+static bool send_answer(struct connection *connection)
+{
+    size_t sent;
+    while (connection->sent_bytes < connection->answer_bytes) {
+        if (!send_some(connection, connection->answer + connection->sent_bytes,
+                       connection->answer_bytes - connection->sent_bytes, &sent))
+            return false;
+        if (sent == 0)
+            return true;
+        connection->sent_bytes += sent;
+    }
+    while (connection->filler_left > 0) {
+        size_t bytes =
+            connection->filler_left < FILLER_BYTES ? (size_t)connection->filler_left : FILLER_BYTES;
+        if (!send_some(connection, filler, bytes, &sent))
+            return false;
+        if (sent == 0)
+            return true;
+        connection->filler_left -= sent;
+    }
+    connection->answer_bytes = connection->sent_bytes = 0;
+    return !connection->closing;
+}
+
+static bool receive(struct connection *connection)
+{
+    ssize_t result = recv(connection->fd, connection->request + connection->request_bytes,
+                          REQUEST_BYTES - 1 - connection->request_bytes, 0);
+    if (result > 0)
+        connection->request_bytes += (size_t)result;
+    return result > 0 || (result < 0 && (errno == EAGAIN || errno == EINTR));
+}
+
+/* Does what a ready connection allows. An answer that waits for room keeps requests waiting. */
+static bool serve(struct connection *connection, short ready)
+{
+    connection->active = now();
+    if (connection->answer_bytes > 0) {
+        if (!send_answer(connection))
+            return false;
+    } else if ((ready & (POLLIN | POLLERR | POLLHUP)) != 0 && !receive(connection)) {
+        return false;
+    }
+    while (connection->answer_bytes == 0 && next_request(connection))
+        if (!send_answer(connection))
+            return false;
+    return true;
+}
+
+static void connection_close(size_t index)
+{
+    close(connections[index]->fd);
+    free(connections[index]);
+    connection_count--;
+    connections[index] = connections[connection_count];
+    polls[1 + index] = polls[1 + connection_count];
+}
+
+static void set_nonblocking(int fd)
+{
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+}
+
+static void connection_accept(int listener)
+{
+    int fd = accept(listener, NULL, NULL);
+    if (fd < 0)
+        return;
+    struct connection *connection = malloc(sizeof(*connection));
+    if (connection == NULL) {
+        close(fd);
+        return;
+    }
+    set_nonblocking(fd);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+    connection->fd = fd;
+    connection->active = now();
+    connection->closing = false;
+    connection->request_bytes = connection->answer_bytes = connection->sent_bytes = 0;
+    connection->filler_left = 0;
+    polls[1 + connection_count] = (struct pollfd){.fd = fd, .events = POLLIN};
+    connections[connection_count++] = connection;
+}
+
+/*
+ * The server
+ */
+
+static void write_page(void)
+{
+    char host[64] = "localhost";
+    gethostname(host, sizeof(host) - 1);
+    snprintf(page, sizeof(page),
+             "<!doctype html>\n<title>%s</title>\n<h1>Hello from %s</h1>\n"
+             "<p>One program, and no operating system below it but a library.\n",
+             host, host);
+}
+
+static int listen_on(unsigned short port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (fd < 0)
+        return -1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
+    if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 128) < 0)
+        return -1;
+    set_nonblocking(fd);
+    return fd;
+}
+
+static void close_idle(void)
+{
+    static time_t checked;
+    time_t time = now();
+    if (time == checked)
+        return;
+    checked = time;
+    for (size_t i = connection_count; i-- > 0;)
+        if (time - connections[i]->active > IDLE_SECONDS)
+            connection_close(i);
+}
+
+/* Waits for something to do and does it. */
+static void turn(int listener)
+{
+    /* When the table is full, new clients wait until a connection ends. */
+    polls[0] =
+        (struct pollfd){.fd = connection_count < CONNECTIONS_MAX ? listener : -1, .events = POLLIN};
+    /* Without connections there is nothing to time out. */
+    if (poll(polls, 1 + connection_count, connection_count > 0 ? 1000 * IDLE_SECONDS : -1) < 0)
+        return;
+    for (size_t i = connection_count; i-- > 0;) {
+        if (polls[1 + i].revents != 0 && !serve(connections[i], polls[1 + i].revents)) {
+            connection_close(i);
+            continue;
+        }
+        polls[1 + i].events = connections[i]->answer_bytes > 0 ? POLLOUT : POLLIN;
+    }
+    if ((polls[0].revents & POLLIN) != 0)
+        connection_accept(listener);
+    close_idle();
+}
+
+/* The port that text says, 0 if it says none. */
+static unsigned short port_of(const char *text)
+{
+    char *end;
+    long port = strtol(text, &end, 10);
+    return *end == '\0' && port > 0 && port <= 65535 ? (unsigned short)port : 0;
+}
+
+int main(int argc, char **argv)
+{
+    const char *text = argc > 1 ? argv[1] : getenv("PORT");
+    unsigned short port = port_of(text == NULL ? "80" : text);
+    if (port == 0) {
+        fprintf(stderr, "httpd: the port must be a number from 1 to 65535\n");
+        return 2;
+    }
+    int listener = listen_on(port);
+    if (listener < 0) {
+        perror("httpd");
+        return 1;
+    }
+    write_page();
+    memset(filler, 'x', sizeof(filler));
+    signal(SIGTERM, stop);
+    signal(SIGINT, stop);
+
+    printf("httpd: serving on port %u\n", port);
+    fflush(stdout);
+    while (!stopping)
+        turn(listener);
+    puts("httpd: stopping");
+    return 0;
+}
