@@ -1,0 +1,32 @@
+"""A thousand guests come and go, and every frame is back where it was."""
+
+import skep
+from helpers import MIB, example, frames, wait_frames
+
+ROUNDS = 1000
+
+
+def one_round(api, number):
+    name = f"round-{number % 7}"
+    api.create(name, image="hello", memory_bytes=2 * MIB, desired_state="running")
+    if number % 3 == 0:  # some end by themselves, some are deleted wherever they happen to be
+        api.wait_state(name, "exited")
+    api.ok("DELETE", f"/v1/guests/{name}")
+    skep.wait_for(
+        lambda: api.get(f"/v1/guests/{name}").status_code == 404, f"{name} is gone", interval=0.005
+    )
+
+
+def test_a_thousand_rounds(machine, api):
+    api.upload("hello", example("hello"))
+    for number in range(21):
+        one_round(api, number)
+    before, memory = frames(api), api.host()["memory"]
+    for number in range(ROUNDS):
+        one_round(api, number)
+        if number % 100 == 0:
+            machine.check_alive()
+    wait_frames(api, before)
+    now = api.host()["memory"]
+    assert now["promised"] == memory["promised"]
+    assert now["used"] == memory["used"]

@@ -1,0 +1,357 @@
+/*
+ * test_aspace.c - address spaces: supply on touch, copy on write, ranges, shootdown and quarantine.
+ */
+#include "test.h"
+
+#include "core/gmem.h"
+
+#define RW  (SKEP_PROT_READ | SKEP_PROT_WRITE)
+#define MIB (1ull << 20)
+
+static struct baseline before;
+
+static int64_t map(struct guest *guest, uint64_t address, uint64_t bytes)
+{
+    return fake_hypercall(guest->vcpus[0], SKEP_HC_MEM_MAP, address, bytes, RW);
+}
+
+static int64_t unmap(struct guest *guest, uint64_t address, uint64_t bytes)
+{
+    return fake_hypercall(guest->vcpus[0], SKEP_HC_MEM_UNMAP, address, bytes, 0);
+}
+
+static int64_t protect(struct guest *guest, uint64_t address, uint64_t bytes, uint32_t prot)
+{
+    return fake_hypercall(guest->vcpus[0], SKEP_HC_MEM_PROTECT, address, bytes, prot);
+}
+
+static void pages_are_supplied_on_touch(void **state)
+{
+    (void)state;
+    struct guest *guest = guest_running(2 * MIB);
+    int64_t address = map(guest, 0, 16 * PAGE_SIZE);
+    assert_true(address > 0);
+    uint64_t used = guest->charged_frames;
+    assert_null(fake_at(guest, (uint64_t)address));
+    assert_true(fake_touch(guest->vcpus[0], (uint64_t)address + 5, SKEP_FAULT_WRITE));
+    char *page = fake_at(guest, (uint64_t)address);
+    assert_non_null(page);
+    assert_int_equal(page[0], 0);
+    assert_in_range(guest->charged_frames, used + 1, used + 4);
+    assert_null(fake_at(guest, (uint64_t)address + PAGE_SIZE));
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
+static void image_pages_are_shared_until_written(void **state)
+{
+    (void)state;
+    struct guest *guest = guest_running(2 * MIB);
+    uint64_t data = guest->image_base + PAGE_SIZE;
+    assert_true(fake_touch(guest->vcpus[0], data, 0));
+    pfn_t shared = frame_of(fake_at(guest, data));
+    assert_int_equal(frame_type(shared), SKEP_FRAME_IMAGE);
+    assert_int_equal(frame_shares(shared), 1);
+    assert_true(fake_touch(guest->vcpus[0], data, SKEP_FAULT_WRITE | SKEP_FAULT_PRESENT));
+    char *copy = fake_at(guest, data);
+    assert_int_equal(frame_type(frame_of(copy)), SKEP_FRAME_GUEST);
+    assert_int_equal(copy[0], 'b');
+    assert_int_equal(frame_shares(shared), 0);
+    copy[0] = 'x';
+    assert_int_equal(*(char *)frame_data(shared), 'b');
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
+static void text_cannot_be_written(void **state)
+{
+    (void)state;
+    struct guest *guest = guest_running(2 * MIB);
+    assert_false(fake_touch(guest->vcpus[0], guest->image_base, SKEP_FAULT_WRITE));
+    assert_int_equal(guest->crash.reason, SKEP_CRASH_PAGE_FAULT);
+    assert_int_equal(guest->crash.address, guest->image_base);
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
+static void stack_overflow_has_its_own_reason(void **state)
+{
+    (void)state;
+    struct guest *guest = guest_running(2 * MIB);
+    uint64_t guard = 0;
+    for (uint32_t i = 0; i < guest->aspace.range_count; i++) {
+        if (guest->aspace.ranges[i].kind == RANGE_GUARD) {
+            guard = guest->aspace.ranges[i].end - 8;
+        }
+    }
+    assert_false(fake_touch(guest->vcpus[0], guard, SKEP_FAULT_WRITE));
+    assert_int_equal(guest->crash.reason, SKEP_CRASH_GUARD_PAGE);
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
+static void map_is_admitted_against_the_promise(void **state)
+{
+    (void)state;
+    struct guest *guest = guest_running(2 * MIB);
+    assert_int_equal(map(guest, 0, 2 * MIB), -SKEP_ENOMEM);
+    int64_t address = map(guest, 0, MIB);
+    assert_true(address > 0);
+    assert_int_equal(map(guest, 0, MIB), -SKEP_ENOMEM);
+    for (uint64_t i = 0; i < MIB; i += PAGE_SIZE) {
+        assert_true(fake_touch(guest->vcpus[0], (uint64_t)address + i, SKEP_FAULT_WRITE));
+    }
+    assert_int_equal(unmap(guest, (uint64_t)address, MIB), 0);
+    assert_true(map(guest, 0, MIB) > 0);
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
+static void bad_spans_are_refused(void **state)
+{
+    (void)state;
+    struct guest *guest = guest_running(2 * MIB);
+    static const uint64_t bad[] = {1,
+                                   0x1000,
+                                   SKEP_GUEST_VA_MAX,
+                                   0xffff800000000000ull,
+                                   UINT64_MAX & ~PAGE_MASK,
+                                   SKEP_GUEST_VA_MAX - PAGE_SIZE + 1};
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
+        assert_int_equal(map(guest, bad[i], PAGE_SIZE), -SKEP_EINVAL);
+        assert_true(unmap(guest, bad[i], PAGE_SIZE) < 0);
+        assert_true(protect(guest, bad[i], PAGE_SIZE, RW) < 0);
+    }
+    uint64_t at = SKEP_GUEST_VA_MAX - PAGE_SIZE;
+    assert_int_equal(map(guest, at, 2 * PAGE_SIZE), -SKEP_EINVAL);
+    assert_int_equal(map(guest, 0, 0), -SKEP_EINVAL);
+    assert_int_equal(map(guest, 0, UINT64_MAX & ~PAGE_MASK), -SKEP_EINVAL);
+    assert_int_equal(map(guest, guest->image_base, PAGE_SIZE), -SKEP_EEXIST);
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
+static void nothing_is_writable_and_executable(void **state)
+{
+    (void)state;
+    struct guest *guest = guest_running(2 * MIB);
+    uint64_t at = (uint64_t)map(guest, 0, PAGE_SIZE);
+    assert_int_equal(protect(guest, at, PAGE_SIZE, RW | SKEP_PROT_EXEC), -SKEP_EINVAL);
+    assert_int_equal(protect(guest, at, PAGE_SIZE, SKEP_PROT_READ | SKEP_PROT_EXEC), -SKEP_EPERM);
+    uint64_t text = guest->image_base;
+    assert_int_equal(protect(guest, text, PAGE_SIZE, RW), 0);
+    assert_int_equal(protect(guest, text, PAGE_SIZE, SKEP_PROT_READ), 0);
+    assert_int_equal(protect(guest, text, PAGE_SIZE, SKEP_PROT_READ | SKEP_PROT_EXEC), -SKEP_EPERM);
+    assert_int_equal(fake_hypercall(guest->vcpus[0], SKEP_HC_MEM_MAP, 0, PAGE_SIZE,
+                                    SKEP_PROT_READ | SKEP_PROT_EXEC),
+                     -SKEP_EINVAL);
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
+static void start_info_and_vcpu_pages_stay(void **state)
+{
+    (void)state;
+    struct guest *guest = guest_running(2 * MIB);
+    for (uint32_t i = 0; i < guest->aspace.range_count; i++) {
+        struct range range = guest->aspace.ranges[i];
+        if (range.kind == RANGE_FIXED || range.kind == RANGE_GUARD) {
+            assert_int_equal(unmap(guest, range.start, PAGE_SIZE), -SKEP_EPERM);
+            assert_int_equal(protect(guest, range.start, PAGE_SIZE, RW), -SKEP_EPERM);
+        }
+    }
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
+static void no_access_keeps_the_contents(void **state)
+{
+    (void)state;
+    struct guest *guest = guest_running(2 * MIB);
+    uint64_t at = (uint64_t)map(guest, 0, 3 * PAGE_SIZE);
+    assert_int_equal(gmem_copy_out(guest, gva(at + PAGE_SIZE), "kept", 5), 0);
+    assert_int_equal(protect(guest, at + PAGE_SIZE, PAGE_SIZE, SKEP_PROT_NONE), 0);
+    char text[5];
+    assert_int_equal(gmem_copy_in(guest, text, gva(at + PAGE_SIZE), 5), -SKEP_EFAULT);
+    assert_int_equal(protect(guest, at + PAGE_SIZE, PAGE_SIZE, SKEP_PROT_READ), 0);
+    assert_int_equal(gmem_copy_in(guest, text, gva(at + PAGE_SIZE), 5), 0);
+    assert_string_equal(text, "kept");
+    assert_int_equal(gmem_copy_out(guest, gva(at + PAGE_SIZE), text, 5), -SKEP_EFAULT);
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
+static void long_calls_are_carried_through(void **state)
+{
+    (void)state;
+    struct guest *guest = guest_running(16 * MIB);
+    uint64_t at = (uint64_t)map(guest, 0, 8 * MIB);
+    uint64_t used = guest->charged_frames;
+    for (uint64_t i = 0; i < 8 * MIB; i += PAGE_SIZE) {
+        assert_true(fake_touch(guest->vcpus[0], at + i, SKEP_FAULT_WRITE));
+    }
+    assert_int_equal(protect(guest, at, 8 * MIB, SKEP_PROT_READ), 0);
+    assert_int_equal(gmem_copy_out(guest, gva(at + 8 * MIB - 1), "x", 1), -SKEP_EFAULT);
+    assert_int_equal(unmap(guest, at, 8 * MIB), 0);
+    assert_in_range(guest->charged_frames, used, used + 8);
+    assert_int_equal(unmap(guest, at, PAGE_SIZE), -SKEP_EFAULT);
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
+static void frames_wait_for_every_cpu(void **state)
+{
+    (void)state;
+    struct guest *guest = fake_find(fake_guest(fake_image(), 4 * MIB, 2));
+    assert_int_equal(guest_start(guest), 0);
+    fake_cpu_set(0);
+    while (fake_resume() != guest->vcpus[0]) {
+        fake_clock_advance(10000000);
+    }
+    struct skep_context context = {.rip = guest->image_base};
+    assert_int_equal(guest_vcpu_start(guest, 1, &context), 0);
+    fake_cpu_set(1);
+    while (fake_resume() != guest->vcpus[1]) {
+        fake_clock_advance(10000000);
+    }
+    fake_cpu_set(0);
+    uint64_t at = (uint64_t)map(guest, 0, PAGE_SIZE);
+    assert_true(fake_touch(guest->vcpus[0], at, SKEP_FAULT_WRITE));
+    pfn_t pfn = frame_of(fake_at(guest, at));
+    cpu_at(1)->arch.ipis = 0;
+    assert_int_equal(unmap(guest, at, PAGE_SIZE), 0);
+    assert_int_equal(frame_type(pfn), SKEP_FRAME_GUEST);
+    assert_int_equal(cpu_at(1)->arch.ipis, 1);
+    fake_cpu_set(1);
+    uint64_t flushes = fake_cpu->arch.flushes;
+    fake_interrupts();
+    assert_true(fake_cpu->arch.flushes > flushes);
+    assert_int_equal(frame_type(pfn), SKEP_FRAME_FREE);
+    fake_cpu_set(0);
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
+static void pinned_frames_stay_charged(void **state)
+{
+    (void)state;
+    struct guest *guest = guest_running(2 * MIB);
+    uint64_t at = (uint64_t)map(guest, 0, 2 * PAGE_SIZE);
+    assert_true(fake_touch(guest->vcpus[0], at, SKEP_FAULT_WRITE));
+    pfn_t pfn = frame_of(fake_at(guest, at));
+    uint64_t charged = guest->charged_frames;
+    paddr_t pinned;
+    assert_int_equal(gmem_pin(guest, gva(at), true, &pinned), 0);
+    assert_int_equal(unmap(guest, at, PAGE_SIZE), 0);
+    assert_null(fake_at(guest, at));
+    assert_int_equal(frame_type(pfn), SKEP_FRAME_GUEST);
+    assert_int_equal(guest->charged_frames, charged);
+    gmem_unpin(pinned);
+    assert_int_equal(unmap(guest, at + PAGE_SIZE, PAGE_SIZE), 0);
+    assert_int_equal(frame_type(pfn), SKEP_FRAME_FREE);
+    assert_int_equal(guest->charged_frames, charged - 1);
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
+/* The other CPU holds back what was unmapped; a touch that needs it is tried again rather than fatal. */
+static void touch_waits_for_frames_on_their_way_back(void **state)
+{
+    (void)state;
+    struct guest *guest = guest_running(2 * MIB);
+    struct aspace *as = &guest->aspace;
+    uint64_t at = (uint64_t)map(guest, 0, PAGE_SIZE);
+    assert_true(fake_touch(guest->vcpus[0], at, SKEP_FAULT_WRITE));
+    atomic_fetch_or(&as->loaded_on, 2);
+    assert_int_equal(unmap(guest, at, PAGE_SIZE), 0);
+    uint64_t promise = guest->promise_frames;
+    uint64_t again = (uint64_t)map(guest, at, PAGE_SIZE);
+    assert_int_equal(again, at);
+    guest->promise_frames = guest->charged_frames;
+    assert_true(fake_touch(guest->vcpus[0], at, SKEP_FAULT_WRITE));
+    assert_null(fake_at(guest, at));
+    aspace_leave(guest, 1);
+    assert_true(fake_touch(guest->vcpus[0], at, SKEP_FAULT_WRITE));
+    assert_non_null(fake_at(guest, at));
+    guest->promise_frames = promise;
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
+static void long_protect_leaves_one_range(void **state)
+{
+    (void)state;
+    struct guest *guest = guest_running(4 * MIB);
+    uint64_t at = (uint64_t)map(guest, 0, 2 * MIB);
+    for (uint64_t i = 0; i < 2 * MIB; i += PAGE_SIZE) {
+        assert_true(fake_touch(guest->vcpus[0], at + i, SKEP_FAULT_WRITE));
+    }
+    uint32_t ranges = guest->aspace.range_count;
+    assert_int_equal(protect(guest, at, 2 * MIB, SKEP_PROT_READ), 0);
+    assert_int_equal(guest->aspace.range_count, ranges);
+    assert_int_equal(protect(guest, at + PAGE_SIZE, PAGE_SIZE, RW), 0);
+    assert_int_equal(guest->aspace.range_count, ranges + 2);
+    assert_int_equal(protect(guest, at, 2 * MIB, RW), 0);
+    assert_int_equal(guest->aspace.range_count, ranges);
+    uint64_t data = guest->image_base + PAGE_SIZE;
+    assert_int_equal(protect(guest, data + PAGE_SIZE, PAGE_SIZE, SKEP_PROT_READ), 0);
+    assert_int_equal(guest->aspace.range_count, ranges + 1);
+    assert_int_equal(protect(guest, data + PAGE_SIZE, PAGE_SIZE, RW), 0);
+    assert_int_equal(guest->aspace.range_count, ranges);
+    assert_true(fake_touch(guest->vcpus[0], data + PAGE_SIZE, SKEP_FAULT_WRITE));
+    assert_int_equal(*(char *)fake_at(guest, data + PAGE_SIZE), 'c');
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
+static void heap_gap_is_found_behind_a_straddling_range(void **state)
+{
+    (void)state;
+    struct guest *guest = guest_running(2 * MIB);
+    uint64_t heap = guest->aspace.heap_base;
+    assert_int_equal(map(guest, heap - PAGE_SIZE, 2 * PAGE_SIZE), heap - PAGE_SIZE);
+    assert_int_equal(map(guest, 0, PAGE_SIZE), heap + PAGE_SIZE);
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
+static void range_table_is_bounded(void **state)
+{
+    (void)state;
+    struct guest *guest = guest_running(16 * MIB);
+    uint64_t at = (uint64_t)map(guest, 0, 4 * MIB);
+    int64_t result = 0;
+    uint32_t holes = 0;
+    while (result == 0 && holes < 500) {
+        result = unmap(guest, at + holes++ * 2 * PAGE_SIZE, PAGE_SIZE);
+    }
+    assert_int_equal(result, -SKEP_ENOSPC);
+    assert_true(guest->aspace.range_count <= RANGES_MAX);
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
+int main(void)
+{
+    fake_boot(96 << 20, 2);
+    baseline_take(&before);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pages_are_supplied_on_touch),
+        cmocka_unit_test(image_pages_are_shared_until_written),
+        cmocka_unit_test(text_cannot_be_written),
+        cmocka_unit_test(stack_overflow_has_its_own_reason),
+        cmocka_unit_test(map_is_admitted_against_the_promise),
+        cmocka_unit_test(bad_spans_are_refused),
+        cmocka_unit_test(nothing_is_writable_and_executable),
+        cmocka_unit_test(start_info_and_vcpu_pages_stay),
+        cmocka_unit_test(no_access_keeps_the_contents),
+        cmocka_unit_test(long_calls_are_carried_through),
+        cmocka_unit_test(frames_wait_for_every_cpu),
+        cmocka_unit_test(pinned_frames_stay_charged),
+        cmocka_unit_test(touch_waits_for_frames_on_their_way_back),
+        cmocka_unit_test(long_protect_leaves_one_range),
+        cmocka_unit_test(heap_gap_is_found_behind_a_straddling_range),
+        cmocka_unit_test(range_table_is_bounded),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

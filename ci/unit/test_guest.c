@@ -1,0 +1,267 @@
+/*
+ * test_guest.c - a guest's life: creation and its limits, states, crashes, the control service's restart.
+ */
+#include "test.h"
+
+#include "core/control.h"
+#include "core/gmem.h"
+#include "core/notify.h"
+#include "core/trap.h"
+
+#define MIB (1ull << 20)
+
+static struct baseline before;
+
+static void thousand_rounds_leak_nothing(void **state)
+{
+    (void)state;
+    uint64_t image = fake_image();
+    struct baseline with_image;
+    fake_settle();
+    baseline_take(&with_image);
+    for (int i = 0; i < 1000; i++) {
+        struct guest *guest = fake_find(fake_guest(image, 2 * MIB, 1 + i % 4));
+        assert_non_null(guest);
+        assert_int_equal(guest_start(guest), 0);
+        fake_clock_advance(1000000);
+        fake_resume();
+        guest_destroy(guest);
+        for (int j = 0; j < 20; j++) {
+            fake_interrupts();
+        }
+    }
+    baseline_check(&with_image);
+    assert_int_equal(image_destroy(image), 0);
+    baseline_check(&before);
+}
+
+static void small_promises_fail_cleanly(void **state)
+{
+    (void)state;
+    uint64_t image = fake_image();
+    struct baseline with_image;
+    baseline_take(&with_image);
+    uint64_t smallest = 0;
+    for (uint64_t bytes = 0; bytes < MIB; bytes += PAGE_SIZE) {
+        uint64_t handle = fake_guest(image, bytes, 2);
+        if (handle) {
+            smallest = smallest ? smallest : bytes;
+            guest_destroy(fake_find(handle));
+            fake_settle();
+        }
+        baseline_check(&with_image);
+    }
+    assert_in_range(smallest, 64 << 10, 512 << 10);
+    assert_int_equal(fake_guest(image, 1ull << 39, 1), 0);
+    assert_int_equal(image_destroy(image), 0);
+    baseline_check(&before);
+}
+
+/* Each vCPU has a place among the timers and in the run queue, or isn't made. */
+static void vcpus_fit_the_tables(void **state)
+{
+    (void)state;
+    uint64_t image = fake_image();
+    struct baseline with_image;
+    baseline_take(&with_image);
+    uint64_t handles[128];
+    uint32_t count = 0;
+    while (count < 128 && (handles[count] = fake_guest(image, 640 << 10, 32))) {
+        count++;
+    }
+    assert_int_equal(count, (frame_total() / 16 - 1) / 32); /* the control service has one */
+    assert_true(promise_limit() - promise_taken() > 160);
+    for (uint32_t i = 0; i < count; i++) {
+        guest_destroy(fake_find(handles[i]));
+    }
+    fake_settle();
+    fake_settle();
+    baseline_check(&with_image);
+    assert_int_equal(image_destroy(image), 0);
+    baseline_check(&before);
+}
+
+static void guests_are_listed_in_order(void **state)
+{
+    (void)state;
+    uint64_t image = fake_image();
+    uint64_t handles[3];
+    for (int i = 0; i < 3; i++) {
+        handles[i] = fake_guest(image, MIB, 1);
+    }
+    for (int round = 0; round < 2; round++) {
+        uint32_t seen = 0;
+        for (uint64_t at = 0; (at = guest_next(at));) {
+            seen += at == handles[0] || at == handles[1] || at == handles[2];
+        }
+        assert_int_equal(seen, 3 - round);
+        guest_destroy(fake_find(handles[1 + round]));
+        fake_settle();
+    }
+    assert_int_equal(guest_next(handles[0]), 0);
+    assert_int_equal(guest_next(UINT64_MAX), 0);
+    guest_gone(fake_find(handles[0]));
+    baseline_check(&before);
+}
+
+/* A guest that another CPU still has holds up only itself. */
+static void stuck_guest_does_not_stop_the_reaper(void **state)
+{
+    (void)state;
+    uint64_t image = fake_image();
+    struct guest *stuck = fake_find(fake_guest(image, 2 * MIB, 1));
+    struct guest *other = fake_find(fake_guest(image, 2 * MIB, 1));
+    fake_settle();
+    atomic_fetch_or(&stuck->aspace.loaded_on, 1u << 31);
+    guest_destroy(stuck);
+    guest_end(other, SKEP_GUEST_EXITED, 0);
+    fake_resume();
+    for (int i = 0; i < 100 && fake_cpu->arch.timer_ns <= arch_clock_ns() + MIB; i++) {
+        fake_clock_advance(MIB);
+        fake_interrupts();
+    }
+    assert_int_equal(other->state, SKEP_GUEST_EXITED);
+    assert_int_equal(stuck->state, SKEP_GUEST_DYING);
+    atomic_fetch_and(&stuck->aspace.loaded_on, ~(1u << 31));
+    guest_destroy(other);
+    fake_settle();
+    assert_int_equal(image_destroy(image), 0);
+    baseline_check(&before);
+}
+
+static void states_change_by_the_rules(void **state)
+{
+    (void)state;
+    struct guest *guest = fake_find(fake_guest(fake_image(), 2 * MIB, 1));
+    assert_int_equal(guest_pause(guest), -SKEP_EBUSY);
+    assert_int_equal(guest_shutdown(guest), -SKEP_EBUSY);
+    assert_int_equal(guest_start(guest), 0);
+    assert_int_equal(guest_start(guest), -SKEP_EBUSY);
+    assert_int_equal(guest_pause(guest), 0);
+    assert_int_equal(guest->state, SKEP_GUEST_PAUSED);
+    fake_clock_advance(10000000);
+    assert_ptr_not_equal(fake_interrupts(), guest->vcpus[0]);
+    assert_int_equal(guest_start(guest), 0);
+    fake_clock_advance(10000000);
+    assert_ptr_equal(fake_interrupts(), guest->vcpus[0]);
+    assert_int_equal(guest_shutdown(guest), 0);
+    assert_int_equal(guest->state, SKEP_GUEST_STOPPING);
+    assert_int_equal(guest->vcpus[0]->page->pending, 1u << SKEP_EVENT_SHUTDOWN);
+    assert_int_equal(fake_hypercall(guest->vcpus[0], SKEP_HC_EXIT, 7, 0, 0), INT64_MIN);
+    fake_settle();
+    assert_int_equal(guest->state, SKEP_GUEST_EXITED);
+    assert_int_equal(guest->exit_code, 7);
+    assert_int_equal(guest_start(guest), -SKEP_EBUSY);
+    assert_int_equal(guest->charged_frames, 2);
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
+static void crash_tells_what_happened(void **state)
+{
+    (void)state;
+    struct guest *guest = guest_running(2 * MIB);
+    guest->vcpus[0]->arch.context.rip = guest->image_base + 4;
+    trap_fault(guest->vcpus[0], SKEP_CRASH_DIVIDE, 0, 0);
+    assert_int_equal(guest->state, SKEP_GUEST_DYING);
+    fake_settle();
+    struct skep_guest_status status;
+    guest_status(guest, &status);
+    assert_int_equal(status.state, SKEP_GUEST_CRASHED);
+    assert_int_equal(status.crash.reason, SKEP_CRASH_DIVIDE);
+    assert_int_equal(status.crash.context.rip, status.image_base + 4);
+    assert_int_equal(status.crash.backtrace_count, 1);
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
+static void notifications_tell_and_overflow(void **state)
+{
+    (void)state;
+    struct skep_notification entries[16];
+    while (notify_take(entries, 16)) {
+    }
+    for (int i = 0; i < 300; i++) {
+        notify_push((uint64_t)i, SKEP_NOTIFY_STATE);
+    }
+    assert_int_equal(notify_take(entries, 2), 2);
+    assert_int_equal(entries[0].reason, SKEP_NOTIFY_OVERFLOW);
+    assert_int_equal(entries[1].handle, 0);
+    while (notify_take(entries, 16)) {
+    }
+}
+
+static struct guest *control_now(void);
+
+/* Its vCPU goes away: nobody may raise events there. The next instance hears of what came meanwhile. */
+static void ended_control_service_is_not_notified(void **state)
+{
+    (void)state;
+    struct guest *control = control_now();
+    struct skep_vcpu_page *page = control->vcpus[0]->page;
+    trap_fault(control->vcpus[0], SKEP_CRASH_INVALID_OPCODE, 0, 0);
+    assert_int_equal(control->state, SKEP_GUEST_DYING);
+    page->pending = 0;
+    notify_push(1, SKEP_NOTIFY_STATE);
+    assert_int_equal(page->pending, 0);
+    fake_settle();
+    control = control_now();
+    assert_non_null(control);
+    assert_true(control->vcpus[0]->page->pending & 1u << SKEP_EVENT_NOTIFY);
+    gmem_copy_out(control, gva(control->aspace.ranges[control->aspace.range_count - 1].start), "",
+                  1);
+    baseline_check(&before);
+}
+
+static struct guest *control_now(void)
+{
+    for (uint64_t index = 1; index < 8; index++) {
+        for (uint64_t generation = 1; generation < 2000; generation++) {
+            struct guest *found = fake_find(generation << 32 | index);
+            if (found && found->is_control && found->state == SKEP_GUEST_RUNNING) {
+                return found;
+            }
+        }
+    }
+    return NULL;
+}
+
+static void control_service_is_started_again(void **state)
+{
+    (void)state;
+    struct guest *control = NULL;
+    struct guest *bystander = fake_find(fake_guest(fake_image(), 2 * MIB, 1));
+    for (uint32_t i = 1; i <= 4; i++) {
+        control = control_now();
+        assert_non_null(control);
+        trap_fault(control->vcpus[0], SKEP_CRASH_INVALID_OPCODE, 0, 0);
+        fake_settle();
+        assert_int_equal(control_restarts(), i);
+        assert_int_equal(control_safe_mode(), i >= 3);
+    }
+    assert_int_equal(bystander->state, SKEP_GUEST_CREATED);
+    control = control_now();
+    gmem_copy_out(control, gva(control->aspace.ranges[control->aspace.range_count - 1].start), "",
+                  1);
+    guest_gone(bystander);
+    baseline_check(&before);
+}
+
+int main(void)
+{
+    fake_boot(96 << 20, 2);
+    baseline_take(&before);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(thousand_rounds_leak_nothing),
+        cmocka_unit_test(small_promises_fail_cleanly),
+        cmocka_unit_test(vcpus_fit_the_tables),
+        cmocka_unit_test(guests_are_listed_in_order),
+        cmocka_unit_test(stuck_guest_does_not_stop_the_reaper),
+        cmocka_unit_test(states_change_by_the_rules),
+        cmocka_unit_test(crash_tells_what_happened),
+        cmocka_unit_test(notifications_tell_and_overflow),
+        cmocka_unit_test(control_service_is_started_again),
+        cmocka_unit_test(ended_control_service_is_not_notified),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,134 @@
+/*
+ * test_image.c - images: layout checks, the seal, users, destruction.
+ */
+#include "test.h"
+
+static struct baseline before;
+
+static struct skep_image_spec good(void)
+{
+    return (struct skep_image_spec){
+        .page_count = 3,
+        .segment_count = 2,
+        .segments = {{.page_count = 1, .prot = SKEP_PROT_READ | SKEP_PROT_EXEC},
+                     {.va_offset = 0x1000,
+                      .first_page = 1,
+                      .page_count = 1,
+                      .zero_pages = 2,
+                      .prot = SKEP_PROT_READ | SKEP_PROT_WRITE}},
+        .name = "test",
+    };
+}
+
+static void refuse(struct skep_image_spec spec)
+{
+    assert_int_equal(image_create(&spec), -SKEP_EINVAL);
+}
+
+static void bad_layouts_are_refused(void **state)
+{
+    (void)state;
+    struct skep_image_spec spec = good();
+    spec.segments[1].va_offset = 0;
+    refuse(spec);
+    spec = good();
+    spec.segments[1].va_offset = 0x1800;
+    refuse(spec);
+    spec = good();
+    spec.segments[0].prot |= SKEP_PROT_WRITE;
+    refuse(spec);
+    spec = good();
+    spec.segments[1].prot = 8;
+    refuse(spec);
+    spec = good();
+    spec.segments[1].page_count = UINT32_MAX;
+    refuse(spec);
+    spec = good();
+    spec.segments[1].first_page = 3;
+    refuse(spec);
+    spec = good();
+    spec.segments[1].va_offset = 1ull << 32;
+    refuse(spec);
+    spec = good();
+    spec.segments[1].zero_pages = UINT32_MAX;
+    refuse(spec);
+    spec = good();
+    spec.entry_offset = 0x1000;
+    refuse(spec);
+    spec = good();
+    spec.page_count = 0;
+    refuse(spec);
+    spec = good();
+    spec.segment_count = SKEP_IMAGE_SEGMENTS_MAX + 1;
+    refuse(spec);
+    spec = good();
+    memset(spec.name, 'x', sizeof(spec.name));
+    refuse(spec);
+    baseline_check(&before);
+}
+
+static void beyond_memory_is_refused(void **state)
+{
+    (void)state;
+    struct skep_image_spec spec = good();
+    spec.page_count = 65536;
+    assert_int_equal(image_create(&spec), -SKEP_ENOMEM);
+    baseline_check(&before);
+}
+
+/* A control service that is started anew in the middle of it finds the rest, and that it can't be started. */
+static void half_destroyed_image_is_listed(void **state)
+{
+    (void)state;
+    struct skep_image_spec spec = good();
+    struct skep_image_info info;
+    spec.page_count = 200;
+    uint64_t handle = (uint64_t)image_create(&spec);
+    assert_int_equal(image_destroy(handle), -SKEP_EAGAIN);
+    assert_int_equal(image_next(0, &info), handle);
+    assert_int_equal(info.sealed, 0);
+    assert_null(image_use(handle));
+    while (image_destroy(handle) == -SKEP_EAGAIN) {
+    }
+    assert_int_equal(image_next(0, &info), 0);
+    baseline_check(&before);
+}
+
+static void seal_wants_every_page(void **state)
+{
+    (void)state;
+    struct skep_image_spec spec = good();
+    uint64_t handle = (uint64_t)image_create(&spec);
+    assert_int_equal(image_seal(handle), -SKEP_EINVAL);
+    assert_null(image_use(handle));
+    assert_int_equal(image_seal(handle + (1ull << 32)), -SKEP_ENOENT);
+    assert_int_equal(image_destroy(handle), 0);
+    assert_int_equal(image_destroy(handle), -SKEP_ENOENT);
+    baseline_check(&before);
+}
+
+static void used_image_stays(void **state)
+{
+    (void)state;
+    uint64_t handle = fake_image();
+    struct guest *guest = fake_find(fake_guest(handle, 2 << 20, 1));
+    assert_int_equal(image_destroy(handle), -SKEP_EBUSY);
+    guest_destroy(guest);
+    fake_settle();
+    assert_int_equal(image_destroy(handle), 0);
+    baseline_check(&before);
+}
+
+int main(void)
+{
+    fake_boot(96 << 20, 1);
+    baseline_take(&before);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bad_layouts_are_refused),
+        cmocka_unit_test(beyond_memory_is_refused),
+        cmocka_unit_test(half_destroyed_image_is_listed),
+        cmocka_unit_test(seal_wants_every_page),
+        cmocka_unit_test(used_image_stays),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,194 @@
+/*
+ * test_sched.c - the scheduler on the virtual clock: shares by weight, work conservation, wake-ups, seeded loads.
+ */
+#include "test.h"
+
+#include <stdlib.h>
+
+#include "core/sched.h"
+
+#define MIB        (1ull << 20)
+#define TICK_NS    100000ull
+#define GUESTS_MAX 32
+
+static struct baseline before;
+static uint64_t image;
+
+static struct guest *spinner(uint32_t weight)
+{
+    struct guest *guest = fake_find(fake_guest(image, MIB, 1));
+    assert_non_null(guest);
+    guest->weight = weight;
+    assert_int_equal(guest_start(guest), 0);
+    return guest;
+}
+
+/* Runs all CPUs for a while; `step` is called for what runs. Counts the ticks in which a CPU idled although
+ * something was runnable. */
+static uint64_t run(uint64_t ticks, void (*step)(struct vcpu *))
+{
+    uint64_t idle = 0;
+    for (uint64_t t = 0; t < ticks; t++) {
+        fake_clock_advance(TICK_NS);
+        for (uint32_t i = 0; i < cpu_count(); i++) {
+            struct cpu *cpu = fake_cpu_set(i);
+            bool due = cpu->resched || cpu->arch.ipis || cpu->arch.timer_ns <= arch_clock_ns();
+            struct vcpu *vcpu = due ? fake_interrupts() : cpu->current;
+            if (vcpu && step) {
+                step(vcpu);
+            }
+            idle += vcpu == NULL;
+        }
+    }
+    fake_cpu_set(0);
+    return idle;
+}
+
+static void control_waits(void)
+{
+    struct guest *control = fake_find(1ull << 32 | 1);
+    control->vcpus[0]->page->mask = UINT64_MAX;
+    while (control->vcpus[0]->state != VCPU_BLOCKED) {
+        if (fake_interrupts() == control->vcpus[0]) {
+            fake_hypercall(control->vcpus[0], SKEP_HC_WAIT, TIME_NEVER, 0, 0);
+        }
+        fake_clock_advance(TICK_NS);
+    }
+}
+
+static void shares_follow_weights(void **state)
+{
+    (void)state;
+    struct guest *guests[GUESTS_MAX];
+    uint32_t total = 0;
+    for (uint32_t i = 0; i < 8; i++) {
+        guests[i] = spinner(100 * (1 + i % 4));
+        total += guests[i]->weight;
+    }
+    run(100, NULL);
+    uint64_t start[8];
+    for (uint32_t i = 0; i < 8; i++) {
+        start[i] = sched_run_ns(guests[i]->vcpus[0]);
+    }
+    uint64_t ticks = 40000;
+    assert_int_equal(run(ticks, NULL), 0);
+    for (uint32_t i = 0; i < 8; i++) {
+        uint64_t got = sched_run_ns(guests[i]->vcpus[0]) - start[i];
+        uint64_t due = ticks * TICK_NS * cpu_count() * guests[i]->weight / total;
+        assert_in_range(got, due * 98 / 100, due * 102 / 100);
+    }
+    for (uint32_t i = 0; i < 8; i++) {
+        guest_destroy(guests[i]);
+    }
+    fake_settle();
+}
+
+static void nobody_idles_while_work_waits(void **state)
+{
+    (void)state;
+    struct guest *guests[5];
+    for (int i = 0; i < 5; i++) {
+        guests[i] = spinner(100);
+    }
+    run(10, NULL);
+    assert_int_equal(run(5000, NULL), 0);
+    for (int i = 0; i < 4; i++) {
+        guest_destroy(guests[i]);
+        run(50, NULL);
+        assert_int_equal(run(1000, NULL), i ? 1000u * (unsigned)i : 0);
+    }
+    guest_destroy(guests[4]);
+    fake_settle();
+}
+
+/* Sleeps now and then, by the seed. */
+static void sleeps_at_random(struct vcpu *vcpu)
+{
+    if (rand() % 4 == 0) {
+        uint64_t until = arch_clock_ns() + (uint64_t)(rand() % 50) * TICK_NS;
+        fake_hypercall(vcpu, SKEP_HC_WAIT, until, 0, 0);
+        fake_resume();
+    }
+}
+
+static void seeded_loads_starve_nobody(void **state)
+{
+    (void)state;
+    for (unsigned seed = 1; seed <= 20; seed++) {
+        struct guest *guests[GUESTS_MAX];
+        srand(seed);
+        for (int i = 0; i < GUESTS_MAX; i++) {
+            guests[i] = spinner(1 + (uint32_t)rand() % 1000);
+        }
+        run(4000, sleeps_at_random);
+        for (int i = 0; i < GUESTS_MAX; i++) {
+            assert_true(sched_run_ns(guests[i]->vcpus[0]) > 0);
+            guest_destroy(guests[i]);
+        }
+        fake_settle();
+    }
+}
+
+static void sleeper_wakes_at_once(void **state)
+{
+    (void)state;
+    struct guest *busy[4];
+    for (int i = 0; i < 4; i++) {
+        busy[i] = spinner(100);
+    }
+    struct guest *sleeper = spinner(100);
+    fake_cpu_set(0);
+    while (fake_interrupts() != sleeper->vcpus[0]) {
+        fake_clock_advance(TICK_NS);
+    }
+    fake_hypercall(sleeper->vcpus[0], SKEP_HC_WAIT, arch_clock_ns() + 300000000, 0, 0);
+    fake_resume();
+    run(3000, NULL);
+    uint64_t waited = 0;
+    while (sleeper->vcpus[0]->state != VCPU_RUNNING && waited < 100) {
+        run(1, NULL);
+        waited++;
+    }
+    assert_true(waited <= 2);
+    for (int i = 0; i < 4; i++) {
+        guest_destroy(busy[i]);
+    }
+    guest_destroy(sleeper);
+    fake_settle();
+}
+
+static void idle_machine_has_no_timer(void **state)
+{
+    (void)state;
+    run(100, NULL);
+    for (uint32_t i = 0; i < cpu_count(); i++) {
+        fake_cpu_set(i);
+        assert_null(fake_interrupts());
+        assert_int_equal(fake_cpu->arch.timer_ns, TIME_NEVER);
+    }
+    fake_cpu_set(0);
+}
+
+static void all_is_given_back(void **state)
+{
+    (void)state;
+    assert_int_equal(image_destroy(image), 0);
+    baseline_check(&before);
+}
+
+int main(void)
+{
+    fake_boot(128 << 20, 4);
+    control_waits();
+    baseline_take(&before);
+    image = fake_image();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(shares_follow_weights),
+        cmocka_unit_test(nobody_idles_while_work_waits),
+        cmocka_unit_test(seeded_loads_starve_nobody),
+        cmocka_unit_test(sleeper_wakes_at_once),
+        cmocka_unit_test(idle_machine_has_no_timer),
+        cmocka_unit_test(all_is_given_back),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
