@@ -246,7 +246,7 @@ int api_guest_log(struct request *r)
     if (g)
         guest_refresh(g);
     result = g ? check_offset(r, g, &offset, given) : no_guest(r);
-    if (result == 0)
+    if (g && result == 0)
         left = g->log_base + g->status.console_end - offset;
     model_unlock();
     if (result != 0)
