@@ -278,13 +278,6 @@ static void range_insert_at(struct aspace *as, uint32_t index, const struct rang
     as->range_count++;
 }
 
-static void range_remove_at(struct aspace *as, uint32_t index)
-{
-    as->range_count--;
-    memmove(&as->ranges[index], &as->ranges[index + 1],
-            (as->range_count - index) * sizeof(struct range));
-}
-
 /* Page tables that [start, end) may need, beyond the root. */
 static uint64_t tables_worst(uint64_t start, uint64_t end)
 {
@@ -348,18 +341,6 @@ static void ranges_merge(struct aspace *as, uint64_t start, uint64_t end)
     }
 }
 
-static void merge_around(struct aspace *as, uint32_t index)
-{
-    if (index + 1 < as->range_count && mergeable(&as->ranges[index], &as->ranges[index + 1])) {
-        as->ranges[index].end = as->ranges[index + 1].end;
-        range_remove_at(as, index + 1);
-    }
-    if (index && mergeable(&as->ranges[index - 1], &as->ranges[index])) {
-        as->ranges[index - 1].end = as->ranges[index].end;
-        range_remove_at(as, index);
-    }
-}
-
 int aspace_range_add(struct guest *guest, const struct range *range)
 {
     struct aspace *as = &guest->aspace;
@@ -376,7 +357,7 @@ int aspace_range_add(struct guest *guest, const struct range *range)
     }
     uint32_t index = range_index(as, range->start);
     range_insert_at(as, index, range);
-    merge_around(as, index);
+    ranges_merge(as, range->start, range->end);
     return 0;
 }
 
