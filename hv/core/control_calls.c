@@ -228,6 +228,17 @@ static int64_t guest_call(struct guest *caller, uint64_t number, const uint64_t 
     return result;
 }
 
+static int64_t host_set(uint64_t what, uint64_t first, uint64_t second)
+{
+    switch (what) {
+    case SKEP_HOST_NET:
+        io_control_address_set((uint32_t)first, (uint32_t)second);
+        return 0;
+    default:
+        return -SKEP_EINVAL;
+    }
+}
+
 static int64_t power(uint64_t how)
 {
     if (how > 1) {
@@ -275,9 +286,8 @@ static int64_t dispatch(struct guest *caller, uint64_t number, const uint64_t *a
         return guest_create_call(caller, gva(a[0]));
     case SKEP_CTL_GUEST_NEXT:
         return (int64_t)guest_next(a[0]);
-    case SKEP_CTL_NET_SET:
-        io_control_address_set((uint32_t)a[0], (uint32_t)a[1]);
-        return 0;
+    case SKEP_CTL_HOST_SET:
+        return host_set(a[0], a[1], a[2]);
     case SKEP_CTL_POWER:
         return power(a[0]);
     default:

@@ -127,7 +127,29 @@ static inline int64_t skep_ctl_console_write(uint64_t guest, const void *data, u
 /* Big-endian. */
 static inline int64_t skep_ctl_net_set(uint32_t address, uint32_t netmask)
 {
-    return skep_hypercall2(SKEP_CTL_NET_SET, address, netmask);
+    return skep_hypercall3(SKEP_CTL_HOST_SET, SKEP_HOST_NET, address, netmask);
+}
+
+static inline int64_t skep_ctl_wall_set(uint64_t wall_ns)
+{
+    return skep_hypercall2(SKEP_CTL_HOST_SET, SKEP_HOST_WALL, wall_ns);
+}
+
+static inline int64_t skep_ctl_guest_set(uint64_t guest, const struct skep_guest_change *change)
+{
+    return skep_hypercall2(SKEP_CTL_GUEST_SET, guest, (uintptr_t)change);
+}
+
+static inline int64_t skep_ctl_vcpu_status(uint64_t guest, uint32_t index,
+                                           struct skep_vcpu_status *out)
+{
+    return skep_hypercall3(SKEP_CTL_VCPU_STATUS, guest, index, (uintptr_t)out);
+}
+
+static inline int64_t skep_ctl_trace_read(uint64_t guest, struct skep_trace_record *out,
+                                          uint64_t count)
+{
+    return skep_hypercall3(SKEP_CTL_TRACE_READ, guest, (uintptr_t)out, count);
 }
 
 /* action: 0 = off, 1 = reboot. */

@@ -81,6 +81,7 @@ enum skep_event {
     SKEP_EVENT_SHUTDOWN = 2, /* stop in good order, please */
     SKEP_EVENT_CONSOLE = 3,  /* console input */
     SKEP_EVENT_NOTIFY = 4,   /* control service: the notification ring has entries */
+    SKEP_EVENT_CHANGE = 5,   /* vcpu_count or memory_bytes of the start info changed; to vCPU 0 */
     SKEP_EVENT_QUEUE_0 = 8,  /* queue n is SKEP_EVENT_QUEUE_0 + n */
     SKEP_EVENT_COUNT = 64,
 };
@@ -116,6 +117,7 @@ struct skep_vcpu_page {
     struct skep_context context;
     /* Written by ring 0 when the vCPU is switched in. */
     _Alignas(64) uint64_t run_ns; /* CPU time received */
+    uint64_t ready_ns;            /* time spent runnable while others ran: "steal" */
 };
 _Static_assert(__builtin_offsetof(struct skep_vcpu_page, mask) == 64, "ABI");
 _Static_assert(__builtin_offsetof(struct skep_vcpu_page, context) == 128, "ABI");
@@ -173,14 +175,14 @@ struct skep_start_info {
     uint64_t heap_base, heap_bytes;   /* reserved address space, nothing mapped */
     uint64_t stack_base, stack_bytes; /* vCPU 0's first stack, mapped, with a guard range below */
     uint64_t vcpu_pages;              /* address of vCPU 0's page; vCPU n's is n pages on */
-    uint32_t vcpu_count;              /* that may run now */
+    _Atomic uint32_t vcpu_count;      /* that may run now; changes while the guest runs */
     uint32_t vcpu_max;                /* that have a page */
-    uint64_t memory_bytes;            /* the promise */
+    _Atomic uint64_t memory_bytes;    /* the promise; changes while the guest runs */
     uint64_t xcr0;
     uint32_t xsave_bytes;
     uint32_t net_count;
     struct skep_clock clock;
-    uint64_t wall_ns; /* UNIX time in ns at clock 0, 0 = unknown */
+    _Atomic uint64_t wall_ns; /* UNIX time in ns at clock 0, 0 = unknown; follows the host's */
     uint8_t seed[32];
     struct skep_net net[SKEP_NETS_MAX];
     uint32_t argc, envc;

@@ -33,8 +33,11 @@ enum skep_control_hypercall {
     SKEP_CTL_GUEST_NEXT, /* (handle or 0) -> next handle, 0 = end; the caller itself is not listed */
     SKEP_CTL_CONSOLE_READ, /* (handle, 64-bit offset, va, bytes) -> bytes; -ERANGE = expired, see status */
     SKEP_CTL_CONSOLE_WRITE, /* (handle, va, bytes) input -> bytes taken */
-    SKEP_CTL_NET_SET, /* (address, netmask, big-endian) the control service's own address, for the switch */
-    SKEP_CTL_POWER, /* (0 = off, 1 = reboot) */
+    SKEP_CTL_HOST_SET,      /* (SKEP_HOST_…, value, value) -> 0 */
+    SKEP_CTL_POWER,         /* (0 = off, 1 = reboot) */
+    SKEP_CTL_GUEST_SET, /* (handle, va of IN struct skep_guest_change) -> 0; in any state but dying */
+    SKEP_CTL_VCPU_STATUS, /* (handle, vCPU index, va of OUT struct skep_vcpu_status) -> 0 */
+    SKEP_CTL_TRACE_READ, /* (handle, va of OUT struct skep_trace_record[], count) -> records, oldest first */
     SKEP_CTL_END
 };
 
@@ -92,8 +95,11 @@ struct skep_host_info {
     struct skep_mitigation mitigations[SKEP_MITIGATIONS_MAX];
 };
 
+/* idle_ns + guest_ns + core_ns is the CPU's whole time. */
 struct skep_cpu_info {
-    uint64_t idle_ns;
+    uint64_t idle_ns;  /* halted */
+    uint64_t guest_ns; /* charged to vCPUs, their hypercalls and faults included */
+    uint64_t core_ns;  /* ring 0's own: between vCPUs, interrupts when idle, reclaiming memory */
     uint64_t traps;
     uint64_t hypercalls;
     uint64_t switches;
@@ -102,6 +108,11 @@ struct skep_cpu_info {
 
 #define SKEP_BOOT_CMDLINE 0
 #define SKEP_BOOT_MODULE  1
+#define SKEP_BOOT_PANIC   2 /* the log that a panic before the last warm reset left behind */
+
+/* What SKEP_CTL_HOST_SET sets. */
+#define SKEP_HOST_NET  0 /* address, netmask (big-endian): the service's own, for the switch */
+#define SKEP_HOST_WALL 1 /* UNIX time in ns at clock 0; guests see it at once */
 
 /* Why there is a notification. */
 enum skep_notify_reason {
@@ -152,6 +163,8 @@ struct skep_guest_spec {
     uint32_t vcpu_count;   /* 1 to 32 */
     uint32_t vcpu_max;
     uint32_t weight;        /* 1 to 10000 */
+    uint32_t cpu_cap;       /* percent of one CPU, for all vCPUs together, 0 = none */
+    uint64_t cpu_affinity;  /* bit n = may run on CPU n, 0 = on any */
     uint32_t console_bytes; /* a power of two, 4 to 64 KiB */
     uint32_t net_count;
     uint32_t argc, envc;
@@ -160,6 +173,66 @@ struct skep_guest_spec {
     struct skep_net net[SKEP_NETS_MAX];
     char name[SKEP_NAME_MAX];
 };
+
+/* What changes; the fields of other bits are not looked at. All of it is applied, or nothing. */
+#define SKEP_CHANGE_WEIGHT   (1u << 0)
+#define SKEP_CHANGE_CAP      (1u << 1)
+#define SKEP_CHANGE_AFFINITY (1u << 2)
+#define SKEP_CHANGE_VCPUS    (1u << 3)
+#define SKEP_CHANGE_MEMORY   (1u << 4)
+#define SKEP_CHANGE_FORCE    (1u << 5) /* vCPUs beyond vcpu_count that still run are held */
+
+/* IN. Fields as in struct skep_guest_spec. */
+struct skep_guest_change {
+    uint32_t changes; /* SKEP_CHANGE_… */
+    uint32_t weight;
+    uint32_t cpu_cap;
+    uint32_t vcpu_count; /* 1 to vcpu_max; SKEP_EVENT_CHANGE asks to stop those above */
+    uint64_t cpu_affinity;
+    uint64_t memory_bytes; /* -EBUSY = more than that is in use, -ENOMEM = can't be promised */
+};
+
+enum skep_vcpu_state {
+    SKEP_VCPU_OFF,
+    SKEP_VCPU_BLOCKED,
+    SKEP_VCPU_READY,
+    SKEP_VCPU_RUNNING,
+    SKEP_VCPU_HELD, /* by a pause, a cap that is used up, or a lowered vcpu_count */
+};
+
+/* run_ns + ready_ns + idle_ns is the time since the vCPU was first started. */
+struct skep_vcpu_status {
+    uint32_t state; /* enum skep_vcpu_state */
+    uint32_t cpu;   /* that it runs on, or ran on last */
+    uint64_t run_ns;
+    uint64_t ready_ns; /* runnable while others ran, or held by its cap */
+    uint64_t idle_ns;  /* blocked, paused or off */
+    uint64_t switches; /* times that it was put on a CPU */
+    uint64_t events;   /* that were sent to it */
+    uint64_t upcalls;
+    uint64_t page_faults;
+    uint64_t hypercalls[SKEP_HC_GUEST_COUNT + 1]; /* by number; the last entry counts all others */
+};
+
+enum skep_trace_kind {
+    SKEP_TRACE_RUN = 1,   /* put on a CPU: a = ns that it was ready */
+    SKEP_TRACE_LEAVE,     /* left it: a = enum skep_vcpu_state, b = ns that it ran */
+    SKEP_TRACE_HYPERCALL, /* one that does more than a few instructions: a = number, b = result */
+    SKEP_TRACE_FAULT,     /* a = address, b = error code */
+    SKEP_TRACE_EVENT,     /* sent to it: a = event */
+    SKEP_TRACE_UPCALL,    /* a = pending events */
+    SKEP_TRACE_STATE,     /* the guest's: a = enum skep_guest_state */
+};
+
+struct skep_trace_record {
+    uint64_t clock_ns;
+    uint32_t guest; /* low half of the handle */
+    uint16_t kind;  /* enum skep_trace_kind */
+    uint8_t cpu;
+    uint8_t vcpu;
+    uint64_t a, b;
+};
+_Static_assert(sizeof(struct skep_trace_record) == 32, "ABI");
 
 enum skep_guest_state {
     SKEP_GUEST_CREATED,
@@ -202,6 +275,25 @@ enum skep_crash_reason {
 
 #define SKEP_BACKTRACE_MAX 24
 
+/* What a guest's address belongs to. */
+enum skep_mapping_kind {
+    SKEP_MAPPING_NONE, /* nothing; start and bytes are the hole around it */
+    SKEP_MAPPING_IMAGE,
+    SKEP_MAPPING_MEMORY, /* SKEP_HC_MEM_MAP's */
+    SKEP_MAPPING_STACK,  /* vCPU 0's first */
+    SKEP_MAPPING_GUARD,
+    SKEP_MAPPING_START_INFO,
+    SKEP_MAPPING_VCPU_PAGE,
+};
+
+struct skep_mapping {
+    uint64_t start, bytes;
+    uint32_t kind; /* enum skep_mapping_kind */
+    uint32_t prot; /* SKEP_PROT_… */
+};
+
+#define SKEP_CRASH_TRACE_MAX 16
+
 struct skep_crash {
     uint32_t reason; /* enum skep_crash_reason */
     uint32_t vcpu;
@@ -214,6 +306,10 @@ struct skep_crash {
     uint64_t stack
         [2]; /* the words at RSP, 0 if unreadable: the caller, while a function has no frame yet */
     char message[128];
+    struct skep_mapping mapping; /* of `address`, for faults */
+    uint32_t trace_count;
+    uint32_t reserved;
+    struct skep_trace_record trace[SKEP_CRASH_TRACE_MAX]; /* the guest's latest, oldest first */
 };
 
 struct skep_net_counters {
@@ -234,8 +330,14 @@ struct skep_guest_status {
     uint64_t memory_peak;                /* the most that it had at once */
     uint64_t console_first, console_end; /* offsets: oldest byte kept, next byte */
     uint64_t hypercalls, page_faults;
-    uint32_t vcpu_count;
+    uint32_t vcpu_count; /* that may run */
+    uint32_t vcpu_max;
+    uint32_t vcpus_on; /* that have been started and not stopped */
+    uint32_t weight;
+    uint32_t cpu_cap;
     uint32_t net_count;
+    uint64_t cpu_affinity;
+    uint64_t ready_ns;                   /* of all vCPUs: runnable while others ran */
     uint32_t net_address[SKEP_NETS_MAX]; /* big-endian, as the switch knows it */
     struct skep_net_counters net[SKEP_NETS_MAX];
     struct skep_crash crash;
