@@ -79,9 +79,9 @@ static void stack_overflow_has_its_own_reason(void **state)
     (void)state;
     struct guest *guest = guest_running(2 * MIB);
     uint64_t guard = 0;
-    for (uint32_t i = 0; i < guest->aspace.range_count; i++) {
-        if (guest->aspace.ranges[i].kind == RANGE_GUARD) {
-            guard = guest->aspace.ranges[i].end - 8;
+    for (uint32_t i = 0; i < guest->aspace.ranges.count; i++) {
+        if (guest->aspace.ranges.at[i].kind == RANGE_GUARD) {
+            guard = guest->aspace.ranges.at[i].end - 8;
         }
     }
     assert_false(fake_touch(guest->vcpus[0], guard, SKEP_FAULT_WRITE));
@@ -153,8 +153,8 @@ static void start_info_and_vcpu_pages_stay(void **state)
 {
     (void)state;
     struct guest *guest = guest_running(2 * MIB);
-    for (uint32_t i = 0; i < guest->aspace.range_count; i++) {
-        struct range range = guest->aspace.ranges[i];
+    for (uint32_t i = 0; i < guest->aspace.ranges.count; i++) {
+        struct range range = guest->aspace.ranges.at[i];
         if (range.kind == RANGE_FIXED || range.kind == RANGE_GUARD) {
             assert_int_equal(unmap(guest, range.start, PAGE_SIZE), -SKEP_EPERM);
             assert_int_equal(protect(guest, range.start, PAGE_SIZE, RW), -SKEP_EPERM);
@@ -286,18 +286,18 @@ static void long_protect_leaves_one_range(void **state)
     for (uint64_t i = 0; i < 2 * MIB; i += PAGE_SIZE) {
         assert_true(fake_touch(guest->vcpus[0], at + i, SKEP_FAULT_WRITE));
     }
-    uint32_t ranges = guest->aspace.range_count;
+    uint32_t ranges = guest->aspace.ranges.count;
     assert_int_equal(protect(guest, at, 2 * MIB, SKEP_PROT_READ), 0);
-    assert_int_equal(guest->aspace.range_count, ranges);
+    assert_int_equal(guest->aspace.ranges.count, ranges);
     assert_int_equal(protect(guest, at + PAGE_SIZE, PAGE_SIZE, RW), 0);
-    assert_int_equal(guest->aspace.range_count, ranges + 2);
+    assert_int_equal(guest->aspace.ranges.count, ranges + 2);
     assert_int_equal(protect(guest, at, 2 * MIB, RW), 0);
-    assert_int_equal(guest->aspace.range_count, ranges);
+    assert_int_equal(guest->aspace.ranges.count, ranges);
     uint64_t data = guest->image_base + PAGE_SIZE;
     assert_int_equal(protect(guest, data + PAGE_SIZE, PAGE_SIZE, SKEP_PROT_READ), 0);
-    assert_int_equal(guest->aspace.range_count, ranges + 1);
+    assert_int_equal(guest->aspace.ranges.count, ranges + 1);
     assert_int_equal(protect(guest, data + PAGE_SIZE, PAGE_SIZE, RW), 0);
-    assert_int_equal(guest->aspace.range_count, ranges);
+    assert_int_equal(guest->aspace.ranges.count, ranges);
     assert_true(fake_touch(guest->vcpus[0], data + PAGE_SIZE, SKEP_FAULT_WRITE));
     assert_int_equal(*(char *)fake_at(guest, data + PAGE_SIZE), 'c');
     guest_gone(guest);
@@ -326,7 +326,47 @@ static void range_table_is_bounded(void **state)
         result = unmap(guest, at + holes++ * 2 * PAGE_SIZE, PAGE_SIZE);
     }
     assert_int_equal(result, -SKEP_ENOSPC);
-    assert_true(guest->aspace.range_count <= RANGES_MAX);
+    assert_true(guest->aspace.ranges.count <= RANGES_MAX);
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
+static struct skep_mapping described(struct guest *guest, uint64_t address)
+{
+    struct skep_mapping mapping;
+    aspace_describe(guest, address, &mapping);
+    return mapping;
+}
+
+static void addresses_are_described(void **state)
+{
+    (void)state;
+    struct guest *guest = guest_running(2 * MIB);
+    uint64_t at = (uint64_t)map(guest, 0, 4 * PAGE_SIZE);
+    struct skep_mapping mapping = described(guest, at + 5);
+    assert_int_equal(mapping.kind, SKEP_MAPPING_MEMORY);
+    assert_int_equal(mapping.start, at);
+    assert_int_equal(mapping.bytes, 4 * PAGE_SIZE);
+    assert_int_equal(mapping.prot, RW);
+    assert_int_equal(unmap(guest, at + PAGE_SIZE, PAGE_SIZE), 0);
+    mapping = described(guest, at + PAGE_SIZE);
+    assert_int_equal(mapping.kind, SKEP_MAPPING_NONE);
+    assert_int_equal(mapping.start, at + PAGE_SIZE);
+    assert_int_equal(mapping.bytes, PAGE_SIZE);
+    assert_int_equal(described(guest, guest->image_base).kind, SKEP_MAPPING_IMAGE);
+    assert_int_equal(described(guest, guest->image_base + 3 * PAGE_SIZE).kind, SKEP_MAPPING_IMAGE);
+    const struct skep_start_info *info = frame_data(guest->start_info[0]);
+    assert_int_equal(described(guest, info->stack_base).kind, SKEP_MAPPING_STACK);
+    assert_int_equal(described(guest, info->stack_base - 1).kind, SKEP_MAPPING_GUARD);
+    assert_int_equal(described(guest, info->vcpu_pages).kind, SKEP_MAPPING_VCPU_PAGE);
+    assert_int_equal(described(guest, info->vcpu_pages - SKEP_START_INFO_PAGES * PAGE_SIZE).kind,
+                     SKEP_MAPPING_START_INFO);
+    mapping = described(guest, 0);
+    assert_int_equal(mapping.start, 0);
+    assert_int_equal(mapping.bytes, guest->aspace.ranges.at[0].start);
+    mapping = described(guest, UINT64_MAX);
+    assert_int_equal(mapping.kind, SKEP_MAPPING_NONE);
+    assert_int_equal(mapping.start + mapping.bytes, 0);
     guest_gone(guest);
     baseline_check(&before);
 }
@@ -352,6 +392,7 @@ int main(void)
         cmocka_unit_test(long_protect_leaves_one_range),
         cmocka_unit_test(heap_gap_is_found_behind_a_straddling_range),
         cmocka_unit_test(range_table_is_bounded),
+        cmocka_unit_test(addresses_are_described),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -104,8 +104,8 @@ static void upcall_saves_and_resume_restores(void **state)
     assert_int_equal(vcpu->page->context.rip, guest->image_base + 8);
     assert_int_equal(vcpu->page->upcall_masked, 1);
     uint64_t vcpu_page = 0;
-    for (uint32_t i = 0; i < guest->aspace.range_count; i++) {
-        struct range range = guest->aspace.ranges[i];
+    for (uint32_t i = 0; i < guest->aspace.ranges.count; i++) {
+        struct range range = guest->aspace.ranges.at[i];
         if (range.kind == RANGE_FIXED && (range.prot & SKEP_PROT_WRITE)) {
             vcpu_page = range.start;
         }

@@ -208,8 +208,8 @@ static void ended_control_service_is_not_notified(void **state)
     control = control_now();
     assert_non_null(control);
     assert_true(control->vcpus[0]->page->pending & 1u << SKEP_EVENT_NOTIFY);
-    gmem_copy_out(control, gva(control->aspace.ranges[control->aspace.range_count - 1].start), "",
-                  1);
+    gmem_copy_out(control, gva(control->aspace.ranges.at[control->aspace.ranges.count - 1].start),
+                  "", 1);
     baseline_check(&before);
 }
 
@@ -241,8 +241,8 @@ static void control_service_is_started_again(void **state)
     }
     assert_int_equal(bystander->state, SKEP_GUEST_CREATED);
     control = control_now();
-    gmem_copy_out(control, gva(control->aspace.ranges[control->aspace.range_count - 1].start), "",
-                  1);
+    gmem_copy_out(control, gva(control->aspace.ranges.at[control->aspace.ranges.count - 1].start),
+                  "", 1);
     guest_gone(bystander);
     baseline_check(&before);
 }

@@ -130,8 +130,8 @@ static uint64_t argument(const struct guest *guest)
     case 4:
         return page_align_down(value % (2 * MIB));
     case 5:
-        return guest->aspace.range_count
-                   ? guest->aspace.ranges[value % guest->aspace.range_count].start
+        return guest->aspace.ranges.count
+                   ? guest->aspace.ranges.at[value % guest->aspace.ranges.count].start
                    : 0;
     case 6:
         return value >> (rand() % 64);

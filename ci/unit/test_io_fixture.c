@@ -197,9 +197,9 @@ void peer_create(struct peer *peer, uint8_t number, uint32_t address, uint32_t f
     peer->handle = (uint64_t)handle;
     peer->guest = fake_find(peer->handle);
     peer->vcpu = peer->guest->vcpus[0];
-    peer->base = peer->guest->aspace.ranges[peer->guest->aspace.range_count - 1].end;
-    for (uint32_t i = 0; i < peer->guest->aspace.range_count; i++) {
-        const struct range *range = &peer->guest->aspace.ranges[i];
+    peer->base = peer->guest->aspace.ranges.at[peer->guest->aspace.ranges.count - 1].end;
+    for (uint32_t i = 0; i < peer->guest->aspace.ranges.count; i++) {
+        const struct range *range = &peer->guest->aspace.ranges.at[i];
         if (range->kind == RANGE_ANON && range->end - range->start == PEER_PAGES * PAGE_SIZE) {
             peer->base = range->start;
         }

@@ -62,7 +62,7 @@ int main(void)
 {
     fake_boot(96 << 20, 1);
     control = fake_find(1ull << 32 | 1);
-    page = gva(control->aspace.ranges[control->aspace.range_count - 1].start);
+    page = gva(control->aspace.ranges.at[control->aspace.ranges.count - 1].start);
     gmem_copy_out(control, page, "", 1);
     baseline_take(&before);
     const struct CMUnitTest tests[] = {

@@ -1,57 +1,26 @@
 /*
  * aspace.h - a guest's address space: sorted ranges say what may be where, page tables say what is.
  *
- * Guarded by guest.lock. Ranges are few (RANGES_MAX) and live in one frame. Pages are supplied on touch: zeroed for
- * private memory, shared read-only or copied for an image's. Page tables are written here only.
+ * Guarded by guest.lock. Pages are supplied on touch: zeroed for private memory, shared read-only or copied for an
+ * image's.
  */
 #ifndef CORE_ASPACE_H
 #define CORE_ASPACE_H
 
-#include "arch/arch.h"
+#include "core/pagetable.h"
+#include "core/range.h"
 #include "core/types.h"
 
 struct guest;
 
-enum range_kind {
-    RANGE_ANON,  /* private, zero-filled */
-    RANGE_IMAGE, /* pages of the guest's image from first_page on */
-    RANGE_FIXED, /* start-info and vCPU pages: mapped at creation */
-    RANGE_GUARD, /* never mapped: a touch is a stack overflow */
-};
-
-struct range {
-    uint64_t start, end; /* page-aligned, end exclusive */
-    uint32_t first_page; /* RANGE_IMAGE */
-    uint8_t kind;
-    uint8_t prot;
-    uint8_t
-        ever_owned; /* had rights that give it frames of its own: counts, and never becomes executable */
-    uint8_t reserved;
-};
-
-#define RANGES_MAX (SKEP_PAGE_SIZE / sizeof(struct range))
-
-/* A leaf table, by the number of its 2 MiB. */
-struct leaf_table {
-    uint64_t number;
-    uint64_t *entries; /* NULL = none */
-};
-
-#define RECENT_TABLES 4u
-
 struct aspace {
-    struct arch_root root;
-    pfn_t root_pfns[ARCH_ROOT_FRAMES];
-    struct range *ranges; /* a frame */
-    uint32_t range_count;
+    struct pagetable tables;
+    struct ranges ranges;
     _Atomic uint32_t loaded_on; /* CPUs that may hold translations, a bit each */
     _Atomic uint32_t flush_wait;
     pfn_t quarantine; /* unmapped frames that wait for flush_wait to become 0 */
     pfn_t held; /* unmapped frames that a device or a queue has pinned; charged until it lets go */
     uint64_t heap_base, heap_end; /* where SKEP_HC_MEM_MAP places what has no address */
-    struct leaf_table
-        recent[RECENT_TABLES]; /* walked to lately, so that most accesses of ring 0 need no walk */
-    uint32_t recent_next;      /* the one to be replaced */
 };
 
 /* How the last part of a supply went. */
@@ -70,6 +39,9 @@ int aspace_init(struct guest *guest);
 /* Adds a range; -SKEP_EEXIST when it overlaps one, -SKEP_ENOSPC when the table is full, -SKEP_ENOMEM when its
  * writable pages and page tables don't fit the promise. */
 int aspace_range_add(struct guest *guest, const struct range *range);
+
+/* What is at an address, for people; for a hole its bounds. */
+void aspace_describe(struct guest *guest, uint64_t address, struct skep_mapping *mapping);
 
 /* Maps one of the guest's own frames at an address inside a RANGE_FIXED range. -SKEP_ENOMEM. */
 int aspace_fixed_map(struct guest *guest, uint64_t address, pfn_t pfn, uint32_t prot);

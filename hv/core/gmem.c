@@ -16,7 +16,7 @@ bool gmem_range_valid(gva_t address, uint64_t bytes)
 /* The frame behind an address. Holds guest.lock, until whose release it stays. */
 static int frame_behind(struct guest *guest, gva_t address, bool write, pfn_t *pfn)
 {
-    if (!guest->aspace.ranges) {
+    if (!guest->aspace.ranges.at) {
         return -SKEP_EFAULT;
     }
     uint32_t access = write ? SKEP_FAULT_WRITE : 0;

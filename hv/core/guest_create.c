@@ -86,7 +86,7 @@ static int console_create(struct guest *guest, uint32_t bytes)
 }
 
 static int range_add(struct guest *guest, uint64_t start, uint64_t end, enum range_kind kind,
-                     uint32_t prot, uint32_t first_page)
+                     enum skep_mapping_kind mapping, uint32_t prot, uint32_t first_page)
 {
     struct range range = {
         .start = start,
@@ -96,6 +96,7 @@ static int range_add(struct guest *guest, uint64_t start, uint64_t end, enum ran
         .prot = (uint8_t)prot,
         /* Zeroes are the guest's own frames from the first touch on, pages of the image from the first write on. */
         .ever_owned = kind == RANGE_ANON ? prot != SKEP_PROT_NONE : (prot & SKEP_PROT_WRITE) != 0,
+        .mapping = (uint8_t)mapping,
     };
     return start == end ? 0 : aspace_range_add(guest, &range);
 }
@@ -109,9 +110,10 @@ static int image_map(struct guest *guest, const struct layout *layout)
         uint64_t start = layout->image + segment->va_offset;
         uint64_t zeroes = start + ((uint64_t)segment->page_count << SKEP_PAGE_SHIFT);
         uint64_t end = zeroes + ((uint64_t)segment->zero_pages << SKEP_PAGE_SHIFT);
-        error = range_add(guest, start, zeroes, RANGE_IMAGE, segment->prot, segment->first_page);
+        error = range_add(guest, start, zeroes, RANGE_IMAGE, SKEP_MAPPING_IMAGE, segment->prot,
+                          segment->first_page);
         if (!error) {
-            error = range_add(guest, zeroes, end, RANGE_ANON, segment->prot, 0);
+            error = range_add(guest, zeroes, end, RANGE_ANON, SKEP_MAPPING_IMAGE, segment->prot, 0);
         }
     }
     return error;
@@ -151,8 +153,8 @@ static int vcpu_create(struct guest *guest, uint32_t index, uint64_t page_addres
 static int vcpus_create(struct guest *guest, const struct layout *layout, uint32_t max)
 {
     uint64_t end = layout->vcpu_pages + max * PAGE_SIZE;
-    int error =
-        range_add(guest, layout->vcpu_pages, end, RANGE_FIXED, SKEP_PROT_READ | SKEP_PROT_WRITE, 0);
+    int error = range_add(guest, layout->vcpu_pages, end, RANGE_FIXED, SKEP_MAPPING_VCPU_PAGE,
+                          SKEP_PROT_READ | SKEP_PROT_WRITE, 0);
     for (uint32_t i = 0; i < max && !error; i++) {
         guest->vcpu_max = i + 1;
         error = vcpu_create(guest, i, layout->vcpu_pages + i * PAGE_SIZE);
@@ -245,7 +247,7 @@ static int start_info_create(struct guest *guest, struct guest *caller, const st
                        SKEP_START_INFO_PAGES * SKEP_PAGE_SIZE,
                    "the strings fit");
     int error = range_add(guest, layout->start_info, layout->start_info + bytes, RANGE_FIXED,
-                          SKEP_PROT_READ, 0);
+                          SKEP_MAPPING_START_INFO, SKEP_PROT_READ, 0);
     for (uint32_t i = 0; i < bytes >> SKEP_PAGE_SHIFT && !error; i++) {
         guest->start_info[i] = object_alloc(guest, SKEP_FRAME_OBJECT);
         error = guest->start_info[i] ? aspace_fixed_map(guest, layout->start_info + i * PAGE_SIZE,
@@ -287,10 +289,11 @@ static int build(struct guest *guest, struct guest *caller, const struct skep_gu
         error = start_info_create(guest, caller, &layout, spec);
     }
     if (!error) {
-        error = range_add(guest, layout.guard, layout.stack, RANGE_GUARD, SKEP_PROT_NONE, 0);
+        error = range_add(guest, layout.guard, layout.stack, RANGE_GUARD, SKEP_MAPPING_GUARD,
+                          SKEP_PROT_NONE, 0);
     }
     if (!error) {
-        error = range_add(guest, layout.stack, layout.stack_end, RANGE_ANON,
+        error = range_add(guest, layout.stack, layout.stack_end, RANGE_ANON, SKEP_MAPPING_STACK,
                           SKEP_PROT_READ | SKEP_PROT_WRITE, 0);
     }
     if (!error) {

@@ -243,7 +243,7 @@ const char *arch_symbol(uint64_t address, bool control, uint64_t *offset)
 /* A writable page of the control service's memory. */
 static uint64_t buffer_of(const struct guest *control)
 {
-    return control->aspace.ranges[control->aspace.range_count - 1].start;
+    return control->aspace.ranges.at[control->aspace.ranges.count - 1].start;
 }
 
 void fake_boot(uint64_t ram_bytes, uint32_t cpus)
@@ -388,7 +388,7 @@ void fake_settle(void)
 
 void *fake_at(struct guest *guest, uint64_t address)
 {
-    uint64_t *table = guest->aspace.root.top;
+    uint64_t *table = guest->aspace.tables.root.top;
     for (int level = 3; level >= 0; level--) {
         uint64_t entry = table[address >> (12 + 9 * level) & 511];
         if (!arch_pte_present(entry)) {

@@ -152,7 +152,7 @@ void arch_vcpu_load(struct vcpu *vcpu)
     struct entry_cpu *entry = entry_here();
 
     entry->vcpu = vcpu;
-    root_load(entry, vcpu->guest->aspace.root.top.value);
+    root_load(entry, vcpu->guest->aspace.tables.root.top.value);
     selectors_clear(entry);
     bases_write(&vcpu->arch.context);
     xstate_load(vcpu);

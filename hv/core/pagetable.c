@@ -1,0 +1,194 @@
+/*
+ * pagetable.c - page tables.
+ */
+#include "core/pagetable.h"
+
+#include "core/frame.h"
+#include "core/guest.h"
+#include "core/string.h"
+
+#define ENTRIES            512u
+#define LOWER_HALF_ENTRIES 256u
+#define TOP                (PAGETABLE_LEVELS - 1)
+
+static uint32_t index_at(uint64_t address, uint32_t level)
+{
+    return (uint32_t)(address >> pagetable_shift(level)) & (ENTRIES - 1);
+}
+
+static uint64_t *table_of(uint64_t entry)
+{
+    return arch_direct(arch_pte_paddr(entry));
+}
+
+static uint64_t *root_of(const struct pagetable *tables)
+{
+    return frame_data(tables->root_pfns[0]);
+}
+
+int pagetable_init(struct guest *guest)
+{
+    struct pagetable *tables = &guest->aspace.tables;
+    for (unsigned i = 0; i < ARCH_ROOT_FRAMES; i++) {
+        tables->root_pfns[i] = guest_frame_alloc(guest, SKEP_FRAME_PAGETABLE);
+        if (!tables->root_pfns[i]) {
+            return -SKEP_ENOMEM;
+        }
+    }
+    arch_root_init(&tables->root, tables->root_pfns);
+    return 0;
+}
+
+/* ---- walking ---- */
+
+uint64_t *pagetable_recent(struct pagetable *tables, uint64_t address)
+{
+    uint64_t number = address >> pagetable_shift(1);
+    for (uint32_t i = 0; i < RECENT_TABLES; i++) {
+        if (tables->recent[i].number == number && tables->recent[i].entries) {
+            return &tables->recent[i].entries[index_at(address, 0)];
+        }
+    }
+    return NULL;
+}
+
+static void recent_add(struct pagetable *tables, uint64_t address, uint64_t *entries)
+{
+    tables->recent[tables->recent_next++ % RECENT_TABLES] =
+        (struct leaf_table){address >> pagetable_shift(1), entries};
+}
+
+/* Puts an entry where it belongs; the root may exist in copies. */
+static void entry_set(struct pagetable *tables, uint32_t level, uint64_t *slot, uint64_t entry)
+{
+    if (level == TOP) {
+        arch_root_set(&tables->root, (uint32_t)(slot - root_of(tables)), entry);
+    } else {
+        *slot = entry;
+    }
+}
+
+static bool table_make(struct guest *guest, uint32_t level, uint64_t *slot)
+{
+    pfn_t pfn = guest_frame_alloc(guest, SKEP_FRAME_PAGETABLE);
+    if (pfn) {
+        entry_set(&guest->aspace.tables, level, slot, arch_pte_table(pfn_to_paddr(pfn)));
+    }
+    return pfn;
+}
+
+uint64_t *pagetable_leaf(struct guest *guest, uint64_t address)
+{
+    struct pagetable *tables = &guest->aspace.tables;
+    uint64_t *recent = pagetable_recent(tables, address);
+    if (recent) {
+        return recent;
+    }
+    uint64_t *table = root_of(tables);
+    for (uint32_t level = TOP; level; level--) {
+        uint64_t *slot = &table[index_at(address, level)];
+        if (!arch_pte_present(*slot) && !table_make(guest, level, slot)) {
+            return NULL;
+        }
+        table = table_of(*slot);
+    }
+    recent_add(tables, address, table);
+    return &table[index_at(address, 0)];
+}
+
+/* The leaf entry for an address, or NULL with *absent = the level whose entry is missing. */
+static uint64_t *leaf_find(struct pagetable *tables, uint64_t address, uint32_t *absent)
+{
+    uint64_t *table = root_of(tables);
+    for (uint32_t level = TOP; level; level--) {
+        uint64_t entry = table[index_at(address, level)];
+        if (!arch_pte_present(entry)) {
+            *absent = level;
+            return NULL;
+        }
+        table = table_of(entry);
+    }
+    return &table[index_at(address, 0)];
+}
+
+uint64_t *pagetable_next(struct pagetable *tables, uint64_t *address, uint64_t end, uint32_t *work)
+{
+    while (*address < end && *work) {
+        uint32_t absent = 0;
+        uint64_t *leaf = leaf_find(tables, *address, &absent);
+        if (leaf && arch_pte_present(*leaf)) {
+            return leaf;
+        }
+        --*work;
+        uint64_t span = 1ull << pagetable_shift(absent);
+        *address = (*address & ~(span - 1)) + span;
+    }
+    return NULL;
+}
+
+/* ---- the end ---- */
+
+/* The first present entry of a table, NULL = it is empty. */
+static uint64_t *entry_first(uint64_t *table, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (arch_pte_present(table[i])) {
+            return &table[i];
+        }
+    }
+    return NULL;
+}
+
+/* True when a leaf table is empty. */
+static bool leaves_reap(struct guest *guest, uint64_t *table, uint32_t entries_max,
+                        void (*release)(struct guest *guest, uint64_t *leaf))
+{
+    for (uint32_t i = 0; i < ENTRIES; i++) {
+        if (arch_pte_present(table[i])) {
+            if (!entries_max--) {
+                return false;
+            }
+            release(guest, &table[i]);
+        }
+    }
+    return true;
+}
+
+static void root_free(struct guest *guest, struct pagetable *tables)
+{
+    for (unsigned i = 0; i < ARCH_ROOT_FRAMES; i++) {
+        if (tables->root_pfns[i]) {
+            guest_frame_free(guest, tables->root_pfns[i]);
+            tables->root_pfns[i] = PFN_NONE;
+        }
+    }
+}
+
+bool pagetable_reap(struct guest *guest, uint32_t entries_max,
+                    void (*release)(struct guest *guest, uint64_t *leaf))
+{
+    struct pagetable *tables = &guest->aspace.tables;
+    memset(tables->recent, 0, sizeof(tables->recent));
+    if (!tables->root_pfns[ARCH_ROOT_FRAMES - 1]) {
+        root_free(guest, tables); /* a creation that failed, or all is gone */
+        return true;
+    }
+    uint64_t *slot = entry_first(root_of(tables), LOWER_HALF_ENTRIES);
+    if (!slot) {
+        root_free(guest, tables);
+        return true;
+    }
+    uint32_t level = TOP;
+    uint64_t *table = table_of(*slot);
+    uint64_t *below;
+    while (level > 1 && (below = entry_first(table, ENTRIES))) {
+        slot = below;
+        table = table_of(*slot);
+        level--;
+    }
+    if (level > 1 || leaves_reap(guest, table, entries_max, release)) {
+        entry_set(tables, level, slot, 0);
+        guest_frame_free(guest, frame_of(table));
+    }
+    return false;
+}

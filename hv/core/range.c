@@ -1,0 +1,279 @@
+/*
+ * range.c - tables of ranges.
+ */
+#include "core/range.h"
+
+#include "core/pagetable.h"
+#include "core/string.h"
+
+/* ---- looking ---- */
+
+uint32_t ranges_index(const struct ranges *ranges, uint64_t address)
+{
+    uint32_t low = 0;
+    uint32_t high = ranges->count;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (ranges->at[middle].end <= address) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+static struct range *find(const struct ranges *ranges, uint64_t address)
+{
+    uint32_t index = ranges_index(ranges, address);
+    bool inside = index < ranges->count && ranges->at[index].start <= address;
+    return inside ? &ranges->at[index] : NULL;
+}
+
+const struct range *ranges_find(const struct ranges *ranges, uint64_t address)
+{
+    return find(ranges, address);
+}
+
+uint64_t ranges_gap(const struct ranges *ranges, uint64_t start, uint64_t end, uint64_t bytes)
+{
+    for (uint32_t i = ranges_index(ranges, start); i < ranges->count; i++) {
+        const struct range *range = &ranges->at[i];
+        if (range->start >= end || (range->start > start && range->start - start >= bytes)) {
+            break;
+        }
+        start = range->end;
+    }
+    return start < end && end - start >= bytes ? start : 0;
+}
+
+int ranges_changeable(const struct ranges *ranges, uint64_t start, uint64_t end, uint32_t prot)
+{
+    for (uint32_t i = ranges_index(ranges, start); start < end; i++) {
+        if (i >= ranges->count || ranges->at[i].start > start) {
+            return -SKEP_EFAULT;
+        }
+        const struct range *range = &ranges->at[i];
+        if (range->kind != RANGE_ANON && range->kind != RANGE_IMAGE) {
+            return -SKEP_EPERM;
+        }
+        if ((prot & SKEP_PROT_EXEC) && (range->kind != RANGE_IMAGE || range->ever_owned)) {
+            return -SKEP_EPERM;
+        }
+        start = range->end;
+    }
+    return 0;
+}
+
+void ranges_describe(const struct ranges *ranges, uint64_t address, struct skep_mapping *mapping)
+{
+    uint32_t index = ranges_index(ranges, address);
+    const struct range *range = find(ranges, address);
+    uint64_t end;
+    *mapping = (struct skep_mapping){.kind = SKEP_MAPPING_NONE};
+    if (range) {
+        mapping->kind = range->mapping;
+        mapping->prot = range->prot;
+        mapping->start = range->start;
+        end = range->end;
+    } else if (address >= SKEP_GUEST_VA_MAX) {
+        mapping->start = SKEP_GUEST_VA_MAX;
+        end = 0; /* what no guest can have, to the top */
+    } else {
+        mapping->start = index > 0 ? ranges->at[index - 1].end : 0;
+        end = index < ranges->count ? ranges->at[index].start : SKEP_GUEST_VA_MAX;
+    }
+    mapping->bytes = end - mapping->start;
+}
+
+/* ---- cost ---- */
+
+/* Tables of one level that the range needs, beyond those that the ones before need as well. */
+static uint64_t tables_more(const struct range *range, uint32_t level, uint64_t *counted_to)
+{
+    uint64_t first = range->start >> pagetable_shift(level);
+    uint64_t end = ((range->end - 1) >> pagetable_shift(level)) + 1;
+    uint64_t from = first > *counted_to ? first : *counted_to;
+    *counted_to = end;
+    return end - from;
+}
+
+static uint64_t pages_owned(const struct range *range)
+{
+    bool owned = range->kind != RANGE_FIXED && range->ever_owned;
+    return owned ? (range->end - range->start) >> SKEP_PAGE_SHIFT : 0;
+}
+
+/* An image's read-only pages are shared and cost nothing. Counted anew each time: the ranges are few, and a count that
+ * is kept could drift. */
+uint64_t ranges_cost(const struct ranges *ranges)
+{
+    uint64_t counted_to[PAGETABLE_LEVELS] = {0};
+    uint64_t frames = 0;
+    for (uint32_t i = 0; i < ranges->count; i++) {
+        const struct range *range = &ranges->at[i];
+        if (range->kind == RANGE_GUARD) {
+            continue;
+        }
+        frames += pages_owned(range);
+        for (uint32_t level = 1; level < PAGETABLE_LEVELS; level++) {
+            frames += tables_more(range, level, &counted_to[level]);
+        }
+    }
+    return frames;
+}
+
+/* ---- changing ---- */
+
+static void insert_at(struct ranges *ranges, uint32_t index, const struct range *range)
+{
+    memmove(&ranges->at[index + 1], &ranges->at[index],
+            (ranges->count - index) * sizeof(struct range));
+    ranges->at[index] = *range;
+    ranges->count++;
+}
+
+static void remove_at(struct ranges *ranges, uint32_t first, uint32_t end)
+{
+    memmove(&ranges->at[first], &ranges->at[end], (ranges->count - end) * sizeof(struct range));
+    ranges->count -= end - first;
+}
+
+static bool mergeable(const struct range *a, const struct range *b)
+{
+    if (a->end != b->start || a->kind != b->kind || a->prot != b->prot ||
+        a->ever_owned != b->ever_owned || a->mapping != b->mapping) {
+        return false;
+    }
+    uint64_t pages = (a->end - a->start) >> SKEP_PAGE_SHIFT;
+    return a->kind == RANGE_ANON ||
+           (a->kind == RANGE_IMAGE && a->first_page + pages == b->first_page);
+}
+
+/* Joins what can be joined in and at [start, end], in one pass. */
+static void merge(struct ranges *ranges, uint64_t start, uint64_t end)
+{
+    uint32_t to = ranges_index(ranges, start);
+    to -= to > 0;
+    uint32_t from = to + 1;
+    for (; from < ranges->count && ranges->at[from].start <= end; from++) {
+        if (mergeable(&ranges->at[to], &ranges->at[from])) {
+            ranges->at[to].end = ranges->at[from].end;
+        } else {
+            ranges->at[++to] = ranges->at[from];
+        }
+    }
+    if (from > to + 1) {
+        remove_at(ranges, to + 1, from);
+    }
+}
+
+int ranges_add(struct ranges *ranges, const struct range *range, uint64_t frames_max)
+{
+    uint32_t index = ranges_index(ranges, range->start);
+    if (index < ranges->count && ranges->at[index].start < range->end) {
+        return -SKEP_EEXIST;
+    }
+    /* Two spare entries, so that a guest whose table is full can still unmap. */
+    if (ranges->count + 3 > RANGES_MAX) {
+        return -SKEP_ENOSPC;
+    }
+    insert_at(ranges, index, range);
+    if (ranges_cost(ranges) > frames_max) {
+        remove_at(ranges, index, index + 1);
+        return -SKEP_ENOMEM;
+    }
+    merge(ranges, range->start, range->end);
+    return 0;
+}
+
+/* The range that has the address strictly inside, or NULL. */
+static struct range *straddling(const struct ranges *ranges, uint64_t address)
+{
+    struct range *range = find(ranges, address);
+    return range && range->start < address ? range : NULL;
+}
+
+static void split_at(struct ranges *ranges, uint64_t address)
+{
+    struct range *range = straddling(ranges, address);
+    if (!range) {
+        return;
+    }
+    struct range upper = *range;
+    upper.start = address;
+    if (range->kind == RANGE_IMAGE) {
+        upper.first_page += (uint32_t)((address - range->start) >> SKEP_PAGE_SHIFT);
+    }
+    range->end = address;
+    insert_at(ranges, (uint32_t)(range - ranges->at) + 1, &upper);
+}
+
+/* Makes the span begin and end where ranges do. */
+static int split_around(struct ranges *ranges, uint64_t start, uint64_t end)
+{
+    uint32_t more = (straddling(ranges, start) != NULL) + (straddling(ranges, end) != NULL);
+    if (ranges->count + more > RANGES_MAX) {
+        return -SKEP_ENOSPC;
+    }
+    split_at(ranges, start);
+    split_at(ranges, end);
+    return 0;
+}
+
+/* Whether a range with these rights may come to have frames of the guest's own. */
+static bool owns(const struct range *range, uint32_t prot)
+{
+    return range->kind == RANGE_ANON ? prot != SKEP_PROT_NONE : (prot & SKEP_PROT_WRITE) != 0;
+}
+
+/* Pages that the span costs more with these rights. */
+static uint64_t protect_cost(const struct ranges *ranges, uint64_t start, uint64_t end,
+                             uint32_t prot)
+{
+    uint64_t pages = 0;
+    for (uint32_t i = ranges_index(ranges, start); i < ranges->count; i++) {
+        const struct range *range = &ranges->at[i];
+        if (range->start >= end) {
+            break;
+        }
+        if (owns(range, prot) && !range->ever_owned) {
+            uint64_t from = range->start > start ? range->start : start;
+            uint64_t to = range->end < end ? range->end : end;
+            pages += (to - from) >> SKEP_PAGE_SHIFT;
+        }
+    }
+    return pages;
+}
+
+int ranges_protect(struct ranges *ranges, uint64_t start, uint64_t end, uint32_t prot,
+                   uint64_t frames_max)
+{
+    uint64_t cost = protect_cost(ranges, start, end, prot);
+    if (cost && ranges_cost(ranges) + cost > frames_max) {
+        return -SKEP_ENOMEM;
+    }
+    int error = split_around(ranges, start, end);
+    if (error) {
+        return error;
+    }
+    for (uint32_t i = ranges_index(ranges, start); i < ranges->count; i++) {
+        struct range *range = &ranges->at[i];
+        if (range->start >= end) {
+            break;
+        }
+        range->prot = (uint8_t)prot;
+        range->ever_owned |= owns(range, prot);
+    }
+    merge(ranges, start, end); /* or each part of a long call would leave a range behind */
+    return 0;
+}
+
+int ranges_remove(struct ranges *ranges, uint64_t start, uint64_t end)
+{
+    int error = split_around(ranges, start, end);
+    if (!error) {
+        remove_at(ranges, ranges_index(ranges, start), ranges_index(ranges, end));
+    }
+    return error;
+}
