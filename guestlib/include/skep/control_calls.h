@@ -146,10 +146,11 @@ static inline int64_t skep_ctl_vcpu_status(uint64_t guest, uint32_t index,
     return skep_hypercall3(SKEP_CTL_VCPU_STATUS, guest, index, (uintptr_t)out);
 }
 
-static inline int64_t skep_ctl_trace_read(uint64_t guest, struct skep_trace_record *out,
-                                          uint64_t count)
+/* One CPU's records of the guest; the order over all CPUs is that of their times. */
+static inline int64_t skep_ctl_trace_read(uint64_t guest, uint32_t cpu,
+                                          struct skep_trace_record *out, uint64_t count)
 {
-    return skep_hypercall3(SKEP_CTL_TRACE_READ, guest, (uintptr_t)out, count);
+    return skep_hypercall(SKEP_CTL_TRACE_READ, guest, cpu, (uintptr_t)out, count, 0);
 }
 
 /* action: 0 = off, 1 = reboot. */

@@ -37,7 +37,8 @@ enum skep_control_hypercall {
     SKEP_CTL_POWER,         /* (0 = off, 1 = reboot) */
     SKEP_CTL_GUEST_SET, /* (handle, va of IN struct skep_guest_change) -> 0; in any state but dying */
     SKEP_CTL_VCPU_STATUS, /* (handle, vCPU index, va of OUT struct skep_vcpu_status) -> 0 */
-    SKEP_CTL_TRACE_READ, /* (handle, va of OUT struct skep_trace_record[], count) -> records, oldest first */
+    SKEP_CTL_TRACE_READ, /* (handle, CPU index, va of OUT struct skep_trace_record[], count) -> records of the guest that
+                            this CPU wrote, oldest first; SKEP_TRACE_CPU_MAX are always all */
     SKEP_CTL_END
 };
 
@@ -223,6 +224,8 @@ enum skep_trace_kind {
     SKEP_TRACE_UPCALL,    /* a = pending events */
     SKEP_TRACE_STATE,     /* the guest's: a = enum skep_guest_state */
 };
+
+#define SKEP_TRACE_CPU_MAX 512u /* records of all guests that a CPU keeps */
 
 struct skep_trace_record {
     uint64_t clock_ns;
