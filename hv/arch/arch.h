@@ -155,6 +155,8 @@ const char *arch_symbol(uint64_t address, bool control, uint64_t *offset);
  * Inline, in arch_types.h:
  *   struct cpu *arch_cpu(void)                    this CPU
  *   void arch_spin_hint(void)                     a hint inside spin loops
+ *   void arch_lock_taken(void), arch_lock_given(void)   after a spin lock was taken, given back: for tests
+ *   void arch_frames_mark(paddr_t, uint64_t bytes, bool free)   frames become free, or used: for tests
  *   void *arch_direct(paddr_t)                    the direct map
  *   paddr_t arch_direct_paddr(const void *)       and back (direct-map addresses only)
  *   paddr_t arch_kernel_paddr(const void *)       physical address of the core's own text or data

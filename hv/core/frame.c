@@ -131,6 +131,9 @@ static pfn_t take_typed(uint32_t order, enum skep_frame_type type, uint32_t owne
         atomic_store_explicit(&table[pfn + i].pins, 0, memory_order_relaxed);
     }
     spin_unlock(&frame_lock);
+    if (pfn) {
+        arch_frames_mark(pfn_to_paddr(pfn), PAGE_SIZE << order, false);
+    }
     return pfn;
 }
 
@@ -151,6 +154,7 @@ pfn_t frame_alloc_raw(enum skep_frame_type type, uint32_t owner)
 
 static void give_back(pfn_t pfn, uint32_t order)
 {
+    arch_frames_mark(pfn_to_paddr(pfn), PAGE_SIZE << order, true);
     spin_lock(&frame_lock);
     for (uint32_t i = 0; i < 1u << order; i++) {
         CHECK(table[pfn + i].type != SKEP_FRAME_FREE && table[pfn + i].type != SKEP_FRAME_RESERVED);

@@ -27,11 +27,13 @@ static inline void spin_lock(struct spinlock *lock)
             arch_spin_hint();
         }
     }
+    arch_lock_taken();
 }
 
 static inline void spin_unlock(struct spinlock *lock)
 {
     atomic_store_explicit(&lock->held, 0, memory_order_release);
+    arch_lock_given();
 }
 
 #endif

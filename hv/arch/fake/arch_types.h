@@ -23,7 +23,8 @@ struct arch_root {
 
 struct arch_cpu {
     uint64_t timer_ns;
-    uint32_t ipis; /* sent to it and not yet handled */
+    uint32_t ipis;  /* sent to it and not yet handled */
+    uint32_t locks; /* that it holds */
     uint64_t flushes;
 };
 
@@ -32,19 +33,40 @@ struct arch_vcpu {
     uint64_t saves, loads;
 };
 
+_Noreturn void fake_deadlock(void);
+
 extern char *fake_arena;
 extern struct cpu *fake_cpu; /* that the test acts as */
 extern void (*fake_meanwhile)(
     void); /* called once when a hypercall's result is set next: what another CPU does then */
+
+/* Called when a CPU has given back the last lock that it held, if it is set: what another CPU does then. */
+extern void (*fake_between)(void);
 
 static inline struct cpu *arch_cpu(void)
 {
     return fake_cpu;
 }
 
+/* All CPUs are one thread: a lock that is held now is held for ever. */
 static inline void arch_spin_hint(void)
 {
+    fake_deadlock();
 }
+
+static inline void arch_lock_taken(void)
+{
+    ((struct arch_cpu *)fake_cpu)->locks++;
+}
+
+static inline void arch_lock_given(void)
+{
+    if (--((struct arch_cpu *)fake_cpu)->locks == 0 && fake_between) {
+        fake_between();
+    }
+}
+
+void arch_frames_mark(paddr_t base, uint64_t bytes, bool free);
 
 static inline void *arch_direct(paddr_t address)
 {

@@ -3,6 +3,7 @@
  */
 #include "fake.h"
 
+#include <sanitizer/asan_interface.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@
 char *fake_arena;
 struct cpu *fake_cpu;
 void (*fake_meanwhile)(void);
+void (*fake_between)(void);
 
 /* The core's constants lie at the second page of the arena; only the control service's pages are asked for. */
 static const char control_pages[CONTROL_PAGES * SKEP_PAGE_SIZE];
@@ -37,6 +39,22 @@ static struct vcpu *resumed;
 static uint64_t random_state = 1;
 
 /* ---- the door ---- */
+
+void fake_deadlock(void)
+{
+    fprintf(stderr, "fake: CPU %u waits for a lock that nobody will give back\n", fake_cpu->index);
+    abort();
+}
+
+/* A free frame is nobody's to touch: the sanitizer tells who does. */
+void arch_frames_mark(paddr_t base, uint64_t bytes, bool free)
+{
+    if (free) {
+        ASAN_POISON_MEMORY_REGION(arch_direct(base), bytes);
+    } else {
+        ASAN_UNPOISON_MEMORY_REGION(arch_direct(base), bytes);
+    }
+}
 
 paddr_t arch_kernel_paddr(const void *data)
 {
@@ -249,7 +267,9 @@ static uint64_t buffer_of(const struct guest *control)
 void fake_boot(uint64_t ram_bytes, uint32_t cpus)
 {
     static struct boot_info boot;
-    fake_arena = aligned_alloc(SKEP_PAGE_SIZE << FRAME_ORDER_MAX, ram_bytes);
+    if (!fake_arena) {
+        fake_arena = aligned_alloc(SKEP_PAGE_SIZE << FRAME_ORDER_MAX, ram_bytes);
+    }
     uint64_t used = PAGE_SIZE * (1 + CONTROL_PAGES);
     boot.regions[0] = (struct boot_region){0, used, BOOT_REGION_CORE};
     boot.regions[1] = (struct boot_region){used, ram_bytes - used, BOOT_REGION_FREE};
@@ -271,11 +291,15 @@ struct cpu *fake_cpu_set(uint32_t index)
     return fake_cpu;
 }
 
+/* May be called while another CPU is on its way back (fake_between), which then goes on as before. */
 struct vcpu *fake_resume(void)
 {
+    jmp_buf outer;
+    memcpy(outer, back, sizeof(outer));
     if (!setjmp(back)) {
         core_resume();
     }
+    memcpy(back, outer, sizeof(outer));
     return resumed;
 }
 

@@ -66,6 +66,21 @@ static inline void arch_spin_hint(void)
     __asm__ volatile("pause" ::: "memory");
 }
 
+static inline void arch_lock_taken(void)
+{
+}
+
+static inline void arch_lock_given(void)
+{
+}
+
+static inline void arch_frames_mark(paddr_t base, uint64_t bytes, bool free)
+{
+    (void)base;
+    (void)bytes;
+    (void)free;
+}
+
 static inline void *arch_direct(paddr_t address)
 {
     return (void *)(DIRECT_BASE + address.value);
