@@ -1,0 +1,214 @@
+"""Runs the attacks on a booted Skep, a handful at a time, and says what became of them."""
+
+import random
+import sys
+import time
+import urllib3
+import xml.sax.saxutils as xml
+
+import attacks
+import helpers
+import skep
+
+NEIGHBOUR = "10.0.2.20"
+AT_ONCE = 8  # attackers that live at the same time
+LOGS = skep.ROOT / "build-logs/hostile"
+END_SECONDS = 60
+
+
+class Results:
+    """What passed and what failed, for the terminal and for ci/test."""
+
+    def __init__(self):
+        self.cases = []
+
+    def add(self, title, problem=None):
+        self.cases.append((title, problem))
+        if problem:
+            print(f"FAILED {title}: {problem}", flush=True)
+
+    def failed(self):
+        return sum(problem is not None for _, problem in self.cases)
+
+    def write_junit(self, path):
+        rows = []
+        for title, problem in self.cases:
+            failure = f"<failure>{xml.escape(problem)}</failure>" if problem else ""
+            rows.append(f"<testcase name={xml.quoteattr(title)}>{failure}</testcase>")
+        path.write_text(f"<testsuite>{''.join(rows)}</testsuite>\n")
+
+
+class Neighbour:
+    """A web guest that must answer throughout, and whose counters must tell of nothing but that."""
+
+    def __init__(self, machine):
+        self.machine = machine
+        machine.api.upload("neighbour", helpers.example("httpd"))
+        machine.api.create(
+            "neighbour",
+            image="neighbour",
+            memory_bytes=4 * attacks.MIB,
+            networks=[{"address": f"{NEIGHBOUR}/24", "gateway": "10.0.2.2"}],
+            desired_state="running",
+        )
+        machine.wait_page(NEIGHBOUR)
+        self.watch = helpers.Watch(machine, NEIGHBOUR)
+        with self.watch:
+            self.watch.wait_answer()
+        self.before = self.status()
+        self.watch = helpers.Watch(machine, NEIGHBOUR)
+
+    def status(self):
+        return self.machine.api.status("neighbour")
+
+    def check(self):
+        """Raises AssertionError when it was touched."""
+        self.watch.wait_answer()
+        before, now = self.before, self.status()
+        for key in ("state", "started_at", "crash", "restarts", "addresses", "memory_promised_bytes"):
+            assert now[key] == before[key], f"the neighbour's {key}: {before[key]} -> {now[key]}"
+        old, new = before["networks"][0], now["networks"][0]
+        for key in ("rx_dropped", "tx_dropped"):
+            assert new[key] == old[key], f"the neighbour's {key}: {old[key]} -> {new[key]}"
+        # It touches a new thread's stack now and then; anything beyond that isn't its own doing.
+        grown = now["memory_used_bytes"] - before["memory_used_bytes"]
+        assert grown <= 512 << 10, f"the neighbour's memory grew by {grown} bytes"
+
+
+class Session:
+    """A booted Skep under attack."""
+
+    def __init__(self, machine, results, seed):
+        self.machine, self.api, self.results = machine, machine.api, results
+        self.random = random.Random(seed)
+        self.uploaded = set()
+
+    def program(self, name):
+        return self.machine.options["elf"].parent / f"hostile/{name}.elf"
+
+    def upload(self, name):
+        if name not in self.uploaded:
+            self.api.upload(name, self.program(name))
+            self.uploaded.add(name)
+
+    def start(self, guest, program, arguments, **spec):
+        self.upload(program)
+        self.api.create(
+            guest,
+            image=program,
+            args=[str(argument) for argument in arguments],
+            desired_state="running",
+            restart="never",
+            **spec,
+        )
+
+    def end(self, guest, seconds=END_SECONDS):
+        """Waits for a guest's end and deletes it. Its status, and what it printed."""
+        try:
+            status = self.api.wait_state(guest, "exited", "crashed", seconds=seconds)
+            return status, self.api.log(guest).decode(errors="replace")
+        finally:
+            self.api.delete_guest(guest)
+
+    def attack(self, batch):
+        """Lets the attackers of a batch loose together."""
+        for number, attack in enumerate(batch):
+            self.start(f"attacker-{number}", attack.program, (attack.name, *attack.arguments), **attack.spec)
+        for number, attack in enumerate(batch):
+            problem = None
+            try:
+                attacks.check(attack, *self.end(f"attacker-{number}"))
+            except AssertionError as error:
+                self.machine.check_alive()
+                problem = str(error)
+            self.results.add(attack.title, problem)
+
+
+def batches(chosen):
+    """Attackers that may live together: those with a network have one address among them."""
+    batch = []
+    for attack in chosen:
+        alone = "networks" in attack.spec
+        if batch and (alone or len(batch) == AT_ONCE or attack.program != batch[0].program):
+            yield batch
+            batch = []
+        batch.append(attack)
+        if alone:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def run_attacks(session, neighbour, chosen):
+    program, count, begin = None, 0, time.monotonic()
+
+    def told():
+        if program:
+            print(f"{program:24} {count:4} attacks {time.monotonic() - begin:6.1f} s", flush=True)
+
+    for batch in batches(chosen):
+        if batch[0].program != program:
+            told()
+            program, count, begin = batch[0].program, 0, time.monotonic()
+        session.attack(batch)
+        count += len(batch)
+        neighbour.watch.wait_answer()
+    told()
+
+
+def warm_up(api):
+    """The first of everything leaves something behind that is kept on purpose."""
+    api.upload("warm-up", helpers.example("hello"))
+    api.create("warm-up", image="warm-up", memory_bytes=2 * attacks.MIB, desired_state="running")
+    api.wait_state("warm-up", "exited")
+    helpers.clear(api)
+
+
+def besiege(arguments, chosen, results):
+    elf = skep.build_exists(skep.DEBUG_BUILD if arguments.build == "debug" else skep.BUILD)
+    seed = arguments.seed if arguments.seed is not None else random.randrange(1 << 32)
+    print(f"{elf.relative_to(skep.ROOT)}, seed {seed}", flush=True)
+    with skep.Machine(LOGS / arguments.build, elf=elf, cpus=2, forwards=[NEIGHBOUR]) as machine:
+        try:
+            warm_up(machine.wait_api())
+            frames = helpers.frames(machine.api)
+            neighbour = Neighbour(machine)
+            session = Session(machine, results, seed)
+            with neighbour.watch:
+                run_attacks(session, neighbour, chosen)
+                results.add("neighbour", problem_of(neighbour.check))
+            helpers.clear(machine.api)
+            results.add("leaks", problem_of(helpers.wait_frames, machine.api, frames, helpers.CONTROL_GROWTH))
+            machine.check_alive()
+        except AssertionError as error:
+            results.add("machine", f"{error}\n{machine.serial_tail()}")
+
+
+def problem_of(function, *arguments):
+    try:
+        function(*arguments)
+    except AssertionError as error:
+        return str(error)
+    return None
+
+
+def wanted(words, title):
+    return not words or any(word in title for word in words)
+
+
+def run(arguments):
+    urllib3.disable_warnings()
+    chosen = [attack for attack in attacks.all_attacks() if wanted(arguments.words, attack.title)]
+    if arguments.list:
+        for attack in chosen:
+            print(f"{attack.title:48} {attack.expect}")
+        return 0
+    if not chosen:
+        sys.exit("ci/hostile: no attack has such a name (--list shows them)")
+    results = Results()
+    besiege(arguments, chosen, results)
+    if arguments.junit:
+        results.write_junit(arguments.junit)
+    print(f"{len(results.cases) - results.failed()} passed, {results.failed()} failed")
+    return 1 if results.failed() else 0
