@@ -13,11 +13,13 @@
 #include "core/random.h"
 #include "core/retain.h"
 #include "core/string.h"
+#include "core/trace.h"
 #include "io/io.h"
 
-#define CHUNK      256u
-#define READ_MAX   4096u
-#define NOTIFY_MAX 16u
+#define CHUNK       256u
+#define READ_MAX    4096u
+#define NOTIFY_MAX  16u
+#define TRACE_CHUNK 16u
 
 /* Large structures of control calls are built here, not on the small stack. Only the control service's calls use it,
  * one at a time. */
@@ -173,6 +175,30 @@ static int64_t console_write_call(struct guest *caller, struct guest *guest, gva
     return error ? error : guest_input(guest, chunk, part);
 }
 
+static int64_t trace_read_call(struct guest *caller, const struct guest *guest, const uint64_t *a)
+{
+    struct skep_trace_record records[TRACE_CHUNK];
+    uint64_t next = 0, done = 0;
+    uint64_t count = a[3] < SKEP_TRACE_CPU_MAX ? a[3] : SKEP_TRACE_CPU_MAX;
+    if (a[1] >= cpu_count()) {
+        return -SKEP_EINVAL;
+    }
+    while (done < count) {
+        uint32_t part = count - done < TRACE_CHUNK ? (uint32_t)(count - done) : TRACE_CHUNK;
+        uint32_t got = trace_read(guest, (uint32_t)a[1], &next, records, part);
+        int error = gmem_copy_out(caller, gva(a[2] + done * sizeof(records[0])), records,
+                                  got * sizeof(records[0]));
+        if (error) {
+            return error;
+        }
+        done += got;
+        if (!got) {
+            break;
+        }
+    }
+    return (int64_t)done;
+}
+
 static int64_t guest_stop_call(struct guest *guest, uint64_t now)
 {
     if (!now) {
@@ -218,6 +244,9 @@ static int64_t guest_call(struct guest *caller, uint64_t number, const uint64_t 
             break;
         case SKEP_CTL_CONSOLE_WRITE:
             result = console_write_call(caller, guest, gva(a[1]), a[2]);
+            break;
+        case SKEP_CTL_TRACE_READ:
+            result = trace_read_call(caller, guest, a);
             break;
         default:
             result = -SKEP_ENOSYS;

@@ -8,6 +8,7 @@
 #include "core/types.h"
 
 struct guest;
+struct trace_slot;
 struct vcpu;
 
 /* Written by its own CPU only, unless a field says otherwise. */
@@ -26,6 +27,8 @@ struct cpu {
     uint64_t armed_ns;   /* what the timer is set to */
     uint64_t idle_since_ns, idle_ns;
     uint64_t traps, hypercalls, switches, ipis;
+    struct trace_slot *trace;     /* SKEP_TRACE_CPU_MAX of them */
+    _Atomic uint64_t trace_count; /* that were ever written; read by any CPU */
 };
 
 /* CPU `index`; the structs of all CPUs are static. */

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "core/sched.h"
+#include "core/trace.h"
 
 void event_raise(struct vcpu *vcpu, uint32_t event)
 {
@@ -15,6 +16,7 @@ void event_raise(struct vcpu *vcpu, uint32_t event)
     if (atomic_fetch_or(&page->pending, bit) & bit) {
         return;
     }
+    trace_vcpu(vcpu, arch_clock_ns(), SKEP_TRACE_EVENT, event, 0);
     if (!(atomic_load(&page->mask) & bit)) {
         sched_wake(vcpu, 0);
     }

@@ -17,6 +17,7 @@
 #include "core/sched.h"
 #include "core/string.h"
 #include "core/timer.h"
+#include "core/trace.h"
 #include "io/io.h"
 
 /* ---- the table ---- */
@@ -163,6 +164,7 @@ void guest_frame_free(struct guest *guest, pfn_t pfn)
 void guest_set_state(struct guest *guest, enum skep_guest_state state)
 {
     guest->state = state;
+    trace_add(trace_who(guest, 0), arch_clock_ns(), SKEP_TRACE_STATE, state, 0);
     if (!guest->is_control) {
         notify_push(guest->handle, SKEP_NOTIFY_STATE);
     }
@@ -314,9 +316,13 @@ void guest_crash_message(struct vcpu *vcpu, enum skep_crash_reason reason, uint6
     memcpy(crash.message, message, message_bytes);
     arch_vcpu_context_get(vcpu, &crash.context);
     backtrace(guest, &crash);
+    crash.trace_count = trace_latest(guest, crash.trace, SKEP_CRASH_TRACE_MAX);
     spin_lock(&guest->lock);
     bool first = is_live(guest);
     if (first) {
+        if (reason != SKEP_CRASH_ABORT) {
+            aspace_describe(guest, address, &crash.mapping);
+        }
         guest->crash = crash;
         end_locked(guest, SKEP_GUEST_CRASHED, 0);
     }

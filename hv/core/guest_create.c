@@ -16,6 +16,7 @@
 #include "core/random.h"
 #include "core/sched.h"
 #include "core/string.h"
+#include "core/trace.h"
 #include "io/io.h"
 
 #define SLOT_BYTES       (512ull << 30)
@@ -139,6 +140,7 @@ static int vcpu_create(struct guest *guest, uint32_t index, uint64_t page_addres
     guest->vcpus[index] = vcpu;
     vcpu->guest = guest;
     vcpu->index = index;
+    vcpu->trace_who = trace_who(guest, index);
     vcpu->wait_deadline_ns = vcpu->event_deadline_ns = TIME_NEVER;
     pfn_t page = object_alloc(guest, SKEP_FRAME_OBJECT);
     if (!page) {
@@ -335,7 +337,6 @@ static int alloc(const struct skep_guest_spec *spec, struct guest **result)
     guest->fixed_frames = 1;
     guest->weight = spec->weight;
     guest->vcpu_count = spec->vcpu_count;
-    guest->created_ns = arch_clock_ns();
     guest->references = 1;
     guest->state = SKEP_GUEST_CREATED;
     memcpy(guest->name, spec->name, sizeof(guest->name));
@@ -345,6 +346,7 @@ static int alloc(const struct skep_guest_spec *spec, struct guest **result)
         promise_give(frames);
         return error;
     }
+    guest->created_ns = arch_clock_ns(); /* the trace's older records of this index are another's */
     *result = guest;
     return 0;
 }

@@ -10,6 +10,7 @@
 #include "core/sched.h"
 #include "core/string.h"
 #include "core/timer.h"
+#include "core/trace.h"
 #include "core/trap.h"
 #include "io/io.h"
 
@@ -263,7 +264,8 @@ static int64_t control_entry(struct call *call, const uint64_t arguments[5])
     return result == -SKEP_EFAULT ? checked(call, 0, result) : result;
 }
 
-static int64_t dispatch(struct call *call, const uint64_t a[5])
+/* Calls that do more than a few instructions. */
+static int64_t dispatch_long(struct call *call, const uint64_t a[5])
 {
     switch (call->number) {
     case SKEP_HC_CONSOLE_WRITE:
@@ -274,6 +276,45 @@ static int64_t dispatch(struct call *call, const uint64_t a[5])
         return exit_call(call, a[0]);
     case SKEP_HC_ABORT:
         return abort_call(call, a[0], a[1]);
+    case SKEP_HC_MEM_MAP:
+        return map_call(call, a[0], a[1], a[2]);
+    case SKEP_HC_MEM_PROTECT:
+        return protect_call(call, a[0], a[1], a[2], 0);
+    case SKEP_HC_MEM_UNMAP:
+        return unmap_call(call, a[0], a[1], 0);
+    case SKEP_HC_VCPU_START:
+        return vcpu_start_call(call, a[0], a[1]);
+    case SKEP_HC_QUEUE_SETUP:
+        return queue_setup_call(call, a[0]);
+    case SKEP_HC_QUEUE_KICK:
+        return queue_kick_call(call, a[0]);
+    default:
+        return continued_call(call, a);
+    }
+}
+
+/* They are in the trace; the others would fill it, or have records of their own. */
+static OUTLINE int64_t traced_call(struct call *call, const uint64_t a[5])
+{
+    int64_t result = dispatch_long(call, a);
+    trace_vcpu(call->vcpu, arch_clock_ns(), SKEP_TRACE_HYPERCALL, call->number, (uint64_t)result);
+    return result;
+}
+
+static int64_t dispatch(struct call *call, const uint64_t a[5])
+{
+    switch (call->number) {
+    case SKEP_HC_CONSOLE_WRITE:
+    case SKEP_HC_CONSOLE_READ:
+    case SKEP_HC_EXIT:
+    case SKEP_HC_ABORT:
+    case SKEP_HC_MEM_MAP:
+    case SKEP_HC_MEM_PROTECT:
+    case SKEP_HC_MEM_UNMAP:
+    case SKEP_HC_VCPU_START:
+    case SKEP_HC_QUEUE_SETUP:
+    case SKEP_HC_QUEUE_KICK:
+        return traced_call(call, a);
     case SKEP_HC_WAIT:
         return wait_call(call, a[0]);
     case SKEP_HC_YIELD:
@@ -286,29 +327,17 @@ static int64_t dispatch(struct call *call, const uint64_t a[5])
         return (int64_t)arch_clock_ns();
     case SKEP_HC_RESUME:
         return resume_call(call, a[0]);
-    case SKEP_HC_MEM_MAP:
-        return map_call(call, a[0], a[1], a[2]);
-    case SKEP_HC_MEM_PROTECT:
-        return protect_call(call, a[0], a[1], a[2], 0);
-    case SKEP_HC_MEM_UNMAP:
-        return unmap_call(call, a[0], a[1], 0);
-    case SKEP_HC_VCPU_START:
-        return vcpu_start_call(call, a[0], a[1]);
     case SKEP_HC_VCPU_STOP:
         sched_off(call->vcpu);
         call->outcome = OUTCOME_GONE;
         return 0;
     case SKEP_HC_EVENT_SEND:
         return event_send_call(call, a[0], a[1]);
-    case SKEP_HC_QUEUE_SETUP:
-        return queue_setup_call(call, a[0]);
-    case SKEP_HC_QUEUE_KICK:
-        return queue_kick_call(call, a[0]);
     case SKEP_HC_BASE_SET:
         return base_set_call(call, a[0], a[1]);
     default:
         if (call->number >> NUMBER_BITS) {
-            return continued_call(call, a);
+            return traced_call(call, a);
         }
         return call->number >= SKEP_HC_CONTROL_FIRST ? control_entry(call, a) : -SKEP_ENOSYS;
     }

@@ -9,6 +9,7 @@
 #include "core/retain.h"
 #include "core/sched.h"
 #include "core/timer.h"
+#include "core/trace.h"
 #include "core/trap.h"
 #include "io/io.h"
 
@@ -107,6 +108,7 @@ void core_main(const struct boot_info *boot)
     memory_log();
     tables_init();
     cpus_init(boot);
+    trace_init();
     machine_log();
     io_init();
     control_init(boot);
@@ -141,6 +143,7 @@ void trap_page_fault(struct vcpu *vcpu, gva_t address, uint32_t error)
     enum supply supply = SUPPLY_NO_RANGE;
     pfn_t pfn;
     vcpu->page_faults++;
+    trace_vcpu(vcpu, arch_clock_ns(), SKEP_TRACE_FAULT, address.value, error);
     if (address.value < SKEP_GUEST_VA_MAX) {
         spin_lock(&guest->lock);
         supply = aspace_supply(guest, page_align_down(address.value), error, &pfn);
@@ -157,6 +160,7 @@ void trap_page_fault(struct vcpu *vcpu, gva_t address, uint32_t error)
 
 void trap_fault(struct vcpu *vcpu, enum skep_crash_reason reason, uint64_t address, uint64_t error)
 {
+    trace_vcpu(vcpu, arch_clock_ns(), SKEP_TRACE_FAULT, address, error);
     guest_crash(vcpu, reason, address, error);
 }
 

@@ -16,6 +16,7 @@
 #include "core/guest.h"
 #include "core/lock.h"
 #include "core/log.h"
+#include "core/trace.h"
 
 #define SLICE_NS       5000000ull /* the longest turn while others wait */
 #define WAKE_CREDIT_NS 2000000ull /* how far behind the front a sleeper comes back */
@@ -52,9 +53,10 @@ static void charge(struct vcpu *vcpu, uint64_t now)
     vcpu->switched_in_ns = now;
 }
 
-static void enqueue(struct vcpu *vcpu)
+static void enqueue(struct vcpu *vcpu, uint64_t now)
 {
     vcpu->state = VCPU_RUNNABLE;
+    vcpu->ready_since_ns = now;
     if (!vcpu->hold) {
         CHECK(heap_insert(&queue, &vcpu->run_node, vcpu->vruntime));
     }
@@ -100,22 +102,24 @@ static void make_runnable(struct vcpu *vcpu)
     if (vcpu->vruntime < floor) {
         vcpu->vruntime = floor;
     }
-    enqueue(vcpu);
+    uint64_t now = arch_clock_ns();
+    enqueue(vcpu, now);
     if (vcpu->hold) {
         return;
     }
-    struct cpu *cpu = cpu_for(vcpu, arch_clock_ns());
+    struct cpu *cpu = cpu_for(vcpu, now);
     if (cpu) {
         interrupt(cpu);
     }
 }
 
-/* The running vCPU leaves this CPU; its new state is the caller's to set. Holds sched_lock. */
-static void leave(struct vcpu *vcpu)
+/* The running vCPU leaves this CPU; its new state, told for the trace, is the caller's to set. Holds sched_lock. */
+static void leave(struct vcpu *vcpu, uint64_t now, enum skep_vcpu_state to)
 {
     struct cpu *cpu = arch_cpu();
     CHECK(cpu->current == vcpu);
-    charge(vcpu, arch_clock_ns());
+    charge(vcpu, now);
+    trace_vcpu(vcpu, now, SKEP_TRACE_LEAVE, to, now - vcpu->run_since_ns);
     arch_vcpu_save(vcpu);
     cpu->current = NULL;
     cpu->loaded = NULL;
@@ -162,7 +166,7 @@ bool sched_block(struct vcpu *vcpu, bool (*pending)(const struct vcpu *))
     spin_lock(&sched_lock);
     bool block = !pending(vcpu);
     if (block) {
-        leave(vcpu);
+        leave(vcpu, arch_clock_ns(), SKEP_VCPU_BLOCKED);
         vcpu->state = VCPU_BLOCKED;
     }
     spin_unlock(&sched_lock);
@@ -172,7 +176,7 @@ bool sched_block(struct vcpu *vcpu, bool (*pending)(const struct vcpu *))
 void sched_off(struct vcpu *vcpu)
 {
     spin_lock(&sched_lock);
-    leave(vcpu);
+    leave(vcpu, arch_clock_ns(), SKEP_VCPU_OFF);
     vcpu->state = VCPU_OFF;
     spin_unlock(&sched_lock);
 }
@@ -259,11 +263,12 @@ static struct vcpu *take_next(struct cpu *cpu, uint64_t now)
     }
     vcpu->state = VCPU_RUNNING;
     vcpu->cpu = cpu->index;
-    vcpu->switched_in_ns = now;
+    vcpu->switched_in_ns = vcpu->run_since_ns = now;
     cpu->current = vcpu;
     cpu->switches++;
     cpu->slice_end_ns = now + SLICE_NS;
     vcpu->guest->running++;
+    trace_vcpu(vcpu, now, SKEP_TRACE_RUN, now - vcpu->ready_since_ns, 0);
     return vcpu;
 }
 
@@ -275,8 +280,8 @@ static struct vcpu *decide(struct cpu *cpu)
     if (vcpu) {
         charge(vcpu, now);
         if (!keeps_running(cpu, vcpu, now)) {
-            leave(vcpu);
-            enqueue(vcpu);
+            leave(vcpu, now, vcpu->hold ? SKEP_VCPU_HELD : SKEP_VCPU_READY);
+            enqueue(vcpu, now);
             vcpu = NULL;
         } else if (now >= cpu->slice_end_ns) {
             cpu->slice_end_ns = now + SLICE_NS;

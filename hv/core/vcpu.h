@@ -30,6 +30,7 @@ struct vcpu {
     struct guest *guest;
     struct skep_vcpu_page *page; /* shared with the guest, seen through the direct map */
     uint32_t index;
+    uint64_t trace_who; /* trace.h */
 
     /* Guarded by sched_lock. */
     enum vcpu_state state;
@@ -39,6 +40,7 @@ struct vcpu {
     uint64_t vruntime;
     uint64_t run_ns;
     uint64_t switched_in_ns;
+    uint64_t ready_since_ns, run_since_ns; /* of its latest turn, for the trace */
 
     /* Guarded by timer_lock. */
     struct heap_node timer_node; /* key = deadline */

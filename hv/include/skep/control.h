@@ -221,7 +221,6 @@ enum skep_trace_kind {
     SKEP_TRACE_HYPERCALL, /* one that does more than a few instructions: a = number, b = result */
     SKEP_TRACE_FAULT,     /* a = address, b = error code */
     SKEP_TRACE_EVENT,     /* sent to it: a = event */
-    SKEP_TRACE_UPCALL,    /* a = pending events */
     SKEP_TRACE_STATE,     /* the guest's: a = enum skep_guest_state */
 };
 
