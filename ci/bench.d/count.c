@@ -15,54 +15,23 @@
  *
  * Points get the numbers 1, 2, … in the order of the arguments, markers 256 + N.
  *
- * One guest CPU only: the counters are not atomic. Instructions are counted one by one instead of by block:
+ * Beside instructions it counts what they hide: writes to CR3, INVLPG, interrupts (with stubs=ADDRESS, where vectors
+ * enter ring 0), passes of repeated string instructions, and, with `devices`, which takes time, interrupts sent to
+ * other CPUs and writes to devices' registers.
+ *
+ * CPUs must take turns in one thread, as under -icount: the counters are not atomic. Instructions are counted one by one instead of by block:
  * a block that faults half-way would be counted whole, and again when it is resumed. A repeated string
  * instruction counts once an iteration, for so it is translated.
  */
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* The part of QEMU's plug-in interface that is used here. Debian's QEMU ships no header for it. */
-
-typedef uint64_t qemu_plugin_id_t;
-struct qemu_plugin_tb;
-struct qemu_plugin_insn;
-
-struct qemu_info {
-    const char *target_name;
-    struct {
-        int min, cur;
-    } version;
-    bool system_emulation;
-    struct {
-        int smp_vcpus, max_vcpus;
-    } system;
-};
-
-enum { INLINE_ADD_U64 = 0 }; /* enum qemu_plugin_op */
-enum { CB_NO_REGS = 0 };     /* enum qemu_plugin_cb_flags */
-
-void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id,
-                                           void (*translated)(qemu_plugin_id_t,
-                                                              struct qemu_plugin_tb *));
-void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn *insn, int op,
-                                                void *counter, uint64_t immediate);
-void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
-                                            void (*executed)(unsigned int cpu, void *data),
-                                            int flags, void *data);
-size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
-struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t index);
-const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn);
-size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
-uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
+#include "plugin.h"
 
 __attribute__((visibility("default"))) int qemu_plugin_version = 1;
 
@@ -70,15 +39,23 @@ __attribute__((visibility("default"))) int qemu_plugin_version = 1;
 
 enum { HIT_COUNT_MAX = 1 << 20 };
 
+struct counts {
+    uint64_t ring0, ring3;
+    uint64_t spaces;     /* writes to CR3 */
+    uint64_t pages;      /* INVLPG */
+    uint64_t interrupts; /* taken */
+    uint64_t repeats;    /* passes of repeated string instructions */
+    uint64_t ipis;       /* interrupts sent to CPUs */
+    uint64_t kicks;      /* writes to device registers, but the local APIC's */
+};
+
 struct hit {
     uint64_t point;
-    uint64_t ring0;
-    uint64_t ring3;
+    struct counts counts;
 };
 
 struct counters {
-    uint64_t ring0;
-    uint64_t ring3;
+    struct counts now;
     uint64_t hit_count; /* written after the entry; stops at HIT_COUNT_MAX */
     struct hit hits[HIT_COUNT_MAX];
 };
@@ -105,8 +82,7 @@ static void on_point(unsigned int cpu, void *data)
         return;
     counters->hits[counters->hit_count] = (struct hit){
         .point = (uintptr_t)data,
-        .ring0 = counters->ring0,
-        .ring3 = counters->ring3,
+        .counts = counters->now,
     };
     __atomic_store_n(&counters->hit_count, counters->hit_count + 1, __ATOMIC_RELEASE);
 }
@@ -148,6 +124,61 @@ static int marker_number(const struct qemu_plugin_insn *insn)
     return code[3];
 }
 
+/*
+ * Effects
+ */
+
+enum { STUBS_BYTES = 256 * 16, STUB_MASK = 15, VECTOR_INTERRUPT_FIRST = 32 };
+#define APIC_BASE 0xfee00000ull
+#define APIC_ICR  0xfee00300ull
+
+static uint64_t stubs_address;
+static bool watch_devices;
+
+/* Intel SDM volume 2: MOV to control register, INVLPG; REP with MOVS or STOS. Prefixes that nobody writes there are
+ * not looked for. */
+static uint64_t *effect_of(const struct qemu_plugin_insn *insn)
+{
+    const uint8_t *code = qemu_plugin_insn_data(insn);
+    size_t size = qemu_plugin_insn_size(insn);
+    uint64_t address = qemu_plugin_insn_vaddr(insn);
+    uint64_t stub = address - stubs_address;
+    if (stubs_address && stub < STUBS_BYTES && (stub & STUB_MASK) == 0 &&
+        stub / (STUB_MASK + 1) >= VECTOR_INTERRUPT_FIRST)
+        return &counters->now.interrupts;
+    if (size >= 2 && code[0] == 0xf3 && ((code[1] & 0xf8) == 0x48 || (code[1] & 0xf4) == 0xa4))
+        return &counters->now.repeats;
+    if (size >= 3 && code[0] == 0x0f && code[1] == 0x22 && (code[2] >> 3 & 7) == 3)
+        return &counters->now.spaces;
+    if (size >= 3 && code[0] == 0x0f && code[1] == 0x01 && code[2] >> 6 != 3 &&
+        (code[2] >> 3 & 7) == 7)
+        return &counters->now.pages;
+    return NULL;
+}
+
+static void on_write(unsigned int cpu, qemu_plugin_meminfo_t info, uint64_t address, void *data)
+{
+    (void)cpu;
+    (void)data;
+    const struct qemu_plugin_hwaddr *where = qemu_plugin_get_hwaddr(info, address);
+    if (!where || !qemu_plugin_hwaddr_is_io(where))
+        return;
+    uint64_t physical = qemu_plugin_hwaddr_phys_addr(where);
+    if (physical == APIC_ICR)
+        counters->now.ipis++;
+    else if ((physical & ~(uint64_t)PAGE_MASK) != APIC_BASE)
+        counters->now.kicks++;
+}
+
+static void effects_watch(struct qemu_plugin_insn *insn)
+{
+    uint64_t *effect = effect_of(insn);
+    if (effect)
+        qemu_plugin_register_vcpu_insn_exec_inline(insn, INLINE_ADD_U64, effect, 1);
+    if (watch_devices)
+        qemu_plugin_register_vcpu_mem_cb(insn, on_write, CB_NO_REGS, MEM_WRITE, NULL);
+}
+
 static void on_translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
     (void)id;
@@ -167,7 +198,9 @@ static void on_translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
             continue;
         }
         qemu_plugin_register_vcpu_insn_exec_inline(
-            insn, INLINE_ADD_U64, upper_half ? &counters->ring0 : &counters->ring3, 1);
+            insn, INLINE_ADD_U64, upper_half ? &counters->now.ring0 : &counters->now.ring3, 1);
+        if (upper_half)
+            effects_watch(insn);
     }
 }
 
@@ -210,8 +243,8 @@ __attribute__((visibility("default"))) int qemu_plugin_install(qemu_plugin_id_t 
                                                                int argc, char **argv)
 {
     bool mapped = false;
-    if (!info->system_emulation || info->system.max_vcpus != 1) {
-        fprintf(stderr, "count: needs a system with exactly one CPU\n");
+    if (!info->system_emulation) {
+        fprintf(stderr, "count: needs a whole system\n");
         return -1;
     }
     for (int i = 0; i < argc; i++) {
@@ -222,6 +255,10 @@ __attribute__((visibility("default"))) int qemu_plugin_install(qemu_plugin_id_t 
             good = point_parse(argv[i] + 3, false);
         else if (strncmp(argv[i], "code=", 5) == 0)
             good = point_parse(argv[i] + 5, true);
+        else if (strncmp(argv[i], "stubs=", 6) == 0)
+            good = (stubs_address = strtoull(argv[i] + 6, NULL, 0)) != 0;
+        else if (strcmp(argv[i], "devices=on") == 0)
+            good = watch_devices = true;
         if (!good) {
             fprintf(stderr, "count: bad argument %s\n", argv[i]);
             return -1;

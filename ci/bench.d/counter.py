@@ -7,20 +7,26 @@ import subprocess
 
 import qemu
 import skep
+from stretches import Stretches, Symbols
 
-SOURCE = qemu.ROOT / "ci/bench.d/count.c"
+SOURCES = qemu.ROOT / "ci/bench.d"
 MARKER_FIRST = 256
-HEADER = struct.Struct("<QQQ")  # ring 0, ring 3, hits
-HIT = struct.Struct("<QQQ")  # point, ring 0, ring 3
+FIELDS = ("ring0", "ring3", "spaces", "pages", "interrupts", "repeats", "ipis", "kicks")
+COUNTS = struct.Struct(f"<{len(FIELDS)}Q")
+HIT_COUNT = struct.Struct("<Q")
+HIT = struct.Struct(f"<{1 + len(FIELDS)}Q")  # point, counts
+HITS_AT = COUNTS.size + HIT_COUNT.size
 
 
-def plugin():
-    """The compiled plug-in; compiled anew when its source is newer."""
-    target = skep.BUILD / "bench/count.so"
-    if not target.exists() or target.stat().st_mtime < SOURCE.stat().st_mtime:
+def plugin(name):
+    """A compiled plug-in; compiled anew when its source is newer."""
+    source, header = SOURCES / f"{name}.c", SOURCES / "plugin.h"
+    target = skep.BUILD / f"bench/{name}.so"
+    newest = max(source.stat().st_mtime, header.stat().st_mtime)
+    if not target.exists() or target.stat().st_mtime < newest:
         target.parent.mkdir(parents=True, exist_ok=True)
         flags = "-std=gnu17 -O2 -Wall -Wextra -Werror -shared -fPIC -fvisibility=hidden".split()
-        subprocess.run(["cc", *flags, "-o", str(target), str(SOURCE)], check=True)
+        subprocess.run(["cc", *flags, "-o", str(target), str(source)], check=True)
     return target
 
 
@@ -72,17 +78,24 @@ class Elf:
 
 
 class Counts:
-    """Instructions by ring."""
+    """Instructions by ring, and the effects that they hide."""
 
-    def __init__(self, ring0, ring3):
-        self.ring0, self.ring3 = ring0, ring3
+    def __init__(self, *values):
+        self.values = values
+
+    def __getattr__(self, name):
+        return self.values[FIELDS.index(name)]
 
     @property
     def total(self):
         return self.ring0 + self.ring3
 
+    @property
+    def flushes(self):
+        return self.spaces + self.pages
+
     def __sub__(self, other):
-        return Counts(self.ring0 - other.ring0, self.ring3 - other.ring3)
+        return Counts(*(mine - its for mine, its in zip(self.values, other.values)))
 
 
 class Counter:
@@ -93,16 +106,16 @@ class Counter:
             self.view = mmap.mmap(file.fileno(), os.path.getsize(path), access=mmap.ACCESS_READ)
 
     def now(self):
-        return Counts(*HEADER.unpack_from(self.view)[:2])
+        return Counts(*COUNTS.unpack_from(self.view))
 
     def hit_count(self):
-        return HEADER.unpack_from(self.view)[2]
+        return HIT_COUNT.unpack_from(self.view, COUNTS.size)[0]
 
     def hits(self, first=0):
         """The hits from an index on, as (point, counts)."""
         for index in range(first, self.hit_count()):
-            point, ring0, ring3 = HIT.unpack_from(self.view, HEADER.size + index * HIT.size)
-            yield point, Counts(ring0, ring3)
+            point, *counts = HIT.unpack_from(self.view, HITS_AT + index * HIT.size)
+            yield point, Counts(*counts)
 
     def hit(self, point, first=0):
         """The counts at a point's first hit from an index on, or None."""
@@ -121,14 +134,17 @@ class Counter:
 
 
 class CountedMachine(skep.Machine):
-    """A machine with one CPU whose clock goes by instructions, and the plug-in in it."""
+    """A machine whose clock goes by instructions, and the plug-in in it. One CPU, or several that take turns."""
 
-    def __init__(self, folder, points=(), extra=(), **options):
+    def __init__(self, folder, points=(), extra=(), devices=False, cpus=1, **options):
         self.counts_file = folder / "counts"
-        arguments = ",".join([str(plugin()), f"out={self.counts_file}", *points])
+        self.symbols = Symbols(skep.build_exists())
+        stubs = f"stubs={self.symbols.addresses['entry_stubs']:#x}"
+        arguments = [str(plugin("count")), f"out={self.counts_file}", stubs, *points]
+        arguments = ",".join(arguments + ["devices=on"] * devices)
         super().__init__(
             folder,
-            cpus=1,
+            cpus=cpus,
             kvm="off",
             extra=["-icount", "shift=0", "-plugin", arguments, *extra],
             **options,
@@ -139,7 +155,7 @@ class CountedMachine(skep.Machine):
         self.folder.mkdir(parents=True, exist_ok=True)
         super().start()
         skep.wait_for(
-            lambda: self.counts_file.exists() and self.counts_file.stat().st_size > HEADER.size
+            lambda: self.counts_file.exists() and self.counts_file.stat().st_size > HITS_AT
             or self.process.poll() is not None,
             "the plug-in's file",
             10,
@@ -174,3 +190,25 @@ class CountedMachine(skep.Machine):
 
         skep.wait_for(quiet, "the machine halts", seconds, interval=0.004)
         return self.counter.now()
+
+
+class WatchedMachine(skep.Machine):
+    """A machine whose CPUs take turns, with the plug-in that finds long stretches without interrupts."""
+
+    def __init__(self, folder, memory="512M", **options):
+        self.symbols = Symbols(skep.build_exists())
+        self.stretches_file = folder / "stretches"
+        address = self.symbols.addresses
+        arguments = (
+            f"{plugin('stretch')},out={self.stretches_file}",
+            f"syscall={address['entry_syscall']:#x}",
+            f"stubs={address['entry_stubs']:#x}",
+            f"idle={address['entry_idle']:#x}:{address['entry_idle_end']:#x}",
+        )
+        backend = f"memory-backend-memfd,id=ram,size={memory}"
+        extra = ["-object", backend, "-machine", "memory-backend=ram"]
+        extra += ["-icount", "shift=0", "-plugin", ",".join(arguments)]
+        super().__init__(folder, memory=memory, kvm="off", extra=extra, **options)
+
+    def stretches(self):
+        return Stretches(self.stretches_file, self.symbols)

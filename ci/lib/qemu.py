@@ -57,12 +57,12 @@ def kvm_works():
         return probe.returncode == PROBE_EXIT_CODE
 
 
-def accelerator(kvm, cpus):
+def accelerator(kvm, threads):
     if kvm == "on" and not kvm_works():
         raise Missing("KVM doesn't run guests here; use --kvm auto or --kvm off")
     if kvm != "off" and kvm_works():
         return ["-accel", "kvm"]
-    return ["-accel", "tcg,thread=" + ("multi" if cpus > 1 else "single")]
+    return ["-accel", "tcg,thread=" + ("multi" if threads > 1 else "single")]
 
 
 def network(api_port, forwards, tap):
@@ -102,8 +102,10 @@ def command(
     words = [append] if append else []
     if token:
         words.append(f"token={token}")
+    # Counting instructions, QEMU has its CPUs take turns in one thread.
+    threads = 1 if "-icount" in extra else cpus
     line = [
-        *(QEMU, "-machine", "q35", "-cpu", "max", *accelerator(kvm, cpus)),
+        *(QEMU, "-machine", "q35", "-cpu", "max", *accelerator(kvm, threads)),
         *("-m", memory, "-smp", str(cpus), "-kernel", str(elf)),
         *("-nodefaults", "-no-reboot", "-display", "none", "-serial", serial),
         *("-netdev", network(api_port, forwards, tap)),

@@ -1,0 +1,253 @@
+/*
+ * heavy.c - makes each hypercall in the way that costs ring 0 most, for ci/bench: heavy WHAT [ARGUMENT].
+ *
+ *   memory   largest maps, protections and unmappings, of pages that are there, that are not, and of single ones
+ *   calls    console, timers, waits, events and resumption
+ *   vcpus    32 vCPUs, all started, all sent events, all waiting for a deadline
+ *   packets  frames in as many pieces as there may be, to the MAC of ARGUMENT, and buffers for as many
+ *   crash    a page fault below a deep stack
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "skep/guest.h"
+#include "skep/hypercall.h"
+#include "skep/thread.h"
+
+enum {
+    PAGE = SKEP_PAGE_SIZE,
+    BIG_BYTES = 24 << 20,
+    SPARSE_BYTES = 1 << 30,
+    PIECES = 256,
+    CONSOLE_BYTES = 8192,
+    VCPUS_MAX = 32,
+    ROUNDS = 50,
+    DEPTH = 60,
+};
+
+static void must(int64_t result, const char *what)
+{
+    if (result >= 0)
+        return;
+    printf("heavy: %s: %lld\n", what, (long long)result);
+    exit(1);
+}
+
+static uint64_t map(uint64_t bytes)
+{
+    int64_t address = skep_hc_mem_map(0, bytes, SKEP_PROT_READ | SKEP_PROT_WRITE);
+    must(address, "map");
+    return (uint64_t)address;
+}
+
+static void touch(uint64_t address, uint64_t bytes, uint64_t step)
+{
+    for (uint64_t at = 0; at < bytes; at += step)
+        *(volatile uint64_t *)(address + at) = at;
+}
+
+static void protect(uint64_t address, uint64_t bytes, uint64_t prot)
+{
+    must(skep_hc_mem_protect(address, bytes, prot), "protect");
+}
+
+static void unmap(uint64_t address, uint64_t bytes)
+{
+    must(skep_hc_mem_unmap(address, bytes), "unmap");
+}
+
+/* Every page of it there; then page tables with one page each; then nothing at all. */
+static void whole_ranges(void)
+{
+    static const struct {
+        uint64_t bytes, step;
+    } shapes[] = {{BIG_BYTES, PAGE}, {SPARSE_BYTES, 2 << 20}, {SPARSE_BYTES, SPARSE_BYTES}};
+    for (unsigned i = 0; i < sizeof(shapes) / sizeof(*shapes); i++) {
+        uint64_t at = map(shapes[i].bytes);
+        touch(at, shapes[i].bytes, shapes[i].step);
+        protect(at, shapes[i].bytes, SKEP_PROT_READ);
+        protect(at, shapes[i].bytes, SKEP_PROT_NONE);
+        protect(at, shapes[i].bytes, SKEP_PROT_READ | SKEP_PROT_WRITE);
+        unmap(at, shapes[i].bytes);
+    }
+}
+
+/* As many ranges as can be had: every second page of one becomes a range, until there is no room for more. */
+static void single_pages(void)
+{
+    uint64_t at = map(2 * PIECES * PAGE);
+    touch(at, 2 * PIECES * PAGE, PAGE);
+    for (unsigned i = 0; i < PIECES; i++)
+        skep_hc_mem_protect(at + 2 * i * PAGE, PAGE, SKEP_PROT_READ);
+    protect(at, 2 * PIECES * PAGE, SKEP_PROT_READ);
+    unmap(at, 2 * PIECES * PAGE);
+}
+
+static void heavy_memory(const char *argument)
+{
+    (void)argument;
+    for (unsigned i = 0; i < 3; i++)
+        whole_ranges();
+    single_pages();
+    /* Its end gives back what is still there. */
+    touch(map(BIG_BYTES), BIG_BYTES, PAGE);
+    touch(map(SPARSE_BYTES), SPARSE_BYTES / 2, 2 << 20);
+}
+
+static void heavy_calls(const char *argument)
+{
+    (void)argument;
+    static char text[CONSOLE_BYTES];
+    memset(text, '\n', sizeof(text));
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        must(skep_hc_console_write(text, sizeof(text)), "console");
+        must(skep_hc_console_read(text, sizeof(text)), "console");
+        must(skep_hc_yield(), "yield");
+        must(skep_hc_event_send(0, SKEP_EVENT_IPI), "event");
+        must(skep_hc_timer_set(skep_clock_ns() + i), "timer");
+        skep_hc_wait(skep_clock_ns() + 1000);
+        skep_sleep_until(skep_clock_ns() + 10000);
+    }
+}
+
+static char stacks[VCPUS_MAX][PAGE] __attribute__((aligned(16)));
+
+static void vcpu_main(void)
+{
+    for (;;)
+        skep_hc_wait(skep_clock_ns() + 50000);
+}
+
+static void heavy_vcpus(const char *argument)
+{
+    (void)argument;
+    for (uint32_t i = 1; i < VCPUS_MAX; i++) {
+        struct skep_context context = {.rip = (uintptr_t)vcpu_main,
+                                       .rsp = (uintptr_t)stacks[i] + PAGE - 8};
+        must(skep_hc_vcpu_start(i, &context), "vcpu_start");
+    }
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        for (uint32_t i = 1; i < VCPUS_MAX; i++)
+            must(skep_hc_event_send(i, 20), "event");
+        skep_sleep_until(skep_clock_ns() + 200000);
+    }
+    touch(map(BIG_BYTES), BIG_BYTES, PAGE);
+}
+
+/*
+ * Packets: frames of the largest size in the most pieces, each piece across two pages.
+ */
+
+enum { QUEUE_SIZE = 256, CHAIN = 16, FRAME_BYTES = 1514, HEADER = 12 };
+
+struct ring {
+    struct skep_vring_desc *desc;
+    struct skep_vring_avail *avail;
+    struct skep_vring_used *used;
+};
+
+static struct ring ring_setup(uint32_t number, uint16_t flags, const void *header, char *data)
+{
+    char *memory = aligned_alloc(PAGE, 3 * PAGE);
+    memset(memory, 0, 3 * PAGE);
+    struct ring ring = {(void *)memory, (void *)(memory + PAGE), (void *)(memory + 2 * PAGE)};
+    /* Chains of CHAIN descriptors: the header, then pieces. */
+    for (unsigned i = 0; i < QUEUE_SIZE; i++) {
+        unsigned place = i % CHAIN, piece = (FRAME_BYTES + CHAIN - 2) / (CHAIN - 1);
+        unsigned left = FRAME_BYTES - (place ? (place - 1) * piece : 0);
+        ring.desc[i] = (struct skep_vring_desc){
+            .addr = (uintptr_t)(place ? data + place * PAGE - piece / 2 : header),
+            .len = place ? (left < piece ? left : piece) : HEADER,
+            .flags = (uint16_t)(flags | (place + 1 < CHAIN ? SKEP_VRING_DESC_NEXT : 0)),
+            .next = (uint16_t)(i + 1),
+        };
+    }
+    for (unsigned i = 0; i < QUEUE_SIZE / CHAIN; i++)
+        ring.avail->ring[i] = (uint16_t)(i * CHAIN);
+    struct skep_queue_setup setup = {.queue = number,
+                                     .size = QUEUE_SIZE,
+                                     .desc = (uintptr_t)ring.desc,
+                                     .avail = (uintptr_t)ring.avail,
+                                     .used = (uintptr_t)ring.used};
+    must(skep_hc_queue_setup(&setup), "queue_setup");
+    return ring;
+}
+
+/* The first piece of each frame: Ethernet and IPv4, from this guest's addresses. */
+static void frame_write(char *at, const char *peer)
+{
+    const struct skep_net *net = &skep_start_info()->net[0];
+    uint8_t *frame = (uint8_t *)at;
+    for (unsigned i = 0; i < 6; i++)
+        frame[i] = (uint8_t)strtoul(peer + 3 * i, NULL, 16);
+    memcpy(frame + 6, net->mac, 6);
+    frame[12] = 8;
+    frame[14] = 0x45;
+    frame[23] = 17;
+    memcpy(frame + 26, &net->address, 4);
+    memcpy(frame + 30, &net->address, 4);
+}
+
+static void offer(struct ring *ring, uint16_t chains)
+{
+    for (uint16_t i = 0; i < chains; i++) {
+        uint16_t index = atomic_load(&ring->avail->index);
+        ring->avail->ring[index % QUEUE_SIZE] = (uint16_t)(index % (QUEUE_SIZE / CHAIN) * CHAIN);
+        atomic_store(&ring->avail->index, (uint16_t)(index + 1));
+    }
+}
+
+static void heavy_packets(const char *peer)
+{
+    static char header[HEADER], data[2][(CHAIN + 1) * PAGE] __attribute__((aligned(4096)));
+    unsigned piece = (FRAME_BYTES + CHAIN - 2) / (CHAIN - 1);
+    struct ring in = ring_setup(0, SKEP_VRING_DESC_WRITE, data[0], data[0]);
+    struct ring out = ring_setup(1, 0, header, data[1]);
+    uint16_t received = 0;
+    frame_write(data[1] + PAGE - piece / 2, peer);
+    printf("heavy: packets\n");
+    offer(&in, QUEUE_SIZE / CHAIN);
+    for (;;) {
+        uint16_t done = atomic_load(&in.used->index);
+        offer(&in, (uint16_t)(done - received));
+        received = done;
+        if (atomic_load(&out.used->index) == atomic_load(&out.avail->index))
+            offer(&out, QUEUE_SIZE / CHAIN);
+        must(skep_hc_queue_kick(1), "kick");
+        skep_sleep_until(skep_clock_ns() + 100000);
+    }
+}
+
+static volatile uint64_t nowhere = 64;
+
+static __attribute__((noinline)) unsigned deep(unsigned depth)
+{
+    if (depth == 0)
+        return *(volatile unsigned *)nowhere;
+    return deep(depth - 1) + (unsigned)nowhere;
+}
+
+static void heavy_crash(const char *argument)
+{
+    printf("heavy: crash %u\n", deep(DEPTH + (unsigned)strlen(argument)));
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        void (*function)(const char *argument);
+    } all[] = {{"memory", heavy_memory},
+               {"calls", heavy_calls},
+               {"vcpus", heavy_vcpus},
+               {"packets", heavy_packets},
+               {"crash", heavy_crash}};
+    printf("heavy: begin\n"); /* stdio takes its memory now, not when there is none */
+    for (unsigned i = 0; argc > 1 && i < sizeof(all) / sizeof(*all); i++) {
+        if (strcmp(argv[1], all[i].name) == 0)
+            all[i].function(argc > 2 ? argv[2] : "");
+    }
+    printf("heavy: done\n");
+    return 0;
+}
