@@ -7,6 +7,7 @@
 #include "core/gmem.h"
 #include "core/notify.h"
 #include "core/trap.h"
+#include "core/wall.h"
 
 #define MIB (1ull << 20)
 
@@ -247,11 +248,48 @@ static void control_service_is_started_again(void **state)
     baseline_check(&before);
 }
 
+/* UNIX time reaches a guest that runs by an interrupt, one that doesn't before it runs. */
+static void wall_time_follows(void **state)
+{
+    (void)state;
+    struct guest *control = fake_find(1ull << 32 | 1);
+    struct guest *guest = fake_find(fake_guest(fake_image(), 2 * MIB, 1));
+    const struct skep_start_info *info = frame_data(guest->start_info[0]);
+    assert_int_equal(guest_start(guest), 0);
+    wall_set(0);
+    run_until(guest->vcpus[0]);
+    assert_int_equal(info->wall_ns, 0);
+    bool again;
+    const uint64_t set[5] = {SKEP_HOST_WALL, 1700000000123456789};
+    assert_int_equal(control_call(control->vcpus[0], SKEP_CTL_HOST_SET, set, &again), 0);
+    assert_ptr_equal(fake_resume(), guest->vcpus[0]);
+    assert_int_equal(info->wall_ns, 1700000000123456789);
+    /* Set on another CPU: this one is interrupted. */
+    fake_cpu_set(1);
+    wall_set(5);
+    fake_cpu_set(0);
+    assert_int_equal(fake_cpu->arch.ipis, 1);
+    assert_ptr_equal(fake_interrupts(), guest->vcpus[0]);
+    assert_int_equal(info->wall_ns, 5);
+    /* One that doesn't run. */
+    assert_int_equal(guest_pause(guest), 0);
+    fake_interrupts();
+    wall_set(6);
+    fake_settle();
+    assert_int_equal(info->wall_ns, 5);
+    assert_int_equal(guest_start(guest), 0);
+    run_until(guest->vcpus[0]);
+    assert_int_equal(info->wall_ns, 6);
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
 int main(void)
 {
     fake_boot(96 << 20, 2);
     baseline_take(&before);
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(wall_time_follows),
         cmocka_unit_test(thousand_rounds_leak_nothing),
         cmocka_unit_test(small_promises_fail_cleanly),
         cmocka_unit_test(vcpus_fit_the_tables),

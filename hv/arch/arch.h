@@ -52,7 +52,7 @@ struct boot_info {
 void arch_cpus_start(void);
 
 /* Fills the parts of struct skep_host_info that only the architecture knows: cpu_model, clock_source, mitigations,
- * entropy, wall_ns at boot. */
+ * entropy. */
 void arch_host_info(struct skep_host_info *info);
 
 /* ---- time and interrupts ---- */

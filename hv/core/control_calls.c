@@ -14,6 +14,7 @@
 #include "core/retain.h"
 #include "core/string.h"
 #include "core/trace.h"
+#include "core/wall.h"
 #include "io/io.h"
 
 #define CHUNK       256u
@@ -44,7 +45,7 @@ static void host_info_fill(struct skep_host_info *info)
     uint64_t now = arch_clock_ns();
     string_copy(info->version, SKEP_VERSION, sizeof(info->version));
     info->clock_ns = now;
-    info->wall_ns = info->wall_ns ? info->wall_ns + now : 0;
+    info->wall_ns = wall_ns() ? wall_ns() + now : 0;
     frame_counts(info->frames);
     info->memory_total = to_bytes(frame_total());
     info->memory_free = to_bytes(info->frames[SKEP_FRAME_FREE]);
@@ -262,6 +263,9 @@ static int64_t host_set(uint64_t what, uint64_t first, uint64_t second)
     switch (what) {
     case SKEP_HOST_NET:
         io_control_address_set((uint32_t)first, (uint32_t)second);
+        return 0;
+    case SKEP_HOST_WALL:
+        wall_set(first);
         return 0;
     default:
         return -SKEP_EINVAL;

@@ -29,6 +29,7 @@ struct guest {
     uint64_t image_handle;
     uint64_t image_base;
     uint32_t weight;
+    _Atomic uint64_t wall_ns; /* as its start-info says (wall.h) */
 
     struct spinlock lock; /* guards the fields up to `ports` */
     struct aspace aspace;

@@ -176,8 +176,6 @@ static uint64_t image_bytes(const struct image *image)
 static void start_info_fill(struct guest *guest, const struct layout *layout,
                             const struct skep_guest_spec *spec, struct skep_start_info *info)
 {
-    struct skep_host_info host = {0};
-    arch_host_info(&host);
     info->magic = SKEP_START_INFO_MAGIC;
     info->abi_major = SKEP_ABI_MAJOR;
     info->abi_minor = SKEP_ABI_MINOR;
@@ -196,7 +194,6 @@ static void start_info_fill(struct guest *guest, const struct layout *layout,
     info->vcpu_max = spec->vcpu_max;
     info->memory_bytes = guest->promise_frames << SKEP_PAGE_SHIFT;
     arch_clock_params(&info->clock);
-    info->wall_ns = host.wall_ns;
     random_fill(info->seed, sizeof(info->seed));
     info->net_count = spec->net_count;
     memcpy(info->net, spec->net, sizeof(info->net));

@@ -11,6 +11,7 @@
 #include "core/timer.h"
 #include "core/trace.h"
 #include "core/trap.h"
+#include "core/wall.h"
 #include "io/io.h"
 
 #define WORK_DELAY_NS    100000ull /* left-over work waits at most this long for a vCPU that runs */
@@ -110,6 +111,7 @@ void core_main(const struct boot_info *boot)
     cpus_init(boot);
     trace_init();
     machine_log();
+    wall_set(boot->wall_ns);
     io_init();
     control_init(boot);
     promise_open();
@@ -254,6 +256,7 @@ void core_resume(void)
         }
         if (upcall_deliver(vcpu)) {
             vcpu->page->run_ns = vcpu->run_ns;
+            wall_show(vcpu->guest);
             arch_vcpu_resume(vcpu);
         }
     }

@@ -242,7 +242,6 @@ void arch_host_info(struct skep_host_info *info)
     format_text(info->clock_source, sizeof(info->clock_source), "%s", clock_name());
     mitigations_fill(info);
     info->entropy = arch_random(&value);
-    info->wall_ns = machine.boot.wall_ns;
 }
 
 void arch_guest_features(uint64_t *mask, uint64_t *xcr0, uint32_t *xsave_bytes)

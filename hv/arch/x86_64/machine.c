@@ -105,6 +105,7 @@ void arch_pci_write(uint32_t address, uint32_t offset, uint32_t bytes, uint32_t 
 #define RTC_BINARY   0x04
 #define RTC_24_HOURS 0x02
 #define RTC_TRIES    100000u
+#define RTC_READINGS 10u /* two in a row must agree: a second ends between them once at most */
 
 struct rtc_time {
     uint8_t second, minute, hour, day, month, year;
@@ -157,15 +158,16 @@ static uint64_t days_since_1970(uint32_t year, uint32_t month, uint32_t day)
 
 uint64_t rtc_read_ns(void)
 {
-    struct rtc_time time, again = rtc_read_once();
+    struct rtc_time time = {0}, again = rtc_read_once();
+    uint32_t readings = 1;
 
     do {
         time = again;
         again = rtc_read_once();
-    } while (__builtin_memcmp(&time, &again, sizeof(time)) != 0);
+    } while (__builtin_memcmp(&time, &again, sizeof(time)) != 0 && ++readings < RTC_READINGS);
     time = rtc_decode(time);
-    if (time.month < 1 || time.month > 12 || time.day < 1 || time.day > 31 || time.hour > 23 ||
-        time.minute > 59 || time.second > 59 || time.year > 99) {
+    if (readings == RTC_READINGS || time.month < 1 || time.month > 12 || time.day < 1 ||
+        time.day > 31 || time.hour > 23 || time.minute > 59 || time.second > 59 || time.year > 99) {
         return 0;
     }
     uint64_t days = days_since_1970(2000u + time.year, time.month, time.day);

@@ -1,0 +1,29 @@
+/*
+ * wall.c - changes of UNIX time.
+ */
+#include "core/wall.h"
+
+#include "core/cpu.h"
+#include "core/frame.h"
+
+_Atomic uint64_t wall_offset_ns;
+
+void wall_set(uint64_t ns)
+{
+    atomic_store_explicit(&wall_offset_ns, ns, memory_order_relaxed);
+    for (uint32_t i = 0; i < cpu_count(); i++) {
+        struct cpu *cpu = cpu_at(i);
+        /* Sequentially consistent, as the run queue's: the other CPU finds the new time when it looks. */
+        atomic_store(&cpu->resched, 1);
+        if (cpu != arch_cpu() && cpu->online) {
+            arch_ipi_send(i);
+        }
+    }
+}
+
+void wall_update(struct guest *guest, uint64_t ns)
+{
+    struct skep_start_info *info = frame_data(guest->start_info[0]);
+    atomic_store_explicit(&info->wall_ns, ns, memory_order_relaxed);
+    atomic_store_explicit(&guest->wall_ns, ns, memory_order_relaxed);
+}
