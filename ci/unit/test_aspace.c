@@ -4,6 +4,7 @@
 #include "test.h"
 
 #include "core/gmem.h"
+#include "core/trap.h"
 
 #define RW  (SKEP_PROT_READ | SKEP_PROT_WRITE)
 #define MIB (1ull << 20)
@@ -23,6 +24,13 @@ static int64_t unmap(struct guest *guest, uint64_t address, uint64_t bytes)
 static int64_t protect(struct guest *guest, uint64_t address, uint64_t bytes, uint32_t prot)
 {
     return fake_hypercall(guest->vcpus[0], SKEP_HC_MEM_PROTECT, address, bytes, prot);
+}
+
+/* The call once, without restarts: true when it is over. */
+static bool call_once(struct vcpu *vcpu, uint64_t number, uint64_t a0, uint64_t a1, uint64_t a2)
+{
+    uint64_t arguments[5] = {a0, a1, a2};
+    return hypercall_entry(vcpu, number, arguments);
 }
 
 static void pages_are_supplied_on_touch(void **state)
@@ -219,7 +227,10 @@ static void frames_wait_for_every_cpu(void **state)
     assert_true(fake_touch(guest->vcpus[0], at, SKEP_FAULT_WRITE));
     pfn_t pfn = frame_of(fake_at(guest, at));
     cpu_at(1)->arch.ipis = 0;
-    assert_int_equal(unmap(guest, at, PAGE_SIZE), 0);
+    /* The call isn't over before the other CPU has flushed: its vCPU could still use the page. */
+    assert_false(call_once(guest->vcpus[0], SKEP_HC_MEM_UNMAP, at, PAGE_SIZE, 0));
+    assert_int_equal(guest->vcpus[0]->arch.context.rax, 1 << 16 | SKEP_HC_MEM_UNMAP);
+    assert_false(call_once(guest->vcpus[0], 1 << 16 | SKEP_HC_MEM_UNMAP, at, PAGE_SIZE, 0));
     assert_int_equal(frame_type(pfn), SKEP_FRAME_GUEST);
     assert_int_equal(cpu_at(1)->arch.ipis, 1);
     fake_cpu_set(1);
@@ -228,6 +239,50 @@ static void frames_wait_for_every_cpu(void **state)
     assert_true(fake_cpu->arch.flushes > flushes);
     assert_int_equal(frame_type(pfn), SKEP_FRAME_FREE);
     fake_cpu_set(0);
+    assert_true(call_once(guest->vcpus[0], 1 << 16 | SKEP_HC_MEM_UNMAP, at, PAGE_SIZE, 0));
+    assert_int_equal(guest->vcpus[0]->arch.context.rax, 0);
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
+/* With a page that was shared when another vCPU looked, the other one could miss what is written to the copy. */
+static void guests_of_several_vcpus_share_no_writable_page(void **state)
+{
+    (void)state;
+    struct guest *guest = fake_find(fake_guest(fake_image(), 4 * MIB, 2));
+    assert_int_equal(guest_start(guest), 0);
+    run_until(guest->vcpus[0]);
+    uint64_t text = guest->image_base;
+    uint64_t data = text + PAGE_SIZE;
+    assert_true(fake_touch(guest->vcpus[0], data, 0));
+    assert_int_equal(frame_type(frame_of(fake_at(guest, data))), SKEP_FRAME_GUEST);
+    assert_int_equal(*(char *)fake_at(guest, data), 'b');
+    assert_true(fake_touch(guest->vcpus[0], text, 0));
+    pfn_t shared = frame_of(fake_at(guest, text));
+    assert_int_equal(frame_type(shared), SKEP_FRAME_IMAGE);
+    assert_int_equal(protect(guest, text, PAGE_SIZE, RW), 0);
+    assert_null(fake_at(guest, text));
+    assert_int_equal(frame_shares(shared), 0);
+    assert_true(fake_touch(guest->vcpus[0], text, 0));
+    assert_int_equal(frame_type(frame_of(fake_at(guest, text))), SKEP_FRAME_GUEST);
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
+static void tables_go_with_their_last_range(void **state)
+{
+    (void)state;
+    struct guest *guest = guest_running(2 * MIB);
+    uint64_t charged = guest->charged_frames;
+    for (uint64_t i = 0; i < 2000; i++) {
+        uint64_t at = (i % 500 + 1) * (MIB << 10) + i * PAGE_SIZE;
+        assert_int_equal(map(guest, at, 2 * PAGE_SIZE), at);
+        assert_true(fake_touch(guest->vcpus[0], at + PAGE_SIZE, SKEP_FAULT_WRITE));
+        assert_int_equal(unmap(guest, at, PAGE_SIZE), 0);
+        assert_non_null(fake_at(guest, at + PAGE_SIZE));
+        assert_int_equal(unmap(guest, at + PAGE_SIZE, PAGE_SIZE), 0);
+        assert_int_equal(guest->charged_frames, charged);
+    }
     guest_gone(guest);
     baseline_check(&before);
 }
@@ -236,7 +291,7 @@ static void pinned_frames_stay_charged(void **state)
 {
     (void)state;
     struct guest *guest = guest_running(2 * MIB);
-    uint64_t at = (uint64_t)map(guest, 0, 2 * PAGE_SIZE);
+    uint64_t at = (uint64_t)map(guest, 0, 3 * PAGE_SIZE);
     assert_true(fake_touch(guest->vcpus[0], at, SKEP_FAULT_WRITE));
     pfn_t pfn = frame_of(fake_at(guest, at));
     uint64_t charged = guest->charged_frames;
@@ -254,26 +309,30 @@ static void pinned_frames_stay_charged(void **state)
     baseline_check(&before);
 }
 
-/* The other CPU holds back what was unmapped; a touch that needs it is tried again rather than fatal. */
-static void touch_waits_for_frames_on_their_way_back(void **state)
+/* Memory that other CPUs still hold back isn't given out a second time: who asks for it waits. */
+static void map_waits_for_frames_on_their_way_back(void **state)
 {
     (void)state;
     struct guest *guest = guest_running(2 * MIB);
-    struct aspace *as = &guest->aspace;
-    uint64_t at = (uint64_t)map(guest, 0, PAGE_SIZE);
-    assert_true(fake_touch(guest->vcpus[0], at, SKEP_FAULT_WRITE));
-    atomic_fetch_or(&as->loaded_on, 2);
-    assert_int_equal(unmap(guest, at, PAGE_SIZE), 0);
-    uint64_t promise = guest->promise_frames;
-    uint64_t again = (uint64_t)map(guest, at, PAGE_SIZE);
-    assert_int_equal(again, at);
-    guest->promise_frames = guest->charged_frames;
-    assert_true(fake_touch(guest->vcpus[0], at, SKEP_FAULT_WRITE));
-    assert_null(fake_at(guest, at));
+    uint64_t bytes = MIB + MIB / 2;
+    uint64_t at = (uint64_t)map(guest, 0, bytes);
+    for (uint64_t i = 0; i < bytes; i += PAGE_SIZE) {
+        assert_true(fake_touch(guest->vcpus[0], at + i, SKEP_FAULT_WRITE));
+    }
+    atomic_fetch_or(&guest->aspace.loaded_on, 2);
+    struct skep_context *context = &guest->vcpus[0]->arch.context;
+    context->rax = SKEP_HC_MEM_UNMAP;
+    for (uint32_t i = 0; i < 6; i++) {
+        assert_false(call_once(guest->vcpus[0], context->rax, at, bytes, 0));
+    }
+    assert_false(call_once(guest->vcpus[0], SKEP_HC_MEM_MAP, 0, bytes, RW));
+    assert_int_equal(context->rax, SKEP_HC_MEM_MAP);
     aspace_leave(guest, 1);
-    assert_true(fake_touch(guest->vcpus[0], at, SKEP_FAULT_WRITE));
-    assert_non_null(fake_at(guest, at));
-    guest->promise_frames = promise;
+    at = (uint64_t)map(guest, 0, bytes);
+    assert_true((int64_t)at > 0);
+    for (uint64_t i = 0; i < bytes; i += PAGE_SIZE) {
+        assert_true(fake_touch(guest->vcpus[0], at + i, SKEP_FAULT_WRITE));
+    }
     guest_gone(guest);
     baseline_check(&before);
 }
@@ -388,7 +447,9 @@ int main(void)
         cmocka_unit_test(long_calls_are_carried_through),
         cmocka_unit_test(frames_wait_for_every_cpu),
         cmocka_unit_test(pinned_frames_stay_charged),
-        cmocka_unit_test(touch_waits_for_frames_on_their_way_back),
+        cmocka_unit_test(map_waits_for_frames_on_their_way_back),
+        cmocka_unit_test(guests_of_several_vcpus_share_no_writable_page),
+        cmocka_unit_test(tables_go_with_their_last_range),
         cmocka_unit_test(long_protect_leaves_one_range),
         cmocka_unit_test(heap_gap_is_found_behind_a_straddling_range),
         cmocka_unit_test(range_table_is_bounded),

@@ -2,8 +2,12 @@
  * aspace.c - address spaces: what brings a page under an address, and how it gets away again.
  *
  * Ranges (range.c) are the truth about what a guest may touch; page tables (pagetable.c) are a cache of what it has
- * touched. A page goes absent -> present on a fault or when ring 0 needs it, and an image's page goes shared -> private
- * on the first write. Tables stay until the guest ends.
+ * touched. A page goes absent -> present on a fault or when ring 0 needs it. A table goes with the last range that it
+ * is for, so that what the ranges may cost covers all that the guest can come to hold.
+ *
+ * An image's page in a writable range is shared until the first write, but in a guest of several vCPUs it is copied at
+ * the first touch: another vCPU could read the shared page by a translation that its CPU has kept, after the first
+ * write went to the copy.
  *
  * Shootdown: an unmapped frame may be reused only when no CPU can still reach it. Each address space knows the CPUs
  * that may hold translations (loaded_on). Unmapping flushes this CPU, puts the frames into the quarantine, marks the
@@ -76,6 +80,7 @@ static void quarantine_put(struct guest *guest, pfn_t pfn)
     }
     frame_link_set(pfn, as->quarantine);
     as->quarantine = pfn;
+    as->unmapped_frames++;
 }
 
 /* Of a frame that no CPU can reach. Nobody can pin it any more. */
@@ -86,6 +91,7 @@ static void unmapped_release(struct guest *guest, pfn_t pfn)
         guest->aspace.held = pfn;
     } else {
         frame_link_set(pfn, PFN_NONE);
+        guest->aspace.unmapped_frames--;
         guest_frame_free(guest, pfn);
     }
 }
@@ -116,11 +122,9 @@ static void quarantine_release(struct guest *guest)
     }
 }
 
-bool aspace_relieve(struct guest *guest)
+bool aspace_flushing(const struct guest *guest)
 {
-    uint64_t charged = guest->charged_frames;
-    quarantine_release(guest);
-    return guest->aspace.quarantine || guest->charged_frames < charged;
+    return atomic_load(&guest->aspace.flush_wait) & ~cpu_bit(arch_cpu()->index);
 }
 
 void aspace_enter(struct guest *guest, uint32_t cpu_index)
@@ -198,7 +202,8 @@ static pfn_t first_frame(struct guest *guest, const struct range *range, uint64_
         return guest_frame_alloc(guest, SKEP_FRAME_GUEST);
     }
     pfn_t shared = image_pfn(guest, range, address);
-    if (access & SKEP_FAULT_WRITE) {
+    bool writable = range->prot & SKEP_PROT_WRITE;
+    if (access & SKEP_FAULT_WRITE || (writable && guest->vcpu_max > 1)) {
         return copy_page(guest, shared);
     }
     *prot &= ~SKEP_PROT_WRITE;
@@ -218,11 +223,12 @@ static enum supply supply_first(struct guest *guest, const struct range *range, 
     return SUPPLY_OK;
 }
 
-/* A write to a page that is present read-only in a writable range: an image's page, copied now. */
+/* A write to a page that is present read-only in a writable range: an image's page, copied now. Only this CPU can still
+ * have the translation to it. */
 static enum supply supply_copy(struct guest *guest, const struct range *range, uint64_t *leaf)
 {
     pfn_t shared = paddr_to_pfn(arch_pte_paddr(*leaf));
-    CHECK(is_shared(shared));
+    CHECK(is_shared(shared) && guest->vcpu_max == 1);
     pfn_t pfn = copy_page(guest, shared);
     if (!pfn) {
         return SUPPLY_OUT_OF_MEMORY;
@@ -299,10 +305,16 @@ int aspace_init(struct guest *guest)
 
 /* ---- ranges ---- */
 
-/* What all ranges together may cost. */
+/* What all ranges together may cost, so that a touch never fails for want of promise. */
 static uint64_t frames_for_ranges(const struct guest *guest)
 {
-    return guest->promise_frames - guest->fixed_frames;
+    uint64_t gone = guest->fixed_frames + guest->aspace.unmapped_frames;
+    return guest->promise_frames > gone ? guest->promise_frames - gone : 0;
+}
+
+uint64_t aspace_committed(const struct guest *guest)
+{
+    return ranges_cost(&guest->aspace.ranges) + guest->aspace.unmapped_frames;
 }
 
 int aspace_range_add(struct guest *guest, const struct range *range)
@@ -347,17 +359,24 @@ int64_t aspace_map(struct guest *guest, uint64_t address, uint64_t bytes, uint32
         .ever_owned = prot != SKEP_PROT_NONE,
         .mapping = SKEP_MAPPING_MEMORY,
     };
+    quarantine_release(guest);
     int error = aspace_range_add(guest, &range);
+    if (error == -SKEP_ENOMEM && as->quarantine) {
+        return -SKEP_EAGAIN;
+    }
     return error ? error : (int64_t)address;
 }
 
+/* An image's page that becomes writable is forgotten: the next touch decides whether it can be shared. */
 static void leaf_protect(uint64_t *leaf, uint32_t prot)
 {
     paddr_t page = arch_pte_paddr(*leaf);
-    if (is_shared(paddr_to_pfn(page))) {
-        prot &= ~SKEP_PROT_WRITE;
+    if (is_shared(paddr_to_pfn(page)) && (prot & SKEP_PROT_WRITE)) {
+        frame_unshare(paddr_to_pfn(page));
+        *leaf = 0;
+    } else {
+        *leaf = arch_pte_leaf(page, prot);
     }
-    *leaf = arch_pte_leaf(page, prot);
 }
 
 static void leaf_release(struct guest *guest, uint64_t *leaf)
@@ -439,6 +458,10 @@ int aspace_unmap(struct guest *guest, uint64_t address, uint64_t bytes, uint64_t
     for (uint64_t at = address; (leaf = next_leaf(as, &at, end)); at += PAGE_SIZE) {
         leaf_release(guest, leaf);
     }
+    uint64_t low;
+    uint64_t high;
+    ranges_hole(&as->ranges, address, &low, &high);
+    pagetable_trim(guest, address, end, low, high, quarantine_put);
     shoot_down(as);
     quarantine_release(guest);
     *done = end - address;

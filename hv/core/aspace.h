@@ -20,6 +20,7 @@ struct aspace {
     _Atomic uint32_t flush_wait;
     pfn_t quarantine; /* unmapped frames that wait for flush_wait to become 0 */
     pfn_t held; /* unmapped frames that a device or a queue has pinned; charged until it lets go */
+    uint64_t unmapped_frames;     /* in both lists */
     uint64_t heap_base, heap_end; /* where SKEP_HC_MEM_MAP places what has no address */
 };
 
@@ -49,16 +50,19 @@ int aspace_fixed_map(struct guest *guest, uint64_t address, pfn_t pfn, uint32_t 
 /* Makes one page present with the asked right (SKEP_FAULT_WRITE, _EXEC bits). *pfn is its frame. */
 enum supply aspace_supply(struct guest *guest, uint64_t address, uint32_t access, pfn_t *pfn);
 
-/* After SUPPLY_OUT_OF_MEMORY: whether unmapped frames are on their way back, so that it is worth another try. */
-bool aspace_relieve(struct guest *guest);
-
-/* SKEP_HC_MEM_MAP: places at `address`, or anywhere in the heap area when it is 0. The address or an error. */
+/* SKEP_HC_MEM_MAP: places at `address`, or anywhere in the heap area when it is 0. The address or an error; -SKEP_EAGAIN:
+ * there would be room if other CPUs had let go of what was unmapped, which they are about to. */
 int64_t aspace_map(struct guest *guest, uint64_t address, uint64_t bytes, uint32_t prot);
 
-/* SKEP_HC_MEM_PROTECT and _UNMAP, for a bounded part: *done bytes from `address` on. */
+/* SKEP_HC_MEM_PROTECT and _UNMAP, for a bounded part: *done bytes from `address` on. Another CPU may go by what was
+ * there before while aspace_flushing(). */
 int aspace_protect(struct guest *guest, uint64_t address, uint64_t bytes, uint32_t prot,
                    uint64_t *done);
 int aspace_unmap(struct guest *guest, uint64_t address, uint64_t bytes, uint64_t *done);
+bool aspace_flushing(const struct guest *guest);
+
+/* Frames that the guest may come to hold for what is mapped, and still holds of what was: without ring 0's objects. */
+uint64_t aspace_committed(const struct guest *guest);
 
 /* Gives back what is left, a bounded part at a call. True when all of it is gone, tables included; the caller
  * knows that no CPU has it loaded. */

@@ -158,6 +158,29 @@ void guest_frame_free(struct guest *guest, pfn_t pfn)
     frame_free(pfn, 0);
 }
 
+uint64_t guest_frames_committed(const struct guest *guest)
+{
+    return guest->fixed_frames + aspace_committed(guest);
+}
+
+/* Holds guest.lock. */
+static int promise_change(struct guest *guest, uint64_t frames)
+{
+    if (frames < guest_frames_committed(guest)) {
+        return -SKEP_EBUSY;
+    }
+    int error = 0;
+    if (frames < guest->promise_frames) {
+        promise_give(guest->promise_frames - frames);
+    } else {
+        error = promise_take(frames - guest->promise_frames);
+    }
+    if (!error) {
+        guest->promise_frames = frames;
+    }
+    return error;
+}
+
 /* ---- states ---- */
 
 /* The one place where a state changes. Holds guest.lock. */
@@ -218,6 +241,25 @@ int guest_shutdown(struct guest *guest)
         guest_set_state(guest, SKEP_GUEST_STOPPING);
         event_raise(guest->vcpus[0], SKEP_EVENT_SHUTDOWN);
         error = 0;
+    }
+    spin_unlock(&guest->lock);
+    return error;
+}
+
+int guest_memory_set(struct guest *guest, uint64_t bytes)
+{
+    if (bytes > GUEST_MEMORY_BYTES_MAX) {
+        return -SKEP_EINVAL;
+    }
+    spin_lock(&guest->lock);
+    int error = is_live(guest) ? promise_change(guest, page_align_up(bytes) >> SKEP_PAGE_SHIFT)
+                               : -SKEP_EBUSY;
+    if (!error) {
+        struct skep_start_info *info = frame_data(guest->start_info[0]);
+        /* Release pairs with the guest's read after the event. */
+        atomic_store_explicit(&info->memory_bytes, guest->promise_frames << SKEP_PAGE_SHIFT,
+                              memory_order_release);
+        event_raise(guest->vcpus[0], SKEP_EVENT_CHANGE);
     }
     spin_unlock(&guest->lock);
     return error;
@@ -402,6 +444,7 @@ void guest_status(struct guest *guest, struct skep_guest_status *status)
     status->ended_ns = guest->ended_ns;
     status->memory_promised = guest->promise_frames << SKEP_PAGE_SHIFT;
     status->memory_used = guest->charged_frames << SKEP_PAGE_SHIFT;
+    status->memory_committed = guest_frames_committed(guest) << SKEP_PAGE_SHIFT;
     status->memory_peak = guest->peak_frames << SKEP_PAGE_SHIFT;
     status->vcpu_count = guest->vcpu_count;
     status->crash = guest->crash;

@@ -15,7 +15,8 @@
 #include "core/types.h"
 #include "core/vcpu.h"
 
-#define GUEST_VCPUS_MAX 32u
+#define GUEST_VCPUS_MAX        32u
+#define GUEST_MEMORY_BYTES_MAX (1ull << 40)
 
 struct image;
 struct port;
@@ -82,6 +83,10 @@ int guest_start(struct guest *guest);    /* created, paused -> running */
 int guest_pause(struct guest *guest);    /* running -> paused */
 int guest_shutdown(struct guest *guest); /* running -> stopping, with SKEP_EVENT_SHUTDOWN */
 
+/* Changes the promise of a guest that hasn't ended, and tells it. -SKEP_EINVAL (too much), -SKEP_ENOMEM (can't be
+ * promised), -SKEP_EBUSY (more than that is in use: its memory_committed). */
+int guest_memory_set(struct guest *guest, uint64_t bytes);
+
 /* Ends the guest in any state; harmless when it has ended already. Its memory comes back through dying. */
 void guest_end(struct guest *guest, enum skep_guest_state final_state, uint32_t exit_code);
 
@@ -108,6 +113,10 @@ void guest_crash(struct vcpu *vcpu, enum skep_crash_reason reason, uint64_t addr
 /* The same with a message of fewer than 128 bytes. */
 void guest_crash_message(struct vcpu *vcpu, enum skep_crash_reason reason, uint64_t address,
                          uint64_t error, const char *message, uint32_t message_bytes);
+
+/* Frames that the guest holds or may come to need for what is mapped: the least that its promise can be. Holds
+ * guest.lock. */
+uint64_t guest_frames_committed(const struct guest *guest);
 
 /* Takes a frame under the guest's promise, charged to it, zeroed. PFN_NONE when the promise is used up. Holds
  * guest.lock. */

@@ -19,14 +19,14 @@
 #include "core/trace.h"
 #include "io/io.h"
 
-#define SLOT_BYTES       (512ull << 30)
-#define SLOT_COUNT       250u
-#define AREA_BYTES       (128ull << 30)
-#define PLACE_BYTES      (2ull << 20)
-#define HEAP_BYTES_MAX   (64ull << 30)
-#define GUARD_BYTES      (256ull << 10)
-#define STACK_BYTES_MAX  (64ull << 20)
-#define MEMORY_BYTES_MAX (1ull << 40)
+#define SLOT_BYTES      (512ull << 30)
+#define SLOT_COUNT      250u
+#define AREA_BYTES      (128ull << 30)
+#define PLACE_BYTES     (2ull << 20)
+#define HEAP_FACTOR     64u /* addresses for what the promise may be raised to */
+#define HEAP_BYTES_MAX  (64ull << 30)
+#define GUARD_BYTES     (256ull << 10)
+#define STACK_BYTES_MAX (64ull << 20)
 
 struct layout {
     uint64_t image;
@@ -43,7 +43,8 @@ static uint64_t random_place(uint64_t base, uint32_t places)
 static void layout_choose(struct layout *layout, const struct skep_guest_spec *spec)
 {
     uint64_t slot = SLOT_BYTES * (1 + random_u64() % SLOT_COUNT);
-    uint64_t heap = (page_align_up(spec->memory_bytes) * 2 + PLACE_BYTES) & ~(PLACE_BYTES - 1);
+    uint64_t heap = page_align_up(spec->memory_bytes) * HEAP_FACTOR + PLACE_BYTES;
+    heap &= ~(PLACE_BYTES - 1);
     layout->image = random_place(slot, 60000);
     layout->start_info = random_place(slot + AREA_BYTES, 65000);
     layout->vcpu_pages = layout->start_info + SKEP_START_INFO_PAGES * PAGE_SIZE;
@@ -56,7 +57,7 @@ static void layout_choose(struct layout *layout, const struct skep_guest_spec *s
 
 static bool spec_valid(const struct skep_guest_spec *spec)
 {
-    return spec->memory_bytes <= MEMORY_BYTES_MAX && spec->vcpu_count && spec->vcpu_max &&
+    return spec->memory_bytes <= GUEST_MEMORY_BYTES_MAX && spec->vcpu_count && spec->vcpu_max &&
            spec->vcpu_max <= GUEST_VCPUS_MAX && spec->vcpu_count <= spec->vcpu_max &&
            spec->weight && spec->weight <= 10000 && spec->stack_bytes >= PAGE_SIZE &&
            spec->stack_bytes <= STACK_BYTES_MAX && spec->net_count <= SKEP_NETS_MAX &&
@@ -376,6 +377,10 @@ static int64_t create(struct guest *caller, struct image *image, const struct sk
     error = build(guest, caller, spec);
     if (!error) {
         error = nets_attach(guest, spec);
+    }
+    if (!error && guest_frames_committed(guest) > guest->promise_frames) {
+        error =
+            -SKEP_ENOMEM; /* ring 0's objects came after ranges that were admitted without them */
     }
     if (error) {
         unmake(guest);

@@ -158,13 +158,17 @@ static int64_t map_call(struct call *call, uint64_t address, uint64_t bytes, uin
     spin_lock(&call->guest->lock);
     int64_t result = aspace_map(call->guest, address, bytes, (uint32_t)prot);
     spin_unlock(&call->guest->lock);
+    if (result == -SKEP_EAGAIN) {
+        call->done = 0;
+        call->outcome = OUTCOME_AGAIN;
+    }
     return result;
 }
 
-/* A long protect or unmap comes back for the part that is left. */
+/* A long protect or unmap comes back for the part that is left, and until no vCPU can go by what was there before. */
 static int64_t partly(struct call *call, int error, uint64_t bytes, uint64_t done)
 {
-    if (!error && done < bytes) {
+    if (!error && (done < bytes || aspace_flushing(call->guest))) {
         call->done = done;
         call->outcome = OUTCOME_AGAIN;
     }
@@ -175,21 +179,27 @@ static int64_t protect_call(struct call *call, uint64_t address, uint64_t bytes,
                             uint64_t done)
 {
     uint64_t part = 0;
+    int error = 0;
     if (prot > UINT32_MAX) {
         return -SKEP_EINVAL;
     }
-    spin_lock(&call->guest->lock);
-    int error = aspace_protect(call->guest, address + done, bytes - done, (uint32_t)prot, &part);
-    spin_unlock(&call->guest->lock);
+    if (!done || done < bytes) {
+        spin_lock(&call->guest->lock);
+        error = aspace_protect(call->guest, address + done, bytes - done, (uint32_t)prot, &part);
+        spin_unlock(&call->guest->lock);
+    }
     return partly(call, error, bytes, done + part);
 }
 
 static int64_t unmap_call(struct call *call, uint64_t address, uint64_t bytes, uint64_t done)
 {
     uint64_t part = 0;
-    spin_lock(&call->guest->lock);
-    int error = aspace_unmap(call->guest, address + done, bytes - done, &part);
-    spin_unlock(&call->guest->lock);
+    int error = 0;
+    if (!done || done < bytes) {
+        spin_lock(&call->guest->lock);
+        error = aspace_unmap(call->guest, address + done, bytes - done, &part);
+        spin_unlock(&call->guest->lock);
+    }
     return partly(call, error, bytes, done + part);
 }
 
@@ -198,7 +208,7 @@ static OUTLINE int64_t continued_call(struct call *call, const uint64_t a[5])
 {
     uint64_t done = call->number >> NUMBER_BITS << SKEP_PAGE_SHIFT;
     call->number &= (1u << NUMBER_BITS) - 1;
-    if (done >= a[1]) {
+    if (done > a[1]) {
         return -SKEP_ENOSYS;
     }
     switch (call->number) {

@@ -149,11 +149,7 @@ void trap_page_fault(struct vcpu *vcpu, gva_t address, uint32_t error)
     if (address.value < SKEP_GUEST_VA_MAX) {
         spin_lock(&guest->lock);
         supply = aspace_supply(guest, page_align_down(address.value), error, &pfn);
-        bool again = supply == SUPPLY_OUT_OF_MEMORY && aspace_relieve(guest);
         spin_unlock(&guest->lock);
-        if (again) {
-            return; /* to the same fault, unless frames have come back by then */
-        }
     }
     if (supply != SUPPLY_OK) {
         guest_crash(vcpu, fault_reason(supply), address.value, error);

@@ -96,26 +96,27 @@ uint64_t *pagetable_leaf(struct guest *guest, uint64_t address)
     return &table[index_at(address, 0)];
 }
 
-/* The leaf entry for an address, or NULL with *absent = the level whose entry is missing. */
-static uint64_t *leaf_find(struct pagetable *tables, uint64_t address, uint32_t *absent)
+/* The entry of this level for an address, or NULL with *absent = the level above whose entry is missing. */
+static uint64_t *slot_find(struct pagetable *tables, uint64_t address, uint32_t level,
+                           uint32_t *absent)
 {
     uint64_t *table = root_of(tables);
-    for (uint32_t level = TOP; level; level--) {
-        uint64_t entry = table[index_at(address, level)];
+    for (uint32_t at = TOP; at > level; at--) {
+        uint64_t entry = table[index_at(address, at)];
         if (!arch_pte_present(entry)) {
-            *absent = level;
+            *absent = at;
             return NULL;
         }
         table = table_of(entry);
     }
-    return &table[index_at(address, 0)];
+    return &table[index_at(address, level)];
 }
 
 uint64_t *pagetable_next(struct pagetable *tables, uint64_t *address, uint64_t end, uint32_t *work)
 {
     while (*address < end && *work) {
         uint32_t absent = 0;
-        uint64_t *leaf = leaf_find(tables, *address, &absent);
+        uint64_t *leaf = slot_find(tables, *address, 0, &absent);
         if (leaf && arch_pte_present(*leaf)) {
             return leaf;
         }
@@ -124,6 +125,44 @@ uint64_t *pagetable_next(struct pagetable *tables, uint64_t *address, uint64_t e
         *address = (*address & ~(span - 1)) + span;
     }
     return NULL;
+}
+
+/* ---- trimming ---- */
+
+static void recent_remove(struct pagetable *tables, const uint64_t *entries)
+{
+    for (uint32_t i = 0; i < RECENT_TABLES; i++) {
+        if (tables->recent[i].entries == entries) {
+            tables->recent[i].entries = NULL;
+        }
+    }
+}
+
+static void trim_level(struct guest *guest, uint32_t level, uint64_t start, uint64_t end,
+                       uint64_t low, uint64_t high, void (*release)(struct guest *guest, pfn_t pfn))
+{
+    struct pagetable *tables = &guest->aspace.tables;
+    for (uint64_t at = start; at < end;) {
+        uint32_t passed = level;
+        uint64_t *slot = slot_find(tables, at, level, &passed);
+        uint64_t span = 1ull << pagetable_shift(passed);
+        uint64_t first = at & ~(span - 1);
+        if (slot && arch_pte_present(*slot) && first >= low && first + span <= high) {
+            uint64_t *table = table_of(*slot);
+            entry_set(tables, level, slot, 0);
+            recent_remove(tables, table);
+            release(guest, frame_of(table));
+        }
+        at = first + span;
+    }
+}
+
+void pagetable_trim(struct guest *guest, uint64_t start, uint64_t end, uint64_t low, uint64_t high,
+                    void (*release)(struct guest *guest, pfn_t pfn))
+{
+    for (uint32_t level = 1; level < PAGETABLE_LEVELS; level++) {
+        trim_level(guest, level, start, end, low, high, release);
+    }
 }
 
 /* ---- the end ---- */

@@ -48,6 +48,11 @@ uint64_t *pagetable_leaf(struct guest *guest, uint64_t address);
  * is used up, which each page or missing table that is passed costs one of. */
 uint64_t *pagetable_next(struct pagetable *tables, uint64_t *address, uint64_t end, uint32_t *work);
 
+/* Unlinks the tables that [start, end) reaches and that lie wholly in [low, high), where no entry is present any more,
+ * and hands each one's frame to `release`: a CPU may still use it. Costs no more than to walk [start, end). */
+void pagetable_trim(struct guest *guest, uint64_t start, uint64_t end, uint64_t low, uint64_t high,
+                    void (*release)(struct guest *guest, pfn_t pfn));
+
 /* Takes the tables apart in bounded steps. First a leaf table, with up to `entries_max` present entries that `release`
  * has to clear, or a table above that is empty; then the root. True when all is gone. No CPU uses the tables. */
 bool pagetable_reap(struct guest *guest, uint32_t entries_max,

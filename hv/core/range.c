@@ -65,6 +65,20 @@ int ranges_changeable(const struct ranges *ranges, uint64_t start, uint64_t end,
     return 0;
 }
 
+void ranges_hole(const struct ranges *ranges, uint64_t address, uint64_t *low, uint64_t *high)
+{
+    uint32_t above = ranges_index(ranges, address);
+    uint32_t below = above;
+    while (below > 0 && ranges->at[below - 1].kind == RANGE_GUARD) {
+        below--;
+    }
+    while (above < ranges->count && ranges->at[above].kind == RANGE_GUARD) {
+        above++;
+    }
+    *low = below > 0 ? ranges->at[below - 1].end : 0;
+    *high = above < ranges->count ? ranges->at[above].start : SKEP_GUEST_VA_MAX + PAGE_SIZE;
+}
+
 void ranges_describe(const struct ranges *ranges, uint64_t address, struct skep_mapping *mapping)
 {
     uint32_t index = ranges_index(ranges, address);

@@ -144,6 +144,7 @@ static bool finish(struct guest *guest)
     spin_lock(&guest->lock);
     uint64_t given = guest->promise_frames - guest->charged_frames;
     guest->promise_frames = guest->charged_frames;
+    guest->fixed_frames = guest->charged_frames;
     guest->reaped = true;
     bool destroy = guest->destroy;
     guest_set_state(guest, guest->final_state);

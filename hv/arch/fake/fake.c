@@ -321,6 +321,19 @@ void fake_clock_advance(uint64_t ns)
     clock_ns += ns;
 }
 
+/* A call that is restarted may wait for others to flush: their interrupts come. */
+static void others_interrupted(void)
+{
+    struct cpu *here = fake_cpu;
+    for (uint32_t i = 0; i < cpu_count(); i++) {
+        if (cpu_at(i) != here && cpu_at(i)->arch.ipis) {
+            fake_cpu_set(i)->arch.ipis = 0;
+            trap_ipi();
+        }
+    }
+    fake_cpu = here;
+}
+
 int64_t fake_hypercall(struct vcpu *vcpu, uint64_t number, uint64_t a0, uint64_t a1, uint64_t a2)
 {
     uint64_t arguments[5] = {a0, a1, a2};
@@ -334,6 +347,7 @@ int64_t fake_hypercall(struct vcpu *vcpu, uint64_t number, uint64_t a0, uint64_t
         }
         vcpu->arch.context.rip = rip;
         number = vcpu->arch.context.rax;
+        others_interrupted();
     }
     return (int64_t)vcpu->arch.context.rax;
 }

@@ -190,7 +190,7 @@ struct skep_guest_change {
     uint32_t cpu_cap;
     uint32_t vcpu_count; /* 1 to vcpu_max; SKEP_EVENT_CHANGE asks to stop those above */
     uint64_t cpu_affinity;
-    uint64_t memory_bytes; /* -EBUSY = more than that is in use, -ENOMEM = can't be promised */
+    uint64_t memory_bytes; /* -EBUSY = less than memory_committed, -ENOMEM = can't be promised */
 };
 
 enum skep_vcpu_state {
@@ -329,6 +329,7 @@ struct skep_guest_status {
     uint64_t cpu_ns;
     uint64_t memory_promised;
     uint64_t memory_used;
+    uint64_t memory_committed;           /* used, or mapped: memory_promised can't be set lower */
     uint64_t memory_peak;                /* the most that it had at once */
     uint64_t console_first, console_end; /* offsets: oldest byte kept, next byte */
     uint64_t hypercalls, page_faults;

@@ -1,0 +1,194 @@
+/*
+ * test_promise.c - promises that change while guests run, and exact accounts of what they hold.
+ */
+#include "test.h"
+
+#include "core/gmem.h"
+
+#define RW  (SKEP_PROT_READ | SKEP_PROT_WRITE)
+#define MIB (1ull << 20)
+
+static struct baseline before;
+
+static uint64_t told(const struct guest *guest)
+{
+    const struct skep_start_info *info = frame_data(guest->start_info[0]);
+    return info->memory_bytes;
+}
+
+static bool take_event(struct guest *guest)
+{
+    uint64_t bit = 1ull << SKEP_EVENT_CHANGE;
+    return atomic_fetch_and(&guest->vcpus[0]->page->pending, ~bit) & bit;
+}
+
+static int64_t map(struct guest *guest, uint64_t bytes)
+{
+    return fake_hypercall(guest->vcpus[0], SKEP_HC_MEM_MAP, 0, bytes, RW);
+}
+
+static void memory_is_raised_and_lowered(void **state)
+{
+    (void)state;
+    struct guest *guest = guest_running(2 * MIB);
+    uint64_t others = promise_taken() - guest->promise_frames;
+    assert_int_equal(map(guest, 4 * MIB), -SKEP_ENOMEM);
+    assert_int_equal(guest_memory_set(guest, 8 * MIB), 0);
+    assert_int_equal(told(guest), 8 * MIB);
+    assert_true(take_event(guest));
+    assert_int_equal(promise_taken(), others + 2048);
+    int64_t at = map(guest, 4 * MIB);
+    assert_true(at > 0);
+    assert_int_equal(guest_memory_set(guest, 2 * MIB), -SKEP_EBUSY);
+    assert_false(take_event(guest));
+    assert_int_equal(fake_hypercall(guest->vcpus[0], SKEP_HC_MEM_UNMAP, (uint64_t)at, 4 * MIB, 0),
+                     0);
+    assert_int_equal(guest_memory_set(guest, 2 * MIB), 0);
+    assert_int_equal(told(guest), 2 * MIB);
+    assert_int_equal(promise_taken(), others + 512);
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
+/* Down to the byte that status tells, and no further. */
+static void memory_committed_is_the_least(void **state)
+{
+    (void)state;
+    struct guest *guest = guest_running(4 * MIB);
+    int64_t at = map(guest, MIB);
+    assert_true(fake_touch(guest->vcpus[0], (uint64_t)at, SKEP_FAULT_WRITE));
+    struct skep_guest_status status;
+    guest_status(guest, &status);
+    assert_true(status.memory_committed > status.memory_used + MIB / 2);
+    assert_int_equal(guest_memory_set(guest, status.memory_committed - 1 - PAGE_MASK), -SKEP_EBUSY);
+    assert_int_equal(guest_memory_set(guest, status.memory_committed), 0);
+    for (uint64_t i = 0; i < MIB; i += PAGE_SIZE) {
+        assert_true(fake_touch(guest->vcpus[0], (uint64_t)at + i, SKEP_FAULT_WRITE));
+    }
+    assert_true(guest->charged_frames <= guest->promise_frames);
+    assert_int_equal(map(guest, PAGE_SIZE), -SKEP_ENOMEM);
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
+static void refused_changes_change_nothing(void **state)
+{
+    (void)state;
+    struct guest *guest = guest_running(2 * MIB);
+    uint64_t taken = promise_taken();
+    uint64_t beyond = (promise_limit() - taken + guest->promise_frames + 1) << SKEP_PAGE_SHIFT;
+    assert_int_equal(guest_memory_set(guest, beyond), -SKEP_ENOMEM);
+    assert_int_equal(guest_memory_set(guest, UINT64_MAX), -SKEP_EINVAL);
+    assert_int_equal(guest_memory_set(guest, 0), -SKEP_EBUSY);
+    assert_int_equal(told(guest), 2 * MIB);
+    assert_int_equal(guest->promise_frames, 512);
+    assert_int_equal(promise_taken(), taken);
+    assert_false(take_event(guest));
+    assert_int_equal(guest_memory_set(guest, beyond - PAGE_SIZE), 0);
+    assert_int_equal(promise_taken(), promise_limit());
+    assert_int_equal(guest_memory_set(guest, 2 * MIB), 0);
+    fake_hypercall(guest->vcpus[0], SKEP_HC_EXIT, 0, 0, 0);
+    assert_int_equal(guest_memory_set(guest, 4 * MIB), -SKEP_EBUSY);
+    fake_settle();
+    assert_int_equal(guest_memory_set(guest, 4 * MIB), -SKEP_EBUSY);
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
+/* ---- a random life ---- */
+
+#define SPANS 24u
+
+struct life {
+    struct guest *guest;
+    uint64_t at[SPANS], bytes[SPANS]; /* what is mapped */
+    uint64_t random;
+};
+
+static uint64_t random_next(struct life *life, uint64_t below)
+{
+    life->random ^= life->random << 13;
+    life->random ^= life->random >> 7;
+    life->random ^= life->random << 17;
+    return life->random % below;
+}
+
+static void life_step(struct life *life)
+{
+    struct vcpu *vcpu = life->guest->vcpus[0];
+    uint64_t i = random_next(life, SPANS);
+    uint64_t within = life->bytes[i] ? random_next(life, life->bytes[i]) & ~PAGE_MASK : 0;
+    uint64_t old = life->guest->promise_frames;
+    switch (random_next(life, 6)) {
+    case 0:
+        if (!life->bytes[i]) {
+            uint64_t bytes = (1 + random_next(life, 64)) * PAGE_SIZE;
+            /* At random places, so that page tables come and go. */
+            uint64_t at = life->guest->aspace.heap_base + random_next(life, 1 << 14) * 16 * MIB;
+            int64_t got = fake_hypercall(vcpu, SKEP_HC_MEM_MAP, at, bytes, RW);
+            life->at[i] = at;
+            life->bytes[i] = got == (int64_t)at ? bytes : 0;
+        }
+        break;
+    case 1:
+        if (life->bytes[i]) {
+            assert_int_equal(
+                fake_hypercall(vcpu, SKEP_HC_MEM_UNMAP, life->at[i], life->bytes[i], 0), 0);
+            life->bytes[i] = 0;
+        }
+        break;
+    case 2:
+        if (guest_memory_set(life->guest, (64 + random_next(life, 2048)) * PAGE_SIZE)) {
+            assert_int_equal(life->guest->promise_frames, old);
+        }
+        break;
+    default:
+        /* Whatever was mapped can be touched: that is the promise. */
+        if (life->bytes[i]) {
+            assert_true(fake_touch(vcpu, life->at[i] + within, SKEP_FAULT_WRITE));
+        }
+        break;
+    }
+}
+
+/* All but its struct. */
+static uint64_t frames_owned(const struct guest *guest)
+{
+    uint64_t count = 0;
+    for (pfn_t pfn = 1; pfn < (96u << 20) >> SKEP_PAGE_SHIFT; pfn++) {
+        count += frame_type(pfn) > SKEP_FRAME_CORE && frame_owner(pfn) == (uint32_t)guest->handle;
+    }
+    return count;
+}
+
+static void accounts_are_exact_throughout_a_life(void **state)
+{
+    (void)state;
+    struct life life = {.guest = guest_running(2 * MIB), .random = 88172645463325252ull};
+    uint64_t others = promise_taken() - life.guest->promise_frames;
+    for (int i = 0; i < 20000; i++) {
+        life_step(&life);
+        assert_true(life.guest->charged_frames <= life.guest->promise_frames);
+        assert_true(guest_frames_committed(life.guest) <= life.guest->promise_frames);
+        assert_int_equal(promise_taken(), others + life.guest->promise_frames);
+        assert_int_equal(told(life.guest), life.guest->promise_frames << SKEP_PAGE_SHIFT);
+        if (i % 100 == 0) {
+            assert_int_equal(frames_owned(life.guest) + 1, life.guest->charged_frames);
+        }
+    }
+    guest_gone(life.guest);
+    baseline_check(&before);
+}
+
+int main(void)
+{
+    fake_boot(96 << 20, 2);
+    baseline_take(&before);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(memory_is_raised_and_lowered),
+        cmocka_unit_test(memory_committed_is_the_least),
+        cmocka_unit_test(refused_changes_change_nothing),
+        cmocka_unit_test(accounts_are_exact_throughout_a_life),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
