@@ -52,6 +52,12 @@ CHANGE = Change(
     lambda: {"json": {"desired_state": "running"}},
     lambda answer: answer.json()["spec"]["desired_state"] == "running",
 )
+LIVE = Change(
+    "PATCH",
+    "/v1/guests/web",
+    lambda: {"json": {"weight": 200, "cpu_cap": 90}},
+    lambda answer: answer.json()["spec"]["weight"] == 200,
+)
 DELETE = Change("DELETE", "/v1/guests/spare", dict, lambda answer: answer.status_code == 404)
 
 # Which change passes which commit point.
@@ -63,6 +69,7 @@ POINTS = {
     "new guest retained": CREATE,
     "guest created in ring 0": CREATE,
     "guest started": CREATE,
+    "guest changed while it runs": LIVE,
     "guest's changed spec retained": CHANGE,
     "guest's changed spec applied": CHANGE,
     "guest's deletion retained": DELETE,

@@ -3,6 +3,8 @@
  */
 #include "api.h"
 
+#include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +13,7 @@
 
 #include "identity.h"
 #include "json.h"
+#include "power.h"
 #include "spec.h"
 
 #define SECOND       1000000000ull
@@ -31,6 +34,11 @@ struct route {
 static const struct route routes[] = {
     {{"healthz"}, HTTP_GET, true, api_health},
     {{"v1", "host"}, HTTP_GET, false, api_host},
+    {{"v1", "host", "panic"}, HTTP_GET, false, api_host_panic},
+    {{"v1", "host", "reboot"}, HTTP_POST, false, api_host_reboot},
+    {{"v1", "host", "shutdown"}, HTTP_POST, false, api_host_shutdown},
+    {{"v1", "crashes"}, HTTP_GET, false, api_crash_list},
+    {{"v1", "crashes", "*"}, HTTP_GET, false, api_crash_get},
     {{"v1", "images"}, HTTP_GET, false, api_image_list},
     {{"v1", "images", "*"}, HTTP_GET, false, api_image_get},
     {{"v1", "images", "*"}, HTTP_PUT, false, api_image_put},
@@ -41,6 +49,8 @@ static const struct route routes[] = {
     {{"v1", "guests", "*"}, HTTP_PATCH, false, api_guest_patch},
     {{"v1", "guests", "*"}, HTTP_DELETE, false, api_guest_delete},
     {{"v1", "guests", "*", "log"}, HTTP_GET, false, api_guest_log},
+    {{"v1", "guests", "*", "vcpus"}, HTTP_GET, false, api_guest_vcpus},
+    {{"v1", "guests", "*", "trace"}, HTTP_GET, false, api_guest_trace},
 #if SKEP_DEBUG
     {{"v1", "debug", "points"}, HTTP_GET, false, api_debug_points},
     {{"v1", "debug", "crash"}, HTTP_POST, false, api_debug_crash},
@@ -202,6 +212,15 @@ static int check_name(struct request *r, const struct route *route, char *segmen
     return 0;
 }
 
+/* A machine that is about to end takes no more changes. */
+static int check_power(struct request *r, const struct route *route)
+{
+    if (route->method == HTTP_GET || !power_is_ending())
+        return 0;
+    return problem_set(&r->problem, 503, "The machine is %s: nothing can be changed any more.",
+                       power_name());
+}
+
 static int handle(struct request *r)
 {
     char *segments[SEGMENTS_MAX] = {NULL};
@@ -211,7 +230,7 @@ static int handle(struct request *r)
     /* Who has no token learns nothing about what there is. */
     if ((!route || !route->open) && check_token(r) != 0)
         return -1;
-    if (!route || check_name(r, route, segments) != 0)
+    if (!route || check_name(r, route, segments) != 0 || check_power(r, route) != 0)
         return -1;
     return route->handler(r);
 }
@@ -301,6 +320,30 @@ cJSON *api_read_json(struct request *r)
         json = json_parse(body, (size_t)bytes, &r->problem);
     free(body);
     return json;
+}
+
+bool api_has_body(const struct request *r)
+{
+    return r->http->chunked || r->http->content_length > 0;
+}
+
+int api_query_number(struct request *r, const char *name, uint64_t min, uint64_t max,
+                     uint64_t *value)
+{
+    char text[32], *end = text;
+    int found = http_query_value(r->http->query, name, text, sizeof(text));
+    uint64_t number = 0;
+
+    if (found == 0)
+        return 0;
+    errno = 0;
+    if (found > 0 && text[0] >= '0' && text[0] <= '9')
+        number = strtoull(text, &end, 10);
+    if (end == text || *end || errno || number < min || number > max)
+        return problem_set(&r->problem, 400, "%s must be a number, %" PRIu64 " or more.", name,
+                           min);
+    *value = number;
+    return 0;
 }
 
 cJSON *api_new_list(struct request *r)

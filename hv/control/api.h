@@ -42,14 +42,25 @@ void api_answer_error(struct api_client *client, int http_error);
  */
 typedef int api_handler(struct request *r);
 
-api_handler api_health, api_host;
+api_handler api_health, api_host, api_host_panic, api_host_reboot, api_host_shutdown;
 api_handler api_image_list, api_image_get, api_image_put, api_image_delete;
 api_handler api_guest_list, api_guest_get, api_guest_put, api_guest_patch, api_guest_delete;
-api_handler api_guest_log;
+api_handler api_guest_log, api_guest_vcpus, api_guest_trace;
+api_handler api_crash_list, api_crash_get;
 api_handler api_debug_points, api_debug_crash;
 
 /* Reads a JSON body; NULL with the problem set. */
 cJSON *api_read_json(struct request *r);
+
+/* Whether the request has a body at all. */
+bool api_has_body(const struct request *r);
+
+/* A number of the query, left as it is when it isn't there; -1 and the problem if it isn't from min to max. */
+int api_query_number(struct request *r, const char *name, uint64_t min, uint64_t max,
+                     uint64_t *value);
+
+/* The problem that there is no guest of the path's name. */
+int api_no_guest(struct request *r);
 
 /* {"items": […]} */
 cJSON *api_new_list(struct request *r);

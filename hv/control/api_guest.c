@@ -1,36 +1,108 @@
-/* api_guest.c - handlers for guests and their logs. */
-#include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
+/* api_guest.c - handlers for guests and their crashes. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "accounts.h"
 #include "api.h"
+#include "crashes.h"
 #include "guest.h"
+#include "host.h"
+#include "json.h"
 #include "skep_tls.h"
 
-#define MS           1000000ull
-#define DELETE_NS    (2000 * MS) /* to wait for a guest's end before answering 202 */
-#define FOLLOW_MS    100         /* between looks at a followed console */
-#define LOG_WRITE_NS (30000 * MS)
+#define MS        1000000ull
+#define DELETE_NS (2000 * MS)  /* to wait for a guest's end before answering 202 */
+#define LIST_NS   (30000 * MS) /* without a client's taking more of a list */
+#define LIST_STEP 8            /* guests of a list that are looked at in one go */
 
-#define OVERTAKEN_MAX 16 /* reads in a row that a guest's output may overtake */
-
-static int no_guest(struct request *r)
+int api_no_guest(struct request *r)
 {
     return problem_set(&r->problem, 404, "There is no guest '%s'.", r->name);
 }
 
-int api_guest_list(struct request *r)
+/*
+ * Lists are sent as they are made: however many guests there are, a few of them are in memory at a time, and others
+ * get their turn with the model in between. A guest that comes or goes meanwhile may be in the list or not.
+ */
+
+struct list {
+    char name[SKEP_NAME_MAX]; /* of the last one sent */
+    uint64_t left;
+    bool begun;
+};
+
+/* The texts of the next few, NULL without memory; *more tells whether others follow. */
+static char *next_guests(struct list *list, bool *more)
 {
-    cJSON *items = api_new_list(r);
+    cJSON *items = cJSON_CreateArray();
+    struct guest *g;
+    char *text;
 
     model_lock();
-    for (struct guest *g = guest_first(); g; g = g->next)
-        cJSON_AddItemToArray(items, guest_to_json(g));
+    for (unsigned i = 0; i < LIST_STEP && list->left && (g = guest_after(list->name)); i++) {
+        memcpy(list->name, g->name, sizeof(list->name));
+        cJSON_AddItemToArray(items, guest_to_json(g, true));
+        list->left--;
+    }
+    *more = list->left && guest_after(list->name);
     model_unlock();
-    return 200;
+    text = cJSON_PrintUnformatted(items);
+    cJSON_Delete(items);
+    return text;
+}
+
+static int send_guests(struct http_conn *c, struct list *list, char *text)
+{
+    size_t bytes = strlen(text);
+    int result;
+
+    /* Without the array's brackets; a comma goes before all but the first ones. */
+    text[0] = ',';
+    result = bytes <= 2    ? 0
+             : list->begun ? http_reply_chunk(c, text, bytes - 1)
+                           : http_reply_chunk(c, text + 1, bytes - 2);
+    list->begun |= bytes > 2;
+    return result;
+}
+
+static int send_list(struct http_conn *c, struct list *list)
+{
+    bool more = true;
+    int result = http_reply_chunk(c, "{\"items\":[", 10);
+
+    while (more && result == 0) {
+        char *text = next_guests(list, &more);
+        c->write_deadline = tls_clock_ns() + LIST_NS;
+        result = text ? send_guests(c, list, text) : HTTP_E_TRANSPORT;
+        free(text);
+    }
+    if (result == 0)
+        result = http_reply_chunk(c, "]}", 2);
+    return result == 0 ? http_reply_end(c) : result;
+}
+
+static int read_list_query(struct request *r, struct list *list)
+{
+    int after = http_query_value(r->http->query, "after", list->name, sizeof(list->name));
+
+    if (after < 0 || (after > 0 && !name_valid(list->name)))
+        return problem_set(&r->problem, 400, "after must be a guest's name.");
+    return api_query_number(r, "limit", 1, UINT32_MAX, &list->left);
+}
+
+int api_guest_list(struct request *r)
+{
+    struct list list = {.left = UINT64_MAX};
+
+    if (read_list_query(r, &list) != 0)
+        return -1;
+    r->http->write_deadline = tls_clock_ns() + LIST_NS;
+    /* A list that was broken off must not look like a whole one. */
+    if (http_reply_begin(r->http, 200, "application/json", NULL) != 0 ||
+        (r->http->method != HTTP_HEAD && send_list(r->http, &list) != 0))
+        r->http->keep_alive = false;
+    return 0;
 }
 
 int api_guest_get(struct request *r)
@@ -40,18 +112,22 @@ int api_guest_get(struct request *r)
     model_lock();
     g = guest_find(r->name);
     if (g)
-        r->json = guest_to_json(g);
+        r->json = guest_to_json(g, false);
     model_unlock();
-    return r->json ? 200 : no_guest(r);
+    return r->json ? 200 : api_no_guest(r);
 }
 
 static int put_spec(struct request *r, const struct spec *spec)
 {
-    int status = guest_put(r->name, spec, &r->problem);
+    static const char *const changes[] = {"none", "created", "applied", "replacing"};
+    enum guest_change change;
+    int status = guest_put(r->name, spec, &change, &r->problem);
     struct guest *g = guest_find(r->name);
 
-    if (status > 0 && g)
-        r->json = guest_to_json(g);
+    if (status > 0 && g) {
+        r->json = guest_to_json(g, false);
+        cJSON_AddStringToObject(r->json, "change", changes[change]);
+    }
     return status;
 }
 
@@ -78,8 +154,8 @@ static int patch(struct request *r, const cJSON *body)
     struct spec spec;
 
     if (!g)
-        return no_guest(r);
-    spec = g->spec;
+        return api_no_guest(r);
+    spec_expand(&spec, g->spec);
     if (spec_patch(&spec, body, r->name, &r->problem) != 0)
         return -1;
     return put_spec(r, &spec);
@@ -109,7 +185,7 @@ int api_guest_delete(struct request *r)
 
     model_lock();
     g = guest_find(r->name);
-    status = g ? guest_delete(g, &r->problem) : no_guest(r);
+    status = g ? guest_delete(g, &r->problem) : api_no_guest(r);
     model_unlock();
     while (status == 202 && tls_clock_ns() < deadline) {
         nanosleep(&pause, NULL);
@@ -123,138 +199,70 @@ int api_guest_delete(struct request *r)
 }
 
 /*
- * Logs
+ * What ring 0 counts and traces
  */
 
-/* "follow" and "offset" of the query; *has_offset tells whether there was one. */
-static int read_query(struct request *r, uint64_t *offset, bool *has_offset, bool *follow)
-{
-    char text[32], *end;
-    int found = http_query_value(r->http->query, "offset", text, sizeof(text));
-
-    *has_offset = found != 0;
-    if (found != 0) {
-        errno = 0;
-        *offset = found > 0 && text[0] >= '0' && text[0] <= '9' ? strtoull(text, &end, 10)
-                                                                : (end = text, 0);
-        if (found < 0 || end == text || *end || errno)
-            return problem_set(&r->problem, 400, "offset must be a byte's number, 0 or more.");
-    }
-    found = http_query_value(r->http->query, "follow", text, sizeof(text));
-    *follow = found > 0 && strcmp(text, "true") == 0;
-    if (found < 0 || (found > 0 && !*follow && strcmp(text, "false") != 0))
-        return problem_set(&r->problem, 400, "follow must be true or false.");
-    return 0;
-}
-
-static int check_offset(struct request *r, const struct guest *g, uint64_t *offset, bool given)
-{
-    uint64_t first = g->log_base + g->status.console_first;
-    uint64_t end = g->log_base + g->status.console_end;
-
-    if (!given)
-        *offset = first;
-    if (*offset > end)
-        return problem_set(&r->problem, 400, "offset is beyond the log's end, %" PRIu64 ".", end);
-    if (*offset >= first)
-        return 0;
-    r->problem.has_oldest = true;
-    r->problem.oldest_offset = first;
-    return problem_set(&r->problem, 410, "The log's bytes before offset %" PRIu64 " are gone.",
-                       first);
-}
-
-/* Reads from ring 0's console. A guest can print a whole ring between a look at it and the read: then on from the
- * newest bytes, which stay longest. */
-static int64_t read_console(struct guest *g, uint64_t *offset, void *data, size_t room)
-{
-    int64_t n = core_console_read(g->handle, *offset - g->log_base, data, room);
-
-    for (int tries = 0; n == -SKEP_ERANGE && tries < OVERTAKEN_MAX; tries++) {
-        uint64_t end, kept;
-        guest_refresh(g);
-        if (!g->handle)
-            return 0;
-        end = g->status.console_end;
-        kept = end - g->status.console_first;
-        *offset = g->log_base + end - (kept < room ? kept : room);
-        n = core_console_read(g->handle, *offset - g->log_base, data, room);
-    }
-    return n;
-}
-
-/* Reads on from *offset. Bytes, 0 = none now, -1 = none will come. */
-static int read_log(const char *name, uint64_t *offset, void *data, size_t room)
+static int of_guest(struct request *r, cJSON *(*get)(const struct guest *g, struct problem *p))
 {
     struct guest *g;
-    uint64_t first;
-    int64_t n = 0;
-    bool over = true;
 
-    model_lock();
-    g = guest_find(name);
-    if (g) {
-        guest_refresh(g);
-        first = g->log_base + g->status.console_first;
-        if (*offset < first) /* a reader too slow for the ring */
-            *offset = first;
-        if (g->handle)
-            n = read_console(g, offset, data, room);
-        over = guest_has_ended(g);
-    }
-    model_unlock();
-    if (n > 0)
-        *offset += (uint64_t)n;
-    return n > 0 ? (int)n : over ? -1 : 0;
-}
-
-/* At most `left` bytes, so that the answer ends however much the guest prints meanwhile; when following, until the
- * guest's end or the client's. */
-static void stream_log(struct request *r, uint64_t offset, uint64_t left, bool follow)
-{
-    char data[2048];
-
-    while (follow || left > 0) {
-        size_t room = follow || left > sizeof(data) ? sizeof(data) : (size_t)left;
-        int n = read_log(r->name, &offset, data, room);
-        r->http->write_deadline = tls_clock_ns() + LOG_WRITE_NS;
-        if (n > 0 && http_reply_chunk(r->http, data, (size_t)n) != 0)
-            return;
-        if (n < 0 || (n == 0 && !follow))
-            break;
-        if (n == 0 && api_client_stirs(r, FOLLOW_MS)) {
-            r->http->keep_alive = false;
-            break;
-        }
-        left -= follow ? 0 : (uint64_t)n;
-    }
-    http_reply_end(r->http);
-}
-
-int api_guest_log(struct request *r)
-{
-    uint64_t offset = 0, left = 0;
-    bool given = false, follow = false;
-    char fields[64];
-    struct guest *g;
-    int result;
-
-    if (read_query(r, &offset, &given, &follow) != 0)
-        return -1;
     model_lock();
     g = guest_find(r->name);
     if (g)
-        guest_refresh(g);
-    result = g ? check_offset(r, g, &offset, given) : no_guest(r);
-    if (g && result == 0)
-        left = g->log_base + g->status.console_end - offset;
+        r->json = get(g, &r->problem);
+    else
+        api_no_guest(r);
     model_unlock();
-    if (result != 0)
-        return -1;
-    r->http->write_deadline = tls_clock_ns() + LOG_WRITE_NS;
-    snprintf(fields, sizeof(fields), "Skep-Log-Offset: %" PRIu64 "\r\n", offset);
-    if (http_reply_begin(r->http, 200, "text/plain; charset=utf-8", fields) == 0 &&
-        r->http->method != HTTP_HEAD)
-        stream_log(r, offset, left, follow);
-    return 0;
+    return r->json ? 200 : -1;
+}
+
+static cJSON *get_vcpus(const struct guest *g, struct problem *p)
+{
+    return vcpus_of_guest(g->handle, g->spec->max_vcpus, p);
+}
+
+int api_guest_vcpus(struct request *r)
+{
+    return of_guest(r, get_vcpus);
+}
+
+static cJSON *get_trace(const struct guest *g, struct problem *p)
+{
+    return trace_of_guest(g->handle, host_cpu_count(), p);
+}
+
+int api_guest_trace(struct request *r)
+{
+    return of_guest(r, get_trace);
+}
+
+/*
+ * Crashes
+ */
+
+int api_crash_list(struct request *r)
+{
+    r->json = cJSON_CreateObject();
+    model_lock();
+    cJSON_AddItemToObject(r->json, "items", crashes_to_json());
+    model_unlock();
+    return 200;
+}
+
+int api_crash_get(struct request *r)
+{
+    const char *text = NULL;
+    char *end;
+    unsigned long id = strtoul(r->name, &end, 10);
+
+    model_lock();
+    if (*end == '\0' && id <= UINT32_MAX)
+        text = crashes_text((uint32_t)id);
+    if (text)
+        r->json = cJSON_CreateRaw(text);
+    model_unlock();
+    return r->json
+               ? 200
+               : problem_set(&r->problem, 404,
+                             "There is no crash '%s' (any more): the latest 16 are kept.", r->name);
 }

@@ -1,8 +1,17 @@
-/* api_host.c - handlers for the host, its health, and commit points in debug builds. */
+/* api_host.c - handlers for the host, its health, its end, and commit points in debug builds. */
+#include <stdlib.h>
+#include <string.h>
+
 #include "api.h"
+#include "guest.h"
 #include "host.h"
 #include "json.h"
 #include "points.h"
+#include "power.h"
+#include "skep_tls.h"
+
+#define GRACE_MS_MAX 3600000u
+#define WRITE_NS     30000000000ull
 
 int api_health(struct request *r)
 {
@@ -17,6 +26,75 @@ int api_host(struct request *r)
     if (!r->json)
         return problem_set(&r->problem, 500, "The core doesn't answer.");
     return 200;
+}
+
+int api_host_panic(struct request *r)
+{
+    char *text = host_panic_text();
+
+    if (!text)
+        return problem_set(&r->problem, 404, "No panic is known of before this boot.");
+    r->http->write_deadline = tls_clock_ns() + WRITE_NS;
+    if (http_reply(r->http, 200, "text/plain; charset=utf-8", NULL, text, strlen(text)) != 0)
+        r->http->keep_alive = false;
+    free(text);
+    return 0;
+}
+
+/* {"grace_ms": N}, which may be left out, and so may the body. */
+static int read_grace(struct request *r, uint64_t *grace_ns)
+{
+    uint64_t ms = GRACE_MS_MAX;
+    cJSON *body;
+    const cJSON *item;
+    int result = 0;
+
+    *grace_ns = POWER_GRACE_NONE;
+    if (!api_has_body(r))
+        return 0;
+    if ((body = api_read_json(r)) == NULL)
+        return -1;
+    if (!cJSON_IsObject(body))
+        result = problem_set(&r->problem, 422, "The body must be a JSON object.");
+    cJSON_ArrayForEach(item, body)
+    {
+        if (strcmp(item->string ? item->string : "", "grace_ms") != 0)
+            result = problem_set(&r->problem, 422, "There is no field but grace_ms.");
+        else if (!json_integer(item, 0, GRACE_MS_MAX, &ms))
+            result = problem_set(&r->problem, 422, "grace_ms must be an integer from 0 to %u.",
+                                 GRACE_MS_MAX);
+        else
+            *grace_ns = ms * 1000000u;
+    }
+    cJSON_Delete(body);
+    return result;
+}
+
+static int end_host(struct request *r, bool reboot)
+{
+    uint64_t grace_ns;
+    int result = read_grace(r, &grace_ns);
+
+    if (result != 0)
+        return result;
+    model_lock();
+    result = power_begin(reboot, grace_ns, &r->problem);
+    model_unlock();
+    if (result != 0)
+        return result;
+    r->json = cJSON_CreateObject();
+    cJSON_AddStringToObject(r->json, "power", power_name());
+    return 202;
+}
+
+int api_host_reboot(struct request *r)
+{
+    return end_host(r, true);
+}
+
+int api_host_shutdown(struct request *r)
+{
+    return end_host(r, false);
 }
 
 int api_debug_points(struct request *r)

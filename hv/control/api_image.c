@@ -139,7 +139,6 @@ static int read_file(struct request *r, uint8_t **data, size_t *bytes)
 static int check_namesake(struct request *r, const uint8_t digest[32])
 {
     const struct image *old = image_find(r->name);
-    const char *user;
 
     if (!old)
         return 0;
@@ -147,12 +146,12 @@ static int check_namesake(struct request *r, const uint8_t digest[32])
         r->json = image_to_json(old);
         return 200;
     }
-    if ((user = guest_using_image(r->name)) != NULL)
+    if (old->users)
         return problem_set(
             &r->problem, 409,
             "Guest '%s' uses another image of this name: choose a new name, or delete "
             "the guest first.",
-            user);
+            old->users->name);
     return 0;
 }
 

@@ -15,9 +15,18 @@
 #include "skep/control.h"
 
 int64_t core_host_info(struct skep_host_info *out);
-uint64_t core_clock_ns(void); /* since boot, the clock of statuses */
-uint64_t core_wall_ns(void);  /* UNIX time, 0 = unknown */
+int64_t core_cpu_info(uint32_t cpu, struct skep_cpu_info *out);
+int64_t core_power(bool reboot);              /* returns only if it can't */
+int64_t core_wall_set(uint64_t wall_base_ns); /* for all guests */
+uint64_t core_clock_ns(void);                 /* since boot, the clock of statuses */
+uint64_t core_wall_base_ns(void);             /* UNIX time at clock 0, 0 = unknown */
 void core_log(const char *line, size_t bytes);
+
+static inline uint64_t core_wall_ns(void) /* UNIX time, 0 = unknown */
+{
+    uint64_t base = core_wall_base_ns();
+    return base ? base + core_clock_ns() : 0;
+}
 
 int64_t core_boot_read(unsigned what, uint64_t offset, void *data, size_t bytes);
 int64_t core_retain_read(unsigned record, void *page);
@@ -42,6 +51,11 @@ int64_t core_guest_stop(uint64_t guest, bool now);
 int64_t core_guest_destroy(uint64_t guest);
 int64_t core_guest_status(uint64_t guest, struct skep_guest_status *out);
 int64_t core_guest_next(uint64_t guest);
+int64_t core_guest_set(uint64_t guest, const struct skep_guest_change *change);
+int64_t core_vcpu_status(uint64_t guest, uint32_t index, struct skep_vcpu_status *out);
+/* Those of one CPU, oldest first; SKEP_TRACE_CPU_MAX are always all. */
+int64_t core_trace_read(uint64_t guest, uint32_t cpu, struct skep_trace_record *out,
+                        uint32_t count);
 int64_t core_console_read(uint64_t guest, uint64_t offset, void *data, size_t bytes);
 
 /* Network order. The network is configured by core_net_start: an address of 0 means DHCP. It waits

@@ -10,6 +10,9 @@
  *   crash=REASON    ends with that enum skep_crash_reason
  *   tick=MS         prints a line again and again
  *   stubborn        doesn't heed the shutdown event
+ *   vcpus=N         has so many vCPUs on, as far as it may
+ *   keep-vcpus      doesn't stop any when it may have fewer
+ *   used=BYTES      of memory
  */
 #include "core.h"
 
@@ -23,7 +26,7 @@
 
 #include "test/fake.h"
 
-#define RECORDS       66u
+#define RECORDS       FAKE_RECORDS
 #define IMAGES        16u
 #define IMAGE_PAGES   8192u
 #define POOL_PAGES    16384u
@@ -43,7 +46,8 @@ struct fake_image {
 };
 
 struct fake_guest {
-    bool used, stubborn, destroyed;
+    bool used, stubborn, destroyed, keeps_vcpus;
+    uint32_t vcpus_on;
     uint32_t final_state; /* after dying, at reap_ns */
     uint64_t reap_ns;
     uint32_t generation;
@@ -55,10 +59,12 @@ struct fake_guest {
 };
 
 static struct machine {
-    char cmdline[4096], module[16384];
+    char cmdline[4096], module[16384], panic[4096];
     uint64_t boot_ns;
     uint32_t restarts;
-    bool safe_mode, no_entropy, fail_retain;
+    bool safe_mode, no_entropy, fail_retain, no_live_changes;
+    uint64_t clock_skip_ns;
+    uint64_t wall_ns; /* at clock 0 */
     bool retained[RECORDS];
     uint8_t records[RECORDS][SKEP_PAGE_SIZE];
     struct fake_image images[IMAGES];
@@ -83,12 +89,31 @@ static uint64_t now_ns(clockid_t id)
 
 uint64_t core_clock_ns(void)
 {
-    return now_ns(CLOCK_MONOTONIC) - m->boot_ns;
+    return now_ns(CLOCK_MONOTONIC) - m->boot_ns + m->clock_skip_ns;
 }
 
-uint64_t core_wall_ns(void)
+uint64_t core_wall_base_ns(void)
 {
-    return now_ns(CLOCK_REALTIME);
+    return m->wall_ns;
+}
+
+int64_t core_wall_set(uint64_t wall_base_ns)
+{
+    m->wall_ns = wall_base_ns;
+    return 0;
+}
+
+int64_t core_cpu_info(uint32_t cpu, struct skep_cpu_info *out)
+{
+    memset(out, 0, sizeof(*out));
+    out->idle_ns = core_clock_ns();
+    return cpu < FAKE_CPUS ? 0 : -SKEP_EINVAL;
+}
+
+int64_t core_power(bool reboot)
+{
+    fprintf(stderr, "fake: the machine %s\n", reboot ? "reboots" : "powers off");
+    _exit(reboot ? FAKE_REBOOT_CODE : FAKE_OFF_CODE);
 }
 
 void fake_start(const char *cmdline, const char *module)
@@ -100,6 +125,7 @@ void fake_start(const char *cmdline, const char *module)
     if (m == MAP_FAILED)
         abort();
     m->boot_ns = now_ns(CLOCK_MONOTONIC) - 1000 * MS;
+    m->wall_ns = now_ns(CLOCK_REALTIME) - 1000 * MS;
     snprintf(m->cmdline, sizeof(m->cmdline), "%s", cmdline);
     snprintf(m->module, sizeof(m->module), "%s", module);
 }
@@ -113,6 +139,21 @@ void fake_count_restart(bool safe_mode)
 void fake_fail_retain(bool fail)
 {
     m->fail_retain = fail;
+}
+
+void fake_skip(uint64_t ns)
+{
+    m->clock_skip_ns += ns;
+}
+
+void fake_fail_live_changes(bool fail)
+{
+    m->no_live_changes = fail;
+}
+
+void fake_set_panic(const char *text)
+{
+    snprintf(m->panic, sizeof(m->panic), "%s", text);
 }
 
 void fake_set_entropy(bool entropy)
@@ -140,7 +181,9 @@ void core_crash(const char *why)
 
 int64_t core_boot_read(unsigned what, uint64_t offset, void *data, size_t bytes)
 {
-    const char *text = what == SKEP_BOOT_CMDLINE ? m->cmdline : m->module;
+    const char *text = what == SKEP_BOOT_CMDLINE ? m->cmdline
+                       : what == SKEP_BOOT_PANIC ? m->panic
+                                                 : m->module;
     size_t all = strlen(text);
 
     if (offset >= all)
@@ -374,6 +417,9 @@ static void end(struct fake_guest *g, uint32_t state, uint32_t code, uint32_t re
         crash->backtrace[0] = crash->context.rip;
         crash->backtrace[1] = crash->context.rip + 5;
         crash->backtrace_count = 2;
+        crash->mapping = (struct skep_mapping){.bytes = 0x1000, .kind = SKEP_MAPPING_GUARD};
+        crash->trace[0] = (struct skep_trace_record){.kind = SKEP_TRACE_FAULT, .a = 0x1234};
+        crash->trace_count = 1;
     }
     notify(g, SKEP_NOTIFY_STATE);
 }
@@ -402,8 +448,14 @@ static void read_script(struct fake_guest *g, const char *strings)
             ends = true;
         } else if (strncmp(strings, "tick=", 5) == 0) {
             g->tick_ns = number * MS;
+        } else if (strncmp(strings, "vcpus=", 6) == 0) {
+            g->vcpus_on = (uint32_t)number;
+        } else if (strncmp(strings, "used=", 5) == 0) {
+            g->status.memory_used = number;
         } else if (strcmp(strings, "stubborn") == 0) {
             g->stubborn = true;
+        } else if (strcmp(strings, "keep-vcpus") == 0) {
+            g->keeps_vcpus = true;
         }
     }
     g->end_ns = ends ? after : UINT64_MAX;
@@ -415,7 +467,7 @@ static uint64_t promised(void)
 
     for (uint32_t i = 0; i < GUESTS; i++)
         if (m->guests[i].used)
-            sum += m->guests[i].spec.memory_bytes;
+            sum += m->guests[i].status.memory_promised;
     return sum;
 }
 
@@ -441,6 +493,10 @@ static struct fake_guest *make_guest(const struct skep_guest_spec *spec)
                                            .memory_used = 65536,
                                            .memory_peak = 65536,
                                            .vcpu_count = spec->vcpu_count,
+                                           .vcpu_max = spec->vcpu_max,
+                                           .weight = spec->weight,
+                                           .cpu_cap = spec->cpu_cap,
+                                           .cpu_affinity = spec->cpu_affinity,
                                            .net_count = spec->net_count};
     memcpy(g->status.name, spec->name, sizeof(spec->name));
     for (uint32_t i = 0; i < spec->net_count; i++)
@@ -500,6 +556,9 @@ static int64_t change_locked(struct fake_guest *g, enum change change)
                 g->end_ns += g->status.started_ns;
         }
         g->status.state = SKEP_GUEST_RUNNING;
+        g->status.vcpus_on =
+            g->vcpus_on < g->status.vcpu_count ? g->vcpus_on : g->status.vcpu_count;
+        g->status.vcpus_on += g->status.vcpus_on == 0;
     } else if (change == PAUSE && state == SKEP_GUEST_RUNNING) {
         g->status.state = SKEP_GUEST_PAUSED;
     } else if (change == SHUT_DOWN && live) {
@@ -593,6 +652,92 @@ int64_t core_guest_next(uint64_t handle)
         if (m->guests[i].used)
             return (int64_t)handle_of(i, m->guests[i].generation);
     return 0;
+}
+
+static int64_t set_locked(struct fake_guest *g, const struct skep_guest_change *c)
+{
+    struct skep_guest_status *s = &g->status;
+
+    if (m->no_live_changes)
+        return -SKEP_ENOSYS;
+    if (s->state == SKEP_GUEST_DYING)
+        return -SKEP_EBUSY;
+    if (c->changes & SKEP_CHANGE_VCPUS && (c->vcpu_count == 0 || c->vcpu_count > s->vcpu_max))
+        return -SKEP_EINVAL;
+    if (c->changes & SKEP_CHANGE_MEMORY && c->memory_bytes < s->memory_used)
+        return -SKEP_EBUSY;
+    if (c->changes & SKEP_CHANGE_MEMORY &&
+        promised() - s->memory_promised + c->memory_bytes > MEMORY_BYTES)
+        return -SKEP_ENOMEM;
+    if (c->changes & SKEP_CHANGE_WEIGHT)
+        s->weight = c->weight;
+    if (c->changes & SKEP_CHANGE_CAP)
+        s->cpu_cap = c->cpu_cap;
+    if (c->changes & SKEP_CHANGE_AFFINITY)
+        s->cpu_affinity = c->cpu_affinity;
+    if (c->changes & SKEP_CHANGE_MEMORY)
+        s->memory_promised = c->memory_bytes;
+    if (c->changes & SKEP_CHANGE_VCPUS) {
+        s->vcpu_count = c->vcpu_count;
+        if (s->vcpus_on > s->vcpu_count && (!g->keeps_vcpus || c->changes & SKEP_CHANGE_FORCE))
+            s->vcpus_on = s->vcpu_count;
+    }
+    return 0;
+}
+
+int64_t core_guest_set(uint64_t handle, const struct skep_guest_change *change)
+{
+    struct fake_guest *g;
+    int64_t result = -SKEP_ENOENT;
+
+    pthread_mutex_lock(&lock);
+    g = guest_of(handle);
+    if (g)
+        result = set_locked(g, change);
+    pthread_mutex_unlock(&lock);
+    return result;
+}
+
+int64_t core_vcpu_status(uint64_t handle, uint32_t index, struct skep_vcpu_status *out)
+{
+    struct fake_guest *g;
+    int64_t result = -SKEP_ENOENT;
+
+    memset(out, 0, sizeof(*out));
+    pthread_mutex_lock(&lock);
+    g = guest_of(handle);
+    if (g && index >= g->status.vcpu_max)
+        result = -SKEP_EINVAL;
+    else if (g)
+        result = 0;
+    if (result == 0 && index < g->status.vcpus_on) {
+        out->state = SKEP_VCPU_BLOCKED;
+        out->run_ns = g->status.cpu_ns;
+        out->hypercalls[SKEP_HC_WAIT] = 3;
+    }
+    pthread_mutex_unlock(&lock);
+    return result;
+}
+
+/* CPU 1 has seen the guest start, CPU 0 what came before and after that. */
+int64_t core_trace_read(uint64_t handle, uint32_t cpu, struct skep_trace_record *out,
+                        uint32_t count)
+{
+    struct fake_guest *g;
+    int64_t result = -SKEP_ENOENT;
+
+    if (cpu >= FAKE_CPUS || count < 2)
+        return -SKEP_EINVAL;
+    pthread_mutex_lock(&lock);
+    g = guest_of(handle);
+    for (result = g ? 0 : result; g && result < (cpu ? 1 : 2); result++)
+        out[result] = (struct skep_trace_record){.clock_ns = g->status.started_ns +
+                                                             2 * (uint64_t)result + cpu,
+                                                 .kind = SKEP_TRACE_STATE,
+                                                 .cpu = (uint8_t)cpu,
+                                                 .a = SKEP_GUEST_RUNNING};
+    pthread_mutex_unlock(&lock);
+    return result;
 }
 
 int64_t core_console_read(uint64_t handle, uint64_t offset, void *data, size_t bytes)
@@ -689,7 +834,7 @@ int64_t core_host_info(struct skep_host_info *out)
     out->memory_free = MEMORY_BYTES - out->memory_used;
     out->frames[SKEP_FRAME_CORE] = (32ull << 20) / SKEP_PAGE_SIZE;
     out->frames[SKEP_FRAME_FREE] = out->memory_free / SKEP_PAGE_SIZE;
-    out->cpu_count = 2;
+    out->cpu_count = FAKE_CPUS;
     out->guest_count = count_used();
     for (int64_t h = 0; (h = core_image_next((uint64_t)h, &image)) > 0;)
         out->image_count++;

@@ -13,14 +13,29 @@ int64_t core_host_info(struct skep_host_info *out)
     return skep_ctl_host_info(out);
 }
 
+int64_t core_cpu_info(uint32_t cpu, struct skep_cpu_info *out)
+{
+    return skep_ctl_cpu_info(cpu, out);
+}
+
+int64_t core_power(bool reboot)
+{
+    return skep_ctl_power(reboot);
+}
+
+int64_t core_wall_set(uint64_t wall_base_ns)
+{
+    return skep_ctl_wall_set(wall_base_ns);
+}
+
 uint64_t core_clock_ns(void)
 {
     return skep_clock_ns();
 }
 
-uint64_t core_wall_ns(void)
+uint64_t core_wall_base_ns(void)
 {
-    return skep_wall_clock_ns();
+    return atomic_load_explicit(&skep_start_info()->wall_ns, memory_order_relaxed);
 }
 
 void core_log(const char *line, size_t bytes)
@@ -155,6 +170,21 @@ int64_t core_guest_status(uint64_t guest, struct skep_guest_status *out)
 int64_t core_guest_next(uint64_t guest)
 {
     return skep_ctl_guest_next(guest);
+}
+
+int64_t core_guest_set(uint64_t guest, const struct skep_guest_change *change)
+{
+    return skep_ctl_guest_set(guest, change);
+}
+
+int64_t core_vcpu_status(uint64_t guest, uint32_t index, struct skep_vcpu_status *out)
+{
+    return skep_ctl_vcpu_status(guest, index, out);
+}
+
+int64_t core_trace_read(uint64_t guest, uint32_t cpu, struct skep_trace_record *out, uint32_t count)
+{
+    return skep_ctl_trace_read(guest, cpu, out, count);
 }
 
 int64_t core_console_read(uint64_t guest, uint64_t offset, void *data, size_t bytes)

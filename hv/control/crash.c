@@ -1,13 +1,18 @@
-/* crash.c - a guest's crash record as JSON: reason, registers, and a backtrace with names. */
+/* crash.c - a guest's crash record as JSON: reason, registers, a backtrace with names, what was mapped at the address,
+ * the latest trace records and output. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "guest.h"
+#include "accounts.h"
+#include "crashes.h"
+#include "host.h"
 #include "image.h"
 #include "json.h"
 #include "skep/crash_name.h"
 #include "symbols.h"
+
+#define CONSOLE_TAIL 4096u
 
 static void add_registers(cJSON *crash, const struct skep_context *c)
 {
@@ -84,15 +89,35 @@ static void add_backtrace(cJSON *crash, const struct skep_guest_status *status)
     }
 }
 
+static void add_mapping(cJSON *json, const struct skep_mapping *m)
+{
+    static const char *const kinds[] = {"nothing", "image",      "memory",   "stack",
+                                        "guard",   "start-info", "vcpu-page"};
+    cJSON *mapping;
+    char rights[4];
+
+    if (m->bytes == 0) /* the core didn't look */
+        return;
+    mapping = cJSON_AddObjectToObject(json, "mapping");
+    cJSON_AddStringToObject(mapping, "kind",
+                            m->kind < sizeof(kinds) / sizeof(*kinds) ? kinds[m->kind] : "unknown");
+    json_add_hex(mapping, "start", m->start);
+    json_add_integer(mapping, "bytes", m->bytes);
+    snprintf(rights, sizeof(rights), "%c%c%c", m->prot & SKEP_PROT_READ ? 'r' : '-',
+             m->prot & SKEP_PROT_WRITE ? 'w' : '-', m->prot & SKEP_PROT_EXEC ? 'x' : '-');
+    cJSON_AddStringToObject(mapping, "rights", rights);
+}
+
 static void add_fault(cJSON *json, const struct skep_crash *c)
 {
-    if (c->reason != SKEP_CRASH_PAGE_FAULT && c->reason != SKEP_CRASH_GUARD_PAGE)
-        return;
-    cJSON_AddStringToObject(json, "access",
-                            c->error & SKEP_FAULT_EXEC    ? "execute"
-                            : c->error & SKEP_FAULT_WRITE ? "write"
-                                                          : "read");
-    cJSON_AddBoolToObject(json, "mapped", (c->error & SKEP_FAULT_PRESENT) != 0);
+    if (c->reason == SKEP_CRASH_PAGE_FAULT || c->reason == SKEP_CRASH_GUARD_PAGE) {
+        cJSON_AddStringToObject(json, "access",
+                                c->error & SKEP_FAULT_EXEC    ? "execute"
+                                : c->error & SKEP_FAULT_WRITE ? "write"
+                                                              : "read");
+        cJSON_AddBoolToObject(json, "mapped", (c->error & SKEP_FAULT_PRESENT) != 0);
+    }
+    add_mapping(json, &c->mapping);
 }
 
 static void add_message(cJSON *json, const struct skep_crash *c)
@@ -108,12 +133,56 @@ static void add_message(cJSON *json, const struct skep_crash *c)
     cJSON_AddStringToObject(json, "message", text);
 }
 
-char *crash_text(const struct skep_guest_status *status)
+/* A guest may have printed anything: lines stay lines, all else that is no character becomes a question mark. */
+static void clean_lines(char *text, size_t bytes)
+{
+    char *line = text;
+
+    for (size_t i = 0; i < bytes; i++) {
+        if (text[i] == '\0')
+            text[i] = '?';
+        if (text[i] != '\n' && text[i] != '\t')
+            continue;
+        char kept = text[i];
+        text[i] = '\0';
+        json_clean_line(line, &text[i]);
+        text[i] = kept;
+        line = &text[i + 1];
+    }
+    json_clean_line(line, text + bytes);
+}
+
+static void add_console(cJSON *json, uint64_t handle, uint64_t log_base,
+                        const struct skep_guest_status *status)
+{
+    char text[CONSOLE_TAIL + 1];
+    uint64_t first = status->console_first, end = status->console_end;
+    size_t bytes = 0;
+
+    if (end - first > CONSOLE_TAIL)
+        first = end - CONSOLE_TAIL;
+    while (first + bytes < end) {
+        int64_t n = core_console_read(handle, first + bytes, text + bytes, end - first - bytes);
+        if (n <= 0)
+            break;
+        bytes += (size_t)n;
+    }
+    text[bytes] = '\0';
+    clean_lines(text, bytes);
+    json_add_integer(json, "console_offset", log_base + first);
+    cJSON_AddStringToObject(json, "console", text);
+}
+
+cJSON *crash_to_json(const char *name, uint64_t handle, uint64_t log_base,
+                     const struct skep_guest_status *status)
 {
     const struct skep_crash *c = &status->crash;
+    uint32_t traced = c->trace_count < SKEP_CRASH_TRACE_MAX ? c->trace_count : SKEP_CRASH_TRACE_MAX;
     cJSON *json = cJSON_CreateObject();
-    char *text;
 
+    cJSON_AddStringToObject(json, "guest", name);
+    cJSON_AddStringToObject(json, "image", image_name(status->image));
+    json_add_time(json, "at", host_wall_ns(status->ended_ns));
     cJSON_AddStringToObject(json, "reason", skep_crash_name(c->reason));
     cJSON_AddNumberToObject(json, "vcpu", c->vcpu);
     json_add_hex(json, "address", c->address);
@@ -122,7 +191,8 @@ char *crash_text(const struct skep_guest_status *status)
     add_message(json, c);
     add_registers(json, &c->context);
     add_backtrace(json, status);
-    text = cJSON_PrintUnformatted(json);
-    cJSON_Delete(json);
-    return text;
+    add_console(json, handle, log_base, status);
+    cJSON_AddItemToObject(json, "trace", trace_to_json(c->trace, traced));
+    cJSON_AddItemToObject(json, "counters", counters_to_json(status));
+    return json;
 }

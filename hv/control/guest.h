@@ -7,7 +7,11 @@
  * each notification. Nothing else starts, stops or destroys one.
  *
  * Commit: a change is first made in the record, then in memory, then in ring 0. A service that dies
- * in between finds the record at its start and finishes.
+ * in between finds the record at its start and finishes. Changes to a guest that runs on (guest_live.c)
+ * are the exception: ring 0 may refuse them, so it is asked first.
+ *
+ * There may be thousands: what is kept of each is small, and nothing that one request or one notification does
+ * looks at all of them.
  *
  * All functions are called with the model's lock held.
  */
@@ -22,69 +26,169 @@
 #include "core.h"
 #include "problem.h"
 #include "spec.h"
+#include "tree.h"
+
+struct image;
+
+/* What is kept of ring 0's guest, as of the last look at it. */
+struct guest_view {
+    uint32_t state; /* enum skep_guest_state */
+    uint32_t exit_code;
+    uint32_t vcpus_on;
+    bool killed; /* ended by force */
+    uint64_t started_ns, ended_ns;
+    uint64_t memory_promised, memory_used;
+    uint64_t console_first, console_end;
+};
+
+/* How ring 0's guest ended last. */
+struct guest_end {
+    uint32_t reason; /* enum skep_crash_reason; SKEP_CRASH_NONE = it exited */
+    uint32_t exit_code;
+};
+
+/* A network device in the indexes. */
+struct guest_address {
+    struct tree_node by_address, by_mac;
+    struct guest *guest;
+};
 
 struct guest {
-    struct guest *next; /* by name */
+    /* The table's (guest_table.c). */
+    struct tree_node by_name, by_handle, by_due;
+    struct guest_address addresses[SKEP_NETS_MAX];
+    struct guest *image_next, **image_link; /* among the users of its image */
     char name[SKEP_NAME_MAX];
     unsigned record;
+    uint64_t handle; /* of ring 0's guest, 0 = it has none; guest_set_handle() */
+    uint64_t due_ns; /* when the next step is due without a notification, core_clock_ns; 0 = not */
 
     /* Retained. */
-    struct spec spec;
+    struct spec *spec; /* a kept one; guest_set_spec() */
     bool deleting;     /* it is to end, and then its record */
     bool replacing;    /* ring 0's guest is of a former spec and is to end */
     uint32_t failures; /* restarts in a row, for the back-off */
     uint64_t log_base; /* bytes that former guests of this name printed */
 
     /* Observed. */
-    uint64_t handle; /* 0 = ring 0 has none */
-    struct skep_guest_status status;
+    struct guest_view view;
+    struct guest_end end;  /* of the latest one that ended by itself */
+    uint32_t crash;        /* id of its latest crash (crashes.h), 0 = none */
+    uint64_t crash_handle; /* of ring 0's guest that it is about */
+    int64_t create_error;  /* why ring 0 doesn't create it, 0 = it does */
+    uint32_t create_tries; /* in a row that failed */
 
     /* Underway, core_clock_ns; 0 = not. */
-    uint64_t stop_deadline, restart_at;
-    char *crash;           /* the latest, as JSON */
-    uint64_t crash_handle; /* of ring 0's guest that it is about */
-    char error[160];       /* why ring 0 doesn't create it */
+    uint64_t stop_deadline, restart_at, force_at;
 };
 
 void model_lock(void);
 void model_unlock(void);
 
-/* Reads the records (unless in safe mode), finds ring 0's guests, and brings both together. `own` is
- * Skep's own address. */
-void guest_adopt_all(bool safe_mode, unsigned record_count);
+/* Reads the records (unless in safe mode, or when none can have been written yet), finds ring 0's guests, and brings
+ * both together. */
+void guest_adopt_all(bool safe_mode, bool first_start, unsigned record_count);
 
-struct guest *guest_first(void);
+/*
+ * The table
+ */
+
 struct guest *guest_find(const char *name);
-const char *guest_using_image(const char *image); /* its name, or NULL */
+struct guest *guest_by_handle(uint64_t handle);
+struct guest *guest_first(void);             /* by name */
+struct guest *guest_after(const char *name); /* the next name's, NULL = none; "" gives the first */
+struct guest *guest_first_due(void);         /* NULL if none waits for a moment */
+struct guest *guest_with_address(uint32_t address, const char *but);
+struct guest *guest_with_mac(const uint8_t mac[6], const char *but);
+unsigned guest_count(void);
+
+/* Sets when the next step is due, and wakes who waits longer. */
+void guest_schedule(struct guest *guest, uint64_t due_ns);
+
+/* How many records there are in all. Called once, before guests are added. */
+void guest_table_init(unsigned record_count);
+
+/* A guest in the table: with this record, or for 0 with a free one, not yet written. NULL and the problem when there
+ * is no room. */
+struct guest *guest_add(const char *name, const struct spec *spec, unsigned record,
+                        struct problem *p);
+void guest_forget(struct guest *guest); /* out of the table, and freed */
+
+/* The guest takes a kept spec over, and the caller the former one, to be freed. */
+struct spec *guest_set_spec(struct guest *guest, struct spec *spec);
+void guest_set_handle(struct guest *guest, uint64_t handle);
+void guest_set_due(struct guest *guest, uint64_t due_ns);
+
+/* A new image may be what guests have waited for. */
+void guest_image_published(struct image *image);
+
+/*
+ * What clients ask for
+ */
+
+enum guest_change {
+    GUEST_UNCHANGED,
+    GUEST_CREATED,
+    GUEST_APPLIED,   /* the guest goes on with it */
+    GUEST_REPLACING, /* a new one takes its place */
+};
 
 /* Creates a guest or gives it a spec: 201 or 200, or -1 and the problem, and then nothing changed. */
-int guest_put(const char *name, const struct spec *spec, struct problem *p);
+int guest_put(const char *name, const struct spec *spec, enum guest_change *change,
+              struct problem *p);
 
 /* 204 if it is gone, 202 if it takes a moment, or -1 and the problem. */
 int guest_delete(struct guest *guest, struct problem *p);
 
-/* Looks at ring 0's guest and does what is due. The guest may be gone afterwards. */
-void guest_step(struct guest *guest);
-
-/* Steps the one with this handle, or all for 0. */
-void guest_step_handle(uint64_t handle);
-/* When the next step is due without a notification; UINT64_MAX = never. */
-uint64_t guest_next_deadline(void);
-
-/* Takes a fresh status from ring 0. */
-void guest_refresh(struct guest *guest);
+/* Takes a fresh status from ring 0, which is valid until the next one is taken; NULL if it has no such guest. */
+const struct skep_guest_status *guest_refresh(struct guest *guest);
 
 /* Whether ring 0's guest has ended and no other will follow. */
 bool guest_has_ended(const struct guest *guest);
 
-cJSON *guest_to_json(struct guest *guest);
+cJSON *guest_to_json(struct guest *guest, bool in_list);
 
-/* For guest_step.c. */
+/*
+ * The state machine (guest_step.c)
+ */
+
+/* Looks at ring 0's guest and does what is due. The guest may be gone afterwards. */
+void guest_step(struct guest *guest);
+void guest_step_handle(uint64_t handle);
+
+/* Steps guests that are due, at most `most`; whether there are more. */
+bool guest_step_due(unsigned most);
+
+/* Steps at most `most` guests whose names follow this one, which becomes the last one's; whether there are more. */
+bool guest_step_after(char name[SKEP_NAME_MAX], unsigned most);
+
+/* When the next step is due without a notification; UINT64_MAX = never. Whoever is told so is kicked
+ * (core_notify_kick) when it comes earlier. */
+uint64_t guest_next_deadline(void);
+
+bool guest_policy_restarts(const struct guest *guest);
+bool guest_has_given_up(const struct guest *guest); /* at its restart_limit */
+bool guest_is_crash_looping(const struct guest *guest);
+
+/* From now on all guests are to end, whatever their specs say, each with at most this grace. */
+void guest_end_all(uint64_t longest_grace_ns);
+void guest_end_none(void); /* takes that back */
+
+/*
+ * For each other
+ */
+
 bool guest_retain(const struct guest *guest);
-void guest_forget(struct guest *guest); /* out of the table, and freed */
 int64_t guest_create_in_core(struct guest *guest);
+void guest_explain(const struct guest *guest, char *text, size_t room); /* create_error in words */
 
-/* crash.c */
-char *crash_text(const struct skep_guest_status *status);
+/* guest_live.c: gives ring 0's guest those live fields of a spec that differ from the former one, all or none. -1 and
+ * the problem if it refuses. */
+int guest_apply_live(struct guest *guest, const struct spec *from, const struct spec *spec,
+                     struct problem *p);
+/* After the service's restart: whatever a change left half made. */
+void guest_reconcile(struct guest *guest, const struct skep_guest_status *status);
+/* Holds the vCPUs that were to stop and didn't. */
+void guest_force_vcpus(struct guest *guest);
 
 #endif

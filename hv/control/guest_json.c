@@ -1,94 +1,145 @@
 /* guest_json.c - a guest as clients see it. */
+#include <stdio.h>
 #include <string.h>
 
+#include "accounts.h"
 #include "address.h"
+#include "crashes.h"
 #include "guest.h"
 #include "host.h"
 #include "json.h"
-
-static const char *const state_names[] = {"created", "running", "paused", "stopping",
-                                          "exited",  "crashed", "dying"};
+#include "skep/crash_name.h"
 
 static const char *state_name(const struct guest *g)
 {
+    bool ended = g->view.state == SKEP_GUEST_EXITED || g->view.state == SKEP_GUEST_CRASHED;
+
     if (g->deleting)
         return "dying";
-    if (g->handle)
-        return g->status.state < sizeof(state_names) / sizeof(*state_names)
-                   ? state_names[g->status.state]
-                   : "unknown";
-    return g->spec.desired == SPEC_STOPPED ? "stopped" : "waiting";
+    if (!g->handle)
+        return g->spec->desired == SPEC_STOPPED ? "stopped" : "waiting";
+    if (guest_is_crash_looping(g))
+        return "crash-looping";
+    return ended && g->view.killed ? "killed" : guest_state_name(g->view.state);
 }
 
-static void add_addresses(cJSON *status, const struct guest *g)
+static void add_addresses(cJSON *status, const struct skep_guest_status *s)
 {
     cJSON *list = cJSON_AddArrayToObject(status, "addresses");
 
-    for (uint32_t i = 0; g->handle && i < g->status.net_count && i < SKEP_NETS_MAX; i++) {
+    for (uint32_t i = 0; i < s->net_count && i < SKEP_NETS_MAX; i++) {
         char text[ADDRESS_TEXT_MAX];
-        if (!g->status.net_address[i])
+        if (!s->net_address[i])
             continue;
-        address_format(text, g->status.net_address[i]);
+        address_format(text, s->net_address[i]);
         cJSON_AddItemToArray(list, cJSON_CreateString(text));
     }
 }
 
-static void add_networks(cJSON *status, const struct guest *g)
+/* In full for one guest, while it is among the latest or ring 0 still has it; in short else. */
+static void add_crash(cJSON *status, const struct guest *g, const struct skep_guest_status *s,
+                      bool in_list)
 {
-    cJSON *list = cJSON_AddArrayToObject(status, "networks");
+    const char *text = in_list ? NULL : crashes_text(g->crash);
+    cJSON *brief;
 
-    for (uint32_t i = 0; g->handle && i < g->status.net_count && i < SKEP_NETS_MAX; i++) {
-        const struct skep_net_counters *net = &g->status.net[i];
-        cJSON *item = cJSON_CreateObject();
-
-        json_add_integer(item, "rx_packets", net->rx_packets);
-        json_add_integer(item, "rx_bytes", net->rx_bytes);
-        json_add_integer(item, "rx_dropped", net->rx_dropped);
-        json_add_integer(item, "tx_packets", net->tx_packets);
-        json_add_integer(item, "tx_bytes", net->tx_bytes);
-        json_add_integer(item, "tx_dropped", net->tx_dropped);
-        cJSON_AddItemToArray(list, item);
+    if (text) {
+        cJSON_AddRawToObject(status, "crash", text);
+    } else if (!in_list && s->state == SKEP_GUEST_CRASHED && !g->view.killed) {
+        cJSON_AddItemToObject(status, "crash", crash_to_json(g->name, g->handle, g->log_base, s));
+    } else if (g->end.reason != SKEP_CRASH_NONE) {
+        brief = cJSON_AddObjectToObject(status, "crash");
+        cJSON_AddStringToObject(brief, "reason", skep_crash_name(g->end.reason));
+        if (g->crash)
+            cJSON_AddNumberToObject(brief, "id", g->crash);
+    } else {
+        cJSON_AddNullToObject(status, "crash");
     }
 }
 
-/* What ended, and what comes next. */
-static void add_end(cJSON *status, const struct guest *g)
+static void add_last_reason(cJSON *loop, const struct guest *g)
 {
-    if (g->handle && g->status.state == SKEP_GUEST_EXITED)
-        cJSON_AddNumberToObject(status, "exit_code", (int32_t)g->status.exit_code);
+    char text[40];
+
+    if (g->end.reason != SKEP_CRASH_NONE)
+        snprintf(text, sizeof(text), "%s", skep_crash_name(g->end.reason));
     else
-        cJSON_AddNullToObject(status, "exit_code");
-    if (g->crash)
-        cJSON_AddRawToObject(status, "crash", g->crash);
-    else
-        cJSON_AddNullToObject(status, "crash");
-    if (g->restart_at)
-        json_add_time(status, "restart_at", host_wall_ns(g->restart_at));
-    if (g->error[0])
-        cJSON_AddStringToObject(status, "error", g->error);
+        snprintf(text, sizeof(text), "exit code %d", (int32_t)g->end.exit_code);
+    cJSON_AddStringToObject(loop, "last_reason", text);
 }
 
-cJSON *guest_to_json(struct guest *g)
+static void add_crash_loop(cJSON *status, const struct guest *g)
 {
-    cJSON *json = cJSON_CreateObject(), *status;
-    const struct skep_guest_status *s = &g->status;
+    cJSON *loop;
 
-    guest_refresh(g);
+    if (!guest_is_crash_looping(g))
+        return;
+    loop = cJSON_AddObjectToObject(status, "crash_loop");
+    cJSON_AddNumberToObject(loop, "count", g->failures);
+    add_last_reason(loop, g);
+    json_add_time(loop, "next_attempt_at", host_wall_ns(g->restart_at));
+    json_add_integer(loop, "next_attempt_in_ns", host_until_ns(g->restart_at));
+}
+
+/* What ended, and what comes next. */
+static void add_end(cJSON *status, const struct guest *g, const struct skep_guest_status *s,
+                    bool in_list)
+{
+    char text[160];
+
+    if (g->handle && s->state == SKEP_GUEST_EXITED && !g->view.killed)
+        cJSON_AddNumberToObject(status, "exit_code", (int32_t)s->exit_code);
+    else
+        cJSON_AddNullToObject(status, "exit_code");
+    add_crash(status, g, s, in_list);
+    if (g->restart_at)
+        json_add_time(status, "restart_at", host_wall_ns(g->restart_at));
+    add_crash_loop(status, g);
+    if (guest_has_given_up(g)) {
+        snprintf(text, sizeof(text), "it was started again %u times in a row, its restart_limit",
+                 g->failures);
+        cJSON_AddStringToObject(status, "error", text);
+    }
+    if (g->create_error) {
+        guest_explain(g, text, sizeof(text));
+        cJSON_AddStringToObject(status, "error", text);
+    }
+}
+
+static void add_vcpus(cJSON *status, const struct guest *g, const struct skep_guest_status *s)
+{
+    cJSON *vcpus = cJSON_AddObjectToObject(status, "vcpus");
+
+    cJSON_AddNumberToObject(vcpus, "wanted", g->spec->vcpus);
+    cJSON_AddNumberToObject(vcpus, "on", s->vcpus_on);
+}
+
+cJSON *guest_to_json(struct guest *g, bool in_list)
+{
+    static const struct skep_guest_status none;
+    const struct skep_guest_status *s = guest_refresh(g);
+    cJSON *json = cJSON_CreateObject(), *status;
+
+    s = s ? s : &none;
     cJSON_AddStringToObject(json, "name", g->name);
-    cJSON_AddItemToObject(json, "spec", spec_to_json(&g->spec));
+    cJSON_AddItemToObject(json, "spec", spec_to_json(g->spec));
     status = cJSON_AddObjectToObject(json, "status");
     cJSON_AddStringToObject(status, "state", state_name(g));
-    add_addresses(status, g);
+    add_addresses(status, s);
     json_add_time(status, "started_at", host_wall_ns(s->started_ns));
     json_add_time(status, "ended_at", host_wall_ns(s->ended_ns));
+    add_vcpus(status, g, s);
     json_add_integer(status, "cpu_time_ns", s->cpu_ns);
+    json_add_integer(status, "ready_time_ns", s->ready_ns);
+    json_add_integer(status, "hypercalls", s->hypercalls);
+    json_add_integer(status, "page_faults", s->page_faults);
     json_add_integer(status, "memory_promised_bytes", s->memory_promised);
     json_add_integer(status, "memory_used_bytes", s->memory_used);
     json_add_integer(status, "memory_peak_bytes", s->memory_peak);
     cJSON_AddNumberToObject(status, "restarts", g->failures);
     json_add_integer(status, "log_first", g->log_base + s->console_first);
     json_add_integer(status, "log_end", g->log_base + s->console_end);
-    add_networks(status, g);
-    add_end(status, g);
+    networks_to_json(cJSON_AddArrayToObject(status, "networks"), s);
+    add_end(status, g, s, in_list);
     return json;
 }

@@ -2,10 +2,16 @@
 #include "host.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "accounts.h"
 #include "address.h"
 #include "json.h"
+#include "log.h"
+#include "power.h"
+
+#define PANIC_BYTES_MAX 16384u
 
 static const char *const frame_names[SKEP_FRAME_TYPES] = {
     [SKEP_FRAME_RESERVED] = "reserved",   [SKEP_FRAME_FREE] = "free",
@@ -21,7 +27,8 @@ static const char *const mitigation_names[] = {"cannot be told here", "active", 
 static struct {
     char hostname[64];
     struct core_net net;
-} own;
+    uint32_t cpus;
+} own = {.cpus = 1};
 
 void host_set(const char *hostname, const struct core_net *net)
 {
@@ -34,10 +41,26 @@ const struct core_net *host_net(void)
     return &own.net;
 }
 
+void host_set_cpus(uint32_t count)
+{
+    own.cpus = count;
+}
+
+uint32_t host_cpu_count(void)
+{
+    return own.cpus;
+}
+
+uint64_t host_until_ns(uint64_t clock_ns)
+{
+    uint64_t now = core_clock_ns();
+    return clock_ns > now ? clock_ns - now : 0;
+}
+
 uint64_t host_wall_ns(uint64_t clock_ns)
 {
-    uint64_t wall = core_wall_ns();
-    return clock_ns && wall ? wall - (core_clock_ns() - clock_ns) : 0;
+    uint64_t base = core_wall_base_ns();
+    return clock_ns && base ? base + clock_ns : 0;
 }
 
 static void add_memory(cJSON *json, const struct skep_host_info *info)
@@ -77,6 +100,32 @@ static void add_control(cJSON *json, const struct skep_host_info *info)
     cJSON_AddStringToObject(json, "address", text);
 }
 
+char *host_panic_text(void)
+{
+    char *text = malloc(PANIC_BYTES_MAX + 1);
+    size_t bytes = 0;
+    int64_t n = 0;
+
+    while (text && bytes < PANIC_BYTES_MAX &&
+           (n = core_boot_read(SKEP_BOOT_PANIC, bytes, text + bytes, PANIC_BYTES_MAX - bytes)) > 0)
+        bytes += (size_t)n;
+    if (!text || bytes == 0) {
+        free(text);
+        return NULL;
+    }
+    text[bytes] = '\0';
+    return text;
+}
+
+void host_panic_log(void)
+{
+    char *text = host_panic_text();
+
+    if (text)
+        log_line("Skep panicked before this boot: GET /v1/host/panic has its last log");
+    free(text);
+}
+
 cJSON *host_to_json(void)
 {
     struct skep_host_info info;
@@ -90,13 +139,16 @@ cJSON *host_to_json(void)
     json_add_time(json, "boot_time", info.wall_ns ? info.wall_ns - info.clock_ns : 0);
     json_add_integer(json, "uptime_ns", info.clock_ns);
     cJSON_AddStringToObject(json, "clock_source", info.clock_source);
+    json_add_time(json, "time", info.wall_ns);
     cJSON_AddNumberToObject(json, "cpus", info.cpu_count);
     cJSON_AddStringToObject(json, "cpu_model", info.cpu_model);
+    cJSON_AddItemToObject(json, "cpu_times", cpus_to_json(info.cpu_count));
     add_memory(json, &info);
     counts = cJSON_AddObjectToObject(json, "counts");
     cJSON_AddNumberToObject(counts, "guests", info.guest_count);
     cJSON_AddNumberToObject(counts, "images", info.image_count);
     add_mitigations(json, &info);
     add_control(json, &info);
+    cJSON_AddStringToObject(json, "power", power_name());
     return json;
 }

@@ -34,7 +34,7 @@ bool identity_get(struct tls_identity *id, const struct config *config, bool ent
                  "P-256 or P-384 key and of a certificate for it, at most %d bytes",
                  TLS_DER_MAX);
     }
-    if (store_read(STORE_IDENTITY_RECORD, STORE_IDENTITY, id, sizeof(*id)))
+    if (store_read(STORE_IDENTITY_RECORD, STORE_IDENTITY, id, sizeof(*id)) == sizeof(*id))
         return tell(id, "as before");
     if (!entropy) {
         log_line("no key is made: this machine has no source of entropy. Give it RDRAND or "
@@ -63,7 +63,8 @@ bool token_get(const struct config *config, bool entropy)
 
     if (config->token[0])
         return set_token(config->token);
-    if (store_read(STORE_TOKEN_RECORD, STORE_TOKEN, token_digest, sizeof(token_digest)))
+    if (store_read(STORE_TOKEN_RECORD, STORE_TOKEN, token_digest, sizeof(token_digest)) ==
+        sizeof(token_digest))
         return true;
     if (!entropy || tls_random(random, sizeof(random)) != 0) {
         log_line("no token was given, and none can be made without entropy: add token=… to the "

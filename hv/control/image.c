@@ -278,7 +278,7 @@ void image_discard(struct image *image)
 
 int image_remove(struct image *image, struct problem *p)
 {
-    const char *user = guest_using_image(image->name);
+    const char *user = image->users ? image->users->name : NULL;
     int64_t result = user ? -SKEP_EBUSY : core_image_destroy(image->handle);
 
     if (result == -SKEP_EBUSY)
@@ -299,6 +299,7 @@ int image_publish(struct image *image, struct problem *p)
     if (old && image_remove(old, p) != 0)
         return -1;
     insert(image);
+    guest_image_published(image);
     return 0;
 }
 

@@ -18,7 +18,8 @@
 #include "skep/control.h"
 
 struct image {
-    struct image *next; /* by name */
+    struct image *next;  /* by name */
+    struct guest *users; /* guests whose specs name it (guest_table.c) */
     uint64_t handle;
     uint64_t sequence; /* grows with each upload: of two with one name the later counts */
     uint64_t size;     /* bytes of the file */

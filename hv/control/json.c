@@ -346,3 +346,13 @@ void json_clean_text(char *text)
         room -= n;
     }
 }
+
+void json_clean_line(char *text, const char *end)
+{
+    while (text < end) {
+        size_t n = utf8_length((unsigned char *)text, (size_t)(end - text));
+        if (n == 0 || (unsigned char)*text < 0x20 || *text == 0x7f)
+            *text = '?';
+        text += n ? n : 1;
+    }
+}

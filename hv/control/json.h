@@ -30,5 +30,6 @@ void json_add_time(cJSON *object, const char *name, uint64_t wall_ns); /* RFC 33
 
 /* Makes a text printable UTF-8: cuts a broken last character, replaces what is no character. */
 void json_clean_text(char *text);
+void json_clean_line(char *text, const char *end); /* the same up to end; nothing is cut */
 
 #endif

@@ -15,6 +15,7 @@ static const char *const names[POINT_COUNT] = {
     [POINT_GUEST_PERSISTED] = "new guest retained",
     [POINT_GUEST_CREATED] = "guest created in ring 0",
     [POINT_GUEST_STARTED] = "guest started",
+    [POINT_GUEST_LIVE] = "guest changed while it runs",
     [POINT_GUEST_CHANGED] = "guest's changed spec retained",
     [POINT_GUEST_APPLIED] = "guest's changed spec applied",
     [POINT_GUEST_DELETE_PERSISTED] = "guest's deletion retained",

@@ -15,37 +15,69 @@
 #include "address.h"
 #include "config.h"
 #include "core.h"
+#include "crashes.h"
 #include "guest.h"
 #include "host.h"
 #include "identity.h"
 #include "image.h"
 #include "log.h"
+#include "power.h"
 #include "server.h"
 
 #define NOTIFICATIONS 32
+#define GUESTS_A_TURN 16 /* with the model held */
 #define NET_WAIT_NS   30000000000ull
 
-static void apply(const struct skep_notification *list, int count, uint64_t deadline)
+/* All guests, when notifications were lost: others get their turn with the model in between. */
+static void scan(void)
 {
+    char name[SKEP_NAME_MAX] = "";
+    bool more = true;
+
+    while (more) {
+        model_lock();
+        more = guest_step_after(name, GUESTS_A_TURN);
+        model_unlock();
+    }
+}
+
+static void apply(const struct skep_notification *list, int count)
+{
+    bool lost = false, more = true;
+
     model_lock();
-    for (int i = 0; i < count; i++)
-        guest_step_handle(list[i].reason == SKEP_NOTIFY_OVERFLOW ? 0 : list[i].handle);
-    if (core_clock_ns() >= deadline)
-        guest_step_handle(0);
+    for (int i = 0; i < count; i++) {
+        lost |= list[i].reason == SKEP_NOTIFY_OVERFLOW;
+        guest_step_handle(list[i].handle);
+    }
     model_unlock();
+    if (lost)
+        scan();
+    while (more) {
+        model_lock();
+        more = guest_step_due(GUESTS_A_TURN);
+        more |= power_step();
+        model_unlock();
+    }
+}
+
+static uint64_t next_deadline(void)
+{
+    uint64_t guests, power;
+
+    model_lock();
+    guests = guest_next_deadline();
+    power = power_deadline();
+    model_unlock();
+    return guests < power ? guests : power;
 }
 
 static void *follow_notifications(void *argument)
 {
     struct skep_notification list[NOTIFICATIONS];
 
-    for (;;) {
-        uint64_t deadline;
-        model_lock();
-        deadline = guest_next_deadline();
-        model_unlock();
-        apply(list, core_notify_wait(list, NOTIFICATIONS, deadline), deadline);
-    }
+    for (;;)
+        apply(list, core_notify_wait(list, NOTIFICATIONS, next_deadline()));
     return argument;
 }
 
@@ -59,6 +91,16 @@ static bool start_network(struct config *config)
     log_line("address %s, host name %s", text, config->hostname);
     host_set(config->hostname, &config->net);
     return true;
+}
+
+/* What a former service has left. */
+static void adopt_guests(const struct skep_host_info *info)
+{
+    model_lock();
+    crashes_load();
+    guest_adopt_all(info->safe_mode != 0, info->control_restarts == 0, info->retain_records);
+    power_resume();
+    model_unlock();
 }
 
 int service_run(uint16_t port)
@@ -79,8 +121,10 @@ int service_run(uint16_t port)
         log_line("the key and certificate can't be used");
         return 1;
     }
+    host_set_cpus(info.cpu_count);
+    host_panic_log();
     image_adopt_all();
-    guest_adopt_all(info.safe_mode != 0, info.retain_records);
+    adopt_guests(&info);
     start_network(&config);
     if (pthread_create(&follower, NULL, follow_notifications, NULL) != 0 ||
         (listener = server_listen(port)) < 0)

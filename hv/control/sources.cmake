@@ -1,6 +1,7 @@
 # What the control service is made of, whichever core it runs on.
 set(control_sources)
-foreach(name address api api_guest api_host api_image config crash elf_image guest guest_json
-        guest_step host identity image json log points problem server service spec store symbols)
+foreach(name accounts address api api_guest api_host api_image api_log config crash crashes elf_image
+        guest guest_core guest_json guest_live guest_step guest_table host identity image json log points
+        power problem server service spec store symbols tree)
     list(APPEND control_sources ${CMAKE_CURRENT_LIST_DIR}/${name}.c)
 endforeach()

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cJSON_Utils.h>
@@ -42,13 +43,63 @@ static int take_integer(const cJSON *item, uint64_t min, uint64_t max, uint64_t 
                        item->string, min, max);
 }
 
-static int take_small(const cJSON *item, uint32_t max, uint32_t *value, struct problem *p)
+/* The fields that are plain numbers. */
+static const struct small_field {
+    const char *name;
+    size_t offset;
+    uint32_t min, max, otherwise;
+} small_fields[] = {
+    {"vcpus", offsetof(struct spec, vcpus), 1, SPEC_VCPUS_MAX, 1},
+    {"max_vcpus", offsetof(struct spec, max_vcpus), 1, SPEC_VCPUS_MAX, 0},
+    {"weight", offsetof(struct spec, weight), 1, SPEC_WEIGHT_MAX, SPEC_WEIGHT_DEFAULT},
+    {"cpu_cap", offsetof(struct spec, cpu_cap), 0, SPEC_CAP_MAX, 0},
+    {"stop_grace_ms", offsetof(struct spec, stop_grace_ms), 0, SPEC_MS_MAX, 10000},
+    {"restart_limit", offsetof(struct spec, restart_limit), 0, SPEC_RESTARTS_MAX, 0},
+    {"restart_delay_ms", offsetof(struct spec, restart_delay_ms), 1, SPEC_MS_MAX, 500},
+    {"restart_delay_max_ms", offsetof(struct spec, restart_delay_max_ms), 1, SPEC_MS_MAX, 60000},
+    {"restart_reset_ms", offsetof(struct spec, restart_reset_ms), 1, SPEC_MS_MAX, 30000},
+};
+#define SMALL_FIELDS (sizeof(small_fields) / sizeof(*small_fields))
+
+static uint32_t *small_at(struct spec *spec, const struct small_field *field)
+{
+    return (uint32_t *)(void *)((char *)spec + field->offset);
+}
+
+static const struct small_field *find_small(const char *name)
+{
+    for (size_t i = 0; i < SMALL_FIELDS; i++)
+        if (strcmp(small_fields[i].name, name) == 0)
+            return &small_fields[i];
+    return NULL;
+}
+
+static int take_small(const cJSON *item, const struct small_field *field, struct spec *spec,
+                      struct problem *p)
 {
     uint64_t wide;
 
-    if (take_integer(item, 1, max, &wide, p) != 0)
+    if (take_integer(item, field->min, field->max, &wide, p) != 0)
         return -1;
-    *value = (uint32_t)wide;
+    *small_at(spec, field) = (uint32_t)wide;
+    return 0;
+}
+
+static int take_affinity(const cJSON *item, uint64_t *affinity, struct problem *p)
+{
+    const cJSON *cpu;
+    uint64_t number;
+
+    if (!cJSON_IsArray(item))
+        return wrong(p, "cpu_affinity", "must be an array of CPU numbers; empty = any CPU");
+    *affinity = 0;
+    cJSON_ArrayForEach(cpu, item)
+    {
+        if (!json_integer(cpu, 0, SPEC_CPUS_MAX - 1, &number))
+            return problem_set(p, 422, "cpu_affinity must have CPU numbers from 0 to %u.",
+                               SPEC_CPUS_MAX - 1);
+        *affinity |= 1ull << number;
+    }
     return 0;
 }
 
@@ -72,6 +123,17 @@ static int take_choice(const cJSON *item, const char *const *names, uint32_t *va
     }
     return problem_set(p, 422, "%s must be \"%s\", \"%s\" or \"%s\".", item->string, names[0],
                        names[1], names[2]);
+}
+
+/* A guest that the first packet for it starts has its place in the state machine (guest_step.c), but the switch can't
+ * hold that packet yet. */
+static int take_desired(const cJSON *item, uint32_t *desired, struct problem *p)
+{
+    if (cJSON_IsString(item) && strcmp(item->valuestring, "on-demand") == 0)
+        return wrong(p, "desired_state",
+                     "\"on-demand\" is not available yet: use \"running\", \"paused\" or "
+                     "\"stopped\"");
+    return take_choice(item, desired_names, desired, p);
 }
 
 static int add_string(struct spec *spec, const char *name, const char *value, struct problem *p)
@@ -212,42 +274,70 @@ static int take_nets(const cJSON *item, const char *name, struct spec *spec, str
 static int take_field(const cJSON *item, const char *name, struct spec *spec, struct problem *p)
 {
     const char *field = item->string;
+    const struct small_field *small = find_small(field);
 
     if (strcmp(field, "image") == 0)
         return take_name(item, spec->image, p);
     if (strcmp(field, "memory_bytes") == 0)
         return take_memory(item, &spec->memory_bytes, p);
-    if (strcmp(field, "vcpus") == 0)
-        return take_small(item, SPEC_VCPUS_MAX, &spec->vcpus, p);
-    if (strcmp(field, "weight") == 0)
-        return take_small(item, SPEC_WEIGHT_MAX, &spec->weight, p);
+    if (small)
+        return take_small(item, small, spec, p);
+    if (strcmp(field, "cpu_affinity") == 0)
+        return take_affinity(item, &spec->cpu_affinity, p);
     if (strcmp(field, "desired_state") == 0)
-        return take_choice(item, desired_names, &spec->desired, p);
+        return take_desired(item, &spec->desired, p);
     if (strcmp(field, "restart") == 0)
         return take_choice(item, restart_names, &spec->restart, p);
     if (strcmp(field, "networks") == 0)
         return take_nets(item, name, spec, p);
     if (strcmp(field, "args") == 0 || strcmp(field, "env") == 0)
         return 0; /* in their own order, see below */
-    return problem_set(p, 422,
-                       "'%.40s' is no known field; there are image, memory_bytes, vcpus, weight, "
-                       "args, env, networks, desired_state, restart.",
-                       field);
+    return problem_set(
+        p, 422,
+        "'%.40s' is no known field; there are image, memory_bytes, vcpus, max_vcpus, "
+        "weight, cpu_cap, cpu_affinity, args, env, networks, desired_state, "
+        "stop_grace_ms, restart, restart_limit, restart_delay_ms, "
+        "restart_delay_max_ms, restart_reset_ms.",
+        field);
+}
+
+static void set_defaults(struct spec *spec)
+{
+    memset(spec, 0, sizeof(*spec));
+    spec->memory_bytes = SPEC_MEMORY_DEFAULT;
+    for (size_t i = 0; i < SMALL_FIELDS; i++)
+        *small_at(spec, &small_fields[i]) = small_fields[i].otherwise;
+}
+
+/* Fields that have to do with each other. */
+static int check_together(struct spec *spec, struct problem *p)
+{
+    if (spec->max_vcpus == 0)
+        spec->max_vcpus = spec->vcpus;
+    if (spec->vcpus > spec->max_vcpus)
+        return problem_set(
+            p, 422,
+            "vcpus is %u, but max_vcpus is %u: raise max_vcpus too, which replaces a "
+            "guest that runs.",
+            spec->vcpus, spec->max_vcpus);
+    if (spec->restart_delay_ms > spec->restart_delay_max_ms)
+        return problem_set(p, 422, "restart_delay_ms is %u, but restart_delay_max_ms only %u.",
+                           spec->restart_delay_ms, spec->restart_delay_max_ms);
+    return 0;
 }
 
 int spec_from_json(struct spec *spec, const cJSON *json, const char *name, struct problem *p)
 {
     const cJSON *item;
 
-    memset(spec, 0, sizeof(*spec));
-    spec->memory_bytes = SPEC_MEMORY_DEFAULT;
-    spec->vcpus = 1;
-    spec->weight = SPEC_WEIGHT_DEFAULT;
+    set_defaults(spec);
     if (!cJSON_IsObject(json))
         return problem_set(p, 422, "The body must be a JSON object, a guest's spec.");
     cJSON_ArrayForEach(item, json) if (take_field(item, name, spec, p) != 0) return -1;
     if (spec->image[0] == '\0')
         return wrong(p, "image", "is missing: the name of an uploaded image");
+    if (check_together(spec, p) != 0)
+        return -1;
     if (take_args(cJSON_GetObjectItemCaseSensitive(json, "args"), spec, p) != 0)
         return -1;
     return take_env(cJSON_GetObjectItemCaseSensitive(json, "env"), spec, p);
@@ -312,6 +402,13 @@ static void strings_to_json(cJSON *args, cJSON *env, const struct spec *spec)
     }
 }
 
+static void affinity_to_json(cJSON *list, uint64_t affinity)
+{
+    for (unsigned cpu = 0; cpu < SPEC_CPUS_MAX; cpu++)
+        if (affinity >> cpu & 1)
+            cJSON_AddItemToArray(list, cJSON_CreateNumber(cpu));
+}
+
 cJSON *spec_to_json(const struct spec *spec)
 {
     cJSON *json = cJSON_CreateObject();
@@ -320,8 +417,12 @@ cJSON *spec_to_json(const struct spec *spec)
     cJSON_AddStringToObject(json, "image", spec->image);
     /* Up to SPEC_MEMORY_MAX a number prints exactly, and a merge patch must find one. */
     cJSON_AddNumberToObject(json, "memory_bytes", (double)spec->memory_bytes);
-    cJSON_AddNumberToObject(json, "vcpus", spec->vcpus);
-    cJSON_AddNumberToObject(json, "weight", spec->weight);
+    for (size_t i = 0; i < SMALL_FIELDS; i++) {
+        uint32_t value;
+        memcpy(&value, (const char *)spec + small_fields[i].offset, sizeof(value));
+        cJSON_AddNumberToObject(json, small_fields[i].name, value);
+    }
+    affinity_to_json(cJSON_AddArrayToObject(json, "cpu_affinity"), spec->cpu_affinity);
     args = cJSON_AddArrayToObject(json, "args");
     env = cJSON_AddObjectToObject(json, "env");
     strings_to_json(args, env, spec);
@@ -331,16 +432,68 @@ cJSON *spec_to_json(const struct spec *spec)
     return json;
 }
 
-bool spec_equal(const struct spec *a, const struct spec *b)
+size_t spec_bytes(const struct spec *spec)
 {
-    return memcmp(a, b, sizeof(*a)) == 0;
+    return offsetof(struct spec, strings) + spec->strings_bytes;
 }
 
-bool spec_same_guest(const struct spec *a, const struct spec *b)
+struct spec *spec_keep(const struct spec *spec)
 {
-    struct spec other = *b;
+    size_t bytes = spec_bytes(spec);
+    struct spec *kept = malloc(bytes);
 
-    other.desired = a->desired;
-    other.restart = a->restart;
-    return spec_equal(a, &other);
+    return kept ? memcpy(kept, spec, bytes) : NULL;
+}
+
+void spec_expand(struct spec *to, const struct spec *kept)
+{
+    size_t bytes = spec_bytes(kept);
+
+    memcpy(to, kept, bytes);
+    memset((char *)to + bytes, 0, sizeof(*to) - bytes);
+}
+
+bool spec_is_whole(const struct spec *spec, size_t bytes)
+{
+    return bytes >= offsetof(struct spec, strings) && spec->strings_bytes <= SPEC_STRINGS_MAX &&
+           spec_bytes(spec) == bytes;
+}
+
+static bool equal(const struct spec *a, const struct spec *b)
+{
+    return spec_bytes(a) == spec_bytes(b) && memcmp(a, b, spec_bytes(a)) == 0;
+}
+
+static void take_wishes(struct spec *to, const struct spec *from)
+{
+    to->desired = from->desired;
+    to->stop_grace_ms = from->stop_grace_ms;
+    to->restart = from->restart;
+    to->restart_limit = from->restart_limit;
+    to->restart_delay_ms = from->restart_delay_ms;
+    to->restart_delay_max_ms = from->restart_delay_max_ms;
+    to->restart_reset_ms = from->restart_reset_ms;
+}
+
+static void take_live(struct spec *to, const struct spec *from)
+{
+    to->weight = from->weight;
+    to->cpu_cap = from->cpu_cap;
+    to->cpu_affinity = from->cpu_affinity;
+    to->vcpus = from->vcpus;
+    to->memory_bytes = from->memory_bytes;
+}
+
+enum spec_difference spec_compare(const struct spec *a, const struct spec *b)
+{
+    struct spec other;
+
+    if (equal(a, b))
+        return SPEC_SAME;
+    spec_expand(&other, b);
+    take_wishes(&other, a);
+    if (equal(a, &other))
+        return SPEC_WISHES;
+    take_live(&other, a);
+    return equal(a, &other) ? SPEC_LIVE : SPEC_ANOTHER;
 }

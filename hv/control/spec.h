@@ -2,7 +2,8 @@
  * spec.h - a guest's specification: what a client wants, checked, with every default filled in.
  *
  * The structure has no padding that differs between equal specs (it is zeroed first), so that memcmp
- * compares, and it is what the retained record of a guest holds.
+ * compares, and it is what the retained record of a guest holds. Its strings come last: what is kept of a spec ends
+ * with the last of them (spec_bytes, spec_keep).
  */
 #ifndef CONTROL_SPEC_H
 #define CONTROL_SPEC_H
@@ -21,6 +22,10 @@
 #define SPEC_VCPUS_MAX      32u
 #define SPEC_WEIGHT_DEFAULT 100u
 #define SPEC_WEIGHT_MAX     10000u
+#define SPEC_CAP_MAX        (100u * SPEC_VCPUS_MAX)
+#define SPEC_CPUS_MAX       64u      /* that cpu_affinity can name */
+#define SPEC_MS_MAX         3600000u /* of each duration, an hour */
+#define SPEC_RESTARTS_MAX   1000000u
 #define SPEC_STRINGS_MAX    3072u /* bytes of args and env, NULs included: a record is one page */
 
 enum spec_desired { SPEC_RUNNING, SPEC_PAUSED, SPEC_STOPPED };
@@ -36,10 +41,20 @@ struct spec_net {
 struct spec {
     char image[SKEP_NAME_MAX];
     uint64_t memory_bytes;
-    uint32_t vcpus;
+    uint64_t cpu_affinity; /* bit n = may run on CPU n, 0 = on any */
+    uint32_t vcpus, max_vcpus;
     uint32_t weight;
-    uint32_t desired; /* enum spec_desired */
-    uint32_t restart; /* enum spec_restart */
+    uint32_t cpu_cap;       /* percent of one CPU, 0 = none */
+    uint32_t desired;       /* enum spec_desired */
+    uint32_t stop_grace_ms; /* between being asked to stop and being ended */
+
+    /* When it ends by itself. */
+    uint32_t restart;       /* enum spec_restart */
+    uint32_t restart_limit; /* in a row, 0 = none */
+    uint32_t restart_delay_ms,
+        restart_delay_max_ms;  /* before the first, doubling up to the latter */
+    uint32_t restart_reset_ms; /* having run so long forgets what was before */
+
     uint32_t net_count;
     uint32_t argc, envc;
     uint32_t strings_bytes;
@@ -59,9 +74,25 @@ int spec_patch(struct spec *spec, const cJSON *patch, const char *name, struct p
 
 cJSON *spec_to_json(const struct spec *spec);
 
-/* Whether a guest made from one can go on under the other: all that is equal but desired state and
- * restart policy. */
-bool spec_same_guest(const struct spec *a, const struct spec *b);
-bool spec_equal(const struct spec *a, const struct spec *b);
+/* Bytes of a spec up to the end of its strings. */
+size_t spec_bytes(const struct spec *spec);
+
+/* A copy of just these bytes, for keeping; NULL without memory. The caller frees it. */
+struct spec *spec_keep(const struct spec *spec);
+
+/* A whole spec of what was kept. */
+void spec_expand(struct spec *to, const struct spec *kept);
+
+/* Whether one of them may be a kept one: what it claims of itself is checked, not what it wishes. */
+bool spec_is_whole(const struct spec *spec, size_t bytes);
+
+/* What makes one spec another. Both may be kept ones. */
+enum spec_difference {
+    SPEC_SAME,
+    SPEC_WISHES, /* desired state, grace, restart policy: followed in place */
+    SPEC_LIVE, /* and what ring 0 changes while the guest runs: weight, cap, affinity, vCPUs, memory */
+    SPEC_ANOTHER, /* and what only a new guest can have */
+};
+enum spec_difference spec_compare(const struct spec *a, const struct spec *b);
 
 #endif

@@ -1,6 +1,7 @@
 /* store.c - retained records with checksums. */
 #include "store.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "core.h"
@@ -8,7 +9,7 @@
 #include "skep_tls.h"
 
 #define STORE_MAGIC   0x52504b53u /* "SKPR" */
-#define STORE_VERSION 1u
+#define STORE_VERSION 2u
 
 struct record {
     uint32_t magic;
@@ -20,11 +21,18 @@ struct record {
 };
 _Static_assert(sizeof(struct record) == SKEP_PAGE_SIZE, "a record is a page");
 
-static void digest_of(const struct record *r, uint8_t digest[32])
+/* Of what is in use: most records are a small part of their page. */
+static bool digest_of(const struct record *r, uint8_t digest[32])
 {
-    struct record copy = *r;
+    struct record copy;
+    size_t bytes = offsetof(struct record, data) + r->bytes;
+
+    if (r->bytes > STORE_BYTES_MAX)
+        return false;
+    memcpy(&copy, r, bytes);
     memset(copy.digest, 0, sizeof(copy.digest));
-    tls_sha256(&copy, sizeof(copy), digest);
+    tls_sha256(&copy, bytes, digest);
+    return true;
 }
 
 bool store_write(unsigned record, enum store_kind kind, const void *data, size_t bytes)
@@ -50,21 +58,20 @@ bool store_erase(unsigned record)
     return result == 0;
 }
 
-bool store_read(unsigned record, enum store_kind kind, void *data, size_t bytes)
+size_t store_read(unsigned record, enum store_kind kind, void *data, size_t room)
 {
     struct record r;
     uint8_t digest[32];
 
     if (core_retain_read(record, &r) != 0)
-        return false;
-    digest_of(&r, digest);
-    if (r.magic != STORE_MAGIC || r.version != STORE_VERSION ||
+        return 0;
+    if (r.magic != STORE_MAGIC || r.version != STORE_VERSION || !digest_of(&r, digest) ||
         memcmp(digest, r.digest, sizeof(digest)) != 0) {
         log_line("record %u is damaged or of another version and left aside", record);
-        return false;
+        return 0;
     }
-    if (r.kind != kind || r.bytes != bytes)
-        return false;
-    memcpy(data, r.data, bytes);
-    return true;
+    if (r.kind != kind || r.bytes > room)
+        return 0;
+    memcpy(data, r.data, r.bytes);
+    return r.bytes;
 }

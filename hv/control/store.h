@@ -10,12 +10,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum store_kind { STORE_IDENTITY = 1, STORE_TOKEN, STORE_GUEST };
+enum store_kind { STORE_IDENTITY = 1, STORE_TOKEN, STORE_GUEST, STORE_CRASH, STORE_POWER };
 
-/* Fixed places; guests have the records from STORE_GUEST_FIRST on. */
+/* Fixed places. Each crash has STORE_CRASH_PARTS records from STORE_CRASH_FIRST on; guests have those that follow. */
 #define STORE_IDENTITY_RECORD 0u
 #define STORE_TOKEN_RECORD    1u
-#define STORE_GUEST_FIRST     2u
+#define STORE_POWER_RECORD    2u
+#define STORE_CRASH_FIRST     3u
+#define STORE_CRASH_PARTS     5u
+#define STORE_CRASHES         16u
+#define STORE_GUEST_FIRST     (STORE_CRASH_FIRST + STORE_CRASHES * STORE_CRASH_PARTS)
 
 #define STORE_BYTES_MAX 4040u
 
@@ -23,7 +27,7 @@ enum store_kind { STORE_IDENTITY = 1, STORE_TOKEN, STORE_GUEST };
 bool store_write(unsigned record, enum store_kind kind, const void *data, size_t bytes);
 bool store_erase(unsigned record);
 
-/* True if there is a valid record of this kind and exactly this size. */
-bool store_read(unsigned record, enum store_kind kind, void *data, size_t bytes);
+/* Its bytes, if there is a valid record of this kind that fits into room; else 0. */
+size_t store_read(unsigned record, enum store_kind kind, void *data, size_t room);
 
 #endif

@@ -175,10 +175,13 @@ static void test_spec_defaults(void **state)
         make_spec(&spec, "{\"image\":\"a\",\"env\":{\"X\":\"1=2\"},\"args\":[\"\"]}", &p), 0);
     json = spec_to_json(&spec);
     text = cJSON_PrintUnformatted(json);
-    assert_string_equal(text,
-                        "{\"image\":\"a\",\"memory_bytes\":16777216,\"vcpus\":1,\"weight\":100,"
-                        "\"args\":[\"\"],\"env\":{\"X\":\"1=2\"},\"networks\":[],"
-                        "\"desired_state\":\"running\",\"restart\":\"never\"}");
+    assert_string_equal(
+        text, "{\"image\":\"a\",\"memory_bytes\":16777216,\"vcpus\":1,"
+              "\"max_vcpus\":1,\"weight\":100,\"cpu_cap\":0,"
+              "\"stop_grace_ms\":10000,\"restart_limit\":0,\"restart_delay_ms\":500,"
+              "\"restart_delay_max_ms\":60000,\"restart_reset_ms\":30000,"
+              "\"cpu_affinity\":[],\"args\":[\"\"],\"env\":{\"X\":\"1=2\"},\"networks\":[],"
+              "\"desired_state\":\"running\",\"restart\":\"never\"}");
     free(text);
     cJSON_Delete(json);
 }
@@ -220,6 +223,16 @@ static const char *const wrong_specs[][2] = {
      "networks[1]"},
     {"{\"image\":\"a\",\"desired_state\":\"asleep\"}", "desired_state"},
     {"{\"image\":\"a\",\"restart\":null}", "restart"},
+    {"{\"image\":\"a\",\"desired_state\":\"on-demand\"}", "not available yet"},
+    {"{\"image\":\"a\",\"vcpus\":2,\"max_vcpus\":1}", "max_vcpus is 1"},
+    {"{\"image\":\"a\",\"max_vcpus\":33}", "max_vcpus"},
+    {"{\"image\":\"a\",\"cpu_cap\":-1}", "cpu_cap"},
+    {"{\"image\":\"a\",\"cpu_cap\":3201}", "cpu_cap"},
+    {"{\"image\":\"a\",\"cpu_affinity\":1}", "cpu_affinity"},
+    {"{\"image\":\"a\",\"cpu_affinity\":[64]}", "cpu_affinity"},
+    {"{\"image\":\"a\",\"stop_grace_ms\":3600001}", "stop_grace_ms"},
+    {"{\"image\":\"a\",\"restart_delay_ms\":0}", "restart_delay_ms"},
+    {"{\"image\":\"a\",\"restart_delay_ms\":2,\"restart_delay_max_ms\":1}", "restart_delay_max_ms"},
 };
 
 static void test_wrong_specs(void **state)
@@ -254,7 +267,7 @@ static void test_strings_limit(void **state)
 
 static void test_merge_patch(void **state)
 {
-    struct spec spec, same;
+    struct spec spec, same, *kept;
     struct problem p;
     cJSON *patch;
 
@@ -268,13 +281,19 @@ static void test_merge_patch(void **state)
     assert_int_equal(spec.memory_bytes, SPEC_MEMORY_DEFAULT);
     assert_int_equal(spec.envc, 2);
     assert_memory_equal(spec.strings, "B=2\0C=3", 8);
-    assert_false(spec_same_guest(&spec, &same));
+    assert_int_equal(spec_compare(&spec, &same), SPEC_ANOTHER);
     spec = same;
     patch = parse("{\"desired_state\":\"paused\"}");
     assert_int_equal(spec_patch(&spec, patch, "web", &p), 0);
     cJSON_Delete(patch);
-    assert_true(spec_same_guest(&spec, &same));
-    assert_false(spec_equal(&spec, &same));
+    assert_int_equal(spec_compare(&spec, &same), SPEC_WISHES);
+    spec.weight = 3;
+    assert_int_equal(spec_compare(&spec, &same), SPEC_LIVE);
+    kept = spec_keep(&same);
+    assert_int_equal(spec_compare(kept, &same), SPEC_SAME);
+    spec_expand(&spec, kept);
+    assert_memory_equal(&spec, &same, sizeof(spec));
+    free(kept);
 }
 
 static void test_problem_text(void **state)

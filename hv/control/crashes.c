@@ -1,0 +1,194 @@
+/* crashes.c - the table of the latest crashes. */
+#include "crashes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "host.h"
+#include "json.h"
+#include "log.h"
+#include "skep/crash_name.h"
+#include "store.h"
+
+/* What is told in lists; retained in front of the text. */
+struct crash_head {
+    uint32_t id;
+    uint32_t reason;
+    uint64_t handle;
+    uint64_t at_ns; /* core_clock_ns */
+    char name[SKEP_NAME_MAX];
+};
+
+struct entry {
+    struct crash_head head; /* id 0 = none here */
+    char *text;
+};
+
+/* Text and head are cut into the records of the entry. */
+struct part {
+    uint32_t id;
+    uint32_t bytes; /* in all */
+    char data[STORE_BYTES_MAX - 8];
+};
+_Static_assert(sizeof(struct part) == STORE_BYTES_MAX, "a part fills a record");
+#define PART_BYTES sizeof(((struct part *)0)->data)
+
+static struct entry entries[STORE_CRASHES];
+static uint32_t last_id;
+
+static struct entry *entry_of(uint32_t id)
+{
+    struct entry *e = &entries[id % STORE_CRASHES];
+    return id && e->head.id == id ? e : NULL;
+}
+
+static unsigned first_record(const struct entry *e)
+{
+    return STORE_CRASH_FIRST + (unsigned)(e - entries) * STORE_CRASH_PARTS;
+}
+
+/* A part that isn't written leaves an id that differs from the others', and the whole is not believed. */
+static void retain(const struct entry *e)
+{
+    size_t text_bytes = strlen(e->text), all = sizeof(e->head) + text_bytes, done = 0;
+    struct part part = {.id = e->head.id, .bytes = (uint32_t)all};
+    char *whole = malloc(all);
+
+    if (!whole || all > PART_BYTES * STORE_CRASH_PARTS) {
+        log_line("crash %u is too large to be retained", e->head.id);
+        free(whole);
+        return;
+    }
+    memcpy(whole, &e->head, sizeof(e->head));
+    memcpy(whole + sizeof(e->head), e->text, text_bytes);
+    for (unsigned i = 0; done < all; i++) {
+        size_t bytes = all - done < PART_BYTES ? all - done : PART_BYTES;
+        memcpy(part.data, whole + done, bytes);
+        if (!store_write(first_record(e) + i, STORE_CRASH, &part,
+                         offsetof(struct part, data) + bytes))
+            break;
+        done += bytes;
+    }
+    free(whole);
+}
+
+/* The head and text as they were retained, NULL if they aren't there in full. */
+static char *read_parts(const struct entry *e, size_t *all)
+{
+    struct part part = {0};
+    char *whole = NULL;
+    uint32_t id = 0;
+    size_t done = 0;
+
+    *all = 0;
+    for (unsigned i = 0; i < STORE_CRASH_PARTS && (i == 0 || done < *all); i++) {
+        size_t bytes = store_read(first_record(e) + i, STORE_CRASH, &part, sizeof(part));
+        if (i == 0 && bytes > offsetof(struct part, data)) {
+            id = part.id;
+            *all = part.bytes;
+            whole = *all <= PART_BYTES * STORE_CRASH_PARTS ? malloc(*all + 1) : NULL;
+        }
+        bytes -= bytes ? offsetof(struct part, data) : 0;
+        if (!whole || bytes == 0 || bytes > *all - done || part.id != id || part.bytes != *all)
+            break;
+        memcpy(whole + done, part.data, bytes);
+        done += bytes;
+    }
+    if (whole && (done != *all || *all < sizeof(struct crash_head))) {
+        free(whole);
+        whole = NULL;
+    }
+    return whole;
+}
+
+static void load(struct entry *e)
+{
+    size_t all, text_bytes;
+    char *whole = read_parts(e, &all);
+
+    if (!whole)
+        return;
+    memcpy(&e->head, whole, sizeof(e->head));
+    e->head.name[SKEP_NAME_MAX - 1] = '\0';
+    text_bytes = all - sizeof(e->head);
+    memmove(whole, whole + sizeof(e->head), text_bytes);
+    whole[text_bytes] = '\0';
+    e->text = whole;
+    if (e->head.id > last_id)
+        last_id = e->head.id;
+}
+
+void crashes_load(void)
+{
+    for (struct entry *e = entries; e < entries + STORE_CRASHES; e++)
+        load(e);
+}
+
+void crashes_forget(void)
+{
+    for (struct entry *e = entries; e < entries + STORE_CRASHES; e++)
+        free(e->text);
+    memset(entries, 0, sizeof(entries));
+    last_id = 0;
+}
+
+uint32_t crashes_add(const char *name, uint64_t handle, uint64_t log_base,
+                     const struct skep_guest_status *status)
+{
+    struct entry *e = &entries[++last_id % STORE_CRASHES];
+    cJSON *json = crash_to_json(name, handle, log_base, status);
+
+    free(e->text);
+    memset(e, 0, sizeof(*e));
+    cJSON_AddNumberToObject(json, "id", last_id);
+    e->text = cJSON_PrintUnformatted(json);
+    cJSON_Delete(json);
+    if (!e->text) {
+        log_line("there is no memory for the record of crash %u, of guest '%s'", last_id, name);
+        return 0;
+    }
+    e->head = (struct crash_head){
+        .id = last_id, .reason = status->crash.reason, .handle = handle, .at_ns = status->ended_ns};
+    memcpy(e->head.name, name, strlen(name) + 1);
+    retain(e);
+    return last_id;
+}
+
+uint32_t crashes_find(uint64_t handle)
+{
+    for (unsigned i = 0; i < STORE_CRASHES; i++)
+        if (entries[i].head.id && entries[i].head.handle == handle)
+            return entries[i].head.id;
+    return 0;
+}
+
+uint64_t crashes_newest_ns(void)
+{
+    const struct entry *e = entry_of(last_id);
+    return e ? e->head.at_ns : 0;
+}
+
+const char *crashes_text(uint32_t id)
+{
+    const struct entry *e = entry_of(id);
+    return e ? e->text : NULL;
+}
+
+cJSON *crashes_to_json(void)
+{
+    cJSON *list = cJSON_CreateArray();
+
+    for (uint32_t i = 0, id = last_id; i < STORE_CRASHES && id; i++, id--) {
+        const struct entry *e = entry_of(id);
+        cJSON *item;
+        if (!e)
+            continue;
+        item = cJSON_CreateObject();
+        cJSON_AddNumberToObject(item, "id", id);
+        cJSON_AddStringToObject(item, "guest", e->head.name);
+        json_add_time(item, "at", host_wall_ns(e->head.at_ns));
+        cJSON_AddStringToObject(item, "reason", skep_crash_name(e->head.reason));
+        cJSON_AddItemToArray(list, item);
+    }
+    return list;
+}
