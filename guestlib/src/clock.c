@@ -8,6 +8,8 @@ uint64_t skep_clock_ns(void)
     if (!(skep_info->features & SKEP_FEATURE_CLOCK_TSC))
         return (uint64_t)skep_hc_clock_read();
     const struct skep_clock *clock = &skep_info->clock;
+    /* Else the counter may be read before what stands above it, such as a look at another vCPU's time. */
+    __builtin_ia32_lfence();
     int64_t ticks = (int64_t)(__builtin_ia32_rdtsc() - clock->base_ticks);
     if (ticks < 0) /* another CPU's counter, a little behind */
         ticks = 0;
@@ -16,5 +18,6 @@ uint64_t skep_clock_ns(void)
 
 uint64_t skep_wall_clock_ns(void)
 {
-    return skep_info->wall_ns == 0 ? 0 : skep_info->wall_ns + skep_clock_ns();
+    uint64_t wall_ns = atomic_load_explicit(&skep_info->wall_ns, memory_order_relaxed);
+    return wall_ns == 0 ? 0 : wall_ns + skep_clock_ns();
 }

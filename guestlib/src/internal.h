@@ -13,6 +13,7 @@
 #include "skep/guest.h"
 #include "skep/hypercall.h"
 #include "skep/thread.h"
+#include "sleepers.h"
 
 #define PAGE_MASK ((uint64_t)SKEP_PAGE_SIZE - 1)
 
@@ -40,11 +41,10 @@ struct skep_thread {
 
     /* Guarded by the scheduler's lock. */
     bool preempted;   /* its registers are in context and extended, not on its stack */
-    bool in_sleepers; /* sleep_node is in use */
+    bool sleeping;    /* sleeper is in the heap */
     int wait_result;  /* of skep_wait() */
     struct list node; /* in a run queue, or among the waiters for wait_word */
-    struct list sleep_node;
-    uint64_t deadline_ns;
+    struct skep_sleeper sleeper;
     _Atomic uint32_t *wait_word;
     struct skep_context context;
 
@@ -58,15 +58,22 @@ _Static_assert(offsetof(struct skep_thread, extended) == 24, "switch.S");
 _Static_assert(offsetof(struct skep_thread, canary) == 0x28, "the compiler");
 
 #define VCPU_STACK_BYTES 16384u
+#define VCPUS_MAX        32u
 
-/* A virtual CPU, as its own scheduler sees it. Used only by the vCPU itself, with upcalls masked. */
+/* A virtual CPU, as its own scheduler sees it. Used only by the vCPU itself, with upcalls masked, but
+ * for what is marked. */
 struct vcpu {
     struct skep_thread *current; /* NULL while idle; switch.S */
     struct skep_thread *dead;    /* has ended; its memory waits to be given back */
     struct skep_vcpu_page *page;
+    uint64_t stack_top;      /* of the stack for upcalls and the scheduler */
     uint64_t fs_base;        /* as loaded */
     uint64_t timer_at_ns;    /* as set with ring 0, SKEP_FOREVER = off */
-    uint64_t slice_end_ns;   /* when current has had its turn */
+    uint64_t slice_end_ns;   /* when current has had its turn, 0 = nobody waits; scheduler's lock */
+    uint32_t index, bit;     /* constant */
+    uint32_t to_tell;        /* vCPUs to send SKEP_EVENT_IPI when the lock is released */
+    bool in_handlers;        /* event handlers run now */
+    bool stop;               /* is to stop: vcpu_count has fallen; scheduler's lock */
     struct skep_thread idle; /* what FS points to when no thread may be touched */
 };
 _Static_assert(offsetof(struct vcpu, current) == 0, "switch.S");
@@ -95,8 +102,30 @@ extern const struct skep_start_info *skep_info;
 
 /* sched.c */
 
-/* Makes the calling code the vCPU's current thread and lets upcalls come. */
-void skep_sched_start(struct vcpu *vcpu, struct skep_vcpu_page *page, struct skep_thread *first);
+/* With upcalls masked already. */
+static inline void spin_take(struct skep_spinlock *lock)
+{
+    if (atomic_exchange_explicit(&lock->held, 1, memory_order_acquire))
+        skep_spin_wait(lock);
+}
+
+static inline void spin_drop(struct skep_spinlock *lock)
+{
+    atomic_store_explicit(&lock->held, 0, memory_order_release);
+}
+
+/* Makes the calling code the current thread of vCPU 0 and lets upcalls come. */
+void skep_sched_start(struct vcpu *vcpu, struct skep_thread *first);
+
+/* Whether a vCPU that is set up has to be started: it is off. From then on it counts as running. */
+bool skep_sched_vcpu_on(struct vcpu *vcpu);
+void skep_sched_vcpu_failed(struct vcpu *vcpu);
+
+/* Has a vCPU stop as soon as it can, if it runs; its threads go on elsewhere. */
+void skep_sched_vcpu_off(struct vcpu *vcpu);
+
+/* What a vCPU that was started does, on its own stack, with upcalls masked. */
+_Noreturn void skep_sched_run(struct vcpu *vcpu);
 
 /* Makes a new thread runnable. */
 void skep_sched_add(struct skep_thread *thread);
@@ -108,6 +137,17 @@ _Noreturn void skep_sched_end_current(void);
  * scheduler's lock held. */
 _Noreturn void skep_schedule(struct vcpu *vcpu);
 _Noreturn void skep_upcall(struct vcpu *vcpu);
+
+/* vcpu.c */
+
+/* Fills in what is the same for all vCPUs. FS base and GS base are the caller's to load. */
+void skep_vcpu_init(struct vcpu *vcpu, uint32_t index, uint64_t stack_top, uint64_t canary);
+
+/* vCPU 0's; the rest of them is started by skep_vcpus_adjust(). */
+struct vcpu *skep_vcpu_first(uint64_t canary);
+
+/* Starts and stops vCPUs until as many run as start-info says. On vCPU 0, with upcalls masked. */
+void skep_vcpus_adjust(void);
 
 /* event.c: calls the handlers of what is pending, with upcalls masked. Returns the events. */
 uint64_t skep_events_run(struct skep_vcpu_page *page);

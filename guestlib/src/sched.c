@@ -10,12 +10,29 @@
  * skep_schedule().
  *
  * A thread that an event handler made runnable goes to the urgent queue and preempts; all others take
- * turns of SLICE_NS. The timer is set only when there is a turn to end or a sleeper to wake, and is
- * left alone when it would come too early: then it is set again. When nothing can run, the vCPU
- * waits in ring 0.
+ * turns of SLICE_NS. A vCPU's timer is set only when there is a turn to end or a sleeper to wake, and is
+ * left alone when it would come too early: then it is set again. When nothing can run, the vCPU waits in
+ * ring 0.
  *
- * Known shortcomings: one lock and one pair of queues for all vCPUs; sleepers are a sorted list, so
- * that falling asleep costs a step for each thread that wakes earlier; only vCPU 0 is started.
+ * All vCPUs share one queue, one heap of sleepers and one lock. That no wake-up is lost:
+ * - A runnable thread. Whoever releases the lock has looked for it (choose_idle()): each runnable thread
+ *   that no vCPU was told of has either an idle vCPU told now (SKEP_EVENT_IPI), or all are busy, and this
+ *   one has a timer that ends the turn of its thread. An idle vCPU has set its bit before it released the
+ *   lock, and SKEP_HC_WAIT returns at once when an event is pending: one that was told before it waited
+ *   doesn't wait. One that was told counts as coming until it has the lock; it then takes a thread, if
+ *   another was not faster, and looks for the rest itself.
+ * - A sleeper. One vCPU, the keeper, will look by look_ns: its timer is set, or its wait ends by then.
+ *   When either has happened it takes that back (handle_events()). Whoever leaves the lock while the first
+ *   sleeper is earlier than look_ns becomes the keeper. The old one wakes once in vain.
+ * - A waiter for a word. Who changes the word calls skep_wake() afterwards, which takes the lock: the
+ *   change is seen by skep_wait() under the lock, or the wake-up finds the thread queued.
+ * - Busy vCPUs that have no timer, because nobody waited when their thread's turn began, are told when a
+ *   turn ends elsewhere and threads still wait: from then on all take turns (tell_busy()).
+ * - A vCPU that stops gives up being the keeper and being told, and tells vCPU 0, which never stops,
+ *   to look for all that.
+ *
+ * Known shortcomings: one lock and one pair of queues for all vCPUs, right for a handful; a thread has
+ * no home, so that it may find cold caches.
  *
  * Lock order: this lock is the innermost. It is held with upcalls masked.
  */
@@ -28,20 +45,24 @@
 
 static struct {
     struct skep_spinlock lock;
-    struct list urgent;   /* runnable, made so by an event handler */
-    struct list normal;   /* runnable */
-    struct list sleepers; /* with a deadline, the earliest first */
+    struct list urgent; /* runnable, made so by an event handler */
+    struct list normal; /* runnable */
+    uint32_t runnable;  /* in both */
     struct list waiters[BUCKETS];
-    bool in_handlers; /* event handlers run now on the first vCPU */
+
+    struct skep_sleepers sleepers;
+    struct vcpu *keeper; /* looks at the sleepers by look_ns */
+    uint64_t look_ns;    /* SKEP_FOREVER: there is no keeper */
+
+    /* Sets of vCPUs, by struct vcpu's bit. */
+    uint32_t online; /* run, or are about to */
+    uint32_t idle;   /* wait in ring 0, or are about to, and have not been told to look */
+    uint32_t told;   /* were idle, have been told, and have not looked yet */
+    uint32_t told_count;
 } sched;
 
-/* There is no stack but the first vCPU's yet. Nothing guards it: handlers are small. */
-static _Alignas(64) char vcpu_stack[VCPU_STACK_BYTES];
-
-static uint64_t vcpu_stack_top(void)
-{
-    return (uint64_t)vcpu_stack + sizeof(vcpu_stack);
-}
+/* Those that run or may be told, for a look at their turns; guarded by the lock. */
+static struct vcpu *vcpu_at[VCPUS_MAX];
 
 /*
  * Lists
@@ -76,9 +97,9 @@ static struct skep_thread *thread_of_node(struct list *node)
     return (struct skep_thread *)((char *)node - offsetof(struct skep_thread, node));
 }
 
-static struct skep_thread *thread_of_sleep_node(struct list *node)
+static struct skep_thread *thread_of_sleeper(struct skep_sleeper *sleeper)
 {
-    return (struct skep_thread *)((char *)node - offsetof(struct skep_thread, sleep_node));
+    return (struct skep_thread *)((char *)sleeper - offsetof(struct skep_thread, sleeper));
 }
 
 /*
@@ -106,25 +127,14 @@ void skep_spin_wait(struct skep_spinlock *lock)
     }
 }
 
-/* With upcalls masked already. */
-static void spin_take(struct skep_spinlock *lock)
-{
-    if (atomic_exchange_explicit(&lock->held, 1, memory_order_acquire))
-        skep_spin_wait(lock);
-}
-
-static void spin_drop(struct skep_spinlock *lock)
-{
-    atomic_store_explicit(&lock->held, 0, memory_order_release);
-}
-
 /*
  * Queues. The lock is held.
  */
 
-static bool anything_runnable(void)
+static void queue_before(struct list *where, struct skep_thread *thread)
 {
-    return !list_empty(&sched.urgent) || !list_empty(&sched.normal);
+    list_insert_before(where, &thread->node);
+    sched.runnable++;
 }
 
 static struct skep_thread *take_next(void)
@@ -134,38 +144,34 @@ static struct skep_thread *take_next(void)
         return NULL;
     struct list *node = queue->next;
     list_remove(node);
+    sched.runnable--;
     return thread_of_node(node);
 }
 
 static uint64_t first_deadline(void)
 {
-    if (list_empty(&sched.sleepers))
-        return SKEP_FOREVER;
-    return thread_of_sleep_node(sched.sleepers.next)->deadline_ns;
+    return sched.sleepers.first == NULL ? SKEP_FOREVER : sched.sleepers.first->deadline_ns;
 }
 
 static void add_sleeper(struct skep_thread *thread, uint64_t deadline_ns)
 {
     if (deadline_ns == SKEP_FOREVER)
         return;
-    struct list *where = sched.sleepers.next;
-    while (where != &sched.sleepers && thread_of_sleep_node(where)->deadline_ns <= deadline_ns)
-        where = where->next;
-    thread->deadline_ns = deadline_ns;
-    thread->in_sleepers = true;
-    list_insert_before(where, &thread->sleep_node);
+    thread->sleeper.deadline_ns = deadline_ns;
+    thread->sleeping = true;
+    skep_sleepers_add(&sched.sleepers, &thread->sleeper);
 }
 
 static void remove_sleeper(struct skep_thread *thread)
 {
-    if (thread->in_sleepers)
-        list_remove(&thread->sleep_node);
-    thread->in_sleepers = false;
+    if (thread->sleeping)
+        skep_sleepers_remove(&sched.sleepers, &thread->sleeper);
+    thread->sleeping = false;
 }
 
-static void make_runnable(struct skep_thread *thread)
+static void make_runnable(const struct vcpu *vcpu, struct skep_thread *thread)
 {
-    list_insert_before(sched.in_handlers ? &sched.urgent : &sched.normal, &thread->node);
+    queue_before(vcpu->in_handlers ? &sched.urgent : &sched.normal, thread);
 }
 
 static struct list *waiters_for(_Atomic uint32_t *word)
@@ -174,36 +180,112 @@ static struct list *waiters_for(_Atomic uint32_t *word)
 }
 
 /* Takes a waiting thread off all queues and makes it runnable. */
-static void end_wait(struct skep_thread *thread, int result)
+static void end_wait(const struct vcpu *vcpu, struct skep_thread *thread, int result)
 {
     if (thread->wait_word != NULL)
         list_remove(&thread->node);
     thread->wait_word = NULL;
     remove_sleeper(thread);
     thread->wait_result = result;
-    make_runnable(thread);
+    make_runnable(vcpu, thread);
 }
 
-static void wake_sleepers(uint64_t now_ns)
+static void wake_sleepers(const struct vcpu *vcpu, uint64_t now_ns)
 {
     while (first_deadline() <= now_ns)
-        end_wait(thread_of_sleep_node(sched.sleepers.next), -SKEP_ETIMEDOUT);
+        end_wait(vcpu, thread_of_sleeper(sched.sleepers.first), -SKEP_ETIMEDOUT);
 }
 
-/* Sets the timer if it would come too late. A thread's turn begins when another wants one too. */
-static void set_timer(struct vcpu *vcpu)
+/*
+ * Who does what next. The lock is held.
+ */
+
+/* Threads wait that no vCPU comes for. */
+static bool anyone_waits(void)
 {
-    uint64_t wanted = first_deadline();
-    if (anything_runnable()) {
-        if (vcpu->slice_end_ns == 0)
-            vcpu->slice_end_ns = skep_clock_ns() + SLICE_NS;
-        if (vcpu->slice_end_ns < wanted)
-            wanted = vcpu->slice_end_ns;
+    return sched.runnable > sched.told_count;
+}
+
+/* Finds idle vCPUs for them. The one of a guest that has no other is not idle here. */
+static inline void choose_idle(struct vcpu *vcpu)
+{
+    while (sched.idle != 0 && anyone_waits()) {
+        uint32_t bit = sched.idle & -sched.idle;
+        sched.idle &= ~bit;
+        sched.told |= bit;
+        sched.told_count++;
+        vcpu->to_tell |= bit;
     }
-    if (wanted >= vcpu->timer_at_ns)
+}
+
+/* Has those that run one thread for as long as it likes see that others wait. */
+static void choose_busy(struct vcpu *vcpu)
+{
+    uint32_t others = sched.online & ~(sched.idle | sched.told | vcpu->bit);
+    for (; others != 0; others &= others - 1) {
+        struct vcpu *other = vcpu_at[__builtin_ctz(others)];
+        if (other->slice_end_ns == 0)
+            vcpu->to_tell |= other->bit;
+    }
+}
+
+/* Makes this vCPU the keeper if nobody looks at the sleepers early enough. Until when it must: its timer
+ * or its wait has to see to it. */
+static inline uint64_t look_deadline(struct vcpu *vcpu)
+{
+    uint64_t first = first_deadline();
+    if (first >= sched.look_ns)
+        return SKEP_FOREVER;
+    sched.keeper = vcpu;
+    sched.look_ns = first;
+    return first;
+}
+
+/* A thread's turn begins when another wants one too. */
+static inline uint64_t turn_deadline(struct vcpu *vcpu)
+{
+    if (!anyone_waits())
+        return SKEP_FOREVER;
+    if (vcpu->slice_end_ns == 0)
+        vcpu->slice_end_ns = skep_clock_ns() + SLICE_NS;
+    return vcpu->slice_end_ns;
+}
+
+/* After the lock: tells those that were chosen. */
+static void tell(struct vcpu *vcpu)
+{
+    uint32_t vcpus = vcpu->to_tell;
+    if (vcpus == 0)
         return;
-    vcpu->timer_at_ns = wanted;
-    skep_hc_timer_set(wanted);
+    vcpu->to_tell = 0;
+    for (; vcpus != 0; vcpus &= vcpus - 1)
+        skep_hc_event_send((uint32_t)__builtin_ctz(vcpus), SKEP_EVENT_IPI);
+}
+
+/* Releases the lock when something waits, or may. */
+static __attribute__((noinline)) void release_to_others(struct vcpu *vcpu)
+{
+    choose_idle(vcpu);
+    uint64_t wanted = look_deadline(vcpu), turn_end = turn_deadline(vcpu);
+    if (turn_end < wanted)
+        wanted = turn_end;
+    bool too_late = wanted < vcpu->timer_at_ns;
+    if (too_late)
+        vcpu->timer_at_ns = wanted;
+    spin_drop(&sched.lock);
+    if (too_late)
+        skep_hc_timer_set(wanted);
+    tell(vcpu);
+}
+
+/* Releases the lock, and sees to it that all that waits is waited for. The vCPU goes on with its current
+ * thread. */
+static inline void release(struct vcpu *vcpu)
+{
+    if (anyone_waits() || first_deadline() < sched.look_ns || vcpu->to_tell != 0)
+        release_to_others(vcpu);
+    else
+        spin_drop(&sched.lock);
 }
 
 /*
@@ -221,37 +303,55 @@ static void load_fs(struct vcpu *vcpu, struct skep_thread *thread)
         skep_hc_base_set(0, (uint64_t)thread);
 }
 
-/* Calls event handlers and wakes who has slept long enough. The lock is not held. */
-static void handle_events(struct vcpu *vcpu)
+/* Calls event handlers and wakes who has slept long enough. time_up: a wait has reached its deadline.
+ * Takes the lock. */
+static void handle_events(struct vcpu *vcpu, bool time_up)
 {
-    sched.in_handlers = true;
+    vcpu->in_handlers = true;
     uint64_t events = skep_events_run(vcpu->page);
-    if (events >> SKEP_EVENT_TIMER & 1)
+    if (events >> SKEP_EVENT_TIMER & 1) {
         vcpu->timer_at_ns = SKEP_FOREVER;
-    uint64_t now = skep_clock_ns();
+        time_up = true;
+    }
+    uint64_t now = time_up ? skep_clock_ns() : 0;
     spin_take(&sched.lock);
-    wake_sleepers(now);
-    sched.in_handlers = false;
-    spin_drop(&sched.lock);
+    if (sched.keeper == vcpu)
+        sched.look_ns = vcpu->timer_at_ns; /* what it has said is over, or due */
+    wake_sleepers(vcpu, now);
+    vcpu->in_handlers = false;
 }
 
-/* Whether current must make room for another thread, and where it then queues. The lock is held. */
-static bool must_give_way(struct vcpu *vcpu, struct list **queue_before)
+/* If current must make room for another thread, queues it. The lock is held. */
+static bool gives_way(struct vcpu *vcpu)
 {
+    choose_idle(vcpu);
+    if (!anyone_waits() && !vcpu->stop) {
+        vcpu->slice_end_ns = 0;
+        return false;
+    }
     bool turn_over = vcpu->slice_end_ns != 0 && skep_clock_ns() >= vcpu->slice_end_ns;
-    *queue_before = turn_over ? &sched.normal : sched.normal.next;
-    return !list_empty(&sched.urgent) || (turn_over && !list_empty(&sched.normal));
+    if (!turn_over && list_empty(&sched.urgent) && !vcpu->stop)
+        return false;
+    queue_before(turn_over ? &sched.normal : sched.normal.next, vcpu->current);
+    if (turn_over)
+        choose_busy(vcpu);
+    return true;
 }
 
+/* With the lock held, and again afterwards. */
 static void idle(struct vcpu *vcpu)
 {
-    uint64_t deadline = first_deadline();
+    uint64_t deadline = look_deadline(vcpu);
     vcpu->current = NULL;
+    load_fs(vcpu, &vcpu->idle); /* the last thread may run elsewhere after this, and end */
+    sched.idle |= vcpu->bit;
     spin_drop(&sched.lock);
-    load_fs(vcpu, &vcpu->idle); /* the last thread may run elsewhere now, and end */
-    skep_hc_wait(deadline);
-    handle_events(vcpu);
-    spin_take(&sched.lock);
+    tell(vcpu);
+    handle_events(vcpu, skep_hc_wait(deadline) == -SKEP_ETIMEDOUT);
+    sched.idle &= ~vcpu->bit;
+    if (sched.told & vcpu->bit)
+        sched.told_count--;
+    sched.told &= ~vcpu->bit;
 }
 
 static void bury_dead(struct vcpu *vcpu)
@@ -261,15 +361,32 @@ static void bury_dead(struct vcpu *vcpu)
         return;
     vcpu->dead = NULL;
     vcpu->current = NULL;
-    spin_drop(&sched.lock);
     load_fs(vcpu, &vcpu->idle);
+    spin_drop(&sched.lock);
     skep_thread_block_free(thread);
     spin_take(&sched.lock);
 }
 
-_Noreturn static void enter(struct vcpu *vcpu, struct skep_thread *thread)
+/* With the lock held. What this vCPU was to do for others is left to vCPU 0. */
+_Noreturn static void stop(struct vcpu *vcpu)
 {
-    load_fs(vcpu, thread);
+    if (sched.keeper == vcpu) {
+        sched.keeper = NULL;
+        sched.look_ns = SKEP_FOREVER;
+    }
+    sched.online &= ~vcpu->bit;
+    vcpu->stop = false;
+    vcpu->current = NULL;
+    load_fs(vcpu, &vcpu->idle);
+    spin_drop(&sched.lock);
+    vcpu->to_tell |= 1;
+    tell(vcpu);
+    skep_hc_timer_set(SKEP_FOREVER);
+    skep_hc_vcpu_stop();
+}
+
+_Noreturn static void enter(struct skep_thread *thread)
+{
     if (!thread->preempted)
         skep_switch_in(thread->rsp);
     thread->preempted = false;
@@ -280,29 +397,34 @@ _Noreturn void skep_schedule(struct vcpu *vcpu)
 {
     bury_dead(vcpu);
     struct skep_thread *next;
-    while ((next = take_next()) == NULL)
+    while (vcpu->stop || (next = take_next()) == NULL) {
+        if (vcpu->stop)
+            stop(vcpu);
         idle(vcpu);
+    }
     vcpu->current = next;
     vcpu->slice_end_ns = 0;
-    set_timer(vcpu);
-    spin_drop(&sched.lock);
-    enter(vcpu, next);
+    load_fs(vcpu, next); /* with the lock: the last thread may run elsewhere after this, and end */
+    release(vcpu);
+    enter(next);
+}
+
+_Noreturn void skep_sched_run(struct vcpu *vcpu)
+{
+    spin_take(&sched.lock);
+    skep_schedule(vcpu);
 }
 
 _Noreturn void skep_upcall(struct vcpu *vcpu)
 {
     struct skep_thread *thread = vcpu->current;
-    struct list *queue_before;
-    handle_events(vcpu);
-    spin_take(&sched.lock);
-    if (must_give_way(vcpu, &queue_before)) {
+    handle_events(vcpu, false);
+    if (gives_way(vcpu)) {
         thread->context = vcpu->page->context;
         thread->preempted = true;
-        list_insert_before(queue_before, &thread->node);
         skep_schedule(vcpu);
     }
-    set_timer(vcpu);
-    spin_drop(&sched.lock);
+    release(vcpu);
     skep_resume(thread->extended, &vcpu->page->context);
 }
 
@@ -310,57 +432,79 @@ _Noreturn void skep_upcall(struct vcpu *vcpu)
 static void poll_events(void)
 {
     struct vcpu *vcpu = vcpu_here();
-    struct list *queue_before;
-    handle_events(vcpu);
-    spin_take(&sched.lock);
-    if (must_give_way(vcpu, &queue_before)) {
-        list_insert_before(queue_before, &vcpu->current->node);
-        skep_switch_out(vcpu->current, vcpu, vcpu_stack_top());
-        return;
-    }
-    set_timer(vcpu);
-    spin_drop(&sched.lock);
+    handle_events(vcpu, false);
+    if (gives_way(vcpu))
+        skep_switch_out(vcpu->current, vcpu, vcpu->stack_top);
+    else
+        release(vcpu);
 }
 
 /*
  * What the rest of guestlib calls
  */
 
-void skep_sched_start(struct vcpu *vcpu, struct skep_vcpu_page *page, struct skep_thread *first)
+void skep_sched_start(struct vcpu *vcpu, struct skep_thread *first)
 {
     list_init(&sched.urgent);
     list_init(&sched.normal);
-    list_init(&sched.sleepers);
     for (unsigned i = 0; i < BUCKETS; i++)
         list_init(&sched.waiters[i]);
+    sched.look_ns = SKEP_FOREVER;
+    sched.online = vcpu->bit;
+    vcpu_at[vcpu->index] = vcpu;
 
     vcpu->current = first;
-    vcpu->page = page;
-    vcpu->timer_at_ns = SKEP_FOREVER;
-    vcpu->idle.self = &vcpu->idle;
-    vcpu->idle.canary = first->canary;
     load_fs(vcpu, first);
-
     if (skep_info->features & SKEP_FEATURE_FSGSBASE)
-        __asm__ volatile("wrgsbase %0" : : "r"(page) : "memory");
+        __asm__ volatile("wrgsbase %0" : : "r"(vcpu->page) : "memory");
     else
-        skep_hc_base_set(1, (uint64_t)page);
-    page->guest_private[0] = (uint64_t)vcpu;
-    page->upcall_entry = (uint64_t)skep_upcall_entry;
-    page->upcall_stack = vcpu_stack_top();
-    atomic_store_explicit(&page->mask, ~(1ull << SKEP_EVENT_TIMER | 1ull << SKEP_EVENT_SHUTDOWN),
-                          memory_order_relaxed);
-    atomic_store_explicit(&page->upcall_masked, 1, memory_order_release);
+        skep_hc_base_set(1, (uint64_t)vcpu->page);
     skep_upcalls_restore(false);
+}
+
+bool skep_sched_vcpu_on(struct vcpu *vcpu)
+{
+    spin_take(&sched.lock);
+    bool off = !(sched.online & vcpu->bit);
+    sched.online |= vcpu->bit;
+    vcpu_at[vcpu->index] = vcpu;
+    vcpu->stop = false;
+    if (off) {
+        vcpu->timer_at_ns = SKEP_FOREVER;
+        vcpu->slice_end_ns = 0;
+    }
+    spin_drop(&sched.lock);
+    return off;
+}
+
+void skep_sched_vcpu_failed(struct vcpu *vcpu)
+{
+    spin_take(&sched.lock);
+    sched.online &= ~vcpu->bit;
+    spin_drop(&sched.lock);
+}
+
+void skep_sched_vcpu_off(struct vcpu *vcpu)
+{
+    spin_take(&sched.lock);
+    bool on = sched.online & vcpu->bit;
+    vcpu->stop = on;
+    spin_drop(&sched.lock);
+    if (on)
+        skep_hc_event_send(vcpu->index, SKEP_EVENT_IPI);
 }
 
 void skep_sched_add(struct skep_thread *thread)
 {
-    bool were_masked = skep_spin_lock(&sched.lock);
-    make_runnable(thread);
-    if (!sched.in_handlers)
-        set_timer(vcpu_here());
-    skep_spin_unlock(&sched.lock, were_masked);
+    bool were_masked = skep_upcalls_mask();
+    struct vcpu *vcpu = vcpu_here();
+    spin_take(&sched.lock);
+    make_runnable(vcpu, thread);
+    if (vcpu->in_handlers)
+        spin_drop(&sched.lock); /* handle_events() will look */
+    else
+        release(vcpu);
+    skep_upcalls_restore(were_masked);
 }
 
 _Noreturn void skep_sched_end_current(void)
@@ -368,7 +512,7 @@ _Noreturn void skep_sched_end_current(void)
     skep_spin_lock(&sched.lock);
     struct vcpu *vcpu = vcpu_here();
     vcpu->dead = vcpu->current;
-    skep_switch_out(vcpu->current, vcpu, vcpu_stack_top());
+    skep_switch_out(vcpu->current, vcpu, vcpu->stack_top);
     __builtin_unreachable();
 }
 
@@ -383,22 +527,27 @@ struct skep_thread *skep_thread_self(void)
     return self;
 }
 
+unsigned skep_vcpu_index(void)
+{
+    return vcpu_here()->index;
+}
+
 /* The current thread leaves its CPU; the lock passes to the scheduler. */
 static void switch_out(bool were_masked)
 {
     struct vcpu *vcpu = vcpu_here();
-    skep_switch_out(vcpu->current, vcpu, vcpu_stack_top());
+    skep_switch_out(vcpu->current, vcpu, vcpu->stack_top);
     skep_upcalls_restore(were_masked);
 }
 
 void skep_thread_yield(void)
 {
     bool were_masked = skep_spin_lock(&sched.lock);
-    if (!anything_runnable()) {
+    if (sched.runnable == 0) {
         skep_spin_unlock(&sched.lock, were_masked);
         return;
     }
-    list_insert_before(&sched.normal, &vcpu_here()->current->node);
+    queue_before(&sched.normal, vcpu_here()->current);
     switch_out(were_masked);
 }
 
@@ -420,8 +569,6 @@ int skep_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns)
     /* A deadline in the past must not cost a switch; one that passes below is found by the timer. */
     bool too_late = deadline_ns != SKEP_FOREVER && skep_clock_ns() >= deadline_ns;
     bool were_masked = skep_spin_lock(&sched.lock);
-    /* Who changes the word calls skep_wake() afterwards, which takes the lock: the change is seen
-     * here, or the wake-up finds this thread queued. */
     if (atomic_load_explicit(word, memory_order_seq_cst) != expected || too_late) {
         skep_spin_unlock(&sched.lock, were_masked);
         return too_late ? -SKEP_ETIMEDOUT : -SKEP_EAGAIN;
@@ -437,18 +584,22 @@ int skep_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns)
 unsigned skep_wake(_Atomic uint32_t *word, unsigned count)
 {
     unsigned woken = 0;
-    bool were_masked = skep_spin_lock(&sched.lock);
+    bool were_masked = skep_upcalls_mask();
+    struct vcpu *vcpu = vcpu_here();
+    spin_take(&sched.lock);
     struct list *head = waiters_for(word);
     for (struct list *node = head->next; node != head && woken < count;) {
         struct skep_thread *thread = thread_of_node(node);
         node = node->next;
         if (thread->wait_word == word) {
-            end_wait(thread, 0);
+            end_wait(vcpu, thread, 0);
             woken++;
         }
     }
-    if (woken != 0 && !sched.in_handlers)
-        set_timer(vcpu_here());
-    skep_spin_unlock(&sched.lock, were_masked);
+    if (woken != 0 && !vcpu->in_handlers)
+        release(vcpu);
+    else
+        spin_drop(&sched.lock); /* nothing new, or handle_events() will look */
+    skep_upcalls_restore(were_masked);
     return woken;
 }

@@ -170,8 +170,6 @@ _Noreturn static void start_program(const struct skep_start_info *info)
     skep_main((int)info->argc, argv, envp);
 }
 
-static struct vcpu first_vcpu;
-
 _Noreturn void skep_start(const struct skep_start_info *info)
 {
     uint64_t base = (uint64_t)&__ehdr_start;
@@ -189,8 +187,11 @@ _Noreturn void skep_start(const struct skep_start_info *info)
     struct skep_thread *first = skep_thread_block_init((uint64_t)block + block_bytes, &unused);
     first->canary = make_canary(info);
 
-    skep_sched_start(&first_vcpu, (struct skep_vcpu_page *)info->vcpu_pages, first);
+    skep_sched_start(skep_vcpu_first(first->canary), first);
     protect_relocated(base);
     skep_random_start();
+    bool were_masked = skep_upcalls_mask();
+    skep_vcpus_adjust();
+    skep_upcalls_restore(were_masked);
     start_program(info);
 }

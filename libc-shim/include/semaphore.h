@@ -11,9 +11,9 @@
 extern "C" {
 #endif
 
+/* The value in the lower half, the threads that wait in the upper one: one change for both. */
 typedef struct {
-    unsigned __value;
-    unsigned __waiters;
+    unsigned long long __state;
 } sem_t;
 
 #define SEM_FAILED    ((sem_t *)0)

@@ -11,21 +11,35 @@ static _Atomic uint32_t *word(unsigned *field)
     return (_Atomic uint32_t *)field;
 }
 
+/* Of __waiters: pthread_cond_destroy() waits for them. */
+#define DESTROYING (1u << 31)
+
+/* The condition may be gone after this. */
+static void leave(pthread_cond_t *cond)
+{
+    if (atomic_fetch_sub_explicit(word(&cond->__waiters), 1, memory_order_acq_rel) ==
+        (DESTROYING | 1))
+        skep_wake(word(&cond->__waiters), 1);
+}
+
 /*
  * A waiter reads the sequence before it unlocks the mutex, so that a signal after that changes what
  * it waits for. The count of waiters only spares signals that nobody waits for the wake-up; it is
- * sequentially consistent with the sequence, so that one of the two sides sees the other.
+ * sequentially consistent with the sequence, so that one of the two sides sees the other. It is given
+ * back before the mutex is taken: who destroys the condition may hold that.
  */
 static int wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, uint64_t deadline_ns)
 {
     atomic_fetch_add_explicit(word(&cond->__waiters), 1, memory_order_seq_cst);
     uint32_t seen = atomic_load_explicit(word(&cond->__sequence), memory_order_seq_cst);
     int error = pthread_mutex_unlock(mutex);
-    if (error == 0) {
-        error = skep_wait(word(&cond->__sequence), seen, deadline_ns) == -ETIMEDOUT ? ETIMEDOUT : 0;
-        pthread_mutex_lock(mutex);
+    if (error != 0) {
+        leave(cond);
+        return error;
     }
-    atomic_fetch_sub_explicit(word(&cond->__waiters), 1, memory_order_relaxed);
+    error = skep_wait(word(&cond->__sequence), seen, deadline_ns) == -ETIMEDOUT ? ETIMEDOUT : 0;
+    leave(cond);
+    pthread_mutex_lock(mutex);
     return error;
 }
 
@@ -42,8 +56,15 @@ int pthread_cond_init(pthread_cond_t *cond, const pthread_condattr_t *attributes
     return 0;
 }
 
+/* Threads that were told may still be on their way out. */
 int pthread_cond_destroy(pthread_cond_t *cond)
 {
+    uint32_t inside =
+        atomic_fetch_or_explicit(word(&cond->__waiters), DESTROYING, memory_order_acq_rel);
+    while ((inside & ~DESTROYING) != 0) {
+        skep_wait(word(&cond->__waiters), inside | DESTROYING, SKEP_FOREVER);
+        inside = atomic_load_explicit(word(&cond->__waiters), memory_order_acquire);
+    }
     return 0;
 }
 
@@ -118,14 +139,28 @@ int pthread_condattr_getpshared(const pthread_condattr_t *attributes, int *share
 }
 
 /*
- * Semaphores
+ * Semaphores. Value and waiters change together, and sem_post() doesn't look at either after it has
+ * raised the value: the thread that takes it may free the semaphore at once.
  */
+
+#define WAITER (1ull << 32)
+
+static _Atomic uint64_t *state(sem_t *sem)
+{
+    return (_Atomic uint64_t *)&sem->__state;
+}
+
+/* The value, which waiters wait to change from 0. */
+static _Atomic uint32_t *value_word(sem_t *sem)
+{
+    return (_Atomic uint32_t *)&sem->__state;
+}
 
 int sem_init(sem_t *sem, int shared, unsigned value)
 {
     if (value > SEM_VALUE_MAX)
         return (int)skep_posix_result(-EINVAL);
-    *sem = (sem_t){.__value = value};
+    *sem = (sem_t){.__state = value};
     return 0;
 }
 
@@ -134,29 +169,30 @@ int sem_destroy(sem_t *sem)
     return 0;
 }
 
-static bool try_take(sem_t *sem)
+/* waiter: WAITER if the caller is counted as one, which it is no more when it has got the value, else 0. */
+static bool try_take(sem_t *sem, uint64_t waiter)
 {
-    uint32_t value = atomic_load_explicit(word(&sem->__value), memory_order_relaxed);
-    while (value != 0)
-        if (atomic_compare_exchange_weak_explicit(word(&sem->__value), &value, value - 1,
+    uint64_t seen = atomic_load_explicit(state(sem), memory_order_relaxed);
+    while ((uint32_t)seen != 0)
+        if (atomic_compare_exchange_weak_explicit(state(sem), &seen, seen - 1 - waiter,
                                                   memory_order_acquire, memory_order_relaxed))
             return true;
     return false;
 }
 
-/* Counted as a waiter before the value is looked at: sem_post() raises the value and then looks for
- * waiters, so one of the two sees the other. */
 static int take_until(sem_t *sem, uint64_t deadline_ns)
 {
-    if (try_take(sem))
+    if (try_take(sem, 0))
         return 0;
-    int error = 0;
-    atomic_fetch_add_explicit(word(&sem->__waiters), 1, memory_order_seq_cst);
-    while (error == 0 && !try_take(sem))
-        if (skep_wait(word(&sem->__value), 0, deadline_ns) == -ETIMEDOUT)
-            error = -ETIMEDOUT;
-    atomic_fetch_sub_explicit(word(&sem->__waiters), 1, memory_order_relaxed);
-    return error;
+    atomic_fetch_add_explicit(state(sem), WAITER, memory_order_relaxed);
+    while (!try_take(sem, WAITER))
+        if (skep_wait(value_word(sem), 0, deadline_ns) == -ETIMEDOUT) {
+            if (try_take(sem, WAITER))
+                return 0;
+            atomic_fetch_sub_explicit(state(sem), WAITER, memory_order_relaxed);
+            return -ETIMEDOUT;
+        }
+    return 0;
 }
 
 int sem_wait(sem_t *sem)
@@ -166,7 +202,7 @@ int sem_wait(sem_t *sem)
 
 int sem_trywait(sem_t *sem)
 {
-    return try_take(sem) ? 0 : (int)skep_posix_result(-EAGAIN);
+    return try_take(sem, 0) ? 0 : (int)skep_posix_result(-EAGAIN);
 }
 
 int sem_clockwait(sem_t *sem, clockid_t clock, const struct timespec *deadline)
@@ -184,19 +220,19 @@ int sem_timedwait(sem_t *sem, const struct timespec *deadline)
 
 int sem_post(sem_t *sem)
 {
-    uint32_t value = atomic_load_explicit(word(&sem->__value), memory_order_relaxed);
+    uint64_t seen = atomic_load_explicit(state(sem), memory_order_relaxed);
     do {
-        if (value == SEM_VALUE_MAX)
+        if ((uint32_t)seen == SEM_VALUE_MAX)
             return (int)skep_posix_result(-EOVERFLOW);
-    } while (!atomic_compare_exchange_weak_explicit(word(&sem->__value), &value, value + 1,
-                                                    memory_order_seq_cst, memory_order_relaxed));
-    if (atomic_load_explicit(word(&sem->__waiters), memory_order_seq_cst) != 0)
-        skep_wake(word(&sem->__value), 1);
+    } while (!atomic_compare_exchange_weak_explicit(state(sem), &seen, seen + 1,
+                                                    memory_order_release, memory_order_relaxed));
+    if (seen >= WAITER)
+        skep_wake(value_word(sem), 1);
     return 0;
 }
 
 int sem_getvalue(sem_t *sem, int *value)
 {
-    *value = (int)atomic_load_explicit(word(&sem->__value), memory_order_relaxed);
+    *value = (int)atomic_load_explicit(value_word(sem), memory_order_relaxed);
     return 0;
 }

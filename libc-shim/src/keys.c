@@ -70,16 +70,29 @@ void *pthread_getspecific(pthread_key_t key)
     return values[key].value;
 }
 
+/* The destructor of a value of this thread's, NULL = none is due. Another thread may be deleting the key,
+ * and a third may get it for something else. */
+static void (*destructor_of(pthread_key_t key))(void *)
+{
+    void (*destructor)(void *) = NULL;
+    skep_mutex_lock(&table.lock);
+    if (table.keys[key].used && pthread_getspecific(key) != NULL)
+        destructor = table.keys[key].destructor;
+    skep_mutex_unlock(&table.lock);
+    return destructor;
+}
+
 /* Destructors may set values again: some rounds, as POSIX has it. */
 static bool run_destructors(void)
 {
     bool ran = false;
     for (pthread_key_t key = 0; key < KEY_COUNT; key++) {
-        void *value = pthread_getspecific(key);
-        if (value == NULL || !table.keys[key].used || table.keys[key].destructor == NULL)
+        void (*destructor)(void *) = values[key].value != NULL ? destructor_of(key) : NULL;
+        if (destructor == NULL)
             continue;
+        void *value = values[key].value;
         values[key].value = NULL;
-        table.keys[key].destructor(value);
+        destructor(value);
         ran = true;
     }
     return ran;

@@ -163,8 +163,10 @@ int pthread_once(pthread_once_t *once, void (*function)(void))
 }
 
 /*
- * Spin locks: with fewer vCPUs than threads, spinning is yielding.
+ * Spin locks. The holder may be on another vCPU and through in a moment, or wait for its turn here.
  */
+
+#define SPINS 100
 
 int pthread_spin_init(pthread_spinlock_t *lock, int shared)
 {
@@ -184,8 +186,11 @@ int pthread_spin_trylock(pthread_spinlock_t *lock)
 
 int pthread_spin_lock(pthread_spinlock_t *lock)
 {
-    while (pthread_spin_trylock(lock) != 0)
+    while (pthread_spin_trylock(lock) != 0) {
+        for (int i = 0; i < SPINS && __atomic_load_n(lock, __ATOMIC_RELAXED) != 0; i++)
+            __builtin_ia32_pause();
         skep_thread_yield();
+    }
     return 0;
 }
 

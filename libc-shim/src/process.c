@@ -143,10 +143,11 @@ long sysconf(int name)
     case _SC_NPROCESSORS_CONF:
         return info->vcpu_max;
     case _SC_NPROCESSORS_ONLN:
-        return info->vcpu_count;
+        return atomic_load_explicit(&info->vcpu_count, memory_order_relaxed);
     case _SC_PHYS_PAGES:
     case _SC_AVPHYS_PAGES:
-        return (long)(info->memory_bytes / SKEP_PAGE_SIZE);
+        return (long)(atomic_load_explicit(&info->memory_bytes, memory_order_relaxed) /
+                      SKEP_PAGE_SIZE);
     case _SC_OPEN_MAX:
         return SKEP_FD_MAX;
     case _SC_CLK_TCK:

@@ -129,6 +129,11 @@ int sched_yield(void)
     return 0;
 }
 
+int sched_getcpu(void)
+{
+    return (int)skep_vcpu_index();
+}
+
 void pthread_yield(void)
 {
     skep_thread_yield();

@@ -169,28 +169,55 @@ int pthread_barrier_init(pthread_barrier_t *barrier, const pthread_barrierattr_t
     return 0;
 }
 
+static _Atomic uint32_t *leaving(pthread_barrier_t *barrier)
+{
+    return (_Atomic uint32_t *)&barrier->__leaving;
+}
+
+/* Threads that were let through may still be on their way out. */
 int pthread_barrier_destroy(pthread_barrier_t *barrier)
 {
+    uint32_t inside;
+    while ((inside = atomic_load_explicit(leaving(barrier), memory_order_acquire)) != 0)
+        skep_wait(leaving(barrier), inside, SKEP_FOREVER);
     return 0;
+}
+
+/* Counts the caller as arrived, and the round on if it is the last. Returns whether it is. */
+static bool arrive(pthread_barrier_t *barrier, uint32_t *round)
+{
+    struct skep_mutex *lock = (struct skep_mutex *)&barrier->__lock;
+    skep_mutex_lock(lock);
+    *round = barrier->__round;
+    bool last = ++barrier->__arrived == barrier->__count;
+    if (last) {
+        barrier->__arrived = 0;
+        atomic_fetch_add_explicit(leaving(barrier), barrier->__count, memory_order_relaxed);
+        atomic_store_explicit((_Atomic uint32_t *)&barrier->__round, *round + 1,
+                              memory_order_release);
+    }
+    skep_mutex_unlock(lock);
+    return last;
+}
+
+/* The barrier may be gone after this. */
+static void leave(pthread_barrier_t *barrier)
+{
+    if (atomic_fetch_sub_explicit(leaving(barrier), 1, memory_order_acq_rel) == 1)
+        skep_wake(leaving(barrier), SKEP_WAKE_ALL);
 }
 
 int pthread_barrier_wait(pthread_barrier_t *barrier)
 {
-    struct skep_mutex *lock = (struct skep_mutex *)&barrier->__lock;
     _Atomic uint32_t *round = (_Atomic uint32_t *)&barrier->__round;
-    skep_mutex_lock(lock);
-    uint32_t own = atomic_load_explicit(round, memory_order_relaxed);
-    bool last = ++barrier->__arrived == barrier->__count;
-    if (last) {
-        barrier->__arrived = 0;
-        atomic_store_explicit(round, own + 1, memory_order_release);
-    }
-    skep_mutex_unlock(lock);
-    if (last) {
+    uint32_t own;
+    if (arrive(barrier, &own)) {
         skep_wake(round, SKEP_WAKE_ALL);
+        leave(barrier);
         return PTHREAD_BARRIER_SERIAL_THREAD;
     }
     while (atomic_load_explicit(round, memory_order_acquire) == own)
         skep_wait(round, own, SKEP_FOREVER);
+    leave(barrier);
     return 0;
 }

@@ -1,6 +1,7 @@
 /*
  * time.c - clocks and sleep. CLOCK_REALTIME is the start-info's UNIX time plus the clock; a machine
- * that doesn't know the time starts in 1970.
+ * that doesn't know the time starts in 1970. A deadline of that clock is turned into one of the other when
+ * it is given: who waits doesn't notice that the wall clock is set.
  */
 #include <limits.h>
 #include <sys/time.h>
@@ -11,15 +12,17 @@
 
 static uint64_t wall_offset_ns(void)
 {
-    return skep_start_info()->wall_ns;
+    return atomic_load_explicit(&skep_start_info()->wall_ns, memory_order_relaxed);
 }
 
-/* CPU time is the first vCPU's: all threads' together. */
+/* CPU time is all vCPUs', and so all threads' together. */
 static uint64_t cpu_ns(void)
 {
     const struct skep_start_info *info = skep_start_info();
-    const struct skep_vcpu_page *page = (const struct skep_vcpu_page *)info->vcpu_pages;
-    return page->run_ns;
+    uint64_t ns = 0;
+    for (uint32_t i = 0; i < info->vcpu_max; i++)
+        ns += ((const struct skep_vcpu_page *)(info->vcpu_pages + i * SKEP_PAGE_SIZE))->run_ns;
+    return ns;
 }
 
 static bool clock_read(clockid_t clock, uint64_t *now_ns)

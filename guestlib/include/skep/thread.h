@@ -34,6 +34,9 @@ _Noreturn void skep_thread_exit(void);
 
 struct skep_thread *skep_thread_self(void);
 
+/* The vCPU that runs the caller, from 0. It may be another one by the time that this returns. */
+unsigned skep_vcpu_index(void);
+
 /* Lets other runnable threads go first. */
 void skep_thread_yield(void);
 

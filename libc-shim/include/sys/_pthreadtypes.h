@@ -60,8 +60,8 @@ typedef struct {
 
 typedef struct {
     unsigned __sequence; /* counts signals; waiters wait for it to change */
-    unsigned __waiters;
-    int __clock; /* clockid_t of deadlines, 0 = CLOCK_REALTIME */
+    unsigned __waiters;  /* and whether one waits for them to leave */
+    int __clock;         /* clockid_t of deadlines, 0 = CLOCK_REALTIME */
 } pthread_cond_t;
 
 #define _PTHREAD_COND_INITIALIZER \
@@ -89,7 +89,8 @@ typedef struct {
     unsigned __count;   /* needed to pass */
     unsigned __arrived; /* of this round */
     unsigned __round;
-    unsigned __lock; /* as struct skep_mutex */
+    unsigned __lock;    /* as struct skep_mutex */
+    unsigned __leaving; /* threads that may pass but still look at this */
 } pthread_barrier_t;
 
 typedef struct {
