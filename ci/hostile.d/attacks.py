@@ -10,6 +10,7 @@ import skep
 
 GUESTS = skep.ROOT / "ci/hostile.d/guests"
 MIB = 1 << 20
+ADDRESSES = ("10.0.2.30", "10.0.2.31")  # of an attacker's two network devices
 
 # Ends that ring 0 chose for what a hypercall or a queue said; all others are the CPU's own faults.
 BY_CALL = {"bad-hypercall", "bad-ring", "abort", "out-of-memory"}
@@ -27,11 +28,18 @@ class Attack:
     expect: str
     exact: bool  # the function begins with the attacking instruction
     spec: dict
-    arguments: tuple = ()
+    number: int = None  # among repetitions, and the argument of each
+    random: int = None  # amount of random work, with a seed before it
 
     @property
     def title(self):
-        return f"{self.program}/{self.name}"
+        return f"{self.program}/{self.name}" + ("" if self.number is None else f"-{self.number}")
+
+    def arguments(self, seed):
+        """The program's arguments behind the attack's name."""
+        if self.random is not None:
+            return [(seed + (self.number or 0)) % (1 << 32), self.random]
+        return [] if self.number is None else [self.number]
 
 
 def options_of(source):
@@ -40,8 +48,19 @@ def options_of(source):
     words = dict(word.partition("=")[::2] for word in shlex.split(line[1])) if line else {}
     spec = {"memory_bytes": int(words.get("memory", 2)) * MIB, "vcpus": int(words.get("vcpus", 1))}
     if "network" in words:
-        spec["networks"] = [{"address": "10.0.2.30/24", "gateway": "10.0.2.2"}]
+        spec["networks"] = [{"address": f"{address}/24", "gateway": "10.0.2.2"} for address in ADDRESSES]
     return spec
+
+
+def repeated(attack):
+    """The attacks of a row: `15x` stands for one with each of the arguments 0 to 14, `random=N` for seed and N."""
+    match = re.fullmatch(r"(?:(\d+)x )?(?:random=(\d+) )?(.*)", attack.expect)
+    attack.expect = match[3]
+    attack.random = int(match[2]) if match[2] else None
+    if not match[1]:
+        yield attack
+    for number in range(int(match[1] or 0)):
+        yield dataclasses.replace(attack, number=number)
 
 
 def attacks_of(program):
@@ -51,7 +70,7 @@ def attacks_of(program):
     for name, function, expect in re.findall(
         r'\{"([\w-]+)",\s*(\w+),\s*"([^"]+)"\s*\}', table
     ):
-        yield Attack(program, name, function, expect, False, spec)
+        yield from repeated(Attack(program, name, function, expect, False, spec))
     for name, expect in re.findall(r'^\s*TRY\((\w+), "([^"]+)"', source, re.M):
         yield Attack(program, name, name, expect, True, spec)
 
@@ -82,7 +101,11 @@ def check_place(attack, crash, words):
         raise Wrong(f"{function} isn't where the record says that it was: {trace}")
 
 
-def matches(attack, status, alternative):
+def said_address(text):
+    return int(re.findall(r"^address (0x[0-9a-f]+)$", text, re.M)[-1], 16)
+
+
+def matches(attack, status, text, alternative):
     """Whether the guest ended like this; raises Wrong when it did but the record has it otherwise."""
     reason, *words = alternative.split()
     if reason == "exit":
@@ -92,8 +115,10 @@ def matches(attack, status, alternative):
         return False
     for word in words:
         key, _, value = word.partition("=")
-        if key in ("address", "error") and int(crash[key], 16) != int(value, 0):
-            return False
+        if key in ("address", "error"):
+            wanted = said_address(text) if value == "said" else int(value, 0)
+            if int(crash[key], 16) != wanted:
+                return False
     check_place(attack, crash, words)
     return True
 
@@ -105,5 +130,5 @@ def check(attack, status, text):
     survived = f"survived: {attack.name}\n" in text
     if survived != (status["state"] == "exited" and status["exit_code"] == 0):
         raise Wrong(f"it ended unlike it said: {text!r} {json.dumps(status)}")
-    if not any(matches(attack, status, way) for way in attack.expect.split(" | ")):
+    if not any(matches(attack, status, text, way) for way in attack.expect.split(" | ")):
         raise Wrong(f"expected {attack.expect}: {text!r} {json.dumps(status)}")

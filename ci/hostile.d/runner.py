@@ -80,7 +80,7 @@ class Session:
 
     def __init__(self, machine, results, seed):
         self.machine, self.api, self.results = machine, machine.api, results
-        self.random = random.Random(seed)
+        self.seed = seed
         self.uploaded = set()
 
     def program(self, name):
@@ -113,7 +113,8 @@ class Session:
     def attack(self, batch):
         """Lets the attackers of a batch loose together."""
         for number, attack in enumerate(batch):
-            self.start(f"attacker-{number}", attack.program, (attack.name, *attack.arguments), **attack.spec)
+            arguments = (attack.name, *attack.arguments(self.seed))
+            self.start(f"attacker-{number}", attack.program, arguments, **attack.spec)
         for number, attack in enumerate(batch):
             problem = None
             try:
@@ -124,18 +125,22 @@ class Session:
             self.results.add(attack.title, problem)
 
 
+def may_join(batch, attack):
+    """Attackers that may live together: those with a network have one address among them, and those that are many of
+    one kind keep to themselves."""
+    if len(batch) == AT_ONCE or "networks" in attack.spec:
+        return False
+    same = attack.name == batch[0].name or (attack.number is None and batch[0].number is None)
+    return attack.program == batch[0].program and same
+
+
 def batches(chosen):
-    """Attackers that may live together: those with a network have one address among them."""
     batch = []
     for attack in chosen:
-        alone = "networks" in attack.spec
-        if batch and (alone or len(batch) == AT_ONCE or attack.program != batch[0].program):
+        if batch and not may_join(batch, attack):
             yield batch
             batch = []
         batch.append(attack)
-        if alone:
-            yield batch
-            batch = []
     if batch:
         yield batch
 
@@ -157,6 +162,14 @@ def run_attacks(session, neighbour, chosen):
     told()
 
 
+def problem_on_the_wire(path):
+    """Whether a frame that no guest may send was seen on the wire; honest frames must have been."""
+    frames = path.read_bytes()
+    if b"SkepForgery" in frames:
+        return f"a forged frame reached the wire: {path}"
+    return None if b"GET / HTTP/1.1" in frames else f"nothing at all was seen on the wire: {path}"
+
+
 def warm_up(api):
     """The first of everything leaves something behind that is kept on purpose."""
     api.upload("warm-up", helpers.example("hello"))
@@ -169,7 +182,11 @@ def besiege(arguments, chosen, results):
     elf = skep.build_exists(skep.DEBUG_BUILD if arguments.build == "debug" else skep.BUILD)
     seed = arguments.seed if arguments.seed is not None else random.randrange(1 << 32)
     print(f"{elf.relative_to(skep.ROOT)}, seed {seed}", flush=True)
-    with skep.Machine(LOGS / arguments.build, elf=elf, cpus=2, forwards=[NEIGHBOUR]) as machine:
+    folder = LOGS / arguments.build
+    folder.mkdir(parents=True, exist_ok=True)
+    wire = folder / "wire.pcap"
+    extra = ["-object", f"filter-dump,id=wire,netdev=net0,file={wire}"]
+    with skep.Machine(folder, elf=elf, cpus=2, forwards=[NEIGHBOUR], extra=extra) as machine:
         try:
             warm_up(machine.wait_api())
             frames = helpers.frames(machine.api)
@@ -178,6 +195,7 @@ def besiege(arguments, chosen, results):
             with neighbour.watch:
                 run_attacks(session, neighbour, chosen)
                 results.add("neighbour", problem_of(neighbour.check))
+            results.add("wire", problem_on_the_wire(wire))
             helpers.clear(machine.api)
             results.add("leaks", problem_of(helpers.wait_frames, machine.api, frames, helpers.CONTROL_GROWTH))
             machine.check_alive()

@@ -331,7 +331,7 @@ __attribute__((used)) _Noreturn static void flags_judge(uint64_t flags)
 {
     if ((flags & 0x1a7202) != 0x202)
         fail("FAILED: flags %x\n", flags);
-    print("survived: %s\n", (const char *)after.rax);
+    print("survived: %s\n", after.rax);
     skep_hc_exit(0);
 }
 

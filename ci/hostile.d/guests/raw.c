@@ -30,7 +30,7 @@ __asm__(
 
 static void relocate_packed(uint64_t base, const uint64_t *entry, const uint64_t *end)
 {
-    uint64_t *where = NULL;
+    uint64_t *where = (uint64_t *)base;
     for (; entry < end; entry++) {
         if (!(*entry & 1)) {
             where = (uint64_t *)(base + *entry);
@@ -97,44 +97,30 @@ static void put_signed(struct line *line, int64_t value)
     put_number(line, value < 0 ? -(uint64_t)value : (uint64_t)value, 10);
 }
 
-static void put_value(struct line *line, char kind, va_list *values)
+static void put_text(struct line *line, const char *text)
 {
-    if (kind == 's') {
-        for (const char *s = va_arg(*values, const char *); *s; s++)
-            put(line, *s);
-    } else if (kind == 'd') {
-        put_signed(line, va_arg(*values, int64_t));
-    } else {
-        put_number(line, va_arg(*values, uint64_t), kind == 'x' ? 16 : 10);
-    }
+    for (; *text; text++)
+        put(line, *text);
 }
 
-static void print_list(const char *format, va_list *values)
+void print_values(const char *format, const uint64_t *values)
 {
     struct line line = {.length = 0};
     for (; *format; format++) {
-        if (*format == '%')
-            put_value(&line, *++format, values);
-        else
+        if (*format != '%')
             put(&line, *format);
+        else if (*++format == 's')
+            put_text(&line, (const char *)*values++);
+        else if (*format == 'd')
+            put_signed(&line, (int64_t)*values++);
+        else
+            put_number(&line, *values++, *format == 'x' ? 16 : 10);
     }
     skep_hc_console_write(line.text, line.length);
 }
 
-void print(const char *format, ...)
+_Noreturn void failed(void)
 {
-    va_list values;
-    va_start(values, format);
-    print_list(format, &values);
-    va_end(values);
-}
-
-_Noreturn void fail(const char *format, ...)
-{
-    va_list values;
-    va_start(values, format);
-    print_list(format, &values);
-    va_end(values);
     skep_hc_exit(1);
 }
 
@@ -239,16 +225,14 @@ static void strings_find(void)
     }
 }
 
-_Noreturn void raw_start(const struct skep_start_info *start);
-
 _Noreturn void raw_start(const struct skep_start_info *start)
 {
     relocate();
     info = start;
     strings_find();
     const struct attack *attack = find(arguments[1]);
-    print("attack: %s\n", attack->name);
+    print("attack: %s\n", word(attack->name));
     attack->function();
-    print("survived: %s\n", attack->name);
+    print("survived: %s\n", word(attack->name));
     skep_hc_exit(0);
 }

@@ -8,7 +8,6 @@
 #ifndef RAW_H
 #define RAW_H
 
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -43,19 +42,29 @@ extern const size_t attack_count;
 
 extern const struct skep_start_info *info;
 
+/* The first function, here for those who want an address of code. */
+_Noreturn void raw_start(const struct skep_start_info *start);
+
 /* The program's arguments behind the attack's name, as numbers; 0 where there is none. */
 uint64_t argument(unsigned index);
 
-/* %s, %d, %u, %x; all numbers have 64 bits. */
-void print(const char *format, ...);
+/* Prints a line: %s (of a word()), %d, %u, %x. */
+#define print(format, ...) print_values(format, (const uint64_t[]){0, ##__VA_ARGS__} + 1)
+void print_values(const char *format, const uint64_t *values);
+
+static inline uint64_t word(const char *text)
+{
+    return (uint64_t)text;
+}
 
 /* Ends with exit code 1 and a line that says why. */
-_Noreturn void fail(const char *format, ...);
+#define fail(...) (print(__VA_ARGS__), failed())
+_Noreturn void failed(void);
 
-#define CHECK(condition)                                                  \
-    do {                                                                  \
-        if (!(condition))                                                 \
-            fail("FAILED: %s, line %d\n", #condition, (int64_t)__LINE__); \
+#define CHECK(condition)                                               \
+    do {                                                               \
+        if (!(condition))                                              \
+            fail("FAILED: %s, line %u\n", word(#condition), __LINE__); \
     } while (0)
 
 /* Fresh writable memory, with nothing mapped behind it. */

@@ -1,0 +1,288 @@
+/*
+ * memory.c - memory that isn't the guest's any more, or not yet: what others left behind, what it gave back itself,
+ * rights that it must not get, and more than it was promised.
+ *
+ * guest: memory=4 vcpus=2
+ */
+#include "raw.h"
+
+#define READ_WRITE (SKEP_PROT_READ | SKEP_PROT_WRITE)
+#define READ_EXEC  (SKEP_PROT_READ | SKEP_PROT_EXEC)
+#define CANARY     0x5ec4e75ec4e75ec4ull
+
+/* ---- what others left behind ---- */
+
+/* The most pages that can be mapped and touched at once: ring 0 counts page tables, too. */
+static uint64_t most_pages(void)
+{
+    uint64_t pages = 0;
+    for (uint64_t step = 4096; step; step /= 2) {
+        int64_t at = skep_hc_mem_map(0, (pages + step) * PAGE, READ_WRITE);
+        if (at >= 0) {
+            CHECK(skep_hc_mem_unmap((uint64_t)at, (pages + step) * PAGE) == 0);
+            pages += step;
+        }
+    }
+    return pages;
+}
+
+static uint64_t *map_most(uint64_t *words)
+{
+    uint64_t pages = most_pages();
+    int64_t at = skep_hc_mem_map(0, pages * PAGE, READ_WRITE);
+    CHECK(at > 0 && pages > 256);
+    *words = pages * PAGE / 8;
+    return (uint64_t *)at;
+}
+
+/* Fills all that there is and leaves it so: some exit, some crash. */
+static void canary_fill(void)
+{
+    uint64_t words;
+    uint64_t *memory = map_most(&words);
+    for (uint64_t i = 0; i < words; i++)
+        memory[i] = CANARY;
+    for (uint64_t *at = (uint64_t *)info->stack_base; (uint64_t)at < (uint64_t)&words - 1024; at++)
+        *at = CANARY;
+    memset(vcpu_page(1), 0xc4, 64);
+    if (argument(0) % 2)
+        __asm__ volatile("ud2");
+}
+
+static void all_zero(const char *what, const void *from, uint64_t bytes)
+{
+    const uint64_t *words = from;
+    for (uint64_t i = 0; i < bytes / 8; i++) {
+        if (words[i])
+            fail("FAILED: %x in %s at %x\n", words[i], word(what), (uint64_t)&words[i]);
+    }
+}
+
+static uint8_t zeroes[64 * 1024] __attribute__((aligned(4096)));
+
+/* Fresh memory of every kind is empty. */
+static void canary_look(void)
+{
+    uint64_t words, local = 0;
+    all_zero("bss", zeroes, sizeof(zeroes));
+    all_zero("the stack", (void *)info->stack_base, (uint64_t)&local - 2048 - info->stack_base);
+    all_zero("a vCPU's page", vcpu_page(1), 320);
+    all_zero("a vCPU's page", (char *)vcpu_page(1) + 384, PAGE - 384);
+    uint64_t end = ((uint64_t)info + info->bytes + 7) & ~7ull;
+    all_zero("start-info", (void *)end, (PAGE - end % PAGE) % PAGE);
+    uint64_t *memory = map_most(&words);
+    all_zero("fresh memory", memory, words * 8);
+}
+
+/* ---- what was its own ---- */
+
+/* Unmapped and mapped again in all sizes: zeroes, and never what was there. */
+static void remapped(void)
+{
+    uint64_t seed = 7, base = (uint64_t)map_pages(64);
+    CHECK(skep_hc_mem_unmap(base, 64 * PAGE) == 0);
+    for (unsigned round = 0; round < 2000; round++) {
+        uint64_t first = random_next(&seed) % 63, pages = 1 + random_next(&seed) % (63 - first);
+        uint64_t at = base + first * PAGE;
+        CHECK(skep_hc_mem_map(at, pages * PAGE, READ_WRITE) == (int64_t)at);
+        for (uint64_t i = 0; i < pages; i++) {
+            uint64_t *page = (uint64_t *)(at + i * PAGE);
+            CHECK(page[0] == 0 && page[511] == 0 && page[random_next(&seed) % 512] == 0);
+            page[0] = page[511] = page[random_next(&seed) % 512] = CANARY;
+        }
+        CHECK(skep_hc_mem_unmap(at, pages * PAGE) == 0);
+    }
+}
+
+/* Rights taken away and given back leave the contents; they are the same frames. */
+static void protected_again(void)
+{
+    uint64_t *page = (uint64_t *)map_pages(1);
+    page[9] = CANARY;
+    for (unsigned round = 0; round < 200; round++) {
+        CHECK(skep_hc_mem_protect((uint64_t)page, PAGE, SKEP_PROT_NONE) == 0);
+        CHECK(skep_hc_mem_protect((uint64_t)page, PAGE, SKEP_PROT_READ) == 0);
+        CHECK(*(volatile uint64_t *)&page[9] == CANARY);
+        CHECK(skep_hc_mem_protect((uint64_t)page, PAGE, READ_WRITE) == 0);
+    }
+}
+
+/* ---- write or execute ---- */
+
+static const uint64_t page_of_constants[512] __attribute__((aligned(4096))) = {CANARY};
+
+__attribute__((noinline, aligned(4096), section(".text.rewritten"))) static void rewritten(void)
+{
+    __asm__ volatile(".fill 4096, 1, 0x90");
+}
+
+static uint8_t data_page[4096] __attribute__((aligned(4096))) = {0xc3};
+
+static void refused(const void *address, uint32_t prot)
+{
+    uint64_t page = (uint64_t)address & ~(PAGE - 1);
+    int64_t result = skep_hc_mem_protect(page, PAGE, prot);
+    if (result != -SKEP_EPERM && result != -SKEP_EINVAL)
+        fail("FAILED: rights %u of %x: %d\n", prot, page, (uint64_t)result);
+}
+
+static void execute_refused(void)
+{
+    uint64_t local = 0;
+    uint8_t *page = map_pages(1);
+    for (uint32_t prot = SKEP_PROT_EXEC; prot <= 7; prot++) {
+        CHECK(skep_hc_mem_map(0, PAGE, prot) == -SKEP_EINVAL);
+        refused(page, prot);
+        refused(&local, prot);
+        refused(data_page, prot);
+        refused(zeroes, prot);
+        refused(vcpu_page(0), prot);
+        refused(info, prot);
+        refused((void *)(info->stack_base - 8), prot);
+    }
+    refused((const void *)rewritten, SKEP_PROT_WRITE | SKEP_PROT_EXEC);
+    refused((const void *)rewritten, 7);
+}
+
+/* Not by way of having had no rights, or being read-only, in between. */
+static void execute_later_refused(void)
+{
+    uint8_t *page = map_pages(3);
+    uint64_t at = (uint64_t)page;
+    *page = 0xc3;
+    CHECK(skep_hc_mem_protect(at, 3 * PAGE, SKEP_PROT_READ) == 0);
+    refused(page, READ_EXEC);
+    CHECK(skep_hc_mem_protect(at, 3 * PAGE, SKEP_PROT_NONE) == 0);
+    refused(page, SKEP_PROT_EXEC);
+    CHECK(skep_hc_mem_protect(at + PAGE, PAGE, SKEP_PROT_READ) == 0);
+    refused(page + PAGE, READ_EXEC);
+    refused(page + 2 * PAGE, READ_EXEC);
+    int64_t none = skep_hc_mem_map(0, PAGE, SKEP_PROT_NONE);
+    CHECK(none > 0);
+    refused((void *)none, READ_EXEC);
+}
+
+/* Text that became writable never runs again, not even the parts around it that were split off. */
+static void rewrite_text(void)
+{
+    uint64_t at = (uint64_t)rewritten;
+    CHECK(skep_hc_mem_protect(at, PAGE, READ_WRITE) == 0);
+    *(volatile uint8_t *)at = 0xc3;
+    refused((void *)at, READ_EXEC);
+    CHECK(skep_hc_mem_protect(at, PAGE, SKEP_PROT_READ) == 0);
+    refused((void *)at, READ_EXEC);
+    __asm__ volatile("call *%0" : : "r"(at) : "memory");
+}
+
+/* The image's own page is what other guests see: only a copy is written. */
+static void rewrite_constants(void)
+{
+    volatile uint64_t *constant = (volatile uint64_t *)page_of_constants;
+    CHECK(*constant == CANARY);
+    CHECK(skep_hc_mem_protect((uint64_t)constant, PAGE, READ_WRITE) == 0);
+    for (unsigned i = 0; i < 512; i++)
+        constant[i] = 0;
+    CHECK(constant[0] == 0);
+}
+
+static void own_pages_refused(void)
+{
+    static const uint32_t rights[] = {SKEP_PROT_NONE, SKEP_PROT_READ, READ_WRITE};
+    for (unsigned i = 0; i < 3; i++) {
+        refused(info, rights[i]);
+        refused(vcpu_page(0), rights[i]);
+        refused((void *)(info->stack_base - 8), rights[i]);
+    }
+    CHECK(skep_hc_mem_unmap((uint64_t)info, PAGE) == -SKEP_EPERM);
+    CHECK(skep_hc_mem_unmap((uint64_t)vcpu_page(1), PAGE) == -SKEP_EPERM);
+    CHECK(skep_hc_mem_unmap(info->stack_base - PAGE, PAGE) == -SKEP_EPERM);
+    CHECK(skep_hc_mem_unmap(info->stack_base - PAGE, 2 * PAGE) == -SKEP_EPERM);
+    CHECK(skep_hc_mem_map((uint64_t)info, PAGE, READ_WRITE) == -SKEP_EEXIST);
+    CHECK(skep_hc_mem_map((uint64_t)vcpu_page(1), PAGE, READ_WRITE) == -SKEP_EEXIST);
+    CHECK(skep_hc_mem_map(info->stack_base - PAGE, PAGE, READ_WRITE) == -SKEP_EEXIST);
+}
+
+/* ---- more than was promised ---- */
+
+/* All that was granted is there; not a page more. */
+static void whole_promise(void)
+{
+    uint64_t words;
+    uint64_t *memory = map_most(&words);
+    for (uint64_t i = 0; i < words; i += 512)
+        memory[i] = i;
+    CHECK(skep_hc_mem_map(0, PAGE, READ_WRITE) == -SKEP_ENOMEM);
+    int64_t none = skep_hc_mem_map(0, 64 * PAGE, SKEP_PROT_NONE);
+    CHECK(none < 0 || skep_hc_mem_protect((uint64_t)none, 64 * PAGE, READ_WRITE) == -SKEP_ENOMEM);
+    for (uint64_t i = 0; i < words; i += 512)
+        CHECK(memory[i] == i);
+}
+
+/* A page here and there wants a page table each: they go with the pages. */
+static void tables_everywhere(void)
+{
+    for (uint64_t i = 1; i < 10000; i++) {
+        uint64_t at = i << 30;
+        if (skep_hc_mem_map(at, PAGE, READ_WRITE) != (int64_t)at)
+            continue;
+        *(volatile uint64_t *)at = i;
+        CHECK(skep_hc_mem_unmap(at, PAGE) == 0);
+    }
+}
+
+static void ranges_everywhere(void)
+{
+    uint64_t base = info->heap_base, count = 0;
+    while (skep_hc_mem_map(base + 2 * count * PAGE, PAGE, count % 2 ? 1 : 3) > 0)
+        count++;
+    CHECK(count > 50 && count < 300);
+    CHECK(skep_hc_mem_map(base + 2 * count * PAGE, PAGE, 3) == -SKEP_ENOSPC);
+    CHECK(skep_hc_mem_protect(base, PAGE, SKEP_PROT_READ) == 0);
+    while (count--)
+        CHECK(skep_hc_mem_unmap(base + 2 * count * PAGE, PAGE) == 0);
+    CHECK(skep_hc_mem_map(base, 64 * PAGE, 3) == (int64_t)base);
+    for (unsigned i = 1; i < 64; i += 2)
+        *(volatile uint64_t *)(base + i * PAGE) = i;
+}
+
+/* ---- vCPUs that hold on to what another unmaps ---- */
+
+static volatile uint64_t *_Atomic target;
+
+static _Noreturn void stale_writer(uint64_t unused)
+{
+    for (;;) {
+        volatile uint64_t *at = atomic_load(&target);
+        *at = CANARY; /* faults when it is gone: then the guest ends, as it should */
+    }
+}
+
+/* A page that one vCPU writes without pause is made read-only by the other: from then on nothing is written. */
+static void stale_translation(void)
+{
+    uint64_t *page = (uint64_t *)map_pages(1);
+    atomic_store(&target, page);
+    CHECK(vcpu_run(1, stale_writer, 0) == 0);
+    while (*(volatile uint64_t *)page != CANARY) {
+    }
+    skep_hc_mem_protect((uint64_t)page, PAGE, SKEP_PROT_READ);
+    for (;;)
+        skep_hc_yield();
+}
+
+const struct attack attacks[] = {
+    {"canary-fill", canary_fill, "8x exit | invalid-opcode"},
+    {"canary-look", canary_look, "8x exit"},
+    {"remapped", remapped, "exit"},
+    {"protected-again", protected_again, "exit"},
+    {"execute-refused", execute_refused, "exit"},
+    {"execute-later-refused", execute_later_refused, "exit"},
+    {"rewrite-text", rewrite_text, "page-fault error=0x11"},
+    {"rewrite-constants", rewrite_constants, "8x exit"},
+    {"own-pages-refused", own_pages_refused, "exit"},
+    {"whole-promise", whole_promise, "exit"},
+    {"tables-everywhere", tables_everywhere, "exit"},
+    {"ranges-everywhere", ranges_everywhere, "exit"},
+    {"stale-translation", stale_translation, "4x page-fault error=0x3 at=stale_writer"},
+};
+ATTACK_COUNT;
