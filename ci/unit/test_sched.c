@@ -18,7 +18,8 @@ static struct guest *spinner(uint32_t weight)
 {
     struct guest *guest = fake_find(fake_guest(image, MIB, 1));
     assert_non_null(guest);
-    guest->weight = weight;
+    struct sched_params params = {.weight = weight};
+    assert_int_equal(sched_params_set(guest, &params), 0);
     assert_int_equal(guest_start(guest), 0);
     return guest;
 }
@@ -63,7 +64,7 @@ static void shares_follow_weights(void **state)
     uint32_t total = 0;
     for (uint32_t i = 0; i < 8; i++) {
         guests[i] = spinner(100 * (1 + i % 4));
-        total += guests[i]->weight;
+        total += guests[i]->share.params.weight;
     }
     run(100, NULL);
     uint64_t start[8];
@@ -74,7 +75,7 @@ static void shares_follow_weights(void **state)
     assert_int_equal(run(ticks, NULL), 0);
     for (uint32_t i = 0; i < 8; i++) {
         uint64_t got = sched_run_ns(guests[i]->vcpus[0]) - start[i];
-        uint64_t due = ticks * TICK_NS * cpu_count() * guests[i]->weight / total;
+        uint64_t due = ticks * TICK_NS * cpu_count() * guests[i]->share.params.weight / total;
         assert_in_range(got, due * 98 / 100, due * 102 / 100);
     }
     for (uint32_t i = 0; i < 8; i++) {

@@ -271,6 +271,9 @@ enum supply aspace_supply(struct guest *guest, uint64_t address, uint32_t access
     }
     enum supply result = SUPPLY_OK;
     if (!arch_pte_present(*leaf)) {
+        if (range->kind == RANGE_FIXED) {
+            return SUPPLY_NO_RANGE; /* the page of a vCPU that hasn't been made */
+        }
         result = supply_first(guest, range, address, access, leaf);
     } else if ((access & SKEP_FAULT_WRITE) && !arch_pte_writable(*leaf)) {
         result = supply_copy(guest, range, leaf);

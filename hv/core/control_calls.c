@@ -31,6 +31,8 @@ static union {
     struct skep_image_info image_info;
     struct skep_guest_spec guest_spec;
     struct skep_guest_status status;
+    struct skep_guest_change change;
+    struct skep_vcpu_status vcpu_status;
 } scratch;
 
 static uint64_t to_bytes(uint64_t frames)
@@ -215,6 +217,19 @@ static int64_t guest_destroy_call(struct guest *guest)
     return 0;
 }
 
+static int64_t guest_set_call(struct guest *caller, struct guest *guest, gva_t from)
+{
+    int error = gmem_copy_in(caller, &scratch.change, from, sizeof(scratch.change));
+    return error ? error : guest_change(guest, &scratch.change);
+}
+
+static int64_t vcpu_status_call(struct guest *caller, struct guest *guest, uint64_t index, gva_t to)
+{
+    int error = guest_vcpu_status(guest, index, &scratch.vcpu_status);
+    return error ? error
+                 : gmem_copy_out(caller, to, &scratch.vcpu_status, sizeof(scratch.vcpu_status));
+}
+
 /* Calls about one guest, which is referenced meanwhile. */
 static int64_t guest_call(struct guest *caller, uint64_t number, const uint64_t *a)
 {
@@ -248,6 +263,12 @@ static int64_t guest_call(struct guest *caller, uint64_t number, const uint64_t 
             break;
         case SKEP_CTL_TRACE_READ:
             result = trace_read_call(caller, guest, a);
+            break;
+        case SKEP_CTL_GUEST_SET:
+            result = guest_set_call(caller, guest, gva(a[1]));
+            break;
+        case SKEP_CTL_VCPU_STATUS:
+            result = vcpu_status_call(caller, guest, a[1], gva(a[2]));
             break;
         default:
             result = -SKEP_ENOSYS;

@@ -16,6 +16,7 @@ void event_raise(struct vcpu *vcpu, uint32_t event)
     if (atomic_fetch_or(&page->pending, bit) & bit) {
         return;
     }
+    atomic_fetch_add_explicit(&vcpu->events, 1, memory_order_relaxed);
     trace_vcpu(vcpu, arch_clock_ns(), SKEP_TRACE_EVENT, event, 0);
     if (!(atomic_load(&page->mask) & bit)) {
         sched_wake(vcpu, 0);

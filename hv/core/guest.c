@@ -193,9 +193,22 @@ void guest_set_state(struct guest *guest, enum skep_guest_state state)
     }
 }
 
-static bool is_live(const struct guest *guest)
+void guest_hold(struct guest *guest, uint32_t first, uint32_t reason)
 {
-    return guest->state < SKEP_GUEST_EXITED;
+    for (uint32_t i = first; i < GUEST_VCPUS_MAX; i++) {
+        if (guest->vcpus[i]) {
+            sched_hold(guest->vcpus[i], reason);
+        }
+    }
+}
+
+void guest_unhold(struct guest *guest, uint32_t end, uint32_t reason)
+{
+    for (uint32_t i = 0; i < end; i++) {
+        if (guest->vcpus[i]) {
+            sched_unhold(guest->vcpus[i], reason);
+        }
+    }
 }
 
 int guest_start(struct guest *guest)
@@ -208,9 +221,7 @@ int guest_start(struct guest *guest)
         CHECK(sched_start(guest->vcpus[0]));
     } else if (guest->state == SKEP_GUEST_PAUSED) {
         guest_set_state(guest, SKEP_GUEST_RUNNING);
-        for (uint32_t i = 0; i < guest->vcpu_max; i++) {
-            sched_unhold(guest->vcpus[i], VCPU_HOLD_PAUSED);
-        }
+        guest_unhold(guest, GUEST_VCPUS_MAX, VCPU_HOLD_PAUSED);
     } else {
         error = -SKEP_EBUSY;
     }
@@ -223,9 +234,7 @@ int guest_pause(struct guest *guest)
     int error = -SKEP_EBUSY;
     spin_lock(&guest->lock);
     if (guest->state == SKEP_GUEST_RUNNING) {
-        for (uint32_t i = 0; i < guest->vcpu_max; i++) {
-            sched_hold(guest->vcpus[i], VCPU_HOLD_PAUSED);
-        }
+        guest_hold(guest, 0, VCPU_HOLD_PAUSED);
         guest_set_state(guest, SKEP_GUEST_PAUSED);
         error = 0;
     }
@@ -252,8 +261,9 @@ int guest_memory_set(struct guest *guest, uint64_t bytes)
         return -SKEP_EINVAL;
     }
     spin_lock(&guest->lock);
-    int error = is_live(guest) ? promise_change(guest, page_align_up(bytes) >> SKEP_PAGE_SHIFT)
-                               : -SKEP_EBUSY;
+    int error = guest_is_live(guest)
+                    ? promise_change(guest, page_align_up(bytes) >> SKEP_PAGE_SHIFT)
+                    : -SKEP_EBUSY;
     if (!error) {
         struct skep_start_info *info = frame_data(guest->start_info[0]);
         /* Release pairs with the guest's read after the event. */
@@ -275,16 +285,14 @@ static void end_locked(struct guest *guest, enum skep_guest_state final_state, u
         notify_target_set(NULL); /* its vCPU goes; the next one is told by control.c */
     }
     guest_set_state(guest, SKEP_GUEST_DYING);
-    for (uint32_t i = 0; i < guest->vcpu_max; i++) {
-        sched_hold(guest->vcpus[i], VCPU_HOLD_ENDED);
-    }
+    guest_hold(guest, 0, VCPU_HOLD_ENDED);
     reap_enqueue(guest);
 }
 
 void guest_end(struct guest *guest, enum skep_guest_state final_state, uint32_t exit_code)
 {
     spin_lock(&guest->lock);
-    if (is_live(guest)) {
+    if (guest_is_live(guest)) {
         if (final_state == SKEP_GUEST_CRASHED) {
             guest->crash.reason = SKEP_CRASH_KILLED;
         }
@@ -299,7 +307,7 @@ void guest_destroy(struct guest *guest)
     bool reaped = guest->reaped;
     bool already = guest->destroy;
     guest->destroy = true;
-    if (is_live(guest)) {
+    if (guest_is_live(guest)) {
         end_locked(guest, SKEP_GUEST_EXITED, 0);
     }
     spin_unlock(&guest->lock);
@@ -312,7 +320,7 @@ int guest_input(struct guest *guest, const char *text, uint32_t bytes)
 {
     int taken = -SKEP_EBUSY;
     spin_lock(&guest->lock);
-    if (is_live(guest)) {
+    if (guest_is_live(guest)) {
         taken = (int)console_input_put(&guest->console, text, bytes);
         event_raise(guest->vcpus[0], SKEP_EVENT_CONSOLE);
     }
@@ -360,7 +368,7 @@ void guest_crash_message(struct vcpu *vcpu, enum skep_crash_reason reason, uint6
     backtrace(guest, &crash);
     crash.trace_count = trace_latest(guest, crash.trace, SKEP_CRASH_TRACE_MAX);
     spin_lock(&guest->lock);
-    bool first = is_live(guest);
+    bool first = guest_is_live(guest);
     if (first) {
         if (reason != SKEP_CRASH_ABORT) {
             aspace_describe(guest, address, &crash.mapping);
@@ -385,7 +393,7 @@ int guest_vcpu_start(struct guest *guest, uint32_t index, const struct skep_cont
 {
     int error = -SKEP_EINVAL;
     spin_lock(&guest->lock);
-    if (!is_live(guest) || index >= guest->vcpu_count) {
+    if (!guest_is_live(guest) || index >= guest->vcpu_count) {
         goto out;
     }
     struct vcpu *vcpu = guest->vcpus[index];
@@ -414,7 +422,7 @@ static void net_status(struct guest *guest, struct skep_guest_status *status)
     }
 }
 
-static void vcpu_status(struct guest *guest, struct skep_guest_status *status)
+static void vcpus_status(struct guest *guest, struct skep_guest_status *status)
 {
     status->cpu_ns = guest->ended_cpu_ns;
     status->hypercalls = guest->ended_hypercalls;
@@ -423,8 +431,9 @@ static void vcpu_status(struct guest *guest, struct skep_guest_status *status)
         struct vcpu *vcpu = guest->vcpus[i];
         if (vcpu) {
             status->cpu_ns += sched_run_ns(vcpu);
-            status->hypercalls += vcpu->hypercalls;
+            status->hypercalls += vcpu_hypercalls(vcpu);
             status->page_faults += vcpu->page_faults;
+            status->vcpus_on += vcpu->state != VCPU_OFF;
         }
     }
 }
@@ -447,8 +456,13 @@ void guest_status(struct guest *guest, struct skep_guest_status *status)
     status->memory_committed = guest_frames_committed(guest) << SKEP_PAGE_SHIFT;
     status->memory_peak = guest->peak_frames << SKEP_PAGE_SHIFT;
     status->vcpu_count = guest->vcpu_count;
+    status->vcpu_max = guest->vcpu_max;
+    struct sched_params params = sched_params_get(guest);
+    status->weight = params.weight;
+    status->cpu_cap = params.cap;
+    status->cpu_affinity = params.affinity;
     status->crash = guest->crash;
-    vcpu_status(guest, status);
+    vcpus_status(guest, status);
     console_offsets(&guest->console, &status->console_first, &status->console_end);
     spin_unlock(&guest->lock);
 }

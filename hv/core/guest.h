@@ -12,6 +12,7 @@
 #include "core/aspace.h"
 #include "core/console.h"
 #include "core/lock.h"
+#include "core/sched.h"
 #include "core/types.h"
 #include "core/vcpu.h"
 
@@ -29,7 +30,6 @@ struct guest {
     struct image *image; /* NULL once reaped */
     uint64_t image_handle;
     uint64_t image_base;
-    uint32_t weight;
     _Atomic uint64_t wall_ns; /* as its start-info says (wall.h) */
 
     struct spinlock lock; /* guards the fields up to `ports` */
@@ -54,7 +54,7 @@ struct guest {
     struct port *ports[SKEP_NETS_MAX];
 
     struct guest *reap_next; /* in the reaper's list */
-    uint32_t running;        /* vCPUs on a CPU; guarded by sched_lock */
+    struct share share;      /* guarded by sched_lock */
 };
 
 _Static_assert(sizeof(struct guest) <= SKEP_PAGE_SIZE, "a guest is one frame");
@@ -100,6 +100,21 @@ void guest_status(struct guest *guest, struct skep_guest_status *status);
 
 /* A bounded step of giving back ended guests' memory, on any CPU between traps. False: nothing could be done. */
 bool guest_reap_step(void);
+
+/* vCPU `index`, NULL when it hasn't been made. It stays until no CPU runs the guest. Needs no lock in its own calls. */
+static inline struct vcpu *guest_vcpu(struct guest *guest, uint64_t index)
+{
+    /* Acquire pairs with guest_vcpu_create(). */
+    return index < GUEST_VCPUS_MAX ? __atomic_load_n(&guest->vcpus[index], __ATOMIC_ACQUIRE) : NULL;
+}
+
+/* SKEP_CTL_GUEST_SET: all of the change is made, or nothing. -SKEP_EINVAL (a field out of range), -SKEP_EBUSY (it has
+ * ended, or uses more memory than it would have), -SKEP_ENOMEM (memory that can't be promised, or no room under the
+ * promise for a further vCPU), -SKEP_ENOSPC (vCPUs). */
+int guest_change(struct guest *guest, const struct skep_guest_change *change);
+
+/* -SKEP_EINVAL when there can be no such vCPU. One that was never there is off. */
+int guest_vcpu_status(struct guest *guest, uint64_t index, struct skep_vcpu_status *status);
 
 /* Sets up and starts vCPU `index`, which must be off. -SKEP_EINVAL, -SKEP_EBUSY. */
 int guest_vcpu_start(struct guest *guest, uint32_t index, const struct skep_context *context);

@@ -55,11 +55,17 @@ static void layout_choose(struct layout *layout, const struct skep_guest_spec *s
     layout->heap_end = layout->heap + (heap < HEAP_BYTES_MAX ? heap : HEAP_BYTES_MAX);
 }
 
+static struct sched_params params_of(const struct skep_guest_spec *spec)
+{
+    return (struct sched_params){spec->weight, spec->cpu_cap, spec->cpu_affinity};
+}
+
 static bool spec_valid(const struct skep_guest_spec *spec)
 {
-    return spec->memory_bytes <= GUEST_MEMORY_BYTES_MAX && spec->vcpu_count && spec->vcpu_max &&
-           spec->vcpu_max <= GUEST_VCPUS_MAX && spec->vcpu_count <= spec->vcpu_max &&
-           spec->weight && spec->weight <= 10000 && spec->stack_bytes >= PAGE_SIZE &&
+    struct sched_params params = params_of(spec);
+    return sched_params_valid(&params) && spec->memory_bytes <= GUEST_MEMORY_BYTES_MAX &&
+           spec->vcpu_count && spec->vcpu_max && spec->vcpu_max <= GUEST_VCPUS_MAX &&
+           spec->vcpu_count <= spec->vcpu_max && spec->stack_bytes >= PAGE_SIZE &&
            spec->stack_bytes <= STACK_BYTES_MAX && spec->net_count <= SKEP_NETS_MAX &&
            spec->strings_bytes <= SKEP_STRINGS_MAX && !spec->name[SKEP_NAME_MAX - 1] &&
            spec->console_bytes >= PAGE_SIZE &&
@@ -121,9 +127,26 @@ static int image_map(struct guest *guest, const struct layout *layout)
     return error;
 }
 
-static int vcpu_create(struct guest *guest, uint32_t index, uint64_t page_address)
+static int vcpu_page_create(struct guest *guest, uint32_t index, uint64_t page_address)
 {
-    if (guest->charged_frames + (1u << VCPU_FRAME_ORDER) > guest->promise_frames) {
+    if (guest->vcpu_pages[index]) {
+        return 0;
+    }
+    pfn_t page = object_alloc(guest, SKEP_FRAME_OBJECT);
+    if (!page) {
+        return -SKEP_ENOMEM;
+    }
+    guest->vcpu_pages[index] = page;
+    return aspace_fixed_map(guest, page_address, page, SKEP_PROT_READ | SKEP_PROT_WRITE);
+}
+
+int guest_vcpu_create(struct guest *guest, uint32_t index, uint64_t page_address)
+{
+    int error = vcpu_page_create(guest, index, page_address);
+    if (error) {
+        return error;
+    }
+    if (guest->charged_frames + VCPU_FRAMES > guest->promise_frames) {
         return -SKEP_ENOMEM;
     }
     if (sched_place_take()) {
@@ -135,32 +158,28 @@ static int vcpu_create(struct guest *guest, uint32_t index, uint64_t page_addres
         sched_place_give();
         return -SKEP_ENOMEM;
     }
-    guest->charged_frames += 1u << VCPU_FRAME_ORDER;
-    guest->fixed_frames += 1u << VCPU_FRAME_ORDER;
+    guest->charged_frames += VCPU_FRAMES;
+    guest->fixed_frames += VCPU_FRAMES;
     struct vcpu *vcpu = frame_data(pfn);
-    guest->vcpus[index] = vcpu;
     vcpu->guest = guest;
     vcpu->index = index;
     vcpu->trace_who = trace_who(guest, index);
     vcpu->wait_deadline_ns = vcpu->event_deadline_ns = TIME_NEVER;
-    pfn_t page = object_alloc(guest, SKEP_FRAME_OBJECT);
-    if (!page) {
-        return -SKEP_ENOMEM;
-    }
-    guest->vcpu_pages[index] = page;
-    vcpu->page = frame_data(page);
+    vcpu->page = frame_data(guest->vcpu_pages[index]);
     arch_vcpu_init(vcpu, gva(0), gva(0), 0);
-    return aspace_fixed_map(guest, page_address, page, SKEP_PROT_READ | SKEP_PROT_WRITE);
+    /* Siblings look without the lock: they see a whole vCPU or none. Pairs with guest_vcpu(). */
+    __atomic_store_n(&guest->vcpus[index], vcpu, __ATOMIC_RELEASE);
+    return 0;
 }
 
-static int vcpus_create(struct guest *guest, const struct layout *layout, uint32_t max)
+/* Those beyond vcpu_count come when it is raised. */
+static int vcpus_create(struct guest *guest, const struct layout *layout)
 {
-    uint64_t end = layout->vcpu_pages + max * PAGE_SIZE;
+    uint64_t end = layout->vcpu_pages + guest->vcpu_max * PAGE_SIZE;
     int error = range_add(guest, layout->vcpu_pages, end, RANGE_FIXED, SKEP_MAPPING_VCPU_PAGE,
                           SKEP_PROT_READ | SKEP_PROT_WRITE, 0);
-    for (uint32_t i = 0; i < max && !error; i++) {
-        guest->vcpu_max = i + 1;
-        error = vcpu_create(guest, i, layout->vcpu_pages + i * PAGE_SIZE);
+    for (uint32_t i = 0; i < guest->vcpu_count && !error; i++) {
+        error = guest_vcpu_create(guest, i, layout->vcpu_pages + i * PAGE_SIZE);
     }
     return error;
 }
@@ -283,7 +302,7 @@ static int build(struct guest *guest, struct guest *caller, const struct skep_gu
         error = image_map(guest, &layout);
     }
     if (!error) {
-        error = vcpus_create(guest, &layout, spec->vcpu_max);
+        error = vcpus_create(guest, &layout);
     }
     if (!error) {
         error = start_info_create(guest, caller, &layout, spec);
@@ -333,12 +352,16 @@ static int alloc(const struct skep_guest_spec *spec, struct guest **result)
     guest->promise_frames = frames;
     guest->charged_frames = 1;
     guest->fixed_frames = 1;
-    guest->weight = spec->weight;
     guest->vcpu_count = spec->vcpu_count;
+    guest->vcpu_max = spec->vcpu_max;
     guest->references = 1;
     guest->state = SKEP_GUEST_CREATED;
     memcpy(guest->name, spec->name, sizeof(guest->name));
-    error = guest_table_insert(guest);
+    struct sched_params params = params_of(spec);
+    error = sched_params_set(guest, &params);
+    if (!error) {
+        error = guest_table_insert(guest);
+    }
     if (error) {
         frame_free(pfn, 0);
         promise_give(frames);

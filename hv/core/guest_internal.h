@@ -16,6 +16,16 @@ void guest_table_remove(struct guest *guest);
 /* The one place where a state changes. Holds guest.lock. */
 void guest_set_state(struct guest *guest, enum skep_guest_state state);
 
+/* Neither ended nor dying. Holds guest.lock. */
+static inline bool guest_is_live(const struct guest *guest)
+{
+    return guest->state < SKEP_GUEST_EXITED;
+}
+
+/* sched_hold() for the vCPUs from `first` on, sched_unhold() for those before `end`. Holds guest.lock. */
+void guest_hold(struct guest *guest, uint32_t first, uint32_t reason);
+void guest_unhold(struct guest *guest, uint32_t end, uint32_t reason);
+
 /* Hands an ended guest to the reaper. Holds guest.lock. */
 void reap_enqueue(struct guest *guest);
 
@@ -25,6 +35,10 @@ void guest_forget(struct guest *guest);
 /* Gives back every frame that a guest holds, but the struct's; used by the reaper and by a creation that failed.
  * No CPU runs it, no port is attached. Holds guest.lock. False: call again. */
 bool guest_free_memory(struct guest *guest);
+
+/* Makes vCPU `index`, off, and maps its page, under the guest's promise. -SKEP_ENOMEM, -SKEP_ENOSPC. What was made of
+ * it stays the guest's. Holds guest.lock. */
+int guest_vcpu_create(struct guest *guest, uint32_t index, uint64_t page_address);
 
 /* Gives back the console's ring. Holds guest.lock, or is alone with the guest. */
 void console_destroy(struct guest *guest);

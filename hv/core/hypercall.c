@@ -211,6 +211,7 @@ static OUTLINE int64_t continued_call(struct call *call, const uint64_t a[5])
     if (done > a[1]) {
         return -SKEP_ENOSYS;
     }
+    call->vcpu->hypercalls[SKEP_HC_GUEST_COUNT]--; /* its first part has been counted */
     switch (call->number) {
     case SKEP_HC_MEM_PROTECT:
         return protect_call(call, a[0], a[1], a[2], done);
@@ -234,10 +235,12 @@ static OUTLINE int64_t vcpu_start_call(struct call *call, uint64_t index, uint64
 
 static int64_t event_send_call(struct call *call, uint64_t index, uint64_t event)
 {
-    if (index >= call->guest->vcpu_count || event >= SKEP_EVENT_COUNT) {
+    /* Those beyond a lowered vcpu_count included: siblings ask them to stop. */
+    struct vcpu *vcpu = guest_vcpu(call->guest, index);
+    if (!vcpu || event >= SKEP_EVENT_COUNT) {
         return -SKEP_EINVAL;
     }
-    event_raise(call->guest->vcpus[index], (uint32_t)event);
+    event_raise(vcpu, (uint32_t)event);
     return 0;
 }
 
@@ -362,7 +365,7 @@ __attribute__((no_stack_protector)) bool hypercall_entry(struct vcpu *vcpu, uint
     call.guest = vcpu->guest;
     call.number = number;
     call.outcome = OUTCOME_RESULT;
-    vcpu->hypercalls++;
+    vcpu->hypercalls[number < SKEP_HC_GUEST_COUNT ? number : SKEP_HC_GUEST_COUNT]++;
     int64_t result = dispatch(&call, arguments);
     if (call.outcome == OUTCOME_RESULT) {
         arch_vcpu_result_set(&vcpu->arch, result);

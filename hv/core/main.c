@@ -205,6 +205,7 @@ static bool upcall_deliver(struct vcpu *vcpu)
         return true;
     }
     struct skep_context context;
+    vcpu->upcalls++;
     arch_vcpu_context_get(vcpu, &context);
     page->context = context;
     atomic_store(&page->upcall_masked, 1);

@@ -60,21 +60,21 @@ void reap_enqueue(struct guest *guest)
 static void vcpu_free(struct guest *guest, uint32_t index)
 {
     struct vcpu *vcpu = guest->vcpus[index];
+    if (guest->vcpu_pages[index]) {
+        guest_frame_free(guest, guest->vcpu_pages[index]);
+        guest->vcpu_pages[index] = PFN_NONE;
+    }
     if (!vcpu) {
         return;
     }
     timer_cancel(vcpu);
     guest->ended_cpu_ns += vcpu->run_ns;
-    guest->ended_hypercalls += vcpu->hypercalls;
+    guest->ended_hypercalls += vcpu_hypercalls(vcpu);
     guest->ended_page_faults += vcpu->page_faults;
     guest->vcpus[index] = NULL;
     frame_free(frame_of(vcpu), VCPU_FRAME_ORDER);
     sched_place_give();
-    guest->charged_frames -= 1u << VCPU_FRAME_ORDER;
-    if (guest->vcpu_pages[index]) {
-        guest_frame_free(guest, guest->vcpu_pages[index]);
-        guest->vcpu_pages[index] = PFN_NONE;
-    }
+    guest->charged_frames -= VCPU_FRAMES;
 }
 
 static void start_info_free(struct guest *guest)

@@ -42,7 +42,7 @@ static struct vcpu *vcpu_of(struct heap_node *node)
 /* Virtual runtime that a running vCPU has had since its last charge. */
 static uint64_t weighed(const struct vcpu *vcpu, uint64_t now)
 {
-    return (now - vcpu->switched_in_ns) * WEIGHT_DEFAULT / vcpu->guest->weight;
+    return (now - vcpu->switched_in_ns) * WEIGHT_DEFAULT / vcpu->guest->share.params.weight;
 }
 
 /* Adds the time since the last call to a running vCPU's account. */
@@ -123,7 +123,30 @@ static void leave(struct vcpu *vcpu, uint64_t now, enum skep_vcpu_state to)
     arch_vcpu_save(vcpu);
     cpu->current = NULL;
     cpu->loaded = NULL;
-    vcpu->guest->running--;
+    vcpu->guest->share.running--;
+}
+
+bool sched_params_valid(const struct sched_params *params)
+{
+    uint64_t cpus = (1ull << cpu_count()) - 1;
+    return params->weight && params->weight <= WEIGHT_MAX && params->cap <= CAP_MAX &&
+           (!params->affinity || (params->affinity & cpus));
+}
+
+int sched_params_set(struct guest *guest, const struct sched_params *params)
+{
+    spin_lock(&sched_lock);
+    guest->share.params = *params;
+    spin_unlock(&sched_lock);
+    return 0;
+}
+
+struct sched_params sched_params_get(struct guest *guest)
+{
+    spin_lock(&sched_lock);
+    struct sched_params params = guest->share.params;
+    spin_unlock(&sched_lock);
+    return params;
 }
 
 int sched_place_take(void)
@@ -237,6 +260,29 @@ uint64_t sched_run_ns(struct vcpu *vcpu)
     return ns;
 }
 
+static enum skep_vcpu_state visible_state(const struct vcpu *vcpu)
+{
+    static const enum skep_vcpu_state states[] = {
+        [VCPU_OFF] = SKEP_VCPU_OFF,
+        [VCPU_BLOCKED] = SKEP_VCPU_BLOCKED,
+        [VCPU_RUNNABLE] = SKEP_VCPU_READY,
+        [VCPU_RUNNING] = SKEP_VCPU_RUNNING,
+    };
+    return vcpu->hold && vcpu->state != VCPU_OFF ? SKEP_VCPU_HELD : states[vcpu->state];
+}
+
+void sched_vcpu_status(struct vcpu *vcpu, struct skep_vcpu_status *status)
+{
+    spin_lock(&sched_lock);
+    status->state = visible_state(vcpu);
+    status->cpu = vcpu->cpu;
+    status->run_ns = vcpu->run_ns;
+    if (vcpu->state == VCPU_RUNNING) {
+        status->run_ns += arch_clock_ns() - vcpu->switched_in_ns;
+    }
+    spin_unlock(&sched_lock);
+}
+
 /* Whether the vCPU that runs here goes on. */
 static bool keeps_running(const struct cpu *cpu, const struct vcpu *vcpu, uint64_t now)
 {
@@ -267,7 +313,7 @@ static struct vcpu *take_next(struct cpu *cpu, uint64_t now)
     cpu->current = vcpu;
     cpu->switches++;
     cpu->slice_end_ns = now + SLICE_NS;
-    vcpu->guest->running++;
+    vcpu->guest->share.running++;
     trace_vcpu(vcpu, now, SKEP_TRACE_RUN, now - vcpu->ready_since_ns, 0);
     return vcpu;
 }
@@ -333,7 +379,7 @@ struct vcpu *sched_next(struct cpu *cpu)
 bool sched_guest_idle(struct guest *guest)
 {
     spin_lock(&sched_lock);
-    bool idle = guest->running == 0;
+    bool idle = guest->share.running == 0;
     spin_unlock(&sched_lock);
     return idle;
 }

@@ -9,6 +9,29 @@
 #include "core/cpu.h"
 #include "core/vcpu.h"
 
+#define WEIGHT_MAX 10000u
+#define CAP_MAX    (100u * CPUS_MAX)
+
+/* What decides about a guest's part of the machine. */
+struct sched_params {
+    uint32_t weight;   /* 1 to WEIGHT_MAX */
+    uint32_t cap;      /* percent of one CPU for all vCPUs together, at most CAP_MAX; 0 = none */
+    uint64_t affinity; /* bit n = may run on CPU n; 0 = on any */
+};
+
+/* The scheduler's part of struct guest. Guarded by sched_lock. */
+struct share {
+    struct sched_params params;
+    uint32_t running; /* vCPUs on a CPU */
+};
+
+/* Whether the values are in range and the affinity has a CPU that exists. */
+bool sched_params_valid(const struct sched_params *params);
+
+/* Sets valid parameters, from a guest's creation on and while it runs. 0 or -SKEP_ENOSPC. */
+int sched_params_set(struct guest *guest, const struct sched_params *params);
+struct sched_params sched_params_get(struct guest *guest);
+
 /* Takes the run queue's memory for `capacity` vCPUs. Boot CPU, once. */
 void sched_init(uint32_t capacity);
 
@@ -41,6 +64,9 @@ void sched_unhold(struct vcpu *vcpu, uint32_t reasons);
 
 /* CPU time that the vCPU has had, ns. */
 uint64_t sched_run_ns(struct vcpu *vcpu);
+
+/* State, CPU and times of the vCPU; the other fields are the caller's. */
+void sched_vcpu_status(struct vcpu *vcpu, struct skep_vcpu_status *status);
 
 /* Picks and loads what runs next on this CPU; NULL = nothing wants to. */
 struct vcpu *sched_next(struct cpu *cpu);

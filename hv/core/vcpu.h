@@ -11,6 +11,7 @@
 struct guest;
 
 #define VCPU_FRAME_ORDER  1u
+#define VCPU_FRAMES       (1u << VCPU_FRAME_ORDER)
 #define VCPU_XSAVE_OFFSET 2048u /* in the vCPU's frames; the area may be up to 6 KiB */
 
 /* sched_lock guards the state and its changes. */
@@ -24,6 +25,7 @@ enum vcpu_state {
 /* Reasons why a runnable vCPU is not queued. */
 #define VCPU_HOLD_PAUSED 1u
 #define VCPU_HOLD_ENDED  2u
+#define VCPU_HOLD_COUNT  4u /* beyond a vcpu_count that was lowered */
 
 struct vcpu {
     struct arch_vcpu arch; /* first: entry code finds its fields by offset */
@@ -49,7 +51,21 @@ struct vcpu {
 
     uint64_t
         wait_asked_ns; /* deadline of the latest SKEP_HC_WAIT; written by the CPU that runs it */
-    uint64_t hypercalls, page_faults; /* written by the CPU that runs it */
+
+    /* Counters, written by the CPU that runs it, but for events: whoever sends one. */
+    uint64_t page_faults, upcalls;
+    _Atomic uint64_t events;
+    uint64_t hypercalls[SKEP_HC_GUEST_COUNT + 1]; /* by number; the last counts all others */
 };
+
+/* Hypercalls of all numbers. */
+static inline uint64_t vcpu_hypercalls(const struct vcpu *vcpu)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i <= SKEP_HC_GUEST_COUNT; i++) {
+        sum += vcpu->hypercalls[i];
+    }
+    return sum;
+}
 
 #endif

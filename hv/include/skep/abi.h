@@ -176,8 +176,8 @@ struct skep_start_info {
     uint64_t stack_base, stack_bytes; /* vCPU 0's first stack, mapped, with a guard range below */
     uint64_t vcpu_pages;              /* address of vCPU 0's page; vCPU n's is n pages on */
     _Atomic uint32_t vcpu_count;      /* that may run now; changes while the guest runs */
-    uint32_t vcpu_max;                /* that have a page */
-    _Atomic uint64_t memory_bytes;    /* the promise; changes while the guest runs */
+    uint32_t vcpu_max; /* the most; a vCPU has its page once vcpu_count has included it */
+    _Atomic uint64_t memory_bytes; /* the promise; changes while the guest runs */
     uint64_t xcr0;
     uint32_t xsave_bytes;
     uint32_t net_count;

@@ -35,7 +35,7 @@ enum skep_control_hypercall {
     SKEP_CTL_CONSOLE_WRITE, /* (handle, va, bytes) input -> bytes taken */
     SKEP_CTL_HOST_SET,      /* (SKEP_HOST_…, value, value) -> 0 */
     SKEP_CTL_POWER,         /* (0 = off, 1 = reboot) */
-    SKEP_CTL_GUEST_SET, /* (handle, va of IN struct skep_guest_change) -> 0; in any state but dying */
+    SKEP_CTL_GUEST_SET,   /* (handle, va of IN struct skep_guest_change) -> 0; until it has ended */
     SKEP_CTL_VCPU_STATUS, /* (handle, vCPU index, va of OUT struct skep_vcpu_status) -> 0 */
     SKEP_CTL_TRACE_READ, /* (handle, CPU index, va of OUT struct skep_trace_record[], count) -> records of the guest that
                             this CPU wrote, oldest first; SKEP_TRACE_CPU_MAX are always all */
