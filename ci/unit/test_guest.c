@@ -105,28 +105,62 @@ static void guests_are_listed_in_order(void **state)
     baseline_check(&before);
 }
 
-/* A guest that another CPU still has holds up only itself. */
-static void stuck_guest_does_not_stop_the_reaper(void **state)
+/* Guests that another CPU still has hold up only themselves, however many they are. */
+static void stuck_guests_do_not_stop_the_reaper(void **state)
 {
     (void)state;
     uint64_t image = fake_image();
-    struct guest *stuck = fake_find(fake_guest(image, 2 * MIB, 1));
-    struct guest *other = fake_find(fake_guest(image, 2 * MIB, 1));
+    struct guest *stuck[20];
+    for (uint32_t i = 0; i < ARRAY_COUNT(stuck); i++) {
+        stuck[i] = fake_find(fake_guest(image, 640 << 10, 1));
+    }
+    struct guest *other = fake_find(fake_guest(image, 640 << 10, 1));
     fake_settle();
-    atomic_fetch_or(&stuck->aspace.loaded_on, 1u << 31);
-    guest_destroy(stuck);
-    guest_end(other, SKEP_GUEST_EXITED, 0);
+    for (uint32_t i = 0; i < ARRAY_COUNT(stuck); i++) {
+        aspace_enter(stuck[i], 31);
+        guest_destroy(stuck[i]);
+    }
+    guest_end(other, 0);
     fake_resume();
     for (int i = 0; i < 100 && fake_cpu->arch.timer_ns <= arch_clock_ns() + MIB; i++) {
         fake_clock_advance(MIB);
         fake_interrupts();
     }
     assert_int_equal(other->state, SKEP_GUEST_EXITED);
-    assert_int_equal(stuck->state, SKEP_GUEST_DYING);
-    atomic_fetch_and(&stuck->aspace.loaded_on, ~(1u << 31));
+    assert_int_equal(fake_cpu->arch.timer_ns, TIME_NEVER); /* the stuck ones cost nothing */
+    for (uint32_t i = 0; i < ARRAY_COUNT(stuck); i++) {
+        assert_int_equal(stuck[i]->state, SKEP_GUEST_DYING);
+        aspace_leave(stuck[i], 31);
+    }
     guest_destroy(other);
     fake_settle();
     assert_int_equal(image_destroy(image), 0);
+    baseline_check(&before);
+}
+
+/* Who ends by itself, and who is ended. */
+static void killed_guests_are_told_apart(void **state)
+{
+    (void)state;
+    struct skep_guest_status status;
+    struct guest *guest = guest_running(2 * MIB);
+    guest_kill(guest);
+    guest_end(guest, 3);
+    fake_settle();
+    guest_status(guest, &status);
+    assert_int_equal(status.state, SKEP_GUEST_EXITED);
+    assert_int_equal(status.crash.reason, SKEP_CRASH_KILLED);
+    assert_int_equal(status.exit_code, 0);
+    guest_gone(guest);
+    guest = guest_running(2 * MIB);
+    guest_end(guest, 3);
+    guest_kill(guest);
+    fake_settle();
+    guest_status(guest, &status);
+    assert_int_equal(status.state, SKEP_GUEST_EXITED);
+    assert_int_equal(status.crash.reason, SKEP_CRASH_NONE);
+    assert_int_equal(status.exit_code, 3);
+    guest_gone(guest);
     baseline_check(&before);
 }
 
@@ -294,7 +328,8 @@ int main(void)
         cmocka_unit_test(small_promises_fail_cleanly),
         cmocka_unit_test(vcpus_fit_the_tables),
         cmocka_unit_test(guests_are_listed_in_order),
-        cmocka_unit_test(stuck_guest_does_not_stop_the_reaper),
+        cmocka_unit_test(stuck_guests_do_not_stop_the_reaper),
+        cmocka_unit_test(killed_guests_are_told_apart),
         cmocka_unit_test(states_change_by_the_rules),
         cmocka_unit_test(crash_tells_what_happened),
         cmocka_unit_test(notifications_tell_and_overflow),

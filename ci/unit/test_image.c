@@ -107,6 +107,38 @@ static void seal_wants_every_page(void **state)
     baseline_check(&before);
 }
 
+/* A page whose copy failed isn't part of the image, and an image of any size costs nothing before it is written. */
+static void failed_write_writes_nothing(void **state)
+{
+    (void)state;
+    struct skep_image_spec spec = good();
+    struct guest *control = fake_find(1ull << 32 | 1);
+    gva_t buffer = gva(control->aspace.ranges.at[control->aspace.ranges.count - 1].start);
+    uint64_t handle = (uint64_t)image_create(&spec);
+    uint64_t before_write[SKEP_FRAME_TYPES];
+    frame_counts(before_write);
+    assert_int_equal(image_read(control, handle, 0, buffer, 16), -SKEP_ENOENT);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(image_write(control, handle, i, gva(0x1000), PAGE_SIZE), -SKEP_EFAULT);
+    }
+    uint64_t after[SKEP_FRAME_TYPES];
+    frame_counts(after);
+    assert_int_equal(after[SKEP_FRAME_IMAGE], before_write[SKEP_FRAME_IMAGE]);
+    assert_int_equal(image_seal(handle), -SKEP_EINVAL);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(image_write(control, handle, i, buffer, 16), 0);
+    }
+    assert_int_equal(image_seal(handle), 0);
+    struct image *image = image_use(handle);
+    const char *data = frame_data(image_page(image, 2));
+    for (uint32_t i = 16; i < PAGE_SIZE; i++) {
+        assert_int_equal(data[i], 0);
+    }
+    image_unuse(image);
+    assert_int_equal(image_destroy(handle), 0);
+    baseline_check(&before);
+}
+
 static void used_image_stays(void **state)
 {
     (void)state;
@@ -129,6 +161,7 @@ int main(void)
         cmocka_unit_test(half_destroyed_image_is_listed),
         cmocka_unit_test(seal_wants_every_page),
         cmocka_unit_test(used_image_stays),
+        cmocka_unit_test(failed_write_writes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

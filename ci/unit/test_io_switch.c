@@ -464,7 +464,7 @@ static void pages_in_flight_keep_a_guest_dying(void **state)
     peer_send(&a, frame, frame_udp(frame, other_mac, mac_a, ADDRESS_A, WORLD, 1, 2, 1400));
     pfn_t pfn = paddr_to_pfn(sent[0].pieces[0]);
     struct guest *guest = a.guest;
-    guest_end(guest, SKEP_GUEST_EXITED, 0);
+    guest_end(guest, 0);
     fake_settle();
     assert_int_equal(guest->state, SKEP_GUEST_DYING);
     assert_int_equal(io_guest_detach(guest), -SKEP_EAGAIN);
@@ -475,6 +475,10 @@ static void pages_in_flight_keep_a_guest_dying(void **state)
     fake_settle();
     assert_int_equal(guest->state, SKEP_GUEST_EXITED);
     assert_null(guest->ports[0]);
+    struct skep_guest_status status;
+    guest_status(guest, &status);
+    assert_int_equal(status.net_count, 1);
+    assert_int_equal(status.net[0].tx_packets, 1); /* counters outlive the port */
 }
 
 static void a_stalled_guest_can_end(void **state)

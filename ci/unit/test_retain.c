@@ -58,6 +58,26 @@ static void failed_write_keeps_the_old(void **state)
     baseline_check(&before);
 }
 
+/* A record can be replaced when nothing more can be promised, but no further one be made. */
+static void replacing_needs_no_promise(void **state)
+{
+    (void)state;
+    put("old");
+    assert_int_equal(retain_write(control, 0, page), 0);
+    uint64_t rest = promise_limit() - promise_taken();
+    assert_int_equal(promise_take(rest), 0);
+    put("new");
+    assert_int_equal(retain_write(control, 0, page), 0);
+    assert_int_equal(retain_write(control, 1, page), -SKEP_ENOMEM);
+    assert_int_equal(retain_read(control, 1, page), -SKEP_ENOENT);
+    promise_give(rest);
+    put("");
+    assert_int_equal(retain_read(control, 0, page), 0);
+    get("new");
+    assert_int_equal(retain_write(control, 0, gva(0)), 0);
+    baseline_check(&before);
+}
+
 int main(void)
 {
     fake_boot(96 << 20, 1);
@@ -68,6 +88,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records_are_replaced_whole),
         cmocka_unit_test(failed_write_keeps_the_old),
+        cmocka_unit_test(replacing_needs_no_promise),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

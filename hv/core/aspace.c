@@ -156,6 +156,9 @@ void aspace_leave(struct guest *guest, uint32_t cpu_index)
     atomic_fetch_and(&as->loaded_on, ~cpu_bit(cpu_index));
     atomic_fetch_and(&as->flush_wait, ~cpu_bit(cpu_index));
     quarantine_release(guest);
+    if (guest->state == SKEP_GUEST_DYING) {
+        reap_wake(guest);
+    }
     spin_unlock(&guest->lock);
 }
 

@@ -207,7 +207,7 @@ static int64_t guest_stop_call(struct guest *guest, uint64_t now)
     if (!now) {
         return guest_shutdown(guest);
     }
-    guest_end(guest, SKEP_GUEST_EXITED, 0);
+    guest_kill(guest);
     return 0;
 }
 

@@ -286,18 +286,31 @@ static void end_locked(struct guest *guest, enum skep_guest_state final_state, u
     }
     guest_set_state(guest, SKEP_GUEST_DYING);
     guest_hold(guest, 0, VCPU_HOLD_ENDED);
-    reap_enqueue(guest);
+    reap_wake(guest);
 }
 
-void guest_end(struct guest *guest, enum skep_guest_state final_state, uint32_t exit_code)
+void guest_end(struct guest *guest, uint32_t exit_code)
 {
     spin_lock(&guest->lock);
     if (guest_is_live(guest)) {
-        if (final_state == SKEP_GUEST_CRASHED) {
-            guest->crash.reason = SKEP_CRASH_KILLED;
-        }
-        end_locked(guest, final_state, exit_code);
+        end_locked(guest, SKEP_GUEST_EXITED, exit_code);
     }
+    spin_unlock(&guest->lock);
+}
+
+/* Holds guest.lock. */
+static void kill_locked(struct guest *guest)
+{
+    if (guest_is_live(guest)) {
+        guest->crash.reason = SKEP_CRASH_KILLED;
+        end_locked(guest, SKEP_GUEST_EXITED, 0);
+    }
+}
+
+void guest_kill(struct guest *guest)
+{
+    spin_lock(&guest->lock);
+    kill_locked(guest);
     spin_unlock(&guest->lock);
 }
 
@@ -307,9 +320,7 @@ void guest_destroy(struct guest *guest)
     bool reaped = guest->reaped;
     bool already = guest->destroy;
     guest->destroy = true;
-    if (guest_is_live(guest)) {
-        end_locked(guest, SKEP_GUEST_EXITED, 0);
-    }
+    kill_locked(guest);
     spin_unlock(&guest->lock);
     if (reaped && !already) {
         guest_forget(guest);
@@ -414,11 +425,9 @@ out:
 
 static void net_status(struct guest *guest, struct skep_guest_status *status)
 {
-    for (uint32_t i = 0; i < SKEP_NETS_MAX; i++) {
-        if (guest->ports[i]) {
-            status->net_count = i + 1;
-            io_net_status(guest, i, &status->net_address[i], &status->net[i]);
-        }
+    status->net_count = guest->net_count;
+    for (uint32_t i = 0; i < guest->net_count; i++) {
+        io_net_status(guest, i, &status->net_address[i], &status->net[i]);
     }
 }
 

@@ -22,6 +22,13 @@
 struct image;
 struct port;
 
+enum reap_state {
+    REAP_ASIDE,        /* live, or waiting for a CPU or a device to let go */
+    REAP_QUEUED,       /* in the reaper's list */
+    REAP_ACTIVE,       /* a CPU is at it */
+    REAP_ACTIVE_AGAIN, /* and has to look once more */
+};
+
 struct guest {
     uint64_t handle; /* generation << 32 | index */
     _Atomic uint32_t references;
@@ -50,11 +57,17 @@ struct guest {
     struct console console;
     struct skep_crash crash;
 
+    uint32_t net_count;
+    struct skep_net_counters ended_net[SKEP_NETS_MAX]; /* of ports that are gone */
+
     /* Guarded by switch_lock (hv/io); NULL = no such device. */
     struct port *ports[SKEP_NETS_MAX];
 
+    /* Guarded by reap_lock. */
+    enum reap_state reap_state;
     struct guest *reap_next; /* in the reaper's list */
-    struct share share;      /* guarded by sched_lock */
+
+    struct share share; /* guarded by sched_lock */
 };
 
 _Static_assert(sizeof(struct guest) <= SKEP_PAGE_SIZE, "a guest is one frame");
@@ -87,8 +100,10 @@ int guest_shutdown(struct guest *guest); /* running -> stopping, with SKEP_EVENT
  * promised), -SKEP_EBUSY (more than that is in use: its memory_committed). */
 int guest_memory_set(struct guest *guest, uint64_t bytes);
 
-/* Ends the guest in any state; harmless when it has ended already. Its memory comes back through dying. */
-void guest_end(struct guest *guest, enum skep_guest_state final_state, uint32_t exit_code);
+/* Ends the guest in any state; harmless when it has ended already. Its memory comes back through dying. A guest that
+ * is killed has exited with SKEP_CRASH_KILLED as its reason. */
+void guest_end(struct guest *guest, uint32_t exit_code);
+void guest_kill(struct guest *guest);
 
 /* Ends the guest and lets its struct go, too, after that. */
 void guest_destroy(struct guest *guest);
@@ -98,8 +113,12 @@ int guest_input(struct guest *guest, const char *text, uint32_t bytes);
 
 void guest_status(struct guest *guest, struct skep_guest_status *status);
 
-/* A bounded step of giving back ended guests' memory, on any CPU between traps. False: nothing could be done. */
+/* A bounded step of giving back ended guests' memory, on any CPU between traps. True: there is more to do now. */
 bool guest_reap_step(void);
+
+/* To be called when the guest has ended, and after that by who lets go of it: a CPU that leaves its address space, a
+ * device that returns the last of its pages. */
+void reap_wake(struct guest *guest);
 
 /* vCPU `index`, NULL when it hasn't been made. It stays until no CPU runs the guest. Needs no lock in its own calls. */
 static inline struct vcpu *guest_vcpu(struct guest *guest, uint64_t index)

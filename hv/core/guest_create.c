@@ -329,6 +329,7 @@ static int nets_attach(struct guest *guest, const struct skep_guest_spec *spec)
     for (uint32_t i = 0; i < spec->net_count && !error; i++) {
         error = io_net_attach(guest, i, &spec->net[i]);
         if (!error) {
+            guest->net_count = i + 1;
             io_net_describe(guest, i, &info->net[i]);
         }
     }

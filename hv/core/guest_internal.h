@@ -26,9 +26,6 @@ static inline bool guest_is_live(const struct guest *guest)
 void guest_hold(struct guest *guest, uint32_t first, uint32_t reason);
 void guest_unhold(struct guest *guest, uint32_t end, uint32_t reason);
 
-/* Hands an ended guest to the reaper. Holds guest.lock. */
-void reap_enqueue(struct guest *guest);
-
 /* Takes a reaped guest out of the table and drops the table's reference. No locks. */
 void guest_forget(struct guest *guest);
 

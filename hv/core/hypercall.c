@@ -83,7 +83,7 @@ static OUTLINE int64_t console_read_call(struct call *call, uint64_t address, ui
 
 static int64_t exit_call(struct call *call, uint64_t code)
 {
-    guest_end(call->guest, SKEP_GUEST_EXITED, (uint32_t)code);
+    guest_end(call->guest, (uint32_t)code);
     call->outcome = OUTCOME_GONE;
     return 0;
 }

@@ -43,15 +43,27 @@ static uint32_t owner_of(const struct image *image)
     return OWNER_IMAGE | index_of(image->handle);
 }
 
+/* Where a page's frame is kept; NULL when no page of its list was ever written. */
 static pfn_t *page_slot(const struct image *image, uint32_t page)
 {
-    pfn_t *list = frame_data(image->lists[page / LIST_ENTRIES]);
-    return &list[page % LIST_ENTRIES];
+    pfn_t list = image->lists[page / LIST_ENTRIES];
+    return list ? (pfn_t *)frame_data(list) + page % LIST_ENTRIES : NULL;
+}
+
+/* The same, with the list made, whose frame is promised. NULL: no memory. */
+static pfn_t *page_slot_make(struct image *image, uint32_t page)
+{
+    pfn_t *list = &image->lists[page / LIST_ENTRIES];
+    if (!*list) {
+        *list = frame_alloc(0, SKEP_FRAME_OBJECT, owner_of(image));
+    }
+    return page_slot(image, page);
 }
 
 pfn_t image_page(const struct image *image, uint32_t page)
 {
-    return *page_slot(image, page);
+    const pfn_t *slot = page_slot(image, page);
+    return slot ? *slot : PFN_NONE;
 }
 
 static bool prot_valid(uint32_t prot)
@@ -115,35 +127,6 @@ static uint64_t promise_of(const struct skep_image_spec *spec)
     return 1ull + list_count(spec) + spec->page_count;
 }
 
-static void free_frames(struct image *image)
-{
-    for (uint32_t i = 0; i < list_count(&image->spec); i++) {
-        if (image->lists[i]) {
-            frame_free(image->lists[i], 0);
-        }
-    }
-    frame_free(frame_of(image), 0);
-}
-
-/* The struct and the lists. Their promise has been taken. */
-static struct image *alloc(const struct skep_image_spec *spec, uint32_t index)
-{
-    pfn_t pfn = frame_alloc(0, SKEP_FRAME_OBJECT, OWNER_IMAGE | index);
-    if (!pfn) {
-        return NULL;
-    }
-    struct image *image = frame_data(pfn);
-    image->spec = *spec;
-    for (uint32_t i = 0; i < list_count(spec); i++) {
-        image->lists[i] = frame_alloc(0, SKEP_FRAME_OBJECT, OWNER_IMAGE | index);
-        if (!image->lists[i]) {
-            free_frames(image);
-            return NULL;
-        }
-    }
-    return image;
-}
-
 static uint32_t free_index(void)
 {
     uint32_t index = 0;
@@ -160,10 +143,12 @@ static int64_t insert(const struct skep_image_spec *spec)
     if (index == IMAGES_MAX) {
         return -SKEP_ENOSPC;
     }
-    struct image *image = alloc(spec, index);
-    if (!image) {
+    pfn_t pfn = frame_alloc(0, SKEP_FRAME_OBJECT, OWNER_IMAGE | index);
+    if (!pfn) {
         return -SKEP_ENOMEM;
     }
+    struct image *image = frame_data(pfn);
+    image->spec = *spec;
     generations[index] = (generations[index] + 1) & INT32_MAX; /* handles are positive */
     image->handle = (uint64_t)generations[index] << 32 | (index + 1);
     images[index] = image;
@@ -195,18 +180,35 @@ static bool io_valid(const struct image *image, uint32_t page, uint64_t bytes)
     return bytes && page < image->spec.page_count && pages <= image->spec.page_count - page;
 }
 
+/* A new page, the rest of it zeroes. */
+static int write_new(struct guest *caller, struct image *image, pfn_t *slot, gva_t from,
+                     uint64_t bytes)
+{
+    pfn_t pfn = frame_alloc_raw(SKEP_FRAME_IMAGE, owner_of(image));
+    if (!pfn) {
+        return -SKEP_ENOMEM;
+    }
+    char *data = frame_data(pfn);
+    int error = gmem_copy_in(caller, data, from, bytes);
+    if (error) {
+        frame_free(pfn, 0);
+        return error;
+    }
+    memset(data + bytes, 0, PAGE_SIZE - bytes);
+    *slot = pfn;
+    image->written++;
+    return 0;
+}
+
 static int write_page(struct guest *caller, struct image *image, uint32_t page, gva_t from,
                       uint64_t bytes)
 {
-    pfn_t *slot = page_slot(image, page);
-    if (!*slot) {
-        *slot = frame_alloc(0, SKEP_FRAME_IMAGE, owner_of(image));
-        if (!*slot) {
-            return -SKEP_ENOMEM;
-        }
-        image->written++;
+    pfn_t *slot = page_slot_make(image, page);
+    if (!slot) {
+        return -SKEP_ENOMEM;
     }
-    return gmem_copy_in(caller, frame_data(*slot), from, bytes);
+    return *slot ? gmem_copy_in(caller, frame_data(*slot), from, bytes)
+                 : write_new(caller, image, slot, from, bytes);
 }
 
 static int read_page(struct guest *caller, struct image *image, uint32_t page, gva_t to,
@@ -271,24 +273,33 @@ int image_seal(uint64_t handle)
     return error;
 }
 
+/* Frees the last page, and its list if it is the first there. Gives how much of the promise is free by that. */
+static uint64_t free_last(struct image *image)
+{
+    uint32_t page = --image->spec.page_count;
+    pfn_t pfn = image_page(image, page);
+    if (pfn) {
+        CHECK(!frame_shares(pfn));
+        frame_free(pfn, 0);
+    }
+    if (page % LIST_ENTRIES) {
+        return 1;
+    }
+    pfn_t *list = &image->lists[page / LIST_ENTRIES];
+    if (*list) {
+        frame_free(*list, 0);
+        *list = PFN_NONE;
+    }
+    return 2;
+}
+
 /* Frees up to DESTROY_PAGES pages from the end; page_count shrinks with them. */
 static bool free_pages(struct image *image, uint64_t *freed)
 {
-    uint32_t *left = &image->spec.page_count;
-    for (uint32_t i = 0; i < DESTROY_PAGES && *left; i++, --*left) {
-        pfn_t *slot = page_slot(image, *left - 1);
-        if (*slot) {
-            CHECK(!frame_shares(*slot));
-            frame_free(*slot, 0);
-        }
-        if ((*left - 1) % LIST_ENTRIES == 0) {
-            frame_free(image->lists[(*left - 1) / LIST_ENTRIES], 0);
-            image->lists[(*left - 1) / LIST_ENTRIES] = PFN_NONE;
-            ++*freed;
-        }
-        ++*freed;
+    for (uint32_t i = 0; i < DESTROY_PAGES && image->spec.page_count; i++) {
+        *freed += free_last(image);
     }
-    return *left == 0;
+    return !image->spec.page_count;
 }
 
 static int destroy_part(struct image *image, uint64_t *freed)
@@ -373,13 +384,16 @@ struct image *image_create_control(void)
     memcpy(spec.segments, control_image.segments,
            spec.segment_count * sizeof(struct skep_image_segment));
     CHECK(spec_valid(&spec));
-    struct image *image = alloc(&spec, 0);
-    CHECK(image);
+    pfn_t frame = frame_alloc(0, SKEP_FRAME_OBJECT, OWNER_IMAGE);
+    CHECK(frame);
+    struct image *image = frame_data(frame);
+    image->spec = spec;
+    image->handle = 1; /* of no generation: it is in no table */
     paddr_t base = arch_kernel_paddr(control_image.pages);
     for (uint32_t i = 0; i < spec.page_count; i++) {
         pfn_t pfn = paddr_to_pfn(base) + i;
         frame_adopt(pfn, SKEP_FRAME_IMAGE, OWNER_IMAGE);
-        *page_slot(image, i) = pfn;
+        *page_slot_make(image, i) = pfn;
     }
     image->sealed = true;
     return image;

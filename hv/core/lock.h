@@ -4,7 +4,7 @@
  * Lock order, outermost first; a function takes them only in this order:
  *   scratch_lock (control_calls.c)  ->  port.lock (io/switch.h)  ->  nic.lock (drivers)  ->  guests_lock (guest.c)
  *   ->  images_lock (image.c)  ->  guest.lock  ->  console.lock  ->  notify_lock  ->  timer_lock  ->  sched_lock
- *   ->  reap_lock, retain_lock  ->  frame_lock, promise_lock (frame.c)  ->  switch_lock (io/switch.c)  ->  log_lock
+ *   ->  frame_lock, promise_lock (frame.c)  ->  switch_lock (io/switch.c)  ->  reap_lock, log_lock
  * Two locks of one kind are never held together. Interrupts are off in ring 0, so that no lock is taken twice by one
  * CPU, and nobody waits for another CPU while holding one: shootdowns are asynchronous (aspace.c).
  */

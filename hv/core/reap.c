@@ -1,9 +1,9 @@
 /*
  * reap.c - giving back the memory of guests that have ended, in bounded steps between traps.
  *
- * A guest waits in the list until no CPU runs it or holds its translations and no device its pages. Then its tables
- * are taken apart a piece at a time; last come ring 0's objects. The control service is started again here when it
- * was it that ended.
+ * A guest that a CPU still runs, or whose pages a device still has, is put aside until reap_wake(): whoever lets go of
+ * it calls that. Then its tables are taken apart a piece at a time; last come ring 0's objects. The control service is
+ * started again here when it was it that ended.
  */
 #include "core/control.h"
 #include "core/frame.h"
@@ -16,14 +16,13 @@
 #include "core/timer.h"
 #include "io/io.h"
 
-#define TRIES_MAX 8u /* guests looked at in one step */
-
 static struct spinlock reap_lock;
 static struct guest *first, *last;
 
+/* Puts the guest at the list's end. Holds reap_lock. */
 static void append(struct guest *guest)
 {
-    spin_lock(&reap_lock);
+    guest->reap_state = REAP_QUEUED;
     guest->reap_next = NULL;
     if (last) {
         last->reap_next = guest;
@@ -31,13 +30,29 @@ static void append(struct guest *guest)
         first = guest;
     }
     last = guest;
+}
+
+void reap_wake(struct guest *guest)
+{
+    spin_lock(&reap_lock);
+    if (guest->reap_state == REAP_ASIDE) {
+        append(guest);
+    } else if (guest->reap_state == REAP_ACTIVE) {
+        guest->reap_state = REAP_ACTIVE_AGAIN;
+    }
     spin_unlock(&reap_lock);
+    atomic_store(&arch_cpu()->resched, 1); /* this CPU comes by the reaper before it goes on */
+}
+
+/* Without the lock: a hint. A guest added meanwhile is seen by the CPU that added it. */
+static bool any(void)
+{
+    return __atomic_load_n(&first, __ATOMIC_RELAXED);
 }
 
 static struct guest *take_first(void)
 {
-    /* Without the lock: a hint. A guest added meanwhile is seen by the CPU that added it. */
-    if (!__atomic_load_n(&first, __ATOMIC_RELAXED)) {
+    if (!any()) {
         return NULL;
     }
     spin_lock(&reap_lock);
@@ -45,14 +60,22 @@ static struct guest *take_first(void)
     if (guest) {
         first = guest->reap_next;
         last = first ? last : NULL;
+        guest->reap_state = REAP_ACTIVE;
     }
     spin_unlock(&reap_lock);
     return guest;
 }
 
-void reap_enqueue(struct guest *guest)
+/* Back into the list, or aside if there is nothing to be done before someone lets go of the guest. */
+static void put_back(struct guest *guest, bool progress)
 {
-    append(guest);
+    spin_lock(&reap_lock);
+    if (progress || guest->reap_state == REAP_ACTIVE_AGAIN) {
+        append(guest);
+    } else {
+        guest->reap_state = REAP_ASIDE;
+    }
+    spin_unlock(&reap_lock);
 }
 
 /* ---- memory ---- */
@@ -167,26 +190,17 @@ static void complete(struct guest *guest)
 
 bool guest_reap_step(void)
 {
-    const struct guest *stuck = NULL;
-    for (uint32_t i = 0; i < TRIES_MAX; i++) {
-        struct guest *guest = take_first();
-        if (!guest) {
-            return false;
-        }
-        bool progress = false;
-        bool seen = guest == stuck;
-        if (!seen && step(guest, &progress)) {
-            complete(guest);
-            return true;
-        }
-        append(guest);
-        if (seen || progress) {
-            return progress;
-        }
-        /* It waits for a device or a CPU, and those behind it shall not. */
-        stuck = stuck ? stuck : guest;
+    struct guest *guest = take_first();
+    bool progress = false;
+    if (!guest) {
+        return false;
     }
-    return false;
+    if (step(guest, &progress)) {
+        complete(guest);
+    } else {
+        put_back(guest, progress);
+    }
+    return any();
 }
 
 /* ---- the struct ---- */

@@ -1,21 +1,26 @@
 /*
  * retain.c - retained records. Each has a promise of its own while it exists.
+ *
+ * Only the control service's calls come here, one at a time (scratch_lock), so there is no lock.
  */
 #include "core/retain.h"
 
 #include "core/cpu.h"
 #include "core/frame.h"
 #include "core/gmem.h"
-#include "core/lock.h"
+#include "core/log.h"
 
-static struct spinlock retain_lock;
 static pfn_t *records;
 static uint32_t capacity;
+static pfn_t
+    spare; /* takes new contents before they replace the old, so that a replacement needs no promise */
 
 void retain_init(uint32_t record_count)
 {
     records = core_array(record_count, sizeof(pfn_t));
     capacity = record_count;
+    spare = frame_alloc_raw(SKEP_FRAME_RETAINED, OWNER_CORE);
+    CHECK(spare);
 }
 
 uint32_t retain_capacity(void)
@@ -23,41 +28,37 @@ uint32_t retain_capacity(void)
     return capacity;
 }
 
-/* The page can't go away while it is copied: it is pinned. */
 int retain_read(struct guest *caller, uint32_t index, gva_t to)
 {
     if (index >= capacity) {
         return -SKEP_EINVAL;
     }
-    spin_lock(&retain_lock);
     pfn_t pfn = records[index];
-    int error = pfn ? frame_pin(pfn) : -SKEP_ENOENT;
-    spin_unlock(&retain_lock);
-    if (error) {
-        return error;
-    }
-    error = gmem_copy_out(caller, to, frame_data(pfn), PAGE_SIZE);
-    frame_unpin(pfn);
-    return error;
+    return pfn ? gmem_copy_out(caller, to, frame_data(pfn), PAGE_SIZE) : -SKEP_ENOENT;
 }
 
-/* A frame with the new contents, and its promise. */
-static int prepare(struct guest *caller, gva_t from, pfn_t *pfn)
+static void erase(uint32_t index)
+{
+    if (records[index]) {
+        frame_free(records[index], 0);
+        records[index] = PFN_NONE;
+        promise_give(1);
+    }
+}
+
+/* A promise, and the frame that becomes the next spare one. */
+static int record_promise(pfn_t *pfn)
 {
     int error = promise_take(1);
     if (error) {
         return error;
     }
     *pfn = frame_alloc_raw(SKEP_FRAME_RETAINED, OWNER_CORE);
-    error = *pfn ? gmem_copy_in(caller, frame_data(*pfn), from, PAGE_SIZE) : -SKEP_ENOMEM;
-    if (!error) {
-        return 0;
+    if (!*pfn) {
+        promise_give(1);
+        return -SKEP_ENOMEM;
     }
-    if (*pfn) {
-        frame_free(*pfn, 0);
-    }
-    promise_give(1);
-    return error;
+    return 0;
 }
 
 int retain_write(struct guest *caller, uint32_t index, gva_t from)
@@ -65,18 +66,18 @@ int retain_write(struct guest *caller, uint32_t index, gva_t from)
     if (index >= capacity) {
         return -SKEP_EINVAL;
     }
-    pfn_t new = PFN_NONE;
-    int error = from.value ? prepare(caller, from, &new) : 0;
-    if (error) {
-        return error;
+    if (!from.value) {
+        erase(index);
+        return 0;
     }
-    spin_lock(&retain_lock);
+    int error = gmem_copy_in(caller, frame_data(spare), from, PAGE_SIZE);
     pfn_t old = records[index];
-    records[index] = new;
-    spin_unlock(&retain_lock);
-    if (old) {
-        frame_free(old, 0);
-        promise_give(1);
+    if (!error && !old) {
+        error = record_promise(&old);
     }
-    return 0;
+    if (!error) {
+        records[index] = spare;
+        spare = old;
+    }
+    return error;
 }

@@ -104,6 +104,7 @@ static struct port *port_alloc(struct guest *guest)
 static void port_free(struct guest *guest, struct port *port)
 {
     spin_lock(&guest->lock);
+    guest->ended_net[port->index] = port->counters;
     guest_frame_free(guest, frame_of(port));
     guest->fixed_frames--;
     spin_unlock(&guest->lock);
@@ -219,7 +220,7 @@ void io_net_status(struct guest *guest, uint32_t index, uint32_t *address,
 {
     struct port *port = switch_find_guest(guest, index);
     *address = 0;
-    *counters = (struct skep_net_counters){0};
+    *counters = guest->ended_net[index];
     if (port != NULL) {
         *address = atomic_load_explicit(&port->address, memory_order_relaxed);
         spin_lock(&port->lock);

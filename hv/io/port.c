@@ -277,6 +277,8 @@ void port_sent(void *owner, uint32_t head, const paddr_t *pieces, uint32_t count
             port->waiting = false;
             switch_work_add(port);
         }
+    } else if (port->in_flight == 0) {
+        reap_wake(port->guest); /* if the reaper was there, it found these packets missing */
     }
     spin_unlock(&port->lock);
 }

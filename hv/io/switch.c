@@ -231,12 +231,10 @@ struct port *switch_find_guest(struct guest *guest, uint32_t index)
 void switch_release(struct port *port)
 {
     spin_lock(&switch_lock);
-    bool waited_for = --port->references == 1 && !port->present;
-    spin_unlock(&switch_lock);
-    if (waited_for) {
-        /* The guest has ended, and the reaper found the port in use: it comes by again before this CPU goes on. */
-        atomic_store(&arch_cpu()->resched, 1);
+    if (--port->references == 1 && !port->present) {
+        reap_wake(port->guest); /* it has ended, and the reaper found the port in use */
     }
+    spin_unlock(&switch_lock);
 }
 
 /* ---- addresses ---- */

@@ -266,7 +266,7 @@ enum skep_crash_reason {
     SKEP_CRASH_OUT_OF_MEMORY,
     SKEP_CRASH_ABORT, /* SKEP_HC_ABORT; message is set */
     SKEP_CRASH_MACHINE_CHECK,
-    SKEP_CRASH_KILLED, /* ended by the control service */
+    SKEP_CRASH_KILLED, /* ended by SKEP_CTL_GUEST_STOP; its state is exited all the same */
     SKEP_CRASH_REASONS
 };
 
