@@ -24,9 +24,12 @@
 #include "core/log.h"
 #include "core/string.h"
 
-#define WORK_MAX 96u /* pages or skipped tables handled in one call */
+/* Bounds of one call, for some 10,000 instructions. */
+#define WORK_MAX  512u /* what pagetable_next() may spend */
+#define PAGE_WORK 16u  /* what a present page counts for */
+#define PAGES_MAX (WORK_MAX / PAGE_WORK)
 #define RELEASE_MAX \
-    (2 * WORK_MAX) /* frames given back at once: more than a call unmaps, so that none pile up */
+    (PAGES_MAX + 8) /* frames given back: more than a call unmaps, so that none pile up */
 
 /* ---- shootdown ---- */
 
@@ -397,15 +400,14 @@ static void leaf_release(struct guest *guest, uint64_t *leaf)
     }
 }
 
-/* How far this call may go, in whole pages. */
-static uint64_t bounded_end(struct aspace *as, uint64_t start, uint64_t end)
+/* How far so much work goes, in whole pages. */
+static uint64_t bounded_end(struct aspace *as, uint64_t start, uint64_t end, uint32_t work)
 {
     uint64_t at = start;
-    uint32_t work = WORK_MAX;
     while (at < end && work) {
         if (pagetable_next(&as->tables, &at, end, &work)) {
             at += PAGE_SIZE;
-            work--;
+            work -= work < PAGE_WORK ? work : PAGE_WORK;
         }
     }
     return at < end ? at : end;
@@ -431,7 +433,7 @@ int aspace_protect(struct guest *guest, uint64_t address, uint64_t bytes, uint32
     if (error) {
         return error;
     }
-    uint64_t end = bounded_end(as, address, address + bytes);
+    uint64_t end = bounded_end(as, address, address + bytes, WORK_MAX);
     error = ranges_protect(&as->ranges, address, end, prot, frames_for_ranges(guest));
     if (error) {
         return error;
@@ -445,6 +447,20 @@ int aspace_protect(struct guest *guest, uint64_t address, uint64_t bytes, uint32
     return 0;
 }
 
+/* Empties a span that no range is in any more: its pages go, and the tables that nothing else needs. */
+static void span_clear(struct guest *guest, uint64_t start, uint64_t end)
+{
+    struct aspace *as = &guest->aspace;
+    uint64_t *leaf;
+    uint64_t low;
+    uint64_t high;
+    for (uint64_t at = start; (leaf = next_leaf(as, &at, end)); at += PAGE_SIZE) {
+        leaf_release(guest, leaf);
+    }
+    ranges_hole(&as->ranges, start, &low, &high);
+    pagetable_trim(guest, start, end, low, high, quarantine_put);
+}
+
 int aspace_unmap(struct guest *guest, uint64_t address, uint64_t bytes, uint64_t *done)
 {
     struct aspace *as = &guest->aspace;
@@ -455,19 +471,12 @@ int aspace_unmap(struct guest *guest, uint64_t address, uint64_t bytes, uint64_t
     if (error) {
         return error;
     }
-    uint64_t end = bounded_end(as, address, address + bytes);
+    uint64_t end = bounded_end(as, address, address + bytes, WORK_MAX);
     error = ranges_remove(&as->ranges, address, end);
     if (error) {
         return error;
     }
-    uint64_t *leaf;
-    for (uint64_t at = address; (leaf = next_leaf(as, &at, end)); at += PAGE_SIZE) {
-        leaf_release(guest, leaf);
-    }
-    uint64_t low;
-    uint64_t high;
-    ranges_hole(&as->ranges, address, &low, &high);
-    pagetable_trim(guest, address, end, low, high, quarantine_put);
+    span_clear(guest, address, end);
     shoot_down(as);
     quarantine_release(guest);
     *done = end - address;
@@ -475,6 +484,16 @@ int aspace_unmap(struct guest *guest, uint64_t address, uint64_t bytes, uint64_t
 }
 
 /* ---- the end ---- */
+
+static void reap_range(struct guest *guest)
+{
+    struct aspace *as = &guest->aspace;
+    const struct range *last = &as->ranges.at[as->ranges.count - 1];
+    uint64_t start = last->start;
+    uint64_t end = bounded_end(as, start, last->end, WORK_MAX / 2);
+    ranges_drop(&as->ranges, end);
+    span_clear(guest, start, end);
+}
 
 bool aspace_reap(struct guest *guest)
 {
@@ -485,12 +504,14 @@ bool aspace_reap(struct guest *guest)
         return false;
     }
     CHECK(!as->held); /* the guest's queues and the card have let go: io_guest_detach() */
-    if (!pagetable_reap(guest, WORK_MAX, leaf_release)) {
+    if (as->ranges.count) {
+        reap_range(guest);
         return false;
     }
+    pagetable_free(guest);
     if (as->ranges.at) {
         guest_frame_free(guest, frame_of(as->ranges.at));
-        as->ranges = (struct ranges){0};
+        as->ranges.at = NULL;
     }
     return true;
 }

@@ -5,11 +5,9 @@
 
 #include "core/frame.h"
 #include "core/guest.h"
-#include "core/string.h"
 
-#define ENTRIES            512u
-#define LOWER_HALF_ENTRIES 256u
-#define TOP                (PAGETABLE_LEVELS - 1)
+#define ENTRIES 512u
+#define TOP     (PAGETABLE_LEVELS - 1)
 
 static uint32_t index_at(uint64_t address, uint32_t level)
 {
@@ -112,19 +110,38 @@ static uint64_t *slot_find(struct pagetable *tables, uint64_t address, uint32_t 
     return &table[index_at(address, level)];
 }
 
-uint64_t *pagetable_next(struct pagetable *tables, uint64_t *address, uint64_t end, uint32_t *work)
+/* The first present entry from `leaf` on, within its table and below `end`. */
+static uint64_t *leaf_present(uint64_t *leaf, uint64_t *address, uint64_t end, uint32_t *work)
 {
-    while (*address < end && *work) {
-        uint32_t absent = 0;
-        uint64_t *leaf = slot_find(tables, *address, 0, &absent);
-        if (leaf && arch_pte_present(*leaf)) {
+    do {
+        if (arch_pte_present(*leaf)) {
             return leaf;
         }
         --*work;
-        uint64_t span = 1ull << pagetable_shift(absent);
-        *address = (*address & ~(span - 1)) + span;
-    }
+        leaf++;
+        *address += PAGE_SIZE;
+    } while (*address < end && *work && index_at(*address, 0));
     return NULL;
+}
+
+uint64_t *pagetable_next(struct pagetable *tables, uint64_t *address, uint64_t end, uint32_t *work)
+{
+    uint64_t *found = NULL;
+    while (!found && *address < end && *work) {
+        uint32_t absent = 0;
+        uint64_t *leaf = pagetable_recent(tables, *address);
+        if (!leaf && (leaf = slot_find(tables, *address, 0, &absent))) {
+            recent_add(tables, *address, leaf - index_at(*address, 0));
+        }
+        if (leaf) {
+            found = leaf_present(leaf, address, end, work);
+        } else {
+            uint64_t span = 1ull << pagetable_shift(absent);
+            *address = (*address & ~(span - 1)) + span;
+            *work -= *work < PAGETABLE_WALK_WORK ? *work : PAGETABLE_WALK_WORK;
+        }
+    }
+    return found;
 }
 
 /* ---- trimming ---- */
@@ -165,69 +182,13 @@ void pagetable_trim(struct guest *guest, uint64_t start, uint64_t end, uint64_t 
     }
 }
 
-/* ---- the end ---- */
-
-/* The first present entry of a table, NULL = it is empty. */
-static uint64_t *entry_first(uint64_t *table, uint32_t count)
+void pagetable_free(struct guest *guest)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        if (arch_pte_present(table[i])) {
-            return &table[i];
-        }
-    }
-    return NULL;
-}
-
-/* True when a leaf table is empty. */
-static bool leaves_reap(struct guest *guest, uint64_t *table, uint32_t entries_max,
-                        void (*release)(struct guest *guest, uint64_t *leaf))
-{
-    for (uint32_t i = 0; i < ENTRIES; i++) {
-        if (arch_pte_present(table[i])) {
-            if (!entries_max--) {
-                return false;
-            }
-            release(guest, &table[i]);
-        }
-    }
-    return true;
-}
-
-static void root_free(struct guest *guest, struct pagetable *tables)
-{
+    struct pagetable *tables = &guest->aspace.tables;
     for (unsigned i = 0; i < ARCH_ROOT_FRAMES; i++) {
         if (tables->root_pfns[i]) {
             guest_frame_free(guest, tables->root_pfns[i]);
             tables->root_pfns[i] = PFN_NONE;
         }
     }
-}
-
-bool pagetable_reap(struct guest *guest, uint32_t entries_max,
-                    void (*release)(struct guest *guest, uint64_t *leaf))
-{
-    struct pagetable *tables = &guest->aspace.tables;
-    memset(tables->recent, 0, sizeof(tables->recent));
-    if (!tables->root_pfns[ARCH_ROOT_FRAMES - 1]) {
-        root_free(guest, tables); /* a creation that failed, or all is gone */
-        return true;
-    }
-    uint64_t *slot = entry_first(root_of(tables), LOWER_HALF_ENTRIES);
-    if (!slot) {
-        root_free(guest, tables);
-        return true;
-    }
-    uint32_t level = TOP;
-    uint64_t *table = table_of(*slot);
-    uint64_t *below;
-    while (level > 1 && (below = entry_first(table, ENTRIES))) {
-        slot = below;
-        table = table_of(*slot);
-        level--;
-    }
-    if (level > 1 || leaves_reap(guest, table, entries_max, release)) {
-        entry_set(tables, level, slot, 0);
-        guest_frame_free(guest, frame_of(table));
-    }
-    return false;
 }

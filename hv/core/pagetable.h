@@ -45,7 +45,8 @@ uint64_t *pagetable_recent(struct pagetable *tables, uint64_t address);
 uint64_t *pagetable_leaf(struct guest *guest, uint64_t address);
 
 /* The next present leaf entry at or after *address, below `end`, whose address becomes *address; NULL = none, or *work
- * is used up, which each page or missing table that is passed costs one of. */
+ * is used up, of which each absent page that is passed costs 1, and each absent table PAGETABLE_WALK_WORK. */
+#define PAGETABLE_WALK_WORK 16u
 uint64_t *pagetable_next(struct pagetable *tables, uint64_t *address, uint64_t end, uint32_t *work);
 
 /* Unlinks the tables that [start, end) reaches and that lie wholly in [low, high), where no entry is present any more,
@@ -53,9 +54,7 @@ uint64_t *pagetable_next(struct pagetable *tables, uint64_t *address, uint64_t e
 void pagetable_trim(struct guest *guest, uint64_t start, uint64_t end, uint64_t low, uint64_t high,
                     void (*release)(struct guest *guest, pfn_t pfn));
 
-/* Takes the tables apart in bounded steps. First a leaf table, with up to `entries_max` present entries that `release`
- * has to clear, or a table above that is empty; then the root. True when all is gone. No CPU uses the tables. */
-bool pagetable_reap(struct guest *guest, uint32_t entries_max,
-                    void (*release)(struct guest *guest, uint64_t *leaf));
+/* Gives back the root; all else has been trimmed. No CPU uses it. */
+void pagetable_free(struct guest *guest);
 
 #endif

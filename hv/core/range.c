@@ -291,3 +291,10 @@ int ranges_remove(struct ranges *ranges, uint64_t start, uint64_t end)
     }
     return error;
 }
+
+void ranges_drop(struct ranges *ranges, uint64_t end)
+{
+    struct range *last = &ranges->at[ranges->count - 1];
+    last->start = end; /* its first page is looked at no more */
+    ranges->count -= last->start >= last->end;
+}

@@ -59,6 +59,9 @@ int ranges_protect(struct ranges *ranges, uint64_t start, uint64_t end, uint32_t
 /* Takes a changeable span out. -SKEP_ENOSPC. */
 int ranges_remove(struct ranges *ranges, uint64_t start, uint64_t end);
 
+/* Takes out the part of the last range that is below `end`. Never fails: for a guest that has ended. */
+void ranges_drop(struct ranges *ranges, uint64_t end);
+
 /* The hole that the address is in, for page tables: guard ranges need none and belong to it. */
 void ranges_hole(const struct ranges *ranges, uint64_t address, uint64_t *low, uint64_t *high);
 
