@@ -34,9 +34,16 @@ if(EXISTS ${net}/lwip/include/lwipopts.h)
         INCLUDES ${net}/lwip/include ${src}/include)
     # As one unit: its layers are many small functions, which the compiler joins.
     set_target_properties(lwip PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 0)
-    target_include_directories(lwip PRIVATE
-        $<$<BOOL:${SKEP_HOST}>:${net}/test/fake>
-        ${CMAKE_SOURCE_DIR}/guestlib/include ${CMAKE_SOURCE_DIR}/hv/include)
+    # Its SNTP client calls sys_timeout(), which net/lwip/network.c has.
+    upstream_library(lwip_sntp
+        SOURCES ${src}/apps/sntp/sntp.c
+        INCLUDES ${net}/lwip/include ${src}/include)
+    target_compile_definitions(lwip_sntp PRIVATE LWIP_TIMERS=1 LWIP_TIMERS_CUSTOM=1)
+    foreach(library lwip lwip_sntp)
+        target_include_directories(${library} PRIVATE
+            $<$<BOOL:${SKEP_HOST}>:${net}/test/fake>
+            ${CMAKE_SOURCE_DIR}/guestlib/include ${CMAKE_SOURCE_DIR}/hv/include)
+    endforeach()
 endif()
 
 if(EXISTS ${net}/mbedtls/skep_mbedtls_config.h)

@@ -1,6 +1,7 @@
 /* config.c - reads the boot configuration. */
 #include "config.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@ void config_defaults(struct config *config)
 {
     memset(config, 0, sizeof(*config));
     strcpy(config->hostname, "skep");
+    config->ntp.port = 123;
 }
 
 static void set_hostname(struct config *config, const char *value)
@@ -64,6 +66,33 @@ static void set_quad(uint32_t *to, const char *name, const char *value)
         log_line("%s '%.40s' is no address \"A.B.C.D\"; it is not used", name, value);
 }
 
+/* "off" or "A.B.C.D[:port]". */
+static void set_ntp(struct config *config, const char *value)
+{
+    char text[ADDRESS_TEXT_MAX + 8], *colon, *end = text;
+    unsigned long port = 123;
+    uint32_t address = 0;
+
+    snprintf(text, sizeof(text), "%s", value);
+    colon = strchr(text, ':');
+    if (colon) {
+        *colon = '\0';
+        port = strtoul(colon + 1, &end, 10);
+    }
+    config->ntp.off = strcmp(value, "off") == 0;
+    if (config->ntp.off)
+        return;
+    if (strlen(value) >= sizeof(text) || !address_parse(text, &address) ||
+        (colon && (end == colon + 1 || *end || port == 0 || port > 65535))) {
+        log_line(
+            "ntp '%.40s' is neither \"off\" nor \"A.B.C.D\" nor \"A.B.C.D:port\"; it is not used",
+            value);
+        return;
+    }
+    config->ntp.address = address;
+    config->ntp.port = (uint16_t)port;
+}
+
 /* Whether the name is one of ours. */
 static bool set_value(struct config *config, const char *name, const char *value)
 {
@@ -73,6 +102,8 @@ static bool set_value(struct config *config, const char *name, const char *value
         set_token(config, value);
     else if (strcmp(name, "address") == 0)
         set_address(config, value);
+    else if (strcmp(name, "ntp") == 0)
+        set_ntp(config, value);
     else if (strcmp(name, "gateway") == 0)
         set_quad(&config->net.gateway, name, value);
     else if (strcmp(name, "dns") == 0)

@@ -18,7 +18,12 @@ struct config {
     char hostname[64];
     char token[CONFIG_TOKEN_MAX + 1]; /* "" = none given */
     struct core_net net;              /* address 0 = DHCP */
-    char *certificate, *key;          /* PEM, NULL = none given */
+    struct {
+        bool off; /* also when DHCP names one */
+        uint32_t address;
+        uint16_t port;
+    } ntp;
+    char *certificate, *key; /* PEM, NULL = none given */
 };
 
 void config_read(struct config *config);

@@ -62,8 +62,12 @@ int64_t core_console_read(uint64_t guest, uint64_t offset, void *data, size_t by
  * for the address, tells the switch, and stores it; false when there is none by the deadline. */
 struct core_net {
     uint32_t address, netmask, gateway, dns;
+    uint32_t ntp; /* OUT: a time server that DHCP named, 0 = none */
 };
 bool core_net_start(struct core_net *net, const char *hostname, uint64_t deadline_ns);
+
+/* Asks this server for the time, again and again; its answers go to wall_measured(). The network runs. */
+void core_sntp_start(uint32_t server, uint16_t port);
 
 /* Ends the service at once, as a crash would; ring 0 starts it anew. */
 _Noreturn void core_crash(const char *why);

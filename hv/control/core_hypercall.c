@@ -7,6 +7,8 @@
 #include "skep/guest.h"
 #include "skep/net.h"
 #include "skep/thread.h"
+#include "skep_sntp.h"
+#include "wall.h"
 
 int64_t core_host_info(struct skep_host_info *out)
 {
@@ -213,5 +215,11 @@ bool core_net_start(struct core_net *net, const char *hostname, uint64_t deadlin
     net->netmask = config.netmask;
     net->gateway = config.gateway;
     net->dns = config.dns;
+    net->ntp = config.ntp;
     return skep_ctl_net_set(net->address, net->netmask) == 0;
+}
+
+void core_sntp_start(uint32_t server, uint16_t port)
+{
+    skep_sntp_start(server, port, core_wall_ns, wall_measured);
 }

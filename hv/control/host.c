@@ -10,6 +10,7 @@
 #include "json.h"
 #include "log.h"
 #include "power.h"
+#include "wall.h"
 
 #define PANIC_BYTES_MAX 16384u
 
@@ -140,6 +141,7 @@ cJSON *host_to_json(void)
     json_add_integer(json, "uptime_ns", info.clock_ns);
     cJSON_AddStringToObject(json, "clock_source", info.clock_source);
     json_add_time(json, "time", info.wall_ns);
+    wall_to_json(cJSON_AddObjectToObject(json, "sntp"));
     cJSON_AddNumberToObject(json, "cpus", info.cpu_count);
     cJSON_AddStringToObject(json, "cpu_model", info.cpu_model);
     cJSON_AddItemToObject(json, "cpu_times", cpus_to_json(info.cpu_count));

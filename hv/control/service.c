@@ -23,6 +23,7 @@
 #include "log.h"
 #include "power.h"
 #include "server.h"
+#include "wall.h"
 
 #define NOTIFICATIONS 32
 #define GUESTS_A_TURN 16 /* with the model held */
@@ -51,6 +52,7 @@ static void apply(const struct skep_notification *list, int count)
         guest_step_handle(list[i].handle);
     }
     model_unlock();
+    wall_step();
     if (lost)
         scan();
     while (more) {
@@ -63,13 +65,15 @@ static void apply(const struct skep_notification *list, int count)
 
 static uint64_t next_deadline(void)
 {
-    uint64_t guests, power;
+    uint64_t guests, power, wall;
 
     model_lock();
     guests = guest_next_deadline();
     power = power_deadline();
     model_unlock();
-    return guests < power ? guests : power;
+    wall = wall_deadline();
+    guests = guests < power ? guests : power;
+    return guests < wall ? guests : wall;
 }
 
 static void *follow_notifications(void *argument)
@@ -126,6 +130,7 @@ int service_run(uint16_t port)
     image_adopt_all();
     adopt_guests(&info);
     start_network(&config);
+    wall_start(&config);
     if (pthread_create(&follower, NULL, follow_notifications, NULL) != 0 ||
         (listener = server_listen(port)) < 0)
         return 1;

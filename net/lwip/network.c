@@ -193,6 +193,45 @@ static uint32_t dhcp_coarse_interval(void)
     return 0;
 }
 
+/*
+ * The one-shot timer of lwIP's SNTP client, which is its only user and has one under way at a time.
+ */
+
+static void (*timeout_handler)(void *argument);
+static void *timeout_argument;
+static uint64_t timeout_ns;
+
+void sys_timeout(uint32_t ms, void (*handler)(void *argument), void *argument)
+{
+    timeout_handler = handler;
+    timeout_argument = argument;
+    timeout_ns = skep_clock_ns() + ms * NS_PER_MS;
+    wake_on_unlock = true;
+}
+
+void sys_untimeout(void (*handler)(void *argument), void *argument)
+{
+    if (timeout_handler == handler && timeout_argument == argument)
+        timeout_handler = NULL;
+}
+
+static uint32_t timeout_interval(void)
+{
+    uint64_t now = skep_clock_ns();
+    if (timeout_handler == NULL)
+        return 0;
+    return timeout_ns > now ? (uint32_t)((timeout_ns - now) / NS_PER_MS) + 1 : 1;
+}
+
+static void timeout_tick(void)
+{
+    void (*handler)(void *argument) = timeout_handler;
+    if (handler == NULL || skep_clock_ns() < timeout_ns)
+        return;
+    timeout_handler = NULL;
+    handler(timeout_argument);
+}
+
 static struct timer timers[] = {
     {tcp_interval, tcp_tick, 0},
     {arp_interval, arp_tick, 0},
@@ -200,6 +239,7 @@ static struct timer timers[] = {
     {dns_interval, dns_tick, 0},
     {dhcp_coarse_interval, dhcp_coarse_tmr, 0}, /* may give the next one work */
     {dhcp_fine_interval, dhcp_fine_tmr, 0},
+    {timeout_interval, timeout_tick, 0},
 };
 #define TCP_TIMER (&timers[0])
 
@@ -345,6 +385,14 @@ static int devices_add(void)
     return 0;
 }
 
+static uint32_t ntp_server; /* guarded by the core lock */
+
+/* lwIP's DHCP client calls it. */
+void dhcp_set_ntp_servers(u8_t count, const ip4_addr_t *servers)
+{
+    ntp_server = count > 0 ? servers[0].addr : 0;
+}
+
 static int dhcp_ask(struct netif *netif, const char *hostname)
 {
     netif_set_hostname(netif, hostname);
@@ -472,6 +520,7 @@ int skep_net_status(unsigned device, struct skep_net_config *out)
             .netmask = netif_ip4_netmask(netif)->addr,
             .gateway = netif_ip4_gw(netif)->addr,
             .dns = ip_addr_get_ip4_u32(dns_getserver(0)),
+            .ntp = ntp_server,
         };
     network_unlock();
     return netif == NULL ? -SKEP_ENODEV : 0;

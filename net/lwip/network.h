@@ -43,4 +43,8 @@ void pvnet_flush(void);
 /* lwIP's interface of a device, NULL if there is none. */
 struct netif *pvnet_interface(unsigned number);
 
+/* lwIP's SNTP client calls them with the core lock. */
+void sys_timeout(uint32_t ms, void (*handler)(void *argument), void *argument);
+void sys_untimeout(void (*handler)(void *argument), void *argument);
+
 #endif

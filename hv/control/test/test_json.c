@@ -326,7 +326,7 @@ static void test_config(void **state)
     static const char module[] =
         "{\"hostname\":\"edge\",\"token\":\"from-the-module-1\",\"color\":1,"
         "\"network\":{\"address\":\"192.168.1.5/24\",\"gateway\":\"192.168.1.1\",\"hostname\":\"x\"}}";
-    char words[] = "pti=on token=from-the-cmdline address=dhcp hostname=Bad!";
+    char words[] = "pti=on token=from-the-cmdline address=dhcp hostname=Bad! ntp=10.0.4.2:1123";
     struct config c;
 
     (void)state;
@@ -340,6 +340,14 @@ static void test_config(void **state)
     assert_string_equal(c.token, "from-the-cmdline");
     assert_string_equal(c.hostname, "edge");
     assert_int_equal(c.net.address, 0);
+    assert_int_equal(c.ntp.address, 0x0204000a);
+    assert_int_equal(c.ntp.port, 1123);
+    strcpy(words, "ntp=1.2.3.4:0 ntp=1.2.3.4:x ntp=pool");
+    config_apply_cmdline(&c, words);
+    assert_int_equal(c.ntp.address, 0x0204000a);
+    strcpy(words, "ntp=off");
+    config_apply_cmdline(&c, words);
+    assert_true(c.ntp.off);
     config_apply_module(&c, "[1", 2);
     config_apply_module(&c, "{\"token\":\"short\",\"network\":3}", 29);
     assert_string_equal(c.token, "from-the-cmdline");

@@ -14,6 +14,7 @@
 #include "store.h"
 #include "test/fake.h"
 #include "test_control.h"
+#include "wall.h"
 
 /* What a restart of the service leaves: nothing of its own. */
 static void forget_all(void)
@@ -583,6 +584,35 @@ static void test_trace_and_vcpus(void **state)
     assert_int_equal(p.status, 409);
 }
 
+/* A small error goes away by 500 µs a second, a large one at once. */
+static void test_wall_clock(void **state)
+{
+    uint64_t base = core_wall_base_ns();
+
+    (void)state;
+    wall_step();
+    assert_int_equal(core_wall_base_ns(), base);
+    wall_measured(1000); /* in 1970: not believed */
+    wall_step();
+    assert_int_equal(core_wall_base_ns(), base);
+    wall_measured(core_wall_ns() + 3600 * 1000 * MS);
+    assert_true(wall_deadline() <= core_clock_ns());
+    wall_step();
+    assert_true(core_wall_base_ns() - base >= 3599 * 1000 * MS);
+    assert_true(core_wall_base_ns() - base < 3601 * 1000 * MS);
+    assert_int_equal(wall_deadline(), UINT64_MAX);
+    base = core_wall_base_ns();
+    wall_measured(core_wall_ns() - MS - 300000);
+    for (int i = 1; i <= 3; i++) {
+        wall_step();
+        wall_step(); /* no more before it is due */
+        assert_true(base - core_wall_base_ns() <= (uint64_t)i * 500000);
+        assert_int_equal(wall_deadline() != UINT64_MAX, i < 3);
+        fake_skip(1000 * MS);
+    }
+    assert_true(base - core_wall_base_ns() >= MS + 200000);
+}
+
 static int compare_number(const void *key, const struct tree_node *node)
 {
     uint64_t number = (uint64_t)(uintptr_t)key, its = (uint64_t)(uintptr_t)node;
@@ -646,6 +676,7 @@ int run_model_tests(void)
         cmocka_unit_test_setup_teardown(test_crash_is_known_after_restart, setup, teardown),
         cmocka_unit_test_setup_teardown(test_image_users, setup, teardown),
         cmocka_unit_test_setup_teardown(test_trace_and_vcpus, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_wall_clock, setup, teardown),
         cmocka_unit_test(test_tree),
     };
     return cmocka_run_group_tests_name("model", tests, NULL, NULL);

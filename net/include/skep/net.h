@@ -17,6 +17,7 @@ struct skep_net_config {
     uint32_t netmask;
     uint32_t gateway;
     uint32_t dns;
+    uint32_t ntp; /* a time server that DHCP named; never set */
     const char
         *hostname; /* told to the DHCP server; NULL = none. Must stay as long as the network */
 };

@@ -18,7 +18,9 @@
 struct pbuf;
 struct netif;
 signed char tcpip_input(struct pbuf *packet, struct netif *netif); /* netif.c misses it then */
-#define LWIP_TIMERS         0 /* net/lwip/network.c: only those with work to do */
+#ifndef LWIP_TIMERS
+#define LWIP_TIMERS 0 /* net/lwip/network.c: only those with work to do */
+#endif
 #define LWIP_TCPIP_TIMEOUT  0
 #define LOCK_TCPIP_CORE()   network_lock()
 #define UNLOCK_TCPIP_CORE() network_unlock()
@@ -110,10 +112,26 @@ unsigned int network_tcp_isn(const void *local, unsigned local_port, const void 
 #define LWIP_DHCP                 1
 #define LWIP_DHCP_DOES_ACD_CHECK  0
 #define LWIP_DHCP_MAX_DNS_SERVERS 2
+#define LWIP_DHCP_GET_NTP_SRV     1 /* network.c keeps the answer */
+#define LWIP_DHCP_MAX_NTP_SERVERS 1
 #define LWIP_DNS                  1
 #define DNS_TABLE_SIZE            8
 #define DNS_MAX_SERVERS           2
 #define DNS_MAX_TTL               300 /* seconds; the timer runs as long after a query */
+
+/* SNTP, for who links it: net/sntp */
+#define SNTP_GET_SERVERS_FROM_DHCP     0 /* the user decides */
+#define SNTP_SERVER_DNS                0
+#define SNTP_STARTUP_DELAY             0
+#define SNTP_CHECK_RESPONSE            2 /* the server's address, and the question's time repeated */
+#define SNTP_COMP_ROUNDTRIP            1
+#define SNTP_UPDATE_DELAY              900000 /* ms */
+#define SNTP_PORT                      network_sntp_port()
+#define SNTP_GET_SYSTEM_TIME(s, us)    network_sntp_clock(&(s), &(us))
+#define SNTP_SET_SYSTEM_TIME_US(s, us) network_sntp_answer(s, us)
+unsigned short network_sntp_port(void);
+void network_sntp_clock(unsigned int *seconds, unsigned int *microseconds);
+void network_sntp_answer(unsigned int seconds, unsigned int microseconds);
 
 /* Sockets: libc-shim's headers on top, lwip_…() below. poll() and select() are libc-shim's. */
 #define LWIP_NETCONN                1
