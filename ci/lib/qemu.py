@@ -88,6 +88,7 @@ def command(
     append="",
     extra=(),
     serial="stdio",
+    reboot=False,
 ):
     """QEMU's command line; raises Missing when it couldn't be run."""
     if not shutil.which(QEMU):
@@ -107,7 +108,8 @@ def command(
     line = [
         *(QEMU, "-machine", "q35", "-cpu", "max", *accelerator(kvm, threads)),
         *("-m", memory, "-smp", str(cpus), "-kernel", str(elf)),
-        *("-nodefaults", "-no-reboot", "-display", "none", "-serial", serial),
+        *(() if reboot else ("-no-reboot",)),
+        *("-nodefaults", "-display", "none", "-serial", serial),
         *("-netdev", network(api_port, forwards, tap)),
         *("-device", "virtio-net-pci,disable-legacy=on,netdev=net0"),
     ]

@@ -54,11 +54,13 @@ static int read_grace(struct request *r, uint64_t *grace_ns)
         return 0;
     if ((body = api_read_json(r)) == NULL)
         return -1;
-    if (!cJSON_IsObject(body))
-        result = problem_set(&r->problem, 422, "The body must be a JSON object.");
+    if (!cJSON_IsObject(body)) {
+        cJSON_Delete(body);
+        return problem_set(&r->problem, 422, "The body must be a JSON object.");
+    }
     cJSON_ArrayForEach(item, body)
     {
-        if (strcmp(item->string ? item->string : "", "grace_ms") != 0)
+        if (strcmp(item->string, "grace_ms") != 0)
             result = problem_set(&r->problem, 422, "There is no field but grace_ms.");
         else if (!json_integer(item, 0, GRACE_MS_MAX, &ms))
             result = problem_set(&r->problem, 422, "grace_ms must be an integer from 0 to %u.",

@@ -37,10 +37,15 @@ static int refused(struct guest *g, const struct spec *spec, int64_t result, str
             spec->memory_bytes, g->view.memory_used);
     case SKEP_ENOMEM:
         return problem_set(p, 409,
-                           "memory_bytes can't be raised to %" PRIu64
-                           " now: the machine can't promise so much more. Nothing was changed; "
-                           "ask for less, or delete a guest.",
-                           spec->memory_bytes);
+                           "memory_bytes %" PRIu64 " and vcpus %u can't be had together now: the "
+                           "machine can't promise so much more, or the promise has no room for the "
+                           "vCPUs. Nothing was changed; ask for less, or delete a guest.",
+                           spec->memory_bytes, spec->vcpus);
+    case SKEP_ENOSPC:
+        return problem_set(
+            p, 409,
+            "Guests have as many different cpu_affinity as there can be: take one of "
+            "theirs. Nothing was changed.");
     case SKEP_ENOSYS:
         log_line("guest '%s': the core can't change a guest that runs yet", g->name);
         return problem_set(p, 501,
