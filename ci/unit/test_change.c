@@ -136,7 +136,7 @@ static void further_vcpus_are_paid_for_when_allowed(void **state)
     assert_int_equal(start_sibling(guest, 1), -SKEP_EINVAL);
     uint64_t charged = guest->charged_frames;
     assert_int_equal(set_vcpus(guest, 3, false), 0);
-    assert_int_equal(guest->charged_frames, charged + 2 * (VCPU_FRAMES + 1));
+    assert_int_equal(guest->charged_frames, charged + 2 * VCPU_FRAMES);
     assert_int_equal(info_of(guest)->vcpu_count, 3);
     assert_true(change_was_told(guest));
     assert_int_equal(start_sibling(guest, 2), 0);
@@ -144,7 +144,7 @@ static void further_vcpus_are_paid_for_when_allowed(void **state)
     /* Once paid for it stays. */
     assert_int_equal(set_vcpus(guest, 2, false), 0);
     assert_int_equal(set_vcpus(guest, 3, false), 0);
-    assert_int_equal(guest->charged_frames, charged + 2 * (VCPU_FRAMES + 1));
+    assert_int_equal(guest->charged_frames, charged + 2 * VCPU_FRAMES);
     end(guest);
 }
 
@@ -244,6 +244,62 @@ static void all_is_given_back(void **state)
     baseline_check(&before);
 }
 
+/* Many vCPUs are made some at a time; what they need was reserved before, or nothing changes. */
+static void many_vcpus_come_in_parts(void **state)
+{
+    (void)state;
+    struct skep_guest_change change = {
+        .changes = SKEP_CHANGE_VCPUS | SKEP_CHANGE_MEMORY | SKEP_CHANGE_WEIGHT,
+        .weight = 7,
+        .vcpu_count = 32,
+        .memory_bytes = 640 << 10,
+    };
+    struct guest *guest = guest_of(512 << 10, 1, 32);
+    uint64_t promised = promise_taken();
+    uint64_t committed = guest_frames_committed(guest);
+    change.memory_bytes = (committed + 31 * VCPU_FRAMES - 1) * PAGE_SIZE;
+    assert_int_equal(guest_change(guest, &change), -SKEP_EBUSY); /* the vCPUs fit only without */
+    assert_int_equal(promise_taken(), promised);
+    assert_int_equal(guest_frames_committed(guest), committed);
+    assert_int_equal(info_of(guest)->memory_bytes, 512 << 10);
+    change.memory_bytes += PAGE_SIZE;
+    uint32_t parts = 1;
+    int error;
+    while ((error = guest_change(guest, &change)) == -SKEP_EAGAIN) {
+        assert_int_equal(guest->vcpu_count, 1);
+        parts++;
+    }
+    assert_int_equal(error, 0);
+    assert_int_equal(parts, 8);
+    assert_int_equal(guest->vcpu_count, 32);
+    assert_int_equal(info_of(guest)->memory_bytes, change.memory_bytes);
+    assert_int_equal(guest_frames_committed(guest), guest->promise_frames);
+    assert_true(change_was_told(guest));
+    assert_int_equal(guest_change(guest, &change), 0);
+    assert_false(change_was_told(guest));
+    assert_int_equal(start_sibling(guest, 31), 0);
+    end(guest);
+}
+
+/* A guest that begins with many: the first are made with it, the others when it is started. */
+static void many_vcpus_are_made_at_the_start(void **state)
+{
+    (void)state;
+    struct guest *guest = fake_find(fake_guest(image, 640 << 10, 32));
+    uint64_t committed = guest_frames_committed(guest);
+    assert_null(guest->vcpus[31]);
+    uint32_t parts = 1;
+    while (guest_start(guest) == -SKEP_EAGAIN) {
+        assert_int_equal(guest->state, SKEP_GUEST_CREATED);
+        parts++;
+    }
+    assert_int_equal(parts, 7);
+    assert_int_equal(guest->state, SKEP_GUEST_RUNNING);
+    assert_non_null(guest->vcpus[31]);
+    assert_int_equal(guest_frames_committed(guest), committed);
+    end(guest);
+}
+
 int main(void)
 {
     fake_boot(64 << 20, 2);
@@ -258,6 +314,8 @@ int main(void)
         cmocka_unit_test(surplus_vcpus_are_asked_then_held),
         cmocka_unit_test(vcpus_made_in_a_pause_wait_for_its_end),
         cmocka_unit_test(calls_are_counted_by_number),
+        cmocka_unit_test(many_vcpus_come_in_parts),
+        cmocka_unit_test(many_vcpus_are_made_at_the_start),
         cmocka_unit_test(all_is_given_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

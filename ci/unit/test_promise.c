@@ -22,6 +22,12 @@ static bool take_event(struct guest *guest)
     return atomic_fetch_and(&guest->vcpus[0]->page->pending, ~bit) & bit;
 }
 
+static int memory_set(struct guest *guest, uint64_t bytes)
+{
+    struct skep_guest_change change = {.changes = SKEP_CHANGE_MEMORY, .memory_bytes = bytes};
+    return guest_change(guest, &change);
+}
+
 static int64_t map(struct guest *guest, uint64_t bytes)
 {
     return fake_hypercall(guest->vcpus[0], SKEP_HC_MEM_MAP, 0, bytes, RW);
@@ -33,17 +39,17 @@ static void memory_is_raised_and_lowered(void **state)
     struct guest *guest = guest_running(2 * MIB);
     uint64_t others = promise_taken() - guest->promise_frames;
     assert_int_equal(map(guest, 4 * MIB), -SKEP_ENOMEM);
-    assert_int_equal(guest_memory_set(guest, 8 * MIB), 0);
+    assert_int_equal(memory_set(guest, 8 * MIB), 0);
     assert_int_equal(told(guest), 8 * MIB);
     assert_true(take_event(guest));
     assert_int_equal(promise_taken(), others + 2048);
     int64_t at = map(guest, 4 * MIB);
     assert_true(at > 0);
-    assert_int_equal(guest_memory_set(guest, 2 * MIB), -SKEP_EBUSY);
+    assert_int_equal(memory_set(guest, 2 * MIB), -SKEP_EBUSY);
     assert_false(take_event(guest));
     assert_int_equal(fake_hypercall(guest->vcpus[0], SKEP_HC_MEM_UNMAP, (uint64_t)at, 4 * MIB, 0),
                      0);
-    assert_int_equal(guest_memory_set(guest, 2 * MIB), 0);
+    assert_int_equal(memory_set(guest, 2 * MIB), 0);
     assert_int_equal(told(guest), 2 * MIB);
     assert_int_equal(promise_taken(), others + 512);
     guest_gone(guest);
@@ -60,8 +66,8 @@ static void memory_committed_is_the_least(void **state)
     struct skep_guest_status status;
     guest_status(guest, &status);
     assert_true(status.memory_committed > status.memory_used + MIB / 2);
-    assert_int_equal(guest_memory_set(guest, status.memory_committed - 1 - PAGE_MASK), -SKEP_EBUSY);
-    assert_int_equal(guest_memory_set(guest, status.memory_committed), 0);
+    assert_int_equal(memory_set(guest, status.memory_committed - 1 - PAGE_MASK), -SKEP_EBUSY);
+    assert_int_equal(memory_set(guest, status.memory_committed), 0);
     for (uint64_t i = 0; i < MIB; i += PAGE_SIZE) {
         assert_true(fake_touch(guest->vcpus[0], (uint64_t)at + i, SKEP_FAULT_WRITE));
     }
@@ -77,20 +83,20 @@ static void refused_changes_change_nothing(void **state)
     struct guest *guest = guest_running(2 * MIB);
     uint64_t taken = promise_taken();
     uint64_t beyond = (promise_limit() - taken + guest->promise_frames + 1) << SKEP_PAGE_SHIFT;
-    assert_int_equal(guest_memory_set(guest, beyond), -SKEP_ENOMEM);
-    assert_int_equal(guest_memory_set(guest, UINT64_MAX), -SKEP_EINVAL);
-    assert_int_equal(guest_memory_set(guest, 0), -SKEP_EBUSY);
+    assert_int_equal(memory_set(guest, beyond), -SKEP_ENOMEM);
+    assert_int_equal(memory_set(guest, UINT64_MAX), -SKEP_EINVAL);
+    assert_int_equal(memory_set(guest, 0), -SKEP_EBUSY);
     assert_int_equal(told(guest), 2 * MIB);
     assert_int_equal(guest->promise_frames, 512);
     assert_int_equal(promise_taken(), taken);
     assert_false(take_event(guest));
-    assert_int_equal(guest_memory_set(guest, beyond - PAGE_SIZE), 0);
+    assert_int_equal(memory_set(guest, beyond - PAGE_SIZE), 0);
     assert_int_equal(promise_taken(), promise_limit());
-    assert_int_equal(guest_memory_set(guest, 2 * MIB), 0);
+    assert_int_equal(memory_set(guest, 2 * MIB), 0);
     fake_hypercall(guest->vcpus[0], SKEP_HC_EXIT, 0, 0, 0);
-    assert_int_equal(guest_memory_set(guest, 4 * MIB), -SKEP_EBUSY);
+    assert_int_equal(memory_set(guest, 4 * MIB), -SKEP_EBUSY);
     fake_settle();
-    assert_int_equal(guest_memory_set(guest, 4 * MIB), -SKEP_EBUSY);
+    assert_int_equal(memory_set(guest, 4 * MIB), -SKEP_EBUSY);
     guest_gone(guest);
     baseline_check(&before);
 }
@@ -138,7 +144,7 @@ static void life_step(struct life *life)
         }
         break;
     case 2:
-        if (guest_memory_set(life->guest, (64 + random_next(life, 2048)) * PAGE_SIZE)) {
+        if (memory_set(life->guest, (64 + random_next(life, 2048)) * PAGE_SIZE)) {
             assert_int_equal(life->guest->promise_frames, old);
         }
         break;

@@ -328,7 +328,7 @@ uint64_t aspace_committed(const struct guest *guest)
 
 int aspace_range_add(struct guest *guest, const struct range *range)
 {
-    return ranges_add(&guest->aspace.ranges, range, frames_for_ranges(guest));
+    return ranges_add(&guest->aspace.ranges, range, UINT64_MAX);
 }
 
 void aspace_describe(struct guest *guest, uint64_t address, struct skep_mapping *mapping)
@@ -369,7 +369,7 @@ int64_t aspace_map(struct guest *guest, uint64_t address, uint64_t bytes, uint32
         .mapping = SKEP_MAPPING_MEMORY,
     };
     quarantine_release(guest);
-    int error = aspace_range_add(guest, &range);
+    int error = ranges_add(&as->ranges, &range, frames_for_ranges(guest));
     if (error == -SKEP_ENOMEM && as->quarantine) {
         return -SKEP_EAGAIN;
     }

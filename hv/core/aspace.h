@@ -37,8 +37,8 @@ enum supply {
 /* Takes and prepares the root tables and the range table. -SKEP_ENOMEM. */
 int aspace_init(struct guest *guest);
 
-/* Adds a range; -SKEP_EEXIST when it overlaps one, -SKEP_ENOSPC when the table is full, -SKEP_ENOMEM when its
- * writable pages and page tables don't fit the promise. */
+/* Adds a range to a guest that is being created; whether all of them fit the promise is seen at the end. -SKEP_EEXIST
+ * when it overlaps one, -SKEP_ENOSPC when the table is full. */
 int aspace_range_add(struct guest *guest, const struct range *range);
 
 /* What is at an address, for people; for a hole its bounds. */

@@ -354,6 +354,6 @@ int64_t control_call(struct vcpu *vcpu, uint64_t number, const uint64_t argument
     spin_lock(&scratch_lock);
     int64_t result = dispatch(vcpu->guest, number, arguments);
     spin_unlock(&scratch_lock);
-    *again = result == -SKEP_EAGAIN && number == SKEP_CTL_IMAGE_DESTROY;
+    *again = result == -SKEP_EAGAIN; /* part is done, and the object knows how far it is */
     return result;
 }

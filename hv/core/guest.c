@@ -163,8 +163,7 @@ uint64_t guest_frames_committed(const struct guest *guest)
     return guest->fixed_frames + aspace_committed(guest);
 }
 
-/* Holds guest.lock. */
-static int promise_change(struct guest *guest, uint64_t frames)
+int guest_promise_set(struct guest *guest, uint64_t frames)
 {
     if (frames < guest_frames_committed(guest)) {
         return -SKEP_EBUSY;
@@ -211,14 +210,24 @@ void guest_unhold(struct guest *guest, uint32_t end, uint32_t reason)
     }
 }
 
+/* A guest that was created. Holds guest.lock. */
+static int start_first(struct guest *guest)
+{
+    int error = guest_vcpus_make(guest);
+    if (!error) {
+        guest->started_ns = arch_clock_ns();
+        guest_set_state(guest, SKEP_GUEST_RUNNING);
+        CHECK(sched_start(guest->vcpus[0]));
+    }
+    return error;
+}
+
 int guest_start(struct guest *guest)
 {
     int error = 0;
     spin_lock(&guest->lock);
     if (guest->state == SKEP_GUEST_CREATED) {
-        guest->started_ns = arch_clock_ns();
-        guest_set_state(guest, SKEP_GUEST_RUNNING);
-        CHECK(sched_start(guest->vcpus[0]));
+        error = start_first(guest);
     } else if (guest->state == SKEP_GUEST_PAUSED) {
         guest_set_state(guest, SKEP_GUEST_RUNNING);
         guest_unhold(guest, GUEST_VCPUS_MAX, VCPU_HOLD_PAUSED);
@@ -250,26 +259,6 @@ int guest_shutdown(struct guest *guest)
         guest_set_state(guest, SKEP_GUEST_STOPPING);
         event_raise(guest->vcpus[0], SKEP_EVENT_SHUTDOWN);
         error = 0;
-    }
-    spin_unlock(&guest->lock);
-    return error;
-}
-
-int guest_memory_set(struct guest *guest, uint64_t bytes)
-{
-    if (bytes > GUEST_MEMORY_BYTES_MAX) {
-        return -SKEP_EINVAL;
-    }
-    spin_lock(&guest->lock);
-    int error = guest_is_live(guest)
-                    ? promise_change(guest, page_align_up(bytes) >> SKEP_PAGE_SHIFT)
-                    : -SKEP_EBUSY;
-    if (!error) {
-        struct skep_start_info *info = frame_data(guest->start_info[0]);
-        /* Release pairs with the guest's read after the event. */
-        atomic_store_explicit(&info->memory_bytes, guest->promise_frames << SKEP_PAGE_SHIFT,
-                              memory_order_release);
-        event_raise(guest->vcpus[0], SKEP_EVENT_CHANGE);
     }
     spin_unlock(&guest->lock);
     return error;

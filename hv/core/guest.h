@@ -52,6 +52,7 @@ struct guest {
     uint64_t created_ns, started_ns, ended_ns;
     uint64_t ended_cpu_ns, ended_hypercalls, ended_page_faults; /* of vCPUs that are gone */
     uint32_t vcpu_count, vcpu_max;
+    uint32_t vcpus_reserved; /* whose frames are in fixed_frames, made or not */
     struct vcpu *vcpus[GUEST_VCPUS_MAX];
     pfn_t start_info[SKEP_START_INFO_PAGES], vcpu_pages[GUEST_VCPUS_MAX];
     struct console console;
@@ -92,13 +93,9 @@ int64_t guest_create(struct guest *caller, const struct skep_guest_spec *spec);
 int64_t guest_create_control(struct image *image, uint64_t memory_bytes);
 
 /* Changes of state; each checks that it may happen now: -SKEP_EBUSY when not. */
-int guest_start(struct guest *guest);    /* created, paused -> running */
+int guest_start(struct guest *guest);    /* created, paused -> running; -SKEP_EAGAIN: call again */
 int guest_pause(struct guest *guest);    /* running -> paused */
 int guest_shutdown(struct guest *guest); /* running -> stopping, with SKEP_EVENT_SHUTDOWN */
-
-/* Changes the promise of a guest that hasn't ended, and tells it. -SKEP_EINVAL (too much), -SKEP_ENOMEM (can't be
- * promised), -SKEP_EBUSY (more than that is in use: its memory_committed). */
-int guest_memory_set(struct guest *guest, uint64_t bytes);
 
 /* Ends the guest in any state; harmless when it has ended already. Its memory comes back through dying. A guest that
  * is killed has exited with SKEP_CRASH_KILLED as its reason. */
@@ -129,7 +126,7 @@ static inline struct vcpu *guest_vcpu(struct guest *guest, uint64_t index)
 
 /* SKEP_CTL_GUEST_SET: all of the change is made, or nothing. -SKEP_EINVAL (a field out of range), -SKEP_EBUSY (it has
  * ended, or uses more memory than it would have), -SKEP_ENOMEM (memory that can't be promised, or no room under the
- * promise for a further vCPU), -SKEP_ENOSPC (vCPUs). */
+ * promise for a further vCPU), -SKEP_ENOSPC (vCPUs); -SKEP_EAGAIN: part is done, call again. */
 int guest_change(struct guest *guest, const struct skep_guest_change *change);
 
 /* -SKEP_EINVAL when there can be no such vCPU. One that was never there is off. */

@@ -8,17 +8,13 @@
 #include "core/event.h"
 #include "core/frame.h"
 #include "core/guest_internal.h"
+#include "core/log.h"
 #include "core/sched.h"
 #include "core/string.h"
 
 #define CHANGES_ALL                                                                    \
     (SKEP_CHANGE_WEIGHT | SKEP_CHANGE_CAP | SKEP_CHANGE_AFFINITY | SKEP_CHANGE_VCPUS | \
      SKEP_CHANGE_MEMORY | SKEP_CHANGE_FORCE)
-
-static struct skep_start_info *start_info(struct guest *guest)
-{
-    return frame_data(guest->start_info[0]);
-}
 
 /* The parameters as they will be. Holds guest.lock, as all of these do. */
 static struct sched_params params_changed(struct guest *guest,
@@ -43,46 +39,40 @@ static bool change_valid(const struct guest *guest, const struct skep_guest_chan
     bool vcpus = change->changes & SKEP_CHANGE_VCPUS;
     return !(change->changes & ~CHANGES_ALL) && sched_params_valid(params) &&
            (vcpus || !(change->changes & SKEP_CHANGE_FORCE)) &&
-           (!vcpus || (change->vcpu_count && change->vcpu_count <= guest->vcpu_max));
+           (!vcpus || (change->vcpu_count && change->vcpu_count <= guest->vcpu_max)) &&
+           (!(change->changes & SKEP_CHANGE_MEMORY) ||
+            change->memory_bytes <= GUEST_MEMORY_BYTES_MAX);
 }
 
-/* Makes the vCPUs that a raised vcpu_count includes. Those made before an error stay, off. */
-static int vcpus_make(struct guest *guest, uint32_t count)
-{
-    uint32_t made = 0;
-    while (made < guest->vcpu_max && guest->vcpus[made]) {
-        made++;
-    }
-    uint64_t frames = count > made ? (count - made) * (VCPU_FRAMES + 1ull) : 0;
-    if (frames && guest_frames_committed(guest) + frames > guest->promise_frames) {
-        return -SKEP_ENOMEM;
-    }
-    for (; made < count; made++) {
-        int error =
-            guest_vcpu_create(guest, made, start_info(guest)->vcpu_pages + made * PAGE_SIZE);
-        if (error) {
-            return error;
-        }
-    }
-    return 0;
-}
-
-/* What may fail, in an order in which the undoing can't. */
+/* What may fail: all of it is done, or nothing. Memory is raised before vCPUs need it, and lowered after. */
 static int prepare(struct guest *guest, const struct skep_guest_change *change,
                    const struct sched_params *params)
 {
-    struct sched_params old = sched_params_get(guest);
-    int error = sched_params_set(guest, params);
+    struct sched_params old_params = sched_params_get(guest);
+    uint64_t old_frames = guest->promise_frames;
+    uint32_t old_reserved = guest->vcpus_reserved;
+    uint64_t frames = change->changes & SKEP_CHANGE_MEMORY
+                          ? page_align_up(change->memory_bytes) >> SKEP_PAGE_SHIFT
+                          : old_frames;
+    int error = frames > old_frames ? guest_promise_set(guest, frames) : 0;
+    if (!error) {
+        error = sched_params_set(guest, params);
+    }
     if (!error && (change->changes & SKEP_CHANGE_VCPUS)) {
-        error = vcpus_make(guest, change->vcpu_count);
+        error = guest_vcpus_reserve(guest, change->vcpu_count);
+    }
+    if (!error && frames < old_frames) {
+        error = guest_promise_set(guest, frames);
     }
     if (error) {
-        sched_params_set(guest, &old);
+        guest_vcpus_unreserve(guest, old_reserved);
+        sched_params_set(guest, &old_params);
+        CHECK(!guest_promise_set(guest, old_frames));
     }
     return error;
 }
 
-static void vcpu_count_set(struct guest *guest, uint32_t count, bool force)
+static bool vcpu_count_set(struct guest *guest, uint32_t count, bool force)
 {
     bool changed = guest->vcpu_count != count;
     guest->vcpu_count = count;
@@ -93,10 +83,15 @@ static void vcpu_count_set(struct guest *guest, uint32_t count, bool force)
     if (guest->state == SKEP_GUEST_PAUSED) {
         guest_hold(guest, 0, VCPU_HOLD_PAUSED); /* those made just now */
     }
-    if (changed) {
-        atomic_store(&start_info(guest)->vcpu_count, count);
-        event_raise(guest->vcpus[0], SKEP_EVENT_CHANGE);
-    }
+    atomic_store(&guest_start_info(guest)->vcpu_count, count);
+    return changed;
+}
+
+/* Compared with what the guest was told: the promise is set by now. */
+static bool memory_show(struct guest *guest)
+{
+    uint64_t bytes = guest->promise_frames << SKEP_PAGE_SHIFT;
+    return atomic_exchange(&guest_start_info(guest)->memory_bytes, bytes) != bytes;
 }
 
 static int change_locked(struct guest *guest, const struct skep_guest_change *change)
@@ -108,14 +103,19 @@ static int change_locked(struct guest *guest, const struct skep_guest_change *ch
     if (!change_valid(guest, change, &params)) {
         return -SKEP_EINVAL;
     }
-    if (change->changes & SKEP_CHANGE_MEMORY) {
-        return -SKEP_ENOSYS;
-    }
     int error = prepare(guest, change, &params);
-    if (!error && (change->changes & SKEP_CHANGE_VCPUS)) {
-        vcpu_count_set(guest, change->vcpu_count, change->changes & SKEP_CHANGE_FORCE);
+    error = error ? error : guest_vcpus_make(guest);
+    if (error) {
+        return error;
     }
-    return error;
+    bool tell = memory_show(guest);
+    if (change->changes & SKEP_CHANGE_VCPUS) {
+        tell |= vcpu_count_set(guest, change->vcpu_count, change->changes & SKEP_CHANGE_FORCE);
+    }
+    if (tell) {
+        event_raise(guest->vcpus[0], SKEP_EVENT_CHANGE);
+    }
+    return 0;
 }
 
 int guest_change(struct guest *guest, const struct skep_guest_change *change)

@@ -81,13 +81,15 @@ static pfn_t object_alloc(struct guest *guest, enum skep_frame_type type)
     return pfn;
 }
 
+/* Nothing reads a byte of the ring that the guest hasn't written. */
 static int console_create(struct guest *guest, uint32_t bytes)
 {
     for (uint32_t i = 0; i < bytes >> SKEP_PAGE_SHIFT; i++) {
-        guest->console.pages[i] = object_alloc(guest, SKEP_FRAME_CONSOLE);
+        guest->console.pages[i] = guest_frame_alloc_raw(guest, SKEP_FRAME_CONSOLE);
         if (!guest->console.pages[i]) {
             return -SKEP_ENOMEM;
         }
+        guest->fixed_frames++;
     }
     guest->console.bytes = bytes;
     return 0;
@@ -123,63 +125,6 @@ static int image_map(struct guest *guest, const struct layout *layout)
         if (!error) {
             error = range_add(guest, zeroes, end, RANGE_ANON, SKEP_MAPPING_IMAGE, segment->prot, 0);
         }
-    }
-    return error;
-}
-
-static int vcpu_page_create(struct guest *guest, uint32_t index, uint64_t page_address)
-{
-    if (guest->vcpu_pages[index]) {
-        return 0;
-    }
-    pfn_t page = object_alloc(guest, SKEP_FRAME_OBJECT);
-    if (!page) {
-        return -SKEP_ENOMEM;
-    }
-    guest->vcpu_pages[index] = page;
-    return aspace_fixed_map(guest, page_address, page, SKEP_PROT_READ | SKEP_PROT_WRITE);
-}
-
-int guest_vcpu_create(struct guest *guest, uint32_t index, uint64_t page_address)
-{
-    int error = vcpu_page_create(guest, index, page_address);
-    if (error) {
-        return error;
-    }
-    if (guest->charged_frames + VCPU_FRAMES > guest->promise_frames) {
-        return -SKEP_ENOMEM;
-    }
-    if (sched_place_take()) {
-        return -SKEP_ENOSPC;
-    }
-    pfn_t pfn =
-        frame_alloc(VCPU_FRAME_ORDER, SKEP_FRAME_OBJECT, owner_of_guest(guest_index(guest)));
-    if (!pfn) {
-        sched_place_give();
-        return -SKEP_ENOMEM;
-    }
-    guest->charged_frames += VCPU_FRAMES;
-    guest->fixed_frames += VCPU_FRAMES;
-    struct vcpu *vcpu = frame_data(pfn);
-    vcpu->guest = guest;
-    vcpu->index = index;
-    vcpu->trace_who = trace_who(guest, index);
-    vcpu->wait_deadline_ns = vcpu->event_deadline_ns = TIME_NEVER;
-    vcpu->page = frame_data(guest->vcpu_pages[index]);
-    arch_vcpu_init(vcpu, gva(0), gva(0), 0);
-    /* Siblings look without the lock: they see a whole vCPU or none. Pairs with guest_vcpu(). */
-    __atomic_store_n(&guest->vcpus[index], vcpu, __ATOMIC_RELEASE);
-    return 0;
-}
-
-/* Those beyond vcpu_count come when it is raised. */
-static int vcpus_create(struct guest *guest, const struct layout *layout)
-{
-    uint64_t end = layout->vcpu_pages + guest->vcpu_max * PAGE_SIZE;
-    int error = range_add(guest, layout->vcpu_pages, end, RANGE_FIXED, SKEP_MAPPING_VCPU_PAGE,
-                          SKEP_PROT_READ | SKEP_PROT_WRITE, 0);
-    for (uint32_t i = 0; i < guest->vcpu_count && !error; i++) {
-        error = guest_vcpu_create(guest, i, layout->vcpu_pages + i * PAGE_SIZE);
     }
     return error;
 }
@@ -244,18 +189,12 @@ static int strings_copy(struct guest *guest, struct guest *caller,
     return 0;
 }
 
-/* Each string ends by a NUL, and there are as many as the spec says; looked at in our copy. */
-static bool strings_valid(const struct guest *guest, const struct skep_guest_spec *spec)
+/* The last string ends by a NUL; looked at in our copy. How many there are is between the caller and the guest. */
+static bool strings_end(const struct guest *guest, const struct skep_guest_spec *spec)
 {
-    uint64_t ends = 0;
-    char last = 0;
-    for (uint32_t i = 0; i < spec->strings_bytes; i++) {
-        uint64_t offset = sizeof(struct skep_start_info) + i;
-        const char *page = frame_data(guest->start_info[offset >> SKEP_PAGE_SHIFT]);
-        last = page[offset & PAGE_MASK];
-        ends += last == 0;
-    }
-    return last == 0 && ends == (uint64_t)spec->argc + spec->envc;
+    uint64_t last = sizeof(struct skep_start_info) + spec->strings_bytes - 1;
+    const char *page = frame_data(guest->start_info[last >> SKEP_PAGE_SHIFT]);
+    return !spec->strings_bytes || !page[last & PAGE_MASK];
 }
 
 static int start_info_create(struct guest *guest, struct guest *caller, const struct layout *layout,
@@ -278,44 +217,140 @@ static int start_info_create(struct guest *guest, struct guest *caller, const st
     }
     start_info_fill(guest, layout, spec, frame_data(guest->start_info[0]));
     error = spec->strings_bytes ? strings_copy(guest, caller, spec) : 0;
-    return error || strings_valid(guest, spec) ? error : -SKEP_EINVAL;
+    return error || strings_end(guest, spec) ? error : -SKEP_EINVAL;
+}
+
+/* ---- vCPUs ---- */
+
+struct skep_start_info *guest_start_info(struct guest *guest)
+{
+    return frame_data(guest->start_info[0]);
+}
+
+static void places_give(uint32_t count)
+{
+    while (count--) {
+        sched_place_give();
+    }
+}
+
+int guest_vcpus_reserve(struct guest *guest, uint32_t count)
+{
+    uint32_t old = guest->vcpus_reserved;
+    if (count <= old) {
+        return 0;
+    }
+    uint64_t frames = (uint64_t)(count - old) * VCPU_FRAMES;
+    if (guest_frames_committed(guest) + frames > guest->promise_frames) {
+        return -SKEP_ENOMEM;
+    }
+    for (uint32_t taken = 0; taken < count - old; taken++) {
+        if (sched_place_take()) {
+            places_give(taken);
+            return -SKEP_ENOSPC;
+        }
+    }
+    guest->fixed_frames += frames;
+    guest->vcpus_reserved = count;
+    return 0;
+}
+
+void guest_vcpus_unreserve(struct guest *guest, uint32_t count)
+{
+    uint32_t more = guest->vcpus_reserved - count;
+    places_give(more);
+    guest->fixed_frames -= (uint64_t)more * VCPU_FRAMES;
+    guest->vcpus_reserved = count;
+}
+
+/* A frame that is counted in fixed_frames already. */
+static pfn_t reserved_alloc(struct guest *guest)
+{
+    pfn_t pfn = guest_frame_alloc(guest, SKEP_FRAME_OBJECT);
+    CHECK(pfn);
+    return pfn;
+}
+
+static void vcpu_make(struct guest *guest, uint32_t index)
+{
+    uint64_t address = guest_start_info(guest)->vcpu_pages + index * PAGE_SIZE;
+    pfn_t page = guest->vcpu_pages[index] = reserved_alloc(guest);
+    CHECK(!aspace_fixed_map(guest, address, page, SKEP_PROT_READ | SKEP_PROT_WRITE));
+    struct vcpu *vcpu = frame_data(reserved_alloc(guest));
+    vcpu->guest = guest;
+    vcpu->index = index;
+    vcpu->trace_who = trace_who(guest, index);
+    vcpu->wait_deadline_ns = vcpu->event_deadline_ns = TIME_NEVER;
+    vcpu->page = frame_data(page);
+    arch_vcpu_init(vcpu, gva(0), gva(0), 0);
+    /* Siblings look without the lock: they see a whole vCPU or none. Pairs with guest_vcpu(). */
+    __atomic_store_n(&guest->vcpus[index], vcpu, __ATOMIC_RELEASE);
+}
+
+int guest_vcpus_make(struct guest *guest)
+{
+    uint32_t made = 0;
+    for (uint32_t i = 0; i < guest->vcpus_reserved; i++) {
+        if (guest->vcpus[i]) {
+            continue;
+        }
+        if (made++ == GUEST_VCPUS_AT_ONCE) {
+            return -SKEP_EAGAIN;
+        }
+        vcpu_make(guest, i);
+    }
+    return 0;
 }
 
 /* ---- putting it together ---- */
 
+/* The parts of its address space, in ascending order of what they need of each other. */
+static int spaces_create(struct guest *guest, struct guest *caller, const struct layout *layout,
+                         const struct skep_guest_spec *spec)
+{
+    int error = image_map(guest, layout);
+    if (!error) {
+        error = start_info_create(guest, caller, layout, spec);
+    }
+    if (!error) {
+        error =
+            range_add(guest, layout->vcpu_pages, layout->vcpu_pages + spec->vcpu_max * PAGE_SIZE,
+                      RANGE_FIXED, SKEP_MAPPING_VCPU_PAGE, SKEP_PROT_READ | SKEP_PROT_WRITE, 0);
+    }
+    if (!error) {
+        error = range_add(guest, layout->guard, layout->stack, RANGE_GUARD, SKEP_MAPPING_GUARD,
+                          SKEP_PROT_NONE, 0);
+    }
+    if (!error) {
+        error = range_add(guest, layout->stack, layout->stack_end, RANGE_ANON, SKEP_MAPPING_STACK,
+                          SKEP_PROT_READ | SKEP_PROT_WRITE, 0);
+    }
+    return error;
+}
+
 /* Everything but the network, which needs no lock held. The guest is not yet published, so its lock is free; `caller`
- * is another guest. */
+ * is another guest. Of its vCPUs only some are made; guest_start() makes the others. */
 static int build(struct guest *guest, struct guest *caller, const struct skep_guest_spec *spec)
 {
     struct layout layout;
     layout_choose(&layout, spec);
     guest->image_base = layout.image;
+    guest->aspace.heap_base = layout.heap;
+    guest->aspace.heap_end = layout.heap_end;
     int error = aspace_init(guest);
     if (error) {
         return error;
     }
     guest->fixed_frames = guest->charged_frames;
-    guest->aspace.heap_base = layout.heap;
-    guest->aspace.heap_end = layout.heap_end;
     error = console_create(guest, spec->console_bytes);
     if (!error) {
-        error = image_map(guest, &layout);
+        error = spaces_create(guest, caller, &layout, spec);
     }
     if (!error) {
-        error = vcpus_create(guest, &layout);
+        error = guest_vcpus_reserve(guest, spec->vcpu_count);
     }
     if (!error) {
-        error = start_info_create(guest, caller, &layout, spec);
-    }
-    if (!error) {
-        error = range_add(guest, layout.guard, layout.stack, RANGE_GUARD, SKEP_MAPPING_GUARD,
-                          SKEP_PROT_NONE, 0);
-    }
-    if (!error) {
-        error = range_add(guest, layout.stack, layout.stack_end, RANGE_ANON, SKEP_MAPPING_STACK,
-                          SKEP_PROT_READ | SKEP_PROT_WRITE, 0);
-    }
-    if (!error) {
+        guest_vcpus_make(guest);
         gva_t entry = gva(layout.image + guest->image->spec.entry_offset);
         arch_vcpu_init(guest->vcpus[0], entry, gva(layout.stack_end), layout.start_info);
     }

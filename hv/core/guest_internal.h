@@ -33,9 +33,19 @@ void guest_forget(struct guest *guest);
  * No CPU runs it, no port is attached. Holds guest.lock. False: call again. */
 bool guest_free_memory(struct guest *guest);
 
-/* Makes vCPU `index`, off, and maps its page, under the guest's promise. -SKEP_ENOMEM, -SKEP_ENOSPC. What was made of
- * it stays the guest's. Holds guest.lock. */
-int guest_vcpu_create(struct guest *guest, uint32_t index, uint64_t page_address);
+/* vCPUs are paid for before they are made: guest_vcpus_reserve() puts the frames of the first `count` into fixed_frames,
+ * -SKEP_ENOMEM or -SKEP_ENOSPC and nothing changed; _unreserve() takes back what hasn't been made. _make() makes what
+ * is reserved, GUEST_VCPUS_AT_ONCE at a call: -SKEP_EAGAIN when more are left. Hold guest.lock. */
+#define GUEST_VCPUS_AT_ONCE 4u
+int guest_vcpus_reserve(struct guest *guest, uint32_t count);
+void guest_vcpus_unreserve(struct guest *guest, uint32_t count);
+int guest_vcpus_make(struct guest *guest);
+
+/* Changes the promise: -SKEP_EBUSY (less than is committed), -SKEP_ENOMEM. Holds guest.lock. */
+int guest_promise_set(struct guest *guest, uint64_t frames);
+
+/* What the guest reads of itself; it has not been reaped. */
+struct skep_start_info *guest_start_info(struct guest *guest);
 
 /* Gives back the console's ring. Holds guest.lock, or is alone with the guest. */
 void console_destroy(struct guest *guest);

@@ -193,7 +193,7 @@ int ranges_add(struct ranges *ranges, const struct range *range, uint64_t frames
         return -SKEP_ENOSPC;
     }
     insert_at(ranges, index, range);
-    if (ranges_cost(ranges) > frames_max) {
+    if (frames_max != UINT64_MAX && ranges_cost(ranges) > frames_max) {
         remove_at(ranges, index, index + 1);
         return -SKEP_ENOMEM;
     }

@@ -39,7 +39,8 @@ uint32_t ranges_index(const struct ranges *ranges, uint64_t address);
 const struct range *ranges_find(const struct ranges *ranges, uint64_t address);
 
 /* Adds a range that may cost at most `frames_max` frames together with those there are. -SKEP_EEXIST when it overlaps
- * one, -SKEP_ENOSPC when the table is full, -SKEP_ENOMEM. */
+ * one, -SKEP_ENOSPC when the table is full, -SKEP_ENOMEM. UINT64_MAX: not counted, the caller does when it has added
+ * all. */
 int ranges_add(struct ranges *ranges, const struct range *range, uint64_t frames_max);
 
 /* Frames that all ranges may come to need: pages of their own, and page tables beyond the root. */

@@ -87,17 +87,24 @@ static void vcpu_free(struct guest *guest, uint32_t index)
         guest_frame_free(guest, guest->vcpu_pages[index]);
         guest->vcpu_pages[index] = PFN_NONE;
     }
-    if (!vcpu) {
-        return;
+    if (vcpu) {
+        timer_cancel(vcpu);
+        guest->ended_cpu_ns += vcpu->run_ns;
+        guest->ended_hypercalls += vcpu_hypercalls(vcpu);
+        guest->ended_page_faults += vcpu->page_faults;
+        guest->vcpus[index] = NULL;
+        guest_frame_free(guest, frame_of(vcpu));
     }
-    timer_cancel(vcpu);
-    guest->ended_cpu_ns += vcpu->run_ns;
-    guest->ended_hypercalls += vcpu_hypercalls(vcpu);
-    guest->ended_page_faults += vcpu->page_faults;
-    guest->vcpus[index] = NULL;
-    frame_free(frame_of(vcpu), VCPU_FRAME_ORDER);
-    sched_place_give();
-    guest->charged_frames -= VCPU_FRAMES;
+}
+
+/* The last ones first, some at a time. True when none is left. */
+static bool vcpus_free(struct guest *guest)
+{
+    for (uint32_t i = 0; i < GUEST_VCPUS_AT_ONCE && guest->vcpus_reserved; i++) {
+        vcpu_free(guest, --guest->vcpus_reserved);
+        sched_place_give();
+    }
+    return !guest->vcpus_reserved;
 }
 
 static void start_info_free(struct guest *guest)
@@ -112,11 +119,8 @@ static void start_info_free(struct guest *guest)
 
 bool guest_free_memory(struct guest *guest)
 {
-    if (!aspace_reap(guest)) {
+    if (!aspace_reap(guest) || !vcpus_free(guest)) {
         return false;
-    }
-    for (uint32_t i = 0; i < GUEST_VCPUS_MAX; i++) {
-        vcpu_free(guest, i);
     }
     start_info_free(guest);
     if (guest->image) {

@@ -1,5 +1,5 @@
 /*
- * vcpu.h - one virtual CPU. It lives in an order-1 frame of its own: this struct, then the extended state.
+ * vcpu.h - one virtual CPU. It lives in a frame of its own: this struct, then the extended state.
  */
 #ifndef CORE_VCPU_H
 #define CORE_VCPU_H
@@ -10,9 +10,8 @@
 
 struct guest;
 
-#define VCPU_FRAME_ORDER  1u
-#define VCPU_FRAMES       (1u << VCPU_FRAME_ORDER)
-#define VCPU_XSAVE_OFFSET 2048u /* in the vCPU's frames; the area may be up to 6 KiB */
+#define VCPU_FRAMES       2u    /* its own and its page */
+#define VCPU_XSAVE_OFFSET 1024u /* in its own; AVX-512's area of 2,688 bytes fits behind it */
 
 /* sched_lock guards the state and its changes. */
 enum vcpu_state {

@@ -114,7 +114,7 @@ static void detect_xsave(void)
             features.xsave_bytes = end > features.xsave_bytes ? end : features.xsave_bytes;
         }
     }
-    CHECK(features.xsave_bytes <= (PAGE_SIZE << VCPU_FRAME_ORDER) - VCPU_XSAVE_OFFSET);
+    CHECK(features.xsave_bytes <= PAGE_SIZE - VCPU_XSAVE_OFFSET);
 }
 
 static bool pti_wanted(const char *cmdline)

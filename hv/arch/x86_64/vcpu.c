@@ -20,7 +20,7 @@
 #define FX_MXCSR_INIT 0x1f80
 
 _Static_assert(VCPU_XSAVE_OFFSET % 64 == 0, "XSAVE wants 64-byte alignment");
-_Static_assert(sizeof(struct vcpu) <= VCPU_XSAVE_OFFSET, "the vCPU's frames");
+_Static_assert(sizeof(struct vcpu) <= VCPU_XSAVE_OFFSET, "the vCPU's frame");
 
 static struct entry_cpu *entry_here(void)
 {
