@@ -7,13 +7,14 @@ import urllib3
 import xml.sax.saxutils as xml
 
 import attacks
+import floods
 import helpers
+import mutation
 import skep
 
 NEIGHBOUR = "10.0.2.20"
 AT_ONCE = 8  # attackers that live at the same time
 LOGS = skep.ROOT / "build-logs/hostile"
-END_SECONDS = 60
 
 
 class Results:
@@ -78,9 +79,9 @@ class Neighbour:
 class Session:
     """A booted Skep under attack."""
 
-    def __init__(self, machine, results, seed):
+    def __init__(self, machine, results, seed, patience):
         self.machine, self.api, self.results = machine, machine.api, results
-        self.seed = seed
+        self.seed, self.patience = seed, patience
         self.uploaded = set()
 
     def program(self, name):
@@ -98,14 +99,13 @@ class Session:
             image=program,
             args=[str(argument) for argument in arguments],
             desired_state="running",
-            restart="never",
-            **spec,
+            **{"restart": "never", **spec},
         )
 
-    def end(self, guest, seconds=END_SECONDS):
+    def end(self, guest):
         """Waits for a guest's end and deletes it. Its status, and what it printed."""
         try:
-            status = self.api.wait_state(guest, "exited", "crashed", seconds=seconds)
+            status = self.api.wait_state(guest, "exited", "crashed", seconds=self.patience)
             return status, self.api.log(guest).decode(errors="replace")
         finally:
             self.api.delete_guest(guest)
@@ -191,7 +191,7 @@ def besiege(arguments, chosen, results):
             warm_up(machine.wait_api())
             frames = helpers.frames(machine.api)
             neighbour = Neighbour(machine)
-            session = Session(machine, results, seed)
+            session = Session(machine, results, seed, arguments.patience)
             with neighbour.watch:
                 run_attacks(session, neighbour, chosen)
                 results.add("neighbour", problem_of(neighbour.check))
@@ -199,6 +199,21 @@ def besiege(arguments, chosen, results):
             helpers.clear(machine.api)
             results.add("leaks", problem_of(helpers.wait_frames, machine.api, frames, helpers.CONTROL_GROWTH))
             machine.check_alive()
+        except AssertionError as error:
+            results.add("machine", f"{error}\n{machine.serial_tail()}")
+
+
+def besiege_with_floods(arguments, chosen, results):
+    """One CPU, and a clock that goes by instructions."""
+    elf = skep.build_exists(skep.DEBUG_BUILD if arguments.build == "debug" else skep.BUILD)
+    extra = ["-icount", "shift=0"]
+    with skep.Machine(LOGS / "floods", elf=elf, cpus=1, kvm="off", extra=extra) as machine:
+        try:
+            warm_up(machine.wait_api())
+            frames = helpers.frames(machine.api)
+            floods.run(Session(machine, results, 0, floods.SECONDS), chosen, results)
+            helpers.clear(machine.api)
+            results.add("leaks", problem_of(helpers.wait_frames, machine.api, frames, helpers.CONTROL_GROWTH))
         except AssertionError as error:
             results.add("machine", f"{error}\n{machine.serial_tail()}")
 
@@ -215,18 +230,26 @@ def wanted(words, title):
     return not words or any(word in title for word in words)
 
 
+def finish(results, junit):
+    if junit:
+        results.write_junit(junit)
+    print(f"{len(results.cases) - results.failed()} passed, {results.failed()} failed")
+    return 1 if results.failed() else 0
+
+
 def run(arguments):
     urllib3.disable_warnings()
-    chosen = [attack for attack in attacks.all_attacks() if wanted(arguments.words, attack.title)]
+    results = Results()
+    if arguments.mutants:
+        mutation.run(arguments.words, arguments.mutants, results)
+        return finish(results, arguments.junit)
+    known = attacks.all_floods() if arguments.floods else attacks.all_attacks()
+    chosen = [attack for attack in known if wanted(arguments.words, attack.title)]
     if arguments.list:
         for attack in chosen:
             print(f"{attack.title:48} {attack.expect}")
         return 0
     if not chosen:
         sys.exit("ci/hostile: no attack has such a name (--list shows them)")
-    results = Results()
-    besiege(arguments, chosen, results)
-    if arguments.junit:
-        results.write_junit(arguments.junit)
-    print(f"{len(results.cases) - results.failed()} passed, {results.failed()} failed")
-    return 1 if results.failed() else 0
+    (besiege_with_floods if arguments.floods else besiege)(arguments, chosen, results)
+    return finish(results, arguments.junit)

@@ -166,6 +166,19 @@ static TOUCH void read_behind_mapping(void)
     read_at((uint64_t)map_pages(1) + PAGE);
 }
 
+static uint8_t data_page[4096] __attribute__((aligned(4096))) = {0xc3};
+
+/* A variable's first value is the image's, whatever other guests wrote there: the page is first read, shared with all,
+ * and then written. */
+static TOUCH void image_data(void)
+{
+    volatile uint8_t *data = data_page;
+    CHECK(data[0] == 0xc3 && data[1] == 0);
+    data[0] = 0x5e;
+    data[1] = 0x5e;
+    CHECK(data[0] == 0x5e && data[1] == 0x5e);
+}
+
 static TOUCH void write_read_only(void)
 {
     uint8_t *page = map_pages(1);
@@ -466,6 +479,7 @@ const struct attack attacks[] = {
     {"read-guard", read_guard, "guard-page"},
     {"write-below-guard", write_below_guard, "page-fault"},
     {"read-behind-mapping", read_behind_mapping, "page-fault error=0"},
+    {"image-data", image_data, "8x exit"},
     {"write-read-only", write_read_only, "page-fault error=0x3"},
     {"read-protected", read_protected, "guard-page"},
     {"read-unmapped", read_unmapped, "page-fault error=0"},

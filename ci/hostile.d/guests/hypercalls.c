@@ -110,9 +110,13 @@ static uint64_t torn(uint64_t bytes)
     return (uint64_t)page + PAGE - bytes;
 }
 
+/* All but the last word, which is the base of GS. */
 static void torn_resume(void)
 {
-    call(SKEP_HC_RESUME, torn(80), 0, 0);
+    uint64_t at = torn(sizeof(struct skep_context) - 8);
+    struct skep_context context = {.rip = (uint64_t)raw_start, .rflags = 2};
+    memcpy((void *)at, &context, sizeof(context) - 8);
+    call(SKEP_HC_RESUME, at, 0, 0);
 }
 
 static void torn_vcpu_start(void)
@@ -236,7 +240,8 @@ static void edges_memory(void)
             judge(SKEP_HC_MEM_PROTECT, edges[i], PAGE, edges[j], false);
             int64_t at = call(SKEP_HC_MEM_MAP, edges[i], edges[j], READ_WRITE);
             if (at >= 0) {
-                CHECK(edges[j] && edges[j] % PAGE == 0 && (!edges[i] || at == (int64_t)edges[i]));
+                CHECK(at % (int64_t)PAGE == 0 && edges[j] && edges[j] % PAGE == 0 &&
+                      (!edges[i] || at == (int64_t)edges[i]));
                 CHECK((uint64_t)at >= SKEP_GUEST_VA_MIN);
                 CHECK((uint64_t)at + edges[j] <= SKEP_GUEST_VA_MAX);
                 CHECK(skep_hc_mem_unmap((uint64_t)at, edges[j]) == 0);

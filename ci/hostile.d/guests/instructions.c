@@ -341,6 +341,10 @@
     TRY(ss_syscall, "exit", "mov $0x23, %ecx; mov $7, %eax", "mov %ecx, %ss; syscall") \
     TRY(nested_task_syscall, "exit", "mov $7, %eax; pushfq; orl $0x4000, (%rsp); popfq", "syscall") \
     TRY(flags_all_syscall, "exit", "mov $7, %eax; pushq $0x47cd5; popfq", "syscall; pushq $2; popfq") \
+    TRY(direction_syscall, "exit", "mov $7, %eax; std", "syscall; cld") \
+    TRY(direction_console, "exit", "lea 256(%rdi), %rdi; mov $600, %esi; xor %eax, %eax; std", "syscall; cld") \
+    TRY(direction_fault, "exit", "lea fresh(%rip), %rcx; std", "mov %eax, 2048(%rcx); mov %eax, 6144(%rcx); cld") \
+    TRY(direction_fault_known, "invalid-opcode", "std", "ud2") \
     TRY(alignment, "alignment-check | exit", "pushfq; orl $0x40000, (%rsp); popfq", "mov 1(%rdi), %eax") \
     TRY(rsp_upper_syscall, "exit", "mov %rsp, %rbx; mov $7, %eax; mov $0xffffffff80200000, %rsp", "syscall; mov %rbx, %rsp") \
     TRY(rsp_non_canonical_syscall, "exit", "mov %rsp, %rbx; mov $7, %eax; mov $0x800000000000, %rsp", "syscall; mov %rbx, %rsp") \
@@ -353,6 +357,7 @@
 /* clang-format on */
 
 __attribute__((used)) uint64_t scratch[512];
+__attribute__((used, aligned(4096))) uint8_t fresh[3 * 4096]; /* touched by nobody else */
 
 /* A function for the preparation and one that begins with the instruction. */
 #define TRY(name, expect, before, instruction)                                                        \

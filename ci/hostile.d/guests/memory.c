@@ -251,21 +251,34 @@ static volatile uint64_t *_Atomic target;
 
 static _Noreturn void stale_writer(uint64_t unused)
 {
-    for (;;) {
-        volatile uint64_t *at = atomic_load(&target);
-        *at = CANARY; /* faults when it is gone: then the guest ends, as it should */
+    volatile uint64_t *at = atomic_load(&target);
+    for (;;)
+        ++*at; /* faults when it may not be written: then the guest ends, as it should */
+}
+
+static void pass(uint64_t ns)
+{
+    uint64_t end = (uint64_t)skep_hc_clock_read() + ns;
+    while ((uint64_t)skep_hc_clock_read() < end) {
     }
 }
 
-/* A page that one vCPU writes without pause is made read-only by the other: from then on nothing is written. */
+/* A page that one vCPU writes without pause is made read-only by the other. The order to forget its translation is under
+ * way when the call returns; a moment later nothing is written any more. */
 static void stale_translation(void)
 {
-    uint64_t *page = (uint64_t *)map_pages(1);
+    volatile uint64_t *page = (volatile uint64_t *)map_pages(1);
     atomic_store(&target, page);
     CHECK(vcpu_run(1, stale_writer, 0) == 0);
-    while (*(volatile uint64_t *)page != CANARY) {
+    while (*page < 1000) {
     }
-    skep_hc_mem_protect((uint64_t)page, PAGE, SKEP_PROT_READ);
+    CHECK(skep_hc_mem_protect((uint64_t)page, PAGE, SKEP_PROT_READ) == 0);
+    pass(2000000);
+    uint64_t then = *page;
+    for (unsigned i = 0; i < 20; i++) {
+        pass(2000000);
+        CHECK(*page == then);
+    }
     for (;;)
         skep_hc_yield();
 }

@@ -1,0 +1,84 @@
+"""Guests that make as much work as they can, and what a neighbour feels of it.
+
+The machine has one CPU whose clock goes by instructions (-icount), so that a time is a number of instructions. The
+neighbour sleeps until a moment, over and over, then does as much as a web server does for a request, and says how late
+it woke and how late it was done. The latter's 99th percentile may be twice that of a quiet machine.
+
+While a CPU is halted QEMU's clock goes by the host's, so one guest of the least weight spins throughout. Nothing is asked
+of the API while a measurement lasts, since answering is work.
+"""
+
+import re
+
+import attacks
+import skep
+
+SLACK = 2
+P99 = 2
+MEASURED = "guest latency: crashed: abort"
+SECONDS = 120  # that a measurement may take on this host
+
+
+def measure(session):
+    """The percentiles that the neighbour tells of its wake-ups and of its responses, in instructions."""
+    machine = session.machine
+    seen = machine.serial_text().count(MEASURED)
+    session.start("latency", "floods", ("latency",), memory_bytes=2 * attacks.MIB)
+
+    def ended():
+        machine.check_alive()
+        return machine.serial_text().count(MEASURED) > seen
+
+    try:
+        skep.wait_for(ended, "the neighbour has measured", SECONDS)
+    finally:
+        _, text = session.end("latency")
+    found = re.findall(r"^(delays|responses) p50=(\d+) p90=(\d+) p99=(\d+) max=(\d+)$", text, re.M)
+    assert len(found) == 2, f"the neighbour didn't measure: {text!r}"
+    return {what: [int(number) for number in numbers] for what, *numbers in found}
+
+
+def show(title, times):
+    numbers = [*times["delays"], *times["responses"]]
+    print(f"{title:24}" + "".join(f"{number:8}" for number in numbers), flush=True)
+
+
+def flood(session, attack):
+    restart = "always" if attack.name == "crashes" else "never"
+    session.start("flood", "floods", (attack.name,), restart=restart, **attack.spec)
+    # It runs, or has run and been started again; what it said first may have been pushed out of its log.
+    skep.wait_for(
+        lambda: session.api.status("flood")["cpu_time_ns"] > 2000000 or session.api.status("flood")["restarts"],
+        f"{attack.name} begins",
+    )
+
+
+def judged(session, attack, quiet):
+    try:
+        flood(session, attack)
+        times = measure(session)
+        state = session.api.status("flood")["state"]
+    finally:
+        session.api.delete_guest("flood")
+    show(attack.title, times)
+    if attack.name != "crashes" and state != "running":
+        raise AssertionError(f"the flood was over: {state}")
+    now, before = times["responses"][P99], quiet["responses"][P99]
+    if now > SLACK * before:
+        raise AssertionError(f"p99 of the responses is {now}, a quiet machine's is {before}")
+
+
+def run(session, chosen, results):
+    print("instructions until       woken: p50     p90     p99     max done:p50     p90     p99     max")
+    session.start("spinner", "floods", ("spin",), memory_bytes=2 * attacks.MIB, weight=1)
+    measure(session)  # the first of everything is slower
+    quiet = measure(session)
+    show("quiet", quiet)
+    for attack in chosen:
+        problem = None
+        try:
+            judged(session, attack, quiet)
+        except AssertionError as error:
+            session.machine.check_alive()
+            problem = str(error)
+        results.add(attack.title, problem)
