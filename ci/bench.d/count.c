@@ -161,7 +161,7 @@ static void on_write(unsigned int cpu, qemu_plugin_meminfo_t info, uint64_t addr
     (void)cpu;
     (void)data;
     const struct qemu_plugin_hwaddr *where = qemu_plugin_get_hwaddr(info, address);
-    if (!where || !qemu_plugin_hwaddr_is_io(where))
+    if (!qemu_plugin_mem_is_store(info) || !where || !qemu_plugin_hwaddr_is_io(where))
         return;
     uint64_t physical = qemu_plugin_hwaddr_phys_addr(where);
     if (physical == APIC_ICR)

@@ -94,6 +94,9 @@ class Counts:
     def flushes(self):
         return self.spaces + self.pages
 
+    def __add__(self, other):
+        return Counts(*(mine + its for mine, its in zip(self.values, other.values)))
+
     def __sub__(self, other):
         return Counts(*(mine - its for mine, its in zip(self.values, other.values)))
 

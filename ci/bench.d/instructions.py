@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 
+import latency
 import lines
 import longest
 import skep
@@ -210,5 +211,8 @@ SECTIONS = {
     "create": create_rows,
     "web": web_rows,
     "busy": busy_rows,
+    "wake": latency.wake_rows,
+    "stored": latency.stored_rows,
+    "first byte": latency.first_byte_rows,
     "longest": longest.rows,
 }

@@ -5,6 +5,7 @@ import statistics
 # Goals that are missed today, and why. Any other miss fails --strict.
 KNOWN_MISSES = {
     "ring 0: arch, core, io": "grew with the scheduler and the accounting; it is to shrink again",
+    "the whole of the last against the 10th": "the control service looks at all guests",
     "interrupts off: QUEUE_KICK": "chains of many pieces are sent by frames, not by pieces",
     "interrupts off: GUEST_CREATE": "is done in one go",
     "interrupts off: MEM_UNMAP": "a part of a large range is too large",

@@ -7,6 +7,7 @@
  *   packets  frames in as many pieces as there may be, to the MAC of ARGUMENT, and buffers for as many
  *   crash    a page fault below a deep stack
  */
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

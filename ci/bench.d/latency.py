@@ -1,0 +1,143 @@
+"""How soon something happens: from an interrupt to the guest that it wakes, from a stored image to its code."""
+
+import http.client
+import socket
+import time
+
+import skep
+from counter import CountedMachine, Elf
+from stretches import Symbols
+
+MIB = 1 << 20
+WEB = "10.0.2.20"
+ADDRESS = "address=10.0.2.15/24 gateway=10.0.2.2"
+STUB_BYTES, DEVICE_VECTORS = 16, range(48, 52)  # entry.S, entry.h: the first message-signalled ones
+
+
+def device_points(symbols):
+    """Where the network card's interrupts enter ring 0."""
+    stubs = symbols.addresses["entry_stubs"]
+    return [f"at={stubs + STUB_BYTES * vector:#x}" for vector in DEVICE_VECTORS]
+
+
+def build_symbols():
+    return Symbols(skep.build_exists())
+
+
+def create_web(api, **spec):
+    api.create(
+        "web",
+        image="httpd",
+        memory_bytes=4 * MIB,
+        networks=[{"address": f"{WEB}/24", "gateway": "10.0.2.2"}],
+        desired_state="running",
+        **spec,
+    )
+
+
+def web_connection(port):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.connect()
+    connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def get(connection):
+    connection.request("GET", "/")
+    assert connection.getresponse().read()
+
+
+def woken(hits, device_count):
+    """From the last device interrupt before each upcall of the guest to that upcall, if nothing came between."""
+    begin, spans = None, []
+    for point, counts in hits:
+        if point <= device_count:
+            begin = counts
+        elif begin:
+            spans.append(counts - begin)
+            begin = None
+    return spans
+
+
+def wake_rows(table, folder, requests=100):
+    """A busy guest has the only CPU, a packet comes for another."""
+    httpd = Elf(skep.BUILD / "examples/httpd.elf")
+    devices = device_points(build_symbols())
+    points = [*devices, httpd.point(httpd.symbol("skep_upcall_entry"))]
+    with CountedMachine(
+        folder / "wake", points=points, append=ADDRESS, forwards=[WEB]
+    ) as machine:
+        api = machine.wait_api()
+        api.upload("httpd", httpd.path)
+        api.upload("loop", skep.BUILD / "guests/loop.elf")
+        create_web(api)
+        machine.wait_page(WEB)
+        api.create("loop", image="loop", memory_bytes=2 * MIB, desired_state="running")
+        api.close()
+        connection = web_connection(machine.ports[WEB])
+        get(connection)
+        time.sleep(0.2)  # the busy guest has its CPU for a while
+        first = machine.counter.hit_count()
+        for _ in range(requests):
+            get(connection)
+        connection.close()
+        spans = woken(machine.counter.hits(first), len(devices))
+        table.add_spans("interrupt to the woken guest, busy machine", spans, 6_000)
+
+
+def replaced(machine, api, name, number):
+    """A running guest is replaced by PATCH; the answer comes before the new one is created. Where the counts were
+    when it was."""
+    first = machine.counter.hit_count()
+    machine.wait_quiet()
+    api.ok("PATCH", f"/v1/guests/{name}", json={"env": {"NUMBER": str(number)}})
+    created = skep.wait_for(lambda: machine.counter.hit(1, first), "the guest is created anew")
+    api.wait_state(name, "running")
+    return first, created
+
+
+def stored_rows(table, folder, rounds=9):
+    """From ring 0's create call on, by a guest that is replaced: no API request is in between."""
+    stay = Elf(skep.BUILD / "guests/stay.elf")
+    symbols = build_symbols()
+    points = [f"at={symbols.addresses['guest_create']:#x}"]
+    points += [stay.point(stay.entry), stay.point(stay.symbol("main"))]
+    with CountedMachine(folder / "stored", points=points, append=ADDRESS) as machine:
+        api = machine.wait_api()
+        api.upload("stay", stay.path)
+        api.create("stay", image="stay", memory_bytes=2 * MIB, desired_state="running")
+        entries, mains = [], []
+        for number in range(rounds):
+            first, created = replaced(machine, api, "stay", number)
+            mains.append(
+                skep.wait_for(lambda first=first: machine.counter.hit(3, first), "main") - created
+            )
+            entries.append(machine.counter.hit(2, first) - created)
+        table.add_spans("stored image to the first instruction", entries, 30_000)
+        table.add_spans("stored image to main", mains, 150_000)
+
+
+def first_byte_rows(table, folder, rounds=5):
+    """From the create call until the guest waits for connections, and from a connection's begin to its end."""
+    points = [f"at={build_symbols().addresses['guest_create']:#x}"]
+    with CountedMachine(
+        folder / "first", points=points, append=ADDRESS, forwards=[WEB]
+    ) as machine:
+        api = machine.wait_api()
+        api.upload("httpd", skep.BUILD / "examples/httpd.elf")
+        create_web(api)
+        machine.wait_page(WEB)
+        spans = []
+        for number in range(rounds):
+            first = machine.counter.hit_count()
+            api.ok("PATCH", "/v1/guests/web", json={"env": {"NUMBER": str(number)}})
+            created = skep.wait_for(lambda first=first: machine.counter.hit(1, first), "created")
+            started = machine.wait_quiet() - created
+            machine.wait_page(WEB)
+            before = machine.wait_quiet()
+            connection = web_connection(machine.ports[WEB])
+            get(connection)
+            served = machine.wait_quiet() - before
+            connection.close()
+            spans.append(started + served)
+        table.add_spans("stored image to httpd's first byte", spans, 400_000)
