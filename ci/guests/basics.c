@@ -132,9 +132,8 @@ static struct ring rings[2] __attribute__((aligned(PAGE)));
 static void ring_setup(uint32_t number, uint16_t flags)
 {
     struct ring *ring = &rings[number];
-    ring->desc[0] = (struct skep_vring_desc){.addr = (uintptr_t)ring->buffer,
-                                             .len = sizeof(ring->buffer),
-                                             .flags = flags};
+    ring->desc[0] = (struct skep_vring_desc){
+        .addr = (uintptr_t)ring->buffer, .len = sizeof(ring->buffer), .flags = flags};
     struct skep_queue_setup setup = {.queue = number,
                                      .size = QUEUE_SIZE,
                                      .desc = (uintptr_t)ring->desc,
