@@ -48,7 +48,7 @@ def get(connection):
 
 
 def woken(hits, device_count):
-    """From the last device interrupt before each upcall of the guest to that upcall, if nothing came between."""
+    """From the last device interrupt before the guest handles its events until then."""
     begin, spans = None, []
     for point, counts in hits:
         if point <= device_count:
@@ -63,7 +63,7 @@ def wake_rows(table, folder, requests=100):
     """A busy guest has the only CPU, a packet comes for another."""
     httpd = Elf(skep.BUILD / "examples/httpd.elf")
     devices = device_points(build_symbols())
-    points = [*devices, httpd.point(httpd.symbol("skep_upcall_entry"))]
+    points = [*devices, httpd.point(httpd.symbol("skep_events_run"))]
     with CountedMachine(
         folder / "wake", points=points, append=ADDRESS, forwards=[WEB]
     ) as machine:

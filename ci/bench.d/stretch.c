@@ -3,7 +3,8 @@
  *
  * Ring 0 of Skep runs with interrupts off throughout, but for the loop in which it idles. So a stretch begins with
  * the first instruction in the upper half after one in the lower half or in that loop, and ends before the next
- * such one. Stretches are told apart by how they began: a hypercall of a number, a vector, or the boot.
+ * such one, or with the return to ring 3: an interrupt that waits for it comes before ring 3's first instruction.
+ * Stretches are told apart by how they began: a hypercall of a number, a vector, or the boot.
  *
  * For each kind the longest stretch is kept with its blocks and how many instructions each took part with, in a
  * file that the reader maps (stretches.py), who puts functions' names to them.
@@ -53,7 +54,14 @@ static struct worst *worsts;
 
 /* Blocks of code, as translated. */
 
-enum { CPUS = 4, LINE_BYTES = 64, SYSCALL_BYTES = 128, STUB_BYTES = 16 };
+enum {
+    CPUS = 4,
+    LINE_BYTES = 64,
+    SYSCALL_BYTES = 128,
+    STUB_BYTES = 16,
+    VECTOR_SELECTOR = 11,
+    VECTOR_PROTECTION = 13,
+};
 
 enum role { ROLE_RING3, ROLE_IDLE, ROLE_CORE, ROLE_SYSCALL, ROLE_STUB };
 
@@ -63,6 +71,7 @@ struct block {
     uint32_t bytes; /* moved by one pass of its repeated instruction */
     enum role role;
     unsigned vector;
+    bool returns; /* ends with SYSRETQ or IRETQ */
     struct {
         uint64_t stretch, passes;
     } seen[CPUS];
@@ -72,6 +81,7 @@ struct stretch {
     uint64_t number; /* 0 = none now */
     unsigned kind;
     uint64_t instructions, bytes;
+    bool returning;
     uint32_t block_count;
     struct block *blocks[BLOCKS_MAX];
 };
@@ -111,7 +121,16 @@ static void stretch_begin(struct stretch *s, const struct block *block)
     s->number = ++last_number;
     s->kind = block->role == ROLE_STUB ? CALLS + block->vector : KIND_BOOT;
     s->instructions = s->bytes = 0;
+    s->returning = false;
     s->block_count = 0;
+}
+
+/* Whether ring 3 was entered, though nothing of it was executed. A fault of IRETQ itself is one of the three about
+ * selectors, the stack and protection. */
+static bool returned(const struct stretch *s, const struct block *block)
+{
+    return s->returning && block->role == ROLE_STUB &&
+           (block->vector < VECTOR_SELECTOR || block->vector > VECTOR_PROTECTION);
 }
 
 static void on_block(unsigned cpu, void *data)
@@ -123,8 +142,11 @@ static void on_block(unsigned cpu, void *data)
             stretch_end(cpu);
         return;
     }
+    if (s->number && returned(s, block))
+        stretch_end(cpu);
     if (!s->number)
         stretch_begin(s, block);
+    s->returning = block->returns;
     s->instructions += block->instructions;
     s->bytes += block->bytes;
     if (block->seen[cpu].stretch != s->number) {
@@ -184,6 +206,15 @@ static uint32_t repeated_bytes(const struct qemu_plugin_insn *insn)
     }
 }
 
+static bool is_return(const struct qemu_plugin_insn *insn)
+{
+    static const uint8_t sysretq[] = {0x48, 0x0f, 0x07}, iretq[] = {0x48, 0xcf};
+    const uint8_t *code = qemu_plugin_insn_data(insn);
+    size_t size = qemu_plugin_insn_size(insn);
+    return (size == sizeof(sysretq) && memcmp(code, sysretq, size) == 0) ||
+           (size == sizeof(iretq) && memcmp(code, iretq, size) == 0);
+}
+
 static enum role role_of(uint64_t address)
 {
     if (address >> 63 == 0)
@@ -221,6 +252,7 @@ static void on_translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
         block->vector = (unsigned)((block->address - stubs_address) / STUB_BYTES);
     /* It ends its block, and passes after the first are blocks of its own. */
     block->bytes = repeated_bytes(qemu_plugin_tb_get_insn(tb, count - 1));
+    block->returns = is_return(qemu_plugin_tb_get_insn(tb, count - 1));
     if (block->bytes && count == 1)
         block->instructions = 0;
     qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, CB_NO_REGS, block);

@@ -15,6 +15,7 @@
 #include "mark.h"
 #include "skep/guest.h"
 #include "skep/hypercall.h"
+#include "skep/thread.h"
 
 enum {
     PAGE = SKEP_PAGE_SIZE,
@@ -46,11 +47,16 @@ static void await(struct skep_vcpu_page *page, unsigned event)
     atomic_fetch_and(&page->pending, ~(1ull << event));
 }
 
-/* This vCPU takes the event itself from now on, and no other. */
+/* The calling thread takes the event itself from now on, and its vCPU no other: nor will it leave that. */
 static struct skep_vcpu_page *listen(unsigned event)
 {
-    struct skep_vcpu_page *page = page_of(0);
+    struct skep_vcpu_page *page = page_of(skep_vcpu_index());
     atomic_store(&page->upcall_masked, 1);
+    while (page != page_of(skep_vcpu_index())) { /* moved in between */
+        atomic_store(&page->upcall_masked, 0);
+        page = page_of(skep_vcpu_index());
+        atomic_store(&page->upcall_masked, 1);
+    }
     atomic_store(&page->mask, ~(1ull << event));
     return page;
 }
@@ -78,24 +84,31 @@ static void faults(const char *peer)
     }
 }
 
-static void answer(void)
+static _Atomic uint32_t answerer; /* its vCPU + 1 */
+
+/* On a vCPU of its own, which it keeps: it takes no upcalls. */
+static void answer(void *asker)
 {
+    struct skep_vcpu_page *page = listen(EVENT);
+    atomic_store(&answerer, skep_vcpu_index() + 1);
     for (;;) {
-        await(page_of(1), EVENT);
-        skep_hc_event_send(0, EVENT);
+        await(page, EVENT);
+        skep_hc_event_send(*(uint32_t *)asker, EVENT);
     }
 }
 
 static void events(const char *peer)
 {
     (void)peer;
-    static char stack[PAGE] __attribute__((aligned(16)));
-    struct skep_context context = {.rip = (uintptr_t)answer, .rsp = (uintptr_t)stack + PAGE - 8};
+    uint32_t self;
+    must(skep_thread_create(NULL, 0, answer, &self), "thread");
     struct skep_vcpu_page *page = listen(EVENT);
-    must(skep_hc_vcpu_start(1, &context), "vcpu_start");
+    self = skep_vcpu_index();
+    while (atomic_load(&answerer) == 0)
+        skep_hc_yield();
     for (unsigned i = 0; i < ROUNDS; i++) {
         mark(10);
-        skep_hc_event_send(1, EVENT);
+        skep_hc_event_send(atomic_load(&answerer) - 1, EVENT);
         await(page, EVENT);
         mark(11);
     }
