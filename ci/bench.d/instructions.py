@@ -214,5 +214,6 @@ SECTIONS = {
     "wake": latency.wake_rows,
     "stored": latency.stored_rows,
     "first byte": latency.first_byte_rows,
+    "vcpus": latency.vcpu_rows,
     "longest": longest.rows,
 }

@@ -8,7 +8,7 @@ import skep
 from counter import CountedMachine, Elf
 from stretches import Symbols
 
-MIB = 1 << 20
+MIB, PAGE = 1 << 20, 4096
 WEB = "10.0.2.20"
 ADDRESS = "address=10.0.2.15/24 gateway=10.0.2.2"
 STUB_BYTES, DEVICE_VECTORS = 16, range(48, 52)  # entry.S, entry.h: the first message-signalled ones
@@ -141,3 +141,20 @@ def first_byte_rows(table, folder, rounds=5):
             connection.close()
             spans.append(started + served)
         table.add_spans("stored image to httpd's first byte", spans, 400_000)
+
+
+def vcpu_rows(table, folder, more=8):
+    """What further vCPUs take of ring 0's memory, before any runs."""
+    with CountedMachine(folder / "vcpus", append=ADDRESS) as machine:
+        api = machine.wait_api()
+        api.upload("stay", skep.BUILD / "guests/stay.elf")
+
+        def objects(name, vcpus):
+            before = api.host()["frames"]["object"]
+            api.create(
+                name, image="stay", memory_bytes=4 * MIB, vcpus=vcpus, desired_state="paused"
+            )
+            return api.host()["frames"]["object"] - before
+
+        own = (objects("many", 1 + more) - objects("one", 1)) * PAGE // more
+        table.add("ring 0's memory a further vCPU", own, "bytes", 8192 + 1)
