@@ -127,6 +127,7 @@ int64_t guest_create_in_core(struct guest *g)
     }
     guest_set_handle(g, (uint64_t)result);
     g->view = (struct guest_view){.state = SKEP_GUEST_CREATED};
+    g->just_changed = true;
     g->create_tries = 0;
     g->force_at = 0;
     commit_point(POINT_GUEST_CREATED);

@@ -232,7 +232,10 @@ static enum outcome dying(struct guest *g)
 
 static enum outcome step_once(struct guest *g)
 {
-    guest_refresh(g);
+    /* Of what was made or started just now nothing else is known yet. */
+    if (!g->just_changed)
+        guest_refresh(g);
+    g->just_changed = false;
     if (!g->handle)
         return without_guest(g);
     switch ((enum skep_guest_state)g->view.state) {

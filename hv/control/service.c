@@ -100,10 +100,14 @@ static bool start_network(struct config *config)
 /* What a former service has left. */
 static void adopt_guests(const struct skep_host_info *info)
 {
+    bool safe_mode = info->safe_mode != 0;
+
     model_lock();
-    crashes_load();
-    guest_adopt_all(info->safe_mode != 0, info->control_restarts == 0, info->retain_records);
-    power_resume();
+    if (!safe_mode)
+        crashes_load();
+    guest_adopt_all(safe_mode, info->control_restarts == 0, info->retain_records);
+    if (!safe_mode)
+        power_resume();
     model_unlock();
 }
 
