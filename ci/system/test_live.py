@@ -150,7 +150,7 @@ def test_vcpus_and_trace(machine, web):
     machine.wait_page(NEIGHBOUR)
     vcpus = web.ok("GET", "/v1/guests/web/vcpus")["items"]
     assert [vcpu["vcpu"] for vcpu in vcpus] == [0, 1, 2, 3]
-    assert vcpus[0]["run_ns"] > 0 and vcpus[0]["hypercalls"]["wait"] > 0
+    assert vcpus[0]["run_ns"] > 0 and vcpus[0]["hypercalls"]["queue_setup"] == 2
     assert vcpus[1]["state"] == "off" and vcpus[1]["run_ns"] == 0
     trace = web.ok("GET", "/v1/guests/web/trace")["items"]
     clocks = [record["clock_ns"] for record in trace]
