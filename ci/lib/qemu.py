@@ -89,6 +89,7 @@ def command(
     extra=(),
     serial="stdio",
     reboot=False,
+    machine="q35",
 ):
     """QEMU's command line; raises Missing when it couldn't be run."""
     if not shutil.which(QEMU):
@@ -106,7 +107,7 @@ def command(
     # Counting instructions, QEMU has its CPUs take turns in one thread.
     threads = 1 if "-icount" in extra else cpus
     line = [
-        *(QEMU, "-machine", "q35", "-cpu", "max", *accelerator(kvm, threads)),
+        *(QEMU, "-machine", machine, "-cpu", "max", *accelerator(kvm, threads)),
         *("-m", memory, "-smp", str(cpus), "-kernel", str(elf)),
         *(() if reboot else ("-no-reboot",)),
         *("-nodefaults", "-display", "none", "-serial", serial),

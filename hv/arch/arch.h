@@ -45,6 +45,9 @@ struct boot_info {
     const void *module;  /* the boot module in the direct map, NULL = none */
     uint64_t module_bytes;
     uint64_t wall_ns; /* UNIX time at arch_clock_ns() == 0; 0 = unknown */
+    const char *
+        panic_log; /* the end of the log of a panic before the last reset: printable characters and newlines */
+    uint64_t panic_log_bytes; /* 0 = none */
 };
 
 /* Starts the CPUs 1 to cpu_count - 1, each of which calls core_cpu_main() on its own stack. Called once by the boot
@@ -137,15 +140,21 @@ int arch_msi_alloc(uint32_t cpu_index, void (*handler)(void *), void *argument, 
 /* Writes to the serial console; usable from the first instruction of C on. */
 void arch_serial_write(const char *text, size_t bytes);
 
+/* The value of a `name=value` word of the command line, cut to capacity - 1, NUL-terminated. False when there is none. */
+bool arch_option(const char *name, char *value, size_t capacity);
+
+/* Gives the serial port as much of the text as it takes without waiting; how much. Where there is none, all of it. */
+size_t arch_serial_offer(const char *text, size_t bytes);
+
 /* 64 random bits from the CPU or the platform. False when there is no source. */
 bool arch_random(uint64_t *value);
 
 _Noreturn void arch_power_off(void);
 _Noreturn void arch_reboot(void);
 
-/* Stops the other CPUs, prints registers and a symbolised backtrace of ring 0 and stops. `reason` is printed by the
- * caller (panic()). */
-_Noreturn void arch_panic(void);
+/* Stops the other CPUs, logs what happened, registers and a symbolised backtrace of ring 0, keeps the end of the log for
+ * the next boot (boot_info) and reboots, or stops: `panic=` on the command line says when. */
+_Noreturn void arch_panic(const char *what);
 
 /* The name and offset of a ring-0 function, or of the control service's when `control` is true and `address` is an
  * offset from its base. NULL when unknown. */

@@ -20,9 +20,7 @@ static uint64_t memory_bytes;
 static uint32_t restarts;
 static uint64_t ends_ns[CRASHES_MAX]; /* when it ended last, in turn */
 static bool safe_mode;
-static const char *cmdline;
-static const char *module;
-static uint64_t module_bytes;
+static const struct boot_info *boot_info;
 
 uint32_t control_restarts(void)
 {
@@ -36,11 +34,19 @@ bool control_safe_mode(void)
 
 uint64_t control_boot_bytes(uint64_t which, const char **bytes)
 {
-    *bytes = which == SKEP_BOOT_CMDLINE ? cmdline : module;
-    if (which == SKEP_BOOT_CMDLINE) {
-        return strlen(cmdline);
+    switch (which) {
+    case SKEP_BOOT_CMDLINE:
+        *bytes = boot_info->cmdline;
+        return strlen(*bytes);
+    case SKEP_BOOT_MODULE:
+        *bytes = boot_info->module;
+        return boot_info->module_bytes;
+    case SKEP_BOOT_PANIC:
+        *bytes = boot_info->panic_log;
+        return boot_info->panic_log_bytes;
+    default:
+        return 0;
     }
-    return which == SKEP_BOOT_MODULE ? module_bytes : 0;
 }
 
 static void start(void)
@@ -57,9 +63,7 @@ static void start(void)
 
 void control_init(const struct boot_info *boot)
 {
-    cmdline = boot->cmdline;
-    module = boot->module;
-    module_bytes = boot->module_bytes;
+    boot_info = boot;
     image = image_create_control();
 }
 

@@ -24,7 +24,7 @@ int64_t control_call(struct vcpu *vcpu, uint64_t number, const uint64_t argument
 uint32_t control_restarts(void);
 bool control_safe_mode(void);
 
-/* The command line and the module, as booted. */
+/* What SKEP_CTL_BOOT_READ reads: where it is, and how long. */
 uint64_t control_boot_bytes(uint64_t which, const char **bytes);
 
 #endif

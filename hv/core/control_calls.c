@@ -299,6 +299,7 @@ static int64_t power(uint64_t how)
         return -SKEP_EINVAL;
     }
     log_line("%s", how ? "rebooting" : "powering off");
+    log_buffer(false);
     if (how) {
         arch_reboot();
     }

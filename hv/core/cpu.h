@@ -25,6 +25,7 @@ struct cpu {
         *loaded; /* whose state the CPU holds and nobody else has changed, NULL = nobody's */
     struct guest *space; /* whose address space the CPU is on, NULL = ring 0's own */
     uint64_t armed_ns;   /* what the timer is set to */
+    uint64_t chore_ns;   /* when it must come by for the watchdog or the log */
     uint64_t idle_since_ns, idle_ns;
     uint64_t traps, hypercalls, switches, ipis;
     struct trace_slot *trace;     /* SKEP_TRACE_CPU_MAX of them */

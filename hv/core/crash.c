@@ -5,6 +5,10 @@
 #include "core/log.h"
 #include "skep/crash_name.h"
 
+#define BUDGETS      64u
+#define BUDGET_LINES 4u /* in BUDGET_NS */
+#define BUDGET_NS    10000000000ull
+
 static void registers_log(const struct skep_context *c)
 {
     const uint64_t values[] = {c->rax, c->rbx, c->rcx, c->rdx, c->rsi, c->rdi, c->rbp, c->rsp,
@@ -29,9 +33,37 @@ static void backtrace_log(const struct guest *guest)
     }
 }
 
+/* A guest that is started again and again to crash must not fill the log: names share some budgets. */
+static bool may_log(const struct guest *guest)
+{
+    static struct {
+        _Atomic uint64_t since_ns;
+        _Atomic uint32_t count;
+    } budgets[BUDGETS];
+    uint32_t hash = 0;
+    for (const char *at = guest->name; *at; at++) {
+        hash = hash * 31 + (uint8_t)*at;
+    }
+    _Atomic uint64_t *since = &budgets[hash % BUDGETS].since_ns;
+    _Atomic uint32_t *count = &budgets[hash % BUDGETS].count;
+    uint64_t now = arch_clock_ns();
+    if (now - atomic_load_explicit(since, memory_order_relaxed) >= BUDGET_NS) {
+        atomic_store_explicit(since, now, memory_order_relaxed);
+        uint32_t past = atomic_exchange_explicit(count, 0, memory_order_relaxed);
+        if (past > BUDGET_LINES) {
+            log_line("guest %s: %u crashes of it, or of others, were left out here", guest->name,
+                     past - BUDGET_LINES);
+        }
+    }
+    return atomic_fetch_add_explicit(count, 1, memory_order_relaxed) < BUDGET_LINES;
+}
+
 void crash_log(const struct guest *guest)
 {
     const struct skep_crash *crash = &guest->crash;
+    if (!may_log(guest)) {
+        return;
+    }
     log_line("guest %s: crashed: %s at rip %016lx, address %016lx, error 0x%lx%s%s", guest->name,
              skep_crash_name(crash->reason), (unsigned long)crash->context.rip,
              (unsigned long)crash->address, (unsigned long)crash->error,

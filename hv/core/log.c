@@ -1,15 +1,27 @@
 /*
- * log.c - the serial log: formats a line into a buffer and writes it whole under one lock.
+ * log.c - the serial log: lines are formatted, put whole into a ring, and sent bit by bit as the port takes them.
+ *
+ * A serial port is slow, and interrupts are off in ring 0. So nobody waits for it: log_step(), between traps, sends
+ * what the port takes at once. A full ring loses lines, and says so later. Only until the machine runs, at its end
+ * and in a panic is everything sent at once.
  */
 #include "core/log.h"
 
 #include "arch/arch.h"
+#include "core/cpu.h"
 #include "core/lock.h"
 #include "core/string.h"
 
 #define LINE_BYTES 256
+#define RING_BYTES 16384u
+#define STEP_BYTES 128u /* of log_step() */
 
+/* Guards what follows. `written` and `sent` count all bytes ever; `sending`: a CPU is at the port. */
 static struct spinlock log_lock;
+static char ring[RING_BYTES];
+static uint64_t written, sent, lost;
+static bool buffered, sending;
+_Atomic bool log_waiting;
 
 struct sink {
     char *buffer;
@@ -146,23 +158,119 @@ void log_line(const char *format, ...)
     log_raw(line, length);
 }
 
+/* ---- the ring ---- */
+
+static bool room_for(size_t bytes)
+{
+    return bytes <= RING_BYTES - (written - sent);
+}
+
+static void append(const char *text, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++) {
+        ring[written++ % RING_BYTES] = text[i];
+    }
+}
+
+/* What is next to be sent, in one piece. */
+static size_t unsent(const char **text)
+{
+    size_t place = sent % RING_BYTES, left = written - sent;
+    *text = &ring[place];
+    return left < RING_BYTES - place ? left : RING_BYTES - place;
+}
+
+/* Sends everything, however long it takes. Holds log_lock, or is alone. */
+static void drain(void)
+{
+    const char *text;
+    size_t bytes;
+    while ((bytes = unsent(&text))) {
+        arch_serial_write(text, bytes);
+        sent += bytes;
+    }
+}
+
 void log_raw(const char *text, size_t bytes)
 {
+    char note[LINE_BYTES];
     spin_lock(&log_lock);
-    arch_serial_write(text, bytes);
+    size_t length =
+        lost ? format_text(note, sizeof(note), "(%lu bytes of the log are lost)\n", lost) : 0;
+    if (room_for(length + bytes)) {
+        append(note, length);
+        append(text, bytes);
+        lost = 0;
+    } else {
+        lost += bytes;
+    }
+    if (buffered) {
+        log_waiting = true;
+        atomic_store(&arch_cpu()->resched, 1); /* so that this CPU comes to log_step() */
+    } else {
+        drain();
+    }
     spin_unlock(&log_lock);
 }
+
+void log_buffer(bool on)
+{
+    spin_lock(&log_lock);
+    buffered = on;
+    if (!on) {
+        drain();
+        log_waiting = false;
+    }
+    spin_unlock(&log_lock);
+}
+
+/* Nobody waits for the port: whoever sends holds no lock meanwhile, and others leave it to them. */
+bool log_send(void)
+{
+    const char *text;
+    spin_lock(&log_lock);
+    size_t bytes = sending ? 0 : unsent(&text);
+    sending |= bytes > 0;
+    spin_unlock(&log_lock);
+    if (!bytes) {
+        return false;
+    }
+    bytes = arch_serial_offer(text, bytes < STEP_BYTES ? bytes : STEP_BYTES);
+    spin_lock(&log_lock);
+    sent += bytes;
+    sending = false;
+    bool left = sent != written;
+    log_waiting = left;
+    spin_unlock(&log_lock);
+    return left;
+}
+
+/* ---- panic ---- */
 
 void panic(const char *format, ...)
 {
     char line[LINE_BYTES];
     va_list arguments;
     va_start(arguments, format);
-    size_t length = format_text_va(line, sizeof(line) - 1, format, arguments);
+    format_text_va(line, sizeof(line), format, arguments);
     va_end(arguments);
-    line[length++] = '\n';
-    /* No lock: the CPU that holds it may be the one that panics. */
-    arch_serial_write("\nPANIC: ", 8);
-    arch_serial_write(line, length);
-    arch_panic();
+    arch_panic(line);
+}
+
+/* No lock: the CPU that holds it may be the one that panics, and the others have been stopped. */
+void log_panic(const char *text, size_t bytes)
+{
+    drain();
+    append(text, bytes);
+    drain();
+}
+
+size_t log_tail(char *to, size_t capacity)
+{
+    size_t kept = written < RING_BYTES ? written : RING_BYTES;
+    size_t bytes = kept < capacity ? kept : capacity;
+    for (size_t i = 0; i < bytes; i++) {
+        to[i] = ring[(written - bytes + i) % RING_BYTES];
+    }
+    return bytes;
 }

@@ -8,14 +8,18 @@
 #include "core/log.h"
 #include "core/retain.h"
 #include "core/sched.h"
+#include "core/string.h"
 #include "core/timer.h"
 #include "core/trace.h"
 #include "core/trap.h"
 #include "core/wall.h"
+#include "drivers/watchdog.h"
 #include "io/io.h"
 
 #define WORK_DELAY_NS    100000ull /* left-over work waits at most this long for a vCPU that runs */
-#define FRAMES_PER_GUEST 16u       /* tables are sized for guests as small as this */
+#define PANIC_MARK       "\nPANIC: "
+#define LOG_DELAY_NS     1000000ull /* a serial port sends some ten bytes a millisecond */
+#define FRAMES_PER_GUEST 16u        /* tables are sized for guests as small as this */
 #define GUESTS_MIN       256u
 #define GUESTS_MAX       65536u
 
@@ -50,6 +54,7 @@ static void cpu_init(struct cpu *cpu, uint32_t index)
     cpu->index = index;
     cpu->slice_end_ns = TIME_NEVER;
     cpu->armed_ns = TIME_NEVER;
+    cpu->chore_ns = TIME_NEVER;
 }
 
 static uint32_t guest_capacity(void)
@@ -102,9 +107,25 @@ static void machine_log(void)
              active);
 }
 
+/* Of the end of the log before a panic, what the panic itself said. */
+static void panic_log_show(const struct boot_info *boot)
+{
+    const char *text = boot->panic_log, *end = text + boot->panic_log_bytes;
+    const char *start = end;
+    for (const char *at = text; end - at > (ptrdiff_t)strlen(PANIC_MARK); at++) {
+        start = memcmp(at, PANIC_MARK, strlen(PANIC_MARK)) == 0 ? at + 1 : start;
+    }
+    if (start < end) {
+        log_line("the machine was reset after a panic, which said:");
+        log_raw(start, (size_t)(end - start));
+        log_line("(end of what the panic said)");
+    }
+}
+
 void core_main(const struct boot_info *boot)
 {
     log_line("Skep %s", SKEP_VERSION);
+    panic_log_show(boot);
     frame_init(boot);
     memory_log();
     tables_init();
@@ -113,9 +134,12 @@ void core_main(const struct boot_info *boot)
     machine_log();
     wall_set(boot->wall_ns);
     io_init();
+    watchdog_init();
+    arch_cpu()->chore_ns = watchdog_next(arch_cpu());
     control_init(boot);
     promise_open();
     control_start();
+    log_buffer(true);
     core_resume();
 }
 
@@ -164,7 +188,12 @@ void trap_fault(struct vcpu *vcpu, enum skep_crash_reason reason, uint64_t addre
 
 void trap_timer(void)
 {
-    arch_cpu()->armed_ns = TIME_NEVER;
+    struct cpu *cpu = arch_cpu();
+    cpu->armed_ns = TIME_NEVER;
+    if (cpu->index == 0 && watchdog_deadline_ns != TIME_NEVER) {
+        watchdog_step();
+    }
+    cpu->chore_ns = watchdog_next(cpu);
 }
 
 void trap_ipi(void)
@@ -184,6 +213,9 @@ static void arm_timer(struct cpu *cpu, bool work_left)
     if (cpu->slice_end_ns < deadline) {
         deadline = cpu->slice_end_ns;
     }
+    if (cpu->chore_ns < deadline) {
+        deadline = cpu->chore_ns;
+    }
     if (work_left) {
         uint64_t soon = arch_clock_ns() + (cpu->current ? WORK_DELAY_NS : 0);
         deadline = soon < deadline ? soon : deadline;
@@ -191,6 +223,15 @@ static void arm_timer(struct cpu *cpu, bool work_left)
     if (deadline != cpu->armed_ns) {
         cpu->armed_ns = deadline;
         arch_timer_set(deadline);
+    }
+}
+
+/* The serial port takes a little at a time: this CPU comes back for the rest. */
+static void log_work(struct cpu *cpu)
+{
+    if (log_step()) {
+        uint64_t soon = arch_clock_ns() + LOG_DELAY_NS;
+        cpu->chore_ns = soon < cpu->chore_ns ? soon : cpu->chore_ns;
     }
 }
 
@@ -244,6 +285,7 @@ void core_resume(void)
         /* After the choice: a CPU that has just left an ended guest may be the one that it waited for. */
         bool io_left = io_work();
         bool reap_left = guest_reap_step();
+        log_work(cpu);
         if (atomic_load(&cpu->resched)) {
             continue;
         }

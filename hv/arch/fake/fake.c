@@ -34,6 +34,8 @@ const struct control_image control_image = {
 };
 
 static uint64_t clock_ns = 1000;
+size_t fake_serial_room = SIZE_MAX;
+void (*fake_serial_sent)(const char *text, size_t bytes);
 static jmp_buf back;
 static struct vcpu *resumed;
 static uint64_t random_state = 1;
@@ -218,9 +220,20 @@ int arch_msi_alloc(uint32_t cpu_index, void (*handler)(void *), void *argument, 
 
 void arch_serial_write(const char *text, size_t bytes)
 {
+    if (fake_serial_sent) {
+        fake_serial_sent(text, bytes);
+    }
     if (getenv("SKEP_TEST_LOG")) {
         fwrite(text, 1, bytes, stderr);
     }
+}
+
+size_t arch_serial_offer(const char *text, size_t bytes)
+{
+    size_t part = bytes < fake_serial_room ? bytes : fake_serial_room;
+    fake_serial_room -= fake_serial_room == SIZE_MAX ? 0 : part;
+    arch_serial_write(text, part);
+    return part;
 }
 
 /* xorshift64*, so that a run is repeatable. */
@@ -233,6 +246,14 @@ bool arch_random(uint64_t *value)
     return true;
 }
 
+bool arch_option(const char *name, char *value, size_t capacity)
+{
+    (void)name;
+    (void)value;
+    (void)capacity;
+    return false;
+}
+
 void arch_power_off(void)
 {
     exit(0);
@@ -243,8 +264,9 @@ void arch_reboot(void)
     exit(0);
 }
 
-void arch_panic(void)
+void arch_panic(const char *what)
 {
+    fprintf(stderr, "panic: %s\n", what);
     abort();
 }
 

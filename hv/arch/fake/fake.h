@@ -10,6 +10,12 @@
 
 #define FAKE_IMAGE_PAGES 4u
 
+/* How many characters the serial port still takes; SIZE_MAX = any number. */
+extern size_t fake_serial_room;
+
+/* Called with what goes to the serial port, when set. */
+extern void (*fake_serial_sent)(const char *text, size_t bytes);
+
 /* Boots the core on `ram_bytes` of memory and `cpus` CPUs, as core_main() does; once a process. The control service
  * is a guest that runs nothing. */
 void fake_boot(uint64_t ram_bytes, uint32_t cpus);

@@ -12,6 +12,8 @@
 #define LOADER_REACH (4ull << 30) /* boot.S maps this much */
 #define MEGABYTE     (1ull << 20)
 
+#define PANIC_RECORD_FIRST (16 * MEGABYTE)
+
 struct machine machine;
 extern uint64_t __stack_chk_guard;
 
@@ -90,6 +92,13 @@ static uint64_t plan_memory(uint64_t *pool_pages)
     } else {
         boot->cpu_count = 1;
     }
+    /* At the same place in each boot of this file: the kernel, and what its loaders put below, end before it. */
+    machine.panic_record =
+        memory_map_find(boot, PANIC_RECORD_BYTES, PANIC_RECORD_FIRST, LOADER_REACH);
+    if (machine.panic_record) {
+        memory_map_reserve(boot, machine.panic_record, PANIC_RECORD_BYTES);
+        panic_record_take(boot);
+    }
     *pool_pages = paging_pool_pages(boot);
     pool = memory_map_find(boot, *pool_pages * PAGE_SIZE, MEGABYTE, LOADER_REACH);
     if (!pool || !memory_map_reserve(boot, pool, *pool_pages * PAGE_SIZE)) {
@@ -113,7 +122,7 @@ static void boot_on_stack(void)
     random_init();
     seed_stack_guard();
     apic_init();
-    clock_init(machine.boot.cmdline);
+    clock_init();
     apic_timer_choose();
     machine.boot.wall_ns = rtc_read_ns();
     core_main(&machine.boot);
@@ -129,7 +138,7 @@ _Noreturn void boot_main(uint64_t start_info)
     read_firmware();
     entry_idt_init();
     entry_idt_load((uint64_t)entry_idt);
-    cpu_detect(machine.boot.cmdline);
+    cpu_detect();
     pool = plan_memory(&pool_pages);
     paging_init(&machine.boot, pool, pool_pages);
     stack = paging_cpu_map(0);

@@ -33,6 +33,7 @@
 
 enum clock_kind { CLOCK_NONE, CLOCK_TSC, CLOCK_HPET, CLOCK_PM };
 
+static uint64_t measured_tsc_hz = 3 * NS_PER_S; /* a guess, until it is */
 static volatile uint32_t *hpet;
 static bool hpet_64bit;
 
@@ -246,11 +247,11 @@ static void source_set(enum clock_kind kind, uint64_t hz)
     atomic_store_explicit(&current, next, memory_order_release);
 }
 
-static enum clock_kind kind_wanted(const char *cmdline)
+static enum clock_kind kind_wanted(void)
 {
     char value[8] = "";
 
-    cmdline_option(cmdline, "clock", value, sizeof(value));
+    arch_option("clock", value, sizeof(value));
     return strcmp(value, "tsc") == 0    ? CLOCK_TSC
            : strcmp(value, "hpet") == 0 ? CLOCK_HPET
            : strcmp(value, "pm") == 0   ? CLOCK_PM
@@ -272,13 +273,14 @@ static enum clock_kind reference_find(void)
     return CLOCK_TSC;
 }
 
-void clock_init(const char *cmdline)
+void clock_init(void)
 {
-    enum clock_kind wanted = kind_wanted(cmdline), reference = reference_find();
+    enum clock_kind wanted = kind_wanted(), reference = reference_find();
     uint64_t tsc_hz = 0, lapic_hz = 0, told = tsc_hz_told();
     bool stable = measure(reference, &tsc_hz, &lapic_hz) || features.invariant_tsc;
 
     apic_timer_rate_set(lapic_hz);
+    measured_tsc_hz = tsc_hz;
     if (wanted == CLOCK_PM && machine.acpi.pm_timer) {
         source_set(CLOCK_PM, PM_TIMER_HZ);
     } else if (wanted == CLOCK_HPET || (wanted != CLOCK_TSC && !stable)) {
@@ -370,6 +372,15 @@ void clock_delay_us(uint64_t us)
     uint64_t end = arch_clock_ns() + us * 1000;
 
     while (arch_clock_ns() < end) {
+        arch_spin_hint();
+    }
+}
+
+void clock_wait_unlocked(uint64_t seconds)
+{
+    uint64_t start = tsc_read();
+
+    while (tsc_read() - start < seconds * measured_tsc_hz) {
         arch_spin_hint();
     }
 }

@@ -117,24 +117,24 @@ static void detect_xsave(void)
     CHECK(features.xsave_bytes <= PAGE_SIZE - VCPU_XSAVE_OFFSET);
 }
 
-static bool pti_wanted(const char *cmdline)
+static bool pti_wanted(void)
 {
     char value[8] = "auto";
 
-    cmdline_option(cmdline, "pti", value, sizeof(value));
+    arch_option("pti", value, sizeof(value));
     if (strcmp(value, "on") == 0 || strcmp(value, "off") == 0) {
         return value[1] == 'n';
     }
     return !features.rdcl_no;
 }
 
-void cpu_detect(const char *cmdline)
+void cpu_detect(void)
 {
     detect_vendor();
     detect_basic();
     detect_flaws();
     detect_xsave();
-    machine.pti = pti_wanted(cmdline);
+    machine.pti = pti_wanted();
     if (machine.pti) {
         entry_patch(PATCH_PTI);
     }

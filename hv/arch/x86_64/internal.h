@@ -15,6 +15,8 @@ struct machine {
     struct loader_info loader;
     struct acpi_info acpi;
     bool pti;
+    uint64_t
+        panic_record; /* physical address of PANIC_RECORD_BYTES that a warm reset keeps, 0 = none */
     uint64_t start_page; /* physical address of the page that further CPUs start in, 0 = none */
 };
 
@@ -36,7 +38,7 @@ struct features {
 extern struct features features;
 
 /* Looks at the CPU, decides on mitigations and patches the entry code accordingly. Boot CPU. */
-void cpu_detect(const char *cmdline);
+void cpu_detect(void);
 
 /* Sets this CPU's control registers; they stay so. */
 void cpu_setup(void);
@@ -71,7 +73,7 @@ void apic_start_cpu(uint32_t lapic_id, uint64_t page);
 /* ---- clock.c ---- */
 
 /* Chooses and calibrates the clock, and measures the local APIC's timer by it. Boot CPU. */
-void clock_init(const char *cmdline);
+void clock_init(void);
 const char *clock_name(void);
 bool clock_uses_tsc(void);
 uint64_t clock_tsc_of_ns(uint64_t ns); /* for the TSC-deadline timer */
@@ -81,6 +83,8 @@ void clock_tsc_distrust(
 #define ROUND_MAX_NS 30000000000ull
 uint64_t clock_round_ns(void);
 void clock_delay_us(uint64_t us);
+/* Roughly, and without the clock's lock, which a CPU that was stopped may hold. */
+void clock_wait_unlocked(uint64_t seconds);
 
 /* ---- machine.c ---- */
 
@@ -94,6 +98,10 @@ struct trap_frame;
 struct skep_context;
 _Noreturn void panic_trap(const struct trap_frame *frame); /* an exception in ring 0 */
 bool panic_running(void);
+
+/* Looks for the log of a panic before the last reset. Once: it is not found again at the next boot. */
+#define PANIC_RECORD_BYTES 12288u
+void panic_record_take(struct boot_info *boot);
 
 /* ---- linker script ---- */
 extern const char kernel_start[], kernel_text_end[], kernel_rodata_end[], kernel_end[];

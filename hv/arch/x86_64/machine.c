@@ -12,6 +12,7 @@
 #define SERIAL_LINE_STATUS (SERIAL + 5)
 #define SERIAL_IDLE        0x20
 #define SERIAL_TRIES       100000u
+#define SERIAL_FIFO        16u /* of a 16550A; all empty when it is idle */
 
 static bool serial_there;
 static bool serial_stuck; /* the last character was not taken in time: the next ones don't wait */
@@ -50,6 +51,27 @@ void arch_serial_write(const char *text, size_t bytes)
         }
         serial_put(text[i]);
     }
+}
+
+size_t arch_serial_offer(const char *text, size_t bytes)
+{
+    size_t done = serial_there ? 0 : bytes;
+
+    while (done < bytes && (port_read8(SERIAL_LINE_STATUS) & SERIAL_IDLE)) {
+        for (uint32_t room = SERIAL_FIFO; done < bytes && room > (text[done] == '\n'); room--) {
+            if (text[done] == '\n') {
+                port_write8(SERIAL, '\r');
+                room--;
+            }
+            port_write8(SERIAL, (uint8_t)text[done++]);
+        }
+    }
+    return done;
+}
+
+bool arch_option(const char *name, char *value, size_t capacity)
+{
+    return cmdline_option(machine.boot.cmdline, name, value, capacity);
 }
 
 /* ---- PCI configuration mechanism #1 (PCI Local Bus 3.0, 3.2.2.3.2): the first 256 bytes ---- */

@@ -1,5 +1,7 @@
 /*
- * panic.c - the end: registers and a backtrace with names, then nothing.
+ * panic.c - the end: registers and a backtrace with names, a record of the log for the next boot, and a reset.
+ *
+ * The record lies in memory that neither the loader nor the firmware has a reason to touch: a warm reset keeps it.
  */
 #include <stdatomic.h>
 
@@ -10,7 +12,7 @@
 #include "x86.h"
 
 #define BACKTRACE_MAX 32u
-#define LINE_BYTES    160
+#define LINE_BYTES    256
 
 uint64_t __stack_chk_guard = 0x7e5a1c3bd2940000; /* boot.c puts a random one in its place */
 _Noreturn void __stack_chk_fail(void);
@@ -27,7 +29,7 @@ __attribute__((format(printf, 1, 2))) static void print(const char *format, ...)
     size_t length = format_text_va(line, sizeof(line), format, arguments);
 
     va_end(arguments);
-    arch_serial_write(line, length);
+    log_panic(line, length);
 }
 
 _Noreturn void __stack_chk_fail(void)
@@ -121,13 +123,96 @@ _Noreturn void panic_trap(const struct trap_frame *frame)
           frame->error, cr2_read());
 }
 
-_Noreturn void arch_panic(void)
+/* ---- what the next boot finds ---- */
+
+#define RECORD_MAGIC 0x31434e5050454b53ull /* "SKEPPNC1" */
+
+struct panic_record {
+    uint64_t magic, bytes, checksum;
+    char text[PANIC_RECORD_BYTES - 24];
+};
+_Static_assert(sizeof(struct panic_record) == PANIC_RECORD_BYTES, "whole pages");
+
+/* FNV-1a. It tells memory that was kept from memory that wasn't, not from a forgery: nobody but ring 0 writes there. */
+static uint64_t checksum(const char *text, uint64_t bytes)
+{
+    uint64_t sum = 0xcbf29ce484222325;
+
+    for (uint64_t i = 0; i < bytes; i++) {
+        sum = (sum ^ (uint8_t)text[i]) * 0x100000001b3;
+    }
+    return sum;
+}
+
+static void record_write(void)
+{
+    struct panic_record *record = arch_direct(paddr(machine.panic_record));
+
+    if (!machine.panic_record) {
+        return;
+    }
+    record->bytes = log_tail(record->text, sizeof(record->text));
+    record->checksum = checksum(record->text, record->bytes);
+    record->magic = RECORD_MAGIC;
+    __asm__ volatile("wbinvd" ::: "memory"); /* a reset may drop what is in the caches only */
+}
+
+/* What is there may be anything: a length is checked before it is used, and so is each character. */
+void panic_record_take(struct boot_info *boot)
+{
+    struct panic_record *record = arch_direct(paddr(machine.panic_record));
+
+    if (!machine.panic_record || record->magic != RECORD_MAGIC) {
+        return;
+    }
+    record->magic = 0;
+    if (record->bytes > sizeof(record->text) ||
+        record->checksum != checksum(record->text, record->bytes)) {
+        return;
+    }
+    for (uint64_t i = 0; i < record->bytes; i++) {
+        char c = record->text[i];
+
+        record->text[i] = c == '\n' || (c >= ' ' && c < 127) ? c : '?';
+    }
+    boot->panic_log = record->text;
+    boot->panic_log_bytes = record->bytes;
+}
+
+/* ---- the end ---- */
+
+#define WAIT_SECONDS     10u
+#define WAIT_SECONDS_MAX 86400u
+
+/* `panic=reboot` at once, `panic=halt` never, `panic=SECONDS`. */
+static void reboot_or_halt(void)
+{
+    char value[8] = "";
+    uint64_t seconds = WAIT_SECONDS;
+
+    if (arch_option("panic", value, sizeof(value))) {
+        seconds = 0;
+        for (const char *digit = value; *digit >= '0' && *digit <= '9'; digit++) {
+            seconds = seconds * 10 + (uint64_t)(*digit - '0');
+        }
+    }
+    if (value[0] == 'h' || seconds > WAIT_SECONDS_MAX) {
+        print("The machine has stopped.\n");
+        return;
+    }
+    print("The machine reboots in %lu seconds.\n", seconds);
+    clock_wait_unlocked(seconds);
+    arch_reboot();
+}
+
+_Noreturn void arch_panic(const char *what)
 {
     /* One CPU tells; a second panic, on any CPU, is silent. */
     if (atomic_exchange_explicit(&running, true, memory_order_relaxed)) {
         cpu_halt();
     }
     apic_nmi_others();
+    print("\nPANIC: %s\n", what);
     print("on the CPU with local APIC %u, Skep %s\n", apic_id(), SKEP_VERSION);
     if (trap) {
         print_registers(trap);
@@ -138,6 +223,8 @@ _Noreturn void arch_panic(void)
         print_backtrace(frame[1], (uint64_t)frame, frame[0], true);
     }
     print("This is an error in Skep, not in a guest. Please report it with all lines from\n");
-    print("\"PANIC\" on and what the machine was doing. The machine has stopped.\n");
+    print("\"PANIC\" on and what the machine was doing.\n");
+    record_write();
+    reboot_or_halt();
     cpu_halt();
 }

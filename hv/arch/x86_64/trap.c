@@ -3,7 +3,9 @@
  */
 #include "core/trap.h"
 
+#include "core/cpu.h"
 #include "core/log.h"
+#include "core/string.h"
 #include "core/vcpu.h"
 #include "entry.h"
 #include "internal.h"
@@ -184,12 +186,31 @@ void trap_from_core(struct trap_frame *frame)
     }
 }
 
+/* In debug builds `debug=panic` has an NMI (QEMU's monitor: `nmi`) cause a panic, and `debug=hang` has it stop the last
+ * CPU for good, so that tests see what follows. */
+static __attribute__((noinline)) void debug_nmi(const struct entry_cpu *entry)
+{
+    char value[8] = "";
+
+    arch_option("debug", value, sizeof(value));
+    if (strcmp(value, "panic") == 0) {
+        msr_write(MSR_GS_BASE, (uint64_t)entry);
+        panic("asked for by debug=panic");
+    }
+    while (strcmp(value, "hang") == 0 && entry->cpu->index == cpu_count() - 1) {
+        arch_spin_hint();
+    }
+}
+
 /* From anywhere, ring 0's entry code included: nothing here may rely on the GS base. */
 void trap_paranoid(struct entry_cpu *entry, struct trap_frame *frame)
 {
     if (frame->vector == VECTOR_NMI) {
         if (panic_running()) {
             cpu_halt();
+        }
+        if (SKEP_DEBUG) {
+            debug_nmi(entry);
         }
         return; /* nobody claims it */
     }

@@ -1,0 +1,182 @@
+"""The machine around ring 0: panics and what is kept of them, the watchdog, NMIs, power."""
+
+import contextlib
+import json
+import re
+import socket
+
+import pytest
+
+import skep
+from conftest import NEIGHBOUR
+from helpers import MIB, example, guest_program
+
+PANIC_TOLD = "the machine was reset after a panic, which said:"
+
+
+class Monitor:
+    """QEMU's machine protocol on a socket."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(30)
+        self.socket.connect(str(path))
+        self.lines = self.socket.makefile()
+        self.lines.readline()  # its greeting
+        self.run("qmp_capabilities")
+
+    def run(self, command, **arguments):
+        request = {"execute": command, "arguments": arguments}
+        self.socket.sendall(json.dumps(request).encode())
+        while True:
+            answer = json.loads(self.lines.readline())
+            if "event" not in answer:
+                assert "return" in answer, answer
+                return answer["return"]
+
+    def human(self, line):
+        return self.run("human-monitor-command", **{"command-line": line})
+
+    def close(self):
+        self.lines.close()
+        self.socket.close()
+
+
+@contextlib.contextmanager
+def booted(folder, name, extra=(), **options):
+    """A Skep with a monitor; resets boot it again."""
+    options.setdefault("elf", skep.build_exists())
+    path = folder / f"{name}.qmp"
+    extra = [*extra, "-qmp", f"unix:{path},server=on,wait=off"]
+    options.setdefault("reboot", True)
+    with skep.Machine(folder / name, extra=extra, **options) as machine:
+        machine.wait_api()
+        monitor = Monitor(path)
+        try:
+            yield machine, monitor
+        finally:
+            monitor.close()
+
+
+def wait_count(machine, text, count):
+    """Waits until the serial console has shown a text that often."""
+
+    def shown():
+        assert machine.process.poll() is None, machine.serial_tail()
+        return machine.serial_text().count(text) >= count
+
+    skep.wait_for(shown, f"{text!r} shown {count} times", skep.BOOT_SECONDS)
+
+
+def test_panic_is_told_at_the_next_boot(folder):
+    debug = skep.build_exists(skep.DEBUG_BUILD)
+    with booted(folder, "panic", elf=debug, append="debug=panic panic=reboot") as (machine, monitor):
+        monitor.human("nmi")
+        wait_count(machine, skep.READY, 2)
+        first, second = machine.serial_text().split(PANIC_TOLD)
+        said = second.split("(end of what the panic said)")[0]
+        for text in (first, said):
+            assert "PANIC: asked for by debug=panic" in text
+            assert re.search(r"\n  [0-9a-f]{16} debug_nmi\+0x[0-9a-f]+\n", text), text
+            assert re.search(r"\n  [0-9a-f]{16} entry_paranoid\+0x[0-9a-f]+\n", text), text
+        # Told once, though memory is kept again.
+        monitor.run("system_reset")
+        wait_count(machine, skep.READY, 3)
+        assert machine.serial_text().count(PANIC_TOLD) == 1
+
+
+class Debugger:
+    """As much of GDB's remote protocol as it takes to write memory. The machine stands still meanwhile."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(30)
+        self.socket.connect(str(path))
+
+    def send(self, packet):
+        """The answer; what the machine tells on its own (that it stopped) is passed over."""
+        self.socket.sendall(b"$%s#%02x" % (packet, sum(packet) & 255))
+        received = b""
+        while True:
+            part = self.socket.recv(4096)
+            assert part, received
+            received += part
+            for answer in re.findall(rb"\$([^#]*)#..", received):
+                if not answer.startswith(b"T"):
+                    self.socket.sendall(b"+")
+                    return answer
+
+    def write(self, address, data):
+        assert self.send(b"M%x,%x:%s" % (address, len(data), data.hex().encode())) == b"OK"
+
+    def go_on(self):
+        assert self.send(b"D") == b"OK"
+        self.socket.close()
+
+
+DIRECT_BASE = 0xFFFF800000000000
+PANIC_RECORD = 16 << 20  # magic, length, checksum, text
+
+
+@pytest.mark.parametrize(
+    "offset,data",
+    [(24 + 100, b"\x00"), (8, b"\xff" * 8), (8, b"\x01"), (16, b"\x00" * 8), (0, b"\x00")],
+    ids=["text", "length-large", "length", "checksum", "magic"],
+)
+def test_damaged_panic_log_is_not_believed(folder, request, offset, data):
+    name = f"damaged-{request.node.callspec.id}"
+    debugger = folder / f"{name}.gdb"
+    with booted(
+        folder,
+        name,
+        elf=skep.build_exists(skep.DEBUG_BUILD),
+        append="debug=panic panic=halt",
+        extra=["-gdb", f"unix:{debugger},server=on,wait=off"],
+    ) as (machine, monitor):
+        monitor.human("nmi")
+        wait_count(machine, "The machine has stopped.", 1)
+        words = monitor.human(f"xp /2gx {PANIC_RECORD:#x}")
+        magic, length = (int(word, 16) for word in re.findall(r"0x([0-9a-f]{16})\b", words))
+        assert magic.to_bytes(8, "little") == b"SKEPPNC1"
+        assert 100 < length < 12288
+        connection = Debugger(debugger)
+        connection.write(DIRECT_BASE + PANIC_RECORD + offset, data)
+        connection.go_on()
+        monitor.run("system_reset")
+        wait_count(machine, skep.READY, 2)
+        assert PANIC_TOLD not in machine.serial_text()
+
+
+@pytest.mark.parametrize("cpus", [1, 2])
+def test_watchdog_resets_a_hung_machine(folder, cpus):
+    debug = skep.build_exists(skep.DEBUG_BUILD)
+    with booted(
+        folder,
+        f"hang-{cpus}",
+        elf=debug,
+        cpus=cpus,
+        append="debug=hang watchdog=4",
+        extra=["-device", "i6300esb"],
+    ) as (machine, monitor):
+        assert "watchdog: 6300ESB, 4 seconds\n" in machine.serial_text()
+        monitor.human("nmi")
+        wait_count(machine, skep.READY, 2)
+        assert "it has reset the machine, which did not go on" in machine.serial_text()
+        machine.wait_api()
+
+
+def test_watchdog_minds_no_hung_guest(folder):
+    with booted(
+        folder, "hung-guest", cpus=2, append="watchdog=2", extra=["-device", "i6300esb"]
+    ) as (machine, _):
+        api = machine.api
+        api.upload("spin", example("spin"))
+        for name in ("one", "two", "three"):
+            api.create(name, image="spin", memory_bytes=4 * MIB, desired_state="running")
+        end = api.host()["uptime_ns"] + 8_000_000_000
+        skep.wait_for(lambda: api.host()["uptime_ns"] > end, "four times the watchdog's span")
+        machine.check_alive()
+        assert machine.serial_text().count(skep.READY) == 1
+        assert "don't go on" not in machine.serial_text()
+        for name in ("one", "two", "three"):
+            assert api.status(name)["state"] == "running"
