@@ -2,6 +2,7 @@
 
 import mmap
 import os
+import pathlib
 import struct
 import subprocess
 
@@ -181,13 +182,23 @@ class CountedMachine(skep.Machine):
         skep.wait_for(idles, "the machine idles", seconds, interval=0.2)
         return self.counter.now()
 
+    def sleeps(self):
+        """Whether all threads of QEMU wait. One that could run but has no CPU of this host now doesn't."""
+        for status in pathlib.Path(f"/proc/{self.process.pid}/task").glob("*/stat"):
+            try:
+                if status.read_text().rpartition(")")[2].split()[0] != "S":
+                    return False
+            except OSError:
+                pass  # it has just ended
+        return True
+
     def wait_quiet(self, seconds=10):
         """Waits until nothing is executed for a few milliseconds, and returns the counts then."""
         last = [-1]
 
         def quiet():
             now = self.counter.now().total
-            same = now == last[0]
+            same = now == last[0] and self.sleeps()
             last[0] = now
             return same
 

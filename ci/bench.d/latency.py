@@ -118,21 +118,23 @@ def stored_rows(table, folder, rounds=9):
 
 
 def first_byte_rows(table, folder, rounds=5):
-    """From the create call until the guest waits for connections, and from a connection's begin to its end."""
-    points = [f"at={build_symbols().addresses['guest_create']:#x}"]
+    """From the create call until the guest listens, and from a connection's begin to its end."""
+    httpd = Elf(skep.BUILD / "examples/httpd.elf")
+    create = f"at={build_symbols().addresses['guest_create']:#x}"
+    points = [create, httpd.point(httpd.symbol("listen"))]
     with CountedMachine(
         folder / "first", points=points, append=ADDRESS, forwards=[WEB]
     ) as machine:
         api = machine.wait_api()
-        api.upload("httpd", skep.BUILD / "examples/httpd.elf")
+        api.upload("httpd", httpd.path)
         create_web(api)
         machine.wait_page(WEB)
         spans = []
         for number in range(rounds):
             first = machine.counter.hit_count()
             api.ok("PATCH", "/v1/guests/web", json={"env": {"NUMBER": str(number)}})
-            created = skep.wait_for(lambda first=first: machine.counter.hit(1, first), "created")
-            started = machine.wait_quiet() - created
+            listens = skep.wait_for(lambda first=first: machine.counter.hit(2, first), "it listens")
+            started = listens - machine.counter.hit(1, first)
             machine.wait_page(WEB)
             before = machine.wait_quiet()
             connection = web_connection(machine.ports[WEB])
