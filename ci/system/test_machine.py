@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 import socket
+import subprocess
 
 import pytest
 
@@ -180,3 +181,75 @@ def test_watchdog_minds_no_hung_guest(folder):
         assert "don't go on" not in machine.serial_text()
         for name in ("one", "two", "three"):
             assert api.status(name)["state"] == "running"
+
+
+@pytest.mark.parametrize("pti", ["on", "off"])
+def test_guests_go_on_under_a_storm_of_nmis(folder, pti):
+    """NMIs come between any two instructions, those of the entry code included."""
+    options = {"cpus": 2, "append": f"pti={pti}", "forwards": [NEIGHBOUR]}
+    with booted(folder, f"nmi-{pti}", **options) as (machine, monitor):
+        api = machine.api
+        api.upload("httpd", example("httpd"))
+        api.upload("calls", guest_program("calls"))
+        networks = [{"address": f"{NEIGHBOUR}/24", "gateway": "10.0.2.2"}]
+        api.create(
+            "web", image="httpd", memory_bytes=4 * MIB, networks=networks, desired_state="running"
+        )
+        machine.wait_page(NEIGHBOUR)
+        for round_number in range(20):
+            api.create(
+                f"calls-{round_number}",
+                image="calls",
+                memory_bytes=4 * MIB,
+                desired_state="running",
+            )
+            for _ in range(50):
+                monitor.human("nmi")
+            assert machine.wait_page(NEIGHBOUR)
+            assert api.wait_state(f"calls-{round_number}", "exited")["exit_code"] == 0
+        machine.check_alive()
+
+
+def ring3_translations(monitor):
+    """The upper half's translations while CPU 0 runs a guest: pairs of address and flags. None: it doesn't now."""
+    monitor.run("stop")
+    try:
+        if "CPL=3" not in monitor.human("info registers"):
+            return None
+        pages = re.findall(r"^([0-9a-f]{16}): [0-9a-f]{16} (\S+)", monitor.human("info tlb"), re.M)
+        return [(int(page, 16), flags) for page, flags in pages if int(page, 16) >> 63]
+    finally:
+        monitor.run("cont")
+
+
+def test_isolation_hides_all_but_the_way_in(folder):
+    """With pti=on a guest's page tables have the entry code, the IDT and the CPUs' entry areas of ring 0, no more."""
+    elf = skep.build_exists()
+    names = dict(symbols(elf.with_suffix(".debug")))
+    text = range(names["entry_text_start"] & ~0xFFF, names["entry_text_end"])
+    with booted(folder, "tables", elf=elf, cpus=1, append="pti=on") as (machine, monitor):
+        machine.api.upload("spin", example("spin"))
+        machine.api.create(
+            "spin", image="spin", memory_bytes=4 * MIB, desired_state="running"
+        )
+        machine.api.wait_state("spin", "running")
+        seen = skep.wait_for(lambda: ring3_translations(monitor), "a guest in ring 3")
+    entry_base, area = 0xFFFFFF0000000000, 0xFFFFFF0000100000
+    code = [page for page, _ in seen if page in text]
+    tables = [page for page, _ in seen if page == entry_base]
+    # struct entry_cpu, the entry stack, and two pages for each of four IST stacks
+    stacks = [page for page, _ in seen if area <= page < area + 0x10000]
+    assert code and len(tables) == 1 and len(stacks) == 2 + 2 * 4
+    assert len(seen) == len(code) + len(tables) + len(stacks), [hex(page) for page, _ in seen]
+    for page, flags in seen:
+        assert "U" not in flags, "ring 3 can use it"
+        assert ("W" in flags) == (page in stacks)
+        assert ("X" in flags) == (page not in code), "X means not executable"
+
+
+def symbols(elf):
+    listed = subprocess.run(["nm", str(elf)], capture_output=True, text=True, check=True).stdout
+    for line in listed.splitlines():
+        words = line.split()
+        if len(words) == 3:
+            yield words[2], int(words[0], 16)

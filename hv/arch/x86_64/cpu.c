@@ -73,7 +73,7 @@ static void detect_flaws(void)
     uint32_t leaf_max = cpuid(0, 0).eax, extended_max = cpuid(0x80000000, 0).eax;
     uint32_t leaf7 = leaf_max >= 7 ? cpuid(7, 0).edx : 0;
     uint32_t amd8 = extended_max >= 0x80000008 ? cpuid(0x80000008, 0).ebx : 0;
-    uint64_t capabilities = 0, platform = 0;
+    uint64_t capabilities = 0;
 
     if (bit(leaf7, 29) && !msr_read_safe(MSR_ARCH_CAPABILITIES, &capabilities)) {
         capabilities = 0;
@@ -85,10 +85,7 @@ static void detect_flaws(void)
     features.md_clear = bit(leaf7, 10);
     features.ibpb = bit(leaf7, 26) || bit(amd8, 12);
     features.ssbd = bit(leaf7, 31) || bit(amd8, 24);
-    features.cpuid_fault_intel =
-        features.intel && msr_read_safe(MSR_PLATFORM_INFO, &platform) && bit(platform, 31);
-    features.cpuid_fault_amd =
-        features.amd && extended_max >= 0x80000021 && bit(cpuid(0x80000021, 0).eax, 17);
+    features.x87_leak = features.amd && !bit(amd8, 2);
 }
 
 /* The size that XSAVE's standard format has for XCR0 as it will be: the end of the last component. */
@@ -148,7 +145,7 @@ void cpu_detect(void)
 
 static void setup_flaws(void)
 {
-    uint64_t control = 0, value;
+    uint64_t control = 0;
 
     if (features.ibrs_all) {
         control |= SPEC_CTRL_IBRS;
@@ -158,12 +155,6 @@ static void setup_flaws(void)
     }
     if (control) {
         msr_write_safe(MSR_SPEC_CTRL, control);
-    }
-    if (features.cpuid_fault_intel && msr_read_safe(MSR_MISC_FEATURES, &value)) {
-        msr_write_safe(MSR_MISC_FEATURES, value | 1);
-    }
-    if (features.cpuid_fault_amd && msr_read_safe(MSR_HWCR, &value)) {
-        msr_write_safe(MSR_HWCR, value | 1ull << 35);
     }
 }
 
@@ -230,8 +221,8 @@ static void mitigations_fill(struct skep_host_info *info)
     mitigation_add(info, "smep", feature_state(features.smep));
     mitigation_add(info, "smap", feature_state(features.smap));
     mitigation_add(info, "umip", feature_state(features.umip));
-    mitigation_add(info, "cpuid-faulting",
-                   feature_state(features.cpuid_fault_intel || features.cpuid_fault_amd));
+    mitigation_add(info, "x87 pointers (FILD)",
+                   flaw_state(!features.x87_leak, features.x87_leak, SKEP_MITIGATION_UNKNOWN));
 }
 
 void arch_host_info(struct skep_host_info *info)

@@ -27,7 +27,9 @@ extern struct machine machine;
 
 struct features {
     bool smep, smap, umip, fsgsbase, pge, xsave, xsaveopt, x2apic, tsc_deadline, invariant_tsc;
-    bool rdrand, rdseed, ibpb, ssbd, ibrs_all, md_clear, cpuid_fault_intel, cpuid_fault_amd;
+    bool rdrand, rdseed, ibpb, ssbd, ibrs_all, md_clear;
+    bool
+        x87_leak; /* FXRSTOR and XRSTOR keep the last instruction's and operand's addresses (CVE-2006-1056) */
     bool hypervisor, emulated; /* under one; under QEMU's TCG */
     bool intel, amd;
     bool rdcl_no, mds_no, ssb_no;

@@ -63,6 +63,11 @@ static void xstate_load(struct vcpu *vcpu)
 {
     void *area = xsave_area(vcpu);
 
+    if (features.x87_leak) {
+        static const uint32_t zero;
+
+        __asm__ volatile("fnclex; emms; fildl %0" : : "m"(zero));
+    }
     if (features.xsave) {
         __asm__ volatile("xrstor64 (%0)" : : "r"(area), "a"(-1), "d"(-1) : "memory");
     } else {

@@ -12,9 +12,7 @@
 #define MSR_APIC_BASE         0x1b
 #define MSR_SPEC_CTRL         0x48
 #define MSR_PRED_CMD          0x49
-#define MSR_PLATFORM_INFO     0xce
 #define MSR_ARCH_CAPABILITIES 0x10a
-#define MSR_MISC_FEATURES     0x140
 #define MSR_SYSENTER_CS       0x174
 #define MSR_MCG_STATUS        0x17a
 #define MSR_MCG_CAP           0x179
@@ -31,7 +29,6 @@
 #define MSR_FS_BASE           0xc0000100
 #define MSR_GS_BASE           0xc0000101
 #define MSR_KERNEL_GS_BASE    0xc0000102
-#define MSR_HWCR              0xc0010015
 
 #define EFER_SCE (1ull << 0)
 #define EFER_NXE (1ull << 11)
