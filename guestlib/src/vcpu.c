@@ -15,7 +15,8 @@ static struct {
     struct vcpu vcpu;
 } first;
 
-static struct vcpu *vcpus[VCPUS_MAX]; /* by index, NULL = has never run; vCPU 0 alone writes it */
+/* By index, NULL = has never run; vCPU 0 alone writes it. */
+static struct vcpu *_Atomic vcpus[VCPUS_MAX];
 
 void skep_vcpu_init(struct vcpu *vcpu, uint32_t index, uint64_t stack_top, uint64_t canary)
 {
@@ -87,6 +88,16 @@ static void ensure_runs(uint32_t index)
     struct vcpu *vcpu = vcpus[index];
     if (vcpu != NULL && skep_sched_vcpu_on(vcpu) && start(vcpu) < 0)
         skep_sched_vcpu_failed(vcpu);
+}
+
+uint64_t skep_cpu_ns(void)
+{
+    uint64_t ns = 0;
+    for (uint32_t i = 0; i < VCPUS_MAX; i++) {
+        const struct vcpu *vcpu = atomic_load_explicit(&vcpus[i], memory_order_acquire);
+        ns += vcpu == NULL ? 0 : vcpu->page->run_ns;
+    }
+    return ns;
 }
 
 void skep_vcpus_adjust(void)

@@ -15,16 +15,6 @@ static uint64_t wall_offset_ns(void)
     return atomic_load_explicit(&skep_start_info()->wall_ns, memory_order_relaxed);
 }
 
-/* CPU time is all vCPUs', and so all threads' together. */
-static uint64_t cpu_ns(void)
-{
-    const struct skep_start_info *info = skep_start_info();
-    uint64_t ns = 0;
-    for (uint32_t i = 0; i < info->vcpu_max; i++)
-        ns += ((const struct skep_vcpu_page *)(info->vcpu_pages + i * SKEP_PAGE_SIZE))->run_ns;
-    return ns;
-}
-
 static bool clock_read(clockid_t clock, uint64_t *now_ns)
 {
     switch (clock) {
@@ -117,7 +107,7 @@ int gettimeofday(struct timeval *restrict out, void *restrict zone)
 
 clock_t times(struct tms *out)
 {
-    *out = (struct tms){.tms_utime = (clock_t)(cpu_ns() / (NS_PER_SECOND / CLOCKS_PER_SEC))};
+    *out = (struct tms){.tms_utime = (clock_t)(skep_cpu_ns() / (NS_PER_SECOND / CLOCKS_PER_SEC))};
     return (clock_t)(skep_clock_ns() / (NS_PER_SECOND / CLOCKS_PER_SEC));
 }
 

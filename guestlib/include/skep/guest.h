@@ -36,6 +36,9 @@ int skep_event_handler(unsigned event, void (*function)(unsigned event, void *ar
 /* Nanoseconds since the machine started; never goes back. */
 uint64_t skep_clock_ns(void);
 
+/* CPU time that the guest's vCPUs have had together. */
+uint64_t skep_cpu_ns(void);
+
 /* UNIX time in nanoseconds, 0 if the machine doesn't know it. */
 uint64_t skep_wall_clock_ns(void);
 

@@ -1,0 +1,74 @@
+/*
+ * heap.h - blocks of memory, with checks. malloc.c is above it and has the lock.
+ */
+#ifndef LIBC_SHIM_HEAP_H
+#define LIBC_SHIM_HEAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define HEAP_ALIGNMENT 16u
+
+/* What memory that is given back turns out to be. */
+enum heap_check {
+    HEAP_GOOD,
+    HEAP_NO_BLOCK, /* nothing that was given out, or its header was overwritten */
+    HEAP_FREED,    /* given back already */
+    HEAP_OVERFLOW, /* written beyond its end */
+};
+
+/* The header in front of memory, also of memory that has a mapping of its own. */
+struct heap_block {
+    uint32_t units; /* of 16 bytes, this header included */
+    uint16_t slack; /* bytes at its end that were not asked for */
+    uint16_t flags;
+    uint64_t seal; /* a keyed sum of the above and the address */
+};
+_Static_assert(sizeof(struct heap_block) == HEAP_ALIGNMENT, "alignment");
+
+/* Sets the key of all seals, before anything else. */
+void skep_heap_start(const uint64_t key[2]);
+
+/* Makes [start, start + bytes) part of the heap: multiples of 16, 64 bytes at least, above all that there
+ * is. A region right behind the last one continues it. */
+void skep_heap_add(void *start, size_t bytes);
+
+/* The end of the last region, NULL = there is none. */
+void *skep_heap_end(void);
+
+/* Memory with an alignment (a power of two), or NULL when there is no room. */
+void *skep_heap_take(size_t bytes, size_t alignment);
+
+/* Gives memory back if it is as it should be. *much: it is time to see whether there is much to join or to
+ * give back. */
+enum heap_check skep_heap_give(void *memory, bool *much);
+
+/* Joins one of the small blocks that were kept as they are with its neighbours. *units: where to look, 0 at
+ * first. False: there is none left. */
+bool skep_heap_join_kept(uint32_t *units);
+
+/* Changes the size of memory that is as it should be, where it is. False: there is no room. */
+bool skep_heap_resize(void *memory, size_t bytes);
+
+/* Free bytes at the end of the last region. */
+size_t skep_heap_free_at_end(void);
+
+/* Takes bytes, a multiple of 16 and 64 fewer than those, off the end. */
+void skep_heap_cut(size_t bytes);
+
+/* Whether an address lies where memory in the heap can. */
+bool skep_heap_has(uintptr_t address);
+
+/* Bytes that were asked for. */
+size_t skep_heap_bytes(const void *memory);
+
+enum heap_check skep_heap_check(const void *memory);
+
+/* For memory that isn't in the heap: makes its header, with bytes asked for of those up to end. */
+void skep_heap_seal_apart(void *memory, size_t bytes, const char *end);
+
+/* malloc.c: ends the guest; what the heap itself keeps in free memory was overwritten near there. */
+_Noreturn void skep_heap_broken(const void *where);
+
+#endif
