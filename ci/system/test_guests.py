@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+import skep
+
 from helpers import MIB, example, guest_program, run_to_end
 
 
@@ -30,3 +32,26 @@ def test_scaling(api):
     assert status["state"] == "exited" and status["exit_code"] == 0, f"{text}\n{status}"
     assert text.count("17984 primes below 200000") == 2
     assert re.search(r"scaling: \d+\.\d\d times as fast\n", text)
+
+
+def test_vcpus_change_while_threads_run(api):
+    """Up and down, with the threads moving along; and an orderly end on whatever vCPUs there are then."""
+    api.upload("resize", guest_program("resize"))
+    api.create(
+        "resize",
+        image="resize",
+        memory_bytes=8 * MIB,
+        vcpus=1,
+        max_vcpus=4,
+        desired_state="running",
+        restart="never",
+    )
+    lines = b""
+    for vcpus in [1, 4, 2, 3, 1, 4, 1, 2]:
+        api.ok("PATCH", "/v1/guests/resize", json={"vcpus": vcpus})
+        lines += b"running on %d\n" % vcpus
+        skep.wait_for(lambda: api.log("resize") == lines, f"threads on {vcpus} vCPUs")
+    api.ok("PATCH", "/v1/guests/resize", json={"desired_state": "stopped"})
+    status = api.wait_state("resize", "exited", "crashed")
+    assert status["state"] == "exited" and status["exit_code"] == 0, status
+    assert api.log("resize") == lines + b"resize: ok\n"
