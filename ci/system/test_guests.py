@@ -55,3 +55,33 @@ def test_vcpus_change_while_threads_run(api):
     status = api.wait_state("resize", "exited", "crashed")
     assert status["state"] == "exited" and status["exit_code"] == 0, status
     assert api.log("resize") == lines + b"resize: ok\n"
+
+
+# Where main is when the guest is asked to stop, what it has in place for SIGTERM, and its exit code.
+STOPS = [
+    *((place, "default", 0) for place in ("accept", "poll", "sleep", "cond", "loop")),
+    *((place, "exit", 7) for place in ("accept", "poll", "sleep", "cond", "loop")),
+    *((place, "sigwait", 8) for place in ("accept", "sleep", "loop")),
+    *((place, "handler", 9) for place in ("poll", "sleep", "loop")),
+]
+
+
+@pytest.mark.parametrize("vcpus", [1, 3])
+@pytest.mark.parametrize("place, how, code", STOPS)
+def test_stops_when_asked(api, place, how, code, vcpus):
+    if api.get("/v1/images/stop").status_code == 404:
+        api.upload("stop", guest_program("stop"))
+    api.create(
+        "stop",
+        image="stop",
+        memory_bytes=4 * MIB,
+        vcpus=vcpus,
+        args=[place, how],
+        stop_grace_ms=60000,  # it has not to be ended by force
+        desired_state="running",
+        restart="never",
+    )
+    skep.wait_for(lambda: api.log("stop") == b"ready\n", "the guest is ready")
+    api.ok("PATCH", "/v1/guests/stop", json={"desired_state": "stopped"})
+    status = api.wait_state("stop", "exited", "crashed", seconds=50)
+    assert (status["state"], status["exit_code"]) == ("exited", code), api.log("stop")

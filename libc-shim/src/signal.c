@@ -20,6 +20,7 @@ static struct {
     struct sigaction actions[NSIG];
     _Atomic uint64_t blocked; /* one mask for all threads */
     _Atomic uint64_t pending; /* raised while blocked */
+    _Atomic uint32_t raised;  /* counts those; sigwait() waits on it */
 } signals;
 
 static bool is_signal(int signal)
@@ -85,14 +86,34 @@ static void deliver(int signal)
     interrupt_sleepers();
 }
 
+static void deliver_unblocked(void)
+{
+    for (;;) {
+        uint64_t now = atomic_load_explicit(&signals.pending, memory_order_seq_cst) &
+                       ~atomic_load_explicit(&signals.blocked, memory_order_seq_cst);
+        if (now == 0)
+            return;
+        int signal = __builtin_ctzll(now);
+        if (atomic_fetch_and_explicit(&signals.pending, ~bit(signal), memory_order_relaxed) &
+            bit(signal))
+            deliver(signal);
+    }
+}
+
 int raise(int signal)
 {
     if (!is_signal(signal))
         return (int)skep_posix_result(-EINVAL);
-    if (atomic_load_explicit(&signals.blocked, memory_order_relaxed) & bit(signal))
-        atomic_fetch_or_explicit(&signals.pending, bit(signal), memory_order_relaxed);
-    else
+    if (!(atomic_load_explicit(&signals.blocked, memory_order_seq_cst) & bit(signal))) {
         deliver(signal);
+        return 0;
+    }
+    /* Another thread may unblock it meanwhile: that looks at what is pending after it has, and this looks at
+     * what is blocked after it has made it pending, so that one of the two delivers it. */
+    atomic_fetch_or_explicit(&signals.pending, bit(signal), memory_order_seq_cst);
+    deliver_unblocked();
+    atomic_fetch_add_explicit(&signals.raised, 1, memory_order_release);
+    skep_wake(&signals.raised, SKEP_WAKE_ALL);
     return 0;
 }
 
@@ -127,20 +148,6 @@ _sig_func_ptr signal(int number, _sig_func_ptr handler)
     return sigaction(number, &action, &old) < 0 ? SIG_ERR : old.sa_handler;
 }
 
-static void deliver_unblocked(void)
-{
-    for (;;) {
-        uint64_t now = atomic_load_explicit(&signals.pending, memory_order_relaxed) &
-                       ~atomic_load_explicit(&signals.blocked, memory_order_relaxed);
-        if (now == 0)
-            return;
-        int signal = __builtin_ctzll(now);
-        if (atomic_fetch_and_explicit(&signals.pending, ~bit(signal), memory_order_relaxed) &
-            bit(signal))
-            deliver(signal);
-    }
-}
-
 int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
 {
     uint64_t blocked = atomic_load_explicit(&signals.blocked, memory_order_relaxed);
@@ -150,13 +157,13 @@ int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
         return 0;
     switch (how) {
     case SIG_BLOCK:
-        atomic_fetch_or_explicit(&signals.blocked, *set, memory_order_relaxed);
+        atomic_fetch_or_explicit(&signals.blocked, *set, memory_order_seq_cst);
         break;
     case SIG_UNBLOCK:
-        atomic_fetch_and_explicit(&signals.blocked, ~*set, memory_order_relaxed);
+        atomic_fetch_and_explicit(&signals.blocked, ~*set, memory_order_seq_cst);
         break;
     case SIG_SETMASK:
-        atomic_store_explicit(&signals.blocked, *set, memory_order_relaxed);
+        atomic_store_explicit(&signals.blocked, *set, memory_order_seq_cst);
         break;
     default:
         return EINVAL;
@@ -176,41 +183,49 @@ int sigpending(sigset_t *set)
     return 0;
 }
 
-/* Waits until a handler has run. */
-static void wait_for_signal(void)
+static uint32_t handlers_run(void)
 {
-    uint32_t seen = atomic_load_explicit(&skep_posix_signal_count, memory_order_acquire);
-    while (atomic_load_explicit(&skep_posix_signal_count, memory_order_acquire) == seen)
+    return atomic_load_explicit(&skep_posix_signal_count, memory_order_acquire);
+}
+
+/* Waits until a handler has run since there were so many. */
+static void wait_for_signal(uint32_t seen)
+{
+    while (handlers_run() == seen)
         skep_wait(&skep_posix_signal_count, seen, SKEP_FOREVER);
 }
 
 int pause(void)
 {
-    wait_for_signal();
+    wait_for_signal(handlers_run());
     return (int)skep_posix_result(-EINTR);
 }
 
+/* A signal that is pending is delivered by the change of the mask, and counts. */
 int sigsuspend(const sigset_t *mask)
 {
     sigset_t old;
+    uint32_t seen = handlers_run();
     pthread_sigmask(SIG_SETMASK, mask, &old);
-    wait_for_signal();
+    wait_for_signal(seen);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     return (int)skep_posix_result(-EINTR);
 }
 
-/* The signals in set are blocked, so that they become pending; interrupt_sleepers() tells. */
+/* The signals in set are blocked, so that they become pending; of several threads one gets it. */
 int sigwait(const sigset_t *set, int *signal)
 {
     for (;;) {
-        uint32_t seen = atomic_load_explicit(&skep_posix_signal_count, memory_order_acquire);
+        uint32_t seen = atomic_load_explicit(&signals.raised, memory_order_acquire);
         uint64_t now = atomic_load_explicit(&signals.pending, memory_order_relaxed) & *set;
-        if (now != 0) {
-            *signal = __builtin_ctzll(now);
-            atomic_fetch_and_explicit(&signals.pending, ~bit(*signal), memory_order_relaxed);
-            return 0;
+        if (now == 0) {
+            skep_wait(&signals.raised, seen, SKEP_FOREVER);
+            continue;
         }
-        skep_wait(&skep_posix_signal_count, seen, SKEP_FOREVER);
+        *signal = __builtin_ctzll(now);
+        if (atomic_fetch_and_explicit(&signals.pending, ~bit(*signal), memory_order_relaxed) &
+            bit(*signal))
+            return 0;
     }
 }
 
@@ -229,7 +244,6 @@ int sigaltstack(const stack_t *restrict stack, stack_t *restrict old)
 static void shut_down(void *unused)
 {
     raise(SIGTERM);
-    interrupt_sleepers(); /* for sigwait(), if it was blocked */
 }
 
 static void shutdown_event(unsigned event, void *unused)
