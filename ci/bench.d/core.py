@@ -53,7 +53,7 @@ def switches(machine, api):
 def frames(machine, api, one={}, two={}):
     first = machine.counter.hit_count()
     guest(api, "two", "echo", ONE, **network(TWO, "10.0.2.32/24"), **two)
-    machine.settle()
+    skep.wait_for(lambda: b"ready" in api.log("two"), "the other guest listens")
     guest(api, "one", "ping", TWO, **network(ONE, "10.0.2.31/24"), **one)
     ended(api, "one")
     api.delete_guest("two")
@@ -111,8 +111,19 @@ def two_cpus(table, folder):
         table.add_spans("frame and back, two guests, two CPUs", spans, effects=True)
 
 
+def busy(table, folder):
+    """Another guest has the CPU whenever both wait."""
+    with CountedMachine(folder / "core-busy", append=density.ADDRESS, devices=True) as machine:
+        api = machine.wait_api()
+        api.upload("basics", skep.BUILD / "guests/basics.elf")
+        api.upload("loop", skep.BUILD / "guests/loop.elf")
+        density.create(api, 0, image="loop")
+        spans = frames(machine, api)
+        table.add_spans("frame and back, two guests, busy CPU", spans, 2 * 6_000, effects=True)
+
+
 def sections(full):
     populations = [FEW, 1000] + [8000] * full
-    return {"two CPUs": two_cpus} | {
+    return {"two CPUs": two_cpus, "busy": busy} | {
         f"{guests} guests": functools.partial(rows, guests) for guests in populations
     }

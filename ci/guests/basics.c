@@ -177,6 +177,7 @@ static struct skep_vcpu_page *frames_setup(const char *peer)
     ring_setup(0, SKEP_VRING_DESC_WRITE);
     ring_setup(1, 0);
     offer(&rings[0]);
+    skep_console_write("ready\n", 6);
     return page;
 }
 

@@ -72,7 +72,7 @@ struct guest {
 
     /* Observed. */
     struct guest_view view;
-    bool just_changed; /* by us: the view is true without another look */
+    bool just_changed;     /* by us: the view is true without another look */
     struct guest_end end;  /* of the latest one that ended by itself */
     uint32_t crash;        /* id of its latest crash (crashes.h), 0 = none */
     uint64_t crash_handle; /* of ring 0's guest that it is about */
