@@ -309,6 +309,34 @@ static void pinned_frames_stay_charged(void **state)
     baseline_check(&before);
 }
 
+/* A guest may have many pinned pages unmapped; each call looks at some of them. */
+static void many_pinned_frames_come_back(void **state)
+{
+    (void)state;
+    struct guest *guest = guest_running(4 * MIB);
+    enum { COUNT = 200 };
+    static paddr_t pinned[COUNT];
+    uint64_t at = (uint64_t)map(guest, 0, (COUNT + 1) * PAGE_SIZE);
+    assert_true(fake_touch(guest->vcpus[0], at + COUNT * PAGE_SIZE, SKEP_FAULT_WRITE));
+    uint64_t charged = guest->charged_frames;
+    for (uint32_t i = 0; i < COUNT; i++) {
+        assert_int_equal(gmem_pin(guest, gva(at + i * PAGE_SIZE), true, &pinned[i]), 0);
+    }
+    assert_int_equal(unmap(guest, at, COUNT * PAGE_SIZE), 0);
+    assert_int_equal(guest->charged_frames, charged + COUNT);
+    assert_int_equal(guest->aspace.unmapped_frames, COUNT);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        gmem_unpin(pinned[i]);
+    }
+    for (uint32_t i = 0; i < COUNT / 8 && guest->aspace.unmapped_frames; i++) {
+        assert_int_equal(map(guest, at, PAGE_SIZE), at);
+        assert_int_equal(unmap(guest, at, PAGE_SIZE), 0);
+    }
+    assert_int_equal(guest->charged_frames, charged);
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
 /* Memory that other CPUs still hold back isn't given out a second time: who asks for it waits. */
 static void map_waits_for_frames_on_their_way_back(void **state)
 {
@@ -448,6 +476,7 @@ int main(void)
         cmocka_unit_test(frames_wait_for_every_cpu),
         cmocka_unit_test(pinned_frames_stay_charged),
         cmocka_unit_test(map_waits_for_frames_on_their_way_back),
+        cmocka_unit_test(many_pinned_frames_come_back),
         cmocka_unit_test(guests_of_several_vcpus_share_no_writable_page),
         cmocka_unit_test(tables_go_with_their_last_range),
         cmocka_unit_test(long_protect_leaves_one_range),

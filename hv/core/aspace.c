@@ -90,8 +90,8 @@ static void quarantine_put(struct guest *guest, pfn_t pfn)
 static void unmapped_release(struct guest *guest, pfn_t pfn)
 {
     if (frame_pins(pfn)) {
-        frame_link_set(pfn, guest->aspace.held);
-        guest->aspace.held = pfn;
+        frame_link_set(pfn, guest->aspace.held_seen);
+        guest->aspace.held_seen = pfn;
     } else {
         frame_link_set(pfn, PFN_NONE);
         guest->aspace.unmapped_frames--;
@@ -99,15 +99,18 @@ static void unmapped_release(struct guest *guest, pfn_t pfn)
     }
 }
 
-/* Looks again at what was pinned: at most the guest's rings and what the card's ring holds. */
+/* Looks again at some of what was pinned. */
 static void held_release(struct guest *guest)
 {
-    pfn_t pfn = guest->aspace.held;
-    guest->aspace.held = PFN_NONE;
-    while (pfn) {
-        pfn_t next = frame_link(pfn);
+    struct aspace *as = &guest->aspace;
+    if (!as->held) {
+        as->held = as->held_seen;
+        as->held_seen = PFN_NONE;
+    }
+    for (uint32_t i = 0; i < RELEASE_MAX && as->held; i++) {
+        pfn_t pfn = as->held;
+        as->held = frame_link(pfn);
         unmapped_release(guest, pfn);
-        pfn = next;
     }
 }
 
@@ -264,9 +267,6 @@ enum supply aspace_supply(struct guest *guest, uint64_t address, uint32_t access
     const struct range *range = ranges_find(&guest->aspace.ranges, address);
     if (!range) {
         return SUPPLY_NO_RANGE;
-    }
-    if (range->kind == RANGE_GUARD) {
-        return SUPPLY_GUARD;
     }
     if (!range_allows(range, access)) {
         return range->prot == SKEP_PROT_NONE ? SUPPLY_GUARD : SUPPLY_NO_RANGE;
@@ -500,10 +500,9 @@ bool aspace_reap(struct guest *guest)
     struct aspace *as = &guest->aspace;
     CHECK(!atomic_load(&as->loaded_on));
     quarantine_release(guest);
-    if (as->quarantine) {
-        return false;
+    if (as->unmapped_frames) {
+        return false; /* nothing of it is pinned: io_guest_detach() */
     }
-    CHECK(!as->held); /* the guest's queues and the card have let go: io_guest_detach() */
     if (as->ranges.count) {
         reap_range(guest);
         return false;

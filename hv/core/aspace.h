@@ -20,7 +20,8 @@ struct aspace {
     _Atomic uint32_t flush_wait;
     pfn_t quarantine; /* unmapped frames that wait for flush_wait to become 0 */
     pfn_t held; /* unmapped frames that a device or a queue has pinned; charged until it lets go */
-    uint64_t unmapped_frames;     /* in both lists */
+    pfn_t held_seen;              /* of them, those that were looked at in this round */
+    uint64_t unmapped_frames;     /* in these lists */
     uint64_t heap_base, heap_end; /* where SKEP_HC_MEM_MAP places what has no address */
 };
 

@@ -113,15 +113,17 @@ static uint64_t *slot_find(struct pagetable *tables, uint64_t address, uint32_t 
 /* The first present entry from `leaf` on, within its table and below `end`. */
 static uint64_t *leaf_present(uint64_t *leaf, uint64_t *address, uint64_t end, uint32_t *work)
 {
-    do {
-        if (arch_pte_present(*leaf)) {
-            return leaf;
-        }
-        --*work;
-        leaf++;
-        *address += PAGE_SIZE;
-    } while (*address < end && *work && index_at(*address, 0));
-    return NULL;
+    uint64_t left = (end - *address) >> SKEP_PAGE_SHIFT;
+    uint32_t in_table = ENTRIES - index_at(*address, 0);
+    uint32_t count = left < in_table ? (uint32_t)left : in_table;
+    count = count < *work ? count : *work;
+    uint32_t absent = 0;
+    while (absent < count && !arch_pte_present(leaf[absent])) {
+        absent++;
+    }
+    *address += (uint64_t)absent << SKEP_PAGE_SHIFT;
+    *work -= absent;
+    return absent < count ? &leaf[absent] : NULL;
 }
 
 uint64_t *pagetable_next(struct pagetable *tables, uint64_t *address, uint64_t end, uint32_t *work)

@@ -130,6 +130,9 @@ uint64_t ranges_cost(const struct ranges *ranges)
             continue;
         }
         frames += pages_owned(range);
+        if ((range->end - 1) >> pagetable_shift(1) < counted_to[1]) {
+            continue; /* within a table that the range before needs, and so on above */
+        }
         for (uint32_t level = 1; level < PAGETABLE_LEVELS; level++) {
             frames += tables_more(range, level, &counted_to[level]);
         }
