@@ -28,8 +28,8 @@ target_compile_options(skep_flags_own INTERFACE
     -Wall -Wextra -Wundef
     $<$<COMPILE_LANGUAGE:C>:
         -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wvla
-        -Wpointer-arith -Wwrite-strings -Wimplicit-fallthrough -Wformat=2 -Wformat-truncation=0
-        -Wno-unused-parameter>
+        -Wpointer-arith -Wwrite-strings -Wimplicit-fallthrough -Wformat=2
+        $<$<C_COMPILER_ID:GNU>:-Wformat-truncation=0> -Wno-unused-parameter>
     $<$<BOOL:${SKEP_WERROR}>:-Werror>)
 target_compile_definitions(skep_flags_own INTERFACE
     SKEP_VERSION="${PROJECT_VERSION}"
@@ -43,6 +43,10 @@ if(SKEP_HOST)
         set(sanitizers -fsanitize=address,undefined -fno-sanitize-recover=all)
         target_compile_options(skep_flags_host INTERFACE ${sanitizers})
         target_link_options(skep_flags_host INTERFACE ${sanitizers})
+    endif()
+    if(SKEP_FUZZ)
+        target_compile_options(skep_flags_host INTERFACE -fsanitize=fuzzer-no-link)
+        target_link_options(skep_flags_host INTERFACE -fsanitize=fuzzer-no-link)
     endif()
     return()
 endif()

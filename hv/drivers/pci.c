@@ -25,6 +25,7 @@
 #define PCI_BAR_64    0x4u
 #define PCI_BAR_FLAGS 0xfu
 
+#define PCI_CONFIG_BYTES     256u
 #define PCI_BUSES            256u
 #define PCI_CAPABILITIES_MAX 48u /* that fit behind the 64-byte header */
 
@@ -35,14 +36,23 @@
 #define MSIX_TABLE          4u
 #define MSIX_ENTRY_BYTES    16u
 
+/* A capability may begin at the very end of the space: what would lie beyond is not there. */
+static bool is_inside(uint32_t offset, uint32_t bytes)
+{
+    return offset + bytes <= PCI_CONFIG_BYTES;
+}
+
 uint32_t pci_read(const struct pci_device *pci, uint32_t offset, uint32_t bytes)
 {
-    return arch_pci_read(pci->address, offset, bytes);
+    return is_inside(offset, bytes) ? arch_pci_read(pci->address, offset, bytes)
+                                    : UINT32_MAX >> (32 - 8 * bytes);
 }
 
 void pci_write(const struct pci_device *pci, uint32_t offset, uint32_t bytes, uint32_t value)
 {
-    arch_pci_write(pci->address, offset, bytes, value);
+    if (is_inside(offset, bytes)) {
+        arch_pci_write(pci->address, offset, bytes, value);
+    }
 }
 
 /* Buses still to be looked at, a bit each. A bridge's secondary bus has a higher number than its own. */

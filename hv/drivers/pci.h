@@ -20,6 +20,7 @@ struct pci_device {
 /* Calls found() for each function of each bus that bridges lead to from bus 0. */
 void pci_scan(void (*found)(const struct pci_device *));
 
+/* Configuration space; all ones beyond its end. */
 uint32_t pci_read(const struct pci_device *pci, uint32_t offset, uint32_t bytes);
 void pci_write(const struct pci_device *pci, uint32_t offset, uint32_t bytes, uint32_t value);
 
