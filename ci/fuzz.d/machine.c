@@ -103,7 +103,7 @@ static void control_renew(void)
     struct guest *control = machine_control();
     ending = control ? control->handle : 0;
     if (control) {
-        guest_end(control, SKEP_GUEST_CRASHED, 0);
+        guest_end(control, 0);
     }
     go_round(control_is_new);
     FUZZ_CHECK(control_is_new());

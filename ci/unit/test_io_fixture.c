@@ -246,6 +246,12 @@ void peer_send(struct peer *peer, const uint8_t *frame, uint32_t bytes)
     assert_int_equal(io_queue_kick(peer->vcpu, 1), 0);
 }
 
+bool work_in_a_trap(void)
+{
+    fake_cpu->traps++;
+    return io_work();
+}
+
 uint32_t peer_used(struct peer_queue *queue)
 {
     uint16_t index = atomic_load(&queue->used->index);

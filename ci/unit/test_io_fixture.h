@@ -80,6 +80,9 @@ void peer_post(struct peer *peer, uint32_t slot);
 /* Sends a frame: lays it behind a clean header, offers it, kicks. */
 void peer_send(struct peer *peer, const uint8_t *frame, uint32_t bytes);
 
+/* Left-over work, as in a trap of its own: whether some is left. */
+bool work_in_a_trap(void);
+
 /* How many entries of the used ring are new, and whether the queue's event is pending (it is cleared). */
 uint32_t peer_used(struct peer_queue *queue);
 bool peer_event(struct peer *peer, uint32_t queue);

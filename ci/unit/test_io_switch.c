@@ -3,6 +3,7 @@
  */
 #include "test_io_fixture.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/frame.h"
@@ -14,8 +15,13 @@
 #define HEAD_BYTES           128
 #define CONTROL              ip(10, 0, 0, 1)
 #define WORLD                ip(192, 0, 2, 7)
+#define XID                  77
 #define RX_FRAME(peer, slot) ((peer)->page[PEER_BUFFERS + (slot) / 2] + (slot) % 2 * 2048 + 12)
 #define TX_PAGE              (PEER_BUFFERS + 6)
+
+/* Frames of one piece for the card: each costs its piece and three more. */
+#define PER_KICK (PORT_KICK_WORK / 4)
+#define PER_TURN (PORT_TURN_WORK / 4)
 
 static uint8_t mac_a[6], mac_b[6];
 static uint8_t frame[2048];
@@ -118,6 +124,7 @@ static uint32_t dhcp_request(const uint8_t from[6], const uint8_t client[6], uin
     uint32_t bytes = frame_udp(frame, everyone, from, source, UINT32_MAX, 68, 67, 240);
     memset(frame + 42, 0, 240);
     frame[42] = 1, frame[43] = 1, frame[44] = 6;
+    frame[46] = XID;
     memcpy(frame + 42 + 28, client, 6);
     return bytes;
 }
@@ -355,13 +362,24 @@ static void wire_broadcasts_reach_whom_they_concern(void **state)
     assert_int_equal(peer_counters(&a).rx_dropped, 0);
 }
 
-static uint32_t dhcp_answer(const uint8_t *to, const uint8_t client[6], uint32_t address)
+/* Of this type (RFC 2132, 9.6), behind options that don't matter. */
+static uint32_t dhcp_answer_of(uint8_t type, const uint8_t *to, const uint8_t client[6],
+                               uint32_t address)
 {
-    uint32_t bytes = frame_udp(frame, to, other_mac, WORLD, UINT32_MAX, 67, 68, 240);
+    const uint8_t options[12] = {99, 130, 83, 99, 0, 51, 1, 5, 53, 1, type, 255};
+    uint32_t bytes = frame_udp(frame, to, other_mac, WORLD, UINT32_MAX, 67, 68, 248);
+    memset(frame + 42, 0, 248);
     frame[42] = 2, frame[43] = 1, frame[44] = 6;
+    frame[46] = XID;
     memcpy(frame + 42 + 16, &address, 4);
     memcpy(frame + 42 + 28, client, 6);
+    memcpy(frame + 42 + 236, options, sizeof(options));
     return bytes;
+}
+
+static uint32_t dhcp_answer(const uint8_t *to, const uint8_t client[6], uint32_t address)
+{
+    return dhcp_answer_of(5, to, client, address);
 }
 
 static void dhcp_answers_give_a_port_its_address(void **state)
@@ -381,14 +399,59 @@ static void dhcp_answers_give_a_port_its_address(void **state)
     assert_int_equal(peer_used(&c.rx), 1);
     peer_send(&c, frame, frame_udp(frame, other_mac, mac_c, ip(10, 0, 0, 30), WORLD, 1, 2, 0));
     assert_int_equal(sent_count, 2);
+    card_receive(frame, dhcp_answer(everyone, mac_c, ip(10, 0, 0, 31)), 0); /* a second answer */
+    peer_send(&c, frame, dhcp_request(mac_c, mac_c, ip(10, 0, 0, 30)));
     card_receive(frame, dhcp_answer(everyone, mac_c, ADDRESS_A), 0); /* somebody has it */
+    peer_send(&c, frame, dhcp_request(mac_c, mac_c, ip(10, 0, 0, 30)));
     card_receive(frame, dhcp_answer(everyone, mac_c, CONTROL), 0);
+    peer_send(&c, frame, dhcp_request(mac_c, mac_c, ip(10, 0, 0, 30)));
     card_receive(frame, dhcp_answer(mac_a, mac_c, ip(10, 0, 0, 31)), 0); /* to one, for the other */
     card_receive(frame, dhcp_answer(everyone, mac_a, ip(10, 0, 0, 32)),
                  0); /* one that has no DHCP */
     assert_int_equal(peer_port(&c)->address, ip(10, 0, 0, 30));
     assert_int_equal(peer_port(&a)->address, ADDRESS_A);
     peer_destroy(&c);
+}
+
+/* Whoever is on the wire may answer what was never asked. */
+static void only_an_asked_acknowledgement_gives_an_address(void **state)
+{
+    struct peer c;
+    uint8_t mac_c[6];
+    uint32_t address = ip(10, 0, 0, 30);
+    (void)state;
+    mac_of(mac_c, 0xc);
+    peer_create(&c, 0xc, 0, SKEP_NET_DHCP);
+    card_receive(frame, dhcp_answer(everyone, mac_c, address), 0); /* to nothing */
+    assert_int_equal(peer_port(&c)->address, 0);
+    peer_send(&c, frame, dhcp_request(mac_c, mac_c, 0));
+    card_receive(frame, dhcp_answer_of(2, everyone, mac_c, address), 0); /* an offer */
+    uint32_t bytes = dhcp_answer(everyone, mac_c, address);
+    frame[47] = 1; /* to another request */
+    card_receive(frame, bytes, 0);
+    bytes = dhcp_answer(everyone, mac_c, address);
+    frame[42 + 236] = 0; /* no cookie, no options */
+    card_receive(frame, bytes, 0);
+    bytes = dhcp_answer(everyone, mac_c, address);
+    frame[42 + 236 + 6] = 250; /* an option that goes beyond the end */
+    card_receive(frame, bytes, 0);
+    card_receive(frame, dhcp_answer(everyone, mac_c, address) - 4, 0); /* cut before the type */
+    assert_int_equal(peer_port(&c)->address, 0);
+    card_receive(frame, dhcp_answer(everyone, mac_c, address), 0);
+    assert_int_equal(peer_port(&c)->address, address);
+    peer_destroy(&c);
+}
+
+/* With a static address it never asks, so nobody gives it another one. */
+static void control_learns_nothing_unasked(void **state)
+{
+    struct port *port = switch_find_mac(card_mac);
+    (void)state;
+    assert_true(port->is_control);
+    card_receive(frame, dhcp_answer(everyone, card_mac, ip(10, 0, 0, 99)), 0);
+    assert_int_equal(port->address, CONTROL);
+    assert_int_equal(switch_control_address(), CONTROL);
+    switch_release(port);
 }
 
 /* ---- lending pages ---- */
@@ -430,9 +493,9 @@ static void a_full_card_holds_frames_back(void **state)
     peer_send(&a, frame, bytes);
     assert_int_equal(sent_count, 1);
     assert_int_equal(peer_counters(&a).tx_dropped, 0);
-    assert_false(io_work());
+    assert_false(work_in_a_trap());
     card_done(0);
-    assert_false(io_work());
+    assert_false(work_in_a_trap());
     assert_int_equal(sent_count, 2);
     card_done(1);
     assert_int_equal(peer_used(&a.tx), 2);
@@ -450,10 +513,151 @@ static void long_queues_are_worked_off_in_turns(void **state)
     peer_send(&b, frame, frame_udp(frame, other_mac, mac_b, ADDRESS_B, WORLD, 1, 2, 10));
     sent_room = SENT_MAX;
     switch_work_unstall();
-    assert_true(io_work());
+    assert_true(work_in_a_trap());
+    assert_int_equal(sent_count, 1); /* b's, which the card never refused */
+    assert_true(io_work());          /* a second share of one trap: nothing is done */
+    assert_int_equal(sent_count, 1);
+    assert_true(work_in_a_trap());
+    assert_int_equal(sent_count, 1 + PER_TURN);
+    assert_false(work_in_a_trap());
+    assert_int_equal(sent_count, 1 + RING_SIZE);
+}
+
+/* ---- the cost to neighbours ---- */
+
+static void offer_many(struct peer *peer, uint32_t bytes, uint32_t count)
+{
+    memset(peer->page[TX_PAGE], 0, 12);
+    memcpy(peer->page[TX_PAGE] + 12, frame, bytes);
+    for (uint32_t i = 0; i < count; i++) {
+        peer_offer(peer, &peer->tx, TX_PAGE * 4096, 12 + bytes, 0);
+    }
+}
+
+/* A kick does a bounded part, and sees to it that its CPU comes back for the rest. */
+static void a_kick_does_a_bounded_part(void **state)
+{
+    (void)state;
+    offer_many(&a, frame_udp(frame, other_mac, mac_a, ADDRESS_A, WORLD, 1, 2, 10), RING_SIZE);
+    atomic_store(&fake_cpu->resched, 0);
+    assert_int_equal(io_queue_kick(a.vcpu, 1), 0);
+    assert_int_equal(sent_count, PER_KICK);
+    assert_int_equal(atomic_load(&fake_cpu->resched), 1);
+    assert_false(work_in_a_trap());
     assert_int_equal(sent_count, RING_SIZE);
-    assert_false(io_work());
-    assert_int_equal(sent_count, RING_SIZE + 1);
+}
+
+/* Pieces cost, and a frame that has many is not joined by others. */
+static void a_frame_in_many_pieces_is_a_go_of_its_own(void **state)
+{
+    (void)state;
+    uint32_t bytes = frame_udp(frame, other_mac, mac_a, ADDRESS_A, WORLD, 1, 2, 100);
+    memcpy(a.page[TX_PAGE] + 12, frame, bytes);
+    for (uint16_t i = 0; i < RING_SIZE; i++) {
+        uint16_t more = i + 1u < RING_SIZE ? SKEP_VRING_DESC_NEXT : 0;
+        uint32_t part = more ? 16 : 12 + bytes - 16 * (RING_SIZE - 1);
+        a.tx.desc[i] = (struct skep_vring_desc){a.base + TX_PAGE * 4096 + i * 16, part, more,
+                                                (uint16_t)(i + 1)};
+    }
+    memset(a.page[TX_PAGE], 0, 12);
+    memset(a.tx.avail->ring, 0, 2 * sizeof(uint16_t) * RING_SIZE);
+    atomic_store(&a.tx.avail->index, RING_SIZE);
+    assert_int_equal(io_queue_kick(a.vcpu, 1), 0);
+    assert_int_equal(sent_count, PORT_KICK_WORK / (3 + RING_SIZE));
+    assert_true(work_in_a_trap());
+    assert_int_equal(sent_count, PORT_KICK_WORK / (3 + RING_SIZE) + 1);
+}
+
+/* Who kicks all the time takes no place on the card before those who wait for one. */
+static void a_flood_of_kicks_passes_nobody(void **state)
+{
+    (void)state;
+    sent_room = 1;
+    peer_send(&a, frame, frame_udp(frame, other_mac, mac_a, ADDRESS_A, WORLD, 1, 2, 1400));
+    peer_send(&b, frame, frame_udp(frame, other_mac, mac_b, ADDRESS_B, WORLD, 1, 2, 10));
+    assert_int_equal(sent_count, 1); /* b waits for room */
+    card_done(0);
+    for (int i = 0; i < 3; i++) {
+        peer_send(&a, frame, frame_udp(frame, other_mac, mac_a, ADDRESS_A, WORLD, 1, 2, 10));
+    }
+    assert_int_equal(sent_count, 1);
+    work_in_a_trap();
+    assert_int_equal(sent_count, 2);
+    assert_memory_equal(sent[1].frame + 6, mac_b, 6);
+    sent_room = SENT_MAX;
+    switch_work_unstall();
+    assert_false(work_in_a_trap());
+    assert_int_equal(sent_count, 5);
+}
+
+/* What was accepted for a paused guest is there when it goes on; what has no room is dropped, and nobody waits. */
+static void a_paused_guest_keeps_what_was_accepted(void **state)
+{
+    (void)state;
+    uint32_t bytes = frame_udp(frame, mac_b, mac_a, ADDRESS_A, ADDRESS_B, 1, 2, 10);
+    peer_post(&b, 0);
+    peer_post(&b, 1);
+    assert_int_equal(guest_pause(b.guest), 0);
+    for (int i = 0; i < 3; i++) {
+        frame[42] = (uint8_t)i;
+        peer_send(&a, frame, bytes);
+    }
+    assert_int_equal(peer_counters(&a).tx_packets, 3);
+    assert_int_equal(peer_used(&a.tx), 3);
+    assert_int_equal(peer_counters(&b).rx_dropped, 1);
+    assert_int_equal(guest_start(b.guest), 0);
+    assert_true(peer_event(&b, 0));
+    assert_int_equal(peer_used(&b.rx), 2);
+    assert_int_equal(RX_FRAME(&b, 0)[42], 0);
+    assert_int_equal(RX_FRAME(&b, 1)[42], 1);
+}
+
+/* And what it has offered itself is sent, as the card takes it. */
+static void a_paused_guest_sends_what_it_offered(void **state)
+{
+    (void)state;
+    sent_room = 0;
+    peer_send(&a, frame, frame_udp(frame, other_mac, mac_a, ADDRESS_A, WORLD, 1, 2, 1400));
+    assert_int_equal(guest_pause(a.guest), 0);
+    sent_room = SENT_MAX;
+    switch_work_unstall();
+    assert_false(work_in_a_trap());
+    assert_int_equal(sent_count, 1);
+    card_done(0);
+    assert_int_equal(guest_start(a.guest), 0);
+    assert_int_equal(peer_used(&a.tx), 1);
+    assert_true(peer_event(&a, 1));
+}
+
+/* A storm on the wire, or of a guest, reaches nobody's queue. */
+static void broadcasts_are_not_spread(void **state)
+{
+    (void)state;
+    peer_post(&a, 0);
+    peer_post(&b, 0);
+    for (int i = 0; i < 100; i++) {
+        card_receive(frame, frame_udp(frame, everyone, other_mac, WORLD, UINT32_MAX, 1, 2, 10), 0);
+    }
+    peer_send(&a, frame, frame_udp(frame, everyone, mac_a, ADDRESS_A, UINT32_MAX, 1, 2, 10));
+    assert_int_equal(sent_count, 1);
+    assert_int_equal(peer_used(&a.rx), 0);
+    assert_int_equal(peer_used(&b.rx), 0);
+    assert_int_equal(peer_counters(&a).rx_dropped + peer_counters(&b).rx_dropped, 0);
+}
+
+static void counters_outlive_the_port(void **state)
+{
+    struct skep_guest_status *status = calloc(1, sizeof(*status));
+    (void)state;
+    peer_send(&a, frame, frame_udp(frame, other_mac, mac_a, ADDRESS_A, WORLD, 1, 2, 10));
+    guest_end(a.guest, 0);
+    fake_settle();
+    assert_int_equal(a.guest->state, SKEP_GUEST_EXITED);
+    guest_status(a.guest, status);
+    assert_int_equal(status->net_count, 1);
+    assert_int_equal(status->net[0].tx_packets, 1);
+    assert_int_equal(status->net[0].tx_bytes, 52);
+    free(status);
 }
 
 /* ---- the end of a guest ---- */
@@ -489,7 +693,7 @@ static void a_stalled_guest_can_end(void **state)
     peer_destroy(&a);
     sent_room = SENT_MAX;
     switch_work_unstall();
-    assert_false(io_work());
+    assert_false(work_in_a_trap());
     assert_int_equal(sent_count, 0);
 }
 
@@ -526,10 +730,19 @@ int main(void)
         TEST(wire_frames_reach_the_port_with_the_mac),
         TEST(wire_broadcasts_reach_whom_they_concern),
         TEST(dhcp_answers_give_a_port_its_address),
+        TEST(only_an_asked_acknowledgement_gives_an_address),
+        TEST(control_learns_nothing_unasked),
         TEST(payload_is_lent_and_comes_back),
         TEST(header_is_sent_as_it_was_judged),
         TEST(a_full_card_holds_frames_back),
         TEST(long_queues_are_worked_off_in_turns),
+        TEST(a_kick_does_a_bounded_part),
+        TEST(a_frame_in_many_pieces_is_a_go_of_its_own),
+        TEST(a_flood_of_kicks_passes_nobody),
+        TEST(a_paused_guest_keeps_what_was_accepted),
+        TEST(a_paused_guest_sends_what_it_offered),
+        TEST(broadcasts_are_not_spread),
+        TEST(counters_outlive_the_port),
         TEST(pages_in_flight_keep_a_guest_dying),
         TEST(a_stalled_guest_can_end),
         TEST(mac_and_address_are_free_again),

@@ -36,12 +36,22 @@
 /* RFC 2131; offsets in the UDP payload. */
 #define DHCP_SERVER_PORT   67u
 #define DHCP_CLIENT_PORT   68u
+#define DHCP_XID_AT        4u
 #define DHCP_ADDRESS_AT    16u /* yiaddr */
 #define DHCP_RELAY_AT      24u /* giaddr */
 #define DHCP_CLIENT_MAC_AT 28u
 #define DHCP_BYTES         34u
 #define DHCP_REQUEST       1u
 #define DHCP_REPLY         2u
+
+/* Its options: RFC 2132. */
+#define DHCP_COOKIE_AT   236u
+#define DHCP_OPTIONS_AT  240u
+#define DHCP_OPTIONS_MAX 64u
+#define DHCP_OPTION_PAD  0u
+#define DHCP_OPTION_TYPE 53u
+#define DHCP_OPTION_END  255u
+#define DHCP_ACK         5u
 
 static uint32_t be16(const uint8_t *at)
 {
@@ -118,8 +128,8 @@ static bool arp_permitted(const struct port *port, const uint8_t *frame)
 }
 
 /* A server's answer gives the client that the request names its address (dhcp_target()), so nobody asks for another
- * one: what goes to a server is whole, and names its sender. */
-static bool dhcp_request_permitted(const struct port *port, const uint8_t *frame, uint32_t bytes,
+ * one: what goes to a server is whole, and names its sender. The answer to it is waited for from now on. */
+static bool dhcp_request_permitted(struct port *port, const uint8_t *frame, uint32_t bytes,
                                    uint32_t payload)
 {
     if (frame[IPV4_PROTOCOL_AT] != PROTOCOL_UDP ||
@@ -133,14 +143,19 @@ static bool dhcp_request_permitted(const struct port *port, const uint8_t *frame
         return true;
     }
     const uint8_t *dhcp = frame + payload + UDP_BYTES;
-    return (be16(frame + IPV4_FRAGMENT_AT) & IPV4_FRAGMENT_MASK) == 0 &&
-           be16(frame + payload) == DHCP_CLIENT_PORT && bytes >= payload + UDP_BYTES + DHCP_BYTES &&
-           dhcp[0] == DHCP_REQUEST && dhcp[1] == 1 && dhcp[2] == 6 &&
-           address_at(dhcp + DHCP_RELAY_AT) == 0 &&
-           memcmp(dhcp + DHCP_CLIENT_MAC_AT, port->mac, 6) == 0;
+    bool good = (be16(frame + IPV4_FRAGMENT_AT) & IPV4_FRAGMENT_MASK) == 0 &&
+                be16(frame + payload) == DHCP_CLIENT_PORT &&
+                bytes >= payload + UDP_BYTES + DHCP_BYTES && dhcp[0] == DHCP_REQUEST &&
+                dhcp[1] == 1 && dhcp[2] == 6 && address_at(dhcp + DHCP_RELAY_AT) == 0 &&
+                memcmp(dhcp + DHCP_CLIENT_MAC_AT, port->mac, 6) == 0;
+    if (good && may_ask_dhcp(port)) {
+        atomic_store_explicit(&port->dhcp_asked, DHCP_ASKED | address_at(dhcp + DHCP_XID_AT),
+                              memory_order_relaxed);
+    }
+    return good;
 }
 
-static bool ipv4_permitted(const struct port *port, const uint8_t *frame, uint32_t bytes,
+static bool ipv4_permitted(struct port *port, const uint8_t *frame, uint32_t bytes,
                            uint32_t payload)
 {
     uint32_t source = address_at(frame + IPV4_SOURCE_AT);
@@ -158,7 +173,7 @@ static bool ipv4_permitted(const struct port *port, const uint8_t *frame, uint32
            may_reach(port, address_at(frame + IPV4_TARGET_AT));
 }
 
-static bool permitted(const struct port *port, const uint8_t *frame, uint32_t bytes)
+static bool permitted(struct port *port, const uint8_t *frame, uint32_t bytes)
 {
     if (memcmp(frame + 6, port->mac, 6) != 0) {
         return false;
@@ -179,7 +194,7 @@ static struct port *outgoing_target(const uint8_t *frame, uint32_t bytes)
     return asks ? switch_find_address(address_at(frame + ARP_TARGET_AT)) : NULL;
 }
 
-enum verdict filter_outgoing(const struct port *port, const uint8_t *head, uint32_t bytes,
+enum verdict filter_outgoing(struct port *port, const uint8_t *head, uint32_t bytes,
                              struct port **to)
 {
     if (bytes < FRAME_BYTES_MIN || !permitted(port, head, bytes)) {
@@ -214,8 +229,37 @@ static const uint8_t *dhcp_answer(const uint8_t *frame, uint32_t bytes)
     return reply ? dhcp : NULL;
 }
 
-/* The port that a DHCP answer is for; it gets the address. */
-static struct port *dhcp_target(const uint8_t *frame, const uint8_t *dhcp)
+/* Whether the answer is an acknowledgement: the first option of that kind counts. */
+static bool dhcp_is_ack(const uint8_t *dhcp, const uint8_t *end)
+{
+    static const uint8_t cookie[4] = {99, 130, 83, 99};
+    const uint8_t *at = dhcp + DHCP_OPTIONS_AT;
+    if (end - dhcp < (int)DHCP_OPTIONS_AT || memcmp(dhcp + DHCP_COOKIE_AT, cookie, 4) != 0) {
+        return false;
+    }
+    for (uint32_t i = 0; i < DHCP_OPTIONS_MAX && end - at >= 3 && *at != DHCP_OPTION_END; i++) {
+        if (*at == DHCP_OPTION_TYPE) {
+            return at[2] == DHCP_ACK;
+        }
+        at += *at == DHCP_OPTION_PAD ? 1 : 2 + at[1];
+    }
+    return false;
+}
+
+/* What a server acknowledges becomes the port's address, if the port asked for it just now. Others on the wire, who
+ * haven't seen the request, can't give it one. */
+static void dhcp_learn(struct port *port, const uint8_t *dhcp, const uint8_t *end)
+{
+    uint64_t asked = DHCP_ASKED | address_at(dhcp + DHCP_XID_AT);
+    uint32_t address = address_at(dhcp + DHCP_ADDRESS_AT);
+    if (address != 0 && dhcp_is_ack(dhcp, end) &&
+        atomic_compare_exchange_strong(&port->dhcp_asked, &asked, 0)) {
+        switch_address_set(port, address);
+    }
+}
+
+/* The port that a DHCP answer is for. */
+static struct port *dhcp_target(const uint8_t *frame, const uint8_t *dhcp, const uint8_t *end)
 {
     struct port *port = switch_find_mac(dhcp + DHCP_CLIENT_MAC_AT);
     if (port == NULL) {
@@ -225,10 +269,7 @@ static struct port *dhcp_target(const uint8_t *frame, const uint8_t *dhcp)
         switch_release(port);
         return NULL;
     }
-    uint32_t address = address_at(dhcp + DHCP_ADDRESS_AT);
-    if (may_ask_dhcp(port) && address != 0) {
-        switch_address_set(port, address);
-    }
+    dhcp_learn(port, dhcp, end);
     return port;
 }
 
@@ -239,7 +280,7 @@ struct port *filter_incoming(const uint8_t *frame, uint32_t bytes)
     }
     const uint8_t *dhcp = dhcp_answer(frame, bytes);
     if (dhcp != NULL) {
-        return dhcp_target(frame, dhcp);
+        return dhcp_target(frame, dhcp, frame + bytes);
     }
     bool arp = is_arp(frame, bytes);
     if (is_group(frame)) {

@@ -21,11 +21,11 @@ enum verdict {
 };
 
 /* Judges a frame that a port sends by its first bytes, as many as matter: at least 128, or all. */
-enum verdict filter_outgoing(const struct port *port, const uint8_t *head, uint32_t bytes,
+enum verdict filter_outgoing(struct port *port, const uint8_t *head, uint32_t bytes,
                              struct port **to);
 
 /* The port that a frame from the wire concerns, with a reference, or NULL. Learns a port's address from a DHCP
- * answer. */
+ * server's acknowledgement of a request that the port sent: by xid and MAC. */
 struct port *filter_incoming(const uint8_t *frame, uint32_t bytes);
 
 /* Turns a sender's header into the receiver's. False when it asks for what is not on offer: segmentation, or a checksum

@@ -3,6 +3,7 @@
  */
 #include "io/io.h"
 
+#include "core/cpu.h"
 #include "core/frame.h"
 #include "core/log.h"
 #include "core/string.h"
@@ -183,30 +184,38 @@ int io_queue_kick(struct vcpu *vcpu, uint32_t queue)
     if (port == NULL) {
         return -SKEP_ENODEV;
     }
-    if (queue & 1) {
-        port_send(port);
+    /* What is left needs core_resume(), which arms a timer for it: the caller may not trap again for long. */
+    if ((queue & 1) && port_send(port, PORT_KICK_WORK, false)) {
+        atomic_store(&arch_cpu()->resched, 1);
     }
     return 0;
 }
 
 /* ---- the rest ---- */
 
+/* Number (cpu->traps) of the trap in which each CPU worked last. */
+static uint64_t worked_in[CPUS_MAX];
+
 static bool port_work(void)
 {
     struct port *port = switch_work_next();
     if (port != NULL) {
-        port_send(port);
+        port_send(port, PORT_TURN_WORK, true);
         switch_release(port);
     }
-    return switch_work_any();
+    return port != NULL;
 }
 
-/* Both are looked at each time, so that neither a busy wire nor a busy guest keeps the other from its turn. */
+/* The wire and the ports come first in turn, so that neither a busy wire nor a busy guest keeps the other waiting. */
 bool io_work(void)
 {
-    bool wire = uplink_poll();
-    bool ports = port_work();
-    return wire || ports;
+    const struct cpu *cpu = arch_cpu();
+    if (worked_in[cpu->index] != cpu->traps) {
+        bool wire_first = cpu->traps & 1;
+        bool worked = wire_first ? uplink_poll() || port_work() : port_work() || uplink_poll();
+        worked_in[cpu->index] = worked ? cpu->traps : 0;
+    }
+    return uplink_wanted() || switch_work_any();
 }
 
 void io_control_address_set(uint32_t address, uint32_t netmask)

@@ -30,13 +30,14 @@ int io_queue_setup(struct vcpu *vcpu, const struct skep_queue_setup *setup);
  * long queue is done by io_work(). */
 int io_queue_kick(struct vcpu *vcpu, uint32_t queue);
 
-/* Bounded work left over by kicks and interrupts. Called by the core between traps on any CPU; false = none left. */
+/* Bounded work left over by kicks and interrupts. Called by the core between traps on any CPU; false = none left. A CPU
+ * does one share in a trap (cpu->traps), however often it asks. */
 bool io_work(void);
 
 /* The control service's own address, for the default-deny rule. */
 void io_control_address_set(uint32_t address, uint32_t netmask);
 
-/* For status: the address the switch knows (big-endian) and the counters. */
+/* For status: the address the switch knows (big-endian) and the counters; the last ones when the port is gone. */
 void io_net_status(struct guest *guest, uint32_t index, uint32_t *address,
                    struct skep_net_counters *counters);
 

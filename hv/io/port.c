@@ -18,6 +18,8 @@
 
 #define HEAD_BYTES 128u
 
+#define FRAME_WORK 3u /* in PORT_KICK_WORK's measure, beside the pieces */
+
 /* Bounds a guest's pins, and its share of the card's ring. */
 #define PORT_IN_FLIGHT_MAX 64u
 
@@ -33,6 +35,7 @@ static struct packet copies[CPUS_MAX];
 enum step {
     STEP_NEXT,  /* go on with the next frame */
     STEP_LOCAL, /* deliver the copy first */
+    STEP_LATER, /* go on by the work list */
     STEP_END,   /* nothing more now */
 };
 
@@ -43,6 +46,9 @@ struct outgoing {
     uint32_t head_bytes; /* of it that are copied */
     struct port *to;     /* STEP_LOCAL */
     bool kick;           /* the card was given something */
+    bool its_turn;       /* nobody else is to come first */
+    bool begun;          /* some frame was looked at */
+    uint32_t work;       /* left of the go */
 };
 
 /* The guest broke its ring, or named memory that it doesn't have: it ends here. Nothing more is taken from it. */
@@ -101,6 +107,15 @@ static void pieces_unpin(const struct nic_packet *packet)
     }
 }
 
+/* Whether the go may do so much more. A frame that costs more than a go has one for itself. */
+static bool spend(struct outgoing *out, uint32_t work)
+{
+    bool may = !out->begun || work <= out->work;
+    out->begun = true;
+    out->work -= work < out->work ? work : out->work;
+    return may;
+}
+
 /* Leaves the frame in its queue until the card has room. */
 static enum step stall(struct port *port, struct nic *nic)
 {
@@ -141,6 +156,10 @@ static enum step send_uplink(struct port *port, struct queue_chain *chain, struc
     packet.header.num_buffers = 0; /* Virtio 1.2, section 5.1.6.2.1: the driver sets it to 0 */
     if (nic == NULL) {
         return drop(port, chain);
+    }
+    /* Or who kicks often would take each place that the card gets free before those whose turn it is. */
+    if (!out->its_turn && switch_others_wait(port)) {
+        return STEP_LATER;
     }
     if (out->bytes > out->head_bytes) {
         if (port->in_flight == PORT_IN_FLIGHT_MAX) {
@@ -191,6 +210,9 @@ static enum step send_one(struct port *port, struct outgoing *out)
     if (found < 0) {
         return ring_broken(port, &port->tx, &chain, found);
     }
+    if (!spend(out, FRAME_WORK + chain.part_count)) {
+        return STEP_LATER;
+    }
     if (chain.bytes < HEADER_BYTES + FRAME_BYTES_MIN ||
         chain.bytes > HEADER_BYTES + FRAME_BYTES_MIN + port->mtu) {
         return drop(port, &chain);
@@ -212,15 +234,14 @@ static enum step send_one(struct port *port, struct outgoing *out)
     }
 }
 
-/* Until a frame must be delivered, nothing is left, or the budget is used up. */
-static enum step send_some(struct port *port, struct outgoing *out, uint32_t *budget)
+/* Until a frame must be delivered, nothing is left, or the go is used up. */
+static enum step send_some(struct port *port, struct outgoing *out)
 {
     enum step step = STEP_NEXT;
-    while (step == STEP_NEXT && *budget > 0 && !port->closed) {
-        (*budget)--;
+    while (step == STEP_NEXT && !port->closed) {
         step = send_one(port, out);
     }
-    if (step == STEP_NEXT && !port->closed) {
+    if (step == STEP_LATER) {
         switch_work_add(port);
     }
     return step;
@@ -241,16 +262,17 @@ static void send_end(struct port *port)
     }
 }
 
-void port_send(struct port *port)
+bool port_send(struct port *port, uint32_t work, bool its_turn)
 {
-    struct outgoing out = {.packet = &copies[arch_cpu()->index]};
-    uint32_t budget = PORT_BUDGET;
+    struct outgoing out = {
+        .packet = &copies[arch_cpu()->index], .work = work, .its_turn = its_turn};
+    enum step step = STEP_END;
     spin_lock(&port->lock);
     /* Who comes while another CPU sends need not wait: that CPU looks at the queue again under this lock. */
     if (send_begin(port)) {
-        while (send_some(port, &out, &budget) == STEP_LOCAL) {
+        while ((step = send_some(port, &out)) == STEP_LOCAL) {
             spin_unlock(&port->lock);
-            port_receive(out.to, &out.packet->header, out.bytes);
+            spend(&out, port_receive(out.to, &out.packet->header, out.bytes));
             switch_release(out.to);
             spin_lock(&port->lock);
         }
@@ -260,6 +282,7 @@ void port_send(struct port *port)
     if (out.kick) {
         uplink_nic()->driver->kick(uplink_nic());
     }
+    return step == STEP_LATER;
 }
 
 void port_sent(void *owner, uint32_t head, const paddr_t *pieces, uint32_t count)
@@ -285,42 +308,44 @@ void port_sent(void *owner, uint32_t head, const paddr_t *pieces, uint32_t count
 
 /* ---- receiving ---- */
 
-/* Under port.lock. True when the frame was copied. */
-static bool receive(struct port *port, const struct skep_net_header *header, uint32_t bytes)
+/* Under port.lock. How many pieces the frame was copied to, 0 = it is dropped. */
+static uint32_t receive(struct port *port, const struct skep_net_header *header, uint32_t bytes)
 {
     struct queue_chain chain;
     if (port->closed || port->rx.vcpu == NULL) {
-        return false;
+        return 0;
     }
     int found = queue_peek(&port->rx, true, &chain);
     if (found < 0) {
         ring_broken(port, &port->rx, &chain, found);
-        return false;
+        return 0;
     }
     if (found == 0 || chain.bytes < bytes) {
-        return false;
+        return 0;
     }
     int error = queue_write(port->guest, &chain, header, bytes);
     if (error < 0) {
         ring_broken(port, &port->rx, &chain, error);
-        return false;
+        return 0;
     }
     queue_take(&port->rx);
     queue_push(&port->rx, chain.head, bytes);
     tell(&port->rx);
-    return true;
+    return chain.part_count;
 }
 
-void port_receive(struct port *port, const struct skep_net_header *header, uint32_t frame_bytes)
+uint32_t port_receive(struct port *port, const struct skep_net_header *header, uint32_t frame_bytes)
 {
     spin_lock(&port->lock);
-    if (receive(port, header, HEADER_BYTES + frame_bytes)) {
+    uint32_t pieces = receive(port, header, HEADER_BYTES + frame_bytes);
+    if (pieces > 0) {
         port->counters.rx_packets++;
         port->counters.rx_bytes += frame_bytes;
     } else {
         port->counters.rx_dropped++;
     }
     spin_unlock(&port->lock);
+    return pieces;
 }
 
 void port_receive_dropped(struct port *port)

@@ -6,12 +6,20 @@
 
 #include "io/switch.h"
 
-/* Takes at most PORT_BUDGET frames from the port's transmit queue; goes on by the work list if there are more. The
- * caller has a reference, or the port's guest is running on this CPU. Holds no lock. */
-void port_send(struct port *port);
+/* What one go may cost, in accesses to guests' memory, some 250 instructions each: a frame costs one for each of its
+ * pieces on both sides, and a few more. */
+#define PORT_KICK_WORK 28u /* of a guest's own kick */
+#define PORT_TURN_WORK 20u /* of left-over work, on whichever CPU */
 
-/* Copies a frame into the port's next receive buffer. The frame lies behind its header. Holds no lock. */
-void port_receive(struct port *port, const struct skep_net_header *header, uint32_t frame_bytes);
+/* Takes frames from the port's transmit queue; goes on by the work list if there are more. `its_turn`: it comes from
+ * the work list, and needn't wait for others. True when some are left there. The caller has a reference, or the port's
+ * guest is running on this CPU. Holds no lock. */
+bool port_send(struct port *port, uint32_t work, bool its_turn);
+
+/* Copies a frame into the port's next receive buffer: how many pieces that has. The frame lies behind its header. Holds
+ * no lock. */
+uint32_t port_receive(struct port *port, const struct skep_net_header *header,
+                      uint32_t frame_bytes);
 
 /* A packet of this port came back from the card (nic_client.sent). */
 void port_sent(void *port, uint32_t head, const paddr_t *pieces, uint32_t count);

@@ -14,7 +14,7 @@
 #include "core/guest.h"
 #include "drivers/nic.h"
 
-#define QUEUE_CHAIN_MAX 16u          /* descriptors */
+#define QUEUE_CHAIN_MAX 8u           /* descriptors */
 #define QUEUE_BYTES_MAX (64u * 1024) /* of a chain */
 
 /* What a guest did wrong: `error` of a SKEP_CRASH_RING record. The record's address is given behind each. */

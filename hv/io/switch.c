@@ -327,6 +327,19 @@ bool switch_work_any(void)
     return __atomic_load_n(&ready.next, __ATOMIC_RELAXED) != &ready;
 }
 
+/* Whether the list has another entry than `own`. A hint, as above. */
+static bool has_other(const struct work_link *list, const struct work_link *own)
+{
+    const struct work_link *first = __atomic_load_n(&list->next, __ATOMIC_RELAXED);
+    const struct work_link *last = __atomic_load_n(&list->previous, __ATOMIC_RELAXED);
+    return first != list && (first != own || last != own);
+}
+
+bool switch_others_wait(const struct port *port)
+{
+    return has_other(&ready, &port->work) || has_other(&stalled, &port->work);
+}
+
 struct port *switch_work_next(void)
 {
     struct port *port = NULL;

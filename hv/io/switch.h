@@ -20,8 +20,9 @@
 #include "core/lock.h"
 #include "io/queue.h"
 
-#define PORTS_MAX   16384u
-#define PORT_BUDGET 16u /* packets in one go */
+#define PORTS_MAX 16384u
+
+#define DHCP_ASKED (1ull << 32) /* beside the xid: an answer to it is believed */
 
 /* Links of a circular list, so that a port can leave without knowing which list it is in. */
 struct work_link {
@@ -36,6 +37,8 @@ struct port {
     uint16_t mtu;
     uint32_t flags; /* SKEP_NET_… */
     bool is_control;
+    _Atomic uint64_t
+        dhcp_asked; /* DHCP_ASKED and the xid of its latest request, 0 = it waits for no answer */
 
     /* Guarded by switch_lock. `address` may be read without it: a frame in flight while it changes is judged by
      * the old or the new one. */
@@ -88,5 +91,6 @@ void switch_work_stall(struct port *port); /* go on when the card has room */
 void switch_work_unstall(void);            /* the card has room */
 struct port *switch_work_next(void);       /* with a reference, or NULL */
 bool switch_work_any(void);
+bool switch_others_wait(const struct port *port); /* some other port is in one of the lists */
 
 #endif

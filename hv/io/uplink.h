@@ -15,7 +15,10 @@ void uplink_set(struct nic *nic);
 /* The uplink, NULL = none. It does not change any more once guests run. */
 struct nic *uplink_nic(void);
 
-/* Polls the card if it asked for it; true = it has more. */
+/* Whether the card asks to be polled. */
+bool uplink_wanted(void);
+
+/* Polls the card if it asks for it and no other CPU does; true = it was polled. */
 bool uplink_poll(void);
 
 #endif
