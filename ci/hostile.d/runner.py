@@ -13,6 +13,7 @@ import mutation
 import skep
 
 NEIGHBOUR = "10.0.2.20"
+ENTRY_PROGRAMS = ("faults", "instructions", "registers")  # what isolation makes a difference to
 AT_ONCE = 8  # attackers that live at the same time
 LOGS = skep.ROOT / "build-logs/hostile"
 
@@ -178,17 +179,21 @@ def warm_up(api):
     helpers.clear(api)
 
 
-def besiege(arguments, chosen, results):
+def besiege(arguments, pti, chosen, results):
+    """One boot under attack. pti: whether ring 0 hides its pages from ring 3's page tables."""
     elf = skep.build_exists(skep.DEBUG_BUILD if arguments.build == "debug" else skep.BUILD)
     seed = arguments.seed if arguments.seed is not None else random.randrange(1 << 32)
-    print(f"{elf.relative_to(skep.ROOT)}, seed {seed}", flush=True)
-    folder = LOGS / arguments.build
+    print(f"{elf.relative_to(skep.ROOT)}, page-table isolation {pti}, seed {seed}", flush=True)
+    folder = LOGS / f"{arguments.build}-{pti}"
     folder.mkdir(parents=True, exist_ok=True)
     wire = folder / "wire.pcap"
     extra = ["-object", f"filter-dump,id=wire,netdev=net0,file={wire}"]
-    with skep.Machine(folder, elf=elf, cpus=2, forwards=[NEIGHBOUR], extra=extra) as machine:
+    options = {"elf": elf, "cpus": 2, "append": f"pti={pti}", "extra": extra}
+    with skep.Machine(folder, forwards=[NEIGHBOUR], **options) as machine:
         try:
             warm_up(machine.wait_api())
+            state = machine.api.host()["mitigations"]["meltdown (PTI)"]
+            results.add(f"isolation {pti}", None if (state == "active") == (pti == "on") else state)
             frames = helpers.frames(machine.api)
             neighbour = Neighbour(machine)
             session = Session(machine, results, seed, arguments.patience)
@@ -251,5 +256,11 @@ def run(arguments):
         return 0
     if not chosen:
         sys.exit("ci/hostile: no attack has such a name (--list shows them)")
-    (besiege_with_floods if arguments.floods else besiege)(arguments, chosen, results)
+    if arguments.floods:
+        besiege_with_floods(arguments, chosen, results)
+        return finish(results, arguments.junit)
+    for pti in ("off", "on"):
+        at_entry = [attack for attack in chosen if pti == "off" or attack.program in ENTRY_PROGRAMS]
+        if at_entry and arguments.pti in (pti, "both"):
+            besiege(arguments, pti, at_entry, results)
     return finish(results, arguments.junit)
