@@ -31,7 +31,7 @@ def test_record_of_a_page_fault(api, name):
     # The function that did it comes first; a jump is none, but its return address is on the stack.
     function = f" {name.replace('-', '_')}+0x"
     assert any(function in line for line in crash["backtrace"][:2]), crash["backtrace"]
-    assert any(" raw_start+0x" in line for line in crash["backtrace"]), crash["backtrace"]
+    assert any(" _start+0x" in line for line in crash["backtrace"]), crash["backtrace"]
 
 
 def test_another_guests_memory(api):
