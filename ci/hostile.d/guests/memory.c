@@ -94,6 +94,49 @@ static void remapped(void)
     }
 }
 
+/* Far apart, so that page tables come and go with the pages, while ring 0 looks the same addresses up for a call: it must
+ * not remember tables that are gone. */
+static uint64_t far_page(uint64_t *seed)
+{
+    uint64_t r = random_next(seed);
+    return (2ull << 30) + r % 4 * (1ull << 30) + (r >> 8) % 4 * (2ull << 20) + (r >> 16) % 4 * PAGE;
+}
+
+static void churn(void)
+{
+    uint64_t seed = 3;
+    for (unsigned i = 0; i < 20000; i++) {
+        uint64_t at = far_page(&seed), other = far_page(&seed);
+        if (skep_hc_mem_map(at, PAGE, READ_WRITE) != (int64_t)at)
+            continue;
+        volatile uint64_t *words = (volatile uint64_t *)at;
+        CHECK(words[i % 512] == 0);
+        words[i % 512] = 0x2020202020202020ull;
+        CHECK(skep_hc_console_write((void *)&words[i % 512], 1) == 1);
+        if (i % 3)
+            CHECK(skep_hc_mem_unmap(at, PAGE) == 0);
+        skep_hc_mem_unmap(other, PAGE);
+    }
+}
+
+/* The same with one vCPU calling on what the other unmaps: it ends by its own pointer. */
+static _Noreturn __attribute__((noinline)) void walker(uint64_t unused)
+{
+    uint64_t seed = 5;
+    for (;;) {
+        uint64_t at = far_page(&seed);
+        if (skep_hc_mem_map(at, PAGE, READ_WRITE) == (int64_t)at)
+            skep_hc_console_write((void *)at, 1);
+        skep_hc_mem_unmap(far_page(&seed), PAGE);
+    }
+}
+
+static void walked_while_unmapped(void)
+{
+    CHECK(vcpu_run(1, walker, 0) == 0);
+    walker(0);
+}
+
 /* Rights taken away and given back leave the contents; they are the same frames. */
 static void protected_again(void)
 {
@@ -287,6 +330,8 @@ const struct attack attacks[] = {
     {"canary-fill", canary_fill, "8x exit | invalid-opcode"},
     {"canary-look", canary_look, "8x exit"},
     {"remapped", remapped, "exit"},
+    {"churn", churn, "exit"},
+    {"walked-while-unmapped", walked_while_unmapped, "4x bad-hypercall error=0 at=walker"},
     {"protected-again", protected_again, "exit"},
     {"execute-refused", execute_refused, "exit"},
     {"execute-later-refused", execute_later_refused, "exit"},
