@@ -20,6 +20,7 @@
 
 #define CONSOLE_CHUNK    256u
 #define CONSOLE_CALL_MAX 4096u
+#define CONSOLE_LOG_MAX  1024u /* of the control service's: each byte goes to the log, too */
 
 /* Calls with buffers on the stack stay functions of their own: inlined they would cost every call a stack check. */
 #define OUTLINE __attribute__((noinline))
@@ -56,7 +57,8 @@ static OUTLINE int64_t console_write_call(struct call *call, uint64_t address, u
 {
     char chunk[CONSOLE_CHUNK];
     uint64_t done = 0;
-    bytes = bytes < CONSOLE_CALL_MAX ? bytes : CONSOLE_CALL_MAX;
+    uint64_t most = call->guest->is_control ? CONSOLE_LOG_MAX : CONSOLE_CALL_MAX;
+    bytes = bytes < most ? bytes : most;
     while (done < bytes) {
         uint32_t part = bytes - done < sizeof(chunk) ? (uint32_t)(bytes - done) : sizeof(chunk);
         int error = gmem_copy_in(call->guest, chunk, gva(address + done), part);
