@@ -80,6 +80,9 @@ def test_panic_is_told_at_the_next_boot(folder):
             assert "PANIC: asked for by debug=panic" in text
             assert re.search(r"\n  [0-9a-f]{16} debug_nmi\+0x[0-9a-f]+\n", text), text
             assert re.search(r"\n  [0-9a-f]{16} entry_paranoid\+0x[0-9a-f]+\n", text), text
+        by_api = skep.Api(machine.api_port, machine.token).get("/v1/host/panic")
+        assert by_api.status_code == 200
+        assert "PANIC: asked for by debug=panic" in by_api.text
         # Told once, though memory is kept again.
         monitor.run("system_reset")
         wait_count(machine, skep.READY, 3)

@@ -118,15 +118,6 @@ char *host_panic_text(void)
     return text;
 }
 
-void host_panic_log(void)
-{
-    char *text = host_panic_text();
-
-    if (text)
-        log_line("Skep panicked before this boot: GET /v1/host/panic has its last log");
-    free(text);
-}
-
 cJSON *host_to_json(void)
 {
     struct skep_host_info info;

@@ -25,7 +25,4 @@ cJSON *host_to_json(void);
 /* What a panic before the last warm reset left behind: the caller frees it. NULL if there is nothing. */
 char *host_panic_text(void);
 
-/* Says on the serial log that there is such a text. */
-void host_panic_log(void);
-
 #endif

@@ -130,7 +130,6 @@ int service_run(uint16_t port)
         return 1;
     }
     host_set_cpus(info.cpu_count);
-    host_panic_log();
     image_adopt_all();
     adopt_guests(&info);
     start_network(&config);

@@ -613,6 +613,18 @@ static void test_wall_clock(void **state)
     assert_true(base - core_wall_base_ns() >= MS + 200000);
 }
 
+static void test_panic_text(void **state)
+{
+    char *text;
+
+    (void)state;
+    assert_null(host_panic_text());
+    fake_set_panic("first line\nPANIC: why\n");
+    text = host_panic_text();
+    assert_string_equal(text, "first line\nPANIC: why\n");
+    free(text);
+}
+
 static int compare_number(const void *key, const struct tree_node *node)
 {
     uint64_t number = (uint64_t)(uintptr_t)key, its = (uint64_t)(uintptr_t)node;
@@ -677,6 +689,7 @@ int run_model_tests(void)
         cmocka_unit_test_setup_teardown(test_image_users, setup, teardown),
         cmocka_unit_test_setup_teardown(test_trace_and_vcpus, setup, teardown),
         cmocka_unit_test_setup_teardown(test_wall_clock, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_panic_text, setup, teardown),
         cmocka_unit_test(test_tree),
     };
     return cmocka_run_group_tests_name("model", tests, NULL, NULL);
