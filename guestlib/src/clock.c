@@ -10,10 +10,9 @@ uint64_t skep_clock_ns(void)
     const struct skep_clock *clock = &skep_info->clock;
     /* Else the counter may be read before what stands above it, such as a look at another vCPU's time. */
     __builtin_ia32_lfence();
-    int64_t ticks = (int64_t)(__builtin_ia32_rdtsc() - clock->base_ticks);
-    if (ticks < 0) /* another CPU's counter, a little behind */
-        ticks = 0;
-    return clock->base_ns + (uint64_t)(((unsigned __int128)ticks * clock->mult) >> 32);
+    uint64_t counter = __builtin_ia32_rdtsc(), base = clock->base_ticks;
+    uint64_t ticks = counter > base ? counter - base : 0; /* another CPU's may be a little behind */
+    return clock->base_ns + (uint64_t)((unsigned __int128)ticks * clock->mult >> 32);
 }
 
 uint64_t skep_wall_clock_ns(void)
