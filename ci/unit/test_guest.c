@@ -164,6 +164,56 @@ static void killed_guests_are_told_apart(void **state)
     baseline_check(&before);
 }
 
+/* Ring 0's own memory: the struct, the root, the ranges, the start-info, the console, and two frames a vCPU. */
+static void objects_of_ring_0_are_few(void **state)
+{
+    (void)state;
+    uint64_t image = fake_image();
+    for (uint32_t vcpus = 1; vcpus <= 32; vcpus *= 2) {
+        struct guest *guest = fake_find(fake_guest(image, MIB, vcpus));
+        assert_non_null(guest);
+        assert_int_equal(guest->fixed_frames, 5 + VCPU_FRAMES * vcpus);
+        guest_destroy(guest);
+        fake_settle();
+    }
+    assert_int_equal(image_destroy(image), 0);
+    baseline_check(&before);
+}
+
+/* What was promised is there in whatever pieces the memory is. */
+static void fragmented_memory_will_do(void **state)
+{
+    (void)state;
+    uint64_t image = fake_image();
+    pfn_t kept = PFN_NONE;
+    pfn_t given = PFN_NONE;
+    pfn_t pfn;
+    while ((pfn = frame_alloc_raw(SKEP_FRAME_CORE, OWNER_CORE))) {
+        pfn_t *list = pfn & 1 ? &kept : &given;
+        frame_link_set(pfn, *list);
+        *list = pfn;
+    }
+    for (; given; given = pfn) {
+        pfn = frame_link(given);
+        frame_free(given, 0);
+    }
+    assert_int_equal(frame_alloc(1, SKEP_FRAME_CORE, OWNER_CORE), PFN_NONE);
+    struct guest *guest = fake_find(fake_guest(image, MIB, 32));
+    assert_non_null(guest);
+    int error;
+    while ((error = guest_start(guest)) == -SKEP_EAGAIN) {
+    }
+    assert_int_equal(error, 0);
+    guest_destroy(guest);
+    fake_settle();
+    for (; kept; kept = pfn) {
+        pfn = frame_link(kept);
+        frame_free(kept, 0);
+    }
+    assert_int_equal(image_destroy(image), 0);
+    baseline_check(&before);
+}
+
 static void states_change_by_the_rules(void **state)
 {
     (void)state;
@@ -330,6 +380,8 @@ int main(void)
         cmocka_unit_test(guests_are_listed_in_order),
         cmocka_unit_test(stuck_guests_do_not_stop_the_reaper),
         cmocka_unit_test(killed_guests_are_told_apart),
+        cmocka_unit_test(objects_of_ring_0_are_few),
+        cmocka_unit_test(fragmented_memory_will_do),
         cmocka_unit_test(states_change_by_the_rules),
         cmocka_unit_test(crash_tells_what_happened),
         cmocka_unit_test(notifications_tell_and_overflow),
