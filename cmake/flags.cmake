@@ -64,7 +64,9 @@ target_compile_options(skep_flags_core INTERFACE
     -ffreestanding -mcmodel=kernel -mgeneral-regs-only -mno-red-zone -fno-pic -fno-pie
     -fno-omit-frame-pointer -fno-asynchronous-unwind-tables -fno-common
     -fstack-protector-strong -mstack-protector-guard=global -Wa,--noexecstack
-    -ffunction-sections -fdata-sections)
+    -ffunction-sections -fdata-sections
+    # Indirect branches, those by the tables of switches too, go through entry.S, which decides by CPU.
+    -mindirect-branch=thunk-extern -mindirect-branch-register -fjump-tables)
 target_link_options(skep_flags_core INTERFACE
     -nostdlib -static -no-pie
     -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack -Wl,-z,norelro -Wl,--build-id=sha1

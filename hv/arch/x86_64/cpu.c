@@ -15,9 +15,6 @@
 #define XCR0_AVX     (1ull << 2)
 #define XCR0_AVX512  (7ull << 5)
 
-#define SPEC_CTRL_IBRS (1ull << 0)
-#define SPEC_CTRL_SSBD (1ull << 2)
-
 #define PAT_VALUE 0x0407050100070406ull /* WB WT UC- UC WC WP UC- WT, from entry 0 on */
 
 struct features features;
@@ -71,21 +68,18 @@ static void detect_basic(void)
 static void detect_flaws(void)
 {
     uint32_t leaf_max = cpuid(0, 0).eax, extended_max = cpuid(0x80000000, 0).eax;
-    uint32_t leaf7 = leaf_max >= 7 ? cpuid(7, 0).edx : 0;
-    uint32_t amd8 = extended_max >= 0x80000008 ? cpuid(0x80000008, 0).ebx : 0;
-    uint64_t capabilities = 0;
+    struct cpu_facts facts = {.amd = features.amd, .emulated = features.emulated};
 
-    if (bit(leaf7, 29) && !msr_read_safe(MSR_ARCH_CAPABILITIES, &capabilities)) {
-        capabilities = 0;
+    if (leaf_max >= 7) {
+        facts.leaf7_ebx = cpuid(7, 0).ebx;
+        facts.leaf7_edx = cpuid(7, 0).edx;
     }
-    features.rdcl_no = features.amd || bit(capabilities, 0);
-    features.ibrs_all = bit(capabilities, 1);
-    features.ssb_no = bit(capabilities, 4) || bit(amd8, 26);
-    features.mds_no = features.amd || bit(capabilities, 5);
-    features.md_clear = bit(leaf7, 10);
-    features.ibpb = bit(leaf7, 26) || bit(amd8, 12);
-    features.ssbd = bit(leaf7, 31) || bit(amd8, 24);
-    features.x87_leak = features.amd && !bit(amd8, 2);
+    facts.amd8_ebx = extended_max >= 0x80000008 ? cpuid(0x80000008, 0).ebx : 0;
+    facts.amd21_eax = extended_max >= 0x80000021 ? cpuid(0x80000021, 0).eax : 0;
+    if (!bit(facts.leaf7_edx, 29) || !msr_read_safe(MSR_ARCH_CAPABILITIES, &facts.capabilities)) {
+        facts.capabilities = 0;
+    }
+    flaws_judge(&facts, &features.flaws);
 }
 
 /* The size that XSAVE's standard format has for XCR0 as it will be: the end of the last component. */
@@ -122,7 +116,7 @@ static bool pti_wanted(void)
     if (strcmp(value, "on") == 0 || strcmp(value, "off") == 0) {
         return value[1] == 'n';
     }
-    return !features.rdcl_no;
+    return !features.flaws.rdcl_no;
 }
 
 void cpu_detect(void)
@@ -138,23 +132,23 @@ void cpu_detect(void)
     if (features.smap) {
         entry_patch(PATCH_SMAP);
     }
-    if (features.md_clear && !features.mds_no) {
+    if (features.flaws.verw) {
         entry_patch(PATCH_VERW);
+    }
+    if (features.flaws.retpoline) {
+        entry_patch(PATCH_RETPOLINE);
     }
 }
 
 static void setup_flaws(void)
 {
-    uint64_t control = 0;
+    uint64_t control = flaws_spec_ctrl(&features.flaws);
 
-    if (features.ibrs_all) {
-        control |= SPEC_CTRL_IBRS;
-    }
-    if (features.ssbd && !features.ssb_no) {
-        control |= SPEC_CTRL_SSBD;
-    }
     if (control) {
         msr_write_safe(MSR_SPEC_CTRL, control);
+    }
+    if (features.flaws.auto_ibrs) {
+        msr_write_safe(MSR_EFER, msr_read(MSR_EFER) | EFER_AUTO_IBRS);
     }
 }
 
@@ -194,35 +188,15 @@ static enum skep_mitigation_state feature_state(bool present)
     return present ? SKEP_MITIGATION_ACTIVE : SKEP_MITIGATION_UNKNOWN;
 }
 
-static enum skep_mitigation_state flaw_state(bool immune, bool active,
-                                             enum skep_mitigation_state otherwise)
-{
-    return active ? SKEP_MITIGATION_ACTIVE : immune ? SKEP_MITIGATION_NOT_NEEDED : otherwise;
-}
-
-/* Without the CPU's word for it, nobody can tell what an emulator or an old CPU does. Page-table
- * entries that aren't present hold no addresses, which is the remedy for L1TF. */
 static void mitigations_fill(struct skep_host_info *info)
 {
-    info->mitigation_count = 0;
-    mitigation_add(info, "meltdown (PTI)",
-                   flaw_state(features.rdcl_no, machine.pti, SKEP_MITIGATION_OFF));
-    mitigation_add(info, "spectre-v2 (IBPB)",
-                   flaw_state(false, features.ibpb, SKEP_MITIGATION_UNKNOWN));
-    mitigation_add(
-        info, "spectre-v4 (SSBD)",
-        flaw_state(features.ssb_no, features.ssbd && !features.ssb_no, SKEP_MITIGATION_UNKNOWN));
-    mitigation_add(info, "l1tf (empty entries)",
-                   flaw_state(features.rdcl_no, !features.rdcl_no, SKEP_MITIGATION_UNKNOWN));
-    mitigation_add(info, "mds (VERW)",
-                   flaw_state(features.mds_no, features.md_clear && !features.mds_no,
-                              SKEP_MITIGATION_UNKNOWN));
+    _Static_assert(FLAWS_ROWS + 4 <= SKEP_MITIGATIONS_MAX, "the table");
+    flaws_table(&features.flaws, machine.pti, info->mitigations);
+    info->mitigation_count = FLAWS_ROWS;
     mitigation_add(info, "nx", SKEP_MITIGATION_ACTIVE);
     mitigation_add(info, "smep", feature_state(features.smep));
     mitigation_add(info, "smap", feature_state(features.smap));
     mitigation_add(info, "umip", feature_state(features.umip));
-    mitigation_add(info, "x87 pointers (FILD)",
-                   flaw_state(!features.x87_leak, features.x87_leak, SKEP_MITIGATION_UNKNOWN));
 }
 
 void arch_host_info(struct skep_host_info *info)

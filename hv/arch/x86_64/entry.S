@@ -273,6 +273,23 @@ entry_paranoid:
 
     .text
 
+/* Where the compiler's indirect calls and jumps go through. Without the CPU's help against trained predictors they
+ * return to their target instead, and speculation is caught in a loop (Intel's "Retpoline: A Branch Target Injection
+ * Mitigation"). */
+    .irp r, rax, rbx, rcx, rdx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13, r14, r15
+    .globl __x86_indirect_thunk_\r
+    .type __x86_indirect_thunk_\r, @function
+__x86_indirect_thunk_\r:
+    UNLESS PATCH_RETPOLINE, 3f
+    call 2f
+1:  pause
+    lfence
+    jmp 1b
+2:  mov %\r, (%rsp)
+    ret
+3:  jmp *%\r
+    .endr
+
 /* Waits for an interrupt. STI takes effect after the next instruction: none is lost before HLT. The
  * handler never comes back (trap_from_core knows these addresses). */
     .globl entry_idle, entry_idle_end

@@ -7,6 +7,7 @@
 
 #include "arch/arch.h"
 #include "firmware.h"
+#include "flaws.h"
 
 /* ---- boot.c ---- */
 
@@ -32,7 +33,7 @@ struct features {
         x87_leak; /* FXRSTOR and XRSTOR keep the last instruction's and operand's addresses (CVE-2006-1056) */
     bool hypervisor, emulated; /* under one; under QEMU's TCG */
     bool intel, amd;
-    bool rdcl_no, mds_no, ssb_no;
+    struct cpu_flaws flaws;
     uint64_t xcr0;
     uint32_t xsave_bytes;
     char model[64];

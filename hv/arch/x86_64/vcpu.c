@@ -63,7 +63,7 @@ static void xstate_load(struct vcpu *vcpu)
 {
     void *area = xsave_area(vcpu);
 
-    if (features.x87_leak) {
+    if (features.flaws.x87_leak) {
         static const uint32_t zero;
 
         __asm__ volatile("fnclex; emms; fildl %0" : : "m"(zero));
@@ -146,7 +146,7 @@ static void predictor_barrier(struct cpu *cpu, const struct guest *guest)
 {
     if (cpu->arch.last_guest != guest->handle) {
         cpu->arch.last_guest = guest->handle;
-        if (features.ibpb) {
+        if (features.flaws.ibpb) {
             msr_write(MSR_PRED_CMD, 1);
         }
     }

@@ -30,8 +30,9 @@
 #define MSR_GS_BASE           0xc0000101
 #define MSR_KERNEL_GS_BASE    0xc0000102
 
-#define EFER_SCE (1ull << 0)
-#define EFER_NXE (1ull << 11)
+#define EFER_SCE       (1ull << 0)
+#define EFER_NXE       (1ull << 11)
+#define EFER_AUTO_IBRS (1ull << 21)
 
 #define CR0_PE (1ull << 0)
 #define CR0_MP (1ull << 1)

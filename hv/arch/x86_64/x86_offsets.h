@@ -55,9 +55,10 @@
 #define RFLAGS_SPECIAL (RFLAGS_TF | RFLAGS_NT | RFLAGS_RF | RFLAGS_AC)
 
 /* Alternatives: code that is skipped by a jump, unless boot turns the jump into a no-op. */
-#define PATCH_PTI  0
-#define PATCH_SMAP 1
-#define PATCH_VERW 2
+#define PATCH_PTI       0
+#define PATCH_SMAP      1
+#define PATCH_VERW      2
+#define PATCH_RETPOLINE 3
 
 /* Mailbox at the end of the page that further CPUs start in. */
 #define START_CR3   0xff0
