@@ -256,3 +256,12 @@ def symbols(elf):
         words = line.split()
         if len(words) == 3:
             yield words[2], int(words[0], 16)
+
+
+@pytest.mark.parametrize("kind", ["pc", "q35"])
+def test_power_off_and_reboot(folder, kind):
+    with booted(folder, f"power-{kind}", machine=kind) as (machine, _):
+        machine.api.ok("POST", "/v1/host/reboot")
+        wait_count(machine, skep.READY, 2)
+        machine.wait_api().ok("POST", "/v1/host/shutdown")
+        assert machine.process.wait(skep.WAIT_SECONDS) == 0
