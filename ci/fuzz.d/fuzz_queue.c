@@ -1,0 +1,390 @@
+/*
+ * fuzz_queue.c - the queues' back-end and the switch: rings with any contents, changed between ring 0's looks at them,
+ * frames of any bytes through the filters, packets that come back from the card in any order, guests that end amid it.
+ *
+ * Three guests have two devices between them (the third asks for its address by DHCP); their rings and buffers are pages
+ * that the operations write as they like, ring 0's own ends of them included. Where a lock has been given back another
+ * CPU may act. Operations have 12 bytes, and frames follow theirs.
+ */
+#include <string.h>
+
+#include "card.h"
+#include "core/frame.h"
+#include "core/gmem.h"
+#include "fake.h"
+#include "harness.h"
+#include "io/io.h"
+#include "io/queue.h"
+#include "machine.h"
+
+#define PEERS          3u
+#define PAGES          12u
+#define RING_SIZE      8u
+#define OPERATIONS_MAX 300u
+#define FRAME_MAX      1600u
+
+/* Pages of a guest: for each queue one with descriptors, available and used ring; then buffers. */
+#define AVAIL_AT 0x400u
+#define USED_AT  0x800u
+#define BUFFERS  4u
+
+enum code {
+    OP_SEND,  /* a well-formed chain with a frame of the input's */
+    OP_POST,  /* a receive buffer */
+    OP_CHAIN, /* a descriptor with any contents */
+    OP_POKE,  /* any bytes anywhere in the guest's pages */
+    OP_INDEX, /* the available index, any */
+    OP_KICK,
+    OP_WIRE,   /* a frame from the wire */
+    OP_RETURN, /* the card gives a packet back */
+    OP_ROOM,
+    OP_WORK, /* io_work() of a CPU */
+    OP_PAUSE,
+    OP_END,
+    OP_BETWEEN, /* the next operation happens within the one behind it */
+    OP_UNMAP,
+    OP_CODES
+};
+
+struct operation {
+    uint8_t code, peer, queue, flags;
+    uint16_t at, length;
+    uint32_t value;
+};
+_Static_assert(sizeof(struct operation) == 12, "seeds are made of these");
+
+struct peer {
+    uint64_t handle, base;
+    uint8_t *page[PAGES];
+};
+
+static struct {
+    struct input input;
+    struct peer peers[PEERS];
+    uint32_t releases, depth;
+    uint64_t way;
+} run;
+
+static const uint8_t macs[PEERS][6] = {{2, 0, 0, 0, 0, 1}, {2, 0, 0, 0, 0, 2}, {2, 0, 0, 0, 0, 3}};
+
+static const uint8_t everyone[6] = {255, 255, 255, 255, 255, 255};
+
+/* ---- guests ---- */
+
+static struct guest *guest_of(const struct peer *peer)
+{
+    struct guest *guest = fake_find(peer->handle);
+    bool live = guest && guest->state < SKEP_GUEST_EXITED;
+    return live ? guest : NULL;
+}
+
+static bool queue_start(struct peer *peer, struct guest *guest, uint32_t queue)
+{
+    uint64_t place = peer->base + queue * PAGE_SIZE;
+    struct skep_queue_setup setup = {
+        .queue = queue,
+        .size = RING_SIZE,
+        .desc = place,
+        .avail = place + AVAIL_AT,
+        .used = place + USED_AT,
+    };
+    return io_queue_setup(guest->vcpus[0], &setup) == 0;
+}
+
+static void peer_start(uint32_t number)
+{
+    struct peer *peer = &run.peers[number];
+    struct skep_guest_spec spec = {
+        .image = fake_image(),
+        .memory_bytes = 1 << 20,
+        .stack_bytes = 2 * PAGES * PAGE_SIZE,
+        .vcpu_count = 1,
+        .vcpu_max = 1,
+        .weight = 100,
+        .console_bytes = 4096,
+        .net_count = number == 1 ? 2 : 1,
+        .name = "peer",
+    };
+    for (uint32_t i = 0; i < spec.net_count; i++) {
+        memcpy(spec.net[i].mac, macs[number], 6);
+        spec.net[i].mac[4] = (uint8_t)i;
+        spec.net[i].address = number == 2 ? 0 : 0x1400000a + ((number + 4 * i) << 24);
+        spec.net[i].flags = number == 2 ? SKEP_NET_DHCP : 0;
+    }
+    int64_t handle = guest_create(fake_find(1ull << 32 | 1), &spec);
+    FUZZ_CHECK(handle > 0);
+    peer->handle = (uint64_t)handle;
+    struct guest *guest = fake_find(peer->handle);
+    const struct skep_start_info *info = frame_data(guest->start_info[0]);
+    peer->base = info->stack_base;
+    for (uint32_t i = 0; i < PAGES; i++) {
+        paddr_t at;
+        FUZZ_CHECK(gmem_pin(guest, gva(peer->base + i * PAGE_SIZE), true, &at) == 0);
+        peer->page[i] = arch_direct(at);
+        gmem_unpin(at);
+    }
+    FUZZ_CHECK(guest_start(guest) == 0);
+    for (uint32_t queue = 0; queue < 2 * spec.net_count; queue++) {
+        FUZZ_CHECK(queue_start(peer, guest, queue));
+    }
+}
+
+/* ---- rings, as the guest sees them ---- */
+
+static struct skep_vring_desc *desc_of(const struct peer *peer, uint32_t queue, uint32_t i)
+{
+    return (struct skep_vring_desc *)peer->page[queue] + i % RING_SIZE;
+}
+
+static void offer(const struct peer *peer, uint32_t queue, uint16_t head)
+{
+    struct skep_vring_avail *avail = (void *)(peer->page[queue] + AVAIL_AT);
+    uint16_t index = atomic_load(&avail->index);
+    avail->ring[index % RING_SIZE] = head;
+    atomic_store(&avail->index, (uint16_t)(index + 1));
+}
+
+static void kick(const struct peer *peer, uint32_t queue)
+{
+    struct guest *guest = guest_of(peer);
+    if (guest) {
+        run.way = way_add(run.way, (uint64_t)io_queue_kick(guest->vcpus[0], queue));
+    }
+}
+
+/* A frame of the input's bytes; the sender's MAC and, for IPv4 and ARP, what makes it pass, if asked for by flags. */
+static uint32_t frame_take(const struct operation *op, uint8_t *frame)
+{
+    uint32_t bytes = op->length % FRAME_MAX, given = bytes < 128 ? bytes : 128;
+    const uint8_t *mac = macs[op->peer % PEERS];
+    memset(frame, 0, FRAME_MAX);
+    input_take(&run.input, frame, given);
+    if (op->flags & 1) {
+        memcpy(frame, op->flags & 8 ? everyone : macs[op->value % PEERS], 6);
+        memcpy(frame + 6, mac, 6);
+    }
+    if (op->flags & 2) {
+        uint32_t own = 0x1400000a + ((uint32_t)(op->peer % PEERS) << 24);
+        uint32_t other = 0x1400000a + (op->value % PEERS << 24);
+        bool arp = op->flags & 4;
+        frame[12] = 8;
+        frame[13] = arp ? 6 : 0;
+        if (arp) {
+            memcpy(frame + 14, (const uint8_t[8]){0, 1, 8, 0, 6, 4, 0, 1}, 8);
+            memcpy(frame + 22, mac, 6);
+        } else {
+            frame[14] = 0x45;
+        }
+        memcpy(frame + (arp ? 28 : 26), &own, 4);
+        memcpy(frame + (arp ? 38 : 30), &other, 4);
+    }
+    return bytes;
+}
+
+static void op_send(const struct peer *peer, const struct operation *op)
+{
+    static uint8_t buffer[12 + FRAME_MAX];
+    uint32_t queue = (op->queue & 1) * 2 + 1;
+    uint32_t bytes = frame_take(op, buffer + 12) + 12;
+    uint32_t pieces = 1 + (op->flags >> 4) % 8, at = op->at % (3 * SKEP_PAGE_SIZE);
+    input_take(&run.input, buffer, 12);
+    uint32_t first = op->value >> 16;
+    for (uint32_t i = 0; i < pieces; i++) {
+        uint32_t part =
+            i + 1 < pieces ? (bytes / pieces) & ~1u : bytes - (bytes / pieces & ~1u) * i;
+        for (uint32_t j = 0; j < part; j++) {
+            uint32_t to = at + j;
+            peer->page[BUFFERS + to / SKEP_PAGE_SIZE][to % SKEP_PAGE_SIZE] =
+                buffer[(bytes / pieces & ~1u) * i + j];
+        }
+        *desc_of(peer, queue, first + i) = (struct skep_vring_desc){
+            peer->base + BUFFERS * PAGE_SIZE + at, part, i + 1 < pieces ? SKEP_VRING_DESC_NEXT : 0,
+            (uint16_t)((first + i + 1) % RING_SIZE)};
+        at += part;
+    }
+    offer(peer, queue, (uint16_t)(first % RING_SIZE));
+    kick(peer, queue);
+}
+
+static void op_post(const struct peer *peer, const struct operation *op)
+{
+    uint32_t queue = (op->queue & 1) * 2;
+    *desc_of(peer, queue, op->value) =
+        (struct skep_vring_desc){peer->base + BUFFERS * PAGE_SIZE + op->at % (6 * PAGE_SIZE),
+                                 op->length % 4096u, SKEP_VRING_DESC_WRITE, 0};
+    offer(peer, queue, (uint16_t)(op->value % RING_SIZE));
+}
+
+static void op_chain(const struct peer *peer, const struct operation *op)
+{
+    uint64_t address = peer->base + op->at;
+    if (op->flags & 0x80) {
+        address = (uint64_t)op->value << (op->flags & 31);
+    }
+    *desc_of(peer, op->queue & 3, op->peer >> 2) =
+        (struct skep_vring_desc){address, op->length, op->flags & 7, (uint16_t)(op->value & 15)};
+    offer(peer, op->queue & 3, op->peer >> 2);
+    kick(peer, op->queue & 3);
+}
+
+static void op_poke(const struct peer *peer, const struct operation *op)
+{
+    memcpy(&peer->page[op->queue % PAGES][op->at % (SKEP_PAGE_SIZE - 4)], &op->value, 4);
+}
+
+static void op_index(const struct peer *peer, const struct operation *op)
+{
+    struct skep_vring_avail *avail = (void *)(peer->page[op->queue & 3] + AVAIL_AT);
+    atomic_store(&avail->index, op->at);
+}
+
+static void op_wire(const struct operation *op)
+{
+    static uint8_t frame[FRAME_MAX];
+    uint8_t header[12];
+    uint32_t bytes = frame_take(op, frame);
+    input_take(&run.input, header, sizeof(header));
+    header[0] &= 3;
+    card_receive(header, frame, bytes);
+}
+
+static void op_unmap(const struct peer *peer, const struct operation *op)
+{
+    struct guest *guest = guest_of(peer);
+    uint64_t done;
+    if (guest) {
+        spin_lock(&guest->lock);
+        int64_t result =
+            aspace_unmap(guest, peer->base + (PAGES + op->at % 4u) * PAGE_SIZE, PAGE_SIZE, &done);
+        spin_unlock(&guest->lock);
+        run.way = way_add(run.way, (uint64_t)result);
+    }
+}
+
+static void op_life(const struct peer *peer, const struct operation *op, bool end)
+{
+    struct guest *guest = guest_of(peer);
+    if (guest && end) {
+        guest_end(guest, 0);
+    } else if (guest && guest->state == SKEP_GUEST_PAUSED) {
+        guest_start(guest);
+    } else if (guest && (op->flags & 1)) {
+        guest_pause(guest);
+    }
+}
+
+static void work(uint32_t cpu)
+{
+    uint32_t here = fake_cpu->index;
+    if (run.depth == 0) {
+        fake_cpu_set(cpu % MACHINE_CPUS);
+        fake_interrupts();
+    } else if (cpu % MACHINE_CPUS != here) {
+        fake_cpu_set(cpu % MACHINE_CPUS)->traps++;
+        io_work();
+    }
+    fake_cpu_set(here);
+}
+
+static void operate(const struct operation *op);
+
+static void lock_given(void)
+{
+    struct operation op;
+    if (--run.releases) {
+        return;
+    }
+    uint32_t here = fake_cpu->index;
+    fake_between = NULL;
+    input_take(&run.input, &op, sizeof(op));
+    run.depth++;
+    fake_cpu_set((here + 1) % MACHINE_CPUS);
+    operate(&op);
+    fake_cpu_set(here);
+    run.depth--;
+}
+
+/* The guest writes its pages only while it has them: what has ended may have been given back. */
+static void of_peer(const struct operation *op)
+{
+    const struct peer *peer = &run.peers[op->peer % PEERS];
+    if (!guest_of(peer) || guest_of(peer)->state == SKEP_GUEST_DYING) {
+        return;
+    }
+    switch ((enum code)(op->code % OP_CODES)) {
+    case OP_SEND:
+        op_send(peer, op);
+        break;
+    case OP_POST:
+        op_post(peer, op);
+        break;
+    case OP_CHAIN:
+        op_chain(peer, op);
+        break;
+    case OP_POKE:
+        op_poke(peer, op);
+        break;
+    case OP_INDEX:
+        op_index(peer, op);
+        break;
+    case OP_KICK:
+        kick(peer, op->queue & 7);
+        break;
+    case OP_UNMAP:
+        op_unmap(peer, op);
+        break;
+    default:
+        op_life(peer, op, op->code % OP_CODES == OP_END);
+        break;
+    }
+}
+
+static void operate(const struct operation *op)
+{
+    switch ((enum code)(op->code % OP_CODES)) {
+    case OP_WIRE:
+        op_wire(op);
+        break;
+    case OP_RETURN:
+        card_give_back(op->at);
+        break;
+    case OP_ROOM:
+        card_room_set(op->at);
+        break;
+    case OP_WORK:
+        work(op->peer);
+        break;
+    case OP_BETWEEN:
+        run.releases = 1 + op->at % 32u;
+        fake_between = run.depth == 0 ? lock_given : NULL;
+        break;
+    default:
+        of_peer(op);
+        break;
+    }
+}
+
+/* ---- inputs ---- */
+
+void fuzz_start(void)
+{
+    machine_start();
+}
+
+uint64_t fuzz_run(const uint8_t *data, size_t bytes)
+{
+    machine_begin();
+    memset(&run, 0, sizeof(run));
+    run.input = (struct input){data, data + bytes};
+    for (uint32_t i = 0; i < PEERS; i++) {
+        peer_start(i);
+    }
+    for (uint32_t i = 0; i < OPERATIONS_MAX && input_left(&run.input); i++) {
+        struct operation op;
+        input_take(&run.input, &op, sizeof(op));
+        operate(&op);
+    }
+    uint64_t way = way_add(run.way, card_way());
+    machine_end();
+    return way;
+}
