@@ -8,8 +8,8 @@
 
 /* What one go may cost, in accesses to guests' memory, some 250 instructions each: a frame costs one for each of its
  * pieces on both sides, and a few more. */
-#define PORT_KICK_WORK 28u /* of a guest's own kick */
-#define PORT_TURN_WORK 20u /* of left-over work, on whichever CPU */
+#define PORT_KICK_WORK 24u /* of a guest's own kick */
+#define PORT_TURN_WORK 16u /* of left-over work, on whichever CPU */
 
 /* Takes frames from the port's transmit queue; goes on by the work list if there are more. `its_turn`: it comes from
  * the work list, and needn't wait for others. True when some are left there. The caller has a reference, or the port's
