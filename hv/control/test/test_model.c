@@ -2,7 +2,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "accounts.h"
 #include "crashes.h"
@@ -11,6 +13,7 @@
 #include "identity.h"
 #include "image.h"
 #include "json.h"
+#include "power.h"
 #include "store.h"
 #include "test/fake.h"
 #include "test_control.h"
@@ -625,6 +628,59 @@ static void test_panic_text(void **state)
     free(text);
 }
 
+/* Runs what it is given in a process of its own, as services follow each other; its exit code. */
+static int in_process(void (*service)(void))
+{
+    int status = 0;
+    pid_t child = fork();
+
+    if (child == 0) {
+        service();
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void dies_in_the_midst(void)
+{
+    struct problem p;
+
+    put("deaf", "{\"image\":\"img\",\"args\":[\"stubborn\"],\"stop_grace_ms\":60000}");
+    put("web", "{\"image\":\"img\",\"restart\":\"always\"}");
+    if (power_begin(true, 2000 * MS, &p) != 0 || power_begin(true, 0, &p) == 0)
+        _exit(1);
+    while (power_step())
+        continue;
+    if (state_of("deaf") != SKEP_GUEST_STOPPING)
+        _exit(2);
+}
+
+static void goes_on(void)
+{
+    restart(false);
+    power_resume();
+    if (!power_is_ending() || state_of("deaf") != SKEP_GUEST_STOPPING)
+        _exit(3);
+    /* Within the grace and a little more it has ended all, and then the machine. */
+    for (int i = 0; i < 60; i++) {
+        fake_skip(50 * MS);
+        while (guest_step_due(1) || power_step())
+            continue;
+    }
+}
+
+static void test_reboot_over_a_restart(void **state)
+{
+    (void)state;
+    assert_int_equal(in_process(dies_in_the_midst), 0);
+    assert_int_equal(in_process(goes_on), FAKE_REBOOT_CODE);
+    assert_int_equal(core_guest_next(0) != 0, true); /* ended, not deleted */
+    restart(false);
+    power_resume();
+    assert_false(power_is_ending());
+}
+
 static int compare_number(const void *key, const struct tree_node *node)
 {
     uint64_t number = (uint64_t)(uintptr_t)key, its = (uint64_t)(uintptr_t)node;
@@ -690,6 +746,7 @@ int run_model_tests(void)
         cmocka_unit_test_setup_teardown(test_trace_and_vcpus, setup, teardown),
         cmocka_unit_test_setup_teardown(test_wall_clock, setup, teardown),
         cmocka_unit_test_setup_teardown(test_panic_text, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_reboot_over_a_restart, setup, teardown),
         cmocka_unit_test(test_tree),
     };
     return cmocka_run_group_tests_name("model", tests, NULL, NULL);
