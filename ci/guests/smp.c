@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -394,6 +395,41 @@ static void test_semaphore_destroy(void)
     }
 }
 
+/*
+ * The same on end, while the guest is paused and resumed from outside: until it is asked to stop.
+ */
+
+static _Atomic bool asked_to_stop;
+
+static void ask_to_stop(int signal)
+{
+    asked_to_stop = true;
+}
+
+/* The lock puts the readings of all threads in order. */
+static void *watch_clock(void *unused)
+{
+    while (!asked_to_stop) {
+        pthread_mutex_lock(&mutex);
+        uint64_t now = skep_clock_ns();
+        CHECK(now >= latest);
+        latest = now;
+        counter++;
+        pthread_mutex_unlock(&mutex);
+        if (counter % 10000 == 0)
+            printf("smp: the clock goes on\n");
+    }
+    return unused;
+}
+
+static void watch_until_asked(void)
+{
+    pthread_t threads[4];
+    signal(SIGTERM, ask_to_stop);
+    run_all(threads, 4, watch_clock);
+    printf("smp: clock ok\n");
+}
+
 static const struct {
     const char *name;
     void (*function)(void);
@@ -413,8 +449,12 @@ static void *together(void *number)
     return functions[(intptr_t)number % 4](number);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc > 1) {
+        watch_until_asked();
+        return 0;
+    }
     vcpus = sysconf(_SC_NPROCESSORS_ONLN);
     CHECK(vcpus >= 2);
     for (size_t i = 0; i < sizeof(tests) / sizeof(*tests); i++) {

@@ -85,3 +85,28 @@ def test_stops_when_asked(api, place, how, code, vcpus):
     api.ok("PATCH", "/v1/guests/stop", json={"desired_state": "stopped"})
     status = api.wait_state("stop", "exited", "crashed", seconds=50)
     assert (status["state"], status["exit_code"]) == ("exited", code), api.log("stop")
+
+
+def test_clock_across_pauses(api):
+    """Read by threads on several vCPUs in turn, it never goes back, and goes on after each pause."""
+    api.upload("smp", guest_program("smp"))
+    api.create(
+        "clock",
+        image="smp",
+        memory_bytes=8 * MIB,
+        vcpus=3,
+        args=["clock"],
+        desired_state="running",
+        restart="never",
+    )
+    for _ in range(4):
+        printed = len(api.log("clock"))
+        skep.wait_for(lambda: len(api.log("clock")) > printed, "the clock goes on")
+        api.ok("PATCH", "/v1/guests/clock", json={"desired_state": "paused"})
+        api.wait_state("clock", "paused")
+        api.ok("PATCH", "/v1/guests/clock", json={"desired_state": "running"})
+        api.wait_state("clock", "running")
+    api.ok("PATCH", "/v1/guests/clock", json={"desired_state": "stopped"})
+    status = api.wait_state("clock", "exited", "crashed")
+    assert status["state"] == "exited" and status["exit_code"] == 0, api.log("clock")
+    assert api.log("clock").endswith(b"smp: clock ok\n")
