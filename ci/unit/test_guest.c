@@ -58,30 +58,6 @@ static void small_promises_fail_cleanly(void **state)
     baseline_check(&before);
 }
 
-/* Each vCPU has a place among the timers and in the run queue, or isn't made. */
-static void vcpus_fit_the_tables(void **state)
-{
-    (void)state;
-    uint64_t image = fake_image();
-    struct baseline with_image;
-    baseline_take(&with_image);
-    uint64_t handles[128];
-    uint32_t count = 0;
-    while (count < 128 && (handles[count] = fake_guest(image, 640 << 10, 32))) {
-        count++;
-    }
-    assert_int_equal(count, (frame_total() / 16 - 1) / 32); /* the control service has one */
-    assert_true(promise_limit() - promise_taken() > 160);
-    for (uint32_t i = 0; i < count; i++) {
-        guest_destroy(fake_find(handles[i]));
-    }
-    fake_settle();
-    fake_settle();
-    baseline_check(&with_image);
-    assert_int_equal(image_destroy(image), 0);
-    baseline_check(&before);
-}
-
 static void guests_are_listed_in_order(void **state)
 {
     (void)state;
@@ -376,7 +352,6 @@ int main(void)
         cmocka_unit_test(wall_time_follows),
         cmocka_unit_test(thousand_rounds_leak_nothing),
         cmocka_unit_test(small_promises_fail_cleanly),
-        cmocka_unit_test(vcpus_fit_the_tables),
         cmocka_unit_test(guests_are_listed_in_order),
         cmocka_unit_test(stuck_guests_do_not_stop_the_reaper),
         cmocka_unit_test(killed_guests_are_told_apart),

@@ -12,6 +12,7 @@
 #include "core/notify.h"
 #include "core/random.h"
 #include "core/retain.h"
+#include "core/sched.h"
 #include "core/string.h"
 #include "core/trace.h"
 #include "core/wall.h"
@@ -74,14 +75,14 @@ static int64_t cpu_info(struct guest *caller, uint64_t index, gva_t to)
     if (index >= cpu_count()) {
         return -SKEP_EINVAL;
     }
-    const struct cpu *cpu = cpu_at((uint32_t)index);
+    struct cpu *cpu = cpu_at((uint32_t)index);
     struct skep_cpu_info info = {
-        .idle_ns = cpu->idle_ns,
         .traps = cpu->traps,
         .hypercalls = cpu->hypercalls,
         .switches = cpu->switches,
         .ipis = cpu->ipis,
     };
+    sched_cpu_times(cpu, &info.idle_ns, &info.guest_ns, &info.core_ns);
     return gmem_copy_out(caller, to, &info, sizeof(info));
 }
 

@@ -17,8 +17,12 @@ struct cpu {
     uint32_t index;
     bool online;
     /* Guarded by sched_lock. */
-    struct vcpu *current;     /* the vCPU that runs here, NULL = none */
-    uint64_t slice_end_ns;    /* of current, TIME_NEVER = nobody waits */
+    struct vcpu *current; /* the vCPU that runs here, NULL = none */
+    uint64_t turn_end_ns; /* of current, when others wait */
+    uint64_t look_ns;     /* when the scheduler wants to be asked again, TIME_NEVER = it doesn't */
+    uint64_t online_ns;   /* since when it runs */
+    uint64_t idle_since_ns; /* 0 = it doesn't sleep */
+    uint64_t idle_ns, guest_ns;
     _Atomic uint32_t resched; /* look at the run queue before returning to ring 3 */
 
     struct vcpu
@@ -26,7 +30,6 @@ struct cpu {
     struct guest *space; /* whose address space the CPU is on, NULL = ring 0's own */
     uint64_t armed_ns;   /* what the timer is set to */
     uint64_t chore_ns;   /* when it must come by for the watchdog or the log */
-    uint64_t idle_since_ns, idle_ns;
     uint64_t traps, hypercalls, switches, ipis;
     struct trace_slot *trace;     /* SKEP_TRACE_CPU_MAX of them */
     _Atomic uint64_t trace_count; /* that were ever written; read by any CPU */

@@ -423,12 +423,14 @@ static void net_status(struct guest *guest, struct skep_guest_status *status)
 static void vcpus_status(struct guest *guest, struct skep_guest_status *status)
 {
     status->cpu_ns = guest->ended_cpu_ns;
+    status->ready_ns = guest->ended_ready_ns;
     status->hypercalls = guest->ended_hypercalls;
     status->page_faults = guest->ended_page_faults;
     for (uint32_t i = 0; i < guest->vcpu_max; i++) {
         struct vcpu *vcpu = guest->vcpus[i];
         if (vcpu) {
             status->cpu_ns += sched_run_ns(vcpu);
+            status->ready_ns += sched_ready_ns(vcpu);
             status->hypercalls += vcpu_hypercalls(vcpu);
             status->page_faults += vcpu->page_faults;
             status->vcpus_on += vcpu->state != VCPU_OFF;

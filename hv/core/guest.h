@@ -50,7 +50,8 @@ struct guest {
     uint64_t fixed_frames;                   /* of those, ring 0's objects */
     uint64_t peak_frames;                    /* the most that were charged at once */
     uint64_t created_ns, started_ns, ended_ns;
-    uint64_t ended_cpu_ns, ended_hypercalls, ended_page_faults; /* of vCPUs that are gone */
+    uint64_t ended_cpu_ns, ended_ready_ns, ended_hypercalls,
+        ended_page_faults; /* of vCPUs that are gone */
     uint32_t vcpu_count, vcpu_max;
     uint32_t vcpus_reserved; /* whose frames are in fixed_frames, made or not */
     struct vcpu *vcpus[GUEST_VCPUS_MAX];

@@ -28,6 +28,8 @@
 #define GUARD_BYTES     (256ull << 10)
 #define STACK_BYTES_MAX (64ull << 20)
 
+#define CONTROL_RESERVED 30u /* percent of a CPU */
+
 struct layout {
     uint64_t image;
     uint64_t start_info, vcpu_pages;
@@ -227,13 +229,6 @@ struct skep_start_info *guest_start_info(struct guest *guest)
     return frame_data(guest->start_info[0]);
 }
 
-static void places_give(uint32_t count)
-{
-    while (count--) {
-        sched_place_give();
-    }
-}
-
 int guest_vcpus_reserve(struct guest *guest, uint32_t count)
 {
     uint32_t old = guest->vcpus_reserved;
@@ -244,12 +239,6 @@ int guest_vcpus_reserve(struct guest *guest, uint32_t count)
     if (guest_frames_committed(guest) + frames > guest->promise_frames) {
         return -SKEP_ENOMEM;
     }
-    for (uint32_t taken = 0; taken < count - old; taken++) {
-        if (sched_place_take()) {
-            places_give(taken);
-            return -SKEP_ENOSPC;
-        }
-    }
     guest->fixed_frames += frames;
     guest->vcpus_reserved = count;
     return 0;
@@ -258,7 +247,6 @@ int guest_vcpus_reserve(struct guest *guest, uint32_t count)
 void guest_vcpus_unreserve(struct guest *guest, uint32_t count)
 {
     uint32_t more = guest->vcpus_reserved - count;
-    places_give(more);
     guest->fixed_frames -= (uint64_t)more * VCPU_FRAMES;
     guest->vcpus_reserved = count;
 }
@@ -397,6 +385,9 @@ static int alloc(const struct skep_guest_spec *spec, struct guest **result)
     error = sched_params_set(guest, &params);
     if (!error) {
         error = guest_table_insert(guest);
+        if (error) {
+            sched_release(guest);
+        }
     }
     if (error) {
         frame_free(pfn, 0);
@@ -417,6 +408,7 @@ static void unmake(struct guest *guest)
     }
     console_destroy(guest);
     guest_table_remove(guest);
+    sched_release(guest);
     frame_free(frame_of(guest), 0);
     promise_give(frames);
 }
@@ -433,6 +425,9 @@ static int64_t create(struct guest *caller, struct image *image, const struct sk
     guest->image = image;
     guest->image_handle = image->handle;
     guest->is_control = caller == NULL;
+    if (guest->is_control) {
+        sched_reserve(guest, CONTROL_RESERVED);
+    }
     error = build(guest, caller, spec);
     if (!error) {
         error = nets_attach(guest, spec);

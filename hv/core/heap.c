@@ -1,70 +1,85 @@
 /*
- * heap.c - a binary min-heap of embedded nodes.
+ * heap.c - a leftist tree: each node's left side is at least as deep, to the next missing child, as its right side, so
+ * that the way down to the right has at most log2(n + 1) nodes. Two trees merge along those ways.
  */
 #include "core/heap.h"
 
-static void place(struct heap *heap, uint32_t index, struct heap_node *node)
+static uint32_t rank(const struct heap_node *node)
 {
-    heap->nodes[index] = node;
-    node->place = index + 1;
+    return node ? node->rank : 0;
 }
 
-static void sift_up(struct heap *heap, uint32_t index, struct heap_node *node)
+/* Puts the deeper child to the left and sets the rank. False: the rank was right before. */
+static bool level(struct heap_node *node)
 {
-    while (index) {
-        uint32_t parent = (index - 1) / 2;
-        if (heap->nodes[parent]->key <= node->key) {
-            break;
-        }
-        place(heap, index, heap->nodes[parent]);
-        index = parent;
+    if (rank(node->left) < rank(node->right)) {
+        struct heap_node *left = node->left;
+        node->left = node->right;
+        node->right = left;
     }
-    place(heap, index, node);
+    uint32_t before = node->rank;
+    node->rank = rank(node->right) + 1;
+    return node->rank != before;
 }
 
-static void sift_down(struct heap *heap, uint32_t index, struct heap_node *node)
+/* Merges two trees without parents. */
+static struct heap_node *merge(struct heap_node *a, struct heap_node *b)
 {
-    for (;;) {
-        uint32_t child = 2 * index + 1;
-        if (child >= heap->count) {
-            break;
+    struct heap_node *root = NULL;
+    struct heap_node *parent = NULL;
+    struct heap_node **link = &root;
+    while (a && b) {
+        if (b->key < a->key) {
+            struct heap_node *higher = a;
+            a = b;
+            b = higher;
         }
-        if (child + 1 < heap->count && heap->nodes[child + 1]->key < heap->nodes[child]->key) {
-            child++;
-        }
-        if (node->key <= heap->nodes[child]->key) {
-            break;
-        }
-        place(heap, index, heap->nodes[child]);
-        index = child;
+        *link = a;
+        a->parent = parent;
+        parent = a;
+        link = &a->right;
+        a = a->right;
     }
-    place(heap, index, node);
+    *link = a ? a : b;
+    if (*link) {
+        (*link)->parent = parent;
+    }
+    for (; parent; parent = parent->parent) {
+        level(parent);
+    }
+    return root;
 }
 
-bool heap_insert(struct heap *heap, struct heap_node *node, uint64_t key)
+void heap_insert(struct heap *heap, struct heap_node *node, uint64_t key)
 {
-    if (heap->count == heap->capacity) {
-        return false;
-    }
-    node->key = key;
-    sift_up(heap, heap->count++, node);
-    return true;
+    *node = (struct heap_node){.key = key, .rank = 1};
+    heap->root = merge(heap->root, node);
 }
 
 void heap_remove(struct heap *heap, struct heap_node *node)
 {
-    if (!node->place) {
+    if (!node->rank) {
         return;
     }
-    uint32_t index = node->place - 1;
-    struct heap_node *last = heap->nodes[--heap->count];
-    node->place = 0;
-    if (last == node) {
+    struct heap_node *parent = node->parent;
+    if (node->left) {
+        node->left->parent = NULL;
+    }
+    if (node->right) {
+        node->right->parent = NULL;
+    }
+    struct heap_node *rest = merge(node->left, node->right);
+    node->rank = 0;
+    if (rest) {
+        rest->parent = parent;
+    }
+    if (!parent) {
+        heap->root = rest;
         return;
     }
-    if (index && heap->nodes[(index - 1) / 2]->key > last->key) {
-        sift_up(heap, index, last);
-    } else {
-        sift_down(heap, index, last);
+    *(parent->left == node ? &parent->left : &parent->right) = rest;
+    /* Ranks rise on the way up, so that no more than log2(n + 1) of them can change. */
+    while (parent && level(parent)) {
+        parent = parent->parent;
     }
 }

@@ -1,5 +1,6 @@
 /*
- * heap.h - a binary heap of nodes embedded in their owners: O(log n) insert, remove and re-key, O(1) minimum.
+ * heap.h - a heap of nodes embedded in their owners (a leftist tree): O(log n) insert and remove, O(1) minimum, no
+ * memory of its own.
  */
 #ifndef CORE_HEAP_H
 #define CORE_HEAP_H
@@ -8,23 +9,28 @@
 
 struct heap_node {
     uint64_t key;
-    uint32_t place; /* index + 1 in the heap's array, 0 = not in a heap */
+    struct heap_node *left, *right, *parent;
+    uint32_t rank; /* nodes on the way down to the right, itself included; 0 = not in a heap */
 };
 
 struct heap {
-    struct heap_node **nodes;
-    uint32_t count, capacity;
+    struct heap_node *root;
 };
 
-/* False when the heap is full. The node must not be in a heap. */
-bool heap_insert(struct heap *heap, struct heap_node *node, uint64_t key);
+/* The node must not be in a heap. Of equal keys the older stays first at the top. */
+void heap_insert(struct heap *heap, struct heap_node *node, uint64_t key);
 
 /* Removes the node; harmless when it is in no heap. */
 void heap_remove(struct heap *heap, struct heap_node *node);
 
 static inline struct heap_node *heap_min(const struct heap *heap)
 {
-    return heap->count ? heap->nodes[0] : NULL;
+    return heap->root;
+}
+
+static inline bool heap_holds(const struct heap_node *node)
+{
+    return node->rank;
 }
 
 #endif

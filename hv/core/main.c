@@ -52,7 +52,7 @@ void *core_array(uint64_t entries, uint64_t bytes_each)
 static void cpu_init(struct cpu *cpu, uint32_t index)
 {
     cpu->index = index;
-    cpu->slice_end_ns = TIME_NEVER;
+    cpu->look_ns = TIME_NEVER;
     cpu->armed_ns = TIME_NEVER;
     cpu->chore_ns = TIME_NEVER;
 }
@@ -67,8 +67,7 @@ static uint32_t guest_capacity(void)
 static void tables_init(void)
 {
     uint32_t guests = guest_capacity();
-    sched_init(guests);
-    timer_init(guests);
+    sched_init();
     guest_init(guests);
     retain_init(guests);
 }
@@ -145,6 +144,7 @@ void core_main(const struct boot_info *boot)
 
 void core_cpu_main(struct cpu *cpu)
 {
+    cpu->online_ns = arch_clock_ns();
     cpu->online = true;
     core_resume();
 }
@@ -210,8 +210,8 @@ void trap_ipi(void)
 static void arm_timer(struct cpu *cpu, bool work_left)
 {
     uint64_t deadline = timer_next(cpu);
-    if (cpu->slice_end_ns < deadline) {
-        deadline = cpu->slice_end_ns;
+    if (cpu->look_ns < deadline) {
+        deadline = cpu->look_ns;
     }
     if (cpu->chore_ns < deadline) {
         deadline = cpu->chore_ns;
@@ -262,22 +262,14 @@ static bool upcall_deliver(struct vcpu *vcpu)
 
 static _Noreturn void idle(struct cpu *cpu)
 {
-    cpu->idle_since_ns = arch_clock_ns();
+    sched_idle_begin(cpu);
     arch_idle();
-}
-
-static void idle_account(struct cpu *cpu)
-{
-    if (cpu->idle_since_ns) {
-        cpu->idle_ns += arch_clock_ns() - cpu->idle_since_ns;
-        cpu->idle_since_ns = 0;
-    }
 }
 
 void core_resume(void)
 {
     struct cpu *cpu = arch_cpu();
-    idle_account(cpu);
+    sched_idle_end(cpu);
     cpu->traps++;
     for (;;) {
         timer_expire();
@@ -295,6 +287,7 @@ void core_resume(void)
         }
         if (upcall_deliver(vcpu)) {
             vcpu->page->run_ns = vcpu->run_ns;
+            vcpu->page->ready_ns = vcpu->ready_ns;
             wall_show(vcpu->guest);
             arch_vcpu_resume(vcpu);
         }

@@ -90,6 +90,7 @@ static void vcpu_free(struct guest *guest, uint32_t index)
     if (vcpu) {
         timer_cancel(vcpu);
         guest->ended_cpu_ns += vcpu->run_ns;
+        guest->ended_ready_ns += vcpu->ready_ns;
         guest->ended_hypercalls += vcpu_hypercalls(vcpu);
         guest->ended_page_faults += vcpu->page_faults;
         guest->vcpus[index] = NULL;
@@ -102,7 +103,6 @@ static bool vcpus_free(struct guest *guest)
 {
     for (uint32_t i = 0; i < GUEST_VCPUS_AT_ONCE && guest->vcpus_reserved; i++) {
         vcpu_free(guest, --guest->vcpus_reserved);
-        sched_place_give();
     }
     return !guest->vcpus_reserved;
 }
@@ -223,6 +223,7 @@ void guest_release(struct guest *guest)
         return;
     }
     console_destroy(guest);
+    sched_release(guest);
     uint64_t frames = guest->promise_frames;
     CHECK(guest->charged_frames == 1);
     frame_free(frame_of(guest), 0);

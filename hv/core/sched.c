@@ -1,15 +1,25 @@
 /*
- * sched.c - the scheduler.
+ * sched.c - which vCPU runs where.
  *
- * One run queue for all CPUs, a heap keyed by virtual runtime: CPU time divided by weight. Each CPU takes the vCPU
- * that has had the least for its weight, so shares are fair over the whole machine and no CPU idles while
- * something is runnable. A vCPU that slept resumes little behind the queue's front: it runs soon but can't
- * save up time. A CPU has a slice timer only while others wait.
+ * share.c knows what each guest is due; here are vCPUs and CPUs. Whenever a CPU has to choose, it takes the guest that
+ * has had the least virtual time of those that wait and may run there, and of its waiting vCPUs the one that has
+ * waited longest. A running vCPU goes on to the end of its turn, unless another guest is PREEMPT_NS behind its own.
+ *
+ * No CPU sleeps while a vCPU waits that may run there: whoever queues a vCPU tells a sleeping CPU, and whoever has
+ * chosen looks whether anything is left for those that sleep. A vCPU that waits for a CPU of its own makes room by
+ * sending the one that runs there to a sleeping CPU where that may run.
+ *
+ * Tickless: a CPU's timer is set for the end of a turn only while others wait for that CPU, and for the end of a
+ * budget.
  *
  * A vCPU leaves a CPU with its state saved in the same critical section that changes its state, so any CPU may load
  * whatever it finds in the queue.
  *
- * Known shortcoming: one lock and no cache affinity; right for tens of CPUs, not for hundreds.
+ * Accounts: each ns of a CPU is a vCPU's (charge()), or idle, or else the core's; each ns since a vCPU's first start is
+ * run, ready, or else idle. The third is what is left of the whole, so that the sums are exact.
+ *
+ * Known shortcomings: one lock, and no cache affinity but for a sleeping CPU that ran the vCPU last; right for tens of
+ * CPUs, not for hundreds.
  */
 #include "core/sched.h"
 
@@ -18,76 +28,85 @@
 #include "core/log.h"
 #include "core/trace.h"
 
-#define SLICE_NS       5000000ull /* the longest turn while others wait */
-#define WAKE_CREDIT_NS 2000000ull /* how far behind the front a sleeper comes back */
-#define PREEMPT_NS     500000ull  /* the least advantage for which a running vCPU is interrupted */
-#define WEIGHT_DEFAULT 100u
+#define PREEMPT_NS \
+    500000ll /* virtual: the least advantage for which a running vCPU is interrupted */
+#define LOOK_MIN_NS     20000ull    /* between two looks at a budget */
+#define LEVELS_NS       50000000ull /* between two looks at the levels */
+#define REFILLS_AT_ONCE 4u
 
 static struct spinlock sched_lock;
-static struct heap queue;
-static uint32_t places; /* taken, of queue.capacity */
-static uint64_t front;  /* virtual runtime of the vCPU taken last: never goes back */
+static uint32_t sleeping;       /* CPUs that nobody has told to look; a bit each */
+static uint32_t untimed;        /* CPUs that run a vCPU without an end of its turn */
+static struct cpu *refiller;    /* whose timer is set for the next budget's refill */
+static uint64_t levels_next_ns; /* when levels are looked at again */
+static uint64_t gone_ns;        /* run time of guests that are gone */
 
-void sched_init(uint32_t capacity)
+void sched_init(void)
 {
-    queue.nodes = core_array(capacity, sizeof(struct heap_node *));
-    queue.capacity = capacity;
+    share_init();
 }
 
-static struct vcpu *vcpu_of(struct heap_node *node)
+static uint32_t bit_of(const struct cpu *cpu)
 {
-    return (struct vcpu *)((char *)node - offsetof(struct vcpu, run_node));
+    return 1u << cpu->index;
 }
 
-/* Virtual runtime that a running vCPU has had since its last charge. */
-static uint64_t weighed(const struct vcpu *vcpu, uint64_t now)
+static struct share *share_of(const struct vcpu *vcpu)
 {
-    return (now - vcpu->switched_in_ns) * WEIGHT_DEFAULT / vcpu->guest->share.params.weight;
+    return &vcpu->guest->share;
 }
 
-/* Adds the time since the last call to a running vCPU's account. */
-static void charge(struct vcpu *vcpu, uint64_t now)
-{
-    vcpu->vruntime += weighed(vcpu, now);
-    vcpu->run_ns += now - vcpu->switched_in_ns;
-    vcpu->switched_in_ns = now;
-}
-
-static void enqueue(struct vcpu *vcpu, uint64_t now)
-{
-    vcpu->state = VCPU_RUNNABLE;
-    vcpu->ready_since_ns = now;
-    if (!vcpu->hold) {
-        CHECK(heap_insert(&queue, &vcpu->run_node, vcpu->vruntime));
-    }
-}
+/* ---- telling CPUs ---- */
 
 static void interrupt(struct cpu *cpu)
 {
+    sleeping &= ~bit_of(cpu);
     atomic_store(&cpu->resched, 1);
     if (cpu != arch_cpu()) {
         arch_ipi_send(cpu->index);
     }
 }
 
-/* The CPU that should look at the queue now that `vcpu` is in it: an idle one, else the one whose vCPU is furthest
- * ahead of it. NULL: those that needed to have been told already. */
-static struct cpu *cpu_for(const struct vcpu *vcpu, uint64_t now)
+/* A sleeping CPU of `cpus`: this one, which an interrupt has just woken, else that of the given index, else any; NULL =
+ * none. */
+static struct cpu *sleeping_cpu(uint32_t cpus, uint32_t preferred)
+{
+    cpus &= sleeping;
+    if (!cpus || cpus & bit_of(arch_cpu())) {
+        return cpus ? arch_cpu() : NULL;
+    }
+    return cpu_at(cpus & 1u << preferred ? preferred : (uint32_t)__builtin_ctz(cpus));
+}
+
+/* By how much the vCPU that runs on a CPU is ahead of a waiting guest, INT64_MIN when it can't be interrupted for it. */
+static int64_t lead_over(const struct cpu *cpu, const struct share *waiting, uint64_t now)
+{
+    const struct vcpu *vcpu = cpu->current;
+    if (!vcpu || share_urgent(share_of(vcpu))) {
+        return INT64_MIN;
+    }
+    if (share_urgent(waiting)) {
+        return INT64_MAX;
+    }
+    uint64_t running = share_weighed(share_of(vcpu), now - vcpu->charged_ns);
+    return share_lead(share_of(vcpu), waiting) + (int64_t)running;
+}
+
+/* The busy CPU to interrupt for a guest that has begun to wait: this one if it will do, which takes no interrupt, else
+ * that whose vCPU is furthest ahead. One that is about to look needs no second word. */
+static struct cpu *busy_cpu(const struct share *waiting, uint64_t now)
 {
     struct cpu *best = NULL;
-    uint64_t best_lead = 0;
-    for (uint32_t i = 0; i < cpu_count(); i++) {
-        struct cpu *cpu = cpu_at(i);
-        if (!cpu->online || atomic_load(&cpu->resched)) {
-            continue; /* one that is about to look needs no second word, and may take something else */
-        }
-        if (!cpu->current) {
-            return cpu;
-        }
-        uint64_t runtime = cpu->current->vruntime + weighed(cpu->current, now);
-        uint64_t lead = runtime > vcpu->vruntime ? runtime - vcpu->vruntime : 0;
-        bool unlimited = cpu->slice_end_ns == TIME_NEVER;
-        if ((lead > PREEMPT_NS || unlimited) && lead >= best_lead) {
+    struct cpu *self = arch_cpu();
+    int64_t best_lead = PREEMPT_NS;
+    uint32_t cpus = share_cpus(waiting);
+    if (cpus & bit_of(self) && lead_over(self, waiting, now) > PREEMPT_NS) {
+        return self;
+    }
+    for (; cpus; cpus &= cpus - 1) {
+        struct cpu *cpu = cpu_at((uint32_t)__builtin_ctz(cpus));
+        int64_t lead = atomic_load(&cpu->resched) ? INT64_MIN : lead_over(cpu, waiting, now);
+        if (lead > best_lead) {
             best = cpu;
             best_lead = lead;
         }
@@ -95,25 +114,120 @@ static struct cpu *cpu_for(const struct vcpu *vcpu, uint64_t now)
     return best;
 }
 
-/* Makes a vCPU runnable and tells a CPU. Holds sched_lock. */
-static void make_runnable(struct vcpu *vcpu)
+/* Of the CPUs of `cpus` that run without an end of turn, one for which somebody waits is told. It sends its vCPU back
+ * to the queue sooner or later, and then tells the next. */
+static void tell_untimed(uint32_t cpus)
 {
-    uint64_t floor = front > WAKE_CREDIT_NS ? front - WAKE_CREDIT_NS : 0;
-    if (vcpu->vruntime < floor) {
-        vcpu->vruntime = floor;
-    }
-    uint64_t now = arch_clock_ns();
-    enqueue(vcpu, now);
-    if (vcpu->hold) {
-        return;
-    }
-    struct cpu *cpu = cpu_for(vcpu, now);
-    if (cpu) {
+    cpus = share_wanted(cpus & untimed);
+    if (cpus) {
+        struct cpu *cpu = cpu_at((uint32_t)__builtin_ctz(cpus));
+        untimed &= ~bit_of(cpu);
         interrupt(cpu);
     }
 }
 
-/* The running vCPU leaves this CPU; its new state, told for the trace, is the caller's to set. Holds sched_lock. */
+/* Sleeping CPUs for which something waits look. */
+static void tell_sleeping(void)
+{
+    for (uint32_t cpus = share_wanted(sleeping); cpus; cpus &= cpus - 1) {
+        interrupt(cpu_at((uint32_t)__builtin_ctz(cpus)));
+    }
+}
+
+/* A guest's waiting vCPUs are there for CPUs to take: for one of them a CPU is told to look at once. */
+static void tell(const struct share *waiting, uint32_t last_cpu, uint64_t now)
+{
+    struct cpu *cpu = sleeping_cpu(share_cpus(waiting), last_cpu);
+    cpu = cpu ? cpu : busy_cpu(waiting, now);
+    if (cpu) {
+        interrupt(cpu);
+    } else {
+        tell_untimed(share_cpus(waiting));
+    }
+}
+
+/* ---- a guest's waiting vCPUs, in the order in which they came ---- */
+
+static void queue(struct vcpu *vcpu, uint64_t now)
+{
+    struct share *share = share_of(vcpu);
+    vcpu->state = VCPU_RUNNABLE;
+    if (vcpu->hold) {
+        share_update(share);
+        return;
+    }
+    vcpu->ready_since_ns = now;
+    vcpu->queued = true;
+    vcpu->next = NULL;
+    vcpu->previous = share->last;
+    *(share->last ? &share->last->next : &share->first) = vcpu;
+    share->last = vcpu;
+    share->queued++;
+    share_update(share);
+}
+
+/* Takes it out; `running` = onto a CPU. */
+static void unqueue(struct vcpu *vcpu, bool running, uint64_t now)
+{
+    struct share *share = share_of(vcpu);
+    *(vcpu->previous ? &vcpu->previous->next : &share->first) = vcpu->next;
+    *(vcpu->next ? &vcpu->next->previous : &share->last) = vcpu->previous;
+    vcpu->queued = false;
+    vcpu->ready_ns += now - vcpu->ready_since_ns;
+    share->queued--;
+    share->running += running;
+    share_update(share);
+}
+
+static void make_runnable(struct vcpu *vcpu)
+{
+    uint64_t now = arch_clock_ns();
+    share_reserve_refill(now);
+    queue(vcpu, now);
+    if (vcpu->queued && !share_capped(share_of(vcpu))) {
+        tell(share_of(vcpu), vcpu->cpu, now);
+    }
+}
+
+/* ---- charging ---- */
+
+/* Every CPU on which a vCPU of the guest runs looks. */
+static void interrupt_guest(const struct guest *guest)
+{
+    for (uint32_t i = 0; i < cpu_count(); i++) {
+        struct cpu *cpu = cpu_at(i);
+        if (cpu->current && cpu->current->guest == guest) {
+            interrupt(cpu);
+        }
+    }
+}
+
+/* Whose timer is set for the earliest refill: this CPU's, when it has become another one. */
+static void refill_watch(uint64_t before)
+{
+    if (share_refill_next() != before) {
+        refiller = arch_cpu();
+        atomic_store(&refiller->resched, 1);
+    }
+}
+
+/* Adds the time since the last call to the accounts of the vCPU that runs on this CPU. */
+static void charge(struct vcpu *vcpu, uint64_t now)
+{
+    uint64_t ran = now - vcpu->charged_ns;
+    uint64_t refill = share_refill_next();
+    bool capped = share_capped(share_of(vcpu));
+    vcpu->charged_ns = now;
+    vcpu->run_ns += ran;
+    arch_cpu()->guest_ns += ran;
+    share_charge(share_of(vcpu), ran, now);
+    if (!capped && share_capped(share_of(vcpu))) {
+        interrupt_guest(vcpu->guest);
+    }
+    refill_watch(refill);
+}
+
+/* The running vCPU leaves this CPU; its new state, told for the trace, is the caller's to set. */
 static void leave(struct vcpu *vcpu, uint64_t now, enum skep_vcpu_state to)
 {
     struct cpu *cpu = arch_cpu();
@@ -123,8 +237,10 @@ static void leave(struct vcpu *vcpu, uint64_t now, enum skep_vcpu_state to)
     arch_vcpu_save(vcpu);
     cpu->current = NULL;
     cpu->loaded = NULL;
-    vcpu->guest->share.running--;
+    share_of(vcpu)->running--;
 }
+
+/* ---- parameters ---- */
 
 bool sched_params_valid(const struct sched_params *params)
 {
@@ -136,9 +252,19 @@ bool sched_params_valid(const struct sched_params *params)
 int sched_params_set(struct guest *guest, const struct sched_params *params)
 {
     spin_lock(&sched_lock);
-    guest->share.params = *params;
+    uint64_t now = arch_clock_ns();
+    uint64_t refill = share_refill_next();
+    int error = share_params_set(&guest->share, params, now);
+    if (!error) {
+        interrupt_guest(guest);
+        if (guest->share.queued) {
+            tell(&guest->share, guest->share.first->cpu, now);
+            tell_sleeping();
+        }
+        refill_watch(refill);
+    }
     spin_unlock(&sched_lock);
-    return 0;
+    return error;
 }
 
 struct sched_params sched_params_get(struct guest *guest)
@@ -149,21 +275,22 @@ struct sched_params sched_params_get(struct guest *guest)
     return params;
 }
 
-int sched_place_take(void)
+void sched_reserve(struct guest *guest, uint32_t percent)
 {
     spin_lock(&sched_lock);
-    bool free = places < queue.capacity;
-    places += free;
+    share_reserve(&guest->share, percent, arch_clock_ns());
     spin_unlock(&sched_lock);
-    return free ? 0 : -SKEP_ENOSPC;
 }
 
-void sched_place_give(void)
+void sched_release(struct guest *guest)
 {
     spin_lock(&sched_lock);
-    places--;
+    share_release(&guest->share);
+    gone_ns += guest->ended_cpu_ns;
     spin_unlock(&sched_lock);
 }
+
+/* ---- vCPUs' states ---- */
 
 int sched_prepare(struct vcpu *vcpu)
 {
@@ -178,6 +305,7 @@ bool sched_start(struct vcpu *vcpu)
     spin_lock(&sched_lock);
     bool started = vcpu->state == VCPU_OFF;
     if (started) {
+        vcpu->started_ns = vcpu->started_ns ? vcpu->started_ns : arch_clock_ns();
         make_runnable(vcpu);
     }
     spin_unlock(&sched_lock);
@@ -191,6 +319,7 @@ bool sched_block(struct vcpu *vcpu, bool (*pending)(const struct vcpu *))
     if (block) {
         leave(vcpu, arch_clock_ns(), SKEP_VCPU_BLOCKED);
         vcpu->state = VCPU_BLOCKED;
+        share_update(share_of(vcpu));
     }
     spin_unlock(&sched_lock);
     return block;
@@ -201,6 +330,7 @@ void sched_off(struct vcpu *vcpu)
     spin_lock(&sched_lock);
     leave(vcpu, arch_clock_ns(), SKEP_VCPU_OFF);
     vcpu->state = VCPU_OFF;
+    share_update(share_of(vcpu));
     spin_unlock(&sched_lock);
 }
 
@@ -219,12 +349,11 @@ void sched_wake(struct vcpu *vcpu, int64_t result)
 void sched_pass(struct vcpu *vcpu)
 {
     spin_lock(&sched_lock);
+    struct cpu *cpu = arch_cpu();
     charge(vcpu, arch_clock_ns());
-    struct heap_node *next = heap_min(&queue);
-    if (next && vcpu->vruntime < next->key) {
-        vcpu->vruntime = next->key;
-    }
-    atomic_store(&arch_cpu()->resched, 1);
+    share_pass(share_of(vcpu), cpu->index);
+    cpu->turn_end_ns = 0;
+    atomic_store(&cpu->resched, 1);
     spin_unlock(&sched_lock);
 }
 
@@ -232,7 +361,9 @@ void sched_hold(struct vcpu *vcpu, uint32_t reasons)
 {
     spin_lock(&sched_lock);
     vcpu->hold |= reasons;
-    heap_remove(&queue, &vcpu->run_node);
+    if (vcpu->queued) {
+        unqueue(vcpu, false, arch_clock_ns());
+    }
     if (vcpu->state == VCPU_RUNNING) {
         interrupt(cpu_at(vcpu->cpu));
     }
@@ -243,19 +374,44 @@ void sched_unhold(struct vcpu *vcpu, uint32_t reasons)
 {
     spin_lock(&sched_lock);
     vcpu->hold &= ~reasons;
-    if (!vcpu->hold && vcpu->state == VCPU_RUNNABLE && !vcpu->run_node.place) {
+    if (!vcpu->hold && vcpu->state == VCPU_RUNNABLE && !vcpu->queued) {
         make_runnable(vcpu);
     }
     spin_unlock(&sched_lock);
 }
 
+bool sched_guest_idle(struct guest *guest)
+{
+    spin_lock(&sched_lock);
+    bool idle = guest->share.running == 0;
+    spin_unlock(&sched_lock);
+    return idle;
+}
+
+/* ---- accounts ---- */
+
+static uint64_t run_ns(const struct vcpu *vcpu, uint64_t now)
+{
+    return vcpu->run_ns + (vcpu->state == VCPU_RUNNING ? now - vcpu->charged_ns : 0);
+}
+
+static uint64_t ready_ns(const struct vcpu *vcpu, uint64_t now)
+{
+    return vcpu->ready_ns + (vcpu->queued ? now - vcpu->ready_since_ns : 0);
+}
+
 uint64_t sched_run_ns(struct vcpu *vcpu)
 {
     spin_lock(&sched_lock);
-    uint64_t ns = vcpu->run_ns;
-    if (vcpu->state == VCPU_RUNNING) {
-        ns += arch_clock_ns() - vcpu->switched_in_ns;
-    }
+    uint64_t ns = run_ns(vcpu, arch_clock_ns());
+    spin_unlock(&sched_lock);
+    return ns;
+}
+
+uint64_t sched_ready_ns(struct vcpu *vcpu)
+{
+    spin_lock(&sched_lock);
+    uint64_t ns = ready_ns(vcpu, arch_clock_ns());
     spin_unlock(&sched_lock);
     return ns;
 }
@@ -268,54 +424,146 @@ static enum skep_vcpu_state visible_state(const struct vcpu *vcpu)
         [VCPU_RUNNABLE] = SKEP_VCPU_READY,
         [VCPU_RUNNING] = SKEP_VCPU_RUNNING,
     };
-    return vcpu->hold && vcpu->state != VCPU_OFF ? SKEP_VCPU_HELD : states[vcpu->state];
+    bool held = vcpu->hold && vcpu->state != VCPU_OFF;
+    held |= vcpu->queued && share_capped(share_of(vcpu));
+    return held ? SKEP_VCPU_HELD : states[vcpu->state];
 }
 
 void sched_vcpu_status(struct vcpu *vcpu, struct skep_vcpu_status *status)
 {
     spin_lock(&sched_lock);
+    uint64_t now = arch_clock_ns();
     status->state = visible_state(vcpu);
     status->cpu = vcpu->cpu;
-    status->run_ns = vcpu->run_ns;
-    if (vcpu->state == VCPU_RUNNING) {
-        status->run_ns += arch_clock_ns() - vcpu->switched_in_ns;
+    status->run_ns = run_ns(vcpu, now);
+    status->ready_ns = ready_ns(vcpu, now);
+    if (vcpu->started_ns) {
+        status->idle_ns = now - vcpu->started_ns - status->run_ns - status->ready_ns;
     }
+    status->switches = vcpu->switches;
     spin_unlock(&sched_lock);
+}
+
+void sched_idle_begin(struct cpu *cpu)
+{
+    spin_lock(&sched_lock);
+    cpu->idle_since_ns = arch_clock_ns();
+    spin_unlock(&sched_lock);
+}
+
+void sched_idle_end(struct cpu *cpu)
+{
+    if (!cpu->idle_since_ns) {
+        return;
+    }
+    spin_lock(&sched_lock);
+    cpu->idle_ns += arch_clock_ns() - cpu->idle_since_ns;
+    cpu->idle_since_ns = 0;
+    spin_unlock(&sched_lock);
+}
+
+void sched_cpu_times(struct cpu *cpu, uint64_t *idle_ns, uint64_t *guest_ns, uint64_t *core_ns)
+{
+    spin_lock(&sched_lock);
+    uint64_t now = arch_clock_ns();
+    *idle_ns = cpu->idle_ns + (cpu->idle_since_ns ? now - cpu->idle_since_ns : 0);
+    *guest_ns = cpu->guest_ns + (cpu->current ? now - cpu->current->charged_ns : 0);
+    *core_ns = now - cpu->online_ns - *idle_ns - *guest_ns;
+    spin_unlock(&sched_lock);
+}
+
+uint64_t sched_gone_ns(void)
+{
+    spin_lock(&sched_lock);
+    uint64_t ns = gone_ns;
+    spin_unlock(&sched_lock);
+    return ns;
+}
+
+/* ---- choosing ---- */
+
+/* Budgets that are filled up again: their guests compete again. */
+static void refill(uint64_t now)
+{
+    share_reserve_refill(now);
+    for (uint32_t i = 0; i < REFILLS_AT_ONCE && share_refill_next() <= now; i++) {
+        refiller = arch_cpu();
+        struct share *share = share_refilled(now);
+        if (share && share->queued) {
+            tell(share, share->first->cpu, now);
+        }
+    }
 }
 
 /* Whether the vCPU that runs here goes on. */
 static bool keeps_running(const struct cpu *cpu, const struct vcpu *vcpu, uint64_t now)
 {
-    const struct heap_node *next = heap_min(&queue);
-    if (vcpu->hold) {
+    const struct share *share = share_of(vcpu);
+    if (vcpu->hold || share_capped(share) || !(share_cpus(share) & bit_of(cpu))) {
         return false;
     }
-    if (!next || next->key >= vcpu->vruntime) {
+    const struct share *best = share_best(cpu->index);
+    if (!best || share_urgent(share)) {
         return true;
     }
-    return vcpu->vruntime - next->key <= PREEMPT_NS && now < cpu->slice_end_ns;
+    if (share_urgent(best) || (share_cpus(share) & sleeping)) {
+        return false;
+    }
+    int64_t lead = share_lead(share, best);
+    return lead < 0 || (lead <= PREEMPT_NS && now < cpu->turn_end_ns);
 }
 
 static struct vcpu *take_next(struct cpu *cpu, uint64_t now)
 {
-    struct heap_node *node = heap_min(&queue);
-    if (!node) {
+    struct share *share = share_best(cpu->index);
+    if (!share) {
         return NULL;
     }
-    heap_remove(&queue, node);
-    struct vcpu *vcpu = vcpu_of(node);
-    if (vcpu->vruntime > front) {
-        front = vcpu->vruntime;
-    }
+    struct vcpu *vcpu = share->first;
+    unqueue(vcpu, true, now);
     vcpu->state = VCPU_RUNNING;
     vcpu->cpu = cpu->index;
-    vcpu->switched_in_ns = vcpu->run_since_ns = now;
+    vcpu->charged_ns = vcpu->run_since_ns = now;
+    vcpu->switches++;
     cpu->current = vcpu;
     cpu->switches++;
-    cpu->slice_end_ns = now + SLICE_NS;
-    vcpu->guest->share.running++;
+    cpu->turn_end_ns = now + share_turn_ns(share);
     trace_vcpu(vcpu, now, SKEP_TRACE_RUN, now - vcpu->ready_since_ns, 0);
     return vcpu;
+}
+
+/* Takes another vCPU, then puts the old one back to the queue: it doesn't come into the choice. */
+static struct vcpu *change(struct cpu *cpu, struct vcpu *old, uint64_t now)
+{
+    leave(old, now, old->hold ? SKEP_VCPU_HELD : SKEP_VCPU_READY);
+    struct vcpu *next = take_next(cpu, now);
+    queue(old, now);
+    next = next ? next : take_next(cpu, now);
+    if (old->queued && !share_capped(share_of(old))) {
+        tell(share_of(old), cpu->index, now); /* another CPU may be the better place for it */
+    }
+    return next;
+}
+
+/* When to look again, for the sake of what runs here and of budgets that fill up. */
+static uint64_t look_at(struct cpu *cpu, struct vcpu *vcpu, uint64_t now)
+{
+    uint64_t look = refiller == cpu ? share_refill_next() : TIME_NEVER;
+    if (vcpu) {
+        bool timed = share_best(cpu->index) != NULL;
+        if (timed && cpu->turn_end_ns < look) {
+            look = cpu->turn_end_ns;
+        }
+        if (timed || !share_of(vcpu)->reserved) {
+            uint64_t spent = share_spent_at(share_of(vcpu), now);
+            spent = spent < now + LOOK_MIN_NS ? now + LOOK_MIN_NS : spent;
+            look = spent < look ? spent : look;
+        }
+        untimed = timed ? untimed & ~bit_of(cpu) : untimed | bit_of(cpu);
+    } else {
+        untimed &= ~bit_of(cpu);
+    }
+    return look;
 }
 
 /* The decision, under the lock. */
@@ -323,24 +571,30 @@ static struct vcpu *decide(struct cpu *cpu)
 {
     uint64_t now = arch_clock_ns();
     struct vcpu *vcpu = cpu->current;
+    sleeping &= ~bit_of(cpu);
+    refill(now);
+    if (now >= levels_next_ns) {
+        levels_next_ns = now + LEVELS_NS;
+        share_levels_close();
+    }
     if (vcpu) {
         charge(vcpu, now);
         if (!keeps_running(cpu, vcpu, now)) {
-            leave(vcpu, now, vcpu->hold ? SKEP_VCPU_HELD : SKEP_VCPU_READY);
-            enqueue(vcpu, now);
-            vcpu = NULL;
-        } else if (now >= cpu->slice_end_ns) {
-            cpu->slice_end_ns = now + SLICE_NS;
+            vcpu = change(cpu, vcpu, now);
+        } else if (now >= cpu->turn_end_ns) {
+            cpu->turn_end_ns = now + share_turn_ns(share_of(vcpu));
         }
-    }
-    if (!vcpu) {
+    } else {
         vcpu = take_next(cpu, now);
     }
-    if (!queue.count || !vcpu) {
-        cpu->slice_end_ns = TIME_NEVER;
-    } else if (cpu->slice_end_ns == TIME_NEVER) {
-        cpu->slice_end_ns = now + SLICE_NS;
+    if (vcpu) {
+        share_chosen(share_of(vcpu));
+    } else {
+        sleeping |= bit_of(cpu);
     }
+    tell_sleeping();
+    cpu->look_ns = look_at(cpu, vcpu, now);
+    tell_untimed(UINT32_MAX);
     return vcpu;
 }
 
@@ -374,12 +628,4 @@ struct vcpu *sched_next(struct cpu *cpu)
         cpu->loaded = vcpu;
     }
     return vcpu;
-}
-
-bool sched_guest_idle(struct guest *guest)
-{
-    spin_lock(&sched_lock);
-    bool idle = guest->share.running == 0;
-    spin_unlock(&sched_lock);
-    return idle;
 }

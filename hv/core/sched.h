@@ -7,23 +7,8 @@
 #define CORE_SCHED_H
 
 #include "core/cpu.h"
+#include "core/share.h"
 #include "core/vcpu.h"
-
-#define WEIGHT_MAX 10000u
-#define CAP_MAX    (100u * CPUS_MAX)
-
-/* What decides about a guest's part of the machine. */
-struct sched_params {
-    uint32_t weight;   /* 1 to WEIGHT_MAX */
-    uint32_t cap;      /* percent of one CPU for all vCPUs together, at most CAP_MAX; 0 = none */
-    uint64_t affinity; /* bit n = may run on CPU n; 0 = on any */
-};
-
-/* The scheduler's part of struct guest. Guarded by sched_lock. */
-struct share {
-    struct sched_params params;
-    uint32_t running; /* vCPUs on a CPU */
-};
 
 /* Whether the values are in range and the affinity has a CPU that exists. */
 bool sched_params_valid(const struct sched_params *params);
@@ -32,12 +17,14 @@ bool sched_params_valid(const struct sched_params *params);
 int sched_params_set(struct guest *guest, const struct sched_params *params);
 struct sched_params sched_params_get(struct guest *guest);
 
-/* Takes the run queue's memory for `capacity` vCPUs. Boot CPU, once. */
-void sched_init(uint32_t capacity);
+/* The guest that is the control service goes before all others for so many percent of one CPU. */
+void sched_reserve(struct guest *guest, uint32_t percent);
 
-/* Each vCPU has a place in the run queue and among the timers from its creation on: -SKEP_ENOSPC when all are taken. */
-int sched_place_take(void);
-void sched_place_give(void);
+/* The guest goes: nothing of it runs any more. */
+void sched_release(struct guest *guest);
+
+/* Boot CPU, once. */
+void sched_init(void);
 
 /* 0 when the vCPU is off and its last state has been saved, else -SKEP_EBUSY. */
 int sched_prepare(struct vcpu *vcpu);
@@ -65,11 +52,24 @@ void sched_unhold(struct vcpu *vcpu, uint32_t reasons);
 /* CPU time that the vCPU has had, ns. */
 uint64_t sched_run_ns(struct vcpu *vcpu);
 
+/* Time that the vCPU has been ready to run while it didn't, ns. */
+uint64_t sched_ready_ns(struct vcpu *vcpu);
+
 /* State, CPU and times of the vCPU; the other fields are the caller's. */
 void sched_vcpu_status(struct vcpu *vcpu, struct skep_vcpu_status *status);
 
 /* Picks and loads what runs next on this CPU; NULL = nothing wants to. */
 struct vcpu *sched_next(struct cpu *cpu);
+
+/* This CPU goes to sleep, or has woken. */
+void sched_idle_begin(struct cpu *cpu);
+void sched_idle_end(struct cpu *cpu);
+
+/* How a CPU has spent its time up to now; the three are its whole time. */
+void sched_cpu_times(struct cpu *cpu, uint64_t *idle_ns, uint64_t *guest_ns, uint64_t *core_ns);
+
+/* CPU time of guests that are gone. */
+uint64_t sched_gone_ns(void);
 
 /* Whether no vCPU of the guest is on a CPU. */
 bool sched_guest_idle(struct guest *guest);

@@ -21,12 +21,6 @@ static struct cpu *responsible;
  * CPU sets meanwhile is that CPU's, and one that is gone costs a needless wake-up. */
 static _Atomic uint64_t earliest = TIME_NEVER;
 
-void timer_init(uint32_t capacity)
-{
-    timers.nodes = core_array(capacity, sizeof(struct heap_node *));
-    timers.capacity = capacity;
-}
-
 static struct vcpu *vcpu_of(struct heap_node *node)
 {
     return (struct vcpu *)((char *)node - offsetof(struct vcpu, timer_node));
@@ -45,14 +39,14 @@ static void place(struct vcpu *vcpu)
 {
     uint64_t deadline = vcpu->wait_deadline_ns < vcpu->event_deadline_ns ? vcpu->wait_deadline_ns
                                                                          : vcpu->event_deadline_ns;
-    if (vcpu->timer_node.place && vcpu->timer_node.key == deadline) {
+    if (heap_holds(&vcpu->timer_node) && vcpu->timer_node.key == deadline) {
         return;
     }
     heap_remove(&timers, &vcpu->timer_node);
     if (deadline == TIME_NEVER) {
         return;
     }
-    CHECK(heap_insert(&timers, &vcpu->timer_node, deadline));
+    heap_insert(&timers, &vcpu->timer_node, deadline);
     if (heap_min(&timers) == &vcpu->timer_node) {
         responsible = arch_cpu();
         atomic_store(&responsible->resched, 1);

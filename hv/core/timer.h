@@ -7,9 +7,6 @@
 #include "core/cpu.h"
 #include "core/vcpu.h"
 
-/* Takes memory for `capacity` vCPUs' timers. Boot CPU, once. */
-void timer_init(uint32_t capacity);
-
 /* Sets the deadline (ns since boot, TIME_NEVER = none) of the vCPU's wait, or of its SKEP_EVENT_TIMER. */
 void timer_wait_set(struct vcpu *vcpu, uint64_t deadline_ns);
 void timer_event_set(struct vcpu *vcpu, uint64_t deadline_ns);

@@ -36,12 +36,13 @@ struct vcpu {
     /* Guarded by sched_lock. */
     enum vcpu_state state;
     uint32_t hold;
-    uint32_t cpu;              /* that it runs on, while VCPU_RUNNING */
-    struct heap_node run_node; /* in the run queue, key = vruntime */
-    uint64_t vruntime;
-    uint64_t run_ns;
-    uint64_t switched_in_ns;
-    uint64_t ready_since_ns, run_since_ns; /* of its latest turn, for the trace */
+    uint32_t cpu; /* that it runs on, or ran on last */
+    bool queued;
+    struct vcpu *next, *previous; /* in its guest's queue */
+    uint64_t started_ns;          /* for the first time, 0 = never */
+    uint64_t run_ns, ready_ns, switches;
+    uint64_t charged_ns;                   /* until when its run is in the accounts */
+    uint64_t ready_since_ns, run_since_ns; /* of its latest turn */
 
     /* Guarded by timer_lock. */
     struct heap_node timer_node; /* key = deadline */
