@@ -124,7 +124,9 @@ static void panic_log_show(const struct boot_info *boot)
 void core_main(const struct boot_info *boot)
 {
     log_line("Skep %s", SKEP_VERSION);
-    panic_log_show(boot);
+    if (boot->panic_log_bytes > 0) {
+        panic_log_show(boot);
+    }
     frame_init(boot);
     memory_log();
     tables_init();
