@@ -603,6 +603,11 @@ static void op_guest(struct vcpu *vcpu, const struct operation *op)
     uint64_t image = run.images[op->pick[1] % HANDLES];
     struct skep_guest_spec spec =
         guest_spec(image, 256 + op->small % 4096, 1 + op->pick[2] % 4, op->pick[2] >> 6, op->cpu);
+    if (op->pick[1] & 64) { /* empty strings, of the zeroes at the stack's far end */
+        spec.argc = spec.envc = 4;
+        spec.strings_bytes = 8;
+        spec.strings = info_of(vcpu->guest)->stack_base;
+    }
     guest_distort(&spec, op, argument(vcpu->guest, op, 0));
     int64_t handle = call_with(vcpu, SKEP_CTL_GUEST_CREATE, &spec, sizeof(spec), 0, false);
     handle_keep(run.guests, &run.guest_count, handle);
@@ -632,12 +637,12 @@ static void op_life(struct vcpu *vcpu, const struct operation *op)
         SKEP_CTL_GUEST_START,   SKEP_CTL_GUEST_PAUSE,   SKEP_CTL_GUEST_STOP,
         SKEP_CTL_GUEST_DESTROY, SKEP_CTL_GUEST_STATUS,  SKEP_CTL_CONSOLE_READ,
         SKEP_CTL_CONSOLE_WRITE, SKEP_CTL_IMAGE_DESTROY, SKEP_CTL_VCPU_STATUS,
-        SKEP_CTL_TRACE_READ,
+        SKEP_CTL_TRACE_READ,    SKEP_CTL_IMAGE_READ,
     };
     uint64_t number = numbers[op->pick[0] % ARRAY_COUNT(numbers)];
     uint64_t handle = run.guests[op->small % HANDLES];
     uint64_t buffer = buffer_of(vcpu->guest) - (op->pick[2] & 1 ? 0 : PAGE_SIZE);
-    uint64_t arguments[5] = {handle, buffer, op->pick[1]};
+    uint64_t arguments[5] = {handle, buffer, op->pick[1], op->value};
     if (number == SKEP_CTL_GUEST_STOP) {
         arguments[1] = op->pick[1] & 1;
     } else if (number == SKEP_CTL_CONSOLE_READ) {
@@ -646,7 +651,11 @@ static void op_life(struct vcpu *vcpu, const struct operation *op)
         arguments[3] = op->pick[1] * 32u;
     } else if (number == SKEP_CTL_IMAGE_DESTROY) {
         arguments[0] = run.images[op->small % HANDLES];
-    } else if (number == SKEP_CTL_VCPU_STATUS) {
+    } else if (number == SKEP_CTL_IMAGE_READ) {
+        arguments[0] = run.images[op->small % HANDLES];
+        arguments[2] = buffer;
+        arguments[3] = op->value;
+    } else if (number == SKEP_CTL_VCPU_STATUS || number == SKEP_CTL_TRACE_READ) {
         arguments[1] = op->pick[1];
         arguments[2] = buffer;
     }
@@ -719,7 +728,7 @@ static void op_guests(struct vcpu *vcpu, const struct operation *op)
         break;
     case OP_TOUCH:
         touch(vcpu, argument(vcpu->guest, op, 0),
-              op->small & (SKEP_FAULT_PRESENT | SKEP_FAULT_WRITE | SKEP_FAULT_EXEC));
+              op->value & (SKEP_FAULT_PRESENT | SKEP_FAULT_WRITE | SKEP_FAULT_EXEC));
         break;
     case OP_STORE:
         store(vcpu, argument(vcpu->guest, op, 0), &op->value, 4);
