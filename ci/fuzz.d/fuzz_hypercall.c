@@ -584,7 +584,7 @@ static struct skep_guest_spec guest_spec(uint64_t image, uint32_t memory_kib, ui
         .memory_bytes = (uint64_t)memory_kib << 10,
         .stack_bytes = 32768,
         .vcpu_count = vcpus,
-        .vcpu_max = vcpus + 1,
+        .vcpu_max = vcpus + (vcpus > 1),
         .weight = 100,
         .console_bytes = 4096,
         .net_count = nets,
@@ -653,10 +653,11 @@ static void op_life(struct vcpu *vcpu, const struct operation *op)
         arguments[0] = run.images[op->small % HANDLES];
     } else if (number == SKEP_CTL_IMAGE_READ) {
         arguments[0] = run.images[op->small % HANDLES];
+        arguments[1] = op->pick[1];
         arguments[2] = buffer;
         arguments[3] = op->value;
     } else if (number == SKEP_CTL_VCPU_STATUS || number == SKEP_CTL_TRACE_READ) {
-        arguments[1] = op->pick[1];
+        arguments[1] = op->pick[1] & 3;
         arguments[2] = buffer;
     }
     call(vcpu, number, arguments);
