@@ -164,16 +164,29 @@ def test_vcpus_and_trace(machine, web):
 
 
 def test_cpu_times_add_up(api):
-    """Each CPU's three sums are its time, within half a percent."""
-    before = api.host()
-    time.sleep(1)
-    after = api.host()
-    assert len(after["cpu_times"]) == after["cpus"]
+    """Each CPU's three sums are its time; and what is charged to guests is the guest's and the service's own."""
+    api.upload("spin", example("spin"))
+    api.create("spin", image="spin", memory_bytes=4 * MIB)
+    api.wait_state("spin", "running")
+
+    def look():
+        """The host, between two looks at the guest."""
+        first = api.status("spin")["cpu_time_ns"]
+        return first, api.host(), api.status("spin")["cpu_time_ns"]
+
+    first, before, second = look()
+    time.sleep(2)
+    third, after, fourth = look()
     elapsed = after["uptime_ns"] - before["uptime_ns"]
+    charged = 0
     for old, new in zip(before["cpu_times"], after["cpu_times"]):
-        spent = sum(new[kind] - old[kind] for kind in ("idle_ns", "guest_ns", "core_ns"))
-        # Of a CPU that sleeps, what it does now isn't counted yet.
-        assert spent <= elapsed * 1.005
+        spent = {kind: new[kind] - old[kind] for kind in ("idle_ns", "guest_ns", "core_ns")}
+        assert abs(sum(spent.values()) - elapsed) <= 0.005 * elapsed + 5e6, (spent, elapsed)
+        charged += spent["guest_ns"]
+    assert len(after["cpu_times"]) == after["cpus"]
+    service = after["control"]["cpu_time_ns"] - before["control"]["cpu_time_ns"]
+    slack = 0.005 * elapsed + 5e6
+    assert third - second - slack <= charged - service <= fourth - first + slack
 
 
 def test_panic_is_unknown(api):

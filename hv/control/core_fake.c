@@ -103,6 +103,11 @@ int64_t core_wall_set(uint64_t wall_base_ns)
     return 0;
 }
 
+uint64_t core_own_cpu_ns(void)
+{
+    return now_ns(CLOCK_PROCESS_CPUTIME_ID);
+}
+
 int64_t core_cpu_info(uint32_t cpu, struct skep_cpu_info *out)
 {
     memset(out, 0, sizeof(*out));

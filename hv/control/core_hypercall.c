@@ -15,6 +15,16 @@ int64_t core_host_info(struct skep_host_info *out)
     return skep_ctl_host_info(out);
 }
 
+uint64_t core_own_cpu_ns(void)
+{
+    const struct skep_start_info *info = skep_start_info();
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < info->vcpu_max; i++)
+        sum += ((const struct skep_vcpu_page *)(info->vcpu_pages + i * SKEP_PAGE_SIZE))->run_ns;
+    return sum;
+}
+
 int64_t core_cpu_info(uint32_t cpu, struct skep_cpu_info *out)
 {
     return skep_ctl_cpu_info(cpu, out);

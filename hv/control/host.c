@@ -96,6 +96,7 @@ static void add_control(cJSON *json, const struct skep_host_info *info)
 
     cJSON_AddNumberToObject(control, "restarts", info->control_restarts);
     cJSON_AddBoolToObject(control, "safe_mode", info->safe_mode != 0);
+    json_add_integer(control, "cpu_time_ns", core_own_cpu_ns());
     cJSON_AddNumberToObject(json, "control_restarts", info->control_restarts);
     address_format_host(text, own.net.address, own.net.netmask);
     cJSON_AddStringToObject(json, "address", text);
