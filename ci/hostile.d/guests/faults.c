@@ -293,6 +293,18 @@ static TOUCH void resume_null(void)
     resume(0, 0x202);
 }
 
+/* Once a good context was read, a bad pointer must not bring it back. */
+static TOUCH void resumed_again(void)
+{
+    skep_hc_resume(NULL);
+}
+
+static TOUCH void resume_stale(void)
+{
+    context.rsp = (uint64_t)map_pages(1) + PAGE - 64;
+    resume((uint64_t)resumed_again, 0x202);
+}
+
 static TOUCH void resume_fs_upper(void)
 {
     context.fs_base = UPPER_HALF;
@@ -494,6 +506,7 @@ const struct attack attacks[] = {
     {"resume-non-canonical", resume_non_canonical, "bad-hypercall error=8"},
     {"resume-last-page", resume_last_page, "bad-hypercall error=8"},
     {"resume-null", resume_null, "page-fault address=0 lost"},
+    {"resume-stale", resume_stale, "bad-hypercall error=8 address=0 at=resumed_again"},
     {"resume-fs-upper", resume_fs_upper, "bad-hypercall error=8"},
     {"resume-gs-non-canonical", resume_gs_non_canonical, "bad-hypercall error=8"},
     {"resume-rsp-upper", resume_rsp_upper, "invalid-opcode at=resumed"},

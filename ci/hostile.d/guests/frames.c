@@ -302,6 +302,22 @@ static void shorter_than_its_header(void)
         send_forged();
 }
 
+/* Not even the header in front of the frame is whole. */
+static void shorter_than_any_frame(void)
+{
+    begin();
+    for (uint32_t length = 0; length < sizeof(forged.header); length++) {
+        ring_set(&tx, 0, (uint64_t)&forged, length, 0, 0);
+        uint16_t index = atomic_load(&tx.avail->index);
+        tx.avail->ring[index & (RING_SIZE - 1)] = 0;
+        atomic_store(&tx.avail->index, index + 1);
+        CHECK(ring_kick(&tx) == 0);
+        CHECK(atomic_load(&tx.used->index) == (uint16_t)(tx.taken + 1));
+        tx.taken++;
+        only_honest_arrives(length);
+    }
+}
+
 static void longer_than_allowed(void)
 {
     begin();
@@ -561,6 +577,7 @@ const struct attack attacks[] = {
     {"header-too-short", header_too_short, "exit"},
     {"header-longer-than-frame", header_longer_than_frame, "exit"},
     {"shorter-than-its-header", shorter_than_its_header, "exit"},
+    {"shorter-than-any-frame", shorter_than_any_frame, "exit"},
     {"longer-than-allowed", longer_than_allowed, "exit"},
     {"target-control", target_control, "exit"},
     {"dhcp-answer", dhcp_answer, "exit"},
