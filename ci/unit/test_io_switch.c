@@ -313,8 +313,25 @@ static void only_a_transport_checksum_is_completed(void **state)
     offer_with_header(header, bytes);
     header.csum_start = 34, header.csum_offset = 16; /* TCP's place */
     offer_with_header(header, bytes);
+    header.csum_start = 36, header.csum_offset = 6; /* not where the header begins */
+    offer_with_header(header, bytes);
     assert_int_equal(sent_count, 1);
-    assert_int_equal(peer_counters(&a).tx_dropped, 3);
+    assert_int_equal(peer_counters(&a).tx_dropped, 4);
+}
+
+static void a_checksum_lies_within_a_whole_datagram(void **state)
+{
+    struct skep_net_header header = {
+        .flags = SKEP_NET_HDR_NEEDS_CSUM, .csum_start = 34, .csum_offset = 6};
+    uint32_t bytes = frame_udp(frame, other_mac, mac_a, ADDRESS_A, WORLD, 1, 2, 10);
+    (void)state;
+    frame[20] = 0x20; /* more fragments follow */
+    offer_with_header(header, bytes);
+    frame[20] = 0;
+    frame[23] = 6, header.csum_offset = 16; /* TCP, cut off before its checksum ends */
+    offer_with_header(header, 34 + 17);
+    assert_int_equal(sent_count, 0);
+    assert_int_equal(peer_counters(&a).tx_dropped, 2);
 }
 
 static void segmentation_is_refused_and_claims_are_not_believed(void **state)
@@ -726,6 +743,7 @@ int main(void)
         TEST(arp_requests_reach_their_target_only),
         TEST(no_buffer_drops_and_counts),
         TEST(only_a_transport_checksum_is_completed),
+        TEST(a_checksum_lies_within_a_whole_datagram),
         TEST(segmentation_is_refused_and_claims_are_not_believed),
         TEST(wire_frames_reach_the_port_with_the_mac),
         TEST(wire_broadcasts_reach_whom_they_concern),
