@@ -92,7 +92,7 @@ static void sparse(void)
     }
 }
 
-/* Sixteen pieces a frame, each across two pages, sixteen frames a kick. */
+/* As many pieces a frame as there may be, each across two pages. */
 static void kicks_in_pieces(void)
 {
     uint8_t *pages = map_pages(2);
@@ -100,9 +100,9 @@ static void kicks_in_pieces(void)
     packet_make((struct packet *)(pages + PAGE - 38), 0);
     for (;;) {
         for (uint16_t i = 0; i < 4; i++) {
-            for (uint16_t j = 0; j < 16; j++)
+            for (uint16_t j = 0; j < 8; j++)
                 ring_set(&tx, i * 16 + j, (uint64_t)pages + PAGE - 38, j ? 95 : 76,
-                         j < 15 ? SKEP_VRING_DESC_NEXT : 0, i * 16 + j + 1);
+                         j < 7 ? SKEP_VRING_DESC_NEXT : 0, i * 16 + j + 1);
             ring_offer(&tx, i * 16);
         }
         skep_hc_queue_kick(1);
