@@ -15,6 +15,7 @@ static int fresh(void **state)
         console.pages[i] = frame_alloc(0, SKEP_FRAME_CONSOLE, OWNER_CORE);
     }
     console.bytes = 8192;
+    console.lock.kind = LOCK_CONSOLE;
     return 0;
 }
 

@@ -25,7 +25,7 @@
 
 /* Large structures of control calls are built here, not on the small stack. Only the control service's calls use it,
  * one at a time. */
-static struct spinlock scratch_lock;
+static struct spinlock scratch_lock = {.kind = LOCK_SCRATCH};
 static union {
     struct skep_host_info host;
     struct skep_image_spec image_spec;

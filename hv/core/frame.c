@@ -39,11 +39,11 @@ _Static_assert(sizeof(struct frame) == 16, "the frame table is budgeted at 0.4 %
 static struct frame *table;
 static pfn_t table_frames; /* entries */
 
-static struct spinlock frame_lock;
+static struct spinlock frame_lock = {.kind = LOCK_FRAME};
 static pfn_t free_heads[FRAME_ORDER_MAX + 1];
 static uint64_t type_counts[SKEP_FRAME_TYPES];
 
-static struct spinlock promise_lock;
+static struct spinlock promise_lock = {.kind = LOCK_PROMISE};
 static uint64_t promised, promisable;
 
 static void set_type(pfn_t pfn, enum skep_frame_type type)

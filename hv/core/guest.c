@@ -22,7 +22,7 @@
 
 /* ---- the table ---- */
 
-static struct spinlock guests_lock;
+static struct spinlock guests_lock = {.kind = LOCK_GUESTS};
 static struct guest **guests;
 static uint32_t *generations;
 static uint32_t *free_indexes;

@@ -94,6 +94,7 @@ static int console_create(struct guest *guest, uint32_t bytes)
         guest->fixed_frames++;
     }
     guest->console.bytes = bytes;
+    guest->console.lock.kind = LOCK_CONSOLE;
     return 0;
 }
 
@@ -373,6 +374,7 @@ static int alloc(const struct skep_guest_spec *spec, struct guest **result)
         return -SKEP_ENOMEM;
     }
     struct guest *guest = frame_data(pfn);
+    guest->lock.kind = LOCK_GUEST;
     guest->promise_frames = frames;
     guest->charged_frames = 1;
     guest->fixed_frames = 1;

@@ -19,7 +19,7 @@
 #define DESTROY_PAGES 64u
 #define VA_SPAN_MAX   (1ull << 32) /* an image's addresses lie within this of its base */
 
-static struct spinlock images_lock;
+static struct spinlock images_lock = {.kind = LOCK_IMAGES};
 static struct image *images[IMAGES_MAX];
 static uint32_t generations[IMAGES_MAX];
 static uint32_t count;

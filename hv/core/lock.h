@@ -1,12 +1,10 @@
 /*
  * lock.h - spin locks.
  *
- * Lock order, outermost first; a function takes them only in this order:
- *   scratch_lock (control_calls.c)  ->  port.lock (io/switch.h)  ->  nic.lock (drivers)  ->  guests_lock (guest.c)
- *   ->  images_lock (image.c)  ->  guest.lock  ->  console.lock  ->  notify_lock  ->  timer_lock  ->  sched_lock
- *   ->  frame_lock, promise_lock (frame.c)  ->  switch_lock (io/switch.c)  ->  reap_lock, log_lock
- * Two locks of one kind are never held together. Interrupts are off in ring 0, so that no lock is taken twice by one
- * CPU, and nobody waits for another CPU while holding one: shootdowns are asynchronous (aspace.c).
+ * Each kind has its place in the lock order, which enum lock_kind states, outermost first: a function takes them only
+ * in this order, and never two of one kind together. Debug builds panic when that is broken (lock.c). Interrupts are
+ * off in ring 0, so that no lock is taken twice by one CPU, and nobody waits for another CPU while holding one:
+ * shootdowns are asynchronous (aspace.c).
  */
 #ifndef CORE_LOCK_H
 #define CORE_LOCK_H
@@ -15,12 +13,48 @@
 
 #include "arch/arch.h"
 
+enum lock_kind {
+    LOCK_NONE,    /* forgotten: debug builds panic */
+    LOCK_SCRATCH, /* control_calls.c */
+    LOCK_PORT,    /* io/switch.h */
+    LOCK_NIC,     /* drivers/nic.h */
+    LOCK_GUESTS,  /* guest.c */
+    LOCK_IMAGES,  /* image.c */
+    LOCK_GUEST,
+    LOCK_CONSOLE,
+    LOCK_NOTIFY,
+    LOCK_TIMER,
+    LOCK_SCHED,
+    LOCK_KMAP, /* of ring 0's own mappings (x86_64/paging.c) */
+    LOCK_FRAME,
+    LOCK_PROMISE, /* frame.c */
+    LOCK_SWITCH,  /* io/switch.c */
+    LOCK_REAP,
+    LOCK_LOG,
+    LOCK_MSI,
+    LOCK_PCI,
+    LOCK_CLOCK, /* x86_64/clock.c */
+    LOCK_KINDS,
+};
+
 struct spinlock {
     _Atomic uint32_t held;
+    enum lock_kind kind;
 };
+
+/* From now on debug builds check the order; `chaos=SEED` on the command line has them also delay each CPU for a
+ * moment, at random, before it takes a lock and after it gave one back. Boot CPU. */
+void lock_check_start(void);
+
+/* For debug builds: this CPU wants a lock, has given it back. */
+void lock_order_enter(enum lock_kind kind);
+void lock_order_leave(enum lock_kind kind);
 
 static inline void spin_lock(struct spinlock *lock)
 {
+    if (SKEP_DEBUG) {
+        lock_order_enter(lock->kind);
+    }
     /* Acquire pairs with the release in spin_unlock(): what the last holder wrote is visible. */
     while (atomic_exchange_explicit(&lock->held, 1, memory_order_acquire)) {
         while (atomic_load_explicit(&lock->held, memory_order_relaxed)) {
@@ -32,7 +66,11 @@ static inline void spin_lock(struct spinlock *lock)
 
 static inline void spin_unlock(struct spinlock *lock)
 {
+    enum lock_kind kind = lock->kind; /* read first: whoever takes it next may free it */
     atomic_store_explicit(&lock->held, 0, memory_order_release);
+    if (SKEP_DEBUG) {
+        lock_order_leave(kind);
+    }
     arch_lock_given();
 }
 

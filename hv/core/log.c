@@ -17,7 +17,7 @@
 #define STEP_BYTES 128u /* of log_step() */
 
 /* Guards what follows. `written` and `sent` count all bytes ever; `sending`: a CPU is at the port. */
-static struct spinlock log_lock;
+static struct spinlock log_lock = {.kind = LOCK_LOG};
 static char ring[RING_BYTES];
 static uint64_t written, sent, lost;
 static bool buffered, sending;

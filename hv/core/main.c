@@ -5,6 +5,7 @@
 #include "core/cpu.h"
 #include "core/frame.h"
 #include "core/guest.h"
+#include "core/lock.h"
 #include "core/log.h"
 #include "core/retain.h"
 #include "core/sched.h"
@@ -123,6 +124,9 @@ static void panic_log_show(const struct boot_info *boot)
 
 void core_main(const struct boot_info *boot)
 {
+    if (SKEP_DEBUG) {
+        lock_check_start();
+    }
     log_line("Skep %s", SKEP_VERSION);
     if (boot->panic_log_bytes > 0) {
         panic_log_show(boot);

@@ -8,7 +8,7 @@
 
 #define ENTRIES 256u
 
-static struct spinlock notify_lock;
+static struct spinlock notify_lock = {.kind = LOCK_NOTIFY};
 static struct skep_notification ring[ENTRIES];
 static uint32_t head, count;
 static bool overflowed;

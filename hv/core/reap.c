@@ -16,7 +16,7 @@
 #include "core/timer.h"
 #include "io/io.h"
 
-static struct spinlock reap_lock;
+static struct spinlock reap_lock = {.kind = LOCK_REAP};
 static struct guest *first, *last;
 
 /* Puts the guest at the list's end. Holds reap_lock. */

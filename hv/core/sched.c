@@ -34,7 +34,7 @@
 #define LEVELS_NS       50000000ull /* between two looks at the levels */
 #define REFILLS_AT_ONCE 4u
 
-static struct spinlock sched_lock;
+static struct spinlock sched_lock = {.kind = LOCK_SCHED};
 static uint32_t sleeping;       /* CPUs that nobody has told to look; a bit each */
 static uint32_t untimed;        /* CPUs that run a vCPU without an end of its turn */
 static struct cpu *refiller;    /* whose timer is set for the next budget's refill */

@@ -13,7 +13,7 @@
 
 #define EXPIRE_MAX 16u
 
-static struct spinlock timer_lock;
+static struct spinlock timer_lock = {.kind = LOCK_TIMER};
 static struct heap timers;
 static struct cpu *responsible;
 

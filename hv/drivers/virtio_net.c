@@ -330,6 +330,7 @@ struct nic *virtio_net_start(const struct pci_device *pci, const struct nic_clie
     if (net == NULL) {
         return NULL;
     }
+    net->nic.lock.kind = LOCK_NIC;
     net->nic.driver = &driver;
     net->nic.client = client;
     int error = net_start(net, pci);

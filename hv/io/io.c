@@ -82,6 +82,7 @@ static int port_fill(struct port *port, struct guest *guest, uint32_t index,
 {
     const uint8_t *address = (const uint8_t *)&net->address;
     port->guest = guest;
+    port->lock.kind = LOCK_PORT;
     port->index = index;
     port->is_control = guest->is_control;
     port->flags = flags_choose(net);

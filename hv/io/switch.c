@@ -12,7 +12,7 @@
 #define BUCKET_SHIFT 52u /* the top 12 bits of a 64-bit product */
 
 /* Guards all of this file, and what switch.h says. */
-static struct spinlock switch_lock;
+static struct spinlock switch_lock = {.kind = LOCK_SWITCH};
 static struct port *by_mac[BUCKETS], *by_address[BUCKETS];
 static uint32_t port_count;
 static struct work_link ready = {&ready, &ready}, stalled = {&stalled, &stalled};

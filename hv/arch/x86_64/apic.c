@@ -58,7 +58,7 @@ static bool deadline_mode; /* the timer is the TSC-deadline one */
 static uint64_t timer_hz;
 static struct msi msis[VECTOR_MSI_LAST + 1];
 static uint32_t msi_next = VECTOR_MSI_FIRST;
-static struct spinlock msi_lock;
+static struct spinlock msi_lock = {.kind = LOCK_MSI};
 
 static uint32_t lapic_read(uint32_t number)
 {

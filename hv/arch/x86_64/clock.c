@@ -53,7 +53,7 @@ static const struct source *source_get(void)
 }
 
 /* Extends a counter that wraps; it is read at least once a second (apic.c arms the timer so). */
-static struct spinlock wrap_lock;
+static struct spinlock wrap_lock = {.kind = LOCK_CLOCK};
 static uint64_t wrap_ticks;
 
 /* ---- reference clocks ---- */

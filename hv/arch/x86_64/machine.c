@@ -80,7 +80,7 @@ bool arch_option(const char *name, char *value, size_t capacity)
 #define PCI_DATA    0xcfc
 #define PCI_BYTES   256u
 
-static struct spinlock pci_lock;
+static struct spinlock pci_lock = {.kind = LOCK_PCI};
 
 static uint16_t pci_select(uint32_t address, uint32_t offset)
 {

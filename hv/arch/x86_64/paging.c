@@ -30,7 +30,7 @@ static uint64_t user_top[TABLE_ENTRIES] __attribute__((aligned(SKEP_PAGE_SIZE)))
 static uint64_t pool_next, pool_end; /* physical */
 static uint64_t global_bit;
 static uint64_t kmap_next = KMAP_BASE;
-static struct spinlock kmap_lock;
+static struct spinlock kmap_lock = {.kind = LOCK_KMAP};
 
 static uint64_t pool_take(uint64_t pages)
 {
