@@ -65,6 +65,26 @@ static void unknown_numbers_are_told(void **state)
     baseline_check(&before);
 }
 
+/* A call that is restarted is one call. */
+static void calls_are_counted_for_the_cpu(void **state)
+{
+    (void)state;
+    struct guest *guest = guest_running(4 * MIB);
+    struct vcpu *vcpu = guest->vcpus[0];
+    uint64_t count = fake_cpu->hypercalls;
+    uint64_t bytes = 2 * MIB;
+    uint64_t at = (uint64_t)fake_hypercall(vcpu, SKEP_HC_MEM_MAP, 0, bytes, SKEP_PROT_WRITE);
+    for (uint64_t i = 0; i < bytes; i += PAGE_SIZE) {
+        assert_true(fake_touch(vcpu, at + i, SKEP_FAULT_WRITE));
+    }
+    assert_int_equal(fake_hypercall(vcpu, SKEP_HC_MEM_UNMAP, at, bytes, 0), 0);
+    fake_hypercall(vcpu, SKEP_HC_CLOCK_READ, 0, 0, 0);
+    assert_int_equal(fake_cpu->hypercalls - count, 3);
+    assert_int_equal(vcpu_hypercalls(vcpu), 3);
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
 /* The guest's compiler relies on its arguments being as before, however often a call is restarted. */
 static void long_calls_leave_the_arguments_alone(void **state)
 {
@@ -183,6 +203,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wild_pointers_end_the_caller),
         cmocka_unit_test(unknown_numbers_are_told),
+        cmocka_unit_test(calls_are_counted_for_the_cpu),
         cmocka_unit_test(long_calls_leave_the_arguments_alone),
         cmocka_unit_test(message_of_abort_is_kept),
         cmocka_unit_test(random_calls_break_nothing),

@@ -214,6 +214,7 @@ static OUTLINE int64_t continued_call(struct call *call, const uint64_t a[5])
         return -SKEP_ENOSYS;
     }
     call->vcpu->hypercalls[SKEP_HC_GUEST_COUNT]--; /* its first part has been counted */
+    arch_cpu()->hypercalls--;
     switch (call->number) {
     case SKEP_HC_MEM_PROTECT:
         return protect_call(call, a[0], a[1], a[2], done);
@@ -368,6 +369,7 @@ __attribute__((no_stack_protector)) bool hypercall_entry(struct vcpu *vcpu, uint
     call.number = number;
     call.outcome = OUTCOME_RESULT;
     vcpu->hypercalls[number < SKEP_HC_GUEST_COUNT ? number : SKEP_HC_GUEST_COUNT]++;
+    arch_cpu()->hypercalls++;
     int64_t result = dispatch(&call, arguments);
     if (call.outcome == OUTCOME_RESULT) {
         arch_vcpu_result_set(&vcpu->arch, result);
