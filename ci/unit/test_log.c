@@ -89,6 +89,28 @@ static void a_step_is_bounded(void **state)
     }
 }
 
+static void other_cpu_sends_all(const char *text, size_t bytes)
+{
+    fake_serial_sent = keep;
+    keep(text, bytes);
+    log_buffer(false); /* before the reset, while this CPU is at the port without the lock */
+}
+
+/* A CPU that is at the port while another one sends everything doesn't count its part once more: all that comes after
+ * would be sent from where nothing has been written, and without an end. */
+static void sending_all_meets_who_is_sending(void **state)
+{
+    (void)state;
+    log_raw("rebooting\n", 10);
+    fake_serial_sent = other_cpu_sends_all;
+    assert_false(log_step());
+    assert_string_equal(sent, "rebooting\nrebooting\n");
+    log_buffer(true);
+    log_raw("after\n", 6);
+    assert_false(log_step());
+    assert_string_equal(sent, "rebooting\nrebooting\nafter\n");
+}
+
 /* What finds no room is left out whole, counted, and said at the next line that has room. */
 static void lost_lines_are_told(void **state)
 {
@@ -177,6 +199,7 @@ int main(void)
         cmocka_unit_test_setup(a_line_waits_for_the_port, start),
         cmocka_unit_test_setup(an_idle_cpu_comes_back_for_it, start),
         cmocka_unit_test_setup(a_step_is_bounded, start),
+        cmocka_unit_test_setup(sending_all_meets_who_is_sending, start),
         cmocka_unit_test_setup(lost_lines_are_told, start),
         cmocka_unit_test_setup(crashes_in_a_loop_are_counted, start),
         cmocka_unit_test_setup(the_tail_is_the_latest, start),

@@ -180,11 +180,13 @@ static size_t unsent(const char **text)
     return left < RING_BYTES - place ? left : RING_BYTES - place;
 }
 
-/* Sends everything, however long it takes. Holds log_lock, or is alone. */
+/* Sends everything, however long it takes. Holds log_lock, or is alone. What another CPU is at in log_send() may come
+ * twice, but doesn't count twice. */
 static void drain(void)
 {
     const char *text;
     size_t bytes;
+    sending = false;
     while ((bytes = unsent(&text))) {
         arch_serial_write(text, bytes);
         sent += bytes;
@@ -237,7 +239,7 @@ bool log_send(void)
     }
     bytes = arch_serial_offer(text, bytes < STEP_BYTES ? bytes : STEP_BYTES);
     spin_lock(&log_lock);
-    sent += bytes;
+    sent += sending ? bytes : 0; /* not if drain() has sent all meanwhile */
     sending = false;
     bool left = sent != written;
     log_waiting = left;
