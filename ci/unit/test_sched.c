@@ -170,6 +170,26 @@ static void idle_machine_has_no_timer(void **state)
     fake_cpu_set(0);
 }
 
+/* What comes together in months must not overflow: the next refill would lie in the past, and be looked for at once
+ * and again. */
+static void budget_survives_a_long_sleep(void **state)
+{
+    (void)state;
+    struct guest *guest = fake_find(fake_guest(image, MIB, 1));
+    assert_non_null(guest);
+    struct sched_params params = {.weight = 100, .cap = CAP_MAX};
+    assert_int_equal(sched_params_set(guest, &params), 0);
+    fake_clock_advance(UINT64_MAX / CAP_MAX + 2);
+    uint64_t now = arch_clock_ns();
+    assert_int_equal(share_refill_next(), TIME_NEVER);
+    share_charge(&guest->share, 100000000000, now); /* more than it can save up */
+    assert_true(share_capped(&guest->share));
+    assert_in_range(share_refill_next(), now + 1, now + 100000000000);
+    guest_destroy(guest);
+    fake_settle();
+    assert_int_equal(share_refill_next(), TIME_NEVER);
+}
+
 static void all_is_given_back(void **state)
 {
     (void)state;
@@ -189,6 +209,7 @@ int main(void)
         cmocka_unit_test(seeded_loads_starve_nobody),
         cmocka_unit_test(sleeper_wakes_at_once),
         cmocka_unit_test(idle_machine_has_no_timer),
+        cmocka_unit_test(budget_survives_a_long_sleep),
         cmocka_unit_test(all_is_given_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,6 +44,9 @@ _Static_assert(WEIGHT_MAX < 1u << WEIGHT_BITS, "a bit for each power of two");
 #define QUANTUM_NS     100000
 #define QUANTUM_MIN_NS 500000
 
+#define FILL_MAX_NS (1ull << 40) /* fills any budget; what a long sleep comes to would overflow */
+_Static_assert(FILL_MAX_NS <= UINT64_MAX / CAP_MAX, "budget_fill()");
+
 struct runqueue {
     uint32_t cpus;      /* CPUs that its guests may run on */
     uint32_t users;     /* guests with this affinity, 0 = the queue is free */
@@ -347,6 +350,9 @@ static int64_t quantum_ns(const struct budget *budget)
 
 static void budget_fill(struct budget *budget, uint64_t now)
 {
+    if (now - budget->filled_ns > FILL_MAX_NS) {
+        budget->filled_ns = now - FILL_MAX_NS;
+    }
     uint64_t came = (now - budget->filled_ns) * budget->rate / 100;
     budget->filled_ns +=
         came * 100 / budget->rate; /* without the time of what is not a whole one */
