@@ -15,8 +15,9 @@ static const char *const names[LOCK_KINDS] = {
     [LOCK_SCHED] = "sched_lock",       [LOCK_KMAP] = "kmap_lock",
     [LOCK_FRAME] = "frame_lock",       [LOCK_PROMISE] = "promise_lock",
     [LOCK_SWITCH] = "switch_lock",     [LOCK_REAP] = "reap_lock",
-    [LOCK_LOG] = "log_lock",           [LOCK_MSI] = "msi_lock",
-    [LOCK_PCI] = "pci_lock",           [LOCK_CLOCK] = "wrap_lock",
+    [LOCK_LOG] = "log_lock",           [LOCK_WALL] = "wall_lock",
+    [LOCK_MSI] = "msi_lock",           [LOCK_PCI] = "pci_lock",
+    [LOCK_CLOCK] = "wrap_lock",
 };
 
 /* Before, the boot CPU's struct can't be found. */

@@ -31,6 +31,7 @@ enum lock_kind {
     LOCK_SWITCH,  /* io/switch.c */
     LOCK_REAP,
     LOCK_LOG,
+    LOCK_WALL, /* wall.c */
     LOCK_MSI,
     LOCK_PCI,
     LOCK_CLOCK, /* x86_64/clock.c */

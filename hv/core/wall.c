@@ -5,8 +5,11 @@
 
 #include "core/cpu.h"
 #include "core/frame.h"
+#include "core/lock.h"
 
 _Atomic uint64_t wall_offset_ns;
+
+static struct spinlock wall_lock = {.kind = LOCK_WALL}; /* of what guests see */
 
 void wall_set(uint64_t ns)
 {
@@ -21,9 +24,14 @@ void wall_set(uint64_t ns)
     }
 }
 
-void wall_update(struct guest *guest, uint64_t ns)
+/* CPUs that run the guest's vCPUs may come here with different times. Under the lock both places get the same one, the
+ * latest or one whose change has yet to make this CPU look again. */
+void wall_update(struct guest *guest)
 {
     struct skep_start_info *info = frame_data(guest->start_info[0]);
+    spin_lock(&wall_lock);
+    uint64_t ns = wall_ns();
     atomic_store_explicit(&info->wall_ns, ns, memory_order_relaxed);
     atomic_store_explicit(&guest->wall_ns, ns, memory_order_relaxed);
+    spin_unlock(&wall_lock);
 }

@@ -24,13 +24,12 @@ static inline uint64_t wall_ns(void)
 void wall_set(uint64_t ns);
 
 /* Puts it into the guest's start-info. A CPU is about to run the guest. */
-void wall_update(struct guest *guest, uint64_t ns);
+void wall_update(struct guest *guest);
 
 static inline void wall_show(struct guest *guest)
 {
-    uint64_t ns = wall_ns();
-    if (atomic_load_explicit(&guest->wall_ns, memory_order_relaxed) != ns) {
-        wall_update(guest, ns);
+    if (atomic_load_explicit(&guest->wall_ns, memory_order_relaxed) != wall_ns()) {
+        wall_update(guest);
     }
 }
 
