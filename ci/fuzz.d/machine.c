@@ -15,9 +15,8 @@
 #include "io/switch.h"
 #include "state.h"
 
-#define RAM_BYTES      (64ull << 20)
-#define ROUNDS_MAX     4000u
-#define RETAINED_TRIED 8u
+#define RAM_BYTES  (64ull << 20)
+#define ROUNDS_MAX 4000u
 
 #define INDEXES_TRIED     24u
 #define GENERATIONS_TRIED 700u
@@ -175,7 +174,7 @@ void machine_end(void)
     FUZZ_CHECK(guests_gone());
     images_destroy();
     struct guest *control = machine_control();
-    for (uint32_t i = 0; control && i < RETAINED_TRIED; i++) {
+    for (uint32_t i = 0; control && i < retain_capacity(); i++) {
         FUZZ_CHECK(!retain_write(control, i, gva(0)));
     }
     control_renew();

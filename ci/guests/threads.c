@@ -294,13 +294,16 @@ static void test_tls(void)
  * FPU and vector registers across preemption
  */
 
+#define FLOATERS        4
+#define FLOATING_ROUNDS 3 /* of each thread at least: some are interrupted by the others' turns */
+
 static volatile bool stop_floating;
+static _Atomic long floating_rounds[FLOATERS];
 
 /* Keeps numbers in x87, SSE and (where the compiler's flags allow) wider registers, for long. */
 static void *keep_registers(void *number)
 {
     double start = (double)(intptr_t)number + 0.5;
-    long rounds = 0;
     while (!stop_floating) {
         double lanes[2] = {start, -start}, back[2], x87_back;
         uint32_t control = 0x1f80 | ((uint32_t)(intptr_t)number & 3) << 13, control_back;
@@ -321,19 +324,21 @@ static void *keep_registers(void *number)
             : "xmm7", "xmm15", "ecx", "cc");
         CHECK(back[0] == 2 * start && back[1] == -2 * start && x87_back == start);
         CHECK((control_back & 0x6000) == (control & 0x6000));
-        rounds++;
+        floating_rounds[(intptr_t)number]++;
     }
-    CHECK(rounds > 0);
     return NULL;
 }
 
 static void test_registers(void)
 {
-    pthread_t threads[4];
-    start_all(threads, 4, keep_registers);
+    pthread_t threads[FLOATERS];
+    start_all(threads, FLOATERS, keep_registers);
     usleep(300000);
+    for (int i = 0; i < FLOATERS; i++)
+        while (floating_rounds[i] < FLOATING_ROUNDS)
+            usleep(10000);
     stop_floating = true;
-    join_all(threads, 4);
+    join_all(threads, FLOATERS);
 }
 
 /*
