@@ -53,7 +53,7 @@ static struct heap_node *merge(struct heap_node *a, struct heap_node *b)
 void heap_insert(struct heap *heap, struct heap_node *node, uint64_t key)
 {
     *node = (struct heap_node){.key = key, .rank = 1};
-    heap->root = merge(heap->root, node);
+    heap->root = heap->root ? merge(heap->root, node) : node;
 }
 
 void heap_remove(struct heap *heap, struct heap_node *node)
@@ -68,7 +68,7 @@ void heap_remove(struct heap *heap, struct heap_node *node)
     if (node->right) {
         node->right->parent = NULL;
     }
-    struct heap_node *rest = merge(node->left, node->right);
+    struct heap_node *rest = node->right ? merge(node->left, node->right) : node->left;
     node->rank = 0;
     if (rest) {
         rest->parent = parent;

@@ -48,6 +48,7 @@ _Static_assert(WEIGHT_MAX < 1u << WEIGHT_BITS, "a bit for each power of two");
 _Static_assert(FILL_MAX_NS <= UINT64_MAX / CAP_MAX, "budget_fill()");
 
 struct runqueue {
+    uint64_t bit;       /* in sets of queues */
     uint32_t cpus;      /* CPUs that its guests may run on */
     uint32_t users;     /* guests with this affinity, 0 = the queue is free */
     uint32_t competing; /* of those, now */
@@ -61,6 +62,7 @@ static uint64_t non_empty;                 /* bit n: somebody waits in runqueues
 static uint64_t queues_of[CPUS_MAX];       /* bit n: runqueues[n] is of this CPU */
 static uint64_t competing;                 /* bit n: somebody competes in runqueues[n] */
 static uint32_t competing_of[WEIGHT_BITS]; /* guests that compete, by the weight's highest bit */
+static uint32_t competing_weights;         /* bit n: competing_of[n] isn't 0 */
 static uint64_t machine_level;             /* of the guest chosen last */
 static struct heap refills;
 static struct share *reserved;
@@ -69,6 +71,7 @@ void share_init(void)
 {
     for (uint32_t i = 0; i < RUNQUEUES_MAX; i++) {
         runqueues[i].front = VTIME_START;
+        runqueues[i].bit = 1ull << i;
     }
     machine_level = VTIME_START;
 }
@@ -119,16 +122,11 @@ uint64_t share_turn_ns(const struct share *share)
 
 /* ---- run queues ---- */
 
-static uint64_t queue_bit(const struct runqueue *queue)
-{
-    return 1ull << (queue - runqueues);
-}
-
 static void wait_begin(struct share *share)
 {
     struct runqueue *queue = share->runqueue;
     heap_insert(&queue->waiting, &share->node, share->vtime);
-    non_empty |= queue_bit(queue);
+    non_empty |= queue->bit;
 }
 
 static void wait_end(struct share *share)
@@ -136,7 +134,7 @@ static void wait_end(struct share *share)
     struct runqueue *queue = share->runqueue;
     heap_remove(&queue->waiting, &share->node);
     if (!heap_min(&queue->waiting)) {
-        non_empty &= ~queue_bit(queue);
+        non_empty &= ~queue->bit;
     }
 }
 
@@ -169,13 +167,11 @@ static bool level_of_cpu(uint32_t cpu_index, uint64_t *level)
 /* How far apart guests in competition can be: some turns of the lightest. */
 static int64_t gap_max(void)
 {
-    for (uint32_t i = 0; i < WEIGHT_BITS; i++) {
-        if (competing_of[i]) {
-            uint64_t turn = turn_ns(1ull << i);
-            return (int64_t)(GAP_TURNS * turn * WEIGHT_DEFAULT >> i);
-        }
+    if (!competing_weights) {
+        return 0;
     }
-    return 0;
+    uint32_t lightest = (uint32_t)__builtin_ctz(competing_weights);
+    return (int64_t)(GAP_TURNS * turn_ns(1ull << lightest) * WEIGHT_DEFAULT >> lightest);
 }
 
 /* Sets the level of a queue in which nobody has competed: that of the CPU on which its guests get most, and not more
@@ -192,9 +188,12 @@ static void queue_begin(struct runqueue *queue)
         }
     }
     int64_t above = (int64_t)(queue->front + queue->offset - highest);
-    int64_t most = gap_max();
-    above = above < 0 ? 0 : above > most ? most : above;
-    queue->offset = highest + (uint64_t)above - queue->front;
+    int64_t most = above > 0 ? gap_max() : 0;
+    queue->offset = highest +
+                    (uint64_t)(above > most ? most
+                               : above < 0  ? 0
+                                            : above) -
+                    queue->front;
 }
 
 static uint32_t weight_bit(const struct share *share)
@@ -207,9 +206,10 @@ static void begin(struct share *share)
 {
     struct runqueue *queue = share->runqueue;
     competing_of[weight_bit(share)]++;
+    competing_weights |= 1u << weight_bit(share);
     if (!queue->competing++) {
         queue_begin(queue);
-        competing |= queue_bit(queue);
+        competing |= queue->bit;
     }
     if (share->vtime < queue->front - WAKE_CREDIT_NS) {
         share->vtime = queue->front - WAKE_CREDIT_NS;
@@ -219,9 +219,11 @@ static void begin(struct share *share)
 static void end(struct share *share)
 {
     struct runqueue *queue = share->runqueue;
-    competing_of[weight_bit(share)]--;
+    if (!--competing_of[weight_bit(share)]) {
+        competing_weights &= ~(1u << weight_bit(share));
+    }
     if (!--queue->competing) {
-        competing &= ~queue_bit(queue);
+        competing &= ~queue->bit;
     }
 }
 
@@ -493,7 +495,7 @@ static void queue_use(struct runqueue *queue, uint32_t cpus)
     }
     queue->cpus = cpus;
     for (uint32_t i = 0; i < CPUS_MAX; i++) {
-        queues_of[i] |= cpus & 1u << i ? queue_bit(queue) : 0;
+        queues_of[i] |= cpus & 1u << i ? queue->bit : 0;
     }
 }
 
@@ -503,7 +505,7 @@ static void queue_unuse(struct runqueue *queue)
         return;
     }
     for (uint32_t i = 0; i < CPUS_MAX; i++) {
-        queues_of[i] &= ~queue_bit(queue);
+        queues_of[i] &= ~queue->bit;
     }
 }
 
