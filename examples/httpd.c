@@ -67,12 +67,17 @@ static time_t now(void)
  * Answers
  */
 
-static void append(struct connection *connection, const char *text)
+static void append_bytes(struct connection *connection, const char *text, size_t bytes)
 {
-    size_t bytes = strlen(text), room = ANSWER_BYTES - connection->answer_bytes;
+    size_t room = ANSWER_BYTES - connection->answer_bytes;
     bytes = bytes < room ? bytes : room;
     memcpy(connection->answer + connection->answer_bytes, text, bytes);
     connection->answer_bytes += bytes;
+}
+
+static void append(struct connection *connection, const char *text)
+{
+    append_bytes(connection, text, strlen(text));
 }
 
 static void append_number(struct connection *connection, unsigned long long number)
@@ -99,8 +104,9 @@ static void append_headers(struct connection *connection, const char *status, co
 
 static void answer(struct connection *connection, const char *status, const char *body)
 {
-    append_headers(connection, status, "text/html; charset=utf-8", strlen(body));
-    append(connection, body);
+    size_t bytes = strlen(body);
+    append_headers(connection, status, "text/html; charset=utf-8", bytes);
+    append_bytes(connection, body, bytes);
 }
 
 static void answer_filler(struct connection *connection, const char *number)

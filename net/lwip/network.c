@@ -217,9 +217,9 @@ void sys_untimeout(void (*handler)(void *argument), void *argument)
 
 static uint32_t timeout_interval(void)
 {
-    uint64_t now = skep_clock_ns();
     if (timeout_handler == NULL)
         return 0;
+    uint64_t now = skep_clock_ns();
     return timeout_ns > now ? (uint32_t)((timeout_ns - now) / NS_PER_MS) + 1 : 1;
 }
 
