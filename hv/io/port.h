@@ -7,8 +7,9 @@
 #include "io/switch.h"
 
 /* What one go may cost, in accesses to guests' memory, some 250 instructions each: a frame costs one for each of its
- * pieces on both sides, and a few more. */
-#define PORT_KICK_WORK 24u /* of a guest's own kick */
+ * pieces on both sides, and a few more. Pages that the pieces are in may have to be supplied, too, some 1,000 each: no
+ * go has two frames with as many pieces as there may be. */
+#define PORT_KICK_WORK 20u /* of a guest's own kick */
 #define PORT_TURN_WORK 16u /* of left-over work, on whichever CPU */
 
 /* Takes frames from the port's transmit queue; goes on by the work list if there are more. `its_turn`: it comes from
