@@ -183,6 +183,10 @@ def test_cpu_times_add_up(api):
         spent = {kind: new[kind] - old[kind] for kind in ("idle_ns", "guest_ns", "core_ns")}
         assert abs(sum(spent.values()) - elapsed) <= 0.005 * elapsed + 5e6, (spent, elapsed)
         charged += spent["guest_ns"]
+        assert new["hypercalls"] >= old["hypercalls"]
+    assert sum(cpu["hypercalls"] for cpu in after["cpu_times"]) > sum(
+        cpu["hypercalls"] for cpu in before["cpu_times"]
+    )  # the service's, at least
     assert len(after["cpu_times"]) == after["cpus"]
     service = after["control"]["cpu_time_ns"] - before["control"]["cpu_time_ns"]
     slack = 0.005 * elapsed + 5e6
