@@ -344,6 +344,23 @@ static void wall_time_follows(void **state)
     baseline_check(&before);
 }
 
+/* Whoever lets go of a port wakes the reaper, and the port may be of a guest whose creation fails: it is freed by that
+ * alone, so it must not come into the reaper's list. */
+static void only_ended_guests_are_reaped(void **state)
+{
+    (void)state;
+    struct guest *guest = fake_find(fake_guest(fake_image(), MIB, 1));
+    assert_non_null(guest);
+    reap_wake(guest);
+    assert_int_equal(guest->reap_state, REAP_LIVE);
+    fake_settle();
+    assert_non_null(guest->image);
+    assert_int_equal(guest->state, SKEP_GUEST_CREATED);
+    assert_int_equal(guest_start(guest), 0);
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
 int main(void)
 {
     fake_boot(96 << 20, 2);
@@ -354,6 +371,7 @@ int main(void)
         cmocka_unit_test(small_promises_fail_cleanly),
         cmocka_unit_test(guests_are_listed_in_order),
         cmocka_unit_test(stuck_guests_do_not_stop_the_reaper),
+        cmocka_unit_test(only_ended_guests_are_reaped),
         cmocka_unit_test(killed_guests_are_told_apart),
         cmocka_unit_test(objects_of_ring_0_are_few),
         cmocka_unit_test(fragmented_memory_will_do),

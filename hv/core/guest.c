@@ -275,7 +275,7 @@ static void end_locked(struct guest *guest, enum skep_guest_state final_state, u
     }
     guest_set_state(guest, SKEP_GUEST_DYING);
     guest_hold(guest, 0, VCPU_HOLD_ENDED);
-    reap_wake(guest);
+    reap_begin(guest);
 }
 
 void guest_end(struct guest *guest, uint32_t exit_code)

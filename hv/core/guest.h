@@ -23,7 +23,8 @@ struct image;
 struct port;
 
 enum reap_state {
-    REAP_ASIDE,        /* live, or waiting for a CPU or a device to let go */
+    REAP_LIVE,         /* none of the reaper's business: reap_wake() does nothing */
+    REAP_ASIDE,        /* waiting for a CPU or a device to let go */
     REAP_QUEUED,       /* in the reaper's list */
     REAP_ACTIVE,       /* a CPU is at it */
     REAP_ACTIVE_AGAIN, /* and has to look once more */
@@ -114,8 +115,11 @@ void guest_status(struct guest *guest, struct skep_guest_status *status);
 /* A bounded step of giving back ended guests' memory, on any CPU between traps. True: there is more to do now. */
 bool guest_reap_step(void);
 
-/* To be called when the guest has ended, and after that by who lets go of it: a CPU that leaves its address space, a
- * device that returns the last of its pages. */
+/* To be called when the guest has ended. */
+void reap_begin(struct guest *guest);
+
+/* To be called by who lets go of the guest: a CPU that leaves its address space, a device that returns the last of its
+ * pages, who held a port. Nothing happens if it hasn't ended: it may be one whose creation fails (guest_create.c). */
 void reap_wake(struct guest *guest);
 
 /* vCPU `index`, NULL when it hasn't been made. It stays until no CPU runs the guest. Needs no lock in its own calls. */

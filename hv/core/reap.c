@@ -32,6 +32,15 @@ static void append(struct guest *guest)
     last = guest;
 }
 
+void reap_begin(struct guest *guest)
+{
+    spin_lock(&reap_lock);
+    CHECK(guest->reap_state == REAP_LIVE);
+    append(guest);
+    spin_unlock(&reap_lock);
+    atomic_store(&arch_cpu()->resched, 1);
+}
+
 void reap_wake(struct guest *guest)
 {
     spin_lock(&reap_lock);
