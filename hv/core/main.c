@@ -80,7 +80,6 @@ static void cpus_init(const struct boot_info *boot)
         cpu_init(cpu_at(i), i);
     }
     cpu_at(0)->online = true;
-    arch_cpus_start();
 }
 
 static void memory_log(void)
@@ -141,6 +140,9 @@ void core_main(const struct boot_info *boot)
     io_init();
     watchdog_init();
     arch_cpu()->chore_ns = watchdog_next(arch_cpu());
+    /* After the devices have their places in the address space: QEMU 7.2 can die of a CPU that reads a clock from
+     * there while another changes it. */
+    arch_cpus_start();
     control_init(boot);
     promise_open();
     control_start();
