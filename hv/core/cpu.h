@@ -32,6 +32,7 @@ struct cpu {
     uint64_t chore_ns;   /* when it must come by for the watchdog or the log */
     uint64_t traps, hypercalls, switches, ipis;
     uint32_t locks_held;          /* a bit for each kind; debug builds only */
+    uint64_t chaos;               /* random state of lock.c; debug builds only */
     struct trace_slot *trace;     /* SKEP_TRACE_CPU_MAX of them */
     _Atomic uint64_t trace_count; /* that were ever written; read by any CPU */
 };

@@ -1,5 +1,5 @@
 /*
- * lock.c - debug builds check the lock order.
+ * lock.c - debug builds check the lock order, and may disturb the CPUs at their locks.
  */
 #include "core/lock.h"
 
@@ -22,10 +22,42 @@ static const char *const names[LOCK_KINDS] = {
 
 /* Before, the boot CPU's struct can't be found. */
 static bool checking;
+static bool chaos;
+
+/* Each CPU's own state, never 0, of a generator; a seed of 0 is none. */
+static void chaos_start(void)
+{
+    char value[12] = "";
+    uint64_t seed = 0;
+    arch_option("chaos", value, sizeof(value));
+    for (const char *digit = value; *digit >= '0' && *digit <= '9'; digit++) {
+        seed = seed * 10 + (uint64_t)(*digit - '0');
+    }
+    for (uint32_t i = 0; i < CPUS_MAX; i++) {
+        cpu_at(i)->chaos = (seed + i) * 0x9e3779b97f4a7c15ull | 1;
+    }
+    chaos = seed != 0;
+}
 
 void lock_check_start(void)
 {
+    chaos_start();
     checking = true;
+}
+
+/* Often none, seldom one that is long enough for another CPU to do a whole hypercall. The generator is xorshift64. */
+static void delay(struct cpu *cpu)
+{
+    uint64_t random = cpu->chaos;
+    random ^= random << 13;
+    random ^= random >> 7;
+    random ^= random << 17;
+    cpu->chaos = random;
+    uint64_t longest = random & 511 ? 15 : 1023;
+    uint64_t pauses = random & 7 ? 0 : random >> 32 & longest;
+    while (pauses--) {
+        arch_spin_hint();
+    }
 }
 
 /* Those held have a bit each; as they are taken in order, none of them is further in than the one wanted. */
@@ -34,17 +66,26 @@ void lock_order_enter(enum lock_kind kind)
     if (!checking) {
         return;
     }
-    uint32_t *held = &arch_cpu()->locks_held;
+    struct cpu *cpu = arch_cpu();
+    uint32_t *held = &cpu->locks_held;
     if (kind == LOCK_NONE || *held >> kind) {
         uint32_t innermost = *held ? 31u - (uint32_t)__builtin_clz(*held) : LOCK_NONE;
         panic("%s is taken out of order, after %s", names[kind], names[innermost]);
     }
     *held |= 1u << kind;
+    if (chaos) {
+        delay(cpu);
+    }
 }
 
 void lock_order_leave(enum lock_kind kind)
 {
-    if (checking) {
-        arch_cpu()->locks_held &= ~(1u << kind);
+    if (!checking) {
+        return;
+    }
+    struct cpu *cpu = arch_cpu();
+    cpu->locks_held &= ~(1u << kind);
+    if (chaos) {
+        delay(cpu);
     }
 }

@@ -44,10 +44,10 @@ struct spinlock {
 };
 
 /* From now on debug builds check the order; `chaos=SEED` on the command line has them also delay each CPU for a
- * moment, at random, before it takes a lock and after it gave one back. Boot CPU. */
+ * moment, at random, before it takes a lock and before it gives one back. Boot CPU. */
 void lock_check_start(void);
 
-/* For debug builds: this CPU wants a lock, has given it back. */
+/* For debug builds: this CPU wants a lock, gives it back. */
 void lock_order_enter(enum lock_kind kind);
 void lock_order_leave(enum lock_kind kind);
 
@@ -67,11 +67,10 @@ static inline void spin_lock(struct spinlock *lock)
 
 static inline void spin_unlock(struct spinlock *lock)
 {
-    enum lock_kind kind = lock->kind; /* read first: whoever takes it next may free it */
-    atomic_store_explicit(&lock->held, 0, memory_order_release);
     if (SKEP_DEBUG) {
-        lock_order_leave(kind);
+        lock_order_leave(lock->kind);
     }
+    atomic_store_explicit(&lock->held, 0, memory_order_release);
     arch_lock_given();
 }
 
