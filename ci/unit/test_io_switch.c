@@ -530,6 +530,8 @@ static void long_queues_are_worked_off_in_turns(void **state)
     peer_send(&b, frame, frame_udp(frame, other_mac, mac_b, ADDRESS_B, WORLD, 1, 2, 10));
     sent_room = SENT_MAX;
     switch_work_unstall();
+    assert_true(work_in_a_trap()); /* that of b's kick, which had its go */
+    assert_int_equal(sent_count, 0);
     assert_true(work_in_a_trap());
     assert_int_equal(sent_count, 1); /* b's, which the card never refused */
     assert_true(io_work());          /* a second share of one trap: nothing is done */
@@ -560,8 +562,28 @@ static void a_kick_does_a_bounded_part(void **state)
     assert_int_equal(io_queue_kick(a.vcpu, 1), 0);
     assert_int_equal(sent_count, PER_KICK);
     assert_int_equal(atomic_load(&fake_cpu->resched), 1);
+    assert_true(work_in_a_trap()); /* its own has had its go */
+    assert_int_equal(sent_count, PER_KICK);
     assert_false(work_in_a_trap());
     assert_int_equal(sent_count, RING_SIZE);
+}
+
+/* Who kicks again and again while work is left joins it, and each such trap does a part of that. */
+static void kicks_join_the_work_that_is_left(void **state)
+{
+    (void)state;
+    uint32_t bytes = frame_udp(frame, other_mac, mac_a, ADDRESS_A, WORLD, 1, 2, 10);
+    offer_many(&a, bytes, RING_SIZE);
+    assert_int_equal(io_queue_kick(a.vcpu, 1), 0);
+    assert_true(work_in_a_trap());
+    assert_int_equal(sent_count, PER_KICK);
+    peer_send(&b, frame, frame_udp(frame, other_mac, mac_b, ADDRESS_B, WORLD, 1, 2, 10));
+    assert_int_equal(sent_count, PER_KICK);
+    assert_true(work_in_a_trap());
+    assert_int_equal(sent_count, RING_SIZE);
+    assert_false(work_in_a_trap());
+    assert_int_equal(sent_count, RING_SIZE + 1);
+    assert_memory_equal(sent[RING_SIZE].frame + 6, mac_b, 6);
 }
 
 /* Pieces cost, and a frame that has many is not joined by others. */
@@ -580,9 +602,11 @@ static void a_frame_in_many_pieces_is_a_go_of_its_own(void **state)
     memset(a.tx.avail->ring, 0, 2 * sizeof(uint16_t) * RING_SIZE);
     atomic_store(&a.tx.avail->index, RING_SIZE);
     assert_int_equal(io_queue_kick(a.vcpu, 1), 0);
-    assert_int_equal(sent_count, PORT_KICK_WORK / (3 + RING_SIZE));
+    assert_int_equal(sent_count, 1);
+    assert_true(work_in_a_trap()); /* that of the kick */
+    assert_int_equal(sent_count, 1);
     assert_true(work_in_a_trap());
-    assert_int_equal(sent_count, PORT_KICK_WORK / (3 + RING_SIZE) + 1);
+    assert_int_equal(sent_count, 2);
 }
 
 /* Who kicks all the time takes no place on the card before those who wait for one. */
@@ -755,6 +779,7 @@ int main(void)
         TEST(a_full_card_holds_frames_back),
         TEST(long_queues_are_worked_off_in_turns),
         TEST(a_kick_does_a_bounded_part),
+        TEST(kicks_join_the_work_that_is_left),
         TEST(a_frame_in_many_pieces_is_a_go_of_its_own),
         TEST(a_flood_of_kicks_passes_nobody),
         TEST(a_paused_guest_keeps_what_was_accepted),

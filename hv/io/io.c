@@ -178,6 +178,25 @@ int io_queue_setup(struct vcpu *vcpu, const struct skep_queue_setup *setup)
     return error;
 }
 
+/* Number (cpu->traps) of the trap in which each CPU worked last, as core_resume() counts them. */
+static uint64_t worked_in[CPUS_MAX];
+
+/* One go in a trap, of this port or of one that has waited: then the others don't wait for ever for the pauses of who
+ * kicks all the time. What is left needs core_resume(), which arms a timer for it: the caller may not trap again for
+ * long. */
+static void kick(struct port *port)
+{
+    struct cpu *cpu = arch_cpu();
+    if (switch_work_any()) {
+        port_send_later(port);
+    } else if (port_send(port, PORT_KICK_WORK, false)) {
+        worked_in[cpu->index] = cpu->traps + 1;
+    } else {
+        return;
+    }
+    atomic_store(&cpu->resched, 1);
+}
+
 /* New receive buffers are found when a frame comes. */
 int io_queue_kick(struct vcpu *vcpu, uint32_t queue)
 {
@@ -185,17 +204,13 @@ int io_queue_kick(struct vcpu *vcpu, uint32_t queue)
     if (port == NULL) {
         return -SKEP_ENODEV;
     }
-    /* What is left needs core_resume(), which arms a timer for it: the caller may not trap again for long. */
-    if ((queue & 1) && port_send(port, PORT_KICK_WORK, false)) {
-        atomic_store(&arch_cpu()->resched, 1);
+    if (queue & 1) {
+        kick(port);
     }
     return 0;
 }
 
 /* ---- the rest ---- */
-
-/* Number (cpu->traps) of the trap in which each CPU worked last. */
-static uint64_t worked_in[CPUS_MAX];
 
 static bool port_work(void)
 {

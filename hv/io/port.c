@@ -285,6 +285,15 @@ bool port_send(struct port *port, uint32_t work, bool its_turn)
     return step == STEP_LATER;
 }
 
+void port_send_later(struct port *port)
+{
+    spin_lock(&port->lock);
+    if (!port->closed && port->tx.vcpu != NULL) {
+        switch_work_add(port);
+    }
+    spin_unlock(&port->lock);
+}
+
 void port_sent(void *owner, uint32_t head, const paddr_t *pieces, uint32_t count)
 {
     struct port *port = owner;

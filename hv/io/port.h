@@ -17,6 +17,9 @@
  * guest is running on this CPU. Holds no lock. */
 bool port_send(struct port *port, uint32_t work, bool its_turn);
 
+/* Has it do so by the work list. */
+void port_send_later(struct port *port);
+
 /* Copies a frame into the port's next receive buffer: how many pieces that has. The frame lies behind its header. Holds
  * no lock. */
 uint32_t port_receive(struct port *port, const struct skep_net_header *header,
