@@ -46,7 +46,7 @@ struct fake_image {
 };
 
 struct fake_guest {
-    bool used, stubborn, destroyed, keeps_vcpus;
+    bool used, stubborn, destroyed, keeps_vcpus, ends_when_changed;
     uint32_t vcpus_on;
     uint32_t final_state; /* after dying, at reap_ns */
     uint64_t reap_ns;
@@ -468,6 +468,8 @@ static void read_script(struct fake_guest *g, const char *strings)
             g->stubborn = true;
         } else if (strcmp(strings, "keep-vcpus") == 0) {
             g->keeps_vcpus = true;
+        } else if (strcmp(strings, "ends-when-changed") == 0) {
+            g->ends_when_changed = true;
         }
     }
     g->end_ns = ends ? after : UINT64_MAX;
@@ -672,11 +674,13 @@ static int64_t set_locked(struct fake_guest *g, const struct skep_guest_change *
 
     if (m->no_live_changes)
         return -SKEP_ENOSYS;
-    if (s->state == SKEP_GUEST_DYING)
+    if (g->ends_when_changed && s->state < SKEP_GUEST_EXITED)
+        end(g, SKEP_GUEST_EXITED, 0, 0);
+    if (s->state >= SKEP_GUEST_EXITED)
         return -SKEP_EBUSY;
     if (c->changes & SKEP_CHANGE_VCPUS && (c->vcpu_count == 0 || c->vcpu_count > s->vcpu_max))
         return -SKEP_EINVAL;
-    if (c->changes & SKEP_CHANGE_MEMORY && c->memory_bytes < s->memory_used)
+    if (c->changes & SKEP_CHANGE_MEMORY && c->memory_bytes < s->memory_committed)
         return -SKEP_EBUSY;
     if (c->changes & SKEP_CHANGE_MEMORY &&
         promised() - s->memory_promised + c->memory_bytes > MEMORY_BYTES)

@@ -37,7 +37,7 @@ struct guest_view {
     uint32_t vcpus_on;
     bool killed; /* ended by force */
     uint64_t started_ns, ended_ns;
-    uint64_t memory_promised, memory_used;
+    uint64_t memory_promised, memory_committed;
     uint64_t console_first, console_end;
 };
 

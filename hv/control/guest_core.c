@@ -170,7 +170,7 @@ const struct skep_guest_status *guest_refresh(struct guest *g)
                                   .started_ns = status.started_ns,
                                   .ended_ns = status.ended_ns,
                                   .memory_promised = status.memory_promised,
-                                  .memory_used = status.memory_used,
+                                  .memory_committed = status.memory_committed,
                                   .console_first = status.console_first,
                                   .console_end = status.console_end};
     note_end(g, &status);

@@ -29,12 +29,11 @@ static int refused(struct guest *g, const struct spec *spec, int64_t result, str
 {
     switch (-result) {
     case SKEP_EBUSY:
-        guest_refresh(g);
         return problem_set(
             p, 409,
-            "memory_bytes can't be lowered to %" PRIu64 ": the guest uses %" PRIu64
+            "memory_bytes can't be lowered to %" PRIu64 ": the guest uses, or has mapped, %" PRIu64
             " bytes. Nothing was changed; ask for at least that much, or restart it.",
-            spec->memory_bytes, g->view.memory_used);
+            spec->memory_bytes, g->view.memory_committed);
     case SKEP_ENOMEM:
         return problem_set(p, 409,
                            "memory_bytes %" PRIu64 " and vcpus %u can't be had together now: the "
@@ -64,6 +63,11 @@ int guest_apply_live(struct guest *g, const struct spec *from, const struct spec
     struct skep_guest_change change = values_of(spec, differences(from, spec));
     int64_t result = change.changes ? core_guest_set(g->handle, &change) : 0;
 
+    if (result == -SKEP_EBUSY) {
+        guest_refresh(g);
+        if (g->view.state >= SKEP_GUEST_EXITED)
+            return 0; /* it has ended just now: the change is for its next start */
+    }
     if (result != 0)
         return refused(g, spec, result, p);
     if (change.changes & SKEP_CHANGE_VCPUS)

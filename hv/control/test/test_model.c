@@ -349,6 +349,19 @@ static void test_live_changes(void **state)
     assert_int_equal(guest_find("web")->spec->weight, 7);
 }
 
+/* Between the look at its state and the change: that isn't memory which can't be lowered. */
+static void test_live_change_of_one_that_ends(void **state)
+{
+    struct problem p;
+
+    (void)state;
+    put("web", "{\"image\":\"img\",\"args\":[\"ends-when-changed\"]}");
+    assert_int_equal(
+        put_text("web", "{\"image\":\"img\",\"args\":[\"ends-when-changed\"],\"weight\":9}", &p),
+        200);
+    assert_int_equal(guest_find("web")->spec->weight, 9);
+}
+
 static void test_live_change_is_not_half_made(void **state)
 {
     struct problem p;
@@ -734,6 +747,7 @@ int run_model_tests(void)
         cmocka_unit_test_setup_teardown(test_unfinished_image, setup, teardown),
         cmocka_unit_test_setup_teardown(test_identity, setup, teardown),
         cmocka_unit_test_setup_teardown(test_live_changes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_live_change_of_one_that_ends, setup, teardown),
         cmocka_unit_test_setup_teardown(test_live_change_is_not_half_made, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fewer_vcpus, setup, teardown),
         cmocka_unit_test_setup_teardown(test_affinity, setup, teardown),
