@@ -128,9 +128,22 @@ static void quarantine_release(struct guest *guest)
     }
 }
 
-bool aspace_flushing(const struct guest *guest)
+/* This CPU forgets translations if others wait for that. Holds guest.lock: if it were taken in between, another CPU
+ * could unmap more, set the bit that is still set, and take our clearing it for a flush that came after. */
+static void flush_asked(struct aspace *as, uint32_t bit)
 {
-    return atomic_load(&guest->aspace.flush_wait) & ~cpu_bit(arch_cpu()->index);
+    if (atomic_load(&as->flush_wait) & bit) {
+        arch_tlb_flush_all();
+        atomic_fetch_and(&as->flush_wait, ~bit);
+    }
+}
+
+bool aspace_settle(struct guest *guest)
+{
+    struct aspace *as = &guest->aspace;
+    flush_asked(as, cpu_bit(arch_cpu()->index));
+    quarantine_release(guest);
+    return !as->quarantine && !atomic_load(&as->flush_wait);
 }
 
 void aspace_enter(struct guest *guest, uint32_t cpu_index)
@@ -145,11 +158,8 @@ void aspace_flushed(struct guest *guest, uint32_t cpu_index)
     if (!(atomic_load(&as->flush_wait) & bit)) {
         return;
     }
-    /* Both under the lock: between them another CPU could unmap more, set the bit that is still set, and take our
-     * clearing it for a flush that came after. */
     spin_lock(&guest->lock);
-    arch_tlb_flush_all();
-    atomic_fetch_and(&as->flush_wait, ~bit);
+    flush_asked(as, bit);
     quarantine_release(guest);
     spin_unlock(&guest->lock);
 }
@@ -478,7 +488,6 @@ int aspace_unmap(struct guest *guest, uint64_t address, uint64_t bytes, uint64_t
     }
     span_clear(guest, address, end);
     shoot_down(as);
-    quarantine_release(guest);
     *done = end - address;
     return 0;
 }

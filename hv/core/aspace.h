@@ -56,11 +56,11 @@ enum supply aspace_supply(struct guest *guest, uint64_t address, uint32_t access
 int64_t aspace_map(struct guest *guest, uint64_t address, uint64_t bytes, uint32_t prot);
 
 /* SKEP_HC_MEM_PROTECT and _UNMAP, for a bounded part: *done bytes from `address` on. Another CPU may go by what was
- * there before while aspace_flushing(). */
+ * there before, and frames of it count, until aspace_settle(), which gives back a bounded part, is true. */
 int aspace_protect(struct guest *guest, uint64_t address, uint64_t bytes, uint32_t prot,
                    uint64_t *done);
 int aspace_unmap(struct guest *guest, uint64_t address, uint64_t bytes, uint64_t *done);
-bool aspace_flushing(const struct guest *guest);
+bool aspace_settle(struct guest *guest);
 
 /* Frames that the guest may come to hold for what is mapped, and still holds of what was: without ring 0's objects. */
 uint64_t aspace_committed(const struct guest *guest);

@@ -167,10 +167,12 @@ static int64_t map_call(struct call *call, uint64_t address, uint64_t bytes, uin
     return result;
 }
 
-/* A long protect or unmap comes back for the part that is left, and until no vCPU can go by what was there before. */
+/* A long protect or unmap comes back for the part that is left, and until no vCPU can go by what was there before and
+ * its frames are given back. Holds guest.lock. */
 static int64_t partly(struct call *call, int error, uint64_t bytes, uint64_t done)
 {
-    if (!error && (done < bytes || aspace_flushing(call->guest))) {
+    bool settled = aspace_settle(call->guest);
+    if (!error && (done < bytes || !settled)) {
         call->done = done;
         call->outcome = OUTCOME_AGAIN;
     }
@@ -185,24 +187,26 @@ static int64_t protect_call(struct call *call, uint64_t address, uint64_t bytes,
     if (prot > UINT32_MAX) {
         return -SKEP_EINVAL;
     }
+    spin_lock(&call->guest->lock);
     if (!done || done < bytes) {
-        spin_lock(&call->guest->lock);
         error = aspace_protect(call->guest, address + done, bytes - done, (uint32_t)prot, &part);
-        spin_unlock(&call->guest->lock);
     }
-    return partly(call, error, bytes, done + part);
+    int64_t result = partly(call, error, bytes, done + part);
+    spin_unlock(&call->guest->lock);
+    return result;
 }
 
 static int64_t unmap_call(struct call *call, uint64_t address, uint64_t bytes, uint64_t done)
 {
     uint64_t part = 0;
     int error = 0;
+    spin_lock(&call->guest->lock);
     if (!done || done < bytes) {
-        spin_lock(&call->guest->lock);
         error = aspace_unmap(call->guest, address + done, bytes - done, &part);
-        spin_unlock(&call->guest->lock);
     }
-    return partly(call, error, bytes, done + part);
+    int64_t result = partly(call, error, bytes, done + part);
+    spin_unlock(&call->guest->lock);
+    return result;
 }
 
 /* A long call that was restarted. */
