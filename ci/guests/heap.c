@@ -208,7 +208,7 @@ static void check_sizes(void)
         memory = realloc(memory, bytes / 2 + 1);
         CHECK(memory != NULL && (bytes < 2 || memory[bytes / 2 - 1] == 0xa5));
         give(memory);
-        memory = calloc(bytes, 1);
+        memory = calloc(bytes, 1); /* NOLINT: of no bytes, too */
         CHECK(memory != NULL);
         for (size_t i = 0; i < bytes; i++)
             CHECK(memory[i] == 0);

@@ -617,7 +617,7 @@ int main(int argc, char **argv)
 {
     if (argc > 2) {
         uint64_t seeds = argc > 3 ? strtoull(argv[3], NULL, 0) : 1;
-        return simulate((uint32_t)atoi(argv[1]), strtoull(argv[2], NULL, 0), seeds);
+        return simulate((uint32_t)strtoul(argv[1], NULL, 0), strtoull(argv[2], NULL, 0), seeds);
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shares_are_as_due),
