@@ -71,9 +71,13 @@ static const uint8_t everyone[6] = {255, 255, 255, 255, 255, 255};
 
 /* ---- guests ---- */
 
+/* Looks without letting another CPU act, which could end the guest before the caller has used it. */
 static struct guest *guest_of(const struct peer *peer)
 {
+    void (*between)(void) = fake_between;
+    fake_between = NULL;
     struct guest *guest = fake_find(peer->handle);
+    fake_between = between;
     bool live = guest && guest->state < SKEP_GUEST_EXITED;
     return live ? guest : NULL;
 }
@@ -308,7 +312,8 @@ static void lock_given(void)
 static void of_peer(const struct operation *op)
 {
     const struct peer *peer = &run.peers[op->peer % PEERS];
-    if (!guest_of(peer) || guest_of(peer)->state == SKEP_GUEST_DYING) {
+    const struct guest *guest = guest_of(peer);
+    if (!guest || guest->state == SKEP_GUEST_DYING) {
         return;
     }
     switch ((enum code)(op->code % OP_CODES)) {
