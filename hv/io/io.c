@@ -162,7 +162,7 @@ int io_guest_detach(struct guest *guest)
 
 static struct port *port_of(struct guest *guest, uint32_t queue)
 {
-    return queue < SKEP_QUEUE_COUNT ? guest->ports[queue / 2] : NULL;
+    return queue < SKEP_QUEUE_BLOCK_0 ? guest->ports[queue / 2] : NULL;
 }
 
 int io_queue_setup(struct vcpu *vcpu, const struct skep_queue_setup *setup)

@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #define SKEP_ABI_MAJOR 1
-#define SKEP_ABI_MINOR 0
+#define SKEP_ABI_MINOR 1
 
 #define SKEP_PAGE_SIZE  4096u
 #define SKEP_PAGE_SHIFT 12
@@ -81,7 +81,7 @@ enum skep_event {
     SKEP_EVENT_SHUTDOWN = 2, /* stop in good order, please */
     SKEP_EVENT_CONSOLE = 3,  /* console input */
     SKEP_EVENT_NOTIFY = 4,   /* control service: the notification ring has entries */
-    SKEP_EVENT_CHANGE = 5,   /* vcpu_count or memory_bytes of the start info changed; to vCPU 0 */
+    SKEP_EVENT_CHANGE = 5,   /* vcpu_count, memory_bytes or a block device changed; to vCPU 0 */
     SKEP_EVENT_QUEUE_0 = 8,  /* queue n is SKEP_EVENT_QUEUE_0 + n */
     SKEP_EVENT_COUNT = 64,
 };
@@ -160,6 +160,25 @@ struct skep_net {
 };
 _Static_assert(sizeof(struct skep_net) == 32, "ABI");
 
+#define SKEP_BLOCKS_MAX 8
+
+#define SKEP_BLOCK_READ_ONLY (1u << 0) /* writes end with SKEP_BLOCK_S_IOERR */
+#define SKEP_BLOCK_DISCARD   (1u << 1) /* SKEP_BLOCK_T_DISCARD gives space back */
+#define SKEP_BLOCK_OFFLINE \
+    (1u << 2) /* its disk is gone or failed: each request ends with an error */
+
+/* One PV block device. `bytes` and `flags` may change while the guest runs (SKEP_EVENT_CHANGE). */
+struct skep_block {
+    _Atomic uint64_t bytes; /* capacity, a multiple of block_bytes */
+    _Atomic uint32_t flags; /* SKEP_BLOCK_… */
+    uint32_t block_bytes;   /* 512 or 4096: what offsets and lengths of requests are multiples of */
+    uint32_t
+        discard_bytes; /* what is discarded in whole aligned pieces of this size gives space back */
+    uint32_t reserved;
+    char name[40]; /* of the volume; NUL-terminated */
+};
+_Static_assert(sizeof(struct skep_block) == 64, "ABI");
+
 #define SKEP_START_INFO_MAGIC 0x31544150454b53ull /* "SKEPAT1" */
 #define SKEP_START_INFO_PAGES 4
 #define SKEP_STRINGS_MAX      12288u /* bytes of arguments and environment together */
@@ -188,6 +207,9 @@ struct skep_start_info {
     uint32_t argc, envc;
     uint32_t strings_offset; /* from this structure: argc + envc strings, each ended by a NUL */
     uint32_t strings_bytes;
+    uint32_t block_count;
+    uint32_t reserved;
+    struct skep_block block[SKEP_BLOCKS_MAX];
 };
 
 /*
@@ -198,7 +220,9 @@ struct skep_start_info {
  * virtio_net_hdr of section 5.1.6 (num_buffers included).
  */
 #define SKEP_QUEUE_SIZE_MAX 256u
-#define SKEP_QUEUE_COUNT    (2u * SKEP_NETS_MAX)
+#define SKEP_QUEUE_BLOCK_0 \
+    (2u * SKEP_NETS_MAX) /* block device n has queue SKEP_QUEUE_BLOCK_0 + n */
+#define SKEP_QUEUE_COUNT (SKEP_QUEUE_BLOCK_0 + SKEP_BLOCKS_MAX)
 
 struct skep_vring_desc {
     uint64_t addr;
@@ -254,6 +278,43 @@ _Static_assert(sizeof(struct skep_net_header) == 12, "ABI");
 
 #define SKEP_NET_HDR_NEEDS_CSUM 1u
 #define SKEP_NET_HDR_DATA_VALID 2u
+
+/*
+ * A block request is a chain as in section 5.2.6 of the same document: one descriptor with this header, which ring 0
+ * reads, then the data, at most SKEP_BLOCK_BYTES_MAX in at most SKEP_BLOCK_PARTS_MAX descriptors (written by ring 0 for
+ * reads, else read by it), then one descriptor of one byte for the status. Sectors are of 512 bytes, whatever block_bytes
+ * is. Requests that are underway together may be done in any order. A write has reached the medium when a flush that was
+ * added after the write's end has ended. The data of DISCARD and WRITE_ZEROES is one struct skep_block_range.
+ */
+#define SKEP_BLOCK_BYTES_MAX 131072u
+#define SKEP_BLOCK_PARTS_MAX 34u
+
+struct skep_block_header {
+    uint32_t type; /* SKEP_BLOCK_T_… */
+    uint32_t reserved;
+    uint64_t sector; /* 0 for FLUSH, DISCARD and WRITE_ZEROES */
+};
+_Static_assert(sizeof(struct skep_block_header) == 16, "ABI");
+
+#define SKEP_BLOCK_T_IN           0u
+#define SKEP_BLOCK_T_OUT          1u
+#define SKEP_BLOCK_T_FLUSH        4u
+#define SKEP_BLOCK_T_DISCARD      11u
+#define SKEP_BLOCK_T_WRITE_ZEROES 13u
+
+struct skep_block_range {
+    uint64_t sector;
+    uint32_t sectors;
+    uint32_t flags; /* 0 */
+};
+_Static_assert(sizeof(struct skep_block_range) == 16, "ABI");
+
+#define SKEP_BLOCK_S_OK 0u
+#define SKEP_BLOCK_S_IOERR \
+    1u /* the device failed, or the request leaves it, or is misaligned, or it is read-only */
+#define SKEP_BLOCK_S_UNSUPP 2u /* unknown type */
+#define SKEP_BLOCK_S_NOSPC \
+    3u /* a write that needs space found none: neither the volume nor its disk has any left */
 
 /*
  * ELF note that every image carries: name "Skep", type SKEP_NOTE_ABI, contents struct skep_note.

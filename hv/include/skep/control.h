@@ -39,6 +39,9 @@ enum skep_control_hypercall {
     SKEP_CTL_VCPU_STATUS, /* (handle, vCPU index, va of OUT struct skep_vcpu_status) -> 0 */
     SKEP_CTL_TRACE_READ, /* (handle, CPU index, va of OUT struct skep_trace_record[], count) -> records of the guest that
                             this CPU wrote, oldest first; SKEP_TRACE_CPU_MAX are always all */
+    SKEP_CTL_VOLUME_OPEN, /* (va of IN struct skep_volume_spec) -> handle; nothing is mapped yet */
+    SKEP_CTL_VOLUME_SET,  /* (handle, SKEP_VOLUME_…, value, value, value) -> 0 or a count */
+    SKEP_CTL_VOLUME_READ, /* (handle or disk, SKEP_VOLUME_…, value, value, value) -> 0, a count or a handle */
     SKEP_CTL_END
 };
 
@@ -120,6 +123,8 @@ enum skep_notify_reason {
     SKEP_NOTIFY_STATE = 1,    /* the guest's state changed */
     SKEP_NOTIFY_GONE = 2,     /* it has been destroyed */
     SKEP_NOTIFY_OVERFLOW = 3, /* entries were lost: scan */
+    SKEP_NOTIFY_VOLUME = 4,   /* handle is a volume's: look at its status */
+    SKEP_NOTIFY_DISK = 5,     /* handle is a disk's index: its state changed */
 };
 
 struct skep_notification {
@@ -156,6 +161,13 @@ struct skep_image_info {
     uint64_t users; /* guests */
 };
 
+/* A guest's block device. */
+struct skep_block_spec {
+    uint64_t volume; /* handle; one guest at a time may use a volume for writing */
+    uint32_t flags;  /* SKEP_BLOCK_READ_ONLY */
+    uint32_t reserved;
+};
+
 /* IN. */
 struct skep_guest_spec {
     uint64_t image;
@@ -172,6 +184,9 @@ struct skep_guest_spec {
     uint32_t strings_bytes; /* <= SKEP_STRINGS_MAX */
     uint64_t strings;       /* address: argc + envc strings, each ended by a NUL */
     struct skep_net net[SKEP_NETS_MAX];
+    uint32_t block_count;
+    uint32_t reserved;
+    struct skep_block_spec block[SKEP_BLOCKS_MAX];
     char name[SKEP_NAME_MAX];
 };
 
@@ -317,6 +332,118 @@ struct skep_crash {
 struct skep_net_counters {
     uint64_t rx_packets, rx_bytes, rx_dropped;
     uint64_t tx_packets, tx_bytes, tx_dropped;
+};
+
+/*
+ * Disks and volumes. A disk is a device of the machine; the control service has block device n for disk n, whole. A volume
+ * is what a guest gets: an array of chunks, each of which is somewhere on one disk or nowhere yet (it reads as zeroes).
+ * Ring 0 knows the map of each open volume and a pool of free chunks that it may take for first writes and copies on
+ * write. What it took is a change. The control service reads changes, makes them durable on the disk, and commits them;
+ * until then ring 0 holds flushes that must cover them, and writes that would need more room than there is in the log of
+ * changes. So a flush that has ended covers data and map.
+ */
+#define SKEP_DISKS_MAX SKEP_BLOCKS_MAX
+
+enum skep_disk_state {
+    SKEP_DISK_ONLINE = 1,
+    SKEP_DISK_FAILED, /* the device broke its rules or stopped answering: nothing more is asked of it */
+};
+
+#define SKEP_DISK_READ_ONLY    (1u << 0)
+#define SKEP_DISK_FLUSH        (1u << 1) /* it has a volatile cache */
+#define SKEP_DISK_DISCARD      (1u << 2)
+#define SKEP_DISK_WRITE_ZEROES (1u << 3)
+
+struct skep_disk_info {
+    uint64_t bytes;
+    uint32_t block_bytes; /* 512 or 4096 */
+    uint32_t state;       /* enum skep_disk_state */
+    uint32_t flags;       /* SKEP_DISK_… */
+    uint32_t reserved;
+    char serial[24]; /* what the device calls itself; may be empty; NUL-terminated */
+    uint64_t reads, writes, flushes, errors;
+    uint64_t read_bytes, written_bytes;
+};
+
+/* Entries of a volume's map: the number of a chunk of the disk, counted from first_byte, or SKEP_CHUNK_NONE; with
+ * SKEP_CHUNK_SHARED it is copied before it is written. */
+#define SKEP_CHUNK_NONE   0x7fffffffu
+#define SKEP_CHUNK_SHARED 0x80000000u
+#define SKEP_CHUNKS_MAX   (1u << 21) /* of a volume */
+
+#define SKEP_VOLUME_READ_ONLY (1u << 0)
+#define SKEP_VOLUME_OFFLINE   (1u << 1)
+
+/* A token bucket each, 0 = no limit. Bursts are what may be used at once, at least one request. */
+struct skep_volume_limits {
+    uint64_t bytes_second, bytes_burst;
+    uint32_t requests_second, requests_burst;
+};
+
+/* IN. */
+struct skep_volume_spec {
+    uint32_t disk;        /* index */
+    uint32_t chunk_bytes; /* a power of two, 64 to 128 KiB */
+    uint64_t first_byte;  /* of the disk's chunk 0; a multiple of 4096 */
+    uint32_t disk_chunks; /* that the disk has: a map entry must be below */
+    uint32_t flags;       /* SKEP_VOLUME_… */
+    uint64_t bytes;       /* capacity as the guest sees it; a multiple of 4096 */
+    uint64_t id;          /* the control service's own; comes back in the status */
+    struct skep_volume_limits limits;
+    char name[40];
+};
+
+/* What SKEP_CTL_VOLUME_SET does. */
+enum skep_volume_set {
+    SKEP_VOLUME_MAP =
+        1, /* (first chunk, va of uint32_t[], count <= 1024) the map's entries, for a volume that no guest uses */
+    SKEP_VOLUME_GIVE, /* (va of uint32_t[], count <= 1024) free chunks, which read as zeroes, for the pool -> count taken */
+    SKEP_VOLUME_COMMIT, /* (sequence) changes before it are durable */
+    SKEP_VOLUME_SHARE, /* () all that is mapped becomes shared, when no write is underway; -EAGAIN: call again */
+    SKEP_VOLUME_RESIZE, /* (bytes) larger only; -ENOMEM = no memory for the map */
+    SKEP_VOLUME_LIMITS, /* (va of IN struct skep_volume_limits) */
+    SKEP_VOLUME_FLAGS,  /* (SKEP_VOLUME_…) */
+    SKEP_VOLUME_FULL, /* (0 or 1) whether writes that find the pool empty fail with NOSPC instead of being held */
+    SKEP_VOLUME_CLOSE, /* () -EBUSY while a guest uses it, or something is underway */
+};
+
+/* What SKEP_CTL_VOLUME_READ tells. */
+enum skep_volume_read {
+    SKEP_VOLUME_DISK =
+        1, /* (va of OUT struct skep_disk_info) of the disk with this index; -ENOENT = there are no more */
+    SKEP_VOLUME_NEXT,   /* () of the handle or 0 -> next handle, 0 = end */
+    SKEP_VOLUME_STATUS, /* (va of OUT struct skep_volume_status) */
+    SKEP_VOLUME_CHANGES, /* (va of OUT struct skep_volume_change[], count) those not committed, oldest first -> count */
+    SKEP_VOLUME_MAPPED, /* (first chunk, va of OUT uint32_t[], count <= 1024) -> count, 0 beyond the end */
+    SKEP_VOLUME_POOL, /* (va of OUT uint32_t[], count) -> count: chunks given and not taken */
+};
+
+#define SKEP_VOLUME_POOL_MAX    256u
+#define SKEP_VOLUME_CHANGES_MAX 512u
+
+/* The map's entry at `chunk` went from one disk chunk to another; the former one, if it was not shared, is free once the
+ * change is durable. */
+struct skep_volume_change {
+    uint64_t sequence;
+    uint32_t chunk;
+    uint32_t from,
+        to; /* SKEP_CHUNK_NONE = nowhere; `from` with SKEP_CHUNK_SHARED if it was shared */
+    uint32_t reserved;
+};
+
+struct skep_volume_status {
+    struct skep_volume_spec spec;
+    uint32_t users; /* guests */
+    uint32_t pool_count;
+    uint64_t sequence;  /* of the next change */
+    uint64_t committed; /* changes before it are committed */
+    uint32_t mapped;    /* chunks */
+    uint32_t held;      /* requests that wait: for the pool, for a commit, or for a limit */
+    uint32_t
+        wanting;   /* of those: flushes that wait for a commit, and writes that wait for the pool */
+    uint32_t full; /* as set by SKEP_VOLUME_FULL */
+    uint64_t reads, writes, flushes, discards, errors;
+    uint64_t read_bytes, written_bytes;
 };
 
 struct skep_guest_status {

@@ -1,0 +1,80 @@
+/*
+ * disk.h - what the block back-end and the drivers of disks say to each other.
+ *
+ * A request names one run of sectors and the pieces of memory for it. The client owns the structure and the memory until
+ * client->done(); the driver links it into nothing but its own slots. Any CPU may submit. Client functions are called
+ * without disk.lock. Requests are done in any order.
+ */
+#ifndef DRIVERS_DISK_H
+#define DRIVERS_DISK_H
+
+#include "core/lock.h"
+#include "core/types.h"
+
+#define DISK_PIECES_MAX 34u /* none of which crosses a page */
+#define DISK_BYTES_MAX  131072u
+#define DISK_SECTOR     512u
+
+struct disk;
+
+enum disk_op {
+    DISK_READ,
+    DISK_WRITE,
+    DISK_FLUSH, /* all writes that were done before it was submitted are on the medium */
+    DISK_DISCARD,
+    DISK_WRITE_ZEROES,
+};
+
+struct disk_piece {
+    paddr_t address;
+    uint32_t bytes;
+};
+
+struct disk_request {
+    enum disk_op op;
+    uint32_t piece_count; /* 0 for FLUSH, DISCARD and WRITE_ZEROES */
+    uint64_t sector;      /* of 512 bytes; a multiple of the block */
+    uint32_t sectors;     /* of all pieces together, or to discard or zero */
+    int error;            /* OUT: 0, -SKEP_EIO, -SKEP_EINVAL (not supported) */
+    const struct disk_piece *pieces;
+    void *owner; /* the client's */
+};
+
+struct disk_driver {
+    /* Takes a request, or -SKEP_EAGAIN when there is no room; client->room() is called when there is again. -SKEP_EIO: the
+     * disk has failed, and takes nothing any more. */
+    int (*submit)(struct disk *disk, struct disk_request *request);
+
+    /* Lets the device start on what was submitted. */
+    void (*kick)(struct disk *disk);
+
+    /* Hands back at most `budget` requests. True: there are more. False: the device will interrupt. */
+    bool (*poll)(struct disk *disk, uint32_t budget);
+};
+
+struct disk_client {
+    /* The device wants to be polled. */
+    void (*interrupt)(struct disk *disk);
+
+    /* A request is done: `error` is set, the device uses its pieces no more. */
+    void (*done)(struct disk *disk, struct disk_request *request);
+
+    void (*room)(struct disk *disk);
+
+    /* It failed, or its capacity changed. */
+    void (*changed)(struct disk *disk);
+};
+
+struct disk {
+    const struct disk_driver *driver;
+    const struct disk_client *client;
+    uint32_t index; /* among the machine's disks; the client's */
+    uint64_t sectors;
+    uint32_t block_bytes; /* 512 or 4096 */
+    uint32_t flags;       /* SKEP_DISK_… */
+    bool failed;
+    char serial[24];
+    struct spinlock lock;
+};
+
+#endif
