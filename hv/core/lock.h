@@ -18,6 +18,7 @@ enum lock_kind {
     LOCK_SCRATCH, /* control_calls.c */
     LOCK_PORT,    /* io/switch.h */
     LOCK_NIC,     /* drivers/nic.h */
+    LOCK_DISK,    /* of a disk, or one of its queues: io/disks.c, drivers/virtio_blk.c */
     LOCK_GUESTS,  /* guest.c */
     LOCK_IMAGES,  /* image.c */
     LOCK_GUEST,

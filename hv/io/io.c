@@ -9,6 +9,7 @@
 #include "core/string.h"
 #include "drivers/pci.h"
 #include "drivers/virtio_net.h"
+#include "io/disks.h"
 #include "io/filter.h"
 #include "io/port.h"
 #include "io/uplink.h"
@@ -222,16 +223,26 @@ static bool port_work(void)
     return port != NULL;
 }
 
-/* The wire and the ports come first in turn, so that neither a busy wire nor a busy guest keeps the other waiting. */
+static bool (*const works[])(void) = {port_work, uplink_poll, disks_poll};
+
+/* Each comes first in turn, so that no busy device and no busy guest keeps the others waiting. */
+static bool work_one(uint64_t turn)
+{
+    for (uint32_t i = 0; i < ARRAY_COUNT(works); i++) {
+        if (works[(turn + i) % ARRAY_COUNT(works)]()) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool io_work(void)
 {
     const struct cpu *cpu = arch_cpu();
     if (worked_in[cpu->index] != cpu->traps) {
-        bool wire_first = cpu->traps & 1;
-        bool worked = wire_first ? uplink_poll() || port_work() : port_work() || uplink_poll();
-        worked_in[cpu->index] = worked ? cpu->traps : 0;
+        worked_in[cpu->index] = work_one(cpu->traps) ? cpu->traps : 0;
     }
-    return uplink_wanted() || switch_work_any();
+    return uplink_wanted() || disks_wanted() || switch_work_any();
 }
 
 void io_control_address_set(uint32_t address, uint32_t netmask)
