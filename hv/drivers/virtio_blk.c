@@ -56,9 +56,9 @@
 
 #define PARTS_MAX         (DISK_PIECES_MAX + 2u)
 #define SIZE_INDIRECT     64u
-#define BATCH_MAX         16u /* requests handed back in one poll */
-#define DRAIN_SCAN        64u /* entries looked at in one poll of a failed disk */
-#define IDENTIFY_POLLS    5000000u
+#define BATCH_MAX         16u      /* requests handed back in one poll */
+#define DRAIN_SCAN        64u      /* entries looked at in one poll of a failed disk */
+#define IDENTIFY_POLLS    1000000u /* some 100 ms of uncached reads, more where they are emulated */
 #define CAPACITY_MAX      (1ull << 54) /* sectors, so that bytes fit 63 bits */
 #define BLOCK_BYTES_LARGE 4096u
 
@@ -434,7 +434,8 @@ static bool limits_suffice(const struct virtio_blk *blk)
 
 static uint32_t range_max(const struct virtio_blk *blk, uint64_t feature, uint32_t offset)
 {
-    return has(blk, feature) ? (uint32_t)whole_blocks(blk, config_value(blk, offset, 4)) : 0;
+    bool usable = has(blk, feature) && !has(blk, BLK_F_RO);
+    return usable ? (uint32_t)whole_blocks(blk, config_value(blk, offset, 4)) : 0;
 }
 
 static int config_take(struct virtio_blk *blk)
@@ -508,28 +509,18 @@ static int queue_start(struct virtio_blk *blk, uint32_t index)
     return error == 0 ? slots_take(queue) : error;
 }
 
-static uint32_t cpus_online(void)
-{
-    uint32_t count = 1;
-    while (count < cpu_count() && cpu_at(count)->online) {
-        count++;
-    }
-    return count;
-}
-
+/* Other CPUs start later, and then all do. Where interrupts run out fewer queues will do. */
 static int queues_start(struct virtio_blk *blk)
 {
     uint64_t wanted = has(blk, BLK_F_MQ) ? config_value(blk, CONFIG_NUM_QUEUES, 2) : 1;
-    wanted = wanted < cpus_online() ? wanted : cpus_online();
+    wanted = wanted < cpu_count() ? wanted : cpu_count();
     wanted = wanted < DISK_QUEUES_MAX ? wanted : DISK_QUEUES_MAX;
+    int error;
     do {
-        int error = queue_start(blk, blk->disk.queue_count);
-        if (error < 0) {
-            return error;
-        }
-        blk->disk.queue_count++;
-    } while (blk->disk.queue_count < wanted);
-    return 0;
+        error = queue_start(blk, blk->disk.queue_count);
+        blk->disk.queue_count += error == 0;
+    } while (error == 0 && blk->disk.queue_count < wanted);
+    return blk->disk.queue_count > 0 && error == -SKEP_ENOSPC ? 0 : error;
 }
 
 /* With no entry left for it, changes of the configuration are not heard of. */
@@ -562,6 +553,9 @@ static int identify(struct virtio_blk *blk)
     virtqueue_kick(&queue->ring);
     int taken = -SKEP_EAGAIN;
     for (uint32_t i = 0; i < IDENTIFY_POLLS && taken < 0 && !queue->ring.broken; i++) {
+        if (virtio_needs_reset(&blk->device)) {
+            break;
+        }
         arch_spin_hint();
         taken = virtqueue_take(&queue->ring, &bytes);
     }
