@@ -2,8 +2,8 @@
  * test_block.c - the guest's end of block devices against a back-end that the test plays.
  */
 #include <setjmp.h>
-#include <stdatomic.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
