@@ -101,7 +101,9 @@ static struct disk_request *ready_take(struct fake_disk *fake, uint32_t queue)
     struct disk_request **list = fake->ready[queue];
     struct disk_request *request = list[0];
     fake->ready_count[queue]--;
-    memmove(list, list + 1, fake->ready_count[queue] * sizeof(*list));
+    for (uint32_t i = 0; i < fake->ready_count[queue]; i++) {
+        list[i] = list[i + 1];
+    }
     fake->room++;
     return request;
 }

@@ -122,13 +122,15 @@ static void capability(uint32_t at, uint32_t next, uint8_t type, uint32_t offset
 static void device_plug(uint32_t features)
 {
     static const uint32_t bar_base = BAR_BASE;
+    static const uint16_t ids[2] = {0x1af4, 0x1042};
+    static const uint8_t msix[4] = {0x11, 0x50, 3, 0}; /* 4 entries */
     memset(config_space, 0, sizeof(config_space));
     memset(bar, 0, sizeof(bar));
-    memcpy(config_space, "\xf4\x1a\x42\x10", 4);
+    memcpy(config_space, ids, sizeof(ids));
     config_space[6] = 0x10;
     config_space[0x34] = 0x40;
     memcpy(config_space + 0x10, &bar_base, 4);
-    memcpy(config_space + 0x40, "\x11\x50\x03\x00", 4); /* MSI-X with 4 entries */
+    memcpy(config_space + 0x40, msix, sizeof(msix));
     uint32_t table = MSIX;
     memcpy(config_space + 0x44, &table, 4);
     capability(0x50, 0x60, 1, COMMON, 0x38);

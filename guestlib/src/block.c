@@ -72,7 +72,7 @@ static bool same_name(const char *a, const char *b)
 int skep_block_find(const char *name)
 {
     for (unsigned i = 0; i < skep_block_count(); i++)
-        if (same_name(name, info_of(i)->name))
+        if (same_name(name, skep_start_info()->block[i].name))
             return (int)i;
     return -SKEP_ENODEV;
 }
