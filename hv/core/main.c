@@ -277,11 +277,14 @@ static _Noreturn void idle(struct cpu *cpu)
 void core_resume(void)
 {
     struct cpu *cpu = arch_cpu();
-    sched_idle_end(cpu);
+    uint64_t now = arch_clock_ns();
+    sched_idle_end(cpu, now);
     cpu->traps++;
-    for (;;) {
-        timer_expire();
-        struct vcpu *vcpu = sched_next(cpu);
+    for (;; now = arch_clock_ns()) {
+        if (timer_due(now)) {
+            timer_expire();
+        }
+        struct vcpu *vcpu = sched_next(cpu, now);
         /* After the choice: a CPU that has just left an ended guest may be the one that it waited for. */
         bool io_left = io_work();
         bool reap_left = guest_reap_step();
