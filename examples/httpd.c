@@ -49,6 +49,7 @@ static size_t connection_count;
 static char page[512];
 static char filler[FILLER_BYTES];
 static volatile sig_atomic_t stopping;
+static time_t now; /* seconds, when this turn began */
 
 static void stop(int signal_number)
 {
@@ -56,11 +57,11 @@ static void stop(int signal_number)
     stopping = 1;
 }
 
-static time_t now(void)
+static void look_at_clock(void)
 {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
-    return time.tv_sec;
+    now = time.tv_sec;
 }
 
 /*
@@ -256,7 +257,7 @@ static bool receive(struct connection *connection)
 /* Does what a ready connection allows. An answer that waits for room keeps requests waiting. */
 static bool serve(struct connection *connection, short ready)
 {
-    connection->active = now();
+    connection->active = now;
     if (connection->answer_bytes > 0) {
         if (!send_answer(connection))
             return false;
@@ -296,7 +297,7 @@ static void connection_accept(int listener)
     set_nonblocking(fd);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     connection->fd = fd;
-    connection->active = now();
+    connection->active = now;
     connection->closing = false;
     connection->request_bytes = connection->answer_bytes = connection->sent_bytes = 0;
     connection->filler_left = 0;
@@ -334,12 +335,11 @@ static int listen_on(unsigned short port)
 static void close_idle(void)
 {
     static time_t checked;
-    time_t time = now();
-    if (time == checked)
+    if (now == checked)
         return;
-    checked = time;
+    checked = now;
     for (size_t i = connection_count; i-- > 0;)
-        if (time - connections[i]->active > IDLE_SECONDS)
+        if (now - connections[i]->active > IDLE_SECONDS)
             connection_close(i);
 }
 
@@ -352,6 +352,7 @@ static void turn(int listener)
     /* Without connections there is nothing to time out. */
     if (poll(polls, 1 + connection_count, connection_count > 0 ? 1000 * IDLE_SECONDS : -1) < 0)
         return;
+    look_at_clock();
     for (size_t i = connection_count; i-- > 0;) {
         if (polls[1 + i].revents != 0 && !serve(connections[i], polls[1 + i].revents)) {
             connection_close(i);
