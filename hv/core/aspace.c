@@ -117,6 +117,9 @@ static void held_release(struct guest *guest)
 static void quarantine_release(struct guest *guest)
 {
     struct aspace *as = &guest->aspace;
+    if (!as->unmapped_frames) {
+        return;
+    }
     held_release(guest);
     if (atomic_load(&as->flush_wait)) {
         return;
