@@ -6,9 +6,9 @@
  * has or hasn't a guest of its name; guest_step() moves that towards the spec, after each change and
  * each notification. Nothing else starts, stops or destroys one.
  *
- * Commit: a change is first made in the record, then in memory, then in ring 0. A service that dies
- * in between finds the record at its start and finishes. Changes to a guest that runs on (guest_live.c)
- * are the exception: ring 0 may refuse them, so it is asked first.
+ * Commit: a change is first made on the disk, if there is one, then in the record, then in memory, then in ring 0. A
+ * service that dies in between finds both at its start and finishes (guest_disk.c). Changes to a guest that runs on
+ * (guest_live.c) are the exception: ring 0 may refuse them, so it is asked first.
  *
  * There may be thousands: what is kept of each is small, and nothing that one request or one notification does
  * looks at all of them.
@@ -174,6 +174,15 @@ bool guest_is_crash_looping(const struct guest *guest);
 /* From now on all guests are to end, whatever their specs say, each with at most this grace. */
 void guest_end_all(uint64_t longest_grace_ns);
 void guest_end_none(void); /* takes that back */
+
+/*
+ * On the disk (guest_disk.c): 0, or -1 and the problem. Without a disk they do nothing.
+ */
+
+int guest_keep(const char *name, const struct spec *spec, struct problem *p);
+int guest_unkeep(const char *name, struct problem *p);
+void guest_load_kept(void); /* adds those that aren't in the table */
+void guest_keep_all(void);
 
 /*
  * For each other

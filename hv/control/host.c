@@ -10,6 +10,7 @@
 #include "json.h"
 #include "log.h"
 #include "power.h"
+#include "storage.h"
 #include "wall.h"
 
 #define PANIC_BYTES_MAX 16384u
@@ -144,5 +145,6 @@ cJSON *host_to_json(void)
     add_mitigations(json, &info);
     add_control(json, &info);
     cJSON_AddStringToObject(json, "power", power_name());
+    cJSON_AddItemToObject(json, "storage", storage_to_json());
     return json;
 }

@@ -23,6 +23,7 @@
 #include "log.h"
 #include "power.h"
 #include "server.h"
+#include "storage.h"
 #include "wall.h"
 
 #define NOTIFICATIONS 32
@@ -123,6 +124,7 @@ int service_run(uint16_t port)
     if (core_host_info(&info) != 0)
         return 1;
     config_read(&config);
+    storage_start(info.safe_mode != 0);
     if (!identity_get(&identity, &config, info.entropy) || !token_get(&config, info.entropy))
         return 1;
     if (tls_server_init(&tls, &identity) != 0) {
@@ -131,6 +133,7 @@ int service_run(uint16_t port)
     }
     host_set_cpus(info.cpu_count);
     image_adopt_all();
+    image_load_kept();
     adopt_guests(&info);
     start_network(&config);
     wall_start(&config);

@@ -1,0 +1,43 @@
+/*
+ * storage.h - what the service keeps on a disk (state.h), if the machine has one.
+ *
+ * Without a disk all changes succeed and nothing is kept. With one, what can't be kept isn't done: the problem is 507,
+ * and nothing has changed. What is kept, by name: "identity", "token", "images/NAME" with "files/NAME.DIGEST", and
+ * "guests/NAME".
+ *
+ * Any thread may call any function; see state.h about changes of one name.
+ */
+#ifndef CONTROL_STORAGE_H
+#define CONTROL_STORAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cJSON.h>
+
+#include "problem.h"
+
+/* Opens the store, and tells the console what there is. In safe mode it is left alone, and nothing can be changed. */
+void storage_start(bool safe_mode);
+void storage_stop(void);
+
+/* Whether there is a store that can be read. */
+bool storage_is_open(void);
+
+/* 0, or -1 and the problem. */
+int storage_put(const char *name, const void *data, size_t bytes, struct problem *p);
+int storage_delete(const char *name, struct problem *p); /* also of what isn't there */
+
+/* Puts it unless it is there just so. */
+int storage_keep(const char *name, const void *data, size_t bytes, struct problem *p);
+
+/* As state_get(): without a store there is nothing. */
+int64_t storage_get(const char *name, void *data, size_t room);
+
+/* As state_list(); NULL if nothing can be listed. The caller frees it. */
+char *storage_list(const char *prefix);
+
+cJSON *storage_to_json(void);
+
+#endif
