@@ -69,7 +69,7 @@ static int check_spec(const char *name, const struct spec *spec, const struct gu
 {
     if (!image_find(spec->image))
         return problem_set(p, 422, "image: there is no image '%s'; upload it first.", spec->image);
-    if (check_affinity(spec, p) != 0)
+    if (check_affinity(spec, p) != 0 || guest_check_order(name, spec, p) != 0)
         return -1;
     for (uint32_t i = 0; i < spec->net_count; i++)
         if (check_network(&spec->net[i], name, p) != 0)
@@ -116,7 +116,7 @@ static int create(const char *name, const struct spec *spec, struct problem *p)
         return -1;
     }
     commit_point(POINT_GUEST_PERSISTED);
-    if (spec->desired != SPEC_STOPPED)
+    if (spec->desired != SPEC_STOPPED && !guest_must_wait(g))
         result = guest_create_in_core(g);
     if (result < 0) {
         guest_unkeep(name, p);

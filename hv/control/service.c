@@ -135,10 +135,12 @@ int service_run(uint16_t port)
     image_adopt_all();
     image_load_kept();
     adopt_guests(&info);
+    /* Before the network, so that guests which wait for others don't wait for our address. */
+    if (pthread_create(&follower, NULL, follow_notifications, NULL) != 0)
+        return 1;
     start_network(&config);
     wall_start(&config);
-    if (pthread_create(&follower, NULL, follow_notifications, NULL) != 0 ||
-        (listener = server_listen(port)) < 0)
+    if ((listener = server_listen(port)) < 0)
         return 1;
     log_line("the API is served on port %u", port);
     server_run(listener, &tls);

@@ -166,6 +166,39 @@ static void test_cold_boot(void **state)
     assert_int_equal(state_of("idle"), SKEP_GUEST_RUNNING);
 }
 
+static uint64_t started_at(const char *name)
+{
+    const struct skep_guest_status *status = guest_refresh(guest_find(name));
+
+    assert_non_null(status);
+    assert_int_equal(status->state, SKEP_GUEST_RUNNING);
+    return status->started_ns;
+}
+
+/* Guests start after those that they name, all by themselves. */
+static void test_order(void **state)
+{
+    struct problem p;
+
+    (void)state;
+    upload("img", 0, &p);
+    put("a", "{\"image\":\"img\",\"start_after\":[\"b\",\"c\"]}");
+    put("b", "{\"image\":\"img\",\"start_after\":[\"c\"]}");
+    put("d", "{\"image\":\"img\",\"start_after\":[\"e\"]}");
+    put("e", "{\"image\":\"img\",\"desired_state\":\"paused\",\"start_after\":[\"c\"]}");
+    assert_string_equal(guest_find("a")->waits_for, "b");
+    put("c", "{\"image\":\"img\"}");
+    for (int boot = 0; boot < 2; boot++) {
+        settle();
+        assert_true(started_at("c") <= started_at("b"));
+        assert_true(started_at("b") <= started_at("a"));
+        assert_int_equal(state_of("e"), SKEP_GUEST_CREATED);
+        assert_int_equal(state_of("d"), UINT32_MAX);
+        assert_string_equal(guest_find("d")->waits_for, "e");
+        cold_boot();
+    }
+}
+
 static void test_images(void **state)
 {
     struct problem p;
@@ -529,6 +562,7 @@ int run_disk_tests(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_cold_boot, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_images, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unreadable_image, setup, teardown),
         cmocka_unit_test_setup_teardown(test_identity_is_kept, setup, teardown),
