@@ -12,8 +12,6 @@
 int run_elf_tests(void);
 int run_json_tests(void);
 int run_model_tests(void);
-int run_disk_tests(void);
-int run_state_tests(void);
 
 /* A well-formed guest image: three segments, a note, two functions. Returns its bytes. */
 #define TEST_ELF_MAX 16384

@@ -558,7 +558,7 @@ static void test_power_cuts(void **state)
     ram_disk_reset(&log);
 }
 
-int run_disk_tests(void)
+int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_cold_boot, setup, teardown),

@@ -201,7 +201,7 @@ static void test_failing_disk(void **state)
  */
 
 #define NAMES   12u
-#define CHANGES 150u
+#define CHANGES 100u
 
 /* One put or delete, with its place in the disk's log. */
 static struct change {
@@ -344,7 +344,7 @@ static void test_cut_format(void **state)
     }
 }
 
-int run_state_tests(void)
+int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_values, setup, teardown),
