@@ -27,9 +27,12 @@ static void kept_name(const char *name, char text[KEPT_BYTES])
 int guest_keep(const char *name, const struct spec *spec, struct problem *p)
 {
     char kept[KEPT_BYTES], *text;
-    cJSON *json = spec_to_json(spec);
+    cJSON *json;
     int result;
 
+    if (!storage_has_disk())
+        return 0;
+    json = spec_to_json(spec);
     text = cJSON_PrintUnformatted(json);
     cJSON_Delete(json);
     if (!text)

@@ -65,6 +65,11 @@ void storage_stop(void)
     set_condition(NONE);
 }
 
+bool storage_has_disk(void)
+{
+    return get_condition() != NONE;
+}
+
 bool storage_is_open(void)
 {
     return is_open;
@@ -108,7 +113,7 @@ static int note(int result, const char *name, struct problem *p)
 
 int storage_put(const char *name, const void *data, size_t bytes, struct problem *p)
 {
-    if (get_condition() == NONE)
+    if (!storage_has_disk())
         return 0;
     if (!is_open)
         return refuse(-SKEP_EIO, p);
@@ -119,7 +124,7 @@ int storage_delete(const char *name, struct problem *p)
 {
     int result;
 
-    if (get_condition() == NONE)
+    if (!storage_has_disk())
         return 0;
     if (!is_open)
         return refuse(-SKEP_EIO, p);
@@ -164,7 +169,7 @@ cJSON *storage_to_json(void)
 
     state_usage(&bytes, &used);
     cJSON_AddStringToObject(json, "state", names[get_condition()]);
-    if (get_condition() == NONE)
+    if (!storage_has_disk())
         cJSON_AddNullToObject(json, "disk");
     else
         cJSON_AddStringToObject(json, "disk", system_disk_id());

@@ -22,7 +22,8 @@
 void storage_start(bool safe_mode);
 void storage_stop(void);
 
-/* Whether there is a store that can be read. */
+/* Whether the machine has a disk for it; whether there is a store that can be read. */
+bool storage_has_disk(void);
 bool storage_is_open(void);
 
 /* 0, or -1 and the problem. */
