@@ -28,6 +28,7 @@
 
 #define SHARDS          256u
 #define LOOKAHEAD_BYTES 8192u /* a bit a block */
+#define CACHE_BLOCKS    128u
 #define PIECE_BYTES     65536u
 #define INLINE_BYTES    (BDEV_BLOCK / 8) /* files up to this have no blocks of their own */
 #define PATH_BYTES      (STATE_NAME_MAX + 4)
@@ -62,19 +63,42 @@ static uint64_t offset_of(lfs2_block_t block)
     return ((uint64_t)block + 1) * BDEV_BLOCK;
 }
 
+/* The blocks that were read or written last: littlefs itself keeps one, and searches the same folder several times for
+ * each change. All of its reads and programs are of whole blocks. */
+static struct {
+    lfs2_block_t block[CACHE_BLOCKS]; /* plus 1; 0 = none */
+    uint8_t data[CACHE_BLOCKS][BDEV_BLOCK];
+} cache;
+
 static int fs_read(const struct lfs2_config *c, lfs2_block_t block, lfs2_off_t offset, void *data,
                    lfs2_size_t bytes)
 {
+    unsigned slot = block % CACHE_BLOCKS;
+
     (void)c;
-    return device->read(device, offset_of(block) + offset, data, bytes) ? LFS2_ERR_IO : 0;
+    if (cache.block[slot] != block + 1) {
+        cache.block[slot] = 0;
+        if (device->read(device, offset_of(block), cache.data[slot], BDEV_BLOCK) != 0)
+            return LFS2_ERR_IO;
+        cache.block[slot] = block + 1;
+    }
+    memcpy(data, cache.data[slot] + offset, bytes);
+    return 0;
 }
 
 static int fs_prog(const struct lfs2_config *c, lfs2_block_t block, lfs2_off_t offset,
                    const void *data, lfs2_size_t bytes)
 {
+    unsigned slot = block % CACHE_BLOCKS;
+
     (void)c;
+    cache.block[slot] = 0;
     broken = broken || device->write(device, offset_of(block) + offset, data, bytes) != 0;
-    return broken ? LFS2_ERR_IO : 0;
+    if (broken)
+        return LFS2_ERR_IO;
+    memcpy(cache.data[slot], data, BDEV_BLOCK);
+    cache.block[slot] = block + 1;
+    return 0;
 }
 
 static int fs_erase(const struct lfs2_config *c, lfs2_block_t block)
@@ -198,6 +222,7 @@ int state_open(struct bdev *dev, bool format_if_empty)
     pthread_mutex_lock(&lock);
     device = dev;
     broken = false;
+    memset(cache.block, 0, sizeof(cache.block));
     result = read_head(dev, format_if_empty);
     if (result == 0)
         result = mount();

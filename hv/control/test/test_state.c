@@ -169,6 +169,38 @@ static void test_full(void **state)
     assert_int_equal(back[19999], 2);
 }
 
+/* What a new name asks of the disk doesn't grow with the number of others, but for the blocks of its folder. */
+static void test_cost(void **state)
+{
+    enum { MANY = 3000, LAST = 100, BIG = 32 << 20 };
+    static uint8_t value[400];
+    uint8_t *data = calloc(1, BIG);
+    struct ram_disk big;
+    char name[32];
+
+    (void)state;
+    state_close();
+    ram_disk_init(&big, data, BIG);
+    assert_int_equal(state_open(&big.dev, true), 0);
+    for (unsigned i = 0; i < MANY; i++) {
+        if (i == MANY - LAST)
+            big.reads = big.writes = big.flushes = 0;
+        snprintf(name, sizeof(name), "guests/guest-%u", i);
+        assert_int_equal(state_put(name, value, sizeof(value)), 0);
+    }
+    print_message("%u names: each %u/100 reads, %u/100 writes, %u/100 flushes\n", MANY, big.reads,
+                  big.writes, big.flushes);
+    assert_true(big.reads <= 8 * LAST);
+    assert_true(big.writes <= 3 * LAST && big.flushes <= 3 * LAST);
+    /* A change of one that fits into its folder's block is a write and a flush. */
+    big.writes = big.flushes = 0;
+    assert_int_equal(state_put("guests/guest-7", value, 300), 0);
+    assert_int_equal(big.writes, 1);
+    assert_int_equal(big.flushes, 1);
+    state_close();
+    free(data);
+}
+
 /* A disk that fails at the n-th write or flush of a change: nothing is written any more, and what was is there. */
 static void test_failing_disk(void **state)
 {
@@ -352,6 +384,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_empty_and_damaged, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damaged_value, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_cost, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failing_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(test_power_cuts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cut_format, setup, teardown),
