@@ -12,8 +12,8 @@
 #include "guest.h"
 #include "json.h"
 #include "log.h"
+#include "persist.h"
 #include "skep/abi.h"
-#include "storage.h"
 
 #define PREFIX     "guests/"
 #define TEXT_MAX   65536u
@@ -30,7 +30,7 @@ int guest_keep(const char *name, const struct spec *spec, struct problem *p)
     cJSON *json;
     int result;
 
-    if (!storage_has_disk())
+    if (!persist_has_disk())
         return 0;
     json = spec_to_json(spec);
     text = cJSON_PrintUnformatted(json);
@@ -38,7 +38,7 @@ int guest_keep(const char *name, const struct spec *spec, struct problem *p)
     if (!text)
         return problem_set(p, 503, "There is no memory for the request now; try again.");
     kept_name(name, kept);
-    result = storage_keep(kept, text, strlen(text), p);
+    result = persist_update(kept, text, strlen(text), p);
     free(text);
     return result;
 }
@@ -48,13 +48,13 @@ int guest_unkeep(const char *name, struct problem *p)
     char kept[KEPT_BYTES];
 
     kept_name(name, kept);
-    return storage_delete(kept, p);
+    return persist_delete(kept, p);
 }
 
 static bool read_spec(const char *kept, const char *name, struct spec *spec, struct problem *p)
 {
     char *text = malloc(TEXT_MAX);
-    int64_t bytes = text ? storage_get(kept, text, TEXT_MAX) : -SKEP_ENOMEM;
+    int64_t bytes = text ? persist_get(kept, text, TEXT_MAX) : -SKEP_ENOMEM;
     cJSON *json = NULL;
     bool good = false;
 
@@ -86,7 +86,7 @@ static void load(const char *kept)
 
 void guest_load_kept(void)
 {
-    char *names = storage_list(PREFIX);
+    char *names = persist_list(PREFIX);
 
     for (const char *kept = names; kept && *kept; kept += strlen(kept) + 1)
         load(kept);
@@ -97,7 +97,7 @@ void guest_keep_all(void)
 {
     struct problem p;
 
-    if (!storage_is_open())
+    if (!persist_is_open())
         return;
     for (struct guest *g = guest_first(); g; g = guest_after(g->name))
         if (!g->deleting && guest_keep(g->name, g->spec, &p) != 0)

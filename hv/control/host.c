@@ -9,8 +9,8 @@
 #include "address.h"
 #include "json.h"
 #include "log.h"
+#include "persist.h"
 #include "power.h"
-#include "storage.h"
 #include "wall.h"
 
 #define PANIC_BYTES_MAX 16384u
@@ -145,6 +145,6 @@ cJSON *host_to_json(void)
     add_mitigations(json, &info);
     add_control(json, &info);
     cJSON_AddStringToObject(json, "power", power_name());
-    cJSON_AddItemToObject(json, "storage", storage_to_json());
+    cJSON_AddItemToObject(json, "storage", persist_to_json());
     return json;
 }

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "log.h"
-#include "storage.h"
+#include "persist.h"
 #include "store.h"
 
 _Static_assert(sizeof(struct tls_identity) <= STORE_BYTES_MAX, "one record");
@@ -23,7 +23,7 @@ static bool keep(const char *name, unsigned record, enum store_kind kind, const 
 {
     struct problem p;
 
-    if (storage_keep(name, data, bytes, &p) != 0)
+    if (persist_update(name, data, bytes, &p) != 0)
         log_line("the %s is not kept over a reboot: %s", name, p.detail);
     return store_write(record, kind, data, bytes);
 }
@@ -33,7 +33,7 @@ static bool recall(const char *name, unsigned record, enum store_kind kind, void
                    size_t bytes)
 {
     if (store_read(record, kind, data, bytes) != bytes &&
-        storage_get(name, data, bytes) != (int64_t)bytes)
+        persist_get(name, data, bytes) != (int64_t)bytes)
         return false;
     keep(name, record, kind, data, bytes);
     return true;

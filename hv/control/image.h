@@ -68,7 +68,7 @@ void image_unkeep_file(const struct image *image);
 bool image_is_kept(const char *name, const uint8_t digest[32]);
 
 /* After image_adopt_all(): makes the images again that are on the disk only, and ends those that aren't on it and that
- * no guest uses: their uploads were never answered. What can't be read is told and left aside. */
+ * no guest uses: their uploads were never answered, if the disk was there at the time. What can't be read is told and left aside. */
 void image_load_kept(void);
 void image_insert(struct image *image);
 

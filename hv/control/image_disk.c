@@ -12,9 +12,9 @@
 #include "elf_image.h"
 #include "image.h"
 #include "log.h"
+#include "persist.h"
 #include "skep/abi.h"
 #include "spec.h"
-#include "storage.h"
 
 #define IMAGES     "images/"
 #define FILES      "files/"
@@ -48,7 +48,7 @@ static int read_record(const char *name, struct image_record *record)
     int64_t n;
 
     record_name(name, text);
-    n = storage_get(text, record, sizeof(*record));
+    n = persist_get(text, record, sizeof(*record));
     if (n < 0)
         return (int)n;
     return n == sizeof(*record) && record->version == RECORD_VERSION ? 0 : -SKEP_EIO;
@@ -67,7 +67,7 @@ int image_keep_file(const char *name, const uint8_t digest[32], const uint8_t *e
     char text[KEPT_BYTES];
 
     file_name(name, digest, text);
-    return storage_put(text, elf, bytes, p);
+    return persist_put(text, elf, bytes, p);
 }
 
 int image_keep(struct image *image, struct problem *p)
@@ -78,11 +78,11 @@ int image_keep(struct image *image, struct problem *p)
 
     /* A deletion of its namesake may have taken the file along meanwhile. */
     file_name(image->name, image->digest, text);
-    if (storage_is_open() && storage_get(text, NULL, 0) < 0)
+    if (persist_is_open() && persist_get(text, NULL, 0) < 0)
         return problem_set(p, 503, "The image was deleted while it was uploaded; try again.");
     memcpy(record.digest, image->digest, 32);
     record_name(image->name, text);
-    if (storage_put(text, &record, sizeof(record), p) != 0)
+    if (persist_put(text, &record, sizeof(record), p) != 0)
         return -1;
     image->kept = true;
     return 0;
@@ -93,7 +93,7 @@ int image_unkeep(const struct image *image, struct problem *p)
     char text[KEPT_BYTES];
 
     record_name(image->name, text);
-    return storage_delete(text, p);
+    return persist_delete(text, p);
 }
 
 void image_unkeep_file(const struct image *image)
@@ -102,7 +102,7 @@ void image_unkeep_file(const struct image *image)
     struct problem ignored;
 
     file_name(image->name, image->digest, text);
-    storage_delete(text, &ignored);
+    persist_delete(text, &ignored);
 }
 
 /*
@@ -117,10 +117,10 @@ static uint8_t *read_file(const char *name, const uint8_t digest[32], size_t *by
     int64_t n;
 
     file_name(name, digest, text);
-    n = storage_get(text, NULL, 0);
+    n = persist_get(text, NULL, 0);
     if (n > 0 && n <= ELF_FILE_MAX)
         data = malloc((size_t)n);
-    if (data && storage_get(text, data, (size_t)n) != n) {
+    if (data && persist_get(text, data, (size_t)n) != n) {
         free(data);
         data = NULL;
     }
@@ -176,7 +176,7 @@ static void end_unkept(void)
 
     for (struct image *image = image_first(); image; image = next) {
         next = image->next;
-        if (!image->kept && image_end(image, &p) != 0)
+        if (!image->kept && (!persist_is_complete() || image_end(image, &p) != 0))
             log_line("image '%s' is not on the disk: upload it again", image->name);
     }
 }
@@ -203,18 +203,18 @@ static bool is_named(const char *text)
 
 static void delete_files(void)
 {
-    char *files = storage_list(FILES);
+    char *files = persist_list(FILES);
     struct problem ignored;
 
     for (const char *text = files; text && *text; text += strlen(text) + 1)
         if (!is_named(text))
-            storage_delete(text, &ignored);
+            persist_delete(text, &ignored);
     free(files);
 }
 
 void image_load_kept(void)
 {
-    char *names = storage_list(IMAGES);
+    char *names = persist_list(IMAGES);
 
     if (names) {
         for (const char *kept = names; *kept; kept += strlen(kept) + 1)

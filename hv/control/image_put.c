@@ -3,9 +3,9 @@
 
 #include "guest.h"
 #include "image.h"
+#include "persist.h"
 #include "points.h"
 #include "skep_tls.h"
-#include "storage.h"
 
 /* Whether the name may get this file: 200 if it has it, 0 if it may, -1 and the problem. */
 static int check_namesake(const char *name, const uint8_t digest[32], cJSON **json,
@@ -15,7 +15,7 @@ static int check_namesake(const char *name, const uint8_t digest[32], cJSON **js
 
     if (!old)
         return 0;
-    if (image_same(old, digest) && (old->kept || !storage_is_open())) {
+    if (image_same(old, digest) && (old->kept || !persist_is_open())) {
         *json = image_to_json(old);
         return 200;
     }

@@ -21,9 +21,9 @@
 #include "identity.h"
 #include "image.h"
 #include "log.h"
+#include "persist.h"
 #include "power.h"
 #include "server.h"
-#include "storage.h"
 #include "wall.h"
 
 #define NOTIFICATIONS 32
@@ -124,7 +124,7 @@ int service_run(uint16_t port)
     if (core_host_info(&info) != 0)
         return 1;
     config_read(&config);
-    storage_start(info.safe_mode != 0);
+    persist_start(info.safe_mode != 0, info.control_restarts == 0);
     if (!identity_get(&identity, &config, info.entropy) || !token_get(&config, info.entropy))
         return 1;
     if (tls_server_init(&tls, &identity) != 0) {

@@ -11,9 +11,9 @@
 #include "image.h"
 #include "json.h"
 #include "log.h"
+#include "persist.h"
 #include "skep/abi.h"
 #include "state.h"
-#include "storage.h"
 #include "test/fake.h"
 #include "test/ram_disk.h"
 #include "test_control.h"
@@ -27,12 +27,12 @@ static void end_service(void)
         guest_forget(guest_first());
     image_forget_all();
     crashes_forget();
-    storage_stop();
+    persist_stop();
 }
 
 static void begin_service(bool safe_mode, bool first)
 {
-    storage_start(safe_mode);
+    persist_start(safe_mode, first);
     host_set_cpus(FAKE_CPUS);
     image_adopt_all();
     image_load_kept();
@@ -136,7 +136,7 @@ static int teardown(void **state)
 
 static void assert_storage(const char *state)
 {
-    cJSON *json = storage_to_json();
+    cJSON *json = persist_to_json();
 
     assert_string_equal(cJSON_GetObjectItem(json, "state")->valuestring, state);
     cJSON_Delete(json);
@@ -215,7 +215,7 @@ static void test_images(void **state)
     assert_int_equal(upload("b", 2, &p), 200);
     assert_int_equal(upload("b", 1, &p), 201);
     /* Of the replaced and the deleted one nothing is left. */
-    char *files = storage_list("files/");
+    char *files = persist_list("files/");
     assert_int_equal(strncmp(files, "files/b.", 8), 0);
     assert_int_equal(files[strlen(files) + 1], '\0');
     free(files);
@@ -232,7 +232,7 @@ static void test_unreadable_image(void **state)
     upload("other", 1, &p);
     put("web", "{\"image\":\"img\"}");
     put("more", "{\"image\":\"other\"}");
-    files = storage_list("files/img");
+    files = persist_list("files/img");
     assert_int_equal(state_put(files, "nonsense", 8), 0);
     free(files);
     cold_boot();
@@ -365,6 +365,29 @@ static void test_damaged_disk(void **state)
     assert_storage("damaged");
     assert_refused(upload("img", 0, &p), &p);
     assert_int_equal(fake_disk()->data[DISK_BYTES - 1], 0x5a);
+}
+
+/* One that comes while the machine runs, to a service that is started again: it takes what it can. */
+static void test_late_disk(void **state)
+{
+    struct problem p;
+
+    (void)state;
+    end_service();
+    fake_set_disk(NULL, 0);
+    begin_service(false, true);
+    upload("img", 0, &p);
+    upload("spare", 1, &p);
+    put("web", "{\"image\":\"img\"}");
+    end_service();
+    fake_set_disk(NULL, DISK_BYTES);
+    begin_service(false, false);
+    assert_storage("ready");
+    assert_non_null(image_find("spare"));
+    assert_int_equal(upload("img", 0, &p), 200);
+    cold_boot();
+    assert_int_equal(state_of("web"), SKEP_GUEST_RUNNING);
+    assert_null(image_find("spare"));
 }
 
 /* In safe mode the disk is left alone, and afterwards all is as before. */
@@ -570,6 +593,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_failing_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damaged_disk, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_late_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(test_safe_mode, setup, teardown),
         cmocka_unit_test_setup_teardown(test_restart_in_between, setup, teardown),
         cmocka_unit_test_setup_teardown(test_power_cuts, setup, teardown),

@@ -1,5 +1,5 @@
-/* storage.c - the store on the disk as the service uses it, and how that is told. */
-#include "storage.h"
+/* persist.c - the store on the disk as the service uses it, and how that is told. */
+#include "persist.h"
 
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -11,6 +11,9 @@
 #include "region.h"
 #include "skep/abi.h"
 #include "state.h"
+
+/* An empty value, since the first start of a machine with this disk. */
+#define BEGAN "began"
 
 enum { NONE, READY, DAMAGED, FULL };
 
@@ -28,9 +31,10 @@ static int get_condition(void)
     return atomic_load_explicit(&condition, memory_order_relaxed);
 }
 
-void storage_start(bool safe_mode)
+void persist_start(bool safe_mode, bool first_start)
 {
     struct bdev *region = system_region();
+    struct problem ignored;
     uint64_t bytes, used;
     int result;
 
@@ -53,26 +57,33 @@ void storage_start(bool safe_mode)
     }
     is_open = true;
     set_condition(READY);
+    if (first_start)
+        persist_update(BEGAN, "", 0, &ignored);
     state_usage(&bytes, &used);
     log_line("storage: disk %s, %" PRIu64 " of %" PRIu64 " bytes used", system_disk_id(), used,
              bytes);
 }
 
-void storage_stop(void)
+void persist_stop(void)
 {
     state_close();
     is_open = false;
     set_condition(NONE);
 }
 
-bool storage_has_disk(void)
+bool persist_has_disk(void)
 {
     return get_condition() != NONE;
 }
 
-bool storage_is_open(void)
+bool persist_is_open(void)
 {
     return is_open;
+}
+
+bool persist_is_complete(void)
+{
+    return is_open && state_get(BEGAN, NULL, 0) == 0;
 }
 
 static int refuse(int result, struct problem *p)
@@ -111,20 +122,20 @@ static int note(int result, const char *name, struct problem *p)
     return refuse(result, p);
 }
 
-int storage_put(const char *name, const void *data, size_t bytes, struct problem *p)
+int persist_put(const char *name, const void *data, size_t bytes, struct problem *p)
 {
-    if (!storage_has_disk())
+    if (!persist_has_disk())
         return 0;
     if (!is_open)
         return refuse(-SKEP_EIO, p);
     return note(state_put(name, data, bytes), name, p);
 }
 
-int storage_delete(const char *name, struct problem *p)
+int persist_delete(const char *name, struct problem *p)
 {
     int result;
 
-    if (!storage_has_disk())
+    if (!persist_has_disk())
         return 0;
     if (!is_open)
         return refuse(-SKEP_EIO, p);
@@ -132,17 +143,17 @@ int storage_delete(const char *name, struct problem *p)
     return note(result == -SKEP_ENOENT ? 0 : result, name, p);
 }
 
-int storage_keep(const char *name, const void *data, size_t bytes, struct problem *p)
+int persist_update(const char *name, const void *data, size_t bytes, struct problem *p)
 {
     void *there = is_open ? malloc(bytes + 1) : NULL;
     bool same =
         there && state_get(name, there, bytes) == (int64_t)bytes && memcmp(there, data, bytes) == 0;
 
     free(there);
-    return same ? 0 : storage_put(name, data, bytes, p);
+    return same ? 0 : persist_put(name, data, bytes, p);
 }
 
-int64_t storage_get(const char *name, void *data, size_t room)
+int64_t persist_get(const char *name, void *data, size_t room)
 {
     int64_t n = is_open ? state_get(name, data, room) : -SKEP_ENOENT;
 
@@ -151,7 +162,7 @@ int64_t storage_get(const char *name, void *data, size_t room)
     return n;
 }
 
-char *storage_list(const char *prefix)
+char *persist_list(const char *prefix)
 {
     char *names = NULL;
     int result = is_open ? state_list(prefix, &names) : 0;
@@ -161,7 +172,7 @@ char *storage_list(const char *prefix)
     return names;
 }
 
-cJSON *storage_to_json(void)
+cJSON *persist_to_json(void)
 {
     static const char *const names[] = {"none", "ready", "damaged", "full"};
     cJSON *json = cJSON_CreateObject();
@@ -169,7 +180,7 @@ cJSON *storage_to_json(void)
 
     state_usage(&bytes, &used);
     cJSON_AddStringToObject(json, "state", names[get_condition()]);
-    if (!storage_has_disk())
+    if (!persist_has_disk())
         cJSON_AddNullToObject(json, "disk");
     else
         cJSON_AddStringToObject(json, "disk", system_disk_id());
