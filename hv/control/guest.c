@@ -172,6 +172,7 @@ static int apply_and_retain(struct guest *g, struct spec *new, enum guest_change
         return 0;
     }
     guest_set_spec(g, old);
+    guest_schedule(g, 1); /* it may wait for another guest, which the exchange has made forgotten */
     g->replacing = replacing;
     g->failures = failures;
     if (live)

@@ -180,8 +180,13 @@ static void test_start_after(void **state)
     assert_non_null(strstr(text, "guest 'db', which isn't up"));
     free(text);
     cJSON_Delete(json);
+    /* A change that fails leaves it waiting. */
+    fake_fail_retain(true);
+    assert_int_equal(put("web", "{\"image\":\"img\",\"start_after\":[\"db\",\"x\"]}"), -1);
+    fake_fail_retain(false);
+    guest_step_due(UINT32_MAX);
+    assert_string_equal(guest_find("web")->waits_for, "db");
     put("db", "{\"image\":\"img\"}");
-    settle();
     guest_step_due(UINT32_MAX);
     assert_int_equal(state_of("web"), SKEP_GUEST_RUNNING);
     /* Once it runs it goes on, whatever becomes of the other; a change of the order alone is followed in place. */

@@ -132,6 +132,53 @@ static void test_damaged_value(void **state)
     assert_int_equal(state_get("blob", back, sizeof(back)), sizeof(value));
 }
 
+/* Whatever bytes are others: what is there can be read or not, but is never something else, and nothing crashes. */
+static void test_any_damage(void **state)
+{
+    static uint8_t before[BYTES], value[2000];
+    uint32_t seed = 11;
+    unsigned opened = 0, read = 0;
+    char name[32], *names;
+
+    (void)state;
+    for (unsigned i = 0; i < 60; i++) {
+        snprintf(name, sizeof(name), "n%u", i % 20);
+        memset(value, (int)(i % 20), sizeof(value));
+        assert_int_equal(state_put(name, value, i % 3 ? 200 : sizeof(value)), 0);
+    }
+    state_close();
+    memcpy(before, medium, BYTES);
+    for (unsigned round = 0; round < 2000; round++) {
+        memcpy(medium, before, BYTES);
+        for (unsigned k = 0; k <= round % 4; k++) {
+            uint32_t at;
+            do { /* most of it is unused */
+                seed = seed * 1664525 + 1013904223;
+                at = (seed >> 4) % BYTES;
+            } while (medium[at] == 0);
+            medium[at] ^= (uint8_t)(1 + (seed >> 25) % 255);
+        }
+        ram_disk_init(&disk, medium, BYTES);
+        if (state_open(&disk.dev, true) != 0)
+            continue;
+        opened++;
+        for (unsigned i = 0; i < 20; i++) {
+            snprintf(name, sizeof(name), "n%u", i);
+            int64_t n = state_get(name, value, sizeof(value));
+            read += n > 0;
+            for (int64_t at = 0; at < n; at++)
+                assert_int_equal(value[at], i);
+        }
+        if (state_list("", &names) == 0)
+            free(names);
+        state_put("n3", value, 1500);
+        state_put("new", value, 100);
+        state_delete("n4");
+        state_close();
+    }
+    print_message("2000 damages: %u opened, %u of %u values read\n", opened, read, opened * 20);
+}
+
 /* Until nothing fits any more; then nothing has changed, and what is deleted makes room again. */
 static void test_full(void **state)
 {
@@ -383,6 +430,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_list, setup, teardown),
         cmocka_unit_test_setup_teardown(test_empty_and_damaged, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damaged_value, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_any_damage, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cost, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failing_disk, setup, teardown),
