@@ -155,9 +155,8 @@ static void load(const char *name)
 
     if (!name_valid(name))
         return;
-    problem_set(&p, 500, "Its record can't be read.");
     if (read_record(name, &record) != 0) {
-        log_line("image '%s' is left aside: %s", name, p.detail);
+        log_line("image '%s' is left aside: its record can't be read", name);
     } else if (image) {
         image->kept = image_same(image, record.digest);
     } else if ((image = build(name, &record, &p)) != NULL) {
