@@ -148,7 +148,7 @@ static void test_any_damage(void **state)
     }
     state_close();
     memcpy(before, medium, BYTES);
-    for (unsigned round = 0; round < 2000; round++) {
+    for (unsigned round = 0; round < 1000; round++) {
         memcpy(medium, before, BYTES);
         for (unsigned k = 0; k <= round % 4; k++) {
             uint32_t at;
@@ -176,7 +176,7 @@ static void test_any_damage(void **state)
         state_delete("n4");
         state_close();
     }
-    print_message("2000 damages: %u opened, %u of %u values read\n", opened, read, opened * 20);
+    print_message("1000 damages: %u opened, %u of %u values read\n", opened, read, opened * 20);
 }
 
 /* Until nothing fits any more; then nothing has changed, and what is deleted makes room again. */
