@@ -64,11 +64,11 @@ static void fill_strings(struct skep_guest_spec *to, const struct spec *from,
     size_t name_bytes = strlen(from->image) + 1;
 
     memcpy(strings, from->image, name_bytes);
-    memcpy(strings + name_bytes, from->strings, from->strings_bytes);
+    memcpy(strings + name_bytes, from->strings, from->program_bytes);
     to->argc = from->argc + 1;
     to->envc = from->envc;
     to->strings = (uintptr_t)strings;
-    to->strings_bytes = (uint32_t)name_bytes + from->strings_bytes;
+    to->strings_bytes = (uint32_t)name_bytes + from->program_bytes;
 }
 
 void guest_explain(const struct guest *g, char *text, size_t room)
@@ -265,9 +265,12 @@ void guest_adopt_all(bool safe_mode, bool first_start, unsigned record_count)
     guest_table_init(record_count);
     if (!first_start)
         read_records(record_count, safe_mode);
+    guest_load_kept();
     while ((handle = core_guest_next((uint64_t)handle)) > 0)
         adopt((uint64_t)handle);
-    while (guest_step_after(name, UINT32_MAX))
+    if (!first_start && !safe_mode)
+        guest_keep_all();
+    while (guest_step_after(name, UINT32_MAX) || guest_step_due(UINT32_MAX))
         continue;
     log_line("%u guests known after the start%s", guest_count(), safe_mode ? ", in safe mode" : "");
 }
