@@ -298,7 +298,7 @@ void rider_offer(struct rider *rider, uint32_t request)
 
 void rider_kick(struct rider *rider)
 {
-    assert_int_equal(io_queue_kick(rider->vcpu, SKEP_QUEUE_BLOCK_0), 0);
+    assert_int_equal(io_queue_kick(rider->vcpu, SKEP_QUEUE_BLOCK_0 + rider->device), 0);
     fake_cpu->traps++;
 }
 

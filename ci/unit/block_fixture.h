@@ -28,7 +28,8 @@ struct rider {
     struct skep_vring_desc *desc;
     struct skep_vring_avail *avail;
     struct skep_vring_used *used;
-    uint32_t next; /* request */
+    uint32_t device; /* whose queue is kicked */
+    uint32_t next;   /* request */
 };
 
 /* 512-byte blocks with everything that a disk can do; 4096-byte blocks with nothing. */
