@@ -427,6 +427,24 @@ static void guest_ends_with_requests_underway(void **state)
     volume_closed(volume);
 }
 
+/* Nothing on the machine comes by for it but the reaper. */
+static void guest_ends_with_a_held_request(void **state)
+{
+    (void)state;
+    opened(2);
+    rider_range(&rider, SKEP_BLOCK_T_DISCARD, 0, SECTORS);
+    rider_add(&rider, SKEP_BLOCK_T_FLUSH, 0, 0, 0);
+    work();
+    assert_int_equal(status_of(volume).wanting, 1);
+    guest_destroy(rider.guest);
+    for (int i = 0; i < 40; i++) {
+        fake_interrupts();
+        fake_clock_advance(1000000);
+    }
+    assert_int_equal(status_of(volume).users, 0);
+    volume_closed(volume);
+}
+
 /* The copy goes on; what was to replace a chunk is undone. */
 static void guest_ends_amid_copies(void **state)
 {
@@ -925,6 +943,7 @@ int main(void)
         TEST(full_disk_queue_is_waited_for),
         TEST(event_comes_when_it_is_wanted),
         TEST(guest_ends_with_requests_underway),
+        TEST(guest_ends_with_a_held_request),
         TEST(guest_ends_amid_copies),
         TEST(errors_of_the_disk_are_told),
         TEST(failed_disk_ends_all_requests),

@@ -499,6 +499,27 @@ static void sharing_waits_for_writes(void **state)
     closed();
 }
 
+/* Nobody would end what a control service began that is gone. */
+static void control_that_ends_shares_no_more(void **state)
+{
+    (void)state;
+    opened(4);
+    pool_give(volume, 10, 4);
+    uint32_t first = rider_add(&rider, SKEP_BLOCK_T_OUT, 0, 0, 512);
+    work();
+    assert_int_equal(share_once(), -SKEP_EAGAIN);
+    uint32_t second = rider_add(&rider, SKEP_BLOCK_T_OUT, SECTORS, 0, 512);
+    settle();
+    assert_int_equal(rider_status(&rider, first), SKEP_BLOCK_S_OK);
+    assert_int_equal(rider_status(&rider, second), NOT_DONE);
+    volume_shares_undo();
+    settle();
+    assert_int_equal(rider_status(&rider, second), SKEP_BLOCK_S_OK);
+    assert_int_equal(share_once(), 0);
+    assert_int_equal(mapped(volume, 1), 11 | SKEP_CHUNK_SHARED);
+    closed();
+}
+
 /* ---- giving back ---- */
 
 static void discard_takes_whole_chunks(void **state)
@@ -778,6 +799,7 @@ int main(void)
         TEST(failed_copy_spoils_no_chunk_of_the_pool),
         TEST(copies_are_waited_for),
         TEST(sharing_waits_for_writes),
+        TEST(control_that_ends_shares_no_more),
         TEST(discard_takes_whole_chunks),
         TEST(change_is_shown_when_nobody_uses_the_chunk),
         TEST(zeroes_are_written_where_a_chunk_stays),

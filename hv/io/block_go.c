@@ -573,7 +573,7 @@ static enum turn write_turn(struct block_slot *slot)
     if (slot->replaces) {
         return replace_go(slot, &extent);
     }
-    if (volume->sharing || is_busy(volume, extent.chunk)) {
+    if (volume_is_sharing(volume) || is_busy(volume, extent.chunk)) {
         return wait_for(slot, extent.chunk);
     }
     if (extent.entry == SKEP_CHUNK_NONE && slot->part_count == 0) {
@@ -598,7 +598,7 @@ static enum turn unmap(struct block_slot *slot, const struct extent *extent)
 {
     struct volume *volume = slot->block->volume;
     if (extent->entry != SKEP_CHUNK_NONE) {
-        if (volume->sharing || is_busy(volume, extent->chunk)) {
+        if (volume_is_sharing(volume) || is_busy(volume, extent->chunk)) {
             return wait_for(slot, extent->chunk);
         }
         if (!volume_log_room(volume)) {

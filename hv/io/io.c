@@ -156,6 +156,7 @@ int io_block_attach(struct guest *guest, uint32_t index, const struct skep_block
 int io_disks_attach(struct guest *guest)
 {
     int error = 0;
+    volume_shares_undo(); /* of a control service before this one */
     for (uint32_t i = 0; i < disks_count() && error == 0; i++) {
         error = block_attach(guest, i, block_raw(i), 0);
     }

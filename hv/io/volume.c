@@ -94,6 +94,28 @@ uint64_t volume_chunk_byte(const struct volume *volume, uint32_t disk_chunk)
     return volume->spec.first_byte + ((uint64_t)disk_chunk << volume->chunk_shift);
 }
 
+/* Grows with each control service. Relaxed: who reads the old number is woken once more. */
+static _Atomic uint32_t share_life;
+
+bool volume_is_sharing(const struct volume *volume)
+{
+    return volume->sharing &&
+           volume->share_life == atomic_load_explicit(&share_life, memory_order_relaxed);
+}
+
+void volume_share_begin(struct volume *volume)
+{
+    volume->sharing = true;
+    volume->share_life = atomic_load_explicit(&share_life, memory_order_relaxed);
+    volume->share_next = 0;
+}
+
+void volume_shares_undo(void)
+{
+    atomic_fetch_add_explicit(&share_life, 1, memory_order_relaxed);
+    volume_wake_all();
+}
+
 uint32_t volume_share(struct volume *volume, uint32_t chunk, uint32_t end)
 {
     uint32_t *entries = map_page(volume, chunk);

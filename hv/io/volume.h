@@ -101,7 +101,8 @@ struct volume {
     uint32_t writes;      /* of those, the ones that write, and copies */
     uint32_t copies;      /* in block_copy.c */
 
-    bool sharing;        /* writes don't begin */
+    bool sharing;        /* writes don't begin, as long as volume_is_sharing() */
+    uint32_t share_life; /* of the control service that shares */
     uint32_t share_next; /* chunk */
 
     bool closing;        /* its map is being given back */
@@ -170,6 +171,11 @@ void volume_tell(struct volume *volume);
 
 /* 0: a request of so many bytes may go, and is counted. Else when to ask again. */
 uint64_t volume_admit(struct volume *volume, uint64_t bytes);
+
+/* Whether the map is being marked. When the control service that does so has ended, it isn't. */
+bool volume_is_sharing(const struct volume *volume);
+void volume_share_begin(struct volume *volume);
+void volume_shares_undo(void); /* no lock is needed */
 
 /* Marks those entries as shared that are in the same page of the map as the first: where to go on, `end` at most. */
 uint32_t volume_share(struct volume *volume, uint32_t chunk, uint32_t end);

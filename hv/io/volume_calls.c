@@ -3,7 +3,6 @@
  *
  * Only the control service's calls come here, one at a time (scratch_lock).
  */
-#include "core/cpu.h"
 #include "core/frame.h"
 #include "core/gmem.h"
 #include "core/log.h"
@@ -26,12 +25,6 @@ static union {
     struct skep_volume_limits limits;
     struct skep_disk_info disk;
 } scratch;
-
-static void wake(struct volume *volume)
-{
-    volume_wake(volume);
-    atomic_store(&arch_cpu()->resched, 1); /* this CPU comes by io_work() before it goes on */
-}
 
 /* ---- opening ---- */
 
@@ -222,7 +215,7 @@ static int64_t give(struct volume *volume, uint64_t count)
     }
     volume->pool_given = volume->pool_count;
     volume->told = false;
-    wake(volume);
+    volume_wake(volume);
     return taken;
 }
 
@@ -233,16 +226,15 @@ static int64_t commit(struct volume *volume, uint64_t sequence)
     }
     volume->committed = sequence;
     volume->told = false;
-    wake(volume);
+    volume_wake(volume);
     return 0;
 }
 
 /* Marks a part of the map. Writes are held from the first call on, until all of it is marked. */
 static int64_t share(struct volume *volume)
 {
-    if (!volume->sharing) {
-        volume->sharing = true;
-        volume->share_next = 0;
+    if (!volume_is_sharing(volume)) {
+        volume_share_begin(volume);
     }
     if (volume->writes > 0) {
         return -SKEP_EAGAIN;
@@ -257,7 +249,7 @@ static int64_t share(struct volume *volume)
         return -SKEP_EAGAIN;
     }
     volume->sharing = false;
-    wake(volume);
+    volume_wake(volume);
     return 0;
 }
 
@@ -282,7 +274,7 @@ static int64_t limits_set(struct volume *volume)
 {
     volume->spec.limits = scratch.limits;
     volume->bytes_clear_ns = volume->requests_clear_ns = 0;
-    wake(volume);
+    volume_wake(volume);
     return 0;
 }
 
@@ -293,7 +285,7 @@ static int64_t flags_set(struct volume *volume, uint64_t flags)
     }
     volume->spec.flags = (uint32_t)flags;
     block_show(volume);
-    wake(volume);
+    volume_wake(volume);
     return 0;
 }
 
@@ -303,7 +295,7 @@ static int64_t full_set(struct volume *volume, uint64_t full)
         return -SKEP_EINVAL;
     }
     volume->full = full;
-    wake(volume);
+    volume_wake(volume);
     return 0;
 }
 

@@ -139,6 +139,7 @@ void volume_wake(struct volume *volume)
     spin_lock(&work_lock);
     wake_locked(volume);
     spin_unlock(&work_lock);
+    atomic_store(&arch_cpu()->resched, 1); /* this CPU comes by io_work() before it goes on */
 }
 
 void volume_stall(struct volume *volume, enum volume_list list)
@@ -176,6 +177,7 @@ void volume_wake_all(void)
     spin_lock(&work_lock);
     wake_next = first;
     spin_unlock(&work_lock);
+    atomic_store(&arch_cpu()->resched, 1);
 }
 
 static void wake_some_locked(void)
