@@ -8,6 +8,7 @@
 #include "core/log.h"
 #include "core/string.h"
 #include "drivers/pci.h"
+#include "drivers/virtio_blk.h"
 #include "drivers/virtio_net.h"
 #include "io/block.h"
 #include "io/disks.h"
@@ -18,8 +19,18 @@
 #define MTU_MAX (FRAME_BYTES_MAX - FRAME_BYTES_MIN)
 #define MTU_MIN 68u /* RFC 791 */
 
+static void disk_found(const struct pci_device *pci)
+{
+    struct disk *disk =
+        disks_count() < SKEP_DISKS_MAX ? virtio_blk_start(pci, &disks_client) : NULL;
+    if (disk != NULL) {
+        disks_add(disk);
+    }
+}
+
 static void device_found(const struct pci_device *pci)
 {
+    disk_found(pci);
     if (uplink_nic() == NULL) {
         struct nic *nic = virtio_net_start(pci, &uplink_client);
         if (nic != NULL) {
