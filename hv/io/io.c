@@ -332,9 +332,13 @@ static bool work_any(void)
     return uplink_wanted() || switch_work_any() || disks_wanted() || volume_work_any();
 }
 
+/* Most traps find nothing to be done, and are to cost little. */
 bool io_work(void)
 {
     const struct cpu *cpu = arch_cpu();
+    if (!work_any()) {
+        return false;
+    }
     if (worked_in[cpu->index] != cpu->traps) {
         worked_in[cpu->index] = work_one(cpu->traps) ? cpu->traps : 0;
     }

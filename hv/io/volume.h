@@ -219,10 +219,19 @@ void volume_wake_all(void);
 /* The next volume with work, with a reference, or NULL. volume_release() gives it back. */
 struct volume *volume_work_next(void);
 void volume_release(struct volume *volume);
-bool volume_work_any(void);
 
 /* When the first volume is due; TIME_NEVER. */
 extern _Atomic uint64_t volume_deadline_ns;
+
+/* Whether some volume has work, but for what is due; a hint. Work added meanwhile is seen by the CPU that added it. */
+extern _Atomic bool volume_work;
+
+static inline bool volume_work_any(void)
+{
+    uint64_t deadline = atomic_load_explicit(&volume_deadline_ns, memory_order_relaxed);
+    return atomic_load_explicit(&volume_work, memory_order_relaxed) ||
+           (deadline != TIME_NEVER && deadline <= arch_clock_ns());
+}
 
 /* ---- volume_calls.c: the control calls ---- */
 

@@ -23,6 +23,17 @@ static struct work_link going[VOLUME_LISTS] = {
 static struct heap due;
 
 _Atomic uint64_t volume_deadline_ns = TIME_NEVER;
+_Atomic bool volume_work;
+
+/* Holds work_lock. */
+static void show_locked(void)
+{
+    bool work = wake_next || !link_none(&lists[VOLUME_WORK]);
+    for (uint32_t i = 0; i < VOLUME_LISTS; i++) {
+        work |= !link_none(&going[i]);
+    }
+    atomic_store_explicit(&volume_work, work, memory_order_relaxed);
+}
 
 /* ---- the table ---- */
 
@@ -80,6 +91,7 @@ static void leave(struct volume *volume)
     heap_remove(&due, &volume->due);
     deadline_show();
     wake_next = wake_next == volume ? volume->next : wake_next;
+    show_locked();
     *(volume->previous ? &volume->previous->next : &first) = volume->next;
     *(volume->next ? &volume->next->previous : &last) = volume->previous;
     volumes[index] = NULL;
@@ -124,6 +136,7 @@ void volume_work_add(struct volume *volume)
 {
     spin_lock(&work_lock);
     list_locked(volume, VOLUME_WORK);
+    show_locked();
     spin_unlock(&work_lock);
 }
 
@@ -138,6 +151,7 @@ void volume_wake(struct volume *volume)
 {
     spin_lock(&work_lock);
     wake_locked(volume);
+    show_locked();
     spin_unlock(&work_lock);
     atomic_store(&arch_cpu()->resched, 1); /* this CPU comes by io_work() before it goes on */
 }
@@ -159,6 +173,7 @@ void volume_unstall(enum volume_list list)
 {
     spin_lock(&work_lock);
     link_splice(&going[list], &lists[list]);
+    show_locked();
     spin_unlock(&work_lock);
 }
 
@@ -176,6 +191,7 @@ void volume_wake_all(void)
 {
     spin_lock(&work_lock);
     wake_next = first;
+    show_locked();
     spin_unlock(&work_lock);
     atomic_store(&arch_cpu()->resched, 1);
 }
@@ -201,12 +217,6 @@ static struct volume *volume_of_due(struct heap_node *node)
     return (struct volume *)((char *)node - offsetof(struct volume, due));
 }
 
-static bool is_due(void)
-{
-    uint64_t deadline = atomic_load_explicit(&volume_deadline_ns, memory_order_relaxed);
-    return deadline != TIME_NEVER && deadline <= arch_clock_ns();
-}
-
 static void due_locked(void)
 {
     struct heap_node *node = heap_min(&due);
@@ -215,18 +225,6 @@ static void due_locked(void)
         deadline_show();
         list_locked(volume_of_due(node), VOLUME_WORK);
     }
-}
-
-static bool any(const struct work_link *list)
-{
-    return __atomic_load_n(&list->next, __ATOMIC_RELAXED) != list;
-}
-
-/* Without the lock: a hint. Work added meanwhile is seen by the CPU that added it. */
-bool volume_work_any(void)
-{
-    return any(&lists[VOLUME_WORK]) || any(&going[VOLUME_ROOM]) || any(&going[VOLUME_COPY]) ||
-           __atomic_load_n(&wake_next, __ATOMIC_RELAXED) || is_due();
 }
 
 struct volume *volume_work_next(void)
@@ -244,6 +242,7 @@ struct volume *volume_work_next(void)
         volume = volume_of_link(link, VOLUME_WORK);
         volume->references++;
     }
+    show_locked();
     spin_unlock(&work_lock);
     return volume;
 }

@@ -1,5 +1,5 @@
 /*
- * test_block.c - block devices of guests: chains of every kind, pieces of memory, ends of guests and of disks, disks as a
+ * test_io_block.c - block devices of guests: chains of every kind, pieces of memory, ends of guests and of disks, disks as a
  * whole, and a long run of anything against a model.
  */
 #include "block_fixture.h"

@@ -1,5 +1,5 @@
 /*
- * test_volume.c - volumes: maps, first writes, copies of shared chunks, the log of changes, the pool, limits.
+ * test_io_volume.c - volumes: maps, first writes, copies of shared chunks, the log of changes, the pool, limits.
  */
 #include "block_fixture.h"
 
