@@ -1,7 +1,7 @@
 /*
  * block.c - guests' block devices: attaching them, taking requests from their queues, and giving them back.
  */
-#include "io/block.h"
+#include "io/block_span.h"
 
 #include "core/cpu.h"
 #include "core/event.h"
@@ -45,7 +45,7 @@ static const struct disks_listener listener = {disk_room, disk_changed};
 
 void block_init(void)
 {
-    block_go_init();
+    span_init();
     disks_listen(&listener);
     for (uint32_t i = 0; i < disks_count(); i++) {
         block_raw(i);

@@ -114,8 +114,6 @@ struct block_slot *block_slot_at(const struct block *block, uint32_t index);
 
 /* ---- block_go.c ---- */
 
-void block_go_init(void);
-
 /* Does some of a volume's work; goes on by the work list if there is more: true. Holds no lock. */
 bool block_go(struct volume *volume);
 

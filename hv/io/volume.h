@@ -15,7 +15,7 @@
  *
  * Files: volume.c (map, pool, log, limits), volume_work.c (which volumes there are, and which have work),
  * volume_calls.c (the control calls), block.c (devices of guests), block_go.c (what becomes of a request),
- * block_copy.c (copies of shared chunks).
+ * block_span.c (what of it goes to the disk), block_copy.c (copies of shared chunks).
  *
  * Shortcomings: a map is 4 bytes of memory for each chunk up to the last one in use; one lock for each volume, which is
  * held for a whole go.
