@@ -110,6 +110,14 @@ static void spoil_sum(struct skep_vring_desc *desc)
     desc[2].next = 3;
 }
 
+/* The sum is 512 in 32 bits. */
+static void spoil_overflow(struct skep_vring_desc *desc)
+{
+    spoil_sum(desc);
+    desc[1].len = 0x80000000u;
+    desc[2].len = 0x80000200u;
+}
+
 static void spoil_address(struct skep_vring_desc *desc)
 {
     desc[1].addr = SKEP_GUEST_VA_MAX - 4095;
@@ -167,6 +175,7 @@ static void malformed_chains_end_the_guest(void **state)
     broken_by(spoil_indirect, QUEUE_FAULT_FLAGS);
     broken_by(spoil_length, QUEUE_FAULT_LENGTH);
     broken_by(spoil_sum, QUEUE_FAULT_LENGTH);
+    broken_by(spoil_overflow, QUEUE_FAULT_LENGTH);
     broken_by(spoil_address, QUEUE_FAULT_ADDRESS);
     broken_by(spoil_wrap, QUEUE_FAULT_ADDRESS);
     broken_by(spoil_mapping, QUEUE_FAULT_ACCESS);
