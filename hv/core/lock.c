@@ -9,6 +9,7 @@
 static const char *const names[LOCK_KINDS] = {
     [LOCK_NONE] = "a lock of no kind", [LOCK_SCRATCH] = "scratch_lock",
     [LOCK_PORT] = "port.lock",         [LOCK_NIC] = "nic.lock",
+    [LOCK_VOLUME] = "volume.lock",     [LOCK_WORK] = "work_lock",
     [LOCK_DISK] = "a disk's lock",     [LOCK_GUESTS] = "guests_lock",
     [LOCK_IMAGES] = "images_lock",     [LOCK_GUEST] = "guest.lock",
     [LOCK_CONSOLE] = "console.lock",   [LOCK_NOTIFY] = "notify_lock",

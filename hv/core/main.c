@@ -224,6 +224,9 @@ static void arm_timer(struct cpu *cpu, bool work_left)
     if (cpu->chore_ns < deadline) {
         deadline = cpu->chore_ns;
     }
+    if (io_deadline() < deadline) {
+        deadline = io_deadline();
+    }
     if (work_left) {
         uint64_t soon = arch_clock_ns() + (cpu->current ? WORK_DELAY_NS : 0);
         deadline = soon < deadline ? soon : deadline;

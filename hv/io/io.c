@@ -10,6 +10,7 @@
 #include "drivers/pci.h"
 #include "drivers/virtio_blk.h"
 #include "drivers/virtio_net.h"
+#include "io/block.h"
 #include "io/disks.h"
 #include "io/filter.h"
 #include "io/port.h"
@@ -42,6 +43,7 @@ void io_init(void)
 {
     switch_init();
     pci_scan(device_found);
+    block_init();
     if (uplink_nic() == NULL) {
         log_line("net: no network card; guests reach each other only");
     }
@@ -153,9 +155,33 @@ void io_net_describe(struct guest *guest, uint32_t index, struct skep_net *net)
     }
 }
 
+int io_block_attach(struct guest *guest, uint32_t index, const struct skep_block_spec *spec)
+{
+    struct volume *volume = volume_find(spec->volume);
+    if ((spec->flags & ~SKEP_BLOCK_READ_ONLY) != 0 || spec->reserved != 0) {
+        return -SKEP_EINVAL;
+    }
+    return volume != NULL ? block_attach(guest, index, volume, spec->flags) : -SKEP_ENOENT;
+}
+
+int io_disks_attach(struct guest *guest)
+{
+    int error = 0;
+    volume_shares_undo(); /* of a control service before this one */
+    for (uint32_t i = 0; i < disks_count() && error == 0; i++) {
+        error = block_attach(guest, i, block_raw(i), 0);
+    }
+    return error;
+}
+
 int io_guest_detach(struct guest *guest)
 {
     int result = 0;
+    for (uint32_t i = 0; i < SKEP_BLOCKS_MAX; i++) {
+        if (guest->blocks[i] != NULL && !block_close(guest->blocks[i])) {
+            result = -SKEP_EAGAIN;
+        }
+    }
     for (uint32_t i = 0; i < SKEP_NETS_MAX; i++) {
         struct port *port = guest->ports[i];
         if (port == NULL) {
@@ -177,11 +203,29 @@ static struct port *port_of(struct guest *guest, uint32_t queue)
     return queue < SKEP_QUEUE_BLOCK_0 ? guest->ports[queue / 2] : NULL;
 }
 
+static struct block *block_of(struct guest *guest, uint32_t queue)
+{
+    uint32_t index = queue - SKEP_QUEUE_BLOCK_0;
+    return index < SKEP_BLOCKS_MAX ? guest->blocks[index] : NULL;
+}
+
+static int block_setup(struct vcpu *vcpu, const struct skep_queue_setup *setup)
+{
+    struct block *block = block_of(vcpu->guest, setup->queue);
+    if (block == NULL) {
+        return -SKEP_ENODEV;
+    }
+    spin_lock(&block->volume->lock);
+    int error = block->closed ? -SKEP_ENODEV : queue_setup(&block->queue, vcpu->guest, setup);
+    spin_unlock(&block->volume->lock);
+    return error;
+}
+
 int io_queue_setup(struct vcpu *vcpu, const struct skep_queue_setup *setup)
 {
     struct port *port = port_of(vcpu->guest, setup->queue);
     if (port == NULL) {
-        return -SKEP_ENODEV;
+        return block_setup(vcpu, setup);
     }
     struct queue *queue = setup->queue & 1 ? &port->tx : &port->rx;
     spin_lock(&port->lock);
@@ -209,12 +253,35 @@ static void kick(struct port *port)
     atomic_store(&cpu->resched, 1);
 }
 
+/* The same for a block device. */
+static int kick_block(struct guest *guest, uint32_t queue)
+{
+    struct cpu *cpu = arch_cpu();
+    struct block *block = block_of(guest, queue);
+    if (block == NULL) {
+        return -SKEP_ENODEV;
+    }
+    bool others = volume_work_any();
+    if (!block_kick(block)) {
+        return 0;
+    }
+    if (others) {
+        volume_work_add(block->volume);
+    } else if (block_go(block->volume)) {
+        worked_in[cpu->index] = cpu->traps + 1;
+    } else {
+        return 0;
+    }
+    atomic_store(&cpu->resched, 1);
+    return 0;
+}
+
 /* New receive buffers are found when a frame comes. */
 int io_queue_kick(struct vcpu *vcpu, uint32_t queue)
 {
     struct port *port = port_of(vcpu->guest, queue);
     if (port == NULL) {
-        return -SKEP_ENODEV;
+        return kick_block(vcpu->guest, queue);
     }
     if (queue & 1) {
         kick(port);
@@ -234,26 +301,48 @@ static bool port_work(void)
     return port != NULL;
 }
 
-static bool (*const works[])(void) = {port_work, uplink_poll, disks_poll};
-
 /* Each comes first in turn, so that no busy device and no busy guest keeps the others waiting. */
 static bool work_one(uint64_t turn)
 {
-    for (uint32_t i = 0; i < ARRAY_COUNT(works); i++) {
-        if (works[(turn + i) % ARRAY_COUNT(works)]()) {
+    for (uint64_t i = turn; i < turn + 4; i++) {
+        bool worked;
+        switch (i % 4) {
+        case 0:
+            worked = uplink_poll();
+            break;
+        case 1:
+            worked = port_work();
+            break;
+        case 2:
+            worked = disks_poll();
+            break;
+        default:
+            worked = block_work();
+            break;
+        }
+        if (worked) {
             return true;
         }
     }
     return false;
 }
 
+static bool work_any(void)
+{
+    return uplink_wanted() || switch_work_any() || disks_wanted() || volume_work_any();
+}
+
+/* Most traps find nothing to be done, and are to cost little. */
 bool io_work(void)
 {
     const struct cpu *cpu = arch_cpu();
+    if (!work_any()) {
+        return false;
+    }
     if (worked_in[cpu->index] != cpu->traps) {
         worked_in[cpu->index] = work_one(cpu->traps) ? cpu->traps : 0;
     }
-    return uplink_wanted() || disks_wanted() || switch_work_any();
+    return work_any();
 }
 
 void io_control_address_set(uint32_t address, uint32_t netmask)
