@@ -34,6 +34,10 @@ int io_queue_kick(struct vcpu *vcpu, uint32_t queue);
  * does one share in a trap (cpu->traps), however often it asks. */
 bool io_work(void);
 
+/* A share of it, in the trap of a vCPU that is about to wait: frames for it may be among what waited while it ran, and
+ * vCPUs that wake each other all the time don't put off the work for ever. */
+void io_work_before_wait(void);
+
 /* The control service's own address, for the default-deny rule. */
 void io_control_address_set(uint32_t address, uint32_t netmask);
 
