@@ -37,6 +37,7 @@
 #define LOOK_MIN_NS     20000ull    /* between two looks at a budget */
 #define LEVELS_NS       50000000ull /* between two looks at the levels */
 #define REFILLS_AT_ONCE 4u
+#define SPARE_NS        100000ull /* from its beginning on */
 
 static struct spinlock sched_lock = {.kind = LOCK_SCHED};
 static uint32_t sleeping;       /* CPUs that nobody has told to look; a bit each */
@@ -359,11 +360,19 @@ void sched_wake(struct vcpu *vcpu, int64_t result, uint64_t now)
     now = lock_at(now);
     if (vcpu->state == VCPU_BLOCKED) {
         arch_vcpu_result_set(&vcpu->arch, result);
+        vcpu->woken = true;
         make_runnable(vcpu, now);
     } else if (vcpu->state == VCPU_RUNNING) {
         interrupt(cpu_at(vcpu->cpu));
     }
     spin_unlock(&sched_lock);
+}
+
+/* Without the lock: nobody else changes what this CPU runs. */
+bool sched_spares(const struct cpu *cpu)
+{
+    const struct vcpu *vcpu = cpu->current;
+    return vcpu && vcpu->woken && arch_clock_ns() - vcpu->run_since_ns < SPARE_NS;
 }
 
 void sched_pass(struct vcpu *vcpu)
@@ -557,6 +566,7 @@ static struct vcpu *take_next(struct cpu *cpu, uint64_t now)
 static struct vcpu *change(struct cpu *cpu, struct vcpu *old, uint64_t now)
 {
     leave(old, now, old->hold ? SKEP_VCPU_HELD : SKEP_VCPU_READY);
+    old->woken = false;
     struct vcpu *next = take_next(cpu, now);
     queue(old, now);
     next = next ? next : take_next(cpu, now);

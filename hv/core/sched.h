@@ -37,6 +37,10 @@ bool sched_start(struct vcpu *vcpu);
  * goes on at once. False: it didn't block. */
 bool sched_block(struct vcpu *vcpu, uint64_t now, bool (*pending)(const struct vcpu *));
 
+/* Whether a vCPU runs on this CPU that was woken and has only begun: work for others can wait until it has done what it
+ * was woken for. */
+bool sched_spares(const struct cpu *cpu);
+
 /* The vCPU that runs on this CPU stops for good. */
 void sched_off(struct vcpu *vcpu);
 

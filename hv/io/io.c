@@ -6,6 +6,7 @@
 #include "core/cpu.h"
 #include "core/frame.h"
 #include "core/log.h"
+#include "core/sched.h"
 #include "core/string.h"
 #include "drivers/pci.h"
 #include "drivers/virtio_blk.h"
@@ -234,8 +235,9 @@ int io_queue_setup(struct vcpu *vcpu, const struct skep_queue_setup *setup)
     return error;
 }
 
-/* Number (cpu->traps) of the trap in which each CPU worked last, as core_resume() counts them. */
-static uint64_t worked_in[CPUS_MAX];
+/* Numbers (cpu->traps) of traps, as core_resume() counts them: in which each CPU worked last, and in which a vCPU kicked
+ * last and left its share to io_work(). */
+static uint64_t worked_in[CPUS_MAX], kicked_in[CPUS_MAX];
 
 /* One go in a trap, of this port or of one that has waited: then the others don't wait for ever for the pauses of who
  * kicks all the time. What is left needs core_resume(), which arms a timer for it: the caller may not trap again for
@@ -245,6 +247,7 @@ static void kick(struct port *port)
     struct cpu *cpu = arch_cpu();
     if (switch_work_any()) {
         port_send_later(port);
+        kicked_in[cpu->index] = cpu->traps + 1;
     } else if (port_send(port, PORT_KICK_WORK, false)) {
         worked_in[cpu->index] = cpu->traps + 1;
     } else {
@@ -267,6 +270,7 @@ static int kick_block(struct guest *guest, uint32_t queue)
     }
     if (others) {
         volume_work_add(block->volume);
+        kicked_in[cpu->index] = cpu->traps + 1;
     } else if (block_go(block->volume)) {
         worked_in[cpu->index] = cpu->traps + 1;
     } else {
@@ -332,6 +336,13 @@ static bool work_any(void)
     return uplink_wanted() || switch_work_any() || disks_wanted() || volume_work_any();
 }
 
+/* Whether the work waits for who was just woken: or else a guest that sends all the time, and the card's interrupts for
+ * what it sent, would keep its neighbours from answering. Not when it kicked, for that is work of its own. */
+static bool waits(const struct cpu *cpu)
+{
+    return kicked_in[cpu->index] != cpu->traps && sched_spares(cpu);
+}
+
 /* Most traps find nothing to be done, and are to cost little. */
 bool io_work(void)
 {
@@ -339,10 +350,18 @@ bool io_work(void)
     if (!work_any()) {
         return false;
     }
-    if (worked_in[cpu->index] != cpu->traps) {
+    if (worked_in[cpu->index] != cpu->traps && !waits(cpu)) {
         worked_in[cpu->index] = work_one(cpu->traps) ? cpu->traps : 0;
     }
     return work_any();
+}
+
+void io_work_before_wait(void)
+{
+    const struct cpu *cpu = arch_cpu();
+    if (work_any()) {
+        worked_in[cpu->index] = work_one(cpu->traps) ? cpu->traps + 1 : 0;
+    }
 }
 
 void io_control_address_set(uint32_t address, uint32_t netmask)

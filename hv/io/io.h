@@ -49,6 +49,10 @@ static inline uint64_t io_deadline(void)
     return atomic_load_explicit(&volume_deadline_ns, memory_order_relaxed);
 }
 
+/* A share of it, in the trap of a vCPU that is about to wait: frames for it may be among what waited while it ran, and
+ * vCPUs that wake each other all the time don't put off the work for ever. */
+void io_work_before_wait(void);
+
 /* The control service's own address, for the default-deny rule. */
 void io_control_address_set(uint32_t address, uint32_t netmask);
 
