@@ -92,6 +92,13 @@ static void spoil_both_ways(struct skep_vring_desc *desc)
     desc[2].next = 3;
 }
 
+/* A write, whose data would be right without the second part. */
+static void spoil_write_both_ways(struct skep_vring_desc *desc)
+{
+    ((struct skep_block_header *)rider.page[3])->type = SKEP_BLOCK_T_OUT;
+    spoil_both_ways(desc);
+}
+
 static void spoil_indirect(struct skep_vring_desc *desc)
 {
     desc[1].flags |= 4;
@@ -171,6 +178,7 @@ static void malformed_chains_end_the_guest(void **state)
     broken_by(spoil_status_missing, QUEUE_FAULT_REQUEST);
     broken_by(spoil_data_way, QUEUE_FAULT_REQUEST);
     broken_by(spoil_both_ways, QUEUE_FAULT_REQUEST);
+    broken_by(spoil_write_both_ways, QUEUE_FAULT_REQUEST);
     broken_by(spoil_order, QUEUE_FAULT_FLAGS);
     broken_by(spoil_indirect, QUEUE_FAULT_FLAGS);
     broken_by(spoil_length, QUEUE_FAULT_LENGTH);
