@@ -6,3 +6,10 @@ foreach(name accounts address api api_guest api_host api_image api_log config cr
         wall)
     list(APPEND control_sources ${CMAKE_CURRENT_LIST_DIR}/${name}.c)
 endforeach()
+
+# Disks and volumes, which need nothing of the service.
+set(storage_sources)
+foreach(name crc32c format fsck journal overlay probe usage volumes volumes_change volumes_open)
+    list(APPEND storage_sources ${CMAKE_CURRENT_LIST_DIR}/storage/${name}.c)
+endforeach()
+list(APPEND control_sources ${storage_sources})
