@@ -176,9 +176,13 @@ static void shuffle(uint32_t *order, uint32_t count, uint64_t *random)
     }
 }
 
+/* Which of the writes survive: 0 = none … 4 = all, in order; ALL_BUT_ONE finds what relies on an order. */
+#define ALL         4u
+#define ALL_BUT_ONE 5u
+
 void cut_disk_cut(struct cut_disk *image, const struct cut_disk *disk, uint64_t *random)
 {
-    uint32_t odds = cut_random(random, 5); /* 0 = nothing survives, 4 = all does */
+    uint32_t odds = cut_random(random, 7), lost = cut_random(random, disk->write_count + 1);
     uint32_t *order = calloc(disk->write_count + 1, sizeof(*order));
 
     if (!order)
@@ -187,13 +191,13 @@ void cut_disk_cut(struct cut_disk *image, const struct cut_disk *disk, uint64_t 
     memcpy(image->current, disk->durable, disk->block_count * sizeof(*image->current));
     for (uint32_t i = 0; i < disk->write_count; i++)
         order[i] = i;
-    if (odds != 4)
+    if (odds < ALL)
         shuffle(order, disk->write_count, random);
     for (uint32_t i = 0; i < disk->write_count; i++) {
         const struct cut_write *w = &disk->writes[order[i]];
-        if (odds == 4)
+        if (odds == ALL || (odds >= ALL_BUT_ONE && i != lost))
             image->current[w->block] = w->data;
-        else if (cut_random(random, 4) < odds)
+        else if (odds < ALL && cut_random(random, 4) < odds)
             survive(image, w, random);
     }
     memcpy(image->durable, image->current, disk->block_count * sizeof(*image->current));

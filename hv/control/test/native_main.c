@@ -2,6 +2,7 @@
  * native_main.c - the control service as a Linux program, with a model of ring 0.
  *
  *   skep-control-native [--port N] [--token T] [--cmdline WORDS] [--module FILE]
+ *                       [--disk FILE]
  *
  * The first process is ring 0: it keeps the machine and starts the service again when that crashes.
  */
@@ -19,6 +20,7 @@
 struct options {
     int port;
     char cmdline[2048], module[16384];
+    const char *disk;
 };
 
 static void read_module(struct options *o, const char *path)
@@ -50,11 +52,15 @@ static void read_options(struct options *o, int argc, char **argv)
             add_words(o, "token=", value);
         } else if (strcmp(argv[i], "--cmdline") == 0) {
             add_words(o, "", value);
+        } else if (strcmp(argv[i], "--disk") == 0) {
+            o->disk = value;
         } else if (strcmp(argv[i], "--module") == 0) {
             read_module(o, value);
         } else {
-            fprintf(stderr, "usage: %s [--port N] [--token T] [--cmdline WORDS] [--module FILE]\n",
-                    argv[0]);
+            fprintf(
+                stderr,
+                "usage: %s [--port N] [--token T] [--cmdline WORDS] [--module FILE] [--disk FILE]\n",
+                argv[0]);
             exit(2);
         }
     }
@@ -68,6 +74,8 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     read_options(&options, argc, argv);
     fake_start(options.cmdline, options.module);
+    if (options.disk)
+        fake_disk_add(options.disk, 0);
     for (;;) {
         pid_t child = fork();
         if (child == 0) {

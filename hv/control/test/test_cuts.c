@@ -79,15 +79,16 @@ static void name_of(unsigned index, char name[8])
  * Looking at what a cut left
  */
 
+/* Every other write is of two blocks: the others' second block is zeroes, whatever the chunk held before. */
 static bool chunk_holds(const struct cut_disk *disk, const struct volumes *vs, uint32_t chunk,
                         uint64_t tag)
 {
     uint32_t block = (uint32_t)(volumes_chunk_offset(vs, chunk) / BDEV_BLOCK);
-    const uint8_t *second = cut_disk_block(disk, block + 1);
-    uint64_t found;
+    uint64_t found[2];
 
-    memcpy(&found, cut_disk_block(disk, block), sizeof(found));
-    return found == tag && second[0] == 0 && memcmp(second, second + 1, BDEV_BLOCK - 1) == 0;
+    memcpy(&found[0], cut_disk_block(disk, block), sizeof(found[0]));
+    memcpy(&found[1], cut_disk_block(disk, block + 1), sizeof(found[1]));
+    return found[0] == tag && found[1] == (tag % 2 ? tag : 0);
 }
 
 static bool volume_holds(struct cut_disk *disk, struct volumes *vs, struct volume *v,
@@ -304,9 +305,11 @@ static bool write_chunk(unsigned n, struct skep_volume_change *change)
     change->to = w.pool[--w.pool_count];
     *tag = w.next_tag++;
     memcpy(block, tag, sizeof(*tag));
-    check(w.disk.dev.write(&w.disk.dev, volumes_chunk_offset(&w.vs, change->to), block,
-                           BDEV_BLOCK) == 0,
-          "write");
+    for (uint64_t i = 0; i <= *tag % 2; i++)
+        check(w.disk.dev.write(&w.disk.dev,
+                               volumes_chunk_offset(&w.vs, change->to) + i * BDEV_BLOCK, block,
+                               BDEV_BLOCK) == 0,
+              "write");
     return true;
 }
 
@@ -352,6 +355,9 @@ static void run_operation(void)
         choice -= operations[i++].weight;
     w.operation = operations[i].name;
     w.operations++;
+    /* What was freed is used again soon. */
+    if (pick(2))
+        w.vs.metas.next = w.vs.chunks.next = 0;
     operations[i].run();
     w.before = w.after;
     check(disk_holds(&w.disk, &w.vs, &w.after), "wrong without a cut");

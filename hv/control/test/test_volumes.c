@@ -1,0 +1,408 @@
+/* test_volumes.c - disks and volumes as the service runs them, over the fake core: guests write, services restart. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "storage.h"
+#include "storage/fsck.h"
+#include "storage/probe.h"
+#include "test/fake.h"
+#include "test_control.h"
+
+#define DISK_BYTES (64ull << 20)
+#define CHUNK      65536ull
+
+static void restart(void)
+{
+    storage_forget();
+    storage_start();
+}
+
+/* The machine starts anew, too. */
+static void power_cut(void)
+{
+    fake_volumes_power_cut();
+    restart();
+}
+
+static int format(uint32_t index, bool force, struct problem *p)
+{
+    struct problem ignored;
+    return storage_format(storage_disk(index), force, p ? p : &ignored);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    fake_start("", "");
+    fake_disk_add(NULL, DISK_BYTES);
+    restart();
+    return format(0, false, NULL) == 200 ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    storage_forget();
+    return 0;
+}
+
+static int make(const char *name, uint64_t chunks, bool overcommit, struct problem *p)
+{
+    struct storage_wish wish = {
+        .name = name, .has_bytes = true, .bytes = chunks * CHUNK, .overcommit = overcommit};
+    return storage_create(&wish, p);
+}
+
+static int copy(const char *name, const char *source, bool snapshot, struct problem *p)
+{
+    struct storage_wish wish = {
+        .name = name, .source = source, .snapshot = snapshot, .overcommit = true};
+    return storage_create(&wish, p);
+}
+
+static int delete (const char *name, struct problem *p)
+{
+    struct disk *disk;
+    struct volume *v = storage_find(name, &disk);
+    return storage_delete(disk, v, p);
+}
+
+static void open_for_guest(const char *name)
+{
+    assert_true(storage_open(name) > 0);
+    fake_volume_use(name, 1);
+}
+
+/* A guest writes, and waits for the service where it has to. */
+static void write_value(const char *name, uint32_t chunk, uint64_t value)
+{
+    for (unsigned tries = 0; !fake_volume_write(name, chunk, value); tries++) {
+        assert_in_range(tries, 0, 3);
+        storage_step();
+    }
+}
+
+static void assert_committed(const char *name)
+{
+    const struct skep_volume_status *s = fake_volume_status(name);
+    assert_int_equal(s->committed, s->sequence);
+}
+
+static void say(void *argument, const char *line)
+{
+    (void)argument;
+    print_message("fsck: %s\n", line);
+}
+
+static void assert_clean(uint32_t used)
+{
+    struct fsck_result r;
+
+    assert_int_equal(fsck_disk(core_disk_bdev(0), say, NULL, &r), 0);
+    assert_int_equal(r.errors, 0);
+    assert_int_equal(r.chunks_used, used);
+}
+
+static void test_foreign_disks(void **state)
+{
+    struct problem p;
+
+    (void)state;
+    fake_disk_add(NULL, DISK_BYTES);
+    memcpy(fake_disk_data(1) + 1080, "\x53\xef", 2);
+    restart();
+    assert_int_equal(storage_disk(1)->state, DISK_UNFORMATTED);
+    assert_int_equal(storage_disk(1)->content, PROBE_EXT);
+    assert_int_equal(fake_disk_data(1)[1080], 0x53);
+    assert_int_equal(format(1, false, &p), 200);
+    assert_int_equal(format(1, false, &p), -1);
+    assert_int_equal(p.status, 409);
+    assert_int_equal(format(1, true, &p), 200);
+    assert_int_equal(make("a", 1, false, &p), -1); /* on which one? */
+    assert_int_equal(p.status, 422);
+    restart();
+    assert_int_equal(storage_disk(1)->state, DISK_ONLINE);
+    assert_null(storage_disk(2));
+}
+
+static void test_small_disk(void **state)
+{
+    struct problem p;
+
+    (void)state;
+    fake_disk_add(NULL, FORMAT_BYTES_MIN - BDEV_BLOCK);
+    restart();
+    assert_int_equal(format(1, false, &p), -1);
+    assert_int_equal(p.status, 422);
+}
+
+/* Nothing that was committed is lost, and much more is written than a pool or the log holds. */
+static void test_writes_survive(void **state)
+{
+    struct problem p;
+
+    (void)state;
+    assert_int_equal(make("db", 700, false, &p), 201);
+    open_for_guest("db");
+    for (uint32_t i = 0; i < 700; i++)
+        write_value("db", i, i + 1);
+    for (uint32_t i = 0; i < 700; i += 7)
+        fake_volume_discard("db", i);
+    storage_step();
+    assert_committed("db");
+    assert_clean(600);
+    power_cut();
+    open_for_guest("db");
+    for (uint32_t i = 0; i < 700; i++)
+        assert_int_equal(fake_volume_read("db", i), i % 7 ? i + 1 : 0);
+}
+
+/* Chunks in use, in pools and free are all there are. */
+static void assert_nothing_lost(void)
+{
+    const struct disk *disk = storage_disk(0);
+    const struct usage *u = &disk->volumes->chunks;
+    uint32_t pools = 0, used = 0;
+
+    for (const struct open_volume *o = disk->open; o; o = o->next)
+        pools += fake_volume_status(o->volume->record.name)->pool_count;
+    for (uint32_t i = 0; i < u->count; i++)
+        used += usage_refs(u, i) != 0;
+    assert_int_equal(u->taken_count, pools);
+    assert_int_equal(u->free_count + pools + used, u->count);
+}
+
+static void test_restart_of_the_service(void **state)
+{
+    struct problem p;
+
+    (void)state;
+    assert_int_equal(make("a", 200, false, &p), 201);
+    assert_int_equal(make("b", 200, false, &p), 201);
+    open_for_guest("a");
+    open_for_guest("b");
+    for (uint32_t round = 0; round < 10; round++) {
+        for (uint32_t i = 0; i < 20; i++) {
+            write_value("a", round * 20 + i, 1000 + i);
+            write_value("b", round * 20 + i, 2000 + i);
+        }
+        restart();
+        assert_nothing_lost();
+        assert_committed("a");
+    }
+    assert_clean(400);
+    for (uint32_t i = 0; i < 200; i++) {
+        assert_int_equal(fake_volume_read("a", i), 1000 + i % 20);
+        assert_int_equal(fake_volume_read("b", i), 2000 + i % 20);
+    }
+}
+
+/* The service ends between the disk and ring 0: the changes come again. */
+static void test_restart_before_the_commit(void **state)
+{
+    static struct skep_volume_change changes[SKEP_VOLUME_CHANGES_MAX];
+    struct problem p;
+    struct disk *disk;
+    struct open_volume *o;
+    int64_t count;
+
+    (void)state;
+    assert_int_equal(make("a", 200, false, &p), 201);
+    open_for_guest("a");
+    for (uint32_t i = 0; i < 30; i++)
+        write_value("a", i, i + 1);
+    fake_volume_discard("a", 3);
+    write_value("a", 3, 77);
+    o = storage_find_open(storage_disk(0), storage_find("a", &disk));
+    count = core_volume_read(o->handle, SKEP_VOLUME_CHANGES, (uintptr_t)changes,
+                             SKEP_VOLUME_CHANGES_MAX, 0);
+    assert_int_equal(count, 32);
+    assert_int_equal(volumes_apply(disk->volumes, o->volume, changes, (uint32_t)count), 0);
+    restart();
+    assert_committed("a");
+    assert_nothing_lost();
+    assert_clean(30);
+    power_cut();
+    open_for_guest("a");
+    assert_int_equal(fake_volume_read("a", 3), 77);
+    assert_int_equal(fake_volume_read("a", 4), 5);
+}
+
+static void test_snapshot_of_a_running_guest(void **state)
+{
+    struct problem p;
+
+    (void)state;
+    assert_int_equal(make("db", 100, false, &p), 201);
+    open_for_guest("db");
+    for (uint32_t i = 0; i < 50; i++)
+        write_value("db", i, 1);
+    assert_int_equal(copy("snap", "db", true, &p), 201);
+    for (uint32_t i = 25; i < 75; i++)
+        write_value("db", i, 2);
+    assert_int_equal(copy("clone", "snap", false, &p), 201);
+    open_for_guest("clone");
+    open_for_guest("snap");
+    write_value("clone", 0, 3);
+    assert_false(fake_volume_write("snap", 0, 4));
+    storage_step();
+    for (uint32_t i = 0; i < 100; i++) {
+        assert_int_equal(fake_volume_read("snap", i), i < 50 ? 1 : 0);
+        assert_int_equal(fake_volume_read("db", i), i < 25 ? 1 : i < 75 ? 2 : 0);
+        assert_int_equal(fake_volume_read("clone", i), i == 0 ? 3 : i < 50 ? 1 : 0);
+    }
+    assert_clean(50 + 50 + 1);
+    assert_nothing_lost();
+    fake_volume_use("snap", -1);
+    assert_int_equal(delete ("snap", &p), 204);
+    fake_volume_use("db", -1);
+    assert_int_equal(delete ("db", &p), 204);
+    assert_nothing_lost();
+    assert_clean(50);
+}
+
+static void test_in_use(void **state)
+{
+    struct problem p;
+
+    (void)state;
+    assert_int_equal(make("db", 100, false, &p), 201);
+    assert_int_equal(make("db", 100, false, &p), -1);
+    assert_int_equal(p.status, 409);
+    open_for_guest("db");
+    write_value("db", 1, 1);
+    assert_int_equal(delete ("db", &p), -1);
+    assert_int_equal(p.status, 409);
+    assert_int_equal(format(0, true, &p), -1);
+    assert_int_equal(p.status, 409);
+    fake_volume_use("db", -1);
+    storage_step();
+    /* Closed after a while, and all of its pool comes back. */
+    fake_skip(20000000000ull);
+    storage_step();
+    assert_null(fake_volume_status("db"));
+    assert_int_equal(storage_disk(0)->volumes->chunks.taken_count, 0);
+    assert_nothing_lost();
+    assert_int_equal(format(0, true, &p), 200);
+    assert_clean(0);
+}
+
+static void test_full_disk(void **state)
+{
+    struct problem p;
+    uint32_t i = 0, all = storage_disk(0)->volumes->super.chunk_count;
+
+    (void)state;
+    assert_int_equal(make("a", all + 1, false, &p), -1);
+    assert_int_equal(p.status, 409);
+    assert_int_equal(make("a", 2 * all, true, &p), 201);
+    open_for_guest("a");
+    for (bool full = false; !full; i++) {
+        while (!fake_volume_write("a", i, 1) && !(full = fake_volume_status("a")->full))
+            storage_step();
+        assert_true(i <= all);
+    }
+    assert_clean(all);
+    fake_volume_discard("a", 0);
+    storage_step();
+    assert_false(fake_volume_status("a")->full);
+    write_value("a", i, 1);
+    storage_step();
+    assert_clean(all);
+}
+
+static void test_resize_and_limits(void **state)
+{
+    struct storage_wish wish = {.has_bytes = true, .bytes = 50 * CHUNK, .has_limits = true};
+    struct problem p;
+    struct disk *disk;
+    struct volume *v;
+
+    (void)state;
+    wish.limits.requests_second = 100;
+    assert_int_equal(make("a", 10, false, &p), 201);
+    open_for_guest("a");
+    v = storage_find("a", &disk);
+    assert_int_equal(storage_change(disk, v, &wish, &p), 200);
+    assert_int_equal(fake_volume_status("a")->spec.bytes, 50 * CHUNK);
+    assert_int_equal(fake_volume_status("a")->spec.limits.requests_second, 100);
+    write_value("a", 49, 9);
+    wish.bytes = 20 * CHUNK;
+    assert_int_equal(storage_change(disk, v, &wish, &p), -1);
+    assert_int_equal(p.status, 422);
+    storage_step();
+    power_cut();
+    open_for_guest("a");
+    assert_int_equal(fake_volume_read("a", 49), 9);
+    assert_int_equal(fake_volume_status("a")->spec.limits.requests_second, 100);
+}
+
+static void test_failing_disk(void **state)
+{
+    struct problem p;
+
+    (void)state;
+    assert_int_equal(make("a", 10, false, &p), 201);
+    open_for_guest("a");
+    write_value("a", 0, 1);
+    fake_disk_fail(0);
+    storage_step();
+    assert_int_equal(storage_disk(0)->state, DISK_FAILED);
+    assert_true(fake_volume_status("a")->spec.flags & SKEP_VOLUME_OFFLINE);
+    assert_int_equal(storage_open("a"), -SKEP_EIO);
+    assert_int_equal(make("b", 10, false, &p), -1);
+    restart();
+    assert_int_equal(storage_disk(0)->state, DISK_FAILED);
+}
+
+static void test_damaged_disk(void **state)
+{
+    struct problem p;
+    struct disk *disk;
+    struct volume *v;
+
+    (void)state;
+    assert_int_equal(make("a", 10, false, &p), 201);
+    assert_int_equal(make("b", 10, false, &p), 201);
+    open_for_guest("a");
+    open_for_guest("b");
+    write_value("a", 0, 1);
+    write_value("b", 0, 2);
+    storage_step();
+    v = storage_find("a", &disk);
+    fake_disk_data(0)[v->maps[0] * 4096ull + 100] ^= 1;
+    power_cut();
+    /* The journal brought the block home again: what it has is whole. */
+    assert_int_equal(storage_disk(0)->state, DISK_ONLINE);
+    v = storage_find("a", &disk);
+    fake_disk_data(0)[v->maps[0] * 4096ull + 100] ^= 1;
+    power_cut();
+    assert_int_equal(storage_disk(0)->state, DISK_DAMAGED);
+    assert_int_equal(storage_open("a"), -SKEP_EIO);
+    assert_true(storage_open("b") > 0);
+    assert_int_equal(fake_volume_read("b", 0), 2);
+    assert_false(fake_volume_write("b", 0, 3)); /* read-only */
+    assert_int_equal(make("c", 1, false, &p), -1);
+    assert_int_equal(delete ("b", &p), -1);
+    assert_int_equal(p.status, 409);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int run_volume_tests(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_foreign_disks),
+        TEST(test_small_disk),
+        TEST(test_writes_survive),
+        TEST(test_restart_of_the_service),
+        TEST(test_restart_before_the_commit),
+        TEST(test_snapshot_of_a_running_guest),
+        TEST(test_in_use),
+        TEST(test_full_disk),
+        TEST(test_resize_and_limits),
+        TEST(test_failing_disk),
+        TEST(test_damaged_disk),
+    };
+    return cmocka_run_group_tests_name("volumes", tests, NULL, NULL);
+}
