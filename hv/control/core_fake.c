@@ -543,8 +543,12 @@ int64_t core_guest_create(const struct skep_guest_spec *spec)
     pthread_mutex_lock(&lock);
     if (promised() + spec->memory_bytes > MEMORY_BYTES)
         result = -SKEP_ENOMEM;
-    else if ((g = make_guest(spec)) != NULL)
-        result = (int64_t)handle_of((uint32_t)(g - m->guests), g->generation);
+    else if ((result = fake_blocks_take(spec)) == 0) {
+        g = make_guest(spec);
+        result = g ? (int64_t)handle_of((uint32_t)(g - m->guests), g->generation) : -SKEP_ENOSPC;
+        if (!g)
+            fake_blocks_release(spec);
+    }
     pthread_mutex_unlock(&lock);
     return result;
 }
@@ -552,6 +556,7 @@ int64_t core_guest_create(const struct skep_guest_spec *spec)
 static void forget(struct fake_guest *g)
 {
     g->used = false;
+    fake_blocks_release(&g->spec);
     notify(g, SKEP_NOTIFY_GONE);
 }
 

@@ -26,6 +26,7 @@ struct fake_volume {
     uint32_t pool[SKEP_VOLUME_POOL_MAX];
     struct skep_volume_change changes[SKEP_VOLUME_CHANGES_MAX];
     uint32_t change_count;
+    uint32_t writers; /* of its users */
 };
 
 struct fake_disk {
@@ -465,4 +466,41 @@ const struct skep_volume_status *fake_volume_status(const char *name)
 void fake_volumes_power_cut(void)
 {
     memset(s->volumes, 0, sizeof(s->volumes));
+}
+
+/*
+ * Guests' block devices
+ */
+
+static bool is_writer(const struct skep_block_spec *block)
+{
+    return !(block->flags & SKEP_BLOCK_READ_ONLY);
+}
+
+void fake_blocks_release(const struct skep_guest_spec *spec)
+{
+    for (uint32_t i = 0; i < spec->block_count; i++) {
+        struct fake_volume *v = volume_of(spec->block[i].volume);
+        if (!v)
+            continue;
+        v->status.users--;
+        v->writers -= is_writer(&spec->block[i]);
+    }
+}
+
+int64_t fake_blocks_take(const struct skep_guest_spec *spec)
+{
+    for (uint32_t i = 0; i < spec->block_count; i++) {
+        const struct fake_volume *v = volume_of(spec->block[i].volume);
+        if (!v)
+            return -SKEP_ENOENT;
+        if (is_writer(&spec->block[i]) && (v->writers || v->status.spec.flags))
+            return -SKEP_EBUSY;
+    }
+    for (uint32_t i = 0; i < spec->block_count; i++) {
+        struct fake_volume *v = volume_of(spec->block[i].volume);
+        v->status.users++;
+        v->writers += is_writer(&spec->block[i]);
+    }
+    return 0;
 }

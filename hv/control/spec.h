@@ -26,7 +26,8 @@
 #define SPEC_CPUS_MAX       64u      /* that cpu_affinity can name */
 #define SPEC_MS_MAX         3600000u /* of each duration, an hour */
 #define SPEC_RESTARTS_MAX   1000000u
-#define SPEC_STRINGS_MAX    3072u /* bytes of args and env, NULs included: a record is one page */
+#define SPEC_STRINGS_MAX \
+    3072u /* bytes of args, env and mounts, NULs included: a record is one page */
 
 enum spec_desired { SPEC_RUNNING, SPEC_PAUSED, SPEC_STOPPED };
 enum spec_restart { SPEC_NEVER, SPEC_ON_FAILURE, SPEC_ALWAYS };
@@ -36,6 +37,14 @@ struct spec_net {
     uint32_t address, netmask, gateway, dns;
     uint8_t mac[6];
     uint8_t reserved[2];
+};
+
+#define SPEC_VOLUME_NAME 40u
+#define SPEC_MOUNT_MAX   95u
+
+struct spec_volume {
+    char name[SPEC_VOLUME_NAME];
+    uint32_t read_only, format; /* 1 = yes */
 };
 
 struct spec {
@@ -58,8 +67,11 @@ struct spec {
     uint32_t net_count;
     uint32_t argc, envc;
     uint32_t strings_bytes;
+    uint32_t volume_count;
     struct spec_net net[SKEP_NETS_MAX];
-    char strings[SPEC_STRINGS_MAX]; /* argc, then envc "NAME=value", each ended by a NUL */
+    struct spec_volume volume[SKEP_BLOCKS_MAX];
+    /* argc, then envc "NAME=value", then volume_count mount points (may be empty), each ended by a NUL */
+    char strings[SPEC_STRINGS_MAX];
 };
 
 /* Names of guests and images: [a-z0-9][a-z0-9-]{0,62}. */
@@ -82,6 +94,9 @@ struct spec *spec_keep(const struct spec *spec);
 
 /* A whole spec of what was kept. */
 void spec_expand(struct spec *to, const struct spec *kept);
+
+/* Adds "name=value" or just the value to its strings. */
+int spec_add_string(struct spec *spec, const char *name, const char *value, struct problem *p);
 
 /* Whether one of them may be a kept one: what it claims of itself is checked, not what it wishes. */
 bool spec_is_whole(const struct spec *spec, size_t bytes);

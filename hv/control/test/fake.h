@@ -46,6 +46,8 @@ void fake_volumes_power_cut(void);
 
 /* For core_fake_disk.c. */
 void fake_storage_start(void);
+int64_t fake_blocks_take(const struct skep_guest_spec *spec);
+void fake_blocks_release(const struct skep_guest_spec *spec);
 void fake_notify(uint64_t handle, uint32_t reason);
 
 /* Hidden by a crash: what core_crash exits with. */

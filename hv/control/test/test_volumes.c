@@ -1,7 +1,13 @@
 /* test_volumes.c - disks and volumes as the service runs them, over the fake core: guests write, services restart. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "guest.h"
+#include "host.h"
+#include "image.h"
+#include "json.h"
+#include "spec_volume.h"
 #include "storage.h"
 #include "storage/fsck.h"
 #include "storage/probe.h"
@@ -387,6 +393,122 @@ static void test_damaged_disk(void **state)
     assert_int_equal(p.status, 409);
 }
 
+/*
+ * Guests' volumes
+ */
+
+static int read_spec(struct spec *spec, const char *volumes, struct problem *p)
+{
+    char text[1024];
+    cJSON *json;
+    int result;
+
+    snprintf(text, sizeof(text), "{\"image\":\"img\",\"args\":[\"x\"],\"volumes\":%s}", volumes);
+    json = json_parse(text, strlen(text), p);
+    assert_non_null(json);
+    result = spec_from_json(spec, json, "web", p);
+    cJSON_Delete(json);
+    return result;
+}
+
+static void test_specs(void **state)
+{
+    static const char *const wrong[] = {
+        "{}",
+        "[1]",
+        "[{}]",
+        "[{\"name\":\"A\"}]",
+        "[{\"name\":\"a\",\"size\":1}]",
+        "[{\"name\":\"a\",\"read_only\":1}]",
+        "[{\"name\":\"a\",\"mount\":\"data\"}]",
+        "[{\"name\":\"a\",\"mount\":\"/a:b\"}]",
+        "[{\"name\":\"a\",\"mount\":\"/a/../b\"}]",
+        "[{\"name\":\"a\",\"mount\":\"/a/.\"}]",
+        "[{\"name\":\"a\",\"mount\":\"/a/\"}]",
+        "[{\"name\":\"a\",\"format\":true}]",
+        "[{\"name\":\"a\",\"mount\":\"/a\",\"read_only\":true,\"format\":true}]",
+        "[{\"name\":\"a\"},{\"name\":\"a\"}]",
+        "[{\"name\":\"a\",\"mount\":\"/a\"},{\"name\":\"b\",\"mount\":\"/a\"}]",
+    };
+    char text[2 * SPEC_STRINGS_MAX];
+    struct spec spec, again;
+    struct problem p;
+    cJSON *json;
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+        assert_int_equal(read_spec(&spec, wrong[i], &p), -1);
+    assert_int_equal(read_spec(&spec, "[]", &p), 0);
+    assert_int_equal(spec_mounts_text(&spec, text, sizeof(text)), 0);
+    assert_int_equal(
+        read_spec(&spec,
+                  "[{\"name\":\"db\",\"mount\":\"/data\",\"format\":true},{\"name\":"
+                  "\"raw\"},{\"name\":\"w\",\"mount\":\"/srv/..www\",\"read_only\":true}]",
+                  &p),
+        0);
+    assert_int_equal(spec_mounts_text(&spec, text, sizeof(text)), 44);
+    assert_string_equal(text, "SKEP_MOUNTS=db:/data:format,w:/srv/..www:ro");
+    assert_int_equal(spec_env_bytes(&spec), 2);
+    json = spec_to_json(&spec);
+    assert_int_equal(spec_from_json(&again, json, "web", &p), 0);
+    cJSON_Delete(json);
+    assert_int_equal(spec_compare(&spec, &again), SPEC_SAME);
+}
+
+static void start_model(void)
+{
+    uint8_t data[TEST_ELF_MAX];
+    struct problem p;
+    struct image *image;
+
+    host_set_cpus(FAKE_CPUS);
+    guest_adopt_all(false, false, FAKE_RECORDS);
+    image = image_build("img", data, test_elf(data), &p);
+    assert_non_null(image);
+    assert_int_equal(image_publish(image, &p), 0);
+}
+
+static int put_guest(const char *name, const char *volumes, struct problem *p)
+{
+    enum guest_change change;
+    struct spec spec;
+
+    return read_spec(&spec, volumes, p) == 0 ? guest_put(name, &spec, &change, p) : -1;
+}
+
+static void test_guests(void **state)
+{
+    struct problem p;
+
+    (void)state;
+    start_model();
+    assert_int_equal(put_guest("web", "[{\"name\":\"db\"}]", &p), -1);
+    assert_int_equal(p.status, 422);
+    assert_int_equal(make("db", 10, false, &p), 201);
+    assert_int_equal(copy("snap", "db", true, &p), 201);
+    assert_int_equal(put_guest("web", "[{\"name\":\"snap\"}]", &p), -1);
+    assert_int_equal(p.status, 422);
+    assert_int_equal(put_guest("web",
+                               "[{\"name\":\"db\",\"mount\":\"/data\"},{\"name\":\"snap\","
+                               "\"read_only\":true}]",
+                               &p),
+                     201);
+    assert_int_equal(fake_volume_status("db")->users, 1);
+    assert_int_equal(fake_volume_status("snap")->users, 1);
+    assert_int_equal(put_guest("other", "[{\"name\":\"db\"}]", &p), -1);
+    assert_int_equal(p.status, 409);
+    assert_non_null(strstr(p.detail, "volume"));
+    write_value("db", 3, 3);
+    assert_int_equal(delete ("db", &p), -1);
+    for (unsigned i = 0; guest_find("web") && i < 1000; i++) {
+        guest_delete(guest_find("web"), &p);
+        fake_skip(5000000);
+    }
+    assert_null(guest_find("web"));
+    assert_int_equal(delete ("db", &p), 204);
+    image_forget_all();
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int run_volume_tests(void)
@@ -403,6 +525,8 @@ int run_volume_tests(void)
         TEST(test_resize_and_limits),
         TEST(test_failing_disk),
         TEST(test_damaged_disk),
+        TEST(test_specs),
+        TEST(test_guests),
     };
     return cmocka_run_group_tests_name("volumes", tests, NULL, NULL);
 }
