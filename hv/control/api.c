@@ -59,6 +59,8 @@ static const struct route routes[] = {
     {{"v1", "volumes", "*"}, HTTP_PUT, false, api_volume_put},
     {{"v1", "volumes", "*"}, HTTP_PATCH, false, api_volume_patch},
     {{"v1", "volumes", "*"}, HTTP_DELETE, false, api_volume_delete},
+    {{"v1", "volumes", "*", "data"}, HTTP_GET, false, api_volume_data_get},
+    {{"v1", "volumes", "*", "data"}, HTTP_PUT, false, api_volume_data_put},
 #if SKEP_DEBUG
     {{"v1", "debug", "points"}, HTTP_GET, false, api_debug_points},
     {{"v1", "debug", "crash"}, HTTP_POST, false, api_debug_crash},

@@ -153,6 +153,10 @@ static void check_disk(struct disk *disk)
 
 static int close_all(struct disk *disk, struct problem *p)
 {
+    for (const struct volume *v = disk->volumes->first; v; v = v->next)
+        if (v->streams)
+            return problem_set(p, 409, "Volume '%s' is being read or written by a client.",
+                               v->record.name);
     while (disk->open) {
         char name[FORMAT_VOLUME_NAME];
         memcpy(name, disk->open->volume->record.name, sizeof(name));
@@ -461,6 +465,8 @@ int storage_delete(struct disk *disk, struct volume *v, struct problem *p)
 
     if (disk->state != DISK_ONLINE)
         return problem_set(p, 409, "The volume's disk can't be written; see GET /v1/disks.");
+    if (v->streams)
+        return problem_set(p, 409, "A client is reading or writing the volume's data.");
     if (o && storage_core_close(disk, o) != 0)
         return problem_set(p, 409, "A guest uses the volume: stop and delete it first.");
     result = volumes_delete(disk->volumes, v);
@@ -476,6 +482,8 @@ int64_t storage_open(const char *name)
 
     if (!v)
         return -SKEP_ENOENT;
+    if (v->streams && v->record.kind == FORMAT_VOLUME)
+        return -SKEP_EBUSY;
     result = o ? (o->offline ? -SKEP_EIO : 0) : storage_core_open(disk, v, &o);
     if (result != 0)
         return result;

@@ -98,6 +98,29 @@ cJSON *storage_volume_to_json(const struct disk *disk, struct volume *v);
 int64_t storage_open(const char *name);
 
 /*
+ * Whole volumes, read and written by clients (storage_data.c); these take the lock themselves. No guest can have the volume
+ * meanwhile, but for a snapshot that is read.
+ */
+
+struct storage_stream {
+    struct disk *disk;
+    struct volume *volume;
+    uint64_t bytes;       /* of the volume */
+    uint32_t chunk_bytes; /* a part, but for the last one */
+    bool writes;
+    struct skep_volume_change *changes; /* of what was written, not durable yet */
+    uint32_t change_count;
+};
+
+int storage_stream_begin(struct storage_stream *s, const char *name, bool writes,
+                         struct problem *p);
+/* Part n, of chunk_bytes. 0 or a negative SKEP_E… code. */
+int storage_stream_read(struct storage_stream *s, uint32_t n, void *data);
+int storage_stream_write(struct storage_stream *s, uint32_t n, const void *data);
+/* What was written is durable then, if the result is 0. */
+int storage_stream_end(struct storage_stream *s);
+
+/*
  * Ring 0's side (storage_core.c)
  */
 

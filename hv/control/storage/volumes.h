@@ -36,6 +36,7 @@ struct volume {
     uint32_t mapped;      /* chunks that it has */
     bool damaged;         /* its map is not known in full */
     uint32_t *maps;       /* its MAP blocks, 0 = none */
+    uint32_t streams;     /* the caller's: clients that read or write it as a whole */
 };
 
 struct volumes {

@@ -394,6 +394,94 @@ static void test_damaged_disk(void **state)
 }
 
 /*
+ * Whole volumes
+ */
+
+static void write_all(const char *name, uint32_t count, uint8_t first)
+{
+    uint8_t *data = malloc(CHUNK);
+    struct storage_stream stream;
+    struct problem p;
+
+    assert_int_equal(storage_stream_begin(&stream, name, true, &p), 0);
+    for (uint32_t n = 0; n < count; n++) {
+        memset(data, n % 5 ? first + (int)n : 0, CHUNK);
+        assert_int_equal(storage_stream_write(&stream, n, data), 0);
+    }
+    assert_int_equal(storage_stream_end(&stream), 0);
+    free(data);
+}
+
+static void assert_all(const char *name, uint32_t count, uint8_t first)
+{
+    uint8_t *data = malloc(CHUNK);
+    struct storage_stream stream;
+    struct problem p;
+
+    assert_int_equal(storage_stream_begin(&stream, name, false, &p), 0);
+    for (uint32_t n = 0; n < count; n++) {
+        assert_int_equal(storage_stream_read(&stream, n, data), 0);
+        assert_int_equal(data[0], n % 5 ? (uint8_t)(first + n) : 0);
+        assert_memory_equal(data, data + 1, CHUNK - 1);
+    }
+    assert_int_equal(storage_stream_end(&stream), 0);
+    free(data);
+}
+
+static void test_whole_volumes(void **state)
+{
+    struct storage_stream stream;
+    struct problem p;
+
+    (void)state;
+    assert_int_equal(make("a", 200, false, &p), 201);
+    write_all("a", 200, 1);
+    assert_clean(160);
+    assert_int_equal(copy("snap", "a", true, &p), 201);
+    write_all("a", 200, 2);
+    power_cut();
+    assert_all("a", 200, 2);
+    assert_all("snap", 200, 1);
+    assert_int_equal(storage_stream_begin(&stream, "snap", true, &p), -1);
+    assert_int_equal(storage_stream_begin(&stream, "none", false, &p), -1);
+    assert_int_equal(p.status, 404);
+    assert_int_equal(storage_stream_begin(&stream, "a", false, &p), 0);
+    assert_int_equal(delete ("a", &p), -1);
+    assert_int_equal(format(0, true, &p), -1);
+    assert_int_equal(storage_open("a"), -SKEP_EBUSY);
+    storage_stream_end(&stream);
+    open_for_guest("a");
+    assert_int_equal(storage_stream_begin(&stream, "a", false, &p), -1);
+    assert_int_equal(p.status, 409);
+    open_for_guest("snap");
+    assert_all("snap", 200, 1);
+    assert_clean(320);
+    assert_nothing_lost();
+}
+
+static void test_whole_volume_on_a_full_disk(void **state)
+{
+    uint32_t all = storage_disk(0)->volumes->super.chunk_count, n = 0;
+    uint8_t *data = malloc(CHUNK);
+    struct storage_stream stream;
+    struct problem p;
+    int result = 0;
+
+    (void)state;
+    memset(data, 1, CHUNK);
+    assert_int_equal(make("a", all + 10, true, &p), 201);
+    assert_int_equal(storage_stream_begin(&stream, "a", true, &p), 0);
+    while (result == 0)
+        result = storage_stream_write(&stream, n++, data);
+    assert_int_equal(result, -SKEP_ENOSPC);
+    assert_int_equal(n, all + 1);
+    assert_int_equal(storage_stream_end(&stream), 0);
+    assert_clean(all);
+    assert_nothing_lost();
+    free(data);
+}
+
+/*
  * Guests' volumes
  */
 
@@ -525,6 +613,8 @@ int run_volume_tests(void)
         TEST(test_resize_and_limits),
         TEST(test_failing_disk),
         TEST(test_damaged_disk),
+        TEST(test_whole_volumes),
+        TEST(test_whole_volume_on_a_full_disk),
         TEST(test_specs),
         TEST(test_guests),
     };
