@@ -167,6 +167,16 @@ static int close_all(struct disk *disk, struct problem *p)
     return 0;
 }
 
+/* A random one, RFC 9562's version 4. */
+static int make_uuid(uint8_t uuid[16], struct problem *p)
+{
+    if (tls_random(uuid, 16) != 0)
+        return problem_set(p, 503, "There is no randomness for a UUID now; try again.");
+    uuid[6] = (uint8_t)((uuid[6] & 0x0f) | 0x40);
+    uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
+    return 0;
+}
+
 static int check_formattable(const struct disk *disk, bool force, struct problem *p)
 {
     struct skep_disk_info info;
@@ -192,8 +202,8 @@ int storage_format(struct disk *disk, bool force, struct problem *p)
 
     if (check_formattable(disk, force, p) != 0 || (disk->volumes && close_all(disk, p) != 0))
         return -1;
-    if (tls_random(uuid, sizeof(uuid)) != 0)
-        return problem_set(p, 503, "There is no randomness for the disk's UUID now; try again.");
+    if (make_uuid(uuid, p) != 0)
+        return -1;
     detach(disk);
     result = format_disk(disk->dev, uuid, core_wall_ns());
     disk->state = result == 0 ? DISK_UNFORMATTED : DISK_FAILED;
@@ -382,8 +392,8 @@ static int create_on(struct disk *disk, struct volume *source, const struct stor
     if (disk->state != DISK_ONLINE)
         return problem_set(p, 409, "Disk %" PRIu32 " takes no volumes; see GET /v1/disks.",
                            storage_disk_index(disk));
-    if (tls_random(new.uuid, sizeof(new.uuid)) != 0)
-        return problem_set(p, 503, "There is no randomness for the volume's UUID now; try again.");
+    if (make_uuid(new.uuid, p) != 0)
+        return -1;
     if (source)
         return copy(disk, source, wish, &new, p);
     result = volumes_create(disk->volumes, &new, &v);

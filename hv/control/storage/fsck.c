@@ -178,6 +178,7 @@ static bool name_is_good(const char *name)
 static bool record_is_good(struct fsck *f, const struct format_volume *v, uint32_t slot)
 {
     if ((v->kind != FORMAT_VOLUME && v->kind != FORMAT_SNAPSHOT) || !name_is_good(v->name) ||
+        (v->parent[0] && !name_is_good(v->parent)) ||
         v->bytes == 0 || v->bytes % BDEV_BLOCK != 0 ||
         v->bytes > (uint64_t)SKEP_CHUNKS_MAX * f->super.chunk_bytes || v->id >= f->newest ||
         v->family > v->id) {

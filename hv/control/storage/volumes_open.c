@@ -91,6 +91,12 @@ static void count_entry(struct volumes *vs, struct volume *v, uint32_t chunk, ui
         v->damaged = true;
         return;
     }
+    if (usage_refs(&vs->chunks, entry) == USAGE_REFS_MAX) {
+        damaged(vs, "volume %s: chunk %" PRIu32 " of the disk is named too often", v->record.name,
+                entry);
+        v->damaged = true;
+        return;
+    }
     usage_ref(&vs->chunks, entry);
     v->mapped++;
 }
@@ -140,6 +146,8 @@ static bool record_is_sane(struct volumes *vs, const struct format_volume *r)
 {
     return (r->kind == FORMAT_VOLUME || r->kind == FORMAT_SNAPSHOT) &&
            memchr(r->name, '\0', sizeof(r->name)) && volume_name_valid(r->name) &&
+           memchr(r->parent, '\0', sizeof(r->parent)) &&
+           (r->parent[0] == '\0' || volume_name_valid(r->parent)) &&
            r->bytes % BDEV_BLOCK == 0 && volume_chunks(vs, r->bytes) != 0 &&
            !volumes_find(vs, r->name) && !volumes_by_id(vs, r->id);
 }
