@@ -139,12 +139,14 @@ static void check_disk(struct disk *disk)
 {
     struct skep_disk_info info;
 
-    if (disk->state == DISK_ABSENT || disk->state == DISK_FAILED)
+    if (disk->state == DISK_ABSENT)
         return;
-    if (core_disk_info(storage_disk_index(disk), &info) == 0 && info.state == SKEP_DISK_ONLINE)
-        return;
-    disk->state = DISK_FAILED;
-    log_line("disk %" PRIu32 " has failed", storage_disk_index(disk));
+    if (disk->state != DISK_FAILED) {
+        if (core_disk_info(storage_disk_index(disk), &info) == 0 && info.state == SKEP_DISK_ONLINE)
+            return;
+        disk->state = DISK_FAILED;
+        log_line("disk %" PRIu32 " has failed", storage_disk_index(disk));
+    }
     if (disk->volumes)
         disk->volumes->state = VOLUMES_FAILED;
     for (struct open_volume *o = disk->open; o; o = o->next)
@@ -225,13 +227,13 @@ static uint64_t step_volume(struct disk *disk, struct open_volume *o)
 
     storage_core_serve(disk, o);
     if (!o->idle_ns)
-        return UINT64_MAX;
+        return o->retry_ns;
     if (now - o->idle_ns >= IDLE_NS) {
         if (storage_core_close(disk, o) == 0)
             return UINT64_MAX;
         o->idle_ns = now;
     }
-    return o->idle_ns + IDLE_NS;
+    return o->idle_ns + IDLE_NS < o->retry_ns ? o->idle_ns + IDLE_NS : o->retry_ns;
 }
 
 uint64_t storage_step(void)
@@ -342,6 +344,7 @@ static int failed(struct disk *disk, int error, const struct storage_wish *wish,
         disk->state = DISK_FAILED;
     else if (disk->volumes->state == VOLUMES_DAMAGED)
         disk->state = DISK_DAMAGED;
+    wake();
     return explain(disk, error, wish, p);
 }
 

@@ -34,6 +34,7 @@ struct open_volume {
     struct volume *volume;
     uint64_t handle;
     uint64_t idle_ns;     /* since when no guest has it, 0 = one has */
+    uint64_t retry_ns;    /* when its changes are tried again, UINT64_MAX = not */
     uint32_t pool_wanted; /* chunks */
     bool offline;
 };

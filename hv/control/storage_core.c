@@ -17,6 +17,7 @@
 #define POOL_MAX     SKEP_VOLUME_POOL_MAX
 #define ROUNDS       4u /* reads of changes in one go */
 #define FREEZE_TRIES 10000u
+#define RETRY_NS     100000000ull /* when there was no memory */
 
 /* Guarded by the storage lock. */
 static struct skep_volume_change changes[SKEP_VOLUME_CHANGES_MAX];
@@ -41,7 +42,7 @@ void storage_core_offline(struct disk *disk, struct open_volume *o, const char *
 }
 
 /*
- * Opening and closing
+ * Opening
  */
 
 static int64_t send_map(struct disk *disk, struct volume *v, uint64_t handle)
@@ -117,6 +118,62 @@ int64_t storage_core_open(struct disk *disk, struct volume *v, struct open_volum
     return result ? result : -SKEP_ENOMEM;
 }
 
+/*
+ * Changes, and closing, before which they all are durable
+ */
+
+static int64_t read_changes(const struct open_volume *o)
+{
+    return core_volume_read(o->handle, SKEP_VOLUME_CHANGES, (uintptr_t)changes,
+                            SKEP_VOLUME_CHANGES_MAX, 0);
+}
+
+/* The first ones in `changes`; false: the volume is offline, or it is tried again later. */
+static bool apply(struct disk *disk, struct open_volume *o, uint32_t count)
+{
+    int64_t result = volumes_apply(disk->volumes, o->volume, changes, count);
+
+    if (result == 0)
+        result =
+            core_volume_set(o->handle, SKEP_VOLUME_COMMIT, changes[count - 1].sequence + 1, 0, 0);
+    if (result >= 0)
+        return true;
+    if (result == -SKEP_ENOMEM) {
+        o->retry_ns = core_clock_ns() + RETRY_NS;
+        return false;
+    }
+    storage_core_offline(disk, o,
+                         result == -SKEP_ENOSPC   ? "the disk's metadata area is full"
+                         : result == -SKEP_EINVAL ? "ring 0's changes don't fit its map"
+                                                  : "its changes can't be written to the disk");
+    return false;
+}
+
+static uint32_t count_taken(uint32_t count)
+{
+    uint32_t taken = 0;
+
+    for (uint32_t i = 0; i < count; i++)
+        taken += changes[i].to != SKEP_CHUNK_NONE;
+    return taken;
+}
+
+/* How many chunks were taken since the last look, or -1: they couldn't be made durable. */
+static int64_t follow_changes(struct disk *disk, struct open_volume *o)
+{
+    int64_t count, taken = 0;
+
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        count = read_changes(o);
+        if (count <= 0)
+            break;
+        taken += count_taken((uint32_t)count);
+        if (!apply(disk, o, (uint32_t)count))
+            return -1;
+    }
+    return taken;
+}
+
 static void remove_open(struct disk *disk, struct open_volume *o)
 {
     struct open_volume **at = &disk->open;
@@ -136,7 +193,8 @@ int64_t storage_core_close(struct disk *disk, struct open_volume *o)
     if (result == 0 && status.users)
         return -SKEP_EBUSY;
     /* Without users nothing is taken any more: what is read here is all there is. */
-    storage_core_serve(disk, o);
+    if (!o->offline)
+        follow_changes(disk, o);
     count = core_volume_read(o->handle, SKEP_VOLUME_POOL, (uintptr_t)pool, POOL_MAX, 0);
     result = core_volume_set(o->handle, SKEP_VOLUME_CLOSE, 0, 0, 0);
     if (result != 0 && result != -SKEP_ENOENT)
@@ -145,59 +203,6 @@ int64_t storage_core_close(struct disk *disk, struct open_volume *o)
         volumes_give_back(disk->volumes, pool[i]);
     remove_open(disk, o);
     return 0;
-}
-
-/*
- * Changes
- */
-
-static int64_t read_changes(const struct open_volume *o)
-{
-    return core_volume_read(o->handle, SKEP_VOLUME_CHANGES, (uintptr_t)changes,
-                            SKEP_VOLUME_CHANGES_MAX, 0);
-}
-
-/* The first ones in `changes`; false and the volume is offline. */
-static bool apply(struct disk *disk, struct open_volume *o, uint32_t count)
-{
-    int64_t result = volumes_apply(disk->volumes, o->volume, changes, count);
-
-    if (result == 0)
-        result =
-            core_volume_set(o->handle, SKEP_VOLUME_COMMIT, changes[count - 1].sequence + 1, 0, 0);
-    if (result >= 0)
-        return true;
-    storage_core_offline(disk, o,
-                         result == -SKEP_ENOSPC   ? "the disk's metadata area is full"
-                         : result == -SKEP_EINVAL ? "ring 0's changes don't fit its map"
-                         : result == -SKEP_ENOMEM ? "there is no memory for its changes"
-                                                  : "its changes can't be written to the disk");
-    return false;
-}
-
-static uint32_t count_taken(uint32_t count)
-{
-    uint32_t taken = 0;
-
-    for (uint32_t i = 0; i < count; i++)
-        taken += changes[i].to != SKEP_CHUNK_NONE;
-    return taken;
-}
-
-/* How many chunks were taken since the last look, or -1: the volume is offline. */
-static int64_t follow_changes(struct disk *disk, struct open_volume *o)
-{
-    int64_t count, taken = 0;
-
-    for (unsigned round = 0; round < ROUNDS; round++) {
-        count = read_changes(o);
-        if (count <= 0)
-            break;
-        taken += count_taken((uint32_t)count);
-        if (!apply(disk, o, (uint32_t)count))
-            return -1;
-    }
-    return taken;
 }
 
 /*
@@ -270,6 +275,7 @@ void storage_core_serve(struct disk *disk, struct open_volume *o)
 
     if (o->offline)
         return;
+    o->retry_ns = UINT64_MAX;
     taken = follow_changes(disk, o);
     if (taken >= 0)
         fill_pool(disk, o, (uint32_t)taken);
@@ -291,7 +297,7 @@ static uint32_t count_before(int64_t count, uint64_t sequence)
 
 int64_t storage_core_freeze(struct disk *disk, struct open_volume *o)
 {
-    struct skep_volume_status before, after;
+    struct skep_volume_status before = {0}, after = {0};
     uint32_t count;
 
     if (o->offline)

@@ -104,6 +104,10 @@ static int write_part(struct storage_stream *s, uint32_t n, const uint8_t *data)
             return result < 0 ? result : -SKEP_ENOSPC;
         result = vs->dev->write(vs->dev, volumes_chunk_offset(vs, to), data, s->chunk_bytes);
     }
+    if (result != 0) {
+        volumes_give_back(vs, to);
+        return result;
+    }
     s->changes[s->change_count++] = (struct skep_volume_change){.chunk = n, .to = to};
     return s->change_count == BATCH ? make_durable(s) : 0;
 }

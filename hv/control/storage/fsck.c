@@ -45,10 +45,10 @@ __attribute__((format(printf, 3, 4))) static void tell(struct fsck *f, uint32_t 
     char line[160];
     va_list list;
 
-    ++*counter;
     va_start(list, format);
-    vsnprintf(line, sizeof(line), format, list);
+    vsnprintf(line, sizeof(line), format, list); /* NOLINT(clang-analyzer-valist.Uninitialized) */
     va_end(list);
+    ++*counter;
     if (f->say)
         f->say(f->argument, line);
 }
@@ -178,8 +178,7 @@ static bool name_is_good(const char *name)
 static bool record_is_good(struct fsck *f, const struct format_volume *v, uint32_t slot)
 {
     if ((v->kind != FORMAT_VOLUME && v->kind != FORMAT_SNAPSHOT) || !name_is_good(v->name) ||
-        (v->parent[0] && !name_is_good(v->parent)) ||
-        v->bytes == 0 || v->bytes % BDEV_BLOCK != 0 ||
+        (v->parent[0] && !name_is_good(v->parent)) || v->bytes == 0 || v->bytes % BDEV_BLOCK != 0 ||
         v->bytes > (uint64_t)SKEP_CHUNKS_MAX * f->super.chunk_bytes || v->id >= f->newest ||
         v->family > v->id) {
         error(f, "volume table: record %" PRIu32 " makes no sense", slot);

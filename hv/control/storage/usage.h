@@ -9,8 +9,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define USAGE_NONE     UINT32_MAX
-#define USAGE_REFS_MAX 60000u /* more than there can be volumes: only what makes no sense reaches it */
+#define USAGE_NONE UINT32_MAX
+#define USAGE_REFS_MAX \
+    60000u /* more than there can be volumes: only what makes no sense reaches it */
 
 struct usage {
     uint32_t count, free_count, taken_count;

@@ -22,7 +22,7 @@ uint32_t volume_chunks(const struct volumes *vs, uint64_t bytes)
 
 uint32_t volume_map_count(uint32_t chunk_count)
 {
-    return (chunk_count + FORMAT_ENTRIES - 1) / FORMAT_ENTRIES;
+    return chunk_count / FORMAT_ENTRIES + 1;
 }
 
 struct volume *volumes_find(struct volumes *vs, const char *name)

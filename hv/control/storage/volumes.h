@@ -119,7 +119,7 @@ uint64_t volumes_chunk_offset(const struct volumes *vs, uint32_t chunk); /* on t
 
 /* For each other (volumes_open.c, volumes.c, volumes_change.c). */
 uint32_t volume_chunks(const struct volumes *vs, uint64_t bytes);
-uint32_t volume_map_count(uint32_t chunk_count);
+uint32_t volume_map_count(uint32_t chunk_count); /* enough for so many, and never 0 */
 bool volume_name_valid(const char *name);
 void volumes_insert(struct volumes *vs, struct volume *v);
 int volumes_read_entries(struct volumes *vs, uint32_t kind, uint32_t number, uint64_t owner,

@@ -147,9 +147,9 @@ static bool record_is_sane(struct volumes *vs, const struct format_volume *r)
     return (r->kind == FORMAT_VOLUME || r->kind == FORMAT_SNAPSHOT) &&
            memchr(r->name, '\0', sizeof(r->name)) && volume_name_valid(r->name) &&
            memchr(r->parent, '\0', sizeof(r->parent)) &&
-           (r->parent[0] == '\0' || volume_name_valid(r->parent)) &&
-           r->bytes % BDEV_BLOCK == 0 && volume_chunks(vs, r->bytes) != 0 &&
-           !volumes_find(vs, r->name) && !volumes_by_id(vs, r->id);
+           (r->parent[0] == '\0' || volume_name_valid(r->parent)) && r->bytes % BDEV_BLOCK == 0 &&
+           volume_chunks(vs, r->bytes) != 0 && !volumes_find(vs, r->name) &&
+           !volumes_by_id(vs, r->id);
 }
 
 static int load_volume(struct volumes *vs, const struct format_volume *record, uint32_t slot)

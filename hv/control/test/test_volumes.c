@@ -459,6 +459,25 @@ static void test_whole_volumes(void **state)
     assert_nothing_lost();
 }
 
+static void test_whole_volume_on_a_failing_disk(void **state)
+{
+    uint8_t *data = malloc(CHUNK);
+    struct storage_stream stream;
+    struct problem p;
+
+    (void)state;
+    memset(data, 1, CHUNK);
+    assert_int_equal(make("a", 10, false, &p), 201);
+    assert_int_equal(storage_stream_begin(&stream, "a", true, &p), 0);
+    assert_int_equal(storage_stream_write(&stream, 0, data), 0);
+    fake_disk_fail(0);
+    assert_int_equal(storage_stream_write(&stream, 1, data), -SKEP_EIO);
+    assert_int_not_equal(storage_stream_end(&stream), 0);
+    assert_int_equal(storage_disk(0)->state, DISK_FAILED);
+    assert_int_equal(storage_stream_begin(&stream, "a", false, &p), -1);
+    free(data);
+}
+
 static void test_whole_volume_on_a_full_disk(void **state)
 {
     uint32_t all = storage_disk(0)->volumes->super.chunk_count, n = 0;
@@ -615,6 +634,7 @@ int run_volume_tests(void)
         TEST(test_damaged_disk),
         TEST(test_whole_volumes),
         TEST(test_whole_volume_on_a_full_disk),
+        TEST(test_whole_volume_on_a_failing_disk),
         TEST(test_specs),
         TEST(test_guests),
     };
