@@ -1,4 +1,4 @@
-# Upstream libraries, compiled as they are, for guests or natively: lwip, mbedtls, cjson, llhttp.
+# Upstream libraries, compiled as they are, for guests or natively: lwip, mbedtls, cjson, llhttp, littlefs.
 # Each is built only when something links it.
 
 # upstream_library(name SOURCES … INCLUDES …): INCLUDES are public.
@@ -23,6 +23,13 @@ upstream_library(cjson
 upstream_library(llhttp
     SOURCES ${llhttp_DIR}/src/api.c ${llhttp_DIR}/src/http.c ${llhttp_DIR}/src/llhttp.c
     INCLUDES ${llhttp_DIR}/include)
+
+# All memory is the caller's, and nothing is printed. What its assertions find ends the program.
+upstream_library(littlefs
+    SOURCES ${littlefs_DIR}/lfs2.c ${littlefs_DIR}/lfs2_util.c
+    INCLUDES ${littlefs_DIR})
+target_compile_definitions(littlefs PUBLIC
+    LFS2_NO_MALLOC LFS2_NO_DEBUG LFS2_NO_WARN LFS2_NO_ERROR)
 
 # The options and the port's headers are ours: net/lwip/include has lwipopts.h and arch/cc.h.
 if(EXISTS ${net}/lwip/include/lwipopts.h)

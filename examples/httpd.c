@@ -26,7 +26,8 @@
 enum {
     CONNECTIONS_MAX = 256,
     REQUEST_BYTES = 2048, /* a longer request is refused */
-    ANSWER_BYTES = 1024,  /* headers and a short body */
+    PAGE_BYTES = 512,
+    ANSWER_BYTES = 1024, /* headers and a page */
     FILLER_BYTES = 4096,
     IDLE_SECONDS = 30, /* a client that is silent for longer is disconnected */
 };
@@ -46,9 +47,10 @@ static struct connection *connections[CONNECTIONS_MAX];
 static struct pollfd polls[1 + CONNECTIONS_MAX]; /* the listening socket, then the connections */
 static size_t connection_count;
 
-static char page[512];
+static char page[PAGE_BYTES];
 static char filler[FILLER_BYTES];
 static volatile sig_atomic_t stopping;
+static time_t now; /* seconds, when this turn began */
 
 static void stop(int signal_number)
 {
@@ -56,57 +58,61 @@ static void stop(int signal_number)
     stopping = 1;
 }
 
-static time_t now(void)
+static void look_at_clock(void)
 {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
-    return time.tv_sec;
+    now = time.tv_sec;
 }
 
 /*
  * Answers
  */
 
-static void append_bytes(struct connection *connection, const char *text, size_t bytes)
+/* These put text at a place in an answer and return the place behind it. */
+static char *append_bytes(char *at, const char *text, size_t bytes)
 {
-    size_t room = ANSWER_BYTES - connection->answer_bytes;
-    bytes = bytes < room ? bytes : room;
-    memcpy(connection->answer + connection->answer_bytes, text, bytes);
-    connection->answer_bytes += bytes;
+    memcpy(at, text, bytes);
+    return at + bytes;
 }
 
-static void append(struct connection *connection, const char *text)
+static char *append(char *at, const char *text)
 {
-    append_bytes(connection, text, strlen(text));
+    return append_bytes(at, text, strlen(text));
 }
 
-static void append_number(struct connection *connection, unsigned long long number)
+static char *append_number(char *at, unsigned long long number)
 {
-    char digits[24], *at = digits + sizeof(digits);
-    *--at = '\0';
+    char digits[24], *first = digits + sizeof(digits);
+    *--first = '\0';
     do
-        *--at = (char)('0' + number % 10);
+        *--first = (char)('0' + number % 10);
     while ((number /= 10) != 0);
-    append(connection, at);
+    return append(at, first);
 }
 
-static void append_headers(struct connection *connection, const char *status, const char *type,
-                           unsigned long long body_bytes)
+/* The answer begins with them; they take a fraction of ANSWER_BYTES. */
+static void put_headers(struct connection *connection, const char *status, const char *type,
+                        unsigned long long body_bytes)
 {
-    append(connection, "HTTP/1.1 ");
-    append(connection, status);
-    append(connection, "\r\nContent-Type: ");
-    append(connection, type);
-    append(connection, "\r\nContent-Length: ");
-    append_number(connection, body_bytes);
-    append(connection, connection->closing ? "\r\nConnection: close\r\n\r\n" : "\r\n\r\n");
+    char *at = append(connection->answer, "HTTP/1.1 ");
+    at = append(at, status);
+    at = append(at, "\r\nContent-Type: ");
+    at = append(at, type);
+    at = append(at, "\r\nContent-Length: ");
+    at = append_number(at, body_bytes);
+    if (connection->closing)
+        at = append(at, "\r\nConnection: close");
+    at = append(at, "\r\n\r\n");
+    connection->answer_bytes = (size_t)(at - connection->answer);
 }
 
 static void answer(struct connection *connection, const char *status, const char *body)
 {
     size_t bytes = strlen(body);
-    append_headers(connection, status, "text/html; charset=utf-8", bytes);
-    append_bytes(connection, body, bytes);
+    put_headers(connection, status, "text/html; charset=utf-8", bytes);
+    memcpy(connection->answer + connection->answer_bytes, body, bytes);
+    connection->answer_bytes += bytes;
 }
 
 static void answer_filler(struct connection *connection, const char *number)
@@ -117,7 +123,7 @@ static void answer_filler(struct connection *connection, const char *number)
         answer(connection, "404 Not Found", "no such number of bytes\n");
         return;
     }
-    append_headers(connection, "200 OK", "application/octet-stream", bytes);
+    put_headers(connection, "200 OK", "application/octet-stream", bytes);
     connection->filler_left = bytes;
 }
 
@@ -256,7 +262,7 @@ static bool receive(struct connection *connection)
 /* Does what a ready connection allows. An answer that waits for room keeps requests waiting. */
 static bool serve(struct connection *connection, short ready)
 {
-    connection->active = now();
+    connection->active = now;
     if (connection->answer_bytes > 0) {
         if (!send_answer(connection))
             return false;
@@ -296,7 +302,7 @@ static void connection_accept(int listener)
     set_nonblocking(fd);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     connection->fd = fd;
-    connection->active = now();
+    connection->active = now;
     connection->closing = false;
     connection->request_bytes = connection->answer_bytes = connection->sent_bytes = 0;
     connection->filler_left = 0;
@@ -334,12 +340,11 @@ static int listen_on(unsigned short port)
 static void close_idle(void)
 {
     static time_t checked;
-    time_t time = now();
-    if (time == checked)
+    if (now == checked)
         return;
-    checked = time;
+    checked = now;
     for (size_t i = connection_count; i-- > 0;)
-        if (time - connections[i]->active > IDLE_SECONDS)
+        if (now - connections[i]->active > IDLE_SECONDS)
             connection_close(i);
 }
 
@@ -352,6 +357,7 @@ static void turn(int listener)
     /* Without connections there is nothing to time out. */
     if (poll(polls, 1 + connection_count, connection_count > 0 ? 1000 * IDLE_SECONDS : -1) < 0)
         return;
+    look_at_clock();
     for (size_t i = connection_count; i-- > 0;) {
         if (polls[1 + i].revents != 0 && !serve(connections[i], polls[1 + i].revents)) {
             connection_close(i);

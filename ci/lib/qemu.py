@@ -74,6 +74,31 @@ def network(api_port, forwards, tap):
     )
 
 
+# Of a disk's options, those that are the file's; all others are the device's.
+DRIVE_OPTIONS = ("cache", "discard", "format", "readonly", "throttling.iops-total")
+
+
+def file_of(disk):
+    """The file that must be there for a disk; None for one that a server has (nbd:unix:SOCKET)."""
+    name = str(disk).split(",")[0]
+    return None if name.startswith("nbd:") else name
+
+
+def disk_options(index, disk):
+    """A virtio disk: FILE, or FILE,serial=X,logical_block_size=4096,readonly=on and the like."""
+    name, *options = str(disk).split(",")
+    drive = {"cache": "writeback", "discard": "unmap", "format": "raw"}
+    device = {"disable-legacy": "on"}
+    for option in options:
+        key, _, value = option.partition("=")
+        (drive if key in DRIVE_OPTIONS else device)[key] = value
+    texts = ["".join(f",{key}={value}" for key, value in some.items()) for some in (drive, device)]
+    return [
+        *("-drive", f"if=none,id=disk{index},file={name}{texts[0]}"),
+        *("-device", f"virtio-blk-pci,drive=disk{index}{texts[1]}"),
+    ]
+
+
 def command(
     elf=ROOT / "build/skep.elf",
     memory="512M",
@@ -81,7 +106,7 @@ def command(
     api_port=8443,
     forwards=(),
     token=None,
-    disk=None,
+    disks=(),
     kvm="auto",
     tap=None,
     config=None,
@@ -97,7 +122,7 @@ def command(
     for file, remedy in (
         (elf, "build it: cmake --preset release && cmake --build --preset release"),
         (config, "name a JSON file"),
-        (disk, "create it: truncate -s 1G FILE"),
+        *((file_of(disk), "create it: truncate -s 1G FILE") for disk in disks),
     ):
         if file and not pathlib.Path(file).is_file():
             raise Missing(f"{file} doesn't exist; {remedy}")
@@ -118,9 +143,6 @@ def command(
         line += ["-append", " ".join(words)]
     if config:
         line += ["-initrd", str(config)]
-    if disk:
-        line += [
-            *("-drive", f"if=none,id=disk0,format=raw,file={disk}"),
-            *("-device", "virtio-blk-pci,disable-legacy=on,drive=disk0"),
-        ]
+    for index, disk in enumerate(disks):
+        line += disk_options(index, disk)
     return line + list(extra)

@@ -10,7 +10,7 @@
  *   raise           hv/core/event.c: event_raise
  *   wake            hv/core/sched.c: sched_wake
  *   wait            hv/core/hypercall.c: wait_call wait_over   hv/core/sched.c: sched_block
- *   ring0           hv/core/main.c: core_resume upcall_deliver hv/core/sched.c: sched_next
+ *   ring0           hv/core/main.c: core_resume upcall_wanted upcall_deliver hv/core/sched.c: sched_next
  *   handler's end   hv/core/hypercall.c: resume_call
  *   timer           hv/core/timer.c: timer_expire expire timer_wait_set, the last of them before the block
  *
@@ -25,7 +25,7 @@
  *   -DMASK_FIRST         event_raise() looks at `mask` before it sets the bit
  *   -DNO_INTERRUPT       sched_wake() leaves a running vCPU alone
  *   -DNO_UPCALL_MASK     an upcall doesn't mask further ones
- *   -DIGNORE_MASKED      upcall_deliver() doesn't look at upcall_masked
+ *   -DIGNORE_MASKED      upcall_wanted() doesn't look at upcall_masked
  */
 #define EVENTS 2 /* sent to each vCPU */
 

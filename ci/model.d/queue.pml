@@ -7,7 +7,7 @@
  * run, as real ones do at 65536.
  *
  * What stands for what:
- *   add            net/pv/virtqueue.c: skep_virtqueue_add, and what asks whether to kick; the guest's own lock held
+ *   add            guestlib/src/virtqueue.c: skep_virtqueue_add, and what asks whether to kick; the guest's own lock held
  *   kick           hv/io/io.c: io_queue_kick        hv/io/port.c: port_send send_begin send_end send_some
  *   take           hv/io/queue.c: queue_peek queue_take queue_push
  *   arm            hv/io/queue.c: queue_arm

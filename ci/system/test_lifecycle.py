@@ -47,6 +47,11 @@ def test_host(api):
     assert host["mitigations"] and set(host["mitigations"].values()) <= answers
 
 
+def test_without_a_disk_nothing_is_kept(machine, api):
+    assert api.host()["storage"] == {"state": "none", "disk": None, "bytes": 0, "used_bytes": 0}
+    assert "storage: no disk: nothing is kept over a reboot" in machine.serial_text()
+
+
 def test_image_upload(api):
     data = example("hello").read_bytes()
     first = api.put("/v1/images/hello", data=data)
@@ -175,6 +180,19 @@ def test_stop_and_start_again(machine, httpd):
     assert machine.fetch(NEIGHBOUR, timeout=1) is None
     httpd.ok("PATCH", "/v1/guests/web", json={"desired_state": "running"})
     machine.wait_page(NEIGHBOUR)
+
+
+def test_start_after(httpd):
+    spec = {"image": "httpd", "memory_bytes": 4 * MIB, "networks": []}
+    first = httpd.create("web", **spec, start_after=["cache", "db"])
+    assert first["status"]["state"] == "waiting"
+    assert "'cache'" in first["status"]["error"]
+    cycle = {"image": "httpd", "start_after": ["web"]}
+    assert "cache, web, cache" in is_problem(httpd.put("/v1/guests/cache", json=cycle), 422)
+    httpd.create("cache", **spec)
+    skep.wait_for(lambda: "'db'" in httpd.status("web").get("error", ""), "db is waited for")
+    httpd.create("db", **spec)
+    httpd.wait_state("web", "running")
 
 
 def test_merge_patch_keeps_the_rest(httpd):

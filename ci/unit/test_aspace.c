@@ -51,6 +51,23 @@ static void pages_are_supplied_on_touch(void **state)
     baseline_check(&before);
 }
 
+/* A neighbour that is due waits for a part of a call, not for the call. */
+static void long_spans_go_in_small_parts(void **state)
+{
+    (void)state;
+    const uint32_t pages = 64, part = 16;
+    struct guest *guest = guest_running(2 * MIB);
+    uint64_t address = (uint64_t)map(guest, 0, pages * PAGE_SIZE);
+    for (uint32_t i = 0; i < pages; i++) {
+        assert_true(fake_touch(guest->vcpus[0], address + i * PAGE_SIZE, SKEP_FAULT_WRITE));
+    }
+    assert_false(call_once(guest->vcpus[0], SKEP_HC_MEM_UNMAP, address, pages * PAGE_SIZE, 0));
+    assert_null(fake_at(guest, address + (part - 1) * PAGE_SIZE));
+    assert_non_null(fake_at(guest, address + part * PAGE_SIZE));
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
 static void image_pages_are_shared_until_written(void **state)
 {
     (void)state;
@@ -464,6 +481,7 @@ int main(void)
     baseline_take(&before);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pages_are_supplied_on_touch),
+        cmocka_unit_test(long_spans_go_in_small_parts),
         cmocka_unit_test(image_pages_are_shared_until_written),
         cmocka_unit_test(text_cannot_be_written),
         cmocka_unit_test(stack_overflow_has_its_own_reason),

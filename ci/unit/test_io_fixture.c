@@ -17,7 +17,8 @@
 
 struct nic fake_nic;
 struct sent sent[SENT_MAX];
-uint32_t sent_count, sent_room, kick_count;
+uint32_t sent_count, sent_room, kick_count, poll_count;
+uint64_t poll_ns;
 
 const uint8_t card_mac[6] = {0x52, 0x54, 0, 0, 0, 1};
 const uint8_t other_mac[6] = {0x52, 0x54, 0, 0, 0, 2};
@@ -64,6 +65,8 @@ static bool card_poll(struct nic *nic, uint32_t budget)
 {
     (void)nic;
     (void)budget;
+    poll_count++;
+    fake_clock_advance(poll_ns);
     return false;
 }
 
@@ -119,7 +122,8 @@ int fixture_boot(void **state)
 int fixture_begin(void **state)
 {
     (void)state;
-    sent_count = kick_count = 0;
+    sent_count = kick_count = poll_count = 0;
+    poll_ns = 0;
     sent_room = SENT_MAX;
     io_control_address_set(ip(10, 0, 0, 1), ip(255, 255, 255, 0));
     frame_counts(frames_before);

@@ -50,7 +50,8 @@ struct sent {
 #define SENT_MAX 512u
 extern struct nic fake_nic;
 extern struct sent sent[SENT_MAX];
-extern uint32_t sent_count, sent_room, kick_count;
+extern uint32_t sent_count, sent_room, kick_count, poll_count;
+extern uint64_t poll_ns; /* what a poll takes */
 
 extern const uint8_t card_mac[6], other_mac[6], everyone[6];
 

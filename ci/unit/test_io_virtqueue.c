@@ -3,6 +3,7 @@
  */
 #include "test_io_fixture.h"
 
+#include "core/frame.h"
 #include "drivers/ring.h"
 #include "drivers/virtqueue.h"
 
@@ -25,7 +26,7 @@ static int add(uint32_t parts)
 {
     static const struct virtqueue_part part[SIZE + 1] = {
         {{0x1000}, 10}, {{0x2000}, 20}, {{0x3000}, 30}};
-    return virtqueue_add(&queue, part, parts, false);
+    return virtqueue_add(&queue, part, parts, parts);
 }
 
 /* What a device does. */
@@ -56,6 +57,50 @@ static void chains_go_and_come_back(void **state)
     virtqueue_release(&queue, (uint16_t)first);
     virtqueue_release(&queue, (uint16_t)second);
     assert_int_equal(queue.free_count, SIZE);
+}
+
+static void the_device_writes_to_the_rest_of_a_chain(void **state)
+{
+    static const struct virtqueue_part parts[] = {{{0x1000}, 16}, {{0x2000}, 512}, {{0x3000}, 1}};
+    (void)state;
+    int head = virtqueue_add(&queue, parts, 3, 1);
+    const struct skep_vring_desc *desc = &queue.desc[head];
+    assert_int_equal(desc->flags, SKEP_VRING_DESC_NEXT);
+    desc = &queue.desc[desc->next];
+    assert_int_equal(desc->flags, SKEP_VRING_DESC_NEXT | SKEP_VRING_DESC_WRITE);
+    desc = &queue.desc[desc->next];
+    assert_int_equal(desc->flags, SKEP_VRING_DESC_WRITE);
+    assert_int_equal(desc->addr, 0x3000);
+}
+
+static void an_indirect_chain_takes_one_entry(void **state)
+{
+    static const struct virtqueue_part parts[] = {{{0x1000}, 16}, {{0x2000}, 512}, {{0x3000}, 1}};
+    uint32_t bytes;
+    (void)state;
+    pfn_t pfn = frame_alloc(0, SKEP_FRAME_DEVICE, OWNER_CORE);
+    struct skep_vring_desc *table = frame_data(pfn);
+    int heads[SIZE];
+    for (uint32_t i = 0; i < SIZE; i++) {
+        heads[i] = virtqueue_add_indirect(&queue, table + 3 * i, parts, 3, 2);
+        assert_true(heads[i] >= 0);
+    }
+    assert_int_equal(virtqueue_add_indirect(&queue, table, parts, 3, 2), -SKEP_EAGAIN);
+    const struct skep_vring_desc *desc = &queue.desc[heads[1]];
+    assert_int_equal(desc->flags, 4); /* VIRTQ_DESC_F_INDIRECT */
+    assert_int_equal(desc->len, 48);
+    assert_int_equal(desc->addr, pfn_to_paddr(pfn).value + 48);
+    assert_int_equal(table[3].flags, SKEP_VRING_DESC_NEXT);
+    assert_int_equal(table[3].next, 1);
+    assert_int_equal(table[4].flags, SKEP_VRING_DESC_NEXT);
+    assert_int_equal(table[4].next, 2);
+    assert_int_equal(table[5].flags, SKEP_VRING_DESC_WRITE);
+    give_back((uint32_t)heads[1], 513);
+    assert_int_equal(virtqueue_take(&queue, &bytes), heads[1]);
+    virtqueue_release(&queue, (uint16_t)heads[1]);
+    assert_int_equal(queue.free_count, 1);
+    assert_int_equal(add(1), heads[1]);
+    frame_free(pfn, 0);
 }
 
 static void a_full_queue_refuses(void **state)
@@ -162,6 +207,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(chains_go_and_come_back),
+        TEST(the_device_writes_to_the_rest_of_a_chain),
+        TEST(an_indirect_chain_takes_one_entry),
         TEST(a_full_queue_refuses),
         TEST(what_the_device_does_not_hold_breaks_the_queue),
         TEST(the_doorbell_rings_when_the_device_wants),

@@ -463,7 +463,7 @@ static struct load *control_joins(uint64_t run_ns, uint64_t sleep_ns)
                           .left_ns = {run_ns}};
     load->guest->vcpus[0]->page->guest_private[0] = load_count;
     fake_cpu_set(0);
-    sched_wake(load->guest->vcpus[0], 0);
+    sched_wake(load->guest->vcpus[0], 0, arch_clock_ns());
     return load;
 }
 

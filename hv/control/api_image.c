@@ -135,56 +135,6 @@ static int read_file(struct request *r, uint8_t **data, size_t *bytes)
     }
 }
 
-/* Whether the name may get this file: 200 if it has it, 0 if it may, -1 and the problem. */
-static int check_namesake(struct request *r, const uint8_t digest[32])
-{
-    const struct image *old = image_find(r->name);
-
-    if (!old)
-        return 0;
-    if (image_same(old, digest)) {
-        r->json = image_to_json(old);
-        return 200;
-    }
-    if (old->users)
-        return problem_set(
-            &r->problem, 409,
-            "Guest '%s' uses another image of this name: choose a new name, or delete "
-            "the guest first.",
-            old->users->name);
-    return 0;
-}
-
-static int build_and_publish(struct request *r, const uint8_t *data, size_t bytes)
-{
-    struct image *image = image_build(r->name, data, bytes, &r->problem);
-    int result;
-
-    if (!image)
-        return -1;
-    model_lock();
-    result = image_publish(image, &r->problem);
-    if (result == 0)
-        r->json = image_to_json(image);
-    model_unlock();
-    if (result == 0)
-        return 201;
-    image_discard(image);
-    return -1;
-}
-
-static int store_file(struct request *r, const uint8_t *data, size_t bytes)
-{
-    uint8_t digest[32];
-    int result;
-
-    tls_sha256(data, bytes, digest);
-    model_lock();
-    result = check_namesake(r, digest);
-    model_unlock();
-    return result != 0 ? result : build_and_publish(r, data, bytes);
-}
-
 int api_image_put(struct request *r)
 {
     uint8_t *data = NULL;
@@ -195,7 +145,7 @@ int api_image_put(struct request *r)
         return -1;
     result = read_file(r, &data, &bytes);
     if (result == 0)
-        result = store_file(r, data, bytes);
+        result = image_put(r->name, data, bytes, &r->json, &r->problem);
     free(data);
     pthread_mutex_unlock(&upload_lock);
     return result;

@@ -93,7 +93,8 @@ static int check_spec(const char *name, const struct spec *spec, const struct gu
 {
     if (!image_find(spec->image))
         return problem_set(p, 422, "image: there is no image '%s'; upload it first.", spec->image);
-    if (check_affinity(spec, p) != 0 || check_volumes(spec, p) != 0)
+    if (check_affinity(spec, p) != 0 || check_volumes(spec, p) != 0 ||
+        guest_check_order(name, spec, p) != 0)
         return -1;
     for (uint32_t i = 0; i < spec->net_count; i++)
         if (check_network(&spec->net[i], name, p) != 0)
@@ -108,6 +109,21 @@ static int not_retained(struct problem *p)
     return problem_set(p, 503, "The change can't be retained now, so it wasn't made; try again.");
 }
 
+/* On the disk and in the record, or as it was before (NULL = not there). */
+static int keep_and_retain(struct guest *g, const struct spec *before, struct problem *p)
+{
+    if (guest_keep(g->name, g->spec, p) != 0)
+        return -1;
+    commit_point(POINT_GUEST_KEPT);
+    if (guest_retain(g))
+        return 0;
+    if (before)
+        guest_keep(g->name, before, p);
+    else
+        guest_unkeep(g->name, p);
+    return not_retained(p);
+}
+
 /*
  * Changes
  */
@@ -120,14 +136,15 @@ static int create(const char *name, const struct spec *spec, struct problem *p)
 
     if (!g)
         return -1;
-    if (!guest_retain(g)) {
+    if (keep_and_retain(g, NULL, p) != 0) {
         guest_forget(g);
-        return not_retained(p);
+        return -1;
     }
     commit_point(POINT_GUEST_PERSISTED);
-    if (spec->desired != SPEC_STOPPED)
+    if (spec->desired != SPEC_STOPPED && !guest_must_wait(g))
         result = guest_create_in_core(g);
     if (result < 0) {
+        guest_unkeep(name, p);
         guest_explain(g, why, sizeof(why));
         problem_set(p, result == -SKEP_EINVAL ? 422 : 409, "The guest can't be created: %s.", why);
         store_erase(g->record);
@@ -164,6 +181,7 @@ static int apply_and_retain(struct guest *g, struct spec *new, enum guest_change
 {
     bool replacing = g->replacing;
     uint32_t failures = g->failures;
+    struct problem ignored;
     struct spec *old;
 
     live = live && change == GUEST_APPLIED && g->handle && g->view.state < SKEP_GUEST_EXITED;
@@ -174,16 +192,17 @@ static int apply_and_retain(struct guest *g, struct spec *new, enum guest_change
     g->replacing |= change == GUEST_REPLACING;
     g->failures = 0;
     old = guest_set_spec(g, new);
-    if (guest_retain(g)) {
+    if (keep_and_retain(g, old, p) == 0) {
         free(old);
         return 0;
     }
     guest_set_spec(g, old);
+    guest_schedule(g, 1); /* it may wait for another guest, which the exchange has made forgotten */
     g->replacing = replacing;
     g->failures = failures;
     if (live)
-        guest_apply_live(g, new, old, p);
-    return not_retained(p);
+        guest_apply_live(g, new, old, &ignored);
+    return -1;
 }
 
 static int change(struct guest *g, const struct spec *spec, enum spec_difference difference,
@@ -232,9 +251,13 @@ int guest_delete(struct guest *g, struct problem *p)
 
     memcpy(name, g->name, sizeof(name));
     if (!g->deleting) {
+        if (guest_unkeep(name, p) != 0)
+            return -1;
+        commit_point(POINT_GUEST_UNKEPT);
         g->deleting = true;
         if (!guest_retain(g)) {
             g->deleting = false;
+            guest_keep(name, g->spec, p);
             return not_retained(p);
         }
         commit_point(POINT_GUEST_DELETE_PERSISTED);

@@ -6,9 +6,9 @@
  * has or hasn't a guest of its name; guest_step() moves that towards the spec, after each change and
  * each notification. Nothing else starts, stops or destroys one.
  *
- * Commit: a change is first made in the record, then in memory, then in ring 0. A service that dies
- * in between finds the record at its start and finishes. Changes to a guest that runs on (guest_live.c)
- * are the exception: ring 0 may refuse them, so it is asked first.
+ * Commit: a change is first made on the disk, if there is one, then in the record, then in memory, then in ring 0. A
+ * service that dies in between finds both at its start and finishes (guest_disk.c). Changes to a guest that runs on
+ * (guest_live.c) are the exception: ring 0 may refuse them, so it is asked first.
  *
  * There may be thousands: what is kept of each is small, and nothing that one request or one notification does
  * looks at all of them.
@@ -55,12 +55,18 @@ struct guest_address {
 
 struct guest {
     /* The table's (guest_table.c). */
-    struct tree_node by_name, by_handle, by_due;
+    struct tree_node by_name, by_handle, by_due, by_wait;
     struct guest_address addresses[SKEP_NETS_MAX];
     struct guest *image_next, **image_link; /* among the users of its image */
     char name[SKEP_NAME_MAX];
     unsigned record;
     uint64_t handle; /* of ring 0's guest, 0 = it has none; guest_set_handle() */
+    const char
+        *waits_for; /* a name of its start_after that isn't up, NULL = none; guest_set_wait() */
+    struct {
+        uint32_t round;
+        struct guest *via, *next;
+    } search;        /* guest_order.c */
     uint64_t due_ns; /* when the next step is due without a notification, core_clock_ns; 0 = not */
 
     /* Retained. */
@@ -120,6 +126,10 @@ struct spec *guest_set_spec(struct guest *guest, struct spec *spec);
 void guest_set_handle(struct guest *guest, uint64_t handle);
 void guest_set_due(struct guest *guest, uint64_t due_ns);
 
+/* Whom it waits for: a name within its spec, or NULL. */
+void guest_set_wait(struct guest *guest, const char *name);
+struct guest *guest_first_waiting(const char *name); /* for this one; NULL = none */
+
 /* A new image may be what guests have waited for. */
 void guest_image_published(struct image *image);
 
@@ -174,6 +184,31 @@ bool guest_is_crash_looping(const struct guest *guest);
 /* From now on all guests are to end, whatever their specs say, each with at most this grace. */
 void guest_end_all(uint64_t longest_grace_ns);
 void guest_end_none(void); /* takes that back */
+
+/*
+ * The order of starts (guest_order.c)
+ */
+
+/* Whether those that start after it may start. */
+bool guest_is_up(const struct guest *guest);
+
+/* Whether one that its start_after names isn't up; the guest is stepped when it is. */
+bool guest_must_wait(struct guest *guest);
+
+/* The guest is up: those that wait for it are due. */
+void guest_wake_waiting(const struct guest *guest);
+
+/* 0, or -1 and the problem: with this spec guests would wait for each other. */
+int guest_check_order(const char *name, const struct spec *spec, struct problem *p);
+
+/*
+ * On the disk (guest_disk.c): 0, or -1 and the problem. Without a disk they do nothing.
+ */
+
+int guest_keep(const char *name, const struct spec *spec, struct problem *p);
+int guest_unkeep(const char *name, struct problem *p);
+void guest_load_kept(void); /* adds those that aren't in the table */
+void guest_keep_all(void);
 
 /*
  * For each other

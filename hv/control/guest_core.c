@@ -304,9 +304,12 @@ void guest_adopt_all(bool safe_mode, bool first_start, unsigned record_count)
     guest_table_init(record_count);
     if (!first_start)
         read_records(record_count, safe_mode);
+    guest_load_kept();
     while ((handle = core_guest_next((uint64_t)handle)) > 0)
         adopt((uint64_t)handle);
-    while (guest_step_after(name, UINT32_MAX))
+    if (!first_start && !safe_mode)
+        guest_keep_all();
+    while (guest_step_after(name, UINT32_MAX) || guest_step_due(UINT32_MAX))
         continue;
     log_line("%u guests known after the start%s", guest_count(), safe_mode ? ", in safe mode" : "");
 }

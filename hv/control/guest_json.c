@@ -100,7 +100,10 @@ static void add_end(cJSON *status, const struct guest *g, const struct skep_gues
                  g->failures);
         cJSON_AddStringToObject(status, "error", text);
     }
-    if (g->create_error) {
+    if (g->waits_for) {
+        snprintf(text, sizeof(text), "it starts after guest '%s', which isn't up", g->waits_for);
+        cJSON_AddStringToObject(status, "error", text);
+    } else if (g->create_error) {
         guest_explain(g, text, sizeof(text));
         cJSON_AddStringToObject(status, "error", text);
     }

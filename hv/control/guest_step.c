@@ -18,6 +18,8 @@
  * A guest that its restart policy starts again waits restart_delay_ms, and twice as long each time, up to
  * restart_delay_max_ms. From the third restart in a row on it is called crash-looping while it waits. A run of
  * restart_reset_ms, or a change by a client, forgets all that.
+ *
+ * Before ring 0's guest is created, each one that its start_after names must be up (guest_order.c).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -135,9 +137,12 @@ static enum outcome without_guest(struct guest *g)
         if (!guest_retain(g))
             return SETTLED;
     }
+    guest_set_wait(g, NULL);
     if (must_stop(g) || core_clock_ns() < g->restart_at)
         return SETTLED;
     g->restart_at = 0;
+    if (guest_must_wait(g))
+        return SETTLED;
     if (guest_create_in_core(g) == 0)
         return AGAIN;
     g->restart_at = core_clock_ns() + backoff_ns(g, g->create_tries);
@@ -312,6 +317,8 @@ void guest_step(struct guest *g)
             break;
     }
     schedule(g);
+    if (guest_is_up(g))
+        guest_wake_waiting(g);
 }
 
 void guest_step_handle(uint64_t handle)

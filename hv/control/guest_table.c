@@ -66,10 +66,27 @@ static int compare_mac(const void *key, const struct tree_node *node)
     return compare_key(key, mac_number(net_of(a)->mac), a);
 }
 
+/* Who waits for a name. */
+struct wait_key {
+    const char *name;
+    const struct guest *owner;
+};
+
+static int compare_wait(const void *key, const struct tree_node *node)
+{
+    const struct guest *g = container_of(node, struct guest, by_wait);
+    const struct wait_key *wanted = key;
+    int difference = strcmp(wanted->name, g->waits_for);
+
+    if (difference != 0 || wanted->owner == g)
+        return difference;
+    return (uintptr_t)wanted->owner < (uintptr_t)g ? -1 : 1;
+}
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct tree names = {.compare = compare_name}, handles = {.compare = compare_handle},
                    dues = {.compare = compare_due}, addresses = {.compare = compare_address},
-                   macs = {.compare = compare_mac};
+                   macs = {.compare = compare_mac}, waits = {.compare = compare_wait};
 static struct guest *without_image; /* whose image there isn't */
 static unsigned count;
 
@@ -187,6 +204,26 @@ void guest_set_due(struct guest *g, uint64_t due_ns)
         tree_insert(&dues, &g->by_due, &new);
 }
 
+void guest_set_wait(struct guest *g, const char *name)
+{
+    const struct wait_key old = {g->waits_for, g}, new = {name, g};
+
+    if (g->waits_for)
+        tree_remove(&waits, &g->by_wait, &old);
+    g->waits_for = name;
+    if (name)
+        tree_insert(&waits, &g->by_wait, &new);
+}
+
+struct guest *guest_first_waiting(const char *name)
+{
+    const struct wait_key key = {name, NULL};
+    struct tree_node *node = tree_after(&waits, &key, false);
+    struct guest *g = node ? container_of(node, struct guest, by_wait) : NULL;
+
+    return g && strcmp(g->waits_for, name) == 0 ? g : NULL;
+}
+
 /* The first owner of the number that isn't a device of `but`. A guest has few devices. */
 static struct guest_address *find_owner(const struct tree *tree, uint64_t number, size_t offset,
                                         const char *but)
@@ -290,6 +327,7 @@ struct spec *guest_set_spec(struct guest *g, struct spec *spec)
 {
     struct spec *former = g->spec;
 
+    guest_set_wait(g, NULL);
     if (former) {
         unlink_addresses(g);
         unlink_user(g);
@@ -330,6 +368,7 @@ void guest_forget(struct guest *g)
 {
     guest_set_due(g, 0);
     guest_set_handle(g, 0);
+    guest_set_wait(g, NULL);
     unlink_addresses(g);
     unlink_user(g);
     tree_remove(&names, &g->by_name, g->name);

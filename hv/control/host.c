@@ -9,6 +9,7 @@
 #include "address.h"
 #include "json.h"
 #include "log.h"
+#include "persist.h"
 #include "power.h"
 #include "wall.h"
 
@@ -144,5 +145,6 @@ cJSON *host_to_json(void)
     add_mitigations(json, &info);
     add_control(json, &info);
     cJSON_AddStringToObject(json, "power", power_name());
+    cJSON_AddItemToObject(json, "storage", persist_to_json());
     return json;
 }

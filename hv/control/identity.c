@@ -10,11 +10,34 @@
 #include <string.h>
 
 #include "log.h"
+#include "persist.h"
 #include "store.h"
 
 _Static_assert(sizeof(struct tls_identity) <= STORE_BYTES_MAX, "one record");
 
 static uint8_t token_digest[32];
+
+/* On the disk, and in the record for a restart of the service. The disk's refusal is no reason not to serve. */
+static bool keep(const char *name, unsigned record, enum store_kind kind, const void *data,
+                 size_t bytes)
+{
+    struct problem p;
+
+    if (persist_update(name, data, bytes, &p) != 0)
+        log_line("the %s is not kept over a reboot: %s", name, p.detail);
+    return store_write(record, kind, data, bytes);
+}
+
+/* As a former service left it, or else a former boot. */
+static bool recall(const char *name, unsigned record, enum store_kind kind, void *data,
+                   size_t bytes)
+{
+    if (store_read(record, kind, data, bytes) != bytes &&
+        persist_get(name, data, bytes) != (int64_t)bytes)
+        return false;
+    keep(name, record, kind, data, bytes);
+    return true;
+}
 
 static bool tell(const struct tls_identity *id, const char *origin)
 {
@@ -34,7 +57,8 @@ bool identity_get(struct tls_identity *id, const struct config *config, bool ent
                  "P-256 or P-384 key and of a certificate for it, at most %d bytes",
                  TLS_DER_MAX);
     }
-    if (store_read(STORE_IDENTITY_RECORD, STORE_IDENTITY, id, sizeof(*id)) == sizeof(*id))
+    if (recall("identity", STORE_IDENTITY_RECORD, STORE_IDENTITY, id, sizeof(*id)) &&
+        id->key_bytes <= sizeof(id->key) && id->cert_bytes <= sizeof(id->cert))
         return tell(id, "as before");
     if (!entropy) {
         log_line("no key is made: this machine has no source of entropy. Give it RDRAND or "
@@ -45,7 +69,7 @@ bool identity_get(struct tls_identity *id, const struct config *config, bool ent
         log_line("a key and certificate could not be made");
         return false;
     }
-    if (!store_write(STORE_IDENTITY_RECORD, STORE_IDENTITY, id, sizeof(*id)))
+    if (!keep("identity", STORE_IDENTITY_RECORD, STORE_IDENTITY, id, sizeof(*id)))
         return false;
     return tell(id, "made now");
 }
@@ -53,7 +77,7 @@ bool identity_get(struct tls_identity *id, const struct config *config, bool ent
 static bool set_token(const char *token)
 {
     tls_sha256(token, strlen(token), token_digest);
-    return store_write(STORE_TOKEN_RECORD, STORE_TOKEN, token_digest, sizeof(token_digest));
+    return keep("token", STORE_TOKEN_RECORD, STORE_TOKEN, token_digest, sizeof(token_digest));
 }
 
 bool token_get(const struct config *config, bool entropy)
@@ -63,8 +87,7 @@ bool token_get(const struct config *config, bool entropy)
 
     if (config->token[0])
         return set_token(config->token);
-    if (store_read(STORE_TOKEN_RECORD, STORE_TOKEN, token_digest, sizeof(token_digest)) ==
-        sizeof(token_digest))
+    if (recall("token", STORE_TOKEN_RECORD, STORE_TOKEN, token_digest, sizeof(token_digest)))
         return true;
     if (!entropy || tls_random(random, sizeof(random)) != 0) {
         log_line("no token was given, and none can be made without entropy: add token=… to the "

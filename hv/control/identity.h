@@ -7,12 +7,12 @@
 #include "config.h"
 #include "skep_tls.h"
 
-/* The key and certificate of the boot module, else those retained, else new ones; false, with a log
+/* The key and certificate of the boot module, else those retained, else those on the disk, else new ones; false, with a log
  * line, if none can be had. entropy: whether keys may be made here. */
 bool identity_get(struct tls_identity *id, const struct config *config, bool entropy);
 
-/* Sets the token to the configured one, else the retained one, else a new one that is told on the
- * console, this once. */
+/* Sets the token to the configured one, else the retained one, else the disk's, else a new one that is told on the
+ * console, this once. Whichever it is, the disk has its digest from then on. */
 bool token_get(const struct config *config, bool entropy);
 
 /* In constant time for tokens of any length. */

@@ -69,7 +69,7 @@ bool image_same(const struct image *image, const uint8_t digest[32])
     return memcmp(image->digest, digest, 32) == 0;
 }
 
-static void insert(struct image *image)
+void image_insert(struct image *image)
 {
     struct image **at = &images;
 
@@ -276,19 +276,53 @@ void image_discard(struct image *image)
  * The table
  */
 
-int image_remove(struct image *image, struct problem *p)
+/* Also one that has ended, until it is destroyed. */
+static bool is_used_in_core(const struct image *image)
 {
-    const char *user = image->users ? image->users->name : NULL;
-    int64_t result = user ? -SKEP_EBUSY : core_image_destroy(image->handle);
+    struct skep_image_info info;
+    int64_t handle = 0;
 
-    if (result == -SKEP_EBUSY)
-        return problem_set(p, 409, "Image '%s' is in use by guest '%s': delete that first.",
-                           image->name, user ? user : "(one that is ending)");
+    while ((handle = core_image_next((uint64_t)handle, &info)) > 0)
+        if ((uint64_t)handle == image->handle)
+            return info.users != 0;
+    return false;
+}
+
+static int check_unused(const struct image *image, struct problem *p)
+{
+    if (!image->users && !is_used_in_core(image))
+        return 0;
+    return problem_set(p, 409, "Image '%s' is in use by guest '%s': delete that first.",
+                       image->name, image->users ? image->users->name : "(one that is ending)");
+}
+
+/* One that nobody uses. */
+static void forget(struct image *image)
+{
+    int64_t result = core_image_destroy(image->handle);
+
     if (result != 0 && result != -SKEP_ENOENT)
-        return problem_set(p, 500, "The core can't delete the image (error %d).", (int)-result);
+        log_line("image '%s' can't be destroyed (error %d)", image->name, (int)-result);
     commit_point(POINT_IMAGE_DELETED);
     unlink_image(image);
     free(image);
+}
+
+int image_remove(struct image *image, struct problem *p)
+{
+    if (check_unused(image, p) != 0 || image_unkeep(image, p) != 0)
+        return -1;
+    commit_point(POINT_IMAGE_UNKEPT);
+    image_unkeep_file(image);
+    forget(image);
+    return 0;
+}
+
+int image_end(struct image *image, struct problem *p)
+{
+    if (check_unused(image, p) != 0)
+        return -1;
+    forget(image);
     return 0;
 }
 
@@ -296,9 +330,15 @@ int image_publish(struct image *image, struct problem *p)
 {
     struct image *old = image_find(image->name);
 
-    if (old && image_remove(old, p) != 0)
+    if ((old && check_unused(old, p) != 0) || image_keep(image, p) != 0)
         return -1;
-    insert(image);
+    commit_point(POINT_IMAGE_KEPT);
+    if (old) {
+        if (!image_same(old, image->digest))
+            image_unkeep_file(old);
+        forget(old);
+    }
+    image_insert(image);
     guest_image_published(image);
     return 0;
 }
@@ -363,11 +403,19 @@ static bool adopt(uint64_t handle, const struct skep_image_info *info)
     }
     if (image->sequence > last_sequence)
         last_sequence = image->sequence;
-    insert(image);
+    image_insert(image);
     return true;
 }
 
-/* Of two with one name, which are neighbours, the former was about to be destroyed. */
+/* Of two with one name: the disk's, or else the later one. */
+static bool is_first_good(const struct image *first, const struct image *second)
+{
+    if (image_is_kept(first->name, first->digest))
+        return true;
+    return first->sequence > second->sequence && !image_is_kept(second->name, second->digest);
+}
+
+/* Of two with one name, which are neighbours, one was about to be destroyed. */
 static void settle_namesakes(void)
 {
     struct image **at = &images;
@@ -378,8 +426,8 @@ static void settle_namesakes(void)
             at = &first->next;
             continue;
         }
-        log_line("of two images '%s' the former is destroyed", first->name);
-        if (first->sequence < second->sequence) {
+        log_line("of two images '%s' one is destroyed", first->name);
+        if (!is_first_good(first, second)) {
             *at = second;
             image_discard(first);
         } else {

@@ -3,8 +3,8 @@
  *
  * Ring 0 keeps images, also while this service is restarted. After the pages that a guest sees come
  * pages that no segment names: the table of function names, and last the manifest, from which a new
- * service learns what it adopts. All functions but image_build and image_discard are called with the
- * model's lock held.
+ * service learns what it adopts. All functions but image_build, image_discard, image_put and
+ * image_keep_file are called with the model's lock held.
  */
 #ifndef CONTROL_IMAGE_H
 #define CONTROL_IMAGE_H
@@ -27,6 +27,7 @@ struct image {
     uint64_t uploaded_wall_ns;
     uint32_t symbol_page, symbol_count;
     uint8_t digest[32];
+    bool kept; /* on the disk, if there is one */
     char name[SKEP_NAME_MAX];
 };
 
@@ -41,10 +42,39 @@ void image_forget_all(void);
 struct image *image_build(const char *name, const uint8_t *elf, size_t bytes, struct problem *p);
 void image_discard(struct image *image);
 
-/* Puts a built image into the table, in the place of its namesake. 0, or -1 and the problem (and the
- * image is still the caller's): the namesake is in use. */
+/* Puts a built image, whose file is kept, into the table, in the place of its namesake. 0, or -1 and the problem (and
+ * the image is still the caller's): the namesake is in use, or the disk doesn't take it. */
 int image_publish(struct image *image, struct problem *p);
 int image_remove(struct image *image, struct problem *p);
+
+/* Ends one without a look at the disk; -1 and the problem: it is in use. */
+int image_end(struct image *image, struct problem *p);
+
+/*
+ * On the disk (image_disk.c): the file as it was uploaded, and a record that names it. The image is there while its
+ * record is. Without a disk all of them do nothing, and succeed.
+ */
+
+/* The file comes first, then the record: 0, or -1 and the problem. The file needs no lock. */
+int image_keep_file(const char *name, const uint8_t digest[32], const uint8_t *elf, size_t bytes,
+                    struct problem *p);
+int image_keep(struct image *image, struct problem *p);
+
+/* The record first; then the file, of which another try is made at the next start. */
+int image_unkeep(const struct image *image, struct problem *p);
+void image_unkeep_file(const struct image *image);
+
+/* Whether the disk's record of this name has this digest. */
+bool image_is_kept(const char *name, const uint8_t digest[32]);
+
+/* After image_adopt_all(): makes the images again that are on the disk only, and ends those that aren't on it and that
+ * no guest uses: their uploads were never answered, if the disk was there at the time. What can't be read is told and left aside. */
+void image_load_kept(void);
+void image_insert(struct image *image);
+
+/* All that an upload does: 201, or 200 if it was there already, with the image as JSON, or -1 and the problem. Without
+ * the lock, which it takes; one at a time. */
+int image_put(const char *name, const uint8_t *elf, size_t bytes, cJSON **json, struct problem *p);
 
 struct image *image_find(const char *name);
 const char *image_name(uint64_t handle); /* "" if unknown */

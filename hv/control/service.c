@@ -21,6 +21,7 @@
 #include "identity.h"
 #include "image.h"
 #include "log.h"
+#include "persist.h"
 #include "power.h"
 #include "server.h"
 #include "storage.h"
@@ -126,6 +127,8 @@ int service_run(uint16_t port)
     if (core_host_info(&info) != 0)
         return 1;
     config_read(&config);
+    storage_start();
+    persist_start(info.safe_mode != 0, info.control_restarts == 0);
     if (!identity_get(&identity, &config, info.entropy) || !token_get(&config, info.entropy))
         return 1;
     if (tls_server_init(&tls, &identity) != 0) {
@@ -134,12 +137,14 @@ int service_run(uint16_t port)
     }
     host_set_cpus(info.cpu_count);
     image_adopt_all();
-    storage_start();
+    image_load_kept();
     adopt_guests(&info);
+    /* Before the network, so that guests which wait for others don't wait for our address. */
+    if (pthread_create(&follower, NULL, follow_notifications, NULL) != 0)
+        return 1;
     start_network(&config);
     wall_start(&config);
-    if (pthread_create(&follower, NULL, follow_notifications, NULL) != 0 || !storage_serve() ||
-        (listener = server_listen(port)) < 0)
+    if (!storage_serve() || (listener = server_listen(port)) < 0)
         return 1;
     log_line("the API is served on port %u", port);
     server_run(listener, &tls);

@@ -189,6 +189,30 @@ static int take_env(const cJSON *item, struct spec *spec, struct problem *p)
     return 0;
 }
 
+/* After args and env. */
+static int take_after(const cJSON *item, const char *name, struct spec *spec, struct problem *p)
+{
+    const cJSON *other;
+
+    spec->program_bytes = spec->strings_bytes;
+    if (item && (!cJSON_IsArray(item) || cJSON_GetArraySize(item) > (int)SPEC_AFTER_MAX))
+        return problem_set(p, 422, "start_after must be an array of at most %u names of guests.",
+                           SPEC_AFTER_MAX);
+    cJSON_ArrayForEach(other, item)
+    {
+        if (!cJSON_IsString(other) || !name_valid(other->valuestring))
+            return wrong(p, "start_after", "must have names of guests");
+        if (strcmp(other->valuestring, name) == 0)
+            return wrong(p, "start_after", "names the guest itself, which so could never start");
+        if (spec_add_string(spec, NULL, other->valuestring, p) != 0)
+            return problem_set(p, 422,
+                               "start_after: args, env and start_after together may have %u bytes.",
+                               SPEC_STRINGS_MAX);
+        spec->after_count++;
+    }
+    return 0;
+}
+
 /* A locally administered unicast address, always the same for the same guest and device. */
 static void derive_mac(uint8_t mac[6], const char *name, unsigned index)
 {
@@ -296,12 +320,13 @@ static int take_field(const cJSON *item, const char *name, struct spec *spec, st
         return take_nets(item, name, spec, p);
     if (strcmp(field, "volumes") == 0)
         return spec_take_volumes(item, spec, p);
-    if (strcmp(field, "args") == 0 || strcmp(field, "env") == 0)
+    if (strcmp(field, "args") == 0 || strcmp(field, "env") == 0 ||
+        strcmp(field, "start_after") == 0)
         return 0; /* in their own order, see below */
     return problem_set(
         p, 422,
         "'%.40s' is no known field; there are image, memory_bytes, vcpus, max_vcpus, "
-        "weight, cpu_cap, cpu_affinity, args, env, networks, volumes, desired_state, "
+        "weight, cpu_cap, cpu_affinity, args, env, networks, volumes, start_after, desired_state, "
         "stop_grace_ms, restart, restart_limit, restart_delay_ms, "
         "restart_delay_max_ms, restart_reset_ms.",
         field);
@@ -348,7 +373,9 @@ int spec_from_json(struct spec *spec, const cJSON *json, const char *name, struc
         return -1;
     if (take_env(cJSON_GetObjectItemCaseSensitive(json, "env"), spec, p) != 0)
         return -1;
-    return spec_take_mounts(cJSON_GetObjectItemCaseSensitive(json, "volumes"), spec, p);
+    if (spec_take_mounts(cJSON_GetObjectItemCaseSensitive(json, "volumes"), spec, p) != 0)
+        return -1;
+    return take_after(cJSON_GetObjectItemCaseSensitive(json, "start_after"), name, spec, p);
 }
 
 int spec_patch(struct spec *spec, const cJSON *patch, const char *name, struct problem *p)
@@ -410,6 +437,14 @@ static void strings_to_json(cJSON *args, cJSON *env, const struct spec *spec)
     }
 }
 
+static void after_to_json(cJSON *list, const struct spec *spec)
+{
+    const char *name = spec_start_after(spec);
+
+    for (uint32_t i = 0; i < spec->after_count; i++, name += strlen(name) + 1)
+        cJSON_AddItemToArray(list, cJSON_CreateString(name));
+}
+
 static void affinity_to_json(cJSON *list, uint64_t affinity)
 {
     for (unsigned cpu = 0; cpu < SPEC_CPUS_MAX; cpu++)
@@ -436,9 +471,15 @@ cJSON *spec_to_json(const struct spec *spec)
     strings_to_json(args, env, spec);
     nets_to_json(cJSON_AddArrayToObject(json, "networks"), spec);
     spec_volumes_to_json(cJSON_AddArrayToObject(json, "volumes"), spec);
+    after_to_json(cJSON_AddArrayToObject(json, "start_after"), spec);
     cJSON_AddStringToObject(json, "desired_state", desired_names[spec->desired]);
     cJSON_AddStringToObject(json, "restart", restart_names[spec->restart]);
     return json;
+}
+
+const char *spec_start_after(const struct spec *spec)
+{
+    return spec->strings + spec->program_bytes;
 }
 
 size_t spec_bytes(const struct spec *spec)
@@ -465,7 +506,7 @@ void spec_expand(struct spec *to, const struct spec *kept)
 bool spec_is_whole(const struct spec *spec, size_t bytes)
 {
     return bytes >= offsetof(struct spec, strings) && spec->strings_bytes <= SPEC_STRINGS_MAX &&
-           spec_bytes(spec) == bytes;
+           spec->program_bytes <= spec->strings_bytes && spec_bytes(spec) == bytes;
 }
 
 static bool equal(const struct spec *a, const struct spec *b)
@@ -473,8 +514,22 @@ static bool equal(const struct spec *a, const struct spec *b)
     return spec_bytes(a) == spec_bytes(b) && memcmp(a, b, spec_bytes(a)) == 0;
 }
 
+/* Unless they don't fit, which they do when all else is equal. */
+static void copy_start_after(struct spec *to, const struct spec *from)
+{
+    uint32_t bytes = from->strings_bytes - from->program_bytes;
+
+    if (to->program_bytes + bytes > SPEC_STRINGS_MAX)
+        return;
+    memset(to->strings + to->program_bytes, 0, SPEC_STRINGS_MAX - to->program_bytes);
+    memcpy(to->strings + to->program_bytes, spec_start_after(from), bytes);
+    to->strings_bytes = to->program_bytes + bytes;
+    to->after_count = from->after_count;
+}
+
 static void take_wishes(struct spec *to, const struct spec *from)
 {
+    copy_start_after(to, from);
     to->desired = from->desired;
     to->stop_grace_ms = from->stop_grace_ms;
     to->restart = from->restart;

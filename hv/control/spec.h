@@ -26,8 +26,9 @@
 #define SPEC_CPUS_MAX       64u      /* that cpu_affinity can name */
 #define SPEC_MS_MAX         3600000u /* of each duration, an hour */
 #define SPEC_RESTARTS_MAX   1000000u
+#define SPEC_AFTER_MAX      16u
 #define SPEC_STRINGS_MAX \
-    3072u /* bytes of args, env and mounts, NULs included: a record is one page */
+    3072u /* of args, env, mounts and start_after, NULs included: a record is one page */
 
 enum spec_desired { SPEC_RUNNING, SPEC_PAUSED, SPEC_STOPPED };
 enum spec_restart { SPEC_NEVER, SPEC_ON_FAILURE, SPEC_ALWAYS };
@@ -66,11 +67,14 @@ struct spec {
 
     uint32_t net_count;
     uint32_t argc, envc;
+    uint32_t after_count; /* of start_after */
     uint32_t strings_bytes;
+    uint32_t program_bytes; /* of these args, env and mounts */
     uint32_t volume_count;
     struct spec_net net[SKEP_NETS_MAX];
     struct spec_volume volume[SKEP_BLOCKS_MAX];
-    /* argc, then envc "NAME=value", then volume_count mount points (may be empty), each ended by a NUL */
+    /* argc, then envc "NAME=value", then volume_count mount points (may be empty), then after_count names of guests, each
+     * ended by a NUL. */
     char strings[SPEC_STRINGS_MAX];
 };
 
@@ -85,6 +89,9 @@ int spec_from_json(struct spec *spec, const cJSON *json, const char *name, struc
 int spec_patch(struct spec *spec, const cJSON *patch, const char *name, struct problem *p);
 
 cJSON *spec_to_json(const struct spec *spec);
+
+/* The first of the after_count names of guests that must be up before it starts. */
+const char *spec_start_after(const struct spec *spec);
 
 /* Bytes of a spec up to the end of its strings. */
 size_t spec_bytes(const struct spec *spec);

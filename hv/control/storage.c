@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -114,6 +115,40 @@ void storage_start(void)
     storage_unlock();
 }
 
+/* Chosen once: what is formatted later is used after the next start. */
+static struct disk *system_disk(void)
+{
+    static struct disk *chosen;
+    static bool is_chosen;
+
+    for (uint32_t i = 0; !is_chosen && !chosen && i < SKEP_DISKS_MAX; i++)
+        chosen = disks[i].state == DISK_ONLINE ? &disks[i] : NULL;
+    is_chosen = true;
+    if (chosen)
+        chosen->holds_state = true;
+    return chosen;
+}
+
+struct bdev *storage_system_region(void)
+{
+    struct disk *disk;
+
+    storage_lock();
+    disk = system_disk();
+    storage_unlock();
+    return disk ? &disk->volumes->system : NULL;
+}
+
+const char *storage_system_id(void)
+{
+    static char id[12];
+    const struct disk *disk = system_disk();
+
+    if (disk)
+        snprintf(id, sizeof(id), "%" PRIu32, storage_disk_index(disk));
+    return id;
+}
+
 static void detach(struct disk *disk)
 {
     while (disk->open) {
@@ -185,6 +220,10 @@ static int check_formattable(const struct disk *disk, bool force, struct problem
 
     if (disk->state == DISK_FAILED || core_disk_info(storage_disk_index(disk), &info) != 0)
         return problem_set(p, 409, "The disk has failed: it can't be read.");
+    if (disk->holds_state)
+        return problem_set(p, 409,
+                           "Skep's own state is on this disk: it can be formatted only when the "
+                           "machine has started without it.");
     if (info.flags & SKEP_DISK_READ_ONLY)
         return problem_set(p, 409, "The disk is read-only.");
     if (disk->dev->bytes < FORMAT_BYTES_MIN)

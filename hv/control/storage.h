@@ -45,6 +45,7 @@ struct disk {
     int content;             /* enum probe_kind, or negative: it can't be read */
     struct volumes *volumes; /* NULL unless it is online or damaged */
     struct open_volume *open;
+    bool holds_state; /* Skep's own: it isn't formatted while the service runs */
 };
 
 /* Finds the disks, opens those of Skep's, and goes on with what a former service has left open in ring 0. */
@@ -59,6 +60,10 @@ void storage_notify(const struct skep_notification *note);
 
 /* One round of the thread's work: all open volumes. When the next is due without a notification, core_clock_ns. */
 uint64_t storage_step(void);
+
+/* The region for Skep's own state, NULL if no disk was online at the start; and the disk's id. */
+struct bdev *storage_system_region(void);
+const char *storage_system_id(void);
 
 void storage_lock(void);
 void storage_unlock(void);

@@ -24,8 +24,8 @@
 #include "core/log.h"
 #include "core/string.h"
 
-/* Bounds of one call, for some 10,000 instructions. */
-#define WORK_MAX  512u /* what pagetable_next() may spend */
+/* Bounds of one call, for some 6,000 instructions: a neighbour that is due waits for them. */
+#define WORK_MAX  256u /* what pagetable_next() may spend */
 #define PAGE_WORK 16u  /* what a present page counts for */
 #define PAGES_MAX (WORK_MAX / PAGE_WORK)
 #define RELEASE_MAX \
@@ -117,6 +117,9 @@ static void held_release(struct guest *guest)
 static void quarantine_release(struct guest *guest)
 {
     struct aspace *as = &guest->aspace;
+    if (!as->unmapped_frames) {
+        return;
+    }
     held_release(guest);
     if (atomic_load(&as->flush_wait)) {
         return;
@@ -499,7 +502,7 @@ static void reap_range(struct guest *guest)
     struct aspace *as = &guest->aspace;
     const struct range *last = &as->ranges.at[as->ranges.count - 1];
     uint64_t start = last->start;
-    uint64_t end = bounded_end(as, start, last->end, WORK_MAX / 2);
+    uint64_t end = bounded_end(as, start, last->end, WORK_MAX);
     ranges_drop(&as->ranges, end);
     span_clear(guest, start, end);
 }

@@ -17,6 +17,7 @@
 #include "core/trace.h"
 #include "core/wall.h"
 #include "io/io.h"
+#include "io/volume.h"
 
 #define CHUNK       256u
 #define READ_MAX    4096u
@@ -346,6 +347,12 @@ static int64_t dispatch(struct guest *caller, uint64_t number, const uint64_t *a
         return host_set(a[0], a[1], a[2]);
     case SKEP_CTL_POWER:
         return power(a[0]);
+    case SKEP_CTL_VOLUME_OPEN:
+        return volume_open_call(caller, gva(a[0]));
+    case SKEP_CTL_VOLUME_SET:
+        return volume_set_call(caller, a);
+    case SKEP_CTL_VOLUME_READ:
+        return volume_read_call(caller, a);
     default:
         return number < SKEP_CTL_END ? guest_call(caller, number, a) : -SKEP_ENOSYS;
     }

@@ -21,9 +21,12 @@ struct cpu {
     uint64_t turn_end_ns; /* of current, when others wait */
     uint64_t look_ns;     /* when the scheduler wants to be asked again, TIME_NEVER = it doesn't */
     uint64_t online_ns;   /* since when it runs */
-    uint64_t idle_since_ns; /* 0 = it doesn't sleep */
-    uint64_t idle_ns, guest_ns;
+    uint64_t guest_ns;
     _Atomic uint32_t resched; /* look at the run queue before returning to ring 3 */
+
+    /* How long it has slept. While it sleeps, that less the time since when and 1: below 0, and still one word that
+     * others may read without a lock. */
+    _Atomic int64_t idle_ns;
 
     struct vcpu
         *loaded; /* whose state the CPU holds and nobody else has changed, NULL = nobody's */

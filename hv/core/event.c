@@ -17,8 +17,9 @@ void event_raise(struct vcpu *vcpu, uint32_t event)
         return;
     }
     atomic_fetch_add_explicit(&vcpu->events, 1, memory_order_relaxed);
-    trace_vcpu(vcpu, arch_clock_ns(), SKEP_TRACE_EVENT, event, 0);
+    uint64_t now = arch_clock_ns();
+    trace_vcpu(vcpu, now, SKEP_TRACE_EVENT, event, 0);
     if (!(atomic_load(&page->mask) & bit)) {
-        sched_wake(vcpu, 0);
+        sched_wake(vcpu, 0, now);
     }
 }

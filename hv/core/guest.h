@@ -19,6 +19,7 @@
 #define GUEST_VCPUS_MAX        32u
 #define GUEST_MEMORY_BYTES_MAX (1ull << 40)
 
+struct block;
 struct image;
 struct port;
 
@@ -66,6 +67,9 @@ struct guest {
     /* Guarded by switch_lock (hv/io); NULL = no such device. */
     struct port *ports[SKEP_NETS_MAX];
 
+    /* Set when it is created, and NULL again when the reaper has taken them down; NULL = no such device. */
+    struct block *blocks[SKEP_BLOCKS_MAX];
+
     /* Guarded by reap_lock. */
     enum reap_state reap_state;
     struct guest *reap_next; /* in the reaper's list */
@@ -87,8 +91,9 @@ uint64_t guest_next(uint64_t handle);
 uint32_t guest_count(void);
 
 /* Creates a guest of a sealed image, not running. `caller` is the guest whose memory spec->strings points into. The
- * handle, or: -SKEP_EINVAL (a field out of range), -SKEP_ENOENT (image), -SKEP_ENOMEM (promise), -SKEP_EEXIST (MAC or
- * address), -SKEP_ENOSPC (too many guests or vCPUs), -SKEP_EFAULT (strings). */
+ * handle, or: -SKEP_EINVAL (a field out of range), -SKEP_ENOENT (image, volume), -SKEP_ENOMEM (promise), -SKEP_EEXIST (MAC or
+ * address), -SKEP_EBUSY (another guest may write to the volume), -SKEP_ENOSPC (too many guests or vCPUs, or users of a
+ * volume), -SKEP_EFAULT (strings). */
 int64_t guest_create(struct guest *caller, const struct skep_guest_spec *spec);
 
 /* Creates the control service's guest from the boot file's image. The handle or an error, as above. */

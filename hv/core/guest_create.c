@@ -69,6 +69,7 @@ static bool spec_valid(const struct skep_guest_spec *spec)
            spec->vcpu_count && spec->vcpu_max && spec->vcpu_max <= GUEST_VCPUS_MAX &&
            spec->vcpu_count <= spec->vcpu_max && spec->stack_bytes >= PAGE_SIZE &&
            spec->stack_bytes <= STACK_BYTES_MAX && spec->net_count <= SKEP_NETS_MAX &&
+           spec->block_count <= SKEP_BLOCKS_MAX && !spec->reserved &&
            spec->strings_bytes <= SKEP_STRINGS_MAX && !spec->name[SKEP_NAME_MAX - 1] &&
            spec->console_bytes >= PAGE_SIZE &&
            spec->console_bytes <= CONSOLE_PAGES_MAX * PAGE_SIZE &&
@@ -360,6 +361,16 @@ static int nets_attach(struct guest *guest, const struct skep_guest_spec *spec)
     return error;
 }
 
+/* The control service gets the disks. */
+static int blocks_attach(struct guest *guest, const struct skep_guest_spec *spec)
+{
+    int error = guest->is_control ? io_disks_attach(guest) : 0;
+    for (uint32_t i = 0; i < spec->block_count && !error; i++) {
+        error = io_block_attach(guest, i, &spec->block[i]);
+    }
+    return error;
+}
+
 /* The struct, promised and numbered, in state created. */
 static int alloc(const struct skep_guest_spec *spec, struct guest **result)
 {
@@ -433,6 +444,9 @@ static int64_t create(struct guest *caller, struct image *image, const struct sk
     error = build(guest, caller, spec);
     if (!error) {
         error = nets_attach(guest, spec);
+    }
+    if (!error) {
+        error = blocks_attach(guest, spec);
     }
     if (!error && guest_frames_committed(guest) > guest->promise_frames) {
         error =

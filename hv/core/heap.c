@@ -62,6 +62,11 @@ void heap_remove(struct heap *heap, struct heap_node *node)
         return;
     }
     struct heap_node *parent = node->parent;
+    if (!parent && !node->left) { /* the only one, as it often is */
+        heap->root = NULL;
+        node->rank = 0;
+        return;
+    }
     if (node->left) {
         node->left->parent = NULL;
     }

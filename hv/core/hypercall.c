@@ -124,13 +124,19 @@ static int64_t wait_call(struct call *call, uint64_t deadline_ns)
     if (event_pending(vcpu)) {
         return 0;
     }
-    if (deadline_ns <= arch_clock_ns()) {
+    uint64_t now = arch_clock_ns();
+    if (deadline_ns <= now) {
         return -SKEP_ETIMEDOUT;
+    }
+    /* Even if the deadline passes meanwhile the vCPU then leaves its CPU: others may be due. */
+    io_work_before_wait();
+    if (event_pending(vcpu)) {
+        return 0;
     }
     vcpu->wait_asked_ns = deadline_ns;
     timer_wait_set(vcpu, deadline_ns);
     arch_vcpu_result_set(&vcpu->arch, 0);
-    if (!sched_block(vcpu, wait_over)) {
+    if (!sched_block(vcpu, now, wait_over)) {
         return event_pending(vcpu) ? 0 : -SKEP_ETIMEDOUT;
     }
     call->outcome = OUTCOME_GONE;

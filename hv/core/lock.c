@@ -9,15 +9,16 @@
 static const char *const names[LOCK_KINDS] = {
     [LOCK_NONE] = "a lock of no kind", [LOCK_SCRATCH] = "scratch_lock",
     [LOCK_PORT] = "port.lock",         [LOCK_NIC] = "nic.lock",
-    [LOCK_GUESTS] = "guests_lock",     [LOCK_IMAGES] = "images_lock",
-    [LOCK_GUEST] = "guest.lock",       [LOCK_CONSOLE] = "console.lock",
-    [LOCK_NOTIFY] = "notify_lock",     [LOCK_TIMER] = "timer_lock",
-    [LOCK_SCHED] = "sched_lock",       [LOCK_KMAP] = "kmap_lock",
-    [LOCK_FRAME] = "frame_lock",       [LOCK_PROMISE] = "promise_lock",
-    [LOCK_SWITCH] = "switch_lock",     [LOCK_REAP] = "reap_lock",
-    [LOCK_LOG] = "log_lock",           [LOCK_WALL] = "wall_lock",
-    [LOCK_MSI] = "msi_lock",           [LOCK_PCI] = "pci_lock",
-    [LOCK_CLOCK] = "wrap_lock",
+    [LOCK_VOLUME] = "volume.lock",     [LOCK_WORK] = "work_lock",
+    [LOCK_DISK] = "a disk's lock",     [LOCK_GUESTS] = "guests_lock",
+    [LOCK_IMAGES] = "images_lock",     [LOCK_GUEST] = "guest.lock",
+    [LOCK_CONSOLE] = "console.lock",   [LOCK_NOTIFY] = "notify_lock",
+    [LOCK_TIMER] = "timer_lock",       [LOCK_SCHED] = "sched_lock",
+    [LOCK_KMAP] = "kmap_lock",         [LOCK_FRAME] = "frame_lock",
+    [LOCK_PROMISE] = "promise_lock",   [LOCK_SWITCH] = "switch_lock",
+    [LOCK_REAP] = "reap_lock",         [LOCK_LOG] = "log_lock",
+    [LOCK_WALL] = "wall_lock",         [LOCK_MSI] = "msi_lock",
+    [LOCK_PCI] = "pci_lock",           [LOCK_CLOCK] = "wrap_lock",
 };
 
 /* Before, the boot CPU's struct can't be found. */

@@ -18,6 +18,8 @@ enum lock_kind {
     LOCK_SCRATCH, /* control_calls.c */
     LOCK_PORT,    /* io/switch.h */
     LOCK_NIC,     /* drivers/nic.h */
+    LOCK_VOLUME,  /* io/volume.h */
+    LOCK_DISK,    /* of a disk, or one of its queues: io/disks.c, drivers/virtio_blk.c */
     LOCK_GUESTS,  /* guest.c */
     LOCK_IMAGES,  /* image.c */
     LOCK_GUEST,
@@ -29,6 +31,7 @@ enum lock_kind {
     LOCK_FRAME,
     LOCK_PROMISE, /* frame.c */
     LOCK_SWITCH,  /* io/switch.c */
+    LOCK_WORK,    /* io/volume_work.c */
     LOCK_REAP,
     LOCK_LOG,
     LOCK_WALL, /* wall.c */

@@ -224,6 +224,9 @@ static void arm_timer(struct cpu *cpu, bool work_left)
     if (cpu->chore_ns < deadline) {
         deadline = cpu->chore_ns;
     }
+    if (io_deadline() < deadline) {
+        deadline = io_deadline();
+    }
     if (work_left) {
         uint64_t soon = arch_clock_ns() + (cpu->current ? WORK_DELAY_NS : 0);
         deadline = soon < deadline ? soon : deadline;
@@ -243,16 +246,19 @@ static void log_work(struct cpu *cpu)
     }
 }
 
-/* Turns what is pending into an upcall, when the guest wants one now. False: the guest's upcall entry was no
- * address, and it has been ended. */
-static bool upcall_deliver(struct vcpu *vcpu)
+/* Where the guest wants an upcall for what is pending, if it wants one now; 0 = it doesn't. */
+static uint64_t upcall_wanted(const struct vcpu *vcpu)
 {
     struct skep_vcpu_page *page = vcpu->page;
     uint64_t pending = atomic_load(&page->pending) & ~atomic_load(&page->mask);
-    uint64_t entry = page->upcall_entry;
-    if (!pending || !entry || atomic_load(&page->upcall_masked)) {
-        return true;
-    }
+    return pending && !atomic_load(&page->upcall_masked) ? page->upcall_entry : 0;
+}
+
+/* Turns what is pending into an upcall. False: the guest's upcall entry was no address, and it has been ended. Not
+ * inlined: its buffer would cost each way back to ring 3 a stack check. */
+static __attribute__((noinline)) bool upcall_deliver(struct vcpu *vcpu, uint64_t entry)
+{
+    struct skep_vcpu_page *page = vcpu->page;
     struct skep_context context;
     vcpu->upcalls++;
     arch_vcpu_context_get(vcpu, &context);
@@ -277,11 +283,14 @@ static _Noreturn void idle(struct cpu *cpu)
 void core_resume(void)
 {
     struct cpu *cpu = arch_cpu();
-    sched_idle_end(cpu);
+    uint64_t now = arch_clock_ns();
+    sched_idle_end(cpu, now);
     cpu->traps++;
-    for (;;) {
-        timer_expire();
-        struct vcpu *vcpu = sched_next(cpu);
+    for (;; now = arch_clock_ns()) {
+        if (timer_due(now)) {
+            timer_expire();
+        }
+        struct vcpu *vcpu = sched_next(cpu, now);
         /* After the choice: a CPU that has just left an ended guest may be the one that it waited for. */
         bool io_left = io_work();
         bool reap_left = guest_reap_step();
@@ -293,7 +302,8 @@ void core_resume(void)
         if (!vcpu) {
             idle(cpu);
         }
-        if (upcall_deliver(vcpu)) {
+        uint64_t entry = upcall_wanted(vcpu);
+        if (!entry || upcall_deliver(vcpu, entry)) {
             vcpu->page->run_ns = vcpu->run_ns;
             vcpu->page->ready_ns = vcpu->ready_ns;
             wall_show(vcpu->guest);

@@ -18,6 +18,10 @@
  * Accounts: each ns of a CPU is a vCPU's (charge()), or idle, or else the core's; each ns since a vCPU's first start is
  * run, ready, or else idle. The third is what is left of the whole, so that the sums are exact.
  *
+ * Time: callers hand down what they have read of the clock, which may be before another CPU's last doings under the
+ * lock. lock_at() and clock_now() see to it that time never goes back under the lock, so that no difference to what was
+ * noted there is negative.
+ *
  * Known shortcomings: one lock, and no cache affinity but for a sleeping CPU that ran the vCPU last; right for tens of
  * CPUs, not for hundreds.
  */
@@ -33,6 +37,7 @@
 #define LOOK_MIN_NS     20000ull    /* between two looks at a budget */
 #define LEVELS_NS       50000000ull /* between two looks at the levels */
 #define REFILLS_AT_ONCE 4u
+#define SPARE_NS        100000ull /* from its beginning on */
 
 static struct spinlock sched_lock = {.kind = LOCK_SCHED};
 static uint32_t sleeping;       /* CPUs that nobody has told to look; a bit each */
@@ -40,10 +45,30 @@ static uint32_t untimed;        /* CPUs that run a vCPU without an end of its tu
 static struct cpu *refiller;    /* whose timer is set for the next budget's refill */
 static uint64_t levels_next_ns; /* when levels are looked at again */
 static uint64_t gone_ns;        /* run time of guests that are gone */
+static uint64_t latest_ns;      /* the latest time that was used under the lock */
 
 void sched_init(void)
 {
     share_init();
+}
+
+/* Time that was read as `now`, or later when another CPU has been further. Holds the lock. */
+static uint64_t not_before(uint64_t now)
+{
+    latest_ns = now > latest_ns ? now : latest_ns;
+    return latest_ns;
+}
+
+static uint64_t clock_now(void)
+{
+    return not_before(arch_clock_ns());
+}
+
+/* Takes the lock; what time it is there for who has just read `now`. */
+static uint64_t lock_at(uint64_t now)
+{
+    spin_lock(&sched_lock);
+    return not_before(now);
 }
 
 static uint32_t bit_of(const struct cpu *cpu)
@@ -179,9 +204,8 @@ static void unqueue(struct vcpu *vcpu, bool running, uint64_t now)
     share_update(share);
 }
 
-static void make_runnable(struct vcpu *vcpu)
+static void make_runnable(struct vcpu *vcpu, uint64_t now)
 {
-    uint64_t now = arch_clock_ns();
     share_reserve_refill(now);
     queue(vcpu, now);
     if (vcpu->queued && !share_capped(share_of(vcpu))) {
@@ -251,8 +275,7 @@ bool sched_params_valid(const struct sched_params *params)
 
 int sched_params_set(struct guest *guest, const struct sched_params *params)
 {
-    spin_lock(&sched_lock);
-    uint64_t now = arch_clock_ns();
+    uint64_t now = lock_at(arch_clock_ns());
     uint64_t refill = share_refill_next();
     int error = share_params_set(&guest->share, params, now);
     if (!error) {
@@ -277,8 +300,7 @@ struct sched_params sched_params_get(struct guest *guest)
 
 void sched_reserve(struct guest *guest, uint32_t percent)
 {
-    spin_lock(&sched_lock);
-    share_reserve(&guest->share, percent, arch_clock_ns());
+    share_reserve(&guest->share, percent, lock_at(arch_clock_ns()));
     spin_unlock(&sched_lock);
 }
 
@@ -302,22 +324,22 @@ int sched_prepare(struct vcpu *vcpu)
 
 bool sched_start(struct vcpu *vcpu)
 {
-    spin_lock(&sched_lock);
+    uint64_t now = lock_at(arch_clock_ns());
     bool started = vcpu->state == VCPU_OFF;
     if (started) {
-        vcpu->started_ns = vcpu->started_ns ? vcpu->started_ns : arch_clock_ns();
-        make_runnable(vcpu);
+        vcpu->started_ns = vcpu->started_ns ? vcpu->started_ns : now;
+        make_runnable(vcpu, now);
     }
     spin_unlock(&sched_lock);
     return started;
 }
 
-bool sched_block(struct vcpu *vcpu, bool (*pending)(const struct vcpu *))
+bool sched_block(struct vcpu *vcpu, uint64_t now, bool (*pending)(const struct vcpu *))
 {
-    spin_lock(&sched_lock);
+    now = lock_at(now);
     bool block = !pending(vcpu);
     if (block) {
-        leave(vcpu, arch_clock_ns(), SKEP_VCPU_BLOCKED);
+        leave(vcpu, now, SKEP_VCPU_BLOCKED);
         vcpu->state = VCPU_BLOCKED;
         share_update(share_of(vcpu));
     }
@@ -327,30 +349,37 @@ bool sched_block(struct vcpu *vcpu, bool (*pending)(const struct vcpu *))
 
 void sched_off(struct vcpu *vcpu)
 {
-    spin_lock(&sched_lock);
-    leave(vcpu, arch_clock_ns(), SKEP_VCPU_OFF);
+    leave(vcpu, lock_at(arch_clock_ns()), SKEP_VCPU_OFF);
     vcpu->state = VCPU_OFF;
     share_update(share_of(vcpu));
     spin_unlock(&sched_lock);
 }
 
-void sched_wake(struct vcpu *vcpu, int64_t result)
+void sched_wake(struct vcpu *vcpu, int64_t result, uint64_t now)
 {
-    spin_lock(&sched_lock);
+    now = lock_at(now);
     if (vcpu->state == VCPU_BLOCKED) {
         arch_vcpu_result_set(&vcpu->arch, result);
-        make_runnable(vcpu);
+        vcpu->woken = true;
+        make_runnable(vcpu, now);
     } else if (vcpu->state == VCPU_RUNNING) {
         interrupt(cpu_at(vcpu->cpu));
     }
     spin_unlock(&sched_lock);
 }
 
+/* Without the lock: nobody else changes what this CPU runs. */
+bool sched_spares(const struct cpu *cpu)
+{
+    const struct vcpu *vcpu = cpu->current;
+    return vcpu && vcpu->woken && arch_clock_ns() - vcpu->run_since_ns < SPARE_NS;
+}
+
 void sched_pass(struct vcpu *vcpu)
 {
     spin_lock(&sched_lock);
     struct cpu *cpu = arch_cpu();
-    charge(vcpu, arch_clock_ns());
+    charge(vcpu, clock_now());
     share_pass(share_of(vcpu), cpu->index);
     cpu->turn_end_ns = 0;
     atomic_store(&cpu->resched, 1);
@@ -362,7 +391,7 @@ void sched_hold(struct vcpu *vcpu, uint32_t reasons)
     spin_lock(&sched_lock);
     vcpu->hold |= reasons;
     if (vcpu->queued) {
-        unqueue(vcpu, false, arch_clock_ns());
+        unqueue(vcpu, false, clock_now());
     }
     if (vcpu->state == VCPU_RUNNING) {
         interrupt(cpu_at(vcpu->cpu));
@@ -375,7 +404,7 @@ void sched_unhold(struct vcpu *vcpu, uint32_t reasons)
     spin_lock(&sched_lock);
     vcpu->hold &= ~reasons;
     if (!vcpu->hold && vcpu->state == VCPU_RUNNABLE && !vcpu->queued) {
-        make_runnable(vcpu);
+        make_runnable(vcpu, clock_now());
     }
     spin_unlock(&sched_lock);
 }
@@ -402,16 +431,14 @@ static uint64_t ready_ns(const struct vcpu *vcpu, uint64_t now)
 
 uint64_t sched_run_ns(struct vcpu *vcpu)
 {
-    spin_lock(&sched_lock);
-    uint64_t ns = run_ns(vcpu, arch_clock_ns());
+    uint64_t ns = run_ns(vcpu, lock_at(arch_clock_ns()));
     spin_unlock(&sched_lock);
     return ns;
 }
 
 uint64_t sched_ready_ns(struct vcpu *vcpu)
 {
-    spin_lock(&sched_lock);
-    uint64_t ns = ready_ns(vcpu, arch_clock_ns());
+    uint64_t ns = ready_ns(vcpu, lock_at(arch_clock_ns()));
     spin_unlock(&sched_lock);
     return ns;
 }
@@ -431,8 +458,7 @@ static enum skep_vcpu_state visible_state(const struct vcpu *vcpu)
 
 void sched_vcpu_status(struct vcpu *vcpu, struct skep_vcpu_status *status)
 {
-    spin_lock(&sched_lock);
-    uint64_t now = arch_clock_ns();
+    uint64_t now = lock_at(arch_clock_ns());
     status->state = visible_state(vcpu);
     status->cpu = vcpu->cpu;
     status->run_ns = run_ns(vcpu, now);
@@ -446,29 +472,33 @@ void sched_vcpu_status(struct vcpu *vcpu, struct skep_vcpu_status *status)
 
 void sched_idle_begin(struct cpu *cpu)
 {
-    spin_lock(&sched_lock);
-    cpu->idle_since_ns = arch_clock_ns();
-    spin_unlock(&sched_lock);
+    int64_t slept = atomic_load_explicit(&cpu->idle_ns, memory_order_relaxed);
+    slept -= (int64_t)arch_clock_ns() + 1;
+    atomic_store_explicit(&cpu->idle_ns, slept, memory_order_relaxed);
 }
 
-void sched_idle_end(struct cpu *cpu)
+void sched_idle_end(struct cpu *cpu, uint64_t now)
 {
-    if (!cpu->idle_since_ns) {
-        return;
+    int64_t slept = atomic_load_explicit(&cpu->idle_ns, memory_order_relaxed);
+    if (slept < 0) {
+        slept += (int64_t)now + 1;
+        atomic_store_explicit(&cpu->idle_ns, slept, memory_order_relaxed);
     }
-    spin_lock(&sched_lock);
-    cpu->idle_ns += arch_clock_ns() - cpu->idle_since_ns;
-    cpu->idle_since_ns = 0;
-    spin_unlock(&sched_lock);
 }
 
-void sched_cpu_times(struct cpu *cpu, uint64_t *idle_ns, uint64_t *guest_ns, uint64_t *core_ns)
+static uint64_t idle_ns(const struct cpu *cpu, uint64_t now)
 {
-    spin_lock(&sched_lock);
-    uint64_t now = arch_clock_ns();
-    *idle_ns = cpu->idle_ns + (cpu->idle_since_ns ? now - cpu->idle_since_ns : 0);
+    int64_t slept = atomic_load_explicit(&cpu->idle_ns, memory_order_relaxed);
+    slept += slept < 0 ? (int64_t)now + 1 : 0;
+    return slept > 0 ? (uint64_t)slept : 0; /* it may have fallen asleep since the clock was read */
+}
+
+void sched_cpu_times(struct cpu *cpu, uint64_t *idle, uint64_t *guest_ns, uint64_t *core_ns)
+{
+    uint64_t now = lock_at(arch_clock_ns());
+    *idle = idle_ns(cpu, now);
     *guest_ns = cpu->guest_ns + (cpu->current ? now - cpu->current->charged_ns : 0);
-    *core_ns = now - cpu->online_ns - *idle_ns - *guest_ns;
+    *core_ns = now - cpu->online_ns - *idle - *guest_ns;
     spin_unlock(&sched_lock);
 }
 
@@ -536,6 +566,7 @@ static struct vcpu *take_next(struct cpu *cpu, uint64_t now)
 static struct vcpu *change(struct cpu *cpu, struct vcpu *old, uint64_t now)
 {
     leave(old, now, old->hold ? SKEP_VCPU_HELD : SKEP_VCPU_READY);
+    old->woken = false;
     struct vcpu *next = take_next(cpu, now);
     queue(old, now);
     next = next ? next : take_next(cpu, now);
@@ -567,9 +598,8 @@ static uint64_t look_at(struct cpu *cpu, struct vcpu *vcpu, uint64_t now)
 }
 
 /* The decision, under the lock. */
-static struct vcpu *decide(struct cpu *cpu)
+static struct vcpu *decide(struct cpu *cpu, uint64_t now)
 {
-    uint64_t now = arch_clock_ns();
     struct vcpu *vcpu = cpu->current;
     sleeping &= ~bit_of(cpu);
     refill(now);
@@ -617,11 +647,11 @@ static void change_space(struct cpu *cpu, struct vcpu *vcpu)
     }
 }
 
-struct vcpu *sched_next(struct cpu *cpu)
+struct vcpu *sched_next(struct cpu *cpu, uint64_t now)
 {
-    spin_lock(&sched_lock);
+    now = lock_at(now);
     atomic_store(&cpu->resched, 0);
-    struct vcpu *vcpu = decide(cpu);
+    struct vcpu *vcpu = decide(cpu, now);
     spin_unlock(&sched_lock);
     if (!vcpu || vcpu != cpu->loaded) {
         change_space(cpu, vcpu);

@@ -1,7 +1,8 @@
 /*
  * sched.h - which vCPU runs where: proportional share by weight, preemptive, work-conserving, tickless.
  *
- * All functions take sched_lock; callers hold no lock after guest.lock in the order.
+ * All functions but sched_idle_…() take sched_lock; callers hold no lock after guest.lock in the order. `now` is what the
+ * caller has just read of the clock.
  */
 #ifndef CORE_SCHED_H
 #define CORE_SCHED_H
@@ -34,13 +35,17 @@ bool sched_start(struct vcpu *vcpu);
 
 /* The vCPU that runs on this CPU blocks until sched_wake(), unless `pending(vcpu)` is true under the lock, when it
  * goes on at once. False: it didn't block. */
-bool sched_block(struct vcpu *vcpu, bool (*pending)(const struct vcpu *));
+bool sched_block(struct vcpu *vcpu, uint64_t now, bool (*pending)(const struct vcpu *));
+
+/* Whether a vCPU runs on this CPU that was woken and has only begun: work for others can wait until it has done what it
+ * was woken for. */
+bool sched_spares(const struct cpu *cpu);
 
 /* The vCPU that runs on this CPU stops for good. */
 void sched_off(struct vcpu *vcpu);
 
 /* Blocked -> runnable, its hypercall's result being `result`. A running vCPU enters ring 0 soon. */
-void sched_wake(struct vcpu *vcpu, int64_t result);
+void sched_wake(struct vcpu *vcpu, int64_t result, uint64_t now);
 
 /* The vCPU that runs on this CPU lets others with the same claim go first. */
 void sched_pass(struct vcpu *vcpu);
@@ -59,14 +64,14 @@ uint64_t sched_ready_ns(struct vcpu *vcpu);
 void sched_vcpu_status(struct vcpu *vcpu, struct skep_vcpu_status *status);
 
 /* Picks and loads what runs next on this CPU; NULL = nothing wants to. */
-struct vcpu *sched_next(struct cpu *cpu);
+struct vcpu *sched_next(struct cpu *cpu, uint64_t now);
 
 /* This CPU goes to sleep, or has woken. */
 void sched_idle_begin(struct cpu *cpu);
-void sched_idle_end(struct cpu *cpu);
+void sched_idle_end(struct cpu *cpu, uint64_t now);
 
 /* How a CPU has spent its time up to now; the three are its whole time. */
-void sched_cpu_times(struct cpu *cpu, uint64_t *idle_ns, uint64_t *guest_ns, uint64_t *core_ns);
+void sched_cpu_times(struct cpu *cpu, uint64_t *idle, uint64_t *guest_ns, uint64_t *core_ns);
 
 /* CPU time of guests that are gone. */
 uint64_t sched_gone_ns(void);

@@ -58,14 +58,14 @@ struct runqueue {
 };
 
 static struct runqueue runqueues[RUNQUEUES_MAX];
-static uint64_t non_empty;                 /* bit n: somebody waits in runqueues[n] */
 static uint64_t queues_of[CPUS_MAX];       /* bit n: runqueues[n] is of this CPU */
 static uint64_t competing;                 /* bit n: somebody competes in runqueues[n] */
 static uint32_t competing_of[WEIGHT_BITS]; /* guests that compete, by the weight's highest bit */
 static uint32_t competing_weights;         /* bit n: competing_of[n] isn't 0 */
 static uint64_t machine_level;             /* of the guest chosen last */
-static struct heap refills;
-static struct share *reserved;
+uint64_t share_waiting;                    /* bit n: somebody waits in runqueues[n] */
+struct heap share_refills;
+struct share *share_reserved;
 
 void share_init(void)
 {
@@ -126,7 +126,7 @@ static void wait_begin(struct share *share)
 {
     struct runqueue *queue = share->runqueue;
     heap_insert(&queue->waiting, &share->node, share->vtime);
-    non_empty |= queue->bit;
+    share_waiting |= queue->bit;
 }
 
 static void wait_end(struct share *share)
@@ -134,7 +134,7 @@ static void wait_end(struct share *share)
     struct runqueue *queue = share->runqueue;
     heap_remove(&queue->waiting, &share->node);
     if (!heap_min(&queue->waiting)) {
-        non_empty &= ~queue->bit;
+        share_waiting &= ~queue->bit;
     }
 }
 
@@ -180,7 +180,7 @@ static void queue_begin(struct runqueue *queue)
 {
     bool found = false;
     uint64_t highest = machine_level;
-    for (uint32_t cpus = queue->cpus; cpus; cpus &= cpus - 1) {
+    for (uint32_t cpus = competing ? queue->cpus : 0; cpus; cpus &= cpus - 1) {
         uint64_t level;
         if (level_of_cpu((uint32_t)__builtin_ctz(cpus), &level)) {
             highest = !found || (int64_t)(level - highest) > 0 ? level : highest;
@@ -257,13 +257,13 @@ void share_chosen(struct share *share)
     machine_level = level_of(share);
 }
 
-struct share *share_best(uint32_t cpu_index)
+struct share *share_best_waiting(uint32_t cpu_index)
 {
     struct share *best = NULL;
-    if (reserved && share_urgent(reserved) && waits(reserved)) {
-        return reserved;
+    if (share_reserved && share_urgent(share_reserved) && waits(share_reserved)) {
+        return share_reserved;
     }
-    for (uint64_t bits = non_empty & queues_of[cpu_index]; bits; bits &= bits - 1) {
+    for (uint64_t bits = share_waiting & queues_of[cpu_index]; bits; bits &= bits - 1) {
         struct share *share = share_of(heap_min(&runqueues[__builtin_ctzll(bits)].waiting));
         if (!best || share_lead(share, best) < 0) {
             best = share;
@@ -272,10 +272,10 @@ struct share *share_best(uint32_t cpu_index)
     return best;
 }
 
-uint32_t share_wanted(uint32_t cpus)
+uint32_t share_wanted_waiting(uint32_t cpus)
 {
     uint32_t wanted = 0;
-    for (uint64_t bits = cpus ? non_empty : 0; bits; bits &= bits - 1) {
+    for (uint64_t bits = share_waiting; bits; bits &= bits - 1) {
         wanted |= runqueues[__builtin_ctzll(bits)].cpus & cpus;
     }
     return wanted;
@@ -368,7 +368,7 @@ static void budget_fill(struct budget *budget, uint64_t now)
 static void budget_set(struct share *share, uint32_t rate, uint64_t now)
 {
     struct budget *budget = &share->budget;
-    heap_remove(&refills, &budget->refill);
+    heap_remove(&share_refills, &budget->refill);
     *budget = (struct budget){.rate = rate, .filled_ns = now};
     budget->level_ns = rate ? quantum_ns(budget) : 0;
     share_update(share);
@@ -399,7 +399,7 @@ static void budget_charge(struct share *share, uint64_t ran_ns, uint64_t now)
     if (share->reserved) {
         return; /* no timer: it matters only when others want the CPU, and then there are looks enough */
     }
-    heap_insert(&refills, &budget->refill, filled_at(budget, quantum_ns(budget)));
+    heap_insert(&share_refills, &budget->refill, filled_at(budget, quantum_ns(budget)));
     share_update(share);
 }
 
@@ -415,16 +415,16 @@ uint64_t share_spent_at(struct share *share, uint64_t now)
 
 struct share *share_refilled(uint64_t now)
 {
-    struct heap_node *node = heap_min(&refills);
+    struct heap_node *node = heap_min(&share_refills);
     if (!node || node->key > now) {
         return NULL;
     }
     struct share *share = share_of_refill(node);
-    heap_remove(&refills, node);
+    heap_remove(&share_refills, node);
     budget_fill(&share->budget, now);
     if (share->budget.level_ns < quantum_ns(&share->budget)) {
         /* What siblings on other CPUs used since. */
-        heap_insert(&refills, node, filled_at(&share->budget, quantum_ns(&share->budget)));
+        heap_insert(&share_refills, node, filled_at(&share->budget, quantum_ns(&share->budget)));
         return NULL;
     }
     share->budget.spent = false;
@@ -432,24 +432,16 @@ struct share *share_refilled(uint64_t now)
     return share;
 }
 
-uint64_t share_refill_next(void)
+void share_reserve_fill(uint64_t now)
 {
-    const struct heap_node *node = heap_min(&refills);
-    return node ? node->key : TIME_NEVER;
-}
-
-void share_reserve_refill(uint64_t now)
-{
-    struct budget *budget = reserved ? &reserved->budget : NULL;
-    if (budget && budget->spent) {
-        budget_fill(budget, now);
-        budget->spent = budget->level_ns < quantum_ns(budget);
-    }
+    struct budget *budget = &share_reserved->budget;
+    budget_fill(budget, now);
+    budget->spent = budget->level_ns < quantum_ns(budget);
 }
 
 void share_reserve(struct share *share, uint32_t percent, uint64_t now)
 {
-    reserved = share;
+    share_reserved = share;
     share->reserved = true;
     budget_set(share, percent, now);
 }
@@ -565,8 +557,8 @@ int share_params_set(struct share *share, const struct sched_params *params, uin
 void share_release(struct share *share)
 {
     CHECK(!share->queued && !share->running);
-    heap_remove(&refills, &share->budget.refill);
-    reserved = reserved == share ? NULL : reserved;
+    heap_remove(&share_refills, &share->budget.refill);
+    share_reserved = share_reserved == share ? NULL : share_reserved;
     queue_unuse(share->runqueue);
     share->runqueue = NULL;
 }

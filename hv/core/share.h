@@ -88,11 +88,25 @@ uint64_t share_weighed(const struct share *share, uint64_t ns);
 /* How long a turn is while others wait. */
 uint64_t share_turn_ns(const struct share *share);
 
+/* For the functions below, which mostly find that there is nothing: run queues in which somebody waits, a bit each; the
+ * spent budgets; whose reservation it is, NULL = nobody's. */
+extern uint64_t share_waiting;
+extern struct heap share_refills;
+extern struct share *share_reserved;
+
 /* The waiting guest that a CPU should serve next, NULL = none that may run there. */
-struct share *share_best(uint32_t cpu_index);
+struct share *share_best_waiting(uint32_t cpu_index);
+static inline struct share *share_best(uint32_t cpu_index)
+{
+    return share_waiting ? share_best_waiting(cpu_index) : NULL;
+}
 
 /* CPUs of `cpus` on which some waiting guest may run. */
-uint32_t share_wanted(uint32_t cpus);
+uint32_t share_wanted_waiting(uint32_t cpus);
+static inline uint32_t share_wanted(uint32_t cpus)
+{
+    return share_waiting && cpus ? share_wanted_waiting(cpus) : 0;
+}
 
 /* It has been chosen, anew or to go on. */
 void share_chosen(struct share *share);
@@ -106,10 +120,20 @@ uint64_t share_spent_at(struct share *share, uint64_t now);
 /* A spent budget that is filled up again by now, taken out; NULL = none. The earliest other one is at
  * share_refill_next(). */
 struct share *share_refilled(uint64_t now);
-uint64_t share_refill_next(void);
+static inline uint64_t share_refill_next(void)
+{
+    const struct heap_node *node = heap_min(&share_refills);
+    return node ? node->key : TIME_NEVER;
+}
 
 /* Looks whether the reservation is worth while again. */
-void share_reserve_refill(uint64_t now);
+void share_reserve_fill(uint64_t now);
+static inline void share_reserve_refill(uint64_t now)
+{
+    if (share_reserved && share_reserved->budget.spent) {
+        share_reserve_fill(now);
+    }
+}
 
 /* Keeps the distances between run queues that don't compete bounded; now and then. */
 void share_levels_close(void);

@@ -19,7 +19,7 @@ static struct cpu *responsible;
 
 /* heap_min()'s key, for a look without the lock. Who isn't responsible need not see the latest: a deadline that another
  * CPU sets meanwhile is that CPU's, and one that is gone costs a needless wake-up. */
-static _Atomic uint64_t earliest = TIME_NEVER;
+_Atomic uint64_t timer_earliest = TIME_NEVER;
 
 static struct vcpu *vcpu_of(struct heap_node *node)
 {
@@ -30,7 +30,7 @@ static struct vcpu *vcpu_of(struct heap_node *node)
 static void change_end(void)
 {
     const struct heap_node *first = heap_min(&timers);
-    atomic_store_explicit(&earliest, first ? first->key : TIME_NEVER, memory_order_relaxed);
+    atomic_store_explicit(&timer_earliest, first ? first->key : TIME_NEVER, memory_order_relaxed);
     spin_unlock(&timer_lock);
 }
 
@@ -86,18 +86,14 @@ static void expire(struct vcpu *vcpu, uint64_t now)
     }
     if (vcpu->wait_deadline_ns <= now) {
         __atomic_store_n(&vcpu->wait_deadline_ns, TIME_NEVER, __ATOMIC_RELAXED);
-        sched_wake(vcpu, -SKEP_ETIMEDOUT);
+        sched_wake(vcpu, -SKEP_ETIMEDOUT, now);
     }
     place(vcpu);
 }
 
 void timer_expire(void)
 {
-    uint64_t due = atomic_load_explicit(&earliest, memory_order_relaxed);
-    uint64_t now = due != TIME_NEVER ? arch_clock_ns() : 0;
-    if (due > now) {
-        return;
-    }
+    uint64_t now = arch_clock_ns();
     spin_lock(&timer_lock);
     for (unsigned i = 0; i < EXPIRE_MAX; i++) {
         struct heap_node *first = heap_min(&timers);
@@ -114,5 +110,5 @@ uint64_t timer_next(struct cpu *cpu)
 {
     /* Only this CPU makes itself responsible. */
     bool ours = __atomic_load_n(&responsible, __ATOMIC_RELAXED) == cpu;
-    return ours ? atomic_load_explicit(&earliest, memory_order_relaxed) : TIME_NEVER;
+    return ours ? atomic_load_explicit(&timer_earliest, memory_order_relaxed) : TIME_NEVER;
 }

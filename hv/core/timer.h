@@ -4,6 +4,8 @@
 #ifndef CORE_TIMER_H
 #define CORE_TIMER_H
 
+#include <stdatomic.h>
+
 #include "core/cpu.h"
 #include "core/vcpu.h"
 
@@ -13,6 +15,15 @@ void timer_event_set(struct vcpu *vcpu, uint64_t deadline_ns);
 
 /* Forgets the vCPU: when it returns, no CPU is handling a timer of it. */
 void timer_cancel(struct vcpu *vcpu);
+
+/* For timer_due(). */
+extern _Atomic uint64_t timer_earliest;
+
+/* Whether timer_expire() has something to do. A hint, without the lock. */
+static inline bool timer_due(uint64_t now)
+{
+    return atomic_load_explicit(&timer_earliest, memory_order_relaxed) <= now;
+}
 
 /* Handles what has expired, a bounded number. */
 void timer_expire(void);

@@ -38,6 +38,7 @@ struct vcpu {
     uint32_t hold;
     uint32_t cpu; /* that it runs on, or ran on last */
     bool queued;
+    bool woken;                   /* it has not had to make room for another since it was woken */
     struct vcpu *next, *previous; /* in its guest's queue */
     uint64_t started_ns;          /* for the first time, 0 = never */
     uint64_t run_ns, ready_ns, switches;

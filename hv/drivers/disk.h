@@ -1,9 +1,10 @@
 /*
  * disk.h - what the block back-end and the drivers of disks say to each other.
  *
- * A request names one run of sectors and the pieces of memory for it. The client owns the structure and the memory until
- * client->done(); the driver links it into nothing but its own slots. Any CPU may submit. Client functions are called
- * without disk.lock. Requests are done in any order.
+ * A request names one run of sectors and the pieces of memory for it. The driver has the structure and the memory until
+ * client->done(). Any CPU may submit. A driver may have several queues: a CPU submits on one of them, and each is polled
+ * by one CPU at a time (the client sees to that). Client functions are called without a lock. Requests are done in any
+ * order.
  */
 #ifndef DRIVERS_DISK_H
 #define DRIVERS_DISK_H
@@ -14,6 +15,7 @@
 #define DISK_PIECES_MAX 34u /* none of which crosses a page */
 #define DISK_BYTES_MAX  131072u
 #define DISK_SECTOR     512u
+#define DISK_QUEUES_MAX 4u
 
 struct disk;
 
@@ -37,31 +39,34 @@ struct disk_request {
     uint32_t sectors;     /* of all pieces together, or to discard or zero */
     int error;            /* OUT: 0, -SKEP_EIO, -SKEP_EINVAL (not supported) */
     const struct disk_piece *pieces;
-    void *owner; /* the client's */
+    void (*done)(struct disk_request *request); /* the client's, as the next two */
+    void *owner;
+    struct disk_request *next;
 };
 
 struct disk_driver {
-    /* Takes a request, or -SKEP_EAGAIN when there is no room; client->room() is called when there is again. -SKEP_EIO: the
-     * disk has failed, and takes nothing any more. */
+    /* Takes a request that the client has checked, or -SKEP_EAGAIN when there is no room; client->room() is called when
+     * there is again. -SKEP_EIO: the disk has failed, and takes nothing any more. */
     int (*submit)(struct disk *disk, struct disk_request *request);
 
-    /* Lets the device start on what was submitted. */
+    /* Lets the device start on what this CPU submitted. */
     void (*kick)(struct disk *disk);
 
-    /* Hands back at most `budget` requests. True: there are more. False: the device will interrupt. */
-    bool (*poll)(struct disk *disk, uint32_t budget);
+    /* Hands back at most `budget` requests of a queue. True: there are more. False: the device will interrupt. */
+    bool (*poll)(struct disk *disk, uint32_t queue, uint32_t budget);
 };
 
 struct disk_client {
-    /* The device wants to be polled. */
-    void (*interrupt)(struct disk *disk);
+    /* The device wants this queue to be polled. */
+    void (*interrupt)(struct disk *disk, uint32_t queue);
 
     /* A request is done: `error` is set, the device uses its pieces no more. */
     void (*done)(struct disk *disk, struct disk_request *request);
 
+    /* Any CPU may submit again. */
     void (*room)(struct disk *disk);
 
-    /* It failed, or its capacity changed. */
+    /* It failed, or its capacity changed. Requests that it still had are handed back with -SKEP_EIO afterwards. */
     void (*changed)(struct disk *disk);
 };
 
@@ -69,12 +74,14 @@ struct disk {
     const struct disk_driver *driver;
     const struct disk_client *client;
     uint32_t index; /* among the machine's disks; the client's */
-    uint64_t sectors;
+    _Atomic uint64_t sectors;
     uint32_t block_bytes; /* 512 or 4096 */
     uint32_t flags;       /* SKEP_DISK_… */
-    bool failed;
+    uint32_t queue_count; /* 1 to DISK_QUEUES_MAX */
+    uint32_t discard_max,
+        zeroes_max; /* sectors in one DISCARD and one WRITE_ZEROES, 0 = it can't */
+    _Atomic bool failed;
     char serial[24];
-    struct spinlock lock;
 };
 
 #endif

@@ -125,6 +125,11 @@ void pci_enable(const struct pci_device *pci)
               command | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_INTX_OFF);
 }
 
+void pci_disable(const struct pci_device *pci)
+{
+    pci_write(pci, PCI_COMMAND, 2, pci_read(pci, PCI_COMMAND, 2) & ~PCI_COMMAND_MASTER);
+}
+
 /* The size mask of one BAR register, read by the usual write of all ones; the function must not decode meanwhile. */
 static uint32_t bar_mask(const struct pci_device *pci, uint32_t offset)
 {

@@ -30,6 +30,9 @@ uint32_t pci_capability(const struct pci_device *pci, uint8_t id, uint32_t after
 /* Lets the function answer to its memory BARs and start transfers. */
 void pci_enable(const struct pci_device *pci);
 
+/* It starts no transfers any more, interrupts included. */
+void pci_disable(const struct pci_device *pci);
+
 /* Maps `bytes` at `offset` of a memory BAR. NULL, with a line in the log, when there is no such region. */
 volatile void *pci_map(const struct pci_device *pci, uint32_t bar, uint64_t offset, uint64_t bytes);
 

@@ -101,7 +101,7 @@ static int transmit_locked(struct virtio_net *net, const struct nic_packet *pack
         parts[1 + i] = (struct virtqueue_part){packet->pieces[i].address, packet->pieces[i].bytes};
     }
     slot_remember(&net->slots[head], packet);
-    int added = virtqueue_add(queue, parts, 1 + packet->piece_count, false);
+    int added = virtqueue_add(queue, parts, 1 + packet->piece_count, 1 + packet->piece_count);
     net->lent += added >= 0 && packet->owner != NULL;
     return added < 0 ? added : 0;
 }
@@ -189,7 +189,7 @@ static bool poll_sent(struct virtio_net *net)
 static void buffer_post(struct virtio_net *net, uint8_t *buffer)
 {
     struct virtqueue_part part = {arch_direct_paddr(buffer), BUFFER_BYTES};
-    int head = virtqueue_add(&net->receive, &part, 1, true);
+    int head = virtqueue_add(&net->receive, &part, 1, 0);
     if (head >= 0) {
         net->buffers[head] = buffer;
     }
@@ -303,7 +303,7 @@ static int net_start(struct virtio_net *net, const struct pci_device *pci)
         virtio_fail(&net->device);
         return error;
     }
-    virtio_start(&net->device);
+    virtio_start(&net->device, VIRTIO_NO_VECTOR);
     virtqueue_kick(&net->receive);
     return 0;
 }

@@ -40,9 +40,9 @@
 #define STATUS_DRIVER      2u
 #define STATUS_DRIVER_OK   4u
 #define STATUS_FEATURES_OK 8u
+#define STATUS_NEEDS_RESET 64u
 #define STATUS_FAILED      128u
 
-#define NO_VECTOR    0xffffu
 #define RESET_POLLS  1000000u /* some 100 ms of uncached reads */
 #define CONFIG_POLLS 100u
 
@@ -180,10 +180,23 @@ int virtio_queue_start(struct virtio_device *device, struct virtqueue *queue, ui
     return queue_announce(device, queue, vector);
 }
 
-void virtio_start(struct virtio_device *device)
+void virtio_start(struct virtio_device *device, uint16_t vector)
 {
-    mmio_write16(device->common + COMMON_CONFIG_VECTOR, NO_VECTOR);
+    mmio_write16(device->common + COMMON_CONFIG_VECTOR, vector);
     status_add(device, STATUS_DRIVER_OK);
+}
+
+bool virtio_needs_reset(const struct virtio_device *device)
+{
+    return mmio_read8(device->common + COMMON_STATUS) & STATUS_NEEDS_RESET;
+}
+
+/* The read makes both writes, and what the device wrote before them, arrive. */
+void virtio_stop(struct virtio_device *device)
+{
+    mmio_write8(device->common + COMMON_STATUS, 0);
+    pci_disable(&device->pci);
+    (void)mmio_read8(device->common + COMMON_STATUS);
 }
 
 /* The reset comes first: the device must let go of its queues. Their frames are not reused. */

@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 
+#include "arch/arch.h"
 #include "core/frame.h"
 #include "core/log.h"
 #include "drivers/mmio.h"
@@ -18,6 +19,7 @@ _Static_assert(4 + 2 * VIRTQUEUE_SIZE_MAX + 2 <= USED_OFFSET,
 _Static_assert(USED_OFFSET + 4 + 8 * VIRTQUEUE_SIZE_MAX + 2 <= SKEP_PAGE_SIZE, "one page");
 
 #define USED_NO_NOTIFY 1u
+#define DESC_INDIRECT  4u
 #define CHAIN_TAKEN \
     0x8000u /* in parts[]: the device has returned the chain, and may not do so twice */
 
@@ -42,27 +44,54 @@ int virtqueue_init(struct virtqueue *queue, uint16_t size, bool event_idx)
     return 0;
 }
 
-int virtqueue_add(struct virtqueue *queue, const struct virtqueue_part *parts, uint32_t count,
-                  bool write)
+static struct skep_vring_desc descriptor(const struct virtqueue_part *parts, uint32_t i,
+                                         uint32_t count, uint32_t readable, uint16_t next)
 {
-    if (count > queue->free_count || queue->broken) {
-        return -SKEP_EAGAIN;
-    }
-    uint16_t head = queue->free_head, at = head;
-    for (uint32_t i = 0; i < count; i++) {
-        uint16_t flags =
-            (write ? SKEP_VRING_DESC_WRITE : 0) | (i + 1 < count ? SKEP_VRING_DESC_NEXT : 0);
-        queue->desc[at] = (struct skep_vring_desc){parts[i].address.value, parts[i].bytes, flags,
-                                                   queue->next[at]};
-        queue->free_head = queue->next[at];
-        at = queue->next[at];
-    }
+    uint16_t flags =
+        (i >= readable ? SKEP_VRING_DESC_WRITE : 0) | (i + 1 < count ? SKEP_VRING_DESC_NEXT : 0);
+    return (struct skep_vring_desc){parts[i].address.value, parts[i].bytes, flags, next};
+}
+
+static void publish(struct virtqueue *queue, uint16_t head, uint32_t count)
+{
     queue->free_count -= (uint16_t)count;
     queue->parts[head] = (uint16_t)count;
     queue->avail->ring[queue->next_avail & (queue->size - 1)] = head;
     queue->next_avail++;
     /* Release pairs with the device's read of the index (section 2.7.13.3): it sees the chain and the entry. */
     atomic_store_explicit(&queue->avail->index, queue->next_avail, memory_order_release);
+}
+
+int virtqueue_add(struct virtqueue *queue, const struct virtqueue_part *parts, uint32_t count,
+                  uint32_t readable)
+{
+    if (count > queue->free_count || queue->broken) {
+        return -SKEP_EAGAIN;
+    }
+    uint16_t head = queue->free_head, at = head;
+    for (uint32_t i = 0; i < count; i++) {
+        queue->desc[at] = descriptor(parts, i, count, readable, queue->next[at]);
+        at = queue->next[at];
+    }
+    queue->free_head = at;
+    publish(queue, head, count);
+    return head;
+}
+
+int virtqueue_add_indirect(struct virtqueue *queue, struct skep_vring_desc *table,
+                           const struct virtqueue_part *parts, uint32_t count, uint32_t readable)
+{
+    if (queue->free_count == 0 || queue->broken) {
+        return -SKEP_EAGAIN;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        table[i] = descriptor(parts, i, count, readable, (uint16_t)(i + 1));
+    }
+    uint16_t head = queue->free_head;
+    queue->desc[head] = (struct skep_vring_desc){
+        arch_direct_paddr(table).value, count * (uint32_t)sizeof(*table), DESC_INDIRECT, 0};
+    queue->free_head = queue->next[head];
+    publish(queue, head, 1);
     return head;
 }
 

@@ -36,9 +36,15 @@ struct virtqueue {
 /* Takes memory for a queue of `size` entries, a power of two of at most VIRTQUEUE_SIZE_MAX. */
 int virtqueue_init(struct virtqueue *queue, uint16_t size, bool event_idx);
 
-/* Makes a chain available to the device; returns its head, or -SKEP_EAGAIN when there is no room. */
+/* Makes a chain available to the device, which reads the first `readable` of its parts and writes to the others; returns
+ * its head, or -SKEP_EAGAIN when there is no room. */
 int virtqueue_add(struct virtqueue *queue, const struct virtqueue_part *parts, uint32_t count,
-                  bool write);
+                  uint32_t readable);
+
+/* The same with one entry of the queue, if the device knows VIRTIO_F_INDIRECT_DESC: the descriptors go to `table`, in memory
+ * of the driver's, which is the device's until the chain is taken. The chain may not be longer than the queue. */
+int virtqueue_add_indirect(struct virtqueue *queue, struct skep_vring_desc *table,
+                           const struct virtqueue_part *parts, uint32_t count, uint32_t readable);
 
 /* Tells the device about what was added since the last time, if it wants to know. */
 void virtqueue_kick(struct virtqueue *queue);

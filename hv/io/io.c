@@ -6,9 +6,13 @@
 #include "core/cpu.h"
 #include "core/frame.h"
 #include "core/log.h"
+#include "core/sched.h"
 #include "core/string.h"
 #include "drivers/pci.h"
+#include "drivers/virtio_blk.h"
 #include "drivers/virtio_net.h"
+#include "io/block.h"
+#include "io/disks.h"
 #include "io/filter.h"
 #include "io/port.h"
 #include "io/uplink.h"
@@ -16,8 +20,18 @@
 #define MTU_MAX (FRAME_BYTES_MAX - FRAME_BYTES_MIN)
 #define MTU_MIN 68u /* RFC 791 */
 
+static void disk_found(const struct pci_device *pci)
+{
+    struct disk *disk =
+        disks_count() < SKEP_DISKS_MAX ? virtio_blk_start(pci, &disks_client) : NULL;
+    if (disk != NULL) {
+        disks_add(disk);
+    }
+}
+
 static void device_found(const struct pci_device *pci)
 {
+    disk_found(pci);
     if (uplink_nic() == NULL) {
         struct nic *nic = virtio_net_start(pci, &uplink_client);
         if (nic != NULL) {
@@ -30,6 +44,7 @@ void io_init(void)
 {
     switch_init();
     pci_scan(device_found);
+    block_init();
     if (uplink_nic() == NULL) {
         log_line("net: no network card; guests reach each other only");
     }
@@ -141,9 +156,33 @@ void io_net_describe(struct guest *guest, uint32_t index, struct skep_net *net)
     }
 }
 
+int io_block_attach(struct guest *guest, uint32_t index, const struct skep_block_spec *spec)
+{
+    struct volume *volume = volume_find(spec->volume);
+    if ((spec->flags & ~SKEP_BLOCK_READ_ONLY) != 0 || spec->reserved != 0) {
+        return -SKEP_EINVAL;
+    }
+    return volume != NULL ? block_attach(guest, index, volume, spec->flags) : -SKEP_ENOENT;
+}
+
+int io_disks_attach(struct guest *guest)
+{
+    int error = 0;
+    volume_shares_undo(); /* of a control service before this one */
+    for (uint32_t i = 0; i < disks_count() && error == 0; i++) {
+        error = block_attach(guest, i, block_raw(i), 0);
+    }
+    return error;
+}
+
 int io_guest_detach(struct guest *guest)
 {
     int result = 0;
+    for (uint32_t i = 0; i < SKEP_BLOCKS_MAX; i++) {
+        if (guest->blocks[i] != NULL && !block_close(guest->blocks[i])) {
+            result = -SKEP_EAGAIN;
+        }
+    }
     for (uint32_t i = 0; i < SKEP_NETS_MAX; i++) {
         struct port *port = guest->ports[i];
         if (port == NULL) {
@@ -165,11 +204,29 @@ static struct port *port_of(struct guest *guest, uint32_t queue)
     return queue < SKEP_QUEUE_BLOCK_0 ? guest->ports[queue / 2] : NULL;
 }
 
+static struct block *block_of(struct guest *guest, uint32_t queue)
+{
+    uint32_t index = queue - SKEP_QUEUE_BLOCK_0;
+    return index < SKEP_BLOCKS_MAX ? guest->blocks[index] : NULL;
+}
+
+static int block_setup(struct vcpu *vcpu, const struct skep_queue_setup *setup)
+{
+    struct block *block = block_of(vcpu->guest, setup->queue);
+    if (block == NULL) {
+        return -SKEP_ENODEV;
+    }
+    spin_lock(&block->volume->lock);
+    int error = block->closed ? -SKEP_ENODEV : queue_setup(&block->queue, vcpu->guest, setup);
+    spin_unlock(&block->volume->lock);
+    return error;
+}
+
 int io_queue_setup(struct vcpu *vcpu, const struct skep_queue_setup *setup)
 {
     struct port *port = port_of(vcpu->guest, setup->queue);
     if (port == NULL) {
-        return -SKEP_ENODEV;
+        return block_setup(vcpu, setup);
     }
     struct queue *queue = setup->queue & 1 ? &port->tx : &port->rx;
     spin_lock(&port->lock);
@@ -178,8 +235,9 @@ int io_queue_setup(struct vcpu *vcpu, const struct skep_queue_setup *setup)
     return error;
 }
 
-/* Number (cpu->traps) of the trap in which each CPU worked last, as core_resume() counts them. */
-static uint64_t worked_in[CPUS_MAX];
+/* Numbers (cpu->traps) of traps, as core_resume() counts them: in which each CPU worked last, and in which a vCPU kicked
+ * last and left its share to io_work(). */
+static uint64_t worked_in[CPUS_MAX], kicked_in[CPUS_MAX];
 
 /* One go in a trap, of this port or of one that has waited: then the others don't wait for ever for the pauses of who
  * kicks all the time. What is left needs core_resume(), which arms a timer for it: the caller may not trap again for
@@ -189,6 +247,7 @@ static void kick(struct port *port)
     struct cpu *cpu = arch_cpu();
     if (switch_work_any()) {
         port_send_later(port);
+        kicked_in[cpu->index] = cpu->traps + 1;
     } else if (port_send(port, PORT_KICK_WORK, false)) {
         worked_in[cpu->index] = cpu->traps + 1;
     } else {
@@ -197,12 +256,36 @@ static void kick(struct port *port)
     atomic_store(&cpu->resched, 1);
 }
 
+/* The same for a block device. */
+static int kick_block(struct guest *guest, uint32_t queue)
+{
+    struct cpu *cpu = arch_cpu();
+    struct block *block = block_of(guest, queue);
+    if (block == NULL) {
+        return -SKEP_ENODEV;
+    }
+    bool others = volume_work_any();
+    if (!block_kick(block)) {
+        return 0;
+    }
+    if (others) {
+        volume_work_add(block->volume);
+        kicked_in[cpu->index] = cpu->traps + 1;
+    } else if (block_go(block->volume)) {
+        worked_in[cpu->index] = cpu->traps + 1;
+    } else {
+        return 0;
+    }
+    atomic_store(&cpu->resched, 1);
+    return 0;
+}
+
 /* New receive buffers are found when a frame comes. */
 int io_queue_kick(struct vcpu *vcpu, uint32_t queue)
 {
     struct port *port = port_of(vcpu->guest, queue);
     if (port == NULL) {
-        return -SKEP_ENODEV;
+        return kick_block(vcpu->guest, queue);
     }
     if (queue & 1) {
         kick(port);
@@ -222,16 +305,63 @@ static bool port_work(void)
     return port != NULL;
 }
 
-/* The wire and the ports come first in turn, so that neither a busy wire nor a busy guest keeps the other waiting. */
+/* Each comes first in turn, so that no busy device and no busy guest keeps the others waiting. */
+static bool work_one(uint64_t turn)
+{
+    for (uint64_t i = turn; i < turn + 4; i++) {
+        bool worked;
+        switch (i % 4) {
+        case 0:
+            worked = uplink_poll();
+            break;
+        case 1:
+            worked = port_work();
+            break;
+        case 2:
+            worked = disks_poll();
+            break;
+        default:
+            worked = block_work();
+            break;
+        }
+        if (worked) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool work_any(void)
+{
+    return uplink_wanted() || switch_work_any() || disks_wanted() || volume_work_any();
+}
+
+/* Whether the work waits for who was just woken: or else a guest that sends all the time, and the card's interrupts for
+ * what it sent, would keep its neighbours from answering. Not when it kicked, for that is work of its own. */
+static bool waits(const struct cpu *cpu)
+{
+    return kicked_in[cpu->index] != cpu->traps && sched_spares(cpu);
+}
+
+/* Most traps find nothing to be done, and are to cost little. */
 bool io_work(void)
 {
     const struct cpu *cpu = arch_cpu();
-    if (worked_in[cpu->index] != cpu->traps) {
-        bool wire_first = cpu->traps & 1;
-        bool worked = wire_first ? uplink_poll() || port_work() : port_work() || uplink_poll();
-        worked_in[cpu->index] = worked ? cpu->traps : 0;
+    if (!work_any()) {
+        return false;
     }
-    return uplink_wanted() || switch_work_any();
+    if (worked_in[cpu->index] != cpu->traps && !waits(cpu)) {
+        worked_in[cpu->index] = work_one(cpu->traps) ? cpu->traps : 0;
+    }
+    return work_any();
+}
+
+void io_work_before_wait(void)
+{
+    const struct cpu *cpu = arch_cpu();
+    if (work_any()) {
+        worked_in[cpu->index] = work_one(cpu->traps) ? cpu->traps + 1 : 0;
+    }
 }
 
 void io_control_address_set(uint32_t address, uint32_t netmask)

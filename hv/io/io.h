@@ -5,6 +5,7 @@
 #define IO_IO_H
 
 #include "core/guest.h"
+#include "io/volume.h"
 
 /* Finds the devices and starts their drivers. Boot CPU, once, after the other CPUs run. */
 void io_init(void);
@@ -17,6 +18,14 @@ int io_net_attach(struct guest *guest, uint32_t index, const struct skep_net *ne
 /* What the guest's start-info says of a device that is attached: MAC, MTU and flags as the switch settled them. The
  * control service's device has the card's own MAC when none was given. */
 void io_net_describe(struct guest *guest, uint32_t index, struct skep_net *net);
+
+/* Attaches a volume as block device `index` of a guest that doesn't run yet, and says so in its start-info. -SKEP_EINVAL
+ * (flags), -SKEP_ENOENT (volume), -SKEP_EBUSY (another guest may write to it), -SKEP_ENOSPC (too many users). The device's
+ * memory is charged to the guest: -SKEP_ENOMEM. */
+int io_block_attach(struct guest *guest, uint32_t index, const struct skep_block_spec *spec);
+
+/* Attaches the machine's disks, each as a whole, to the control service. */
+int io_disks_attach(struct guest *guest);
 
 /* Takes a dead guest's ports off the switch and its queues down. 0 when no device holds any of its pages any more,
  * -SKEP_EAGAIN when some still do: call again later. No CPU is inside a hypercall of the guest. */
@@ -33,6 +42,16 @@ int io_queue_kick(struct vcpu *vcpu, uint32_t queue);
 /* Bounded work left over by kicks and interrupts. Called by the core between traps on any CPU; false = none left. A CPU
  * does one share in a trap (cpu->traps), however often it asks. */
 bool io_work(void);
+
+/* When io_work() has something to do next without being told; TIME_NEVER. */
+static inline uint64_t io_deadline(void)
+{
+    return atomic_load_explicit(&volume_deadline_ns, memory_order_relaxed);
+}
+
+/* A share of it, in the trap of a vCPU that is about to wait: frames for it may be among what waited while it ran, and
+ * vCPUs that wake each other all the time don't put off the work for ever. */
+void io_work_before_wait(void);
 
 /* The control service's own address, for the default-deny rule. */
 void io_control_address_set(uint32_t address, uint32_t netmask);

@@ -150,6 +150,90 @@ int queue_peek(const struct queue *queue, bool write, struct queue_chain *chain)
     return chain_decode(queue, write, chain);
 }
 
+/* ---- block requests ---- */
+
+static int request_fault(struct queue_request *request, enum queue_fault what, uint64_t address)
+{
+    request->fault = what;
+    request->fault_address = address;
+    return -SKEP_EINVAL;
+}
+
+/* Readable parts come before writable ones. The lengths of the first and the last are looked at when all are known. */
+static int request_add(struct queue_request *request, const struct skep_vring_desc *desc)
+{
+    uint16_t kind = desc->flags & (uint16_t)~SKEP_VRING_DESC_NEXT;
+    bool after_writable = request->readable < request->part_count;
+    if ((kind & ~SKEP_VRING_DESC_WRITE) != 0 || (kind == 0 && after_writable)) {
+        return request_fault(request, QUEUE_FAULT_FLAGS, desc->flags);
+    }
+    if (desc->len > SKEP_BLOCK_BYTES_MAX) {
+        return request_fault(request, QUEUE_FAULT_LENGTH, desc->len);
+    }
+    if (!gmem_range_valid(gva(desc->addr), desc->len)) {
+        return request_fault(request, QUEUE_FAULT_ADDRESS, desc->addr);
+    }
+    request->parts[request->part_count++] = (struct queue_part){gva(desc->addr), desc->len};
+    request->readable += kind == 0;
+    request->bytes += desc->len;
+    return 0;
+}
+
+/* A readable header, a writable status byte, and no more than may be between them. */
+static int request_check(struct queue_request *request)
+{
+    uint32_t frame = (uint32_t)sizeof(struct skep_block_header) + 1, count = request->part_count;
+    if (count < 2 || request->readable == 0 || request->readable == count ||
+        request->parts[0].bytes != frame - 1 || request->parts[count - 1].bytes != 1) {
+        return request_fault(request, QUEUE_FAULT_REQUEST, request->head);
+    }
+    request->bytes -= frame;
+    if (request->readable > 1 && request->readable + 1u < count) {
+        return request_fault(request, QUEUE_FAULT_REQUEST, request->head);
+    }
+    return request->bytes > SKEP_BLOCK_BYTES_MAX
+               ? request_fault(request, QUEUE_FAULT_LENGTH, request->bytes)
+               : 1;
+}
+
+static int request_decode(const struct queue *queue, struct queue_request *request)
+{
+    uint32_t index = request->head;
+    for (uint32_t step = 0; step < SKEP_BLOCK_PARTS_MAX; step++) {
+        if (index >= queue->size) {
+            return request_fault(request, step == 0 ? QUEUE_FAULT_HEAD : QUEUE_FAULT_NEXT, index);
+        }
+        struct skep_vring_desc desc = desc_read(queue, index);
+        int error = request_add(request, &desc);
+        if (error < 0) {
+            return error;
+        }
+        if (!(desc.flags & SKEP_VRING_DESC_NEXT)) {
+            return request_check(request);
+        }
+        index = desc.next;
+    }
+    return request_fault(request, QUEUE_FAULT_CHAIN, request->head);
+}
+
+int queue_peek_request(const struct queue *queue, struct queue_request *request)
+{
+    request->part_count = request->readable = 0;
+    request->bytes = 0;
+    request->fault = QUEUE_FAULT_NONE;
+    /* Acquire pairs with the guest's release of the index: entry and chain are visible. */
+    uint16_t index = atomic_load_explicit(&queue->avail->index, memory_order_acquire);
+    if (index == queue->next_avail) {
+        return 0;
+    }
+    if ((uint16_t)(index - queue->next_avail) > queue->size) {
+        return request_fault(request, QUEUE_FAULT_INDEX, index);
+    }
+    const uint16_t *entry = &queue->avail->ring[queue->next_avail & (queue->size - 1)];
+    request->head = __atomic_load_n(entry, __ATOMIC_RELAXED);
+    return request_decode(queue, request);
+}
+
 void queue_take(struct queue *queue)
 {
     queue->next_avail++;

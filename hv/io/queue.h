@@ -5,7 +5,7 @@
  * only that copy is checked and used. Ring 0 goes by its own indexes; those in the ring are for the guest. A chain is
  * first looked at (queue_peek(), which may fail and changes nothing) and then consumed (which can't fail).
  *
- * port.lock guards a queue. Errors are negative SKEP_E… codes; a rule that the guest broke is -SKEP_EINVAL and told
+ * port.lock, or volume.lock, guards a queue. Errors are negative SKEP_E… codes; a rule that the guest broke is -SKEP_EINVAL and told
  * by chain.fault.
  */
 #ifndef IO_QUEUE_H
@@ -28,6 +28,7 @@ enum queue_fault {
     QUEUE_FAULT_LENGTH,  /* more than QUEUE_BYTES_MAX in a chain: the length that goes beyond */
     QUEUE_FAULT_ADDRESS, /* a buffer outside of the guest's half of the address space: its address */
     QUEUE_FAULT_ACCESS,  /* a buffer that is not mapped with the needed rights: its address */
+    QUEUE_FAULT_REQUEST, /* a block request that isn't header, data and status as its type wants them: the head */
 };
 
 struct queue_part {
@@ -42,6 +43,17 @@ struct queue_chain {
     enum queue_fault fault;
     uint64_t fault_address;
     struct queue_part parts[QUEUE_CHAIN_MAX];
+};
+
+/* A block request's chain: what is read, header first, then what is written, status last. */
+struct queue_request {
+    uint16_t head;
+    uint16_t part_count; /* at least header and status */
+    uint16_t readable;   /* of these; the first ones */
+    uint32_t bytes;      /* between header and status */
+    enum queue_fault fault;
+    uint64_t fault_address;
+    struct queue_part parts[SKEP_BLOCK_PARTS_MAX];
 };
 
 struct queue {
@@ -65,6 +77,9 @@ void queue_teardown(struct queue *queue);
 
 /* Decodes the next chain: 1, 0 when there is none, or -SKEP_EINVAL. Its buffers are all writable or all not. */
 int queue_peek(const struct queue *queue, bool write, struct queue_chain *chain);
+
+/* The same for a block request. */
+int queue_peek_request(const struct queue *queue, struct queue_request *request);
 
 /* The chain looked at is taken; each taken head is given back once. */
 void queue_take(struct queue *queue);

@@ -109,23 +109,6 @@ static void address_remove(struct port *port)
 
 /* ---- the work lists; switch_lock is held ---- */
 
-static void link_append(struct work_link *list, struct work_link *link)
-{
-    link->next = list;
-    link->previous = list->previous;
-    list->previous->next = link;
-    list->previous = link;
-}
-
-static void link_remove(struct work_link *link)
-{
-    if (link->next != NULL) {
-        link->next->previous = link->previous;
-        link->previous->next = link->next;
-        link->next = link->previous = NULL;
-    }
-}
-
 static struct port *port_of_link(struct work_link *link)
 {
     return (struct port *)((char *)link - offsetof(struct port, work));
@@ -311,13 +294,7 @@ void switch_work_stall(struct port *port)
 void switch_work_unstall(void)
 {
     spin_lock(&switch_lock);
-    if (stalled.next != &stalled) {
-        stalled.next->previous = ready.previous;
-        ready.previous->next = stalled.next;
-        stalled.previous->next = &ready;
-        ready.previous = stalled.previous;
-        stalled.next = stalled.previous = &stalled;
-    }
+    link_splice(&ready, &stalled);
     spin_unlock(&switch_lock);
 }
 

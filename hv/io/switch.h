@@ -19,15 +19,11 @@
 #include "core/guest.h"
 #include "core/lock.h"
 #include "io/queue.h"
+#include "io/work.h"
 
 #define PORTS_MAX 16384u
 
 #define DHCP_ASKED (1ull << 32) /* beside the xid: an answer to it is believed */
-
-/* Links of a circular list, so that a port can leave without knowing which list it is in. */
-struct work_link {
-    struct work_link *next, *previous; /* NULL = in no list */
-};
 
 /* One net device of a guest; a frame of the guest's promise holds it. */
 struct port {

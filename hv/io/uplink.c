@@ -5,6 +5,8 @@
  */
 #include "io/uplink.h"
 
+#include "core/cpu.h"
+#include "core/sched.h"
 #include "io/filter.h"
 #include "io/port.h"
 
@@ -45,10 +47,18 @@ bool uplink_poll(void)
     return true;
 }
 
+/* Polls at once, which spares a CPU another choice; but who was just woken isn't held up by what the card has done for
+ * others. */
 static void uplink_interrupt(struct nic *nic)
 {
-    if (nic == uplink) { /* and not one that failed to start */
-        atomic_store(&wanted, 1);
+    struct cpu *cpu = arch_cpu();
+    if (nic != uplink) { /* one that failed to start */
+        return;
+    }
+    atomic_store(&wanted, 1);
+    if (sched_spares(cpu)) {
+        atomic_store(&cpu->resched, 1);
+    } else {
         uplink_poll();
     }
 }

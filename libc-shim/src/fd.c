@@ -1,5 +1,9 @@
 /*
  * fd.c - the table of file descriptors; fd.h is its contract.
+ *
+ * skep_fd_get(), which each call on a descriptor begins with, takes no lock. It may find a file that is closed before it
+ * has its reference: so the structs of files are never given back, only used again; a count of 0 gives no reference; and
+ * a reference counts only if the table still has the file afterwards.
  */
 #include "skep/fd.h"
 
@@ -11,21 +15,66 @@
 #include "fd_internal.h"
 #include "shim.h"
 
-/* Guards the table's entries, and the step from an entry to a reference. */
+/* Guards changes of the table, and the free structs, which are linked through `object`. */
 static struct skep_spinlock table_lock;
-static struct skep_file *table[SKEP_FD_MAX];
+static _Atomic(struct skep_file *) table[SKEP_FD_MAX];
+static struct skep_file *free_files;
+
+static struct skep_file *file_alloc(void)
+{
+    bool were_masked = skep_spin_lock(&table_lock);
+    struct skep_file *file = free_files;
+    if (file != NULL)
+        free_files = file->object;
+    skep_spin_unlock(&table_lock, were_masked);
+    return file != NULL ? file : malloc(sizeof(*file));
+}
+
+static void file_free(struct skep_file *file)
+{
+    bool were_masked = skep_spin_lock(&table_lock);
+    file->object = free_files;
+    free_files = file;
+    skep_spin_unlock(&table_lock, were_masked);
+}
+
+/* One more reference, unless the last one is gone. */
+static bool reference(struct skep_file *file)
+{
+    uint32_t count = atomic_load_explicit(&file->references, memory_order_relaxed);
+    /* Acquire: pairs with skep_fd_open()'s release, should the struct have become another file's. */
+    while (count != 0)
+        if (atomic_compare_exchange_weak_explicit(&file->references, &count, count + 1,
+                                                  memory_order_acquire, memory_order_relaxed))
+            return true;
+    return false;
+}
+
+/* For who has a reference to a file that has left the table. Seldom, so not inlined. */
+static __attribute__((noinline)) struct skep_file *get_again(struct skep_file *file, int fd,
+                                                             const struct skep_fd_ops *ops)
+{
+    skep_fd_put(file);
+    return skep_fd_get(fd, ops);
+}
 
 struct skep_file *skep_fd_get(int fd, const struct skep_fd_ops *ops)
 {
     if (fd < 0 || fd >= SKEP_FD_MAX)
         return NULL;
-    bool were_masked = skep_spin_lock(&table_lock);
-    struct skep_file *file = table[fd];
-    if (file != NULL && ops != NULL && file->ops != ops)
-        file = NULL;
-    if (file != NULL)
-        atomic_fetch_add_explicit(&file->references, 1, memory_order_relaxed);
-    skep_spin_unlock(&table_lock, were_masked);
+    struct skep_file *file;
+    do {
+        /* Acquire: pairs with the release of who put it there, so that the struct is filled in. */
+        file = atomic_load_explicit(&table[fd], memory_order_acquire);
+        if (file == NULL)
+            return NULL;
+    } while (!reference(file)); /* one without references has left the table before */
+    if (atomic_load_explicit(&table[fd], memory_order_relaxed) != file)
+        return get_again(file, fd, ops);
+    if (ops != NULL && file->ops != ops) {
+        skep_fd_put(file);
+        return NULL;
+    }
     return file;
 }
 
@@ -34,7 +83,7 @@ void skep_fd_put(struct skep_file *file)
     if (atomic_fetch_sub_explicit(&file->references, 1, memory_order_acq_rel) != 1)
         return;
     file->ops->close(file);
-    free(file);
+    file_free(file);
 }
 
 /* Puts the file at the lowest free descriptor from first on. The reference passes to the table. */
@@ -42,10 +91,10 @@ static int install(struct skep_file *file, int first)
 {
     int fd = first;
     bool were_masked = skep_spin_lock(&table_lock);
-    while (fd < SKEP_FD_MAX && table[fd] != NULL)
+    while (fd < SKEP_FD_MAX && atomic_load_explicit(&table[fd], memory_order_relaxed) != NULL)
         fd++;
     if (fd < SKEP_FD_MAX)
-        table[fd] = file;
+        atomic_store_explicit(&table[fd], file, memory_order_release);
     skep_spin_unlock(&table_lock, were_masked);
     return fd < SKEP_FD_MAX ? fd : -EMFILE;
 }
@@ -54,24 +103,34 @@ static int install(struct skep_file *file, int first)
 static struct skep_file *replace(int fd, struct skep_file *file)
 {
     bool were_masked = skep_spin_lock(&table_lock);
-    struct skep_file *old = table[fd];
-    table[fd] = file;
+    struct skep_file *old = atomic_exchange_explicit(&table[fd], file, memory_order_acq_rel);
     skep_spin_unlock(&table_lock, were_masked);
     return old;
 }
 
+static void close_nothing(struct skep_file *file)
+{
+    (void)file;
+}
+
+/* Of a file that found no descriptor: its object stays the caller's. */
+static const struct skep_fd_ops unopened_ops = {.close = close_nothing};
+
 int skep_fd_open(const struct skep_fd_ops *ops, void *object, int flags)
 {
-    struct skep_file *file = malloc(sizeof(*file));
+    struct skep_file *file = file_alloc();
     if (file == NULL)
         return -ENOMEM;
     file->ops = ops;
     file->object = object;
-    atomic_init(&file->flags, flags);
-    atomic_init(&file->references, 1);
+    atomic_store_explicit(&file->flags, flags, memory_order_relaxed);
+    /* Release: pairs with reference(), of who found the struct's last file. */
+    atomic_store_explicit(&file->references, 1, memory_order_release);
     int fd = install(file, 0);
-    if (fd < 0)
-        free(file);
+    if (fd < 0) {
+        file->ops = &unopened_ops;
+        skep_fd_put(file);
+    }
     return fd;
 }
 
@@ -129,10 +188,6 @@ static ssize_t console_write(struct skep_file *file, const void *data, size_t by
     return (ssize_t)bytes;
 }
 
-static void console_close(struct skep_file *file)
-{
-}
-
 static short console_poll(struct skep_file *file)
 {
     skep_console_on_input(skep_poll_notify);
@@ -142,7 +197,7 @@ static short console_poll(struct skep_file *file)
 static const struct skep_fd_ops console_ops = {
     .read = console_read,
     .write = console_write,
-    .close = console_close,
+    .close = close_nothing,
     .poll = console_poll,
 };
 
@@ -155,5 +210,5 @@ void skep_posix_fd_start(void)
 {
     static struct skep_file console = {.ops = &console_ops, .flags = O_RDWR, .references = 4};
     for (int fd = 0; fd < 3; fd++)
-        table[fd] = &console; /* its references never go away: it is not on the heap */
+        atomic_init(&table[fd], &console); /* its references never go away: it is not on the heap */
 }

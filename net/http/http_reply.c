@@ -56,6 +56,8 @@ const char *http_status_text(int status)
         return "Service Unavailable";
     case 505:
         return "HTTP Version Not Supported";
+    case 507:
+        return "Insufficient Storage";
     default:
         return text ? text : "";
     }

@@ -7,7 +7,8 @@
  * it only counts time: an idle guest isn't woken at all, but every ten seconds while connections are
  * open and every half minute while it remembers neighbours' link addresses.
  *
- * Whoever gives a timer work, or queues packets, needs no call for it: network_unlock() looks.
+ * Whoever gives a timer work, or queues packets, needs no call for it: network_unlock() looks. Timers are asked for their
+ * work only when one is due or may have got some: packets of a TCP connection that is busy anyhow change nothing.
  *
  * Known shortcoming: the configuration of a device can't be taken back, only changed.
  */
@@ -47,7 +48,7 @@ static _Atomic uint32_t status_changes;
 
 /* Guarded by the core lock. */
 static struct skep_thread *thread;
-static bool wake_on_unlock, tcp_busy, arp_table_used;
+static bool wake_on_unlock, timers_changed, tcp_busy, arp_table_used;
 static unsigned arp_quick_ticks, reassembly_ticks, dns_ticks;
 
 void network_wake(void)
@@ -257,9 +258,9 @@ static void timer_run(struct timer *timer, uint64_t now)
 }
 
 /* Runs what is due and returns when the next is. */
-static uint64_t timers_run(void)
+static uint64_t timers_run(uint64_t now)
 {
-    uint64_t now = skep_clock_ns(), next = SKEP_FOREVER;
+    uint64_t next = SKEP_FOREVER;
     for (size_t i = 0; i < sizeof(timers) / sizeof(timers[0]); i++) {
         timer_run(&timers[i], now);
         if (timers[i].due_ns != 0 && timers[i].due_ns < next)
@@ -293,8 +294,10 @@ int network_ip_input(struct pbuf *packet, struct netif *netif)
     const struct ip_hdr *ip = packet->payload;
     if (IPH_PROTO(ip) == IP_PROTO_TCP)
         network_tcp_used();
+    else
+        timers_changed = true; /* DHCP's and DNS's answers */
     if ((IPH_OFFSET(ip) & PP_HTONS(IP_OFFMASK | IP_MF)) != 0)
-        reassembly_ticks = IP_REASS_MAXAGE + 1;
+        reassembly_ticks = IP_REASS_MAXAGE + 1, timers_changed = true;
     return 0; /* not eaten */
 }
 
@@ -327,14 +330,28 @@ void network_unlock(void)
 {
     pvnet_flush();
     bool wake = thread_needed() && skep_thread_self() != thread;
+    timers_changed |= wake_on_unlock;
     wake_on_unlock = false;
     skep_mutex_unlock(&lock_tcpip_core);
     if (wake)
         network_wake();
 }
 
+/* Runs the timers if need be; `next` is when the next is due, and is kept up to date. True: one of them gave another
+ * work, or sent something. */
+static bool timers_look(uint64_t *next)
+{
+    uint64_t now = skep_clock_ns();
+    if (now < *next && !timers_changed && !thread_needed())
+        return false;
+    timers_changed = wake_on_unlock = false;
+    *next = timers_run(now);
+    return thread_needed();
+}
+
 static void network_thread(void *argument)
 {
+    uint64_t next = 0;
     (void)argument;
     for (;;) {
         /* Acquire: what was there to do before network_wake(), which releases, is found below. */
@@ -343,9 +360,7 @@ static void network_thread(void *argument)
         bool more = pvnet_poll();
         if (loopback_waiting())
             netif_poll_all();
-        wake_on_unlock = false;
-        uint64_t next = timers_run();
-        more |= thread_needed(); /* one timer gave another one work, or sent something */
+        more |= timers_look(&next);
         network_unlock();
         if (!more)
             skep_wait(&work, seen, next);

@@ -50,34 +50,27 @@ static void end_ack_delay(struct tcp_pcb *pcb)
     tcp_set_flags(pcb, TF_ACK_DELAY);
 }
 
-/* What lwIP's own function does for a socket, but for select(), which is libc-shim's. True: the socket
- * has become readable or writable, or has failed. */
+/* What lwIP's own function does for a socket, but for select(), which is libc-shim's, and without a lock: nobody else
+ * changes these fields of a socket in use. Relaxed, as who polls is told by skep_poll_notify(). True: the socket has
+ * become readable or writable, or has failed. */
 static bool event_count(struct lwip_sock *state, enum netconn_evt event)
 {
-    bool news = false;
-    SYS_ARCH_DECL_PROTECT(were_masked);
-    SYS_ARCH_PROTECT(were_masked);
     switch (event) {
     case NETCONN_EVT_RCVPLUS:
-        news = state->rcvevent++ <= 0;
-        break;
+        return __atomic_fetch_add(&state->rcvevent, 1, __ATOMIC_RELAXED) <= 0;
     case NETCONN_EVT_RCVMINUS:
-        state->rcvevent--;
-        break;
+        __atomic_fetch_sub(&state->rcvevent, 1, __ATOMIC_RELAXED);
+        return false;
     case NETCONN_EVT_SENDPLUS:
-        news = state->sendevent == 0;
-        state->sendevent = 1;
-        break;
+        return __atomic_exchange_n(&state->sendevent, 1, __ATOMIC_RELAXED) == 0;
     case NETCONN_EVT_SENDMINUS:
-        state->sendevent = 0;
-        break;
+        __atomic_store_n(&state->sendevent, 0, __ATOMIC_RELAXED);
+        return false;
     case NETCONN_EVT_ERROR:
-        news = true;
-        state->errevent = 1;
-        break;
+        __atomic_store_n(&state->errevent, 1, __ATOMIC_RELAXED);
+        return true;
     }
-    SYS_ARCH_UNPROTECT(were_masked);
-    return news;
+    return false;
 }
 
 /* Wakes poll() for news, and not for each packet. */

@@ -2,7 +2,7 @@
  * floods.c - guests that make as much work as they can, for ever, while `latency` measures what a neighbour feels:
  * how long after its deadline it runs, by its own clock. ci/hostile --floods compares that with a quiet machine's.
  *
- * guest: memory=4 vcpus=1 network
+ * guest: memory=4 vcpus=2 network
  */
 #include "net.h"
 
@@ -24,10 +24,17 @@ static void calls(void)
         skep_hypercall0(SKEP_HC_CONTROL_FIRST - 1);
 }
 
-static void yields(void)
+static void yield_for_ever(uint64_t unused)
 {
     for (;;)
         skep_hc_yield();
+}
+
+/* From one vCPU to the other: alone it would be left behind by the neighbour that spins. */
+static void yields(void)
+{
+    CHECK(vcpu_run(1, yield_for_ever, 0) == 0);
+    yield_for_ever(0);
 }
 
 static void console(void)
@@ -53,10 +60,15 @@ static void timers(void)
         skep_hc_timer_set((uint64_t)skep_hc_clock_read() + 2000);
 }
 
+static void wait_shortly(void)
+{
+    skep_hc_wait((uint64_t)skep_hc_clock_read() + 3000);
+}
+
 static void short_waits(void)
 {
     for (;;)
-        skep_hc_wait((uint64_t)skep_hc_clock_read() + 3000);
+        wait_shortly();
 }
 
 static void faults(void)
@@ -92,58 +104,87 @@ static void sparse(void)
     }
 }
 
+static void kick_on(void)
+{
+    ring_kick(&tx);
+}
+
+static void kick_and_wait(void)
+{
+    ring_kick(&tx);
+    wait_shortly();
+}
+
+/* Offers chain after chain, with a kick for every 16, and for as long as the ring is full. */
+static void send_for_ever(const uint16_t heads[RING_SIZE], void (*kick)(void))
+{
+    for (uint16_t sent = 0;; sent++) {
+        ring_offer(&tx, heads[sent % RING_SIZE]);
+        if (sent % 16 == 15)
+            kick();
+        while (packet_received(&rx)) {
+        }
+        while ((uint16_t)(sent - atomic_load(&tx.used->index)) > RING_SIZE - 2 &&
+               (uint16_t)(sent - atomic_load(&tx.used->index)) < 0x8000)
+            kick();
+    }
+}
+
 /* As many pieces a frame as there may be, each across two pages. */
 static void kicks_in_pieces(void)
 {
     uint8_t *pages = map_pages(2);
+    uint16_t heads[RING_SIZE];
     net_start(&tx, &rx);
     packet_make((struct packet *)(pages + PAGE - 38), 0);
-    for (;;) {
-        for (uint16_t i = 0; i < 4; i++) {
-            for (uint16_t j = 0; j < 8; j++)
-                ring_set(&tx, i * 16 + j, (uint64_t)pages + PAGE - 38, j ? 95 : 76,
-                         j < 7 ? SKEP_VRING_DESC_NEXT : 0, i * 16 + j + 1);
-            ring_offer(&tx, i * 16);
-        }
-        skep_hc_queue_kick(1);
-        while (packet_received(&rx)) {
-        }
+    for (uint16_t i = 0; i < RING_SIZE; i++) {
+        heads[i] = i & ~7u;
+        ring_set(&tx, i, (uint64_t)pages + PAGE - 38, i % 8 ? 95 : 76,
+                 i % 8 < 7 ? SKEP_VRING_DESC_NEXT : 0, i + 1);
     }
+    send_for_ever(heads, kick_on);
 }
 
-static void kicks(uint32_t bytes, const uint8_t *to)
+/* The packet, over and over. */
+static void send_packet(uint32_t bytes, void (*kick)(void))
+{
+    uint16_t heads[RING_SIZE];
+    for (uint16_t i = 0; i < RING_SIZE; i++) {
+        heads[i] = i;
+        ring_set(&tx, i, (uint64_t)&packet, sizeof(packet.header) + bytes, 0, 0);
+    }
+    send_for_ever(heads, kick);
+}
+
+static void kicks(uint32_t bytes, const uint8_t *to, void (*kick)(void))
 {
     net_start(&tx, &rx);
     packet_make(&packet, 0);
     memcpy(packet.frame, to, 6);
     memset(packet.frame + MARK_AT, 0, sizeof(MARK));
-    for (uint16_t i = 0; i < RING_SIZE; i++)
-        ring_set(&tx, i, (uint64_t)&packet, 12 + bytes, 0, 0);
-    for (uint16_t sent = 0;; sent++) {
-        ring_offer(&tx, sent % RING_SIZE);
-        if (sent % 16 == 15)
-            ring_kick(&tx);
-        while (packet_received(&rx)) {
-        }
-        while ((uint16_t)(sent - atomic_load(&tx.used->index)) > RING_SIZE - 2 &&
-               (uint16_t)(sent - atomic_load(&tx.used->index)) < 0x8000)
-            skep_hc_yield();
-    }
+    send_packet(bytes, kick);
 }
 
 static void kicks_own(void)
 {
-    kicks(FRAME_MAX, info->net[1].mac);
+    kicks(FRAME_MAX, info->net[1].mac, kick_on);
 }
 
 static void kicks_wire(void)
 {
-    kicks(FRAME_BYTES, gateway_mac);
+    kicks(FRAME_BYTES, gateway_mac, kick_on);
 }
 
 static void kicks_wire_long(void)
 {
-    kicks(FRAME_MAX, gateway_mac);
+    kicks(FRAME_MAX, gateway_mac, kick_on);
+}
+
+/* From a vCPU that is woken all the time, which ring 0 spares. */
+static void kicks_and_waits(void)
+{
+    atomic_store(&vcpu_page(0)->mask, ~0ull);
+    kicks(FRAME_MAX, gateway_mac, kick_and_wait);
 }
 
 /* Frames that are refused. */
@@ -151,13 +192,7 @@ static void kicks_refused(void)
 {
     net_start(&tx, &rx);
     memset(&packet, 0, sizeof(packet));
-    for (uint16_t i = 0; i < RING_SIZE; i++)
-        ring_set(&tx, i, (uint64_t)&packet, 100, 0, 0);
-    for (uint16_t sent = 0;; sent++) {
-        ring_offer(&tx, sent % RING_SIZE);
-        if (sent % 16 == 15)
-            ring_kick(&tx);
-    }
+    send_packet(FRAME_BYTES, kick_on);
 }
 
 /* With restart: always. */
@@ -238,6 +273,7 @@ const struct attack attacks[] = {
     {"kicks-own", kicks_own, "flood"},
     {"kicks-wire", kicks_wire, "flood"},
     {"kicks-wire-long", kicks_wire_long, "flood"},
+    {"kicks-and-waits", kicks_and_waits, "flood"},
     {"kicks-refused", kicks_refused, "flood"},
     {"crashes", crashes, "flood"},
 };

@@ -63,7 +63,7 @@ struct skep_block_io {
     int result; /* OUT: 0, or an error */
 
     struct skep_block_io *next; /* the library's from here on */
-    uint32_t state;
+    _Atomic uint32_t state;
     uint8_t status, stage;
     struct skep_block_header header;
     struct skep_block_range range;

@@ -48,10 +48,16 @@ static inline struct cpu *arch_cpu(void)
     return fake_cpu;
 }
 
+/* Called while a CPU waits, if it is set: what the device does then that it waits for. */
+extern void (*fake_waiting)(void);
+
 /* All CPUs are one thread: a lock that is held now is held for ever. */
 static inline void arch_spin_hint(void)
 {
-    fake_deadlock();
+    if (!fake_waiting) {
+        fake_deadlock();
+    }
+    fake_waiting();
 }
 
 static inline void arch_lock_taken(void)

@@ -36,6 +36,7 @@ const struct control_image control_image = {
 static uint64_t clock_ns = 1000;
 size_t fake_serial_room = SIZE_MAX;
 void (*fake_serial_sent)(const char *text, size_t bytes);
+void (*fake_waiting)(void);
 static jmp_buf back;
 static struct vcpu *resumed;
 static uint64_t random_state = 1;
@@ -117,7 +118,8 @@ void arch_tlb_flush_all(void)
     fake_cpu->arch.flushes++;
 }
 
-void *arch_mmio_map(paddr_t base, uint64_t bytes)
+/* There is no PCI; a test that plays it has functions of its own for these that are weak. */
+__attribute__((weak)) void *arch_mmio_map(paddr_t base, uint64_t bytes)
 {
     (void)base;
     (void)bytes;
@@ -192,14 +194,15 @@ void arch_guest_features(uint64_t *features, uint64_t *xcr0, uint32_t *xsave_byt
     *features = *xcr0 = *xsave_bytes = 0;
 }
 
-uint32_t arch_pci_read(uint32_t address, uint32_t offset, uint32_t bytes)
+__attribute__((weak)) uint32_t arch_pci_read(uint32_t address, uint32_t offset, uint32_t bytes)
 {
     (void)address;
     (void)offset;
     return bytes == 4 ? UINT32_MAX : (1u << (8 * bytes)) - 1;
 }
 
-void arch_pci_write(uint32_t address, uint32_t offset, uint32_t bytes, uint32_t value)
+__attribute__((weak)) void arch_pci_write(uint32_t address, uint32_t offset, uint32_t bytes,
+                                          uint32_t value)
 {
     (void)address;
     (void)offset;
@@ -207,8 +210,8 @@ void arch_pci_write(uint32_t address, uint32_t offset, uint32_t bytes, uint32_t 
     (void)value;
 }
 
-int arch_msi_alloc(uint32_t cpu_index, void (*handler)(void *), void *argument, uint64_t *address,
-                   uint32_t *data)
+__attribute__((weak)) int arch_msi_alloc(uint32_t cpu_index, void (*handler)(void *),
+                                         void *argument, uint64_t *address, uint32_t *data)
 {
     (void)cpu_index;
     (void)handler;

@@ -271,7 +271,7 @@ void apic_start_cpu(uint32_t lapic_id, uint64_t page)
 int arch_msi_alloc(uint32_t cpu_index, void (*handler)(void *), void *argument, uint64_t *address,
                    uint32_t *data)
 {
-    uint32_t lapic_id = cpu_at(cpu_index)->arch.lapic_id, vector = 0;
+    uint32_t lapic_id = machine.acpi.cpu_lapic_ids[cpu_index], vector = 0; /* it may not run yet */
 
     spin_lock(&msi_lock);
     if (msi_next <= VECTOR_MSI_LAST && lapic_id <= 0xff) {

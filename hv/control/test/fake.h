@@ -11,6 +11,11 @@
  * forked off afterwards. */
 void fake_start(const char *cmdline, const char *module);
 
+/* Its disk: of so many bytes, which outlives the machine and is unmapped with its successor. data NULL = all zeroes. */
+struct ram_disk;
+void fake_set_disk(void *data, uint64_t bytes);
+struct ram_disk *fake_disk(void);
+
 /* The service was started again. */
 void fake_count_restart(bool safe_mode);
 

@@ -1,16 +1,21 @@
 /*
  * native_main.c - the control service as a Linux program, with a model of ring 0.
  *
- *   skep-control-native [--port N] [--token T] [--cmdline WORDS] [--module FILE]
- *                       [--disk FILE]
+ *   skep-control-native [--port N] [--token T] [--cmdline WORDS] [--module FILE] [--disk FILE]
+ *                       [--volumes FILE]
  *
- * The first process is ring 0: it keeps the machine and starts the service again when that crashes.
+ * The first process is ring 0: it keeps the machine and starts the service again when that crashes. With a disk the
+ * machine starts anew when it is rebooted.
  */
+#include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,9 +24,31 @@
 
 struct options {
     int port;
+    bool has_disk;
     char cmdline[2048], module[16384];
     const char *disk;
 };
+
+/* The file's size is the disk's. */
+static void open_disk(struct options *o, const char *path)
+{
+    int fd = open(path, O_RDWR);
+    struct stat status;
+    void *data;
+
+    if (fd < 0 || fstat(fd, &status) != 0) {
+        perror(path);
+        exit(2);
+    }
+    data = mmap(NULL, (size_t)status.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (data == MAP_FAILED) {
+        perror(path);
+        exit(2);
+    }
+    close(fd);
+    fake_set_disk(data, (uint64_t)status.st_size);
+    o->has_disk = true;
+}
 
 static void read_module(struct options *o, const char *path)
 {
@@ -52,15 +79,17 @@ static void read_options(struct options *o, int argc, char **argv)
             add_words(o, "token=", value);
         } else if (strcmp(argv[i], "--cmdline") == 0) {
             add_words(o, "", value);
-        } else if (strcmp(argv[i], "--disk") == 0) {
+        } else if (strcmp(argv[i], "--volumes") == 0) {
             o->disk = value;
         } else if (strcmp(argv[i], "--module") == 0) {
             read_module(o, value);
+        } else if (strcmp(argv[i], "--disk") == 0) {
+            open_disk(o, value);
         } else {
-            fprintf(
-                stderr,
-                "usage: %s [--port N] [--token T] [--cmdline WORDS] [--module FILE] [--disk FILE]\n",
-                argv[0]);
+            fprintf(stderr,
+                    "usage: %s [--port N] [--token T] [--cmdline WORDS] [--module FILE] "
+                    "[--disk FILE] [--volumes FILE]\n",
+                    argv[0]);
             exit(2);
         }
     }
@@ -84,9 +113,12 @@ int main(int argc, char **argv)
         }
         if (child < 0 || waitpid(child, &status, 0) != child)
             return 1;
-        if (!WIFEXITED(status) || WEXITSTATUS(status) != FAKE_CRASH_CODE)
+        if (WIFEXITED(status) && WEXITSTATUS(status) == FAKE_CRASH_CODE)
+            fake_count_restart(false);
+        else if (WIFEXITED(status) && WEXITSTATUS(status) == FAKE_REBOOT_CODE && options.has_disk)
+            fake_start(options.cmdline, options.module);
+        else
             break;
-        fake_count_restart(false);
     }
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }

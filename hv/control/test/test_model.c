@@ -156,6 +156,95 @@ static void test_refusals(void **state)
     assert_null(guest_find("b"));
 }
 
+static void test_start_after(void **state)
+{
+    uint64_t handle;
+    struct problem p;
+
+    (void)state;
+    put("web", "{\"image\":\"img\",\"start_after\":[\"db\"]}");
+    assert_int_equal(state_of("web"), UINT32_MAX);
+    /* Neither one that doesn't run nor one that failed will do. */
+    put("db", "{\"image\":\"img\",\"desired_state\":\"paused\"}");
+    settle();
+    assert_int_equal(state_of("web"), UINT32_MAX);
+    put("failed", "{\"image\":\"img\",\"args\":[\"exit=3\"]}");
+    put("job", "{\"image\":\"img\",\"args\":[\"exit=0\"]}");
+    settle();
+    put("more", "{\"image\":\"img\",\"start_after\":[\"job\",\"failed\"]}");
+    assert_string_equal(guest_find("more")->waits_for, "failed");
+    cJSON *json = guest_to_json(guest_find("web"), false);
+    char *text = cJSON_PrintUnformatted(json);
+    assert_non_null(strstr(text, "\"start_after\":[\"db\"]"));
+    assert_non_null(strstr(text, "\"state\":\"waiting\""));
+    assert_non_null(strstr(text, "guest 'db', which isn't up"));
+    free(text);
+    cJSON_Delete(json);
+    /* A change that fails leaves it waiting. */
+    fake_fail_retain(true);
+    assert_int_equal(put("web", "{\"image\":\"img\",\"start_after\":[\"db\",\"x\"]}"), -1);
+    fake_fail_retain(false);
+    guest_step_due(UINT32_MAX);
+    assert_string_equal(guest_find("web")->waits_for, "db");
+    put("db", "{\"image\":\"img\"}");
+    guest_step_due(UINT32_MAX);
+    assert_int_equal(state_of("web"), SKEP_GUEST_RUNNING);
+    /* Once it runs it goes on, whatever becomes of the other; a change of the order alone is followed in place. */
+    handle = guest_find("web")->handle;
+    guest_delete(guest_find("db"), &p);
+    settle();
+    put("web", "{\"image\":\"img\",\"start_after\":[\"db\",\"cache\"]}");
+    assert_int_equal(last_change, GUEST_APPLIED);
+    assert_int_equal(guest_find("web")->handle, handle);
+    assert_int_equal(guest_find("web")->spec->after_count, 2);
+    /* A restart of the service knows it as before. */
+    restart(false);
+    assert_int_equal(guest_find("web")->handle, handle);
+    assert_int_equal(guest_find("web")->spec->after_count, 2);
+    /* A new one of it waits again, and is woken no more when that is taken back. */
+    put("web", "{\"image\":\"img\",\"args\":[\"a\"],\"start_after\":[\"db\"]}");
+    settle();
+    assert_string_equal(guest_find("web")->waits_for, "db");
+    put("web", "{\"image\":\"img\",\"args\":[\"a\"],\"desired_state\":\"stopped\","
+               "\"start_after\":[\"db\"]}");
+    assert_null(guest_first_waiting("db"));
+    put("web", "{\"image\":\"img\",\"args\":[\"a\"]}");
+    assert_int_equal(state_of("web"), SKEP_GUEST_RUNNING);
+}
+
+static void test_cycles(void **state)
+{
+    struct problem p;
+
+    (void)state;
+    assert_int_equal(put_text("a", "{\"image\":\"img\",\"start_after\":[\"a\"]}", &p), -1);
+    assert_int_equal(p.status, 422);
+    assert_int_equal(put("a", "{\"image\":\"img\",\"start_after\":[\"b\",\"x\"]}"), 201);
+    assert_int_equal(put("b", "{\"image\":\"img\",\"start_after\":[\"x\",\"c\"]}"), 201);
+    assert_int_equal(put_text("c", "{\"image\":\"img\",\"start_after\":[\"a\"]}", &p), -1);
+    assert_int_equal(p.status, 422);
+    assert_non_null(strstr(p.detail, ": c, a, b, c."));
+    assert_null(guest_find("c"));
+    assert_int_equal(put("c", "{\"image\":\"img\"}"), 201);
+    assert_int_equal(put_text("c", "{\"image\":\"img\",\"start_after\":[\"y\",\"b\"]}", &p), -1);
+    assert_non_null(strstr(p.detail, ": c, b, c."));
+    assert_int_equal(guest_find("c")->spec->after_count, 0);
+    /* Two ways to the same are none. */
+    assert_int_equal(put("x", "{\"image\":\"img\",\"start_after\":[\"c\"]}"), 201);
+    /* A cycle of more than fits into the answer. */
+    for (int i = 0; i < 40; i++) {
+        char name[16], text[80];
+        snprintf(name, sizeof(name), "long-name-%02d", i);
+        snprintf(text, sizeof(text), "{\"image\":\"img\",\"start_after\":[\"long-name-%02d\"]}",
+                 i + 1);
+        assert_int_equal(put_text(name, text, &p), 201);
+    }
+    assert_int_equal(
+        put_text("long-name-40", "{\"image\":\"img\",\"start_after\":[\"long-name-00\"]}", &p), -1);
+    assert_non_null(strstr(p.detail, ": long-name-40, ..., long-name-"));
+    assert_non_null(strstr(p.detail, ", long-name-39, long-name-40."));
+}
+
 static void test_delete(void **state)
 {
     struct problem p;
@@ -737,6 +826,8 @@ int run_model_tests(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_put_twice, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_start_after, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_cycles, setup, teardown),
         cmocka_unit_test_setup_teardown(test_delete, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stop_and_start, setup, teardown),
         cmocka_unit_test_setup_teardown(test_restart_policy, setup, teardown),

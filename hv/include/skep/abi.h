@@ -281,10 +281,10 @@ _Static_assert(sizeof(struct skep_net_header) == 12, "ABI");
 
 /*
  * A block request is a chain as in section 5.2.6 of the same document: one descriptor with this header, which ring 0
- * reads, then the data, at most SKEP_BLOCK_BYTES_MAX in at most SKEP_BLOCK_PARTS_MAX descriptors (written by ring 0 for
- * reads, else read by it), then one descriptor of one byte for the status. Sectors are of 512 bytes, whatever block_bytes
+ * reads, then the data, at most SKEP_BLOCK_BYTES_MAX (written by ring 0 for reads, else read by it), then one descriptor
+ * of one byte for the status: at most SKEP_BLOCK_PARTS_MAX descriptors in all. Sectors are of 512 bytes, whatever block_bytes
  * is. Requests that are underway together may be done in any order. A write has reached the medium when a flush that was
- * added after the write's end has ended. The data of DISCARD and WRITE_ZEROES is one struct skep_block_range.
+ * added after the write's end has ended. The data of DISCARD and WRITE_ZEROES is one descriptor with a struct skep_block_range.
  */
 #define SKEP_BLOCK_BYTES_MAX 131072u
 #define SKEP_BLOCK_PARTS_MAX 34u

@@ -44,6 +44,9 @@ int skep_virtqueue_add(struct skep_virtqueue *queue, const struct skep_vring_des
 /* Shows the back-end what was added, and calls it if it asked for that. */
 void skep_virtqueue_kick(struct skep_virtqueue *queue);
 
+/* The first half of that, for who wants to give a lock back before the call: true = skep_hc_queue_kick() is due. */
+bool skep_virtqueue_publish(struct skep_virtqueue *queue);
+
 /* The name of the next chain that the back-end has used, with the bytes that it wrote; -1 = none. */
 int skep_virtqueue_take(struct skep_virtqueue *queue, uint32_t *bytes);
 

@@ -81,11 +81,11 @@ int skep_virtqueue_add(struct skep_virtqueue *queue, const struct skep_vring_des
     return head;
 }
 
-void skep_virtqueue_kick(struct skep_virtqueue *queue)
+bool skep_virtqueue_publish(struct skep_virtqueue *queue)
 {
     uint16_t old = queue->published, new = queue->added;
     if (new == old)
-        return;
+        return false;
     queue->published = new;
     /* Release: the descriptors are there when the back-end, which acquires the index, sees it. */
     atomic_store_explicit(&queue->avail->index, new, memory_order_release);
@@ -93,7 +93,12 @@ void skep_virtqueue_kick(struct skep_virtqueue *queue)
      * reads the index a last time. So one of the two sees the other. */
     atomic_thread_fence(memory_order_seq_cst);
     uint16_t event = atomic_load_explicit(avail_event(queue), memory_order_relaxed);
-    if ((uint16_t)(new - event - 1) < (uint16_t)(new - old))
+    return (uint16_t)(new - event - 1) < (uint16_t)(new - old);
+}
+
+void skep_virtqueue_kick(struct skep_virtqueue *queue)
+{
+    if (skep_virtqueue_publish(queue))
         skep_hc_queue_kick(queue->number);
 }
 

@@ -1,0 +1,76 @@
+/* image_put.c - an upload that has come in full: from the file to the image and its place on the disk. */
+#include <string.h>
+
+#include "guest.h"
+#include "image.h"
+#include "persist.h"
+#include "points.h"
+#include "skep_tls.h"
+
+/* Whether the name may get this file: 200 if it has it, 0 if it may, -1 and the problem. */
+static int check_namesake(const char *name, const uint8_t digest[32], cJSON **json,
+                          struct problem *p)
+{
+    const struct image *old = image_find(name);
+
+    if (!old)
+        return 0;
+    if (image_same(old, digest) && (old->kept || !persist_is_open())) {
+        *json = image_to_json(old);
+        return 200;
+    }
+    if (old->users && !image_same(old, digest))
+        return problem_set(p, 409,
+                           "Guest '%s' uses another image of this name: choose a new name, or "
+                           "delete the guest first.",
+                           old->users->name);
+    return 0;
+}
+
+/* 200 or 201, or -1 and the problem, and then the image is still the caller's. One that is there of the same file, but
+ * was not on the disk, stays. */
+static int publish(struct image *image, cJSON **json, struct problem *p)
+{
+    struct image *old = image_find(image->name);
+    bool same = old && image_same(old, image->digest);
+
+    if ((same ? image_keep(old, p) : image_publish(image, p)) != 0)
+        return -1;
+    *json = image_to_json(same ? old : image);
+    if (same)
+        image_discard(image);
+    return same ? 200 : 201;
+}
+
+/* The image is made first: what can't be one isn't kept. */
+static int build_and_publish(const char *name, const uint8_t *data, size_t bytes, cJSON **json,
+                             struct problem *p)
+{
+    struct image *image = image_build(name, data, bytes, p);
+    int result;
+
+    if (!image)
+        return -1;
+    result = image_keep_file(name, image->digest, data, bytes, p);
+    if (result == 0) {
+        commit_point(POINT_IMAGE_FILE_KEPT);
+        model_lock();
+        result = publish(image, json, p);
+        model_unlock();
+    }
+    if (result < 0)
+        image_discard(image);
+    return result;
+}
+
+int image_put(const char *name, const uint8_t *data, size_t bytes, cJSON **json, struct problem *p)
+{
+    uint8_t digest[32];
+    int result;
+
+    tls_sha256(data, bytes, digest);
+    model_lock();
+    result = check_namesake(name, digest, json, p);
+    model_unlock();
+    return result != 0 ? result : build_and_publish(name, data, bytes, json, p);
+}

@@ -1,0 +1,602 @@
+/* test_disk.c - what a cold boot finds: images, guests, the identity, and what power cuts leave of changes. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "crashes.h"
+#include "guest.h"
+#include "host.h"
+#include "identity.h"
+#include "image.h"
+#include "json.h"
+#include "log.h"
+#include "persist.h"
+#include "skep/abi.h"
+#include "state.h"
+#include "test/fake.h"
+#include "test/ram_disk.h"
+#include "test_control.h"
+
+#define MS         1000000ull
+#define DISK_BYTES (2u << 20)
+
+static void end_service(void)
+{
+    while (guest_first())
+        guest_forget(guest_first());
+    image_forget_all();
+    crashes_forget();
+    persist_stop();
+}
+
+static void begin_service(bool safe_mode, bool first)
+{
+    persist_start(safe_mode, first);
+    host_set_cpus(FAKE_CPUS);
+    image_adopt_all();
+    image_load_kept();
+    if (!safe_mode)
+        crashes_load();
+    guest_adopt_all(safe_mode, first, FAKE_RECORDS);
+}
+
+static void restart(bool safe_mode)
+{
+    end_service();
+    begin_service(safe_mode, false);
+}
+
+/* The power goes and comes again. */
+static void cold_boot(void)
+{
+    end_service();
+    fake_start("", "");
+    begin_service(false, true);
+}
+
+/* Files of different versions differ. */
+static int upload(const char *name, size_t version, struct problem *p)
+{
+    uint8_t data[TEST_ELF_MAX + 16] = {0};
+    size_t bytes = test_elf(data) + version;
+    cJSON *json = NULL;
+    int status = image_put(name, data, bytes, &json, p);
+
+    assert_int_equal(status > 0, json != NULL);
+    cJSON_Delete(json);
+    return status;
+}
+
+static int put_text(const char *name, const char *text, struct problem *p)
+{
+    cJSON *json = json_parse(text, strlen(text), p);
+    enum guest_change change;
+    struct spec spec;
+    int result = json ? spec_from_json(&spec, json, name, p) : -1;
+
+    cJSON_Delete(json);
+    return result != 0 ? -1 : guest_put(name, &spec, &change, p);
+}
+
+static int put(const char *name, const char *text)
+{
+    struct problem p;
+    return put_text(name, text, &p);
+}
+
+static void settle(void)
+{
+    const struct timespec moment = {.tv_nsec = 2000000};
+    bool dying = true;
+
+    while (dying) {
+        char name[SKEP_NAME_MAX] = "";
+        guest_step_after(name, UINT32_MAX);
+        dying = guest_step_due(UINT32_MAX);
+        for (struct guest *g = guest_first(); g; g = guest_after(g->name))
+            dying |=
+                g->deleting || g->replacing || (g->handle && g->view.state == SKEP_GUEST_DYING);
+        nanosleep(&moment, NULL);
+    }
+}
+
+static void delete_guest(const char *name)
+{
+    struct problem p;
+
+    assert_true(guest_delete(guest_find(name), &p) > 0);
+}
+
+static uint32_t state_of(const char *name)
+{
+    struct guest *g = guest_find(name);
+
+    assert_non_null(g);
+    guest_refresh(g);
+    return g->handle ? g->view.state : UINT32_MAX;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    fake_set_disk(NULL, DISK_BYTES);
+    fake_start("", "");
+    begin_service(false, true);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    end_service();
+    fake_set_disk(NULL, 0);
+    return 0;
+}
+
+static void assert_storage(const char *state)
+{
+    cJSON *json = persist_to_json();
+
+    assert_string_equal(cJSON_GetObjectItem(json, "state")->valuestring, state);
+    cJSON_Delete(json);
+}
+
+static void test_cold_boot(void **state)
+{
+    struct problem p;
+
+    (void)state;
+    assert_storage("ready");
+    assert_int_equal(upload("img", 0, &p), 201);
+    assert_int_equal(upload("img", 0, &p), 200);
+    put("web", "{\"image\":\"img\",\"args\":[\"print=hello\"],\"env\":{\"A\":\"1\"},"
+               "\"networks\":[{\"address\":\"10.0.0.9/8\"}]}");
+    put("idle", "{\"image\":\"img\",\"desired_state\":\"stopped\"}");
+    cold_boot();
+    assert_int_equal(state_of("web"), SKEP_GUEST_RUNNING);
+    assert_int_equal(state_of("idle"), UINT32_MAX);
+    assert_int_equal(guest_find("web")->spec->envc, 1);
+    assert_non_null(guest_with_address(__builtin_bswap32(0x0a000009), ""));
+    assert_int_equal(upload("img", 0, &p), 200);
+    delete_guest("web");
+    put("idle", "{\"image\":\"img\"}");
+    cold_boot();
+    assert_null(guest_find("web"));
+    assert_int_equal(state_of("idle"), SKEP_GUEST_RUNNING);
+}
+
+static uint64_t started_at(const char *name)
+{
+    const struct skep_guest_status *status = guest_refresh(guest_find(name));
+
+    assert_non_null(status);
+    assert_int_equal(status->state, SKEP_GUEST_RUNNING);
+    return status->started_ns;
+}
+
+/* Guests start after those that they name, all by themselves. */
+static void test_order(void **state)
+{
+    struct problem p;
+
+    (void)state;
+    upload("img", 0, &p);
+    put("a", "{\"image\":\"img\",\"start_after\":[\"b\",\"c\"]}");
+    put("b", "{\"image\":\"img\",\"start_after\":[\"c\"]}");
+    put("d", "{\"image\":\"img\",\"start_after\":[\"e\"]}");
+    put("e", "{\"image\":\"img\",\"desired_state\":\"paused\",\"start_after\":[\"c\"]}");
+    assert_string_equal(guest_find("a")->waits_for, "b");
+    put("c", "{\"image\":\"img\"}");
+    for (int boot = 0; boot < 2; boot++) {
+        settle();
+        assert_true(started_at("c") <= started_at("b"));
+        assert_true(started_at("b") <= started_at("a"));
+        assert_int_equal(state_of("e"), SKEP_GUEST_CREATED);
+        assert_int_equal(state_of("d"), UINT32_MAX);
+        assert_string_equal(guest_find("d")->waits_for, "e");
+        cold_boot();
+    }
+}
+
+static void test_images(void **state)
+{
+    struct problem p;
+
+    (void)state;
+    upload("a", 0, &p);
+    upload("b", 1, &p);
+    cold_boot();
+    assert_int_equal(upload("a", 0, &p), 200);
+    assert_int_equal(upload("b", 2, &p), 201);
+    assert_int_equal(image_remove(image_find("a"), &p), 0);
+    cold_boot();
+    assert_null(image_find("a"));
+    assert_int_equal(upload("b", 2, &p), 200);
+    assert_int_equal(upload("b", 1, &p), 201);
+    /* Of the replaced and the deleted one nothing is left. */
+    char *files = persist_list("files/");
+    assert_int_equal(strncmp(files, "files/b.", 8), 0);
+    assert_int_equal(files[strlen(files) + 1], '\0');
+    free(files);
+}
+
+/* One that can't be read is left aside, its guests wait, and another upload brings both back. */
+static void test_unreadable_image(void **state)
+{
+    struct problem p;
+    char *files;
+
+    (void)state;
+    upload("img", 0, &p);
+    upload("other", 1, &p);
+    put("web", "{\"image\":\"img\"}");
+    put("more", "{\"image\":\"other\"}");
+    files = persist_list("files/img");
+    assert_int_equal(state_put(files, "nonsense", 8), 0);
+    free(files);
+    cold_boot();
+    assert_null(image_find("img"));
+    assert_int_equal(state_of("web"), UINT32_MAX);
+    assert_int_equal(guest_find("web")->create_error, -SKEP_ENOENT);
+    assert_int_equal(state_of("more"), SKEP_GUEST_RUNNING);
+    assert_int_equal(upload("img", 0, &p), 201);
+    fake_skip(1000 * MS);
+    settle();
+    assert_int_equal(state_of("web"), SKEP_GUEST_RUNNING);
+}
+
+static void test_identity_is_kept(void **state)
+{
+    struct tls_identity first, second;
+    struct config config;
+
+    (void)state;
+    config_defaults(&config);
+    assert_true(identity_get(&first, &config, true));
+    assert_true(token_get(&config, true));
+    cold_boot();
+    assert_true(identity_get(&second, &config, false));
+    assert_memory_equal(&first, &second, sizeof(first));
+    assert_true(token_get(&config, false));
+    /* A token that is given stays the token at boots that give none. */
+    strcpy(config.token, "0123456789abcdef");
+    assert_true(token_get(&config, false));
+    cold_boot();
+    config.token[0] = '\0';
+    assert_true(token_get(&config, false));
+    assert_true(token_matches("0123456789abcdef"));
+}
+
+static void test_no_disk(void **state)
+{
+    struct problem p;
+
+    (void)state;
+    end_service();
+    fake_set_disk(NULL, 0);
+    begin_service(false, true);
+    assert_storage("none");
+    assert_int_equal(upload("img", 0, &p), 201);
+    assert_int_equal(put("web", "{\"image\":\"img\"}"), 201);
+    restart(false);
+    assert_int_equal(upload("img", 0, &p), 200);
+    assert_int_equal(state_of("web"), SKEP_GUEST_RUNNING);
+    cold_boot();
+    assert_null(image_find("img"));
+    assert_null(guest_find("web"));
+}
+
+static void assert_refused(int status, const struct problem *p)
+{
+    assert_int_equal(status, -1);
+    assert_int_equal(p->status, 507);
+}
+
+/* Every change is refused, and nothing of it is made. */
+static void test_failing_disk(void **state)
+{
+    struct problem p;
+
+    (void)state;
+    upload("img", 0, &p);
+    upload("spare", 1, &p);
+    put("web", "{\"image\":\"img\"}");
+    fake_disk()->fails_after = 0;
+    assert_refused(put_text("web", "{\"image\":\"img\",\"weight\":7}", &p), &p);
+    assert_int_equal(guest_refresh(guest_find("web"))->weight, SPEC_WEIGHT_DEFAULT);
+    assert_int_equal(guest_find("web")->spec->weight, SPEC_WEIGHT_DEFAULT);
+    assert_storage("damaged");
+    assert_refused(put_text("new", "{\"image\":\"img\"}", &p), &p);
+    assert_null(guest_find("new"));
+    assert_refused(guest_delete(guest_find("web"), &p), &p);
+    assert_false(guest_find("web")->deleting);
+    assert_refused(upload("new", 2, &p), &p);
+    assert_refused(upload("spare", 2, &p), &p);
+    assert_refused(image_remove(image_find("spare"), &p), &p);
+    assert_int_equal(upload("spare", 1, &p), 200);
+    assert_int_equal(core_guest_next(core_guest_next(0)), 0);
+    fake_disk()->fails_after = -1;
+    cold_boot();
+    assert_storage("ready");
+    assert_int_equal(state_of("web"), SKEP_GUEST_RUNNING);
+    assert_int_equal(upload("spare", 1, &p), 200);
+}
+
+static void test_full_disk(void **state)
+{
+    struct problem p;
+    char name[16];
+    int status, count = 0;
+
+    (void)state;
+    end_service();
+    fake_set_disk(NULL, STATE_BYTES_MIN);
+    begin_service(false, true);
+    upload("img", 0, &p);
+    put("web", "{\"image\":\"img\"}");
+    do {
+        snprintf(name, sizeof(name), "i%d", ++count);
+        status = upload(name, 1, &p);
+    } while (status == 201 && count < 15);
+    assert_refused(status, &p);
+    assert_storage("full");
+    assert_null(image_find(name));
+    delete_guest("web");
+    assert_storage("ready");
+    assert_int_equal(image_remove(image_find("i1"), &p), 0);
+    assert_int_equal(image_remove(image_find("i2"), &p), 0);
+    assert_int_equal(image_remove(image_find("i3"), &p), 0);
+    assert_int_equal(upload(name, 1, &p), 201);
+    cold_boot();
+    assert_non_null(image_find(name));
+    assert_null(image_find("i1"));
+    assert_null(guest_find("web"));
+}
+
+static void test_damaged_disk(void **state)
+{
+    struct problem p;
+
+    (void)state;
+    end_service();
+    memset(fake_disk()->data, 0x5a, DISK_BYTES);
+    begin_service(false, true);
+    assert_storage("damaged");
+    assert_refused(upload("img", 0, &p), &p);
+    assert_int_equal(fake_disk()->data[DISK_BYTES - 1], 0x5a);
+}
+
+/* One that comes while the machine runs, to a service that is started again: it takes what it can. */
+static void test_late_disk(void **state)
+{
+    struct problem p;
+
+    (void)state;
+    end_service();
+    fake_set_disk(NULL, 0);
+    begin_service(false, true);
+    upload("img", 0, &p);
+    upload("spare", 1, &p);
+    put("web", "{\"image\":\"img\"}");
+    end_service();
+    fake_set_disk(NULL, DISK_BYTES);
+    begin_service(false, false);
+    assert_storage("ready");
+    assert_non_null(image_find("spare"));
+    assert_int_equal(upload("img", 0, &p), 200);
+    cold_boot();
+    assert_int_equal(state_of("web"), SKEP_GUEST_RUNNING);
+    assert_null(image_find("spare"));
+}
+
+/* In safe mode the disk is left alone, and afterwards all is as before. */
+static void test_safe_mode(void **state)
+{
+    struct problem p;
+
+    (void)state;
+    upload("img", 0, &p);
+    put("web", "{\"image\":\"img\",\"args\":[\"a\"]}");
+    put("idle", "{\"image\":\"img\",\"desired_state\":\"stopped\"}");
+    restart(true);
+    assert_storage("damaged");
+    assert_int_equal(state_of("web"), SKEP_GUEST_RUNNING);
+    assert_refused(put_text("web", "{\"image\":\"img\",\"weight\":7}", &p), &p);
+    assert_refused(guest_delete(guest_find("web"), &p), &p);
+    cold_boot();
+    assert_int_equal(state_of("web"), SKEP_GUEST_RUNNING);
+    assert_int_equal(guest_find("web")->spec->argc, 1);
+    assert_non_null(guest_find("idle"));
+}
+
+/* What a service left that died between the disk and the record, or between the disk and ring 0. */
+static void test_restart_in_between(void **state)
+{
+    struct problem p;
+    struct guest *web;
+    struct spec spec;
+
+    (void)state;
+    upload("img", 0, &p);
+    put("web", "{\"image\":\"img\"}");
+    web = guest_find("web");
+    spec_expand(&spec, web->spec);
+    spec.weight = 7;
+    assert_int_equal(guest_keep("web", &spec, &p), 0);
+    assert_int_equal(guest_keep("new", &spec, &p), 0);
+    restart(false);
+    assert_int_equal(guest_find("web")->spec->weight, SPEC_WEIGHT_DEFAULT);
+    assert_int_equal(guest_find("new")->spec->weight, 7);
+    cold_boot();
+    assert_int_equal(guest_find("web")->spec->weight, SPEC_WEIGHT_DEFAULT);
+    assert_int_equal(guest_find("new")->spec->weight, 7);
+    /* An image whose upload was not answered, and one whose deletion was not. */
+    uint8_t data[TEST_ELF_MAX];
+    size_t bytes = test_elf(data);
+    struct image *half = image_build("half", data, bytes, &p);
+    assert_non_null(half);
+    free(half);
+    upload("gone", 1, &p);
+    assert_int_equal(image_unkeep(image_find("gone"), &p), 0);
+    restart(false);
+    assert_null(image_find("half"));
+    assert_null(image_find("gone"));
+    assert_non_null(image_find("img"));
+    /* Of two with one name the disk's stays, even if it is the former. */
+    upload("two", 1, &p);
+    half = image_build("two", data, bytes, &p);
+    assert_non_null(half);
+    free(half);
+    restart(false);
+    assert_int_equal(upload("two", 1, &p), 200);
+}
+
+/*
+ * Power cuts
+ */
+
+struct step {
+    const char *guest, *image, *text; /* text NULL = deleted */
+    size_t version;                   /* of the image's file, from 1 on; 0 = deleted */
+};
+
+static const struct step steps[] = {
+    {.image = "img", .version = 1},
+    {.guest = "web", .text = "{\"image\":\"img\",\"networks\":[{\"address\":\"10.0.0.9/8\"}]}"},
+    {.guest = "idle", .text = "{\"image\":\"img\",\"desired_state\":\"stopped\"}"},
+    {.image = "spare", .version = 2},
+    {.image = "spare", .version = 3},
+    {.guest = "web", .text = "{\"image\":\"img\",\"args\":[\"a\"]}"},
+    {.guest = "web", .text = "{\"image\":\"img\",\"args\":[\"a\"],\"weight\":7}"},
+    {.guest = "other", .text = "{\"image\":\"spare\"}"},
+    {.guest = "idle"},
+    {.guest = "other"},
+    {.image = "spare"},
+    {.image = "spare", .version = 2},
+    {.guest = "web", .text = "{\"image\":\"spare\",\"desired_state\":\"stopped\"}"},
+    {.image = "img"},
+};
+#define STEPS (sizeof(steps) / sizeof(*steps))
+
+static void make_step(const struct step *s)
+{
+    struct problem p;
+
+    if (s->image && s->version)
+        assert_true(upload(s->image, s->version, &p) > 0);
+    else if (s->image)
+        assert_int_equal(image_remove(image_find(s->image), &p), 0);
+    else if (s->text)
+        assert_true(put(s->guest, s->text) > 0);
+    else
+        delete_guest(s->guest);
+    settle();
+}
+
+/* All that clients see of what was wished. */
+static char *snapshot(void)
+{
+    cJSON *json = cJSON_CreateArray();
+    char *text;
+
+    for (const struct image *i = image_first(); i; i = i->next) {
+        cJSON *image = image_to_json(i);
+        cJSON_DeleteItemFromObject(image, "uploaded_at");
+        cJSON_AddItemToArray(json, image);
+    }
+    for (struct guest *g = guest_first(); g; g = guest_after(g->name)) {
+        cJSON_AddItemToArray(json, cJSON_CreateString(g->name));
+        cJSON_AddItemToArray(json, spec_to_json(g->spec));
+    }
+    text = cJSON_PrintUnformatted(json);
+    cJSON_Delete(json);
+    return text;
+}
+
+static void check_running(void)
+{
+    for (struct guest *g = guest_first(); g; g = guest_after(g->name)) {
+        guest_refresh(g);
+        assert_int_equal(g->handle != 0, g->spec->desired == SPEC_RUNNING);
+        if (g->handle)
+            assert_int_equal(g->view.state, SKEP_GUEST_RUNNING);
+    }
+}
+
+/* Boots a machine with what the cut left of the log's disk; whether it has the one state, or the other. */
+static void boot_after_cut(struct ram_disk *log, const uint8_t *before, size_t ops,
+                           enum ram_cut how, uint32_t *seed, char *const states[2])
+{
+    char *now;
+
+    end_service();
+    fake_set_disk(NULL, DISK_BYTES);
+    memcpy(fake_disk()->data, before, DISK_BYTES);
+    ram_disk_cut(log, fake_disk()->data, ops, how, seed);
+    fake_start("", "");
+    begin_service(false, true);
+    assert_storage("ready");
+    now = snapshot();
+    if (strcmp(now, states[0]) != 0 && strcmp(now, states[1]) != 0)
+        fail_msg("cut after %zu operations:\n%s\nis neither\n%s\nnor\n%s", ops, now, states[0],
+                 states[1]);
+    check_running();
+    free(now);
+}
+
+static void test_power_cuts(void **state)
+{
+    static uint8_t before[DISK_BYTES];
+    char *states[STEPS + 1];
+    size_t ends[STEPS + 1];
+    struct ram_disk log;
+    uint32_t seed = 9;
+    unsigned boots = 0;
+
+    (void)state;
+    memcpy(before, fake_disk()->data, DISK_BYTES);
+    fake_disk()->log = true;
+    states[0] = snapshot();
+    ends[0] = 0;
+    for (unsigned i = 0; i < STEPS; i++) {
+        make_step(&steps[i]);
+        states[i + 1] = snapshot();
+        ends[i + 1] = fake_disk()->op_count;
+    }
+    /* The log outlives its disk. */
+    log = *fake_disk();
+    fake_disk()->ops = NULL;
+    fake_disk()->op_count = 0;
+    for (unsigned i = 0; i < STEPS; i++)
+        for (size_t ops = ends[i]; ops <= ends[i + 1]; ops++)
+            for (int how = 0; how < CUT_KINDS; how++, boots++) {
+                bool begun = ops > ends[i], done = ops == ends[i + 1];
+                char *const two[2] = {states[done ? i + 1 : i], states[begun ? i + 1 : i]};
+                boot_after_cut(&log, before, ops, (enum ram_cut)how, &seed, two);
+            }
+    print_message("%zu changes, %u cold boots\n", STEPS, boots);
+    for (unsigned i = 0; i <= STEPS; i++)
+        free(states[i]);
+    ram_disk_reset(&log);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_cold_boot, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_images, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_unreadable_image, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_identity_is_kept, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_disk, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_failing_disk, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_damaged_disk, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_late_disk, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_safe_mode, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_restart_in_between, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_power_cuts, setup, teardown),
+    };
+    return cmocka_run_group_tests_name("disk", tests, NULL, NULL);
+}

@@ -1,0 +1,307 @@
+/*
+ * block_span.c - what a block request has the disk do: spans, their pieces, and what becomes of the disk's answers.
+ */
+#include "io/block_span.h"
+
+#include "core/frame.h"
+#include "core/gmem.h"
+#include "core/log.h"
+
+/* In BLOCK_WORK's measure. */
+#define SUBMIT_WORK 3
+#define PIECE_WORK  1
+#define SUPPLY_WORK 4 /* more, for a page that wasn't there */
+
+/* What is written where nothing was given; each piece of such a request is this page. */
+static pfn_t zeroes;
+
+void span_init(void)
+{
+    zeroes = frame_alloc(0, SKEP_FRAME_CORE, OWNER_CORE);
+    CHECK(zeroes);
+}
+
+const void *span_zeroes(void)
+{
+    return frame_data(zeroes);
+}
+
+/* ---- spans ---- */
+
+static bool is_write(const struct block_slot *slot)
+{
+    return slot->request.op == DISK_WRITE || slot->request.op == DISK_WRITE_ZEROES;
+}
+
+static bool has_pieces(const struct block_slot *slot)
+{
+    return slot->request.op == DISK_READ || slot->request.op == DISK_WRITE;
+}
+
+/* The next piece is that of the slot's byte `done`. */
+void span_seek(struct block_slot *slot)
+{
+    uint64_t at = slot->done;
+    slot->part = 0;
+    while (slot->part < slot->part_count && at >= slot->parts[slot->part].bytes) {
+        at -= slot->parts[slot->part++].bytes;
+    }
+    slot->part_at = (uint32_t)at;
+}
+
+static void span_done(struct disk_request *request);
+
+/* From the slot's byte `done` on, at this byte of the disk. It counts from here: what the map said stays true. */
+enum turn span_begin(struct block_slot *slot, enum disk_op op, uint64_t byte, uint64_t bytes)
+{
+    struct volume *volume = slot->block->volume;
+    slot->request.op = op;
+    slot->request.sector = byte / DISK_SECTOR;
+    slot->request.piece_count = 0;
+    slot->request.pieces = slot->pieces;
+    slot->request.owner = slot;
+    slot->request.done = span_done;
+    slot->span = bytes;
+    slot->pinned = 0;
+    slot->spanning = true;
+    slot->epoch = volume_enter(volume);
+    slot->writing = is_write(slot);
+    volume->writes += slot->writing;
+    span_seek(slot);
+    return TURN_ON;
+}
+
+static void writes_end(struct volume *volume)
+{
+    volume->writes--;
+}
+
+static void pieces_unpin(struct block_slot *slot)
+{
+    while (slot->request.piece_count > 0) {
+        const struct disk_piece *piece = &slot->pieces[--slot->request.piece_count];
+        if (slot->part_count > 0) {
+            gmem_unpin(piece->address);
+        }
+    }
+}
+
+static void span_end(struct block_slot *slot)
+{
+    struct volume *volume = slot->block->volume;
+    pieces_unpin(slot);
+    slot->spanning = false;
+    if (slot->writing) {
+        slot->writing = false;
+        writes_end(volume);
+    }
+    volume_leave(volume, slot->epoch);
+}
+
+/* The request ends, wherever it is: nothing of it is on the disk. */
+enum turn span_finish(struct block_slot *slot, uint32_t status)
+{
+    struct volume *volume = slot->block->volume;
+    if (slot->spanning) {
+        span_end(slot);
+    }
+    if (slot->replaces) {
+        volume_copy_end(volume, slot->chunk, slot->to, false);
+        slot->replaces = false;
+        writes_end(volume);
+        volume_wake(volume);
+    }
+    bool read = slot->type == SKEP_BLOCK_T_IN && status == SKEP_BLOCK_S_OK;
+    block_finish(slot, status, read ? (uint32_t)slot->bytes : 0);
+    return TURN_AWAY;
+}
+
+static void count(struct block_slot *slot)
+{
+    struct volume *volume = slot->block->volume;
+    switch (slot->type) {
+    case SKEP_BLOCK_T_IN:
+        volume->reads++;
+        volume->read_bytes += slot->bytes;
+        break;
+    case SKEP_BLOCK_T_OUT:
+        volume->writes_done++;
+        volume->written_bytes += slot->bytes;
+        break;
+    case SKEP_BLOCK_T_FLUSH:
+        volume->flushes++;
+        break;
+    default:
+        volume->discards++;
+        break;
+    }
+}
+
+enum turn span_finish_well(struct block_slot *slot)
+{
+    count(slot);
+    return span_finish(slot, SKEP_BLOCK_S_OK);
+}
+
+/* ---- pieces ---- */
+
+static uint64_t charged(const struct guest *guest)
+{
+    return __atomic_load_n(&guest->charged_frames, __ATOMIC_RELAXED);
+}
+
+/* The next piece: up to the end of its page, of its part, or of the span. 0, or an error of gmem_pin(). */
+static int piece_add(struct block_go *go, struct block_slot *slot)
+{
+    struct guest *guest = slot->block->guest;
+    const struct queue_part *part = &slot->parts[slot->part];
+    uint64_t at = part->address.value + slot->part_at, before = charged(guest);
+    uint64_t bytes = PAGE_SIZE - (at & PAGE_MASK), left = slot->span - slot->pinned;
+    bytes = bytes < part->bytes - slot->part_at ? bytes : part->bytes - slot->part_at;
+    bytes = bytes < left ? bytes : left;
+    struct disk_piece *piece = &slot->pieces[slot->request.piece_count];
+    int error = gmem_pin(guest, gva(at), slot->request.op == DISK_READ, &piece->address);
+    go->work -= PIECE_WORK + (charged(guest) != before ? SUPPLY_WORK : 0);
+    if (error < 0) {
+        return error;
+    }
+    piece->bytes = (uint32_t)bytes;
+    slot->request.piece_count++;
+    slot->pinned += (uint32_t)bytes;
+    slot->part_at += (uint32_t)bytes;
+    if (slot->part_at == part->bytes) {
+        slot->part++;
+        slot->part_at = 0;
+    }
+    return 0;
+}
+
+static void zero_piece_add(struct block_slot *slot)
+{
+    uint64_t left = slot->span - slot->pinned;
+    struct disk_piece *piece = &slot->pieces[slot->request.piece_count++];
+    piece->address = pfn_to_paddr(zeroes);
+    piece->bytes = left < PAGE_SIZE ? (uint32_t)left : SKEP_PAGE_SIZE;
+    slot->pinned += piece->bytes;
+}
+
+/* Cuts pieces off until they are whole blocks of the disk. */
+static void pieces_trim(struct block_slot *slot)
+{
+    uint32_t excess = slot->pinned % disks_get(slot->block->volume->disk)->block_bytes;
+    slot->pinned -= excess;
+    while (excess > 0) {
+        struct disk_piece *last = &slot->pieces[slot->request.piece_count - 1];
+        if (last->bytes > excess) {
+            last->bytes -= excess;
+            return;
+        }
+        excess -= last->bytes;
+        gmem_unpin(last->address);
+        slot->request.piece_count--;
+    }
+}
+
+static bool pieces_full(const struct block_slot *slot)
+{
+    return !has_pieces(slot) || slot->pinned == slot->span ||
+           slot->request.piece_count == DISK_PIECES_MAX;
+}
+
+static enum turn submit(struct block_go *go, struct block_slot *slot)
+{
+    struct volume *volume = go->volume;
+    slot->request.sectors = (uint32_t)(slot->span / DISK_SECTOR);
+    slot->request.error = 0;
+    go->work -= SUBMIT_WORK;
+    int error = disks_submit(volume->disk, &slot->request);
+    if (error == -SKEP_EAGAIN) {
+        /* Room that came after the refusal and before the volume was on the list would wake nobody; a refusal after that
+         * is followed by a wake-up. */
+        volume_stall(volume, VOLUME_ROOM);
+        error = disks_submit(volume->disk, &slot->request);
+    }
+    if (error == -SKEP_EAGAIN) {
+        return block_hold(slot, false);
+    }
+    go->kick |= error == 0;
+    return error < 0 ? span_finish(slot, SKEP_BLOCK_S_IOERR) : TURN_AWAY;
+}
+
+/* The guest named memory that it doesn't have, or pinned a page more often than can be counted. */
+enum turn span_memory_failed(struct block_slot *slot, int error)
+{
+    if (error == -SKEP_EFAULT || error == -SKEP_ENOMEM) {
+        const struct queue_part *part = &slot->parts[slot->part];
+        block_broken(slot->block, error, QUEUE_FAULT_ACCESS, part->address.value + slot->part_at);
+    }
+    return span_finish(slot, SKEP_BLOCK_S_IOERR);
+}
+
+enum turn span_turn(struct block_go *go, struct block_slot *slot)
+{
+    while (!pieces_full(slot) && go->work > 0) {
+        int error = 0;
+        if (slot->part_count > 0) {
+            error = piece_add(go, slot);
+        } else {
+            zero_piece_add(slot);
+        }
+        if (error < 0) {
+            return span_memory_failed(slot, error);
+        }
+    }
+    if (!pieces_full(slot)) {
+        return TURN_ON;
+    }
+    if (has_pieces(slot) && slot->pinned < slot->span) {
+        pieces_trim(slot);
+        slot->span = slot->pinned;
+    }
+    if (slot->span == 0 && slot->request.op != DISK_FLUSH) {
+        return span_finish(slot, SKEP_BLOCK_S_IOERR); /* a block in more pieces than there may be */
+    }
+    return submit(go, slot);
+}
+
+/* ---- the disk's answers ---- */
+
+/* A part of what replaces a chunk is written; when it is all, it does. */
+static void replaced(struct block_slot *slot)
+{
+    struct volume *volume = slot->block->volume;
+    uint64_t at = slot->offset + slot->done;
+    if (at % volume->spec.chunk_bytes == 0) {
+        volume_copy_end(volume, slot->chunk, slot->to, true);
+        slot->replaces = false;
+        writes_end(volume);
+        volume_wake(volume);
+    }
+}
+
+static void span_done_locked(struct block_slot *slot, int error)
+{
+    struct volume *volume = slot->block->volume;
+    span_end(slot);
+    slot->done += slot->span;
+    if (error == 0 && slot->replaces) {
+        replaced(slot);
+    }
+    if (error < 0) {
+        span_finish(slot, SKEP_BLOCK_S_IOERR);
+    } else if (slot->done == slot->bytes || slot->type == SKEP_BLOCK_T_FLUSH) {
+        span_finish_well(slot);
+    } else {
+        link_append(&volume->ready, &slot->link);
+        volume_work_add(volume);
+    }
+}
+
+static void span_done(struct disk_request *request)
+{
+    struct block_slot *slot = request->owner;
+    struct volume *volume = slot->block->volume;
+    spin_lock(&volume->lock);
+    span_done_locked(slot, request->error);
+    spin_unlock(&volume->lock);
+}

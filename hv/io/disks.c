@@ -1,0 +1,294 @@
+/*
+ * disks.c - the machine's disks: what is asked of them is checked and counted here, and their queues are polled.
+ *
+ * Each queue of each disk has a bit in two words: `wanted` is set by interrupts and by a poll that left work, `polling`
+ * while a CPU polls the queue. An interrupt only sets its bit: io_work(), which follows each trap, polls, so that a trap
+ * hands back a bounded number of requests.
+ *
+ * A flush of a disk that has no cache is not given to the driver: it waits in `flushes` for the next poll, so that done()
+ * is never called from within disks_submit().
+ */
+#include "io/disks.h"
+
+#include "core/log.h"
+#include "core/string.h"
+
+#define QUEUE_BITS (SKEP_DISKS_MAX * DISK_QUEUES_MAX)
+_Static_assert(QUEUE_BITS <= 32, "a bit for each queue");
+
+static struct entry {
+    struct disk *disk;
+    _Atomic uint64_t done[DISK_WRITE_ZEROES + 1]; /* requests without an error, by operation */
+    _Atomic uint64_t errors, read_bytes, written_bytes;
+
+    struct spinlock lock;
+    struct disk_request *flushes; /* guarded by lock; newest first: their order says nothing */
+} entries[SKEP_DISKS_MAX];
+
+static uint32_t entry_count;
+static const struct disks_listener *listener;
+
+static _Atomic uint32_t wanted, polling;
+static _Atomic uint32_t turn; /* bit that comes first in the next poll; a hint */
+
+void disks_listen(const struct disks_listener *to)
+{
+    listener = to;
+}
+
+int disks_add(struct disk *disk)
+{
+    if (entry_count == SKEP_DISKS_MAX) {
+        return -SKEP_ENOSPC;
+    }
+    CHECK(disk->queue_count >= 1 && disk->queue_count <= DISK_QUEUES_MAX);
+    disk->index = entry_count;
+    entries[entry_count] = (struct entry){.disk = disk, .lock = {.kind = LOCK_DISK}};
+    entry_count++;
+    return 0;
+}
+
+uint32_t disks_count(void)
+{
+    return entry_count;
+}
+
+struct disk *disks_get(uint32_t index)
+{
+    return index < entry_count ? entries[index].disk : NULL;
+}
+
+/* ---- submitting ---- */
+
+static bool pieces_match(const struct disk_request *request)
+{
+    uint64_t bytes = 0;
+    if (request->piece_count > DISK_PIECES_MAX) {
+        return false;
+    }
+    for (uint32_t i = 0; i < request->piece_count; i++) {
+        const struct disk_piece *piece = &request->pieces[i];
+        if (piece->bytes == 0 || (piece->address.value & PAGE_MASK) + piece->bytes > PAGE_SIZE) {
+            return false;
+        }
+        bytes += piece->bytes;
+    }
+    return bytes > 0 && bytes == (uint64_t)request->sectors * DISK_SECTOR;
+}
+
+static bool run_fits(const struct disk *disk, const struct disk_request *request)
+{
+    uint32_t block = disk->block_bytes / DISK_SECTOR;
+    uint64_t sectors = atomic_load_explicit(&disk->sectors, memory_order_relaxed);
+    return request->sectors > 0 && request->sector % block == 0 && request->sectors % block == 0 &&
+           request->sector <= sectors && request->sectors <= sectors - request->sector;
+}
+
+static bool permitted(const struct disk *disk, const struct disk_request *request)
+{
+    if (request->op == DISK_FLUSH) {
+        return request->piece_count == 0;
+    }
+    if (!run_fits(disk, request) ||
+        (request->op != DISK_READ && (disk->flags & SKEP_DISK_READ_ONLY))) {
+        return false;
+    }
+    switch (request->op) {
+    case DISK_READ:
+    case DISK_WRITE:
+        return request->sectors <= DISK_BYTES_MAX / DISK_SECTOR && pieces_match(request);
+    case DISK_DISCARD:
+        return request->piece_count == 0 && request->sectors <= disk->discard_max;
+    case DISK_WRITE_ZEROES:
+        return request->piece_count == 0 && request->sectors <= disk->zeroes_max;
+    default:
+        return false;
+    }
+}
+
+static void want(struct disk *disk, uint32_t queue)
+{
+    atomic_fetch_or(&wanted, 1u << (disk->index * DISK_QUEUES_MAX + queue));
+}
+
+static int flush_at_once(struct entry *entry, struct disk_request *request)
+{
+    request->error = 0;
+    spin_lock(&entry->lock);
+    request->next = entry->flushes;
+    entry->flushes = request;
+    spin_unlock(&entry->lock);
+    want(entry->disk, 0);
+    return 0;
+}
+
+int disks_submit(uint32_t index, struct disk_request *request)
+{
+    struct disk *disk = disks_get(index);
+    if (disk == NULL) {
+        return -SKEP_ENODEV;
+    }
+    if (!permitted(disk, request)) {
+        return -SKEP_EINVAL;
+    }
+    if (atomic_load_explicit(&disk->failed, memory_order_relaxed)) {
+        return -SKEP_EIO;
+    }
+    if (request->op == DISK_FLUSH && !(disk->flags & SKEP_DISK_FLUSH)) {
+        return flush_at_once(&entries[index], request);
+    }
+    return disk->driver->submit(disk, request);
+}
+
+void disks_kick(uint32_t index)
+{
+    struct disk *disk = disks_get(index);
+    if (disk != NULL) {
+        disk->driver->kick(disk);
+    }
+}
+
+/* ---- completion ---- */
+
+static void count(struct entry *entry, const struct disk_request *request)
+{
+    uint64_t bytes = (uint64_t)request->sectors * DISK_SECTOR;
+    if (request->error < 0) {
+        atomic_fetch_add_explicit(&entry->errors, 1, memory_order_relaxed);
+        return;
+    }
+    atomic_fetch_add_explicit(&entry->done[request->op], 1, memory_order_relaxed);
+    if (request->op == DISK_READ) {
+        atomic_fetch_add_explicit(&entry->read_bytes, bytes, memory_order_relaxed);
+    } else if (request->op == DISK_WRITE) {
+        atomic_fetch_add_explicit(&entry->written_bytes, bytes, memory_order_relaxed);
+    }
+}
+
+static void disk_done(struct disk *disk, struct disk_request *request)
+{
+    count(&entries[disk->index], request);
+    request->done(request);
+}
+
+static struct disk_request *flush_take(struct entry *entry)
+{
+    spin_lock(&entry->lock);
+    struct disk_request *request = entry->flushes;
+    if (request != NULL) {
+        entry->flushes = request->next;
+    }
+    spin_unlock(&entry->lock);
+    return request;
+}
+
+/* True: there is more. */
+static bool flushes_poll(struct entry *entry, uint32_t *budget)
+{
+    for (; *budget > 0; --*budget) {
+        struct disk_request *request = flush_take(entry);
+        if (request == NULL) {
+            return false;
+        }
+        disk_done(entry->disk, request);
+    }
+    return true;
+}
+
+static bool queue_poll(uint32_t number)
+{
+    struct entry *entry = &entries[number / DISK_QUEUES_MAX];
+    uint32_t queue = number % DISK_QUEUES_MAX, budget = DISKS_POLL_BUDGET;
+    if (queue == 0 && flushes_poll(entry, &budget)) {
+        return true;
+    }
+    return entry->disk->driver->poll(entry->disk, queue, budget);
+}
+
+/* The first bit at or after `from`, going round. */
+static uint32_t bit_next(uint32_t bits, uint32_t from)
+{
+    uint32_t behind = bits & (UINT32_MAX << from);
+    return (uint32_t)__builtin_ctz(behind != 0 ? behind : bits);
+}
+
+bool disks_wanted(void)
+{
+    return atomic_load_explicit(&wanted, memory_order_relaxed) != 0;
+}
+
+bool disks_poll(void)
+{
+    uint32_t bits = atomic_load_explicit(&wanted, memory_order_relaxed) &
+                    ~atomic_load_explicit(&polling, memory_order_relaxed);
+    if (bits == 0) {
+        return false;
+    }
+    uint32_t number = bit_next(bits, atomic_load_explicit(&turn, memory_order_relaxed));
+    uint32_t bit = 1u << number;
+    if (atomic_fetch_or(&polling, bit) & bit) {
+        return false;
+    }
+    atomic_store_explicit(&turn, (number + 1) % QUEUE_BITS, memory_order_relaxed);
+    atomic_fetch_and(&wanted, ~bit);
+    if (queue_poll(number)) {
+        atomic_fetch_or(&wanted, bit);
+    }
+    /* Sequentially consistent, paired with want() on another CPU: either that one finds the bit of `polling` clear, or
+     * io_work() on this one finds that of `wanted` set. */
+    atomic_fetch_and(&polling, ~bit);
+    atomic_thread_fence(memory_order_seq_cst);
+    return true;
+}
+
+static void disk_room(struct disk *disk)
+{
+    if (listener != NULL) {
+        listener->room(disk->index);
+    }
+}
+
+static void disk_changed(struct disk *disk)
+{
+    if (listener != NULL) {
+        listener->changed(disk->index);
+    }
+}
+
+const struct disk_client disks_client = {
+    .interrupt = want,
+    .done = disk_done,
+    .room = disk_room,
+    .changed = disk_changed,
+};
+
+/* ---- status ---- */
+
+static uint64_t counter(const _Atomic uint64_t *value)
+{
+    return atomic_load_explicit(value, memory_order_relaxed);
+}
+
+int disks_info(uint32_t index, struct skep_disk_info *info)
+{
+    const struct disk *disk = disks_get(index);
+    if (disk == NULL) {
+        return -SKEP_ENOENT;
+    }
+    const struct entry *entry = &entries[index];
+    *info = (struct skep_disk_info){
+        .bytes = counter(&disk->sectors) * DISK_SECTOR,
+        .block_bytes = disk->block_bytes,
+        .state = atomic_load_explicit(&disk->failed, memory_order_relaxed) ? SKEP_DISK_FAILED
+                                                                           : SKEP_DISK_ONLINE,
+        .flags = disk->flags,
+        .reads = counter(&entry->done[DISK_READ]),
+        .writes = counter(&entry->done[DISK_WRITE]) + counter(&entry->done[DISK_WRITE_ZEROES]),
+        .flushes = counter(&entry->done[DISK_FLUSH]),
+        .errors = counter(&entry->errors),
+        .read_bytes = counter(&entry->read_bytes),
+        .written_bytes = counter(&entry->written_bytes),
+    };
+    memcpy(info->serial, disk->serial, sizeof(info->serial));
+    return 0;
+}
