@@ -21,7 +21,7 @@
 #define CHUNKS_MAX 2300u /* of a volume: three MAP blocks */
 #define BATCH      24u
 #define OPERATIONS 40u
-#define RUNS       20u
+#define RUNS       12u
 #define CUT_ONE_IN 3u
 
 /* What is in a volume: of each chunk what the guest wrote at its start, 0 = nothing. */
