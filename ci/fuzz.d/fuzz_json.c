@@ -34,7 +34,7 @@ static void spec_check(const struct spec *spec)
     for (uint32_t i = 0; i < spec->strings_bytes; i++) {
         ends += spec->strings[i] == 0;
     }
-    FUZZ_CHECK(ends == spec->argc + spec->envc);
+    FUZZ_CHECK(ends == spec->argc + spec->envc + spec->volume_count);
 }
 
 /* What is printed is read again as the same. */

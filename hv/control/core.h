@@ -14,6 +14,8 @@
 
 #include "skep/control.h"
 
+struct bdev;
+
 int64_t core_host_info(struct skep_host_info *out);
 uint64_t core_own_cpu_ns(void); /* CPU time of this service, as of when it was last put on a CPU */
 int64_t core_cpu_info(uint32_t cpu, struct skep_cpu_info *out);
@@ -58,6 +60,18 @@ int64_t core_vcpu_status(uint64_t guest, uint32_t index, struct skep_vcpu_status
 int64_t core_trace_read(uint64_t guest, uint32_t cpu, struct skep_trace_record *out,
                         uint32_t count);
 int64_t core_console_read(uint64_t guest, uint64_t offset, void *data, size_t bytes);
+
+/* Disks by index; -SKEP_ENOENT = there are no more. */
+int64_t core_disk_info(uint32_t disk, struct skep_disk_info *out);
+/* The whole disk; NULL if there is no such. It stays where it is. */
+struct bdev *core_disk_bdev(uint32_t disk);
+
+/* `what` and the arguments a, b and c as for SKEP_CTL_VOLUME_SET and _READ; addresses are passed as numbers. */
+int64_t core_volume_open(const struct skep_volume_spec *spec);
+int64_t core_volume_set(uint64_t volume, enum skep_volume_set what, uint64_t a, uint64_t b,
+                        uint64_t c);
+int64_t core_volume_read(uint64_t volume, enum skep_volume_read what, uint64_t a, uint64_t b,
+                         uint64_t c);
 
 /* Network order. The network is configured by core_net_start: an address of 0 means DHCP. It waits
  * for the address, tells the switch, and stores it; false when there is none by the deadline. */

@@ -133,6 +133,7 @@ void fake_start(const char *cmdline, const char *module)
     m->wall_ns = now_ns(CLOCK_REALTIME) - 1000 * MS;
     snprintf(m->cmdline, sizeof(m->cmdline), "%s", cmdline);
     snprintf(m->module, sizeof(m->module), "%s", module);
+    fake_storage_start();
 }
 
 void fake_count_restart(bool safe_mode)
@@ -389,17 +390,27 @@ static struct fake_guest *guest_of(uint64_t handle)
     return &m->guests[index];
 }
 
-static void notify(const struct fake_guest *g, uint32_t reason)
+static void add_note(uint64_t handle, uint32_t reason)
 {
-    uint32_t index = (uint32_t)(g - m->guests);
-
     if (m->note_count == NOTES) {
         m->note_overflow = true;
     } else {
         m->notes[(m->note_first + m->note_count++) % NOTES] =
-            (struct skep_notification){.handle = handle_of(index, g->generation), .reason = reason};
+            (struct skep_notification){.handle = handle, .reason = reason};
     }
     pthread_cond_broadcast(&changed);
+}
+
+static void notify(const struct fake_guest *g, uint32_t reason)
+{
+    add_note(handle_of((uint32_t)(g - m->guests), g->generation), reason);
+}
+
+void fake_notify(uint64_t handle, uint32_t reason)
+{
+    pthread_mutex_lock(&lock);
+    add_note(handle, reason);
+    pthread_mutex_unlock(&lock);
 }
 
 static void print(struct fake_guest *g, const char *text)
@@ -532,8 +543,12 @@ int64_t core_guest_create(const struct skep_guest_spec *spec)
     pthread_mutex_lock(&lock);
     if (promised() + spec->memory_bytes > MEMORY_BYTES)
         result = -SKEP_ENOMEM;
-    else if ((g = make_guest(spec)) != NULL)
-        result = (int64_t)handle_of((uint32_t)(g - m->guests), g->generation);
+    else if ((result = fake_blocks_take(spec)) == 0) {
+        g = make_guest(spec);
+        result = g ? (int64_t)handle_of((uint32_t)(g - m->guests), g->generation) : -SKEP_ENOSPC;
+        if (!g)
+            fake_blocks_release(spec);
+    }
     pthread_mutex_unlock(&lock);
     return result;
 }
@@ -541,6 +556,7 @@ int64_t core_guest_create(const struct skep_guest_spec *spec)
 static void forget(struct fake_guest *g)
 {
     g->used = false;
+    fake_blocks_release(&g->spec);
     notify(g, SKEP_NOTIFY_GONE);
 }
 

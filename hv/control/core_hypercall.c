@@ -204,6 +204,28 @@ int64_t core_console_read(uint64_t guest, uint64_t offset, void *data, size_t by
     return skep_ctl_console_read(guest, offset, data, bytes);
 }
 
+int64_t core_disk_info(uint32_t disk, struct skep_disk_info *out)
+{
+    return skep_hypercall(SKEP_CTL_VOLUME_READ, disk, SKEP_VOLUME_DISK, (uintptr_t)out, 0, 0);
+}
+
+int64_t core_volume_open(const struct skep_volume_spec *spec)
+{
+    return skep_hypercall1(SKEP_CTL_VOLUME_OPEN, (uintptr_t)spec);
+}
+
+int64_t core_volume_set(uint64_t volume, enum skep_volume_set what, uint64_t a, uint64_t b,
+                        uint64_t c)
+{
+    return skep_hypercall(SKEP_CTL_VOLUME_SET, volume, what, a, b, c);
+}
+
+int64_t core_volume_read(uint64_t volume, enum skep_volume_read what, uint64_t a, uint64_t b,
+                         uint64_t c)
+{
+    return skep_hypercall(SKEP_CTL_VOLUME_READ, volume, what, a, b, c);
+}
+
 _Noreturn void core_crash(const char *why)
 {
     skep_abort(why);

@@ -9,6 +9,7 @@
 #include "host.h"
 #include "image.h"
 #include "points.h"
+#include "storage.h"
 #include "store.h"
 
 /*
@@ -63,13 +64,37 @@ static int check_affinity(const struct spec *spec, struct problem *p)
                        cpus - 1);
 }
 
+static int check_volumes(const struct spec *spec, struct problem *p)
+{
+    int result = 0;
+
+    if (spec->volume_count == 0)
+        return 0;
+    storage_lock();
+    for (uint32_t i = 0; result == 0 && i < spec->volume_count; i++) {
+        struct disk *disk;
+        const struct volume *v = storage_find(spec->volume[i].name, &disk);
+        if (!v)
+            result = problem_set(p, 422, "volumes[%u]: there is no volume '%s'; create it first.",
+                                 i, spec->volume[i].name);
+        else if (v->record.kind == FORMAT_SNAPSHOT && !spec->volume[i].read_only)
+            result = problem_set(p, 422,
+                                 "volumes[%u]: '%s' is a snapshot: say \"read_only\": true, or "
+                                 "clone it.",
+                                 i, spec->volume[i].name);
+    }
+    storage_unlock();
+    return result;
+}
+
 /* What the spec asks of the rest of the world. */
 static int check_spec(const char *name, const struct spec *spec, const struct guest *old,
                       struct problem *p)
 {
     if (!image_find(spec->image))
         return problem_set(p, 422, "image: there is no image '%s'; upload it first.", spec->image);
-    if (check_affinity(spec, p) != 0 || guest_check_order(name, spec, p) != 0)
+    if (check_affinity(spec, p) != 0 || check_volumes(spec, p) != 0 ||
+        guest_check_order(name, spec, p) != 0)
         return -1;
     for (uint32_t i = 0; i < spec->net_count; i++)
         if (check_network(&spec->net[i], name, p) != 0)

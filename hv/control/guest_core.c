@@ -8,6 +8,8 @@
 #include "image.h"
 #include "log.h"
 #include "points.h"
+#include "spec_volume.h"
+#include "storage.h"
 #include "store.h"
 
 #define STACK_BYTES_DEFAULT (256u << 10)
@@ -57,18 +59,48 @@ static void fill_nets(struct skep_guest_spec *to, const struct spec *from)
     }
 }
 
-/* argv[0] is the image's name, as a program's is its file. */
+/* argv[0] is the image's name, as a program's is its file. The last variable says what to mount. */
 static void fill_strings(struct skep_guest_spec *to, const struct spec *from,
                          char strings[SKEP_STRINGS_MAX])
 {
-    size_t name_bytes = strlen(from->image) + 1;
+    size_t name_bytes = strlen(from->image) + 1, bytes = name_bytes + spec_env_bytes(from);
+    size_t mounts;
 
     memcpy(strings, from->image, name_bytes);
-    memcpy(strings + name_bytes, from->strings, from->program_bytes);
+    memcpy(strings + name_bytes, from->strings, bytes - name_bytes);
+    mounts = spec_mounts_text(from, strings + bytes, SKEP_STRINGS_MAX - bytes);
     to->argc = from->argc + 1;
-    to->envc = from->envc;
+    to->envc = from->envc + (mounts != 0);
     to->strings = (uintptr_t)strings;
-    to->strings_bytes = (uint32_t)name_bytes + from->program_bytes;
+    to->strings_bytes = (uint32_t)(bytes + mounts);
+}
+
+/* Holds the storage lock: no volume is closed until the guest has it. */
+static int64_t fill_blocks(struct skep_guest_spec *to, const struct spec *from)
+{
+    for (uint32_t i = 0; i < from->volume_count; i++) {
+        int64_t handle = storage_open(from->volume[i].name);
+        if (handle < 0)
+            return handle == -SKEP_ENOENT ? -SKEP_ENODEV : handle;
+        to->block[i].volume = (uint64_t)handle;
+        to->block[i].flags = from->volume[i].read_only ? SKEP_BLOCK_READ_ONLY : 0;
+    }
+    to->block_count = from->volume_count;
+    return 0;
+}
+
+static int64_t create_with_volumes(struct skep_guest_spec *spec, const struct spec *from)
+{
+    int64_t result;
+
+    if (from->volume_count == 0)
+        return core_guest_create(spec);
+    storage_lock();
+    result = fill_blocks(spec, from);
+    if (result == 0)
+        result = core_guest_create(spec);
+    storage_unlock();
+    return result;
 }
 
 void guest_explain(const struct guest *g, char *text, size_t room)
@@ -82,10 +114,17 @@ void guest_explain(const struct guest *g, char *text, size_t room)
         break;
     case SKEP_EEXIST:
     case SKEP_EBUSY:
-        snprintf(text, room, "an address of it is in use");
+        snprintf(text, room, "an address%s of it is in use",
+                 g->spec->volume_count ? " or a volume" : "");
         break;
     case SKEP_ENOENT:
         snprintf(text, room, "there is no image '%s'", g->spec->image);
+        break;
+    case SKEP_ENODEV:
+        snprintf(text, room, "a volume of it is missing");
+        break;
+    case SKEP_EIO:
+        snprintf(text, room, "a volume of it is offline: its disk is damaged or has failed");
         break;
     default:
         snprintf(text, room, "the core refuses it (error %d)", (int)-g->create_error);
@@ -116,7 +155,7 @@ int64_t guest_create_in_core(struct guest *g)
         memcpy(spec.name, g->name, sizeof(spec.name));
         fill_nets(&spec, g->spec);
         fill_strings(&spec, g->spec, strings);
-        result = core_guest_create(&spec);
+        result = create_with_volumes(&spec, g->spec);
     }
     g->create_error = result < 0 ? result : 0;
     if (result < 0) {

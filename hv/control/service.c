@@ -2,7 +2,7 @@
  * service.c - the control service: makes what clients wish come true by hypercalls.
  *
  * Threads: this one accepts connections; each connection has one (server.c); one more follows ring
- * 0's notifications and the deadlines of guests. The model of guests and images has one lock, which
+ * 0's notifications and the deadlines of guests, and one serves volumes (storage.c). The model of guests and images has one lock, which
  * is never held while a client is waited for.
  *
  * Memory is bounded: by the number of connections, by the limits on heads and bodies, by one upload
@@ -24,6 +24,7 @@
 #include "persist.h"
 #include "power.h"
 #include "server.h"
+#include "storage.h"
 #include "wall.h"
 
 #define NOTIFICATIONS 32
@@ -50,7 +51,9 @@ static void apply(const struct skep_notification *list, int count)
     model_lock();
     for (int i = 0; i < count; i++) {
         lost |= list[i].reason == SKEP_NOTIFY_OVERFLOW;
-        guest_step_handle(list[i].handle);
+        storage_notify(&list[i]);
+        if (list[i].reason != SKEP_NOTIFY_VOLUME && list[i].reason != SKEP_NOTIFY_DISK)
+            guest_step_handle(list[i].handle);
     }
     model_unlock();
     wall_step();
@@ -124,6 +127,7 @@ int service_run(uint16_t port)
     if (core_host_info(&info) != 0)
         return 1;
     config_read(&config);
+    storage_start();
     persist_start(info.safe_mode != 0, info.control_restarts == 0);
     if (!identity_get(&identity, &config, info.entropy) || !token_get(&config, info.entropy))
         return 1;
@@ -140,7 +144,7 @@ int service_run(uint16_t port)
         return 1;
     start_network(&config);
     wall_start(&config);
-    if ((listener = server_listen(port)) < 0)
+    if (!storage_serve() || (listener = server_listen(port)) < 0)
         return 1;
     log_line("the API is served on port %u", port);
     server_run(listener, &tls);

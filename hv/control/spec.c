@@ -11,6 +11,7 @@
 #include "address.h"
 #include "json.h"
 #include "skep_tls.h"
+#include "spec_volume.h"
 
 static const char *const desired_names[] = {"running", "paused", "stopped", NULL};
 static const char *const restart_names[] = {"never", "on-failure", "always", NULL};
@@ -136,14 +137,15 @@ static int take_desired(const cJSON *item, uint32_t *desired, struct problem *p)
     return take_choice(item, desired_names, desired, p);
 }
 
-static int add_string(struct spec *spec, const char *name, const char *value, struct problem *p)
+int spec_add_string(struct spec *spec, const char *name, const char *value, struct problem *p)
 {
     size_t room = SPEC_STRINGS_MAX - spec->strings_bytes;
     int n = snprintf(spec->strings + spec->strings_bytes, room, "%s%s%s", name ? name : "",
                      name ? "=" : "", value);
 
     if ((size_t)n >= room)
-        return problem_set(p, 422, "%s: args and env together may have %u bytes.",
+        return problem_set(p, 422,
+                           "%s: args, env and the mounts of volumes together may have %u bytes.",
                            name ? "env" : "args", SPEC_STRINGS_MAX);
     spec->strings_bytes += (uint32_t)n + 1;
     return 0;
@@ -159,7 +161,7 @@ static int take_args(const cJSON *item, struct spec *spec, struct problem *p)
     {
         if (!cJSON_IsString(arg))
             return wrong(p, "args", "must be an array of strings");
-        if (add_string(spec, NULL, arg->valuestring, p) != 0)
+        if (spec_add_string(spec, NULL, arg->valuestring, p) != 0)
             return -1;
         spec->argc++;
     }
@@ -178,7 +180,9 @@ static int take_env(const cJSON *item, struct spec *spec, struct problem *p)
             return wrong(p, "env", "must be an object with string values");
         if (var->string[0] == '\0' || strchr(var->string, '='))
             return wrong(p, "env", "has a name that is empty or contains '='");
-        if (add_string(spec, var->string, var->valuestring, p) != 0)
+        if (strcmp(var->string, SPEC_MOUNTS_NAME) == 0)
+            return wrong(p, "env", "must not have " SPEC_MOUNTS_NAME ", which volumes make");
+        if (spec_add_string(spec, var->string, var->valuestring, p) != 0)
             return -1;
         spec->envc++;
     }
@@ -200,7 +204,7 @@ static int take_after(const cJSON *item, const char *name, struct spec *spec, st
             return wrong(p, "start_after", "must have names of guests");
         if (strcmp(other->valuestring, name) == 0)
             return wrong(p, "start_after", "names the guest itself, which so could never start");
-        if (add_string(spec, NULL, other->valuestring, p) != 0)
+        if (spec_add_string(spec, NULL, other->valuestring, p) != 0)
             return problem_set(p, 422,
                                "start_after: args, env and start_after together may have %u bytes.",
                                SPEC_STRINGS_MAX);
@@ -314,13 +318,15 @@ static int take_field(const cJSON *item, const char *name, struct spec *spec, st
         return take_choice(item, restart_names, &spec->restart, p);
     if (strcmp(field, "networks") == 0)
         return take_nets(item, name, spec, p);
+    if (strcmp(field, "volumes") == 0)
+        return spec_take_volumes(item, spec, p);
     if (strcmp(field, "args") == 0 || strcmp(field, "env") == 0 ||
         strcmp(field, "start_after") == 0)
         return 0; /* in their own order, see below */
     return problem_set(
         p, 422,
         "'%.40s' is no known field; there are image, memory_bytes, vcpus, max_vcpus, "
-        "weight, cpu_cap, cpu_affinity, args, env, networks, start_after, desired_state, "
+        "weight, cpu_cap, cpu_affinity, args, env, networks, volumes, start_after, desired_state, "
         "stop_grace_ms, restart, restart_limit, restart_delay_ms, "
         "restart_delay_max_ms, restart_reset_ms.",
         field);
@@ -366,6 +372,8 @@ int spec_from_json(struct spec *spec, const cJSON *json, const char *name, struc
     if (take_args(cJSON_GetObjectItemCaseSensitive(json, "args"), spec, p) != 0)
         return -1;
     if (take_env(cJSON_GetObjectItemCaseSensitive(json, "env"), spec, p) != 0)
+        return -1;
+    if (spec_take_mounts(cJSON_GetObjectItemCaseSensitive(json, "volumes"), spec, p) != 0)
         return -1;
     return take_after(cJSON_GetObjectItemCaseSensitive(json, "start_after"), name, spec, p);
 }
@@ -462,6 +470,7 @@ cJSON *spec_to_json(const struct spec *spec)
     env = cJSON_AddObjectToObject(json, "env");
     strings_to_json(args, env, spec);
     nets_to_json(cJSON_AddArrayToObject(json, "networks"), spec);
+    spec_volumes_to_json(cJSON_AddArrayToObject(json, "volumes"), spec);
     after_to_json(cJSON_AddArrayToObject(json, "start_after"), spec);
     cJSON_AddStringToObject(json, "desired_state", desired_names[spec->desired]);
     cJSON_AddStringToObject(json, "restart", restart_names[spec->restart]);

@@ -28,7 +28,7 @@
 #define SPEC_RESTARTS_MAX   1000000u
 #define SPEC_AFTER_MAX      16u
 #define SPEC_STRINGS_MAX \
-    3072u /* of args, env and start_after, NULs included: a record is one page */
+    3072u /* of args, env, mounts and start_after, NULs included: a record is one page */
 
 enum spec_desired { SPEC_RUNNING, SPEC_PAUSED, SPEC_STOPPED };
 enum spec_restart { SPEC_NEVER, SPEC_ON_FAILURE, SPEC_ALWAYS };
@@ -38,6 +38,14 @@ struct spec_net {
     uint32_t address, netmask, gateway, dns;
     uint8_t mac[6];
     uint8_t reserved[2];
+};
+
+#define SPEC_VOLUME_NAME 40u
+#define SPEC_MOUNT_MAX   95u
+
+struct spec_volume {
+    char name[SPEC_VOLUME_NAME];
+    uint32_t read_only, format; /* 1 = yes */
 };
 
 struct spec {
@@ -61,9 +69,12 @@ struct spec {
     uint32_t argc, envc;
     uint32_t after_count; /* of start_after */
     uint32_t strings_bytes;
-    uint32_t program_bytes; /* of these args and env */
+    uint32_t program_bytes; /* of these args, env and mounts */
+    uint32_t volume_count;
     struct spec_net net[SKEP_NETS_MAX];
-    /* argc, then envc "NAME=value", then after_count names of guests, each ended by a NUL. */
+    struct spec_volume volume[SKEP_BLOCKS_MAX];
+    /* argc, then envc "NAME=value", then volume_count mount points (may be empty), then after_count names of guests, each
+     * ended by a NUL. */
     char strings[SPEC_STRINGS_MAX];
 };
 
@@ -90,6 +101,9 @@ struct spec *spec_keep(const struct spec *spec);
 
 /* A whole spec of what was kept. */
 void spec_expand(struct spec *to, const struct spec *kept);
+
+/* Adds "name=value" or just the value to its strings. */
+int spec_add_string(struct spec *spec, const char *name, const char *value, struct problem *p);
 
 /* Whether one of them may be a kept one: what it claims of itself is checked, not what it wishes. */
 bool spec_is_whole(const struct spec *spec, size_t bytes);

@@ -104,6 +104,8 @@ int http_reply(struct http_conn *c, int status, const char *type, const char *fi
 int http_reply_begin(struct http_conn *c, int status, const char *type, const char *fields);
 int http_reply_chunk(struct http_conn *c, const void *data, size_t bytes);
 int http_reply_end(struct http_conn *c);
+/* With header lines that were not known before, each ended by CRLF; a client of HTTP/1.0 doesn't get them. */
+int http_reply_end_with(struct http_conn *c, const char *fields);
 
 /* Decodes %XX in place; false for bad or NUL sequences. */
 bool http_unescape(char *text);

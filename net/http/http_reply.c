@@ -143,7 +143,19 @@ int http_reply_chunk(struct http_conn *c, const void *data, size_t bytes)
     return write_all(c, "\r\n", 2);
 }
 
+int http_reply_end_with(struct http_conn *c, const char *fields)
+{
+    int error;
+
+    if (!c->reply_chunked)
+        return 0;
+    if ((error = write_all(c, "0\r\n", 3)) != 0 ||
+        (error = write_all(c, fields, strlen(fields))) != 0)
+        return error;
+    return write_all(c, "\r\n", 2);
+}
+
 int http_reply_end(struct http_conn *c)
 {
-    return c->reply_chunked ? write_all(c, "0\r\n\r\n", 5) : 0;
+    return http_reply_end_with(c, "");
 }

@@ -37,6 +37,23 @@ void tls_sha256(const void *data, size_t bytes, uint8_t digest[32])
     mbedtls_sha256(data, bytes, digest, 0);
 }
 
+void tls_hash_begin(struct tls_hash *hash)
+{
+    mbedtls_sha256_init(&hash->sha);
+    mbedtls_sha256_starts(&hash->sha, 0);
+}
+
+void tls_hash_add(struct tls_hash *hash, const void *data, size_t bytes)
+{
+    mbedtls_sha256_update(&hash->sha, data, bytes);
+}
+
+void tls_hash_end(struct tls_hash *hash, uint8_t digest[32])
+{
+    mbedtls_sha256_finish(&hash->sha, digest);
+    mbedtls_sha256_free(&hash->sha);
+}
+
 static int random_for_mbedtls(void *ctx, unsigned char *buf, size_t bytes)
 {
     (void)ctx;

@@ -15,6 +15,7 @@
 #include <mbedtls/ctr_drbg.h>
 #include <mbedtls/entropy.h>
 #include <mbedtls/pk.h>
+#include <mbedtls/sha256.h>
 #include <mbedtls/ssl.h>
 #include <mbedtls/x509_crt.h>
 
@@ -52,6 +53,14 @@ uint64_t tls_clock_ns(void);
 int tls_random(void *buf, size_t bytes);
 
 void tls_sha256(const void *data, size_t bytes, uint8_t digest[32]);
+
+/* The same in parts. */
+struct tls_hash {
+    mbedtls_sha256_context sha;
+};
+void tls_hash_begin(struct tls_hash *hash);
+void tls_hash_add(struct tls_hash *hash, const void *data, size_t bytes);
+void tls_hash_end(struct tls_hash *hash, uint8_t digest[32]);
 
 /* Makes a P-256 key and a self-signed certificate for the name and, unless it is 0, the IPv4
  * address (network byte order). */

@@ -2,6 +2,7 @@
  * native_main.c - the control service as a Linux program, with a model of ring 0.
  *
  *   skep-control-native [--port N] [--token T] [--cmdline WORDS] [--module FILE] [--disk FILE]
+ *                       [--volumes FILE]
  *
  * The first process is ring 0: it keeps the machine and starts the service again when that crashes. With a disk the
  * machine starts anew when it is rebooted.
@@ -25,6 +26,7 @@ struct options {
     int port;
     bool has_disk;
     char cmdline[2048], module[16384];
+    const char *disk;
 };
 
 /* The file's size is the disk's. */
@@ -77,6 +79,8 @@ static void read_options(struct options *o, int argc, char **argv)
             add_words(o, "token=", value);
         } else if (strcmp(argv[i], "--cmdline") == 0) {
             add_words(o, "", value);
+        } else if (strcmp(argv[i], "--volumes") == 0) {
+            o->disk = value;
         } else if (strcmp(argv[i], "--module") == 0) {
             read_module(o, value);
         } else if (strcmp(argv[i], "--disk") == 0) {
@@ -84,7 +88,7 @@ static void read_options(struct options *o, int argc, char **argv)
         } else {
             fprintf(stderr,
                     "usage: %s [--port N] [--token T] [--cmdline WORDS] [--module FILE] "
-                    "[--disk FILE]\n",
+                    "[--disk FILE] [--volumes FILE]\n",
                     argv[0]);
             exit(2);
         }
@@ -99,6 +103,8 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     read_options(&options, argc, argv);
     fake_start(options.cmdline, options.module);
+    if (options.disk)
+        fake_disk_add(options.disk, 0);
     for (;;) {
         pid_t child = fork();
         if (child == 0) {

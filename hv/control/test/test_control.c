@@ -3,5 +3,5 @@
 
 int main(void)
 {
-    return run_elf_tests() + run_json_tests() + run_model_tests();
+    return run_elf_tests() + run_json_tests() + run_model_tests() + run_volume_tests();
 }

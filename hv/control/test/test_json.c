@@ -176,13 +176,14 @@ static void test_spec_defaults(void **state)
     json = spec_to_json(&spec);
     text = cJSON_PrintUnformatted(json);
     assert_string_equal(
-        text, "{\"image\":\"a\",\"memory_bytes\":16777216,\"vcpus\":1,"
-              "\"max_vcpus\":1,\"weight\":100,\"cpu_cap\":0,"
-              "\"stop_grace_ms\":10000,\"restart_limit\":0,\"restart_delay_ms\":500,"
-              "\"restart_delay_max_ms\":60000,\"restart_reset_ms\":30000,"
-              "\"cpu_affinity\":[],\"args\":[\"\"],\"env\":{\"X\":\"1=2\"},\"networks\":[],"
-              "\"start_after\":[],"
-              "\"desired_state\":\"running\",\"restart\":\"never\"}");
+        text,
+        "{\"image\":\"a\",\"memory_bytes\":16777216,\"vcpus\":1,"
+        "\"max_vcpus\":1,\"weight\":100,\"cpu_cap\":0,"
+        "\"stop_grace_ms\":10000,\"restart_limit\":0,\"restart_delay_ms\":500,"
+        "\"restart_delay_max_ms\":60000,\"restart_reset_ms\":30000,"
+        "\"cpu_affinity\":[],\"args\":[\"\"],\"env\":{\"X\":\"1=2\"},\"networks\":[],\"volumes\":[],"
+        "\"start_after\":[],"
+        "\"desired_state\":\"running\",\"restart\":\"never\"}");
     free(text);
     cJSON_Delete(json);
 }

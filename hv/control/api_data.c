@@ -1,0 +1,185 @@
+/* api_data.c - handlers for the data of whole volumes. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api.h"
+#include "json.h"
+#include "skep_tls.h"
+#include "storage.h"
+
+#define SECOND      1000000000ull
+#define STEP_NS     (30 * SECOND) /* without a byte to or from the client */
+#define DIGEST_TEXT 72            /* "sha256:" and 64 digits */
+#define DIGEST      "Skep-Digest"
+
+static void digest_text(struct tls_hash *hash, char text[DIGEST_TEXT])
+{
+    uint8_t digest[32];
+
+    tls_hash_end(hash, digest);
+    strcpy(text, "sha256:");
+    for (unsigned i = 0; i < sizeof(digest); i++)
+        snprintf(text + 7 + 2 * i, 3, "%02x", digest[i]);
+}
+
+/* Bytes of part n. */
+static size_t part_bytes(const struct storage_stream *s, uint32_t n)
+{
+    uint64_t left = s->bytes - (uint64_t)n * s->chunk_bytes;
+    return left < s->chunk_bytes ? (size_t)left : s->chunk_bytes;
+}
+
+static uint32_t part_count(const struct storage_stream *s)
+{
+    return (uint32_t)((s->bytes + s->chunk_bytes - 1) / s->chunk_bytes);
+}
+
+static int no_memory(struct request *r)
+{
+    return problem_set(&r->problem, 503, "There is no memory for the request now; try again.");
+}
+
+/*
+ * From the volume
+ */
+
+static int send_parts(struct request *r, struct storage_stream *s, uint8_t *data)
+{
+    char text[DIGEST_TEXT], fields[sizeof(DIGEST) + DIGEST_TEXT + 8];
+    struct tls_hash hash;
+    int result = 0;
+
+    tls_hash_begin(&hash);
+    for (uint32_t n = 0; result == 0 && n < part_count(s); n++) {
+        result = storage_stream_read(s, n, data);
+        tls_hash_add(&hash, data, part_bytes(s, n));
+        r->http->write_deadline = tls_clock_ns() + STEP_NS;
+        if (result == 0)
+            result = http_reply_chunk(r->http, data, part_bytes(s, n));
+    }
+    digest_text(&hash, text);
+    snprintf(fields, sizeof(fields), DIGEST ": %s\r\n", text);
+    return result ? result : http_reply_end_with(r->http, fields);
+}
+
+int api_volume_data_get(struct request *r)
+{
+    char fields[96];
+    struct storage_stream s;
+    uint8_t *data;
+
+    if (storage_stream_begin(&s, r->name, false, &r->problem) != 0)
+        return -1;
+    data = malloc(s.chunk_bytes);
+    snprintf(fields, sizeof(fields), "Trailer: " DIGEST "\r\nSkep-Size: %" PRIu64 "\r\n", s.bytes);
+    r->http->write_deadline = tls_clock_ns() + STEP_NS;
+    /* What was broken off must not look whole: the connection ends without the last chunk. */
+    if (data && (http_reply_begin(r->http, 200, "application/octet-stream", fields) != 0 ||
+                 (r->http->method != HTTP_HEAD && send_parts(r, &s, data) != 0)))
+        r->http->keep_alive = false;
+    storage_stream_end(&s);
+    free(data);
+    return data ? 0 : no_memory(r);
+}
+
+/*
+ * To the volume
+ */
+
+/* A whole part, the rest of it zeroes; 0, or -1 and the problem. */
+static int receive_part(struct request *r, const struct storage_stream *s, uint32_t n,
+                        uint8_t *data)
+{
+    size_t wanted = part_bytes(s, n), bytes = 0;
+
+    memset(data + wanted, 0, s->chunk_bytes - wanted);
+    while (bytes < wanted) {
+        int got = http_read_body(r->http, data + bytes, wanted - bytes, tls_clock_ns() + STEP_NS);
+        if (got <= 0) {
+            r->http->keep_alive = false;
+            return problem_set(&r->problem, got == HTTP_E_TIMEOUT ? 408 : 400,
+                               "The data didn't come in full: the volume is written in part.");
+        }
+        bytes += (size_t)got;
+    }
+    return 0;
+}
+
+static int explain(struct request *r, int error)
+{
+    r->http->keep_alive = false;
+    return problem_set(
+        &r->problem, error == -SKEP_ENOSPC ? 409 : 503,
+        error == -SKEP_ENOSPC
+            ? "The disk is full: the volume is written in part."
+            : "The disk failed, or there is no memory: the volume is written in part.");
+}
+
+static int receive_parts(struct request *r, struct storage_stream *s, struct tls_hash *hash,
+                         uint8_t *data)
+{
+    for (uint32_t n = 0; n < part_count(s); n++) {
+        int result;
+        if (receive_part(r, s, n, data) != 0)
+            return -1;
+        tls_hash_add(hash, data, part_bytes(s, n));
+        result = storage_stream_write(s, n, data);
+        if (result != 0)
+            return explain(r, result);
+    }
+    return 0;
+}
+
+static int check_data(struct request *r, const struct storage_stream *s)
+{
+    if (!r->http->has_length)
+        return problem_set(&r->problem, 411, "The data is needed, with Content-Length.");
+    if (r->http->content_length != s->bytes)
+        return problem_set(&r->problem, 422,
+                           "The volume has %" PRIu64 " bytes, and so must the data have.",
+                           s->bytes);
+    return 0;
+}
+
+static int answer(struct request *r, struct tls_hash *hash)
+{
+    const char *expected = http_field(r->http, DIGEST);
+    char text[DIGEST_TEXT];
+
+    digest_text(hash, text);
+    if (expected && strcmp(expected, text) != 0)
+        return problem_set(&r->problem, 422,
+                           "The volume has what came, but that isn't what " DIGEST
+                           " says: its digest is %s.",
+                           text);
+    r->json = cJSON_CreateObject();
+    cJSON_AddStringToObject(r->json, "name", r->name);
+    cJSON_AddStringToObject(r->json, "digest", text);
+    return 200;
+}
+
+int api_volume_data_put(struct request *r)
+{
+    struct storage_stream s;
+    struct tls_hash hash;
+    uint8_t *data;
+    int result, ended;
+
+    if (storage_stream_begin(&s, r->name, true, &r->problem) != 0)
+        return -1;
+    tls_hash_begin(&hash);
+    data = malloc(s.chunk_bytes);
+    result = data ? check_data(r, &s) : no_memory(r);
+    if (result == 0)
+        result = receive_parts(r, &s, &hash, data);
+    ended = storage_stream_end(&s);
+    free(data);
+    if (result == 0 && ended != 0)
+        result = explain(r, ended);
+    if (result == 0)
+        return answer(r, &hash);
+    mbedtls_sha256_free(&hash.sha);
+    return -1;
+}

@@ -1,0 +1,342 @@
+/* api_volume.c - handlers for disks and volumes. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api.h"
+#include "json.h"
+#include "storage.h"
+
+/* 2^53: up to there a JSON number is exact. */
+#define NUMBER_MAX 9007199254740992ull
+
+/*
+ * Disks
+ */
+
+/* The disk of this id, or NULL and the problem. */
+static struct disk *find_disk(const char *id, int status, struct problem *p)
+{
+    char *end;
+    unsigned long index = strtoul(id, &end, 10);
+    struct disk *disk = NULL;
+
+    if (*id >= '0' && *id <= '9' && *end == '\0' && (end == id + 1 || *id != '0') &&
+        index < SKEP_DISKS_MAX)
+        disk = storage_disk((uint32_t)index);
+    if (!disk)
+        problem_set(p, status, "There is no disk '%.40s'.", id);
+    return disk;
+}
+
+int api_disk_list(struct request *r)
+{
+    cJSON *items = api_new_list(r);
+
+    storage_lock();
+    for (uint32_t i = 0; i < SKEP_DISKS_MAX; i++)
+        if (storage_disk(i))
+            cJSON_AddItemToArray(items, storage_disk_to_json(storage_disk(i)));
+    storage_unlock();
+    return 200;
+}
+
+int api_disk_get(struct request *r)
+{
+    const struct disk *disk;
+
+    storage_lock();
+    disk = find_disk(r->name, 404, &r->problem);
+    if (disk)
+        r->json = storage_disk_to_json(disk);
+    storage_unlock();
+    return disk ? 200 : -1;
+}
+
+static int take_bool(const cJSON *item, bool *value, struct problem *p)
+{
+    if (!cJSON_IsBool(item))
+        return problem_set(p, 422, "%s must be true or false.", item->string);
+    *value = cJSON_IsTrue(item);
+    return 0;
+}
+
+static int read_format(const cJSON *body, bool *force, struct problem *p)
+{
+    const cJSON *item;
+    bool format = false;
+
+    cJSON_ArrayForEach(item, body)
+    {
+        bool *to = strcmp(item->string, "format") == 0  ? &format
+                   : strcmp(item->string, "force") == 0 ? force
+                                                        : NULL;
+        if (!to)
+            return problem_set(p, 422, "'%.40s' is no known field; there are format, force.",
+                               item->string);
+        if (take_bool(item, to, p) != 0)
+            return -1;
+    }
+    if (!cJSON_IsObject(body) || !format)
+        return problem_set(p, 422,
+                           "Say {\"format\": true}: the disk becomes Skep's, and all data on it is "
+                           "lost.");
+    return 0;
+}
+
+int api_disk_put(struct request *r)
+{
+    cJSON *body = api_read_json(r);
+    bool force = false;
+    struct disk *disk;
+    int status = -1;
+
+    if (!body)
+        return -1;
+    storage_lock();
+    disk = find_disk(r->name, 404, &r->problem);
+    if (disk && read_format(body, &force, &r->problem) == 0)
+        status = storage_format(disk, force, &r->problem);
+    if (status > 0)
+        r->json = storage_disk_to_json(disk);
+    storage_unlock();
+    cJSON_Delete(body);
+    return status;
+}
+
+/*
+ * Volumes
+ */
+
+static int no_volume(struct request *r)
+{
+    return problem_set(&r->problem, 404, "There is no volume '%s'.", r->name);
+}
+
+int api_volume_list(struct request *r)
+{
+    cJSON *items = api_new_list(r);
+    struct volume *next[SKEP_DISKS_MAX] = {NULL};
+
+    storage_lock();
+    for (uint32_t i = 0; i < SKEP_DISKS_MAX; i++)
+        if (storage_disk(i) && storage_disk(i)->volumes)
+            next[i] = storage_disk(i)->volumes->first;
+    /* Each disk's are sorted by name. */
+    for (;;) {
+        uint32_t least = SKEP_DISKS_MAX;
+        for (uint32_t i = 0; i < SKEP_DISKS_MAX; i++)
+            if (next[i] && (least == SKEP_DISKS_MAX ||
+                            strcmp(next[i]->record.name, next[least]->record.name) < 0))
+                least = i;
+        if (least == SKEP_DISKS_MAX)
+            break;
+        cJSON_AddItemToArray(items, storage_volume_to_json(storage_disk(least), next[least]));
+        next[least] = next[least]->next;
+    }
+    storage_unlock();
+    return 200;
+}
+
+int api_volume_get(struct request *r)
+{
+    struct disk *disk;
+    struct volume *v;
+
+    storage_lock();
+    v = storage_find(r->name, &disk);
+    if (v)
+        r->json = storage_volume_to_json(disk, v);
+    storage_unlock();
+    return v ? 200 : no_volume(r);
+}
+
+static int take_number(const cJSON *item, uint64_t max, uint64_t *value, struct problem *p)
+{
+    if (json_integer(item, 0, max, value))
+        return 0;
+    return problem_set(p, 422, "%s must be an integer from 0 to %" PRIu64 ".", item->string, max);
+}
+
+static int take_limit(const cJSON *item, struct skep_volume_limits *limits, struct problem *p)
+{
+    uint64_t small = 0;
+    int result;
+
+    if (strcmp(item->string, "bytes_per_second") == 0)
+        return take_number(item, NUMBER_MAX, &limits->bytes_second, p);
+    if (strcmp(item->string, "bytes_burst") == 0)
+        return take_number(item, NUMBER_MAX, &limits->bytes_burst, p);
+    if (strcmp(item->string, "iops") != 0 && strcmp(item->string, "iops_burst") != 0)
+        return problem_set(p, 422,
+                           "limits.%.40s is no known field; there are iops, iops_burst, "
+                           "bytes_per_second, bytes_burst.",
+                           item->string);
+    result = take_number(item, UINT32_MAX, &small, p);
+    if (strcmp(item->string, "iops") == 0)
+        limits->requests_second = (uint32_t)small;
+    else
+        limits->requests_burst = (uint32_t)small;
+    return result;
+}
+
+/* What isn't named stays as it is. */
+static int take_limits(const cJSON *item, struct storage_wish *wish, struct problem *p)
+{
+    const cJSON *limit;
+
+    if (!cJSON_IsObject(item))
+        return problem_set(p, 422, "limits must be an object.");
+    cJSON_ArrayForEach(limit, item) if (take_limit(limit, &wish->limits, p) != 0) return -1;
+    wish->has_limits = true;
+    return 0;
+}
+
+static int take_bytes(const cJSON *item, struct storage_wish *wish, struct problem *p)
+{
+    if (!json_integer(item, 4096, NUMBER_MAX, &wish->bytes) || wish->bytes % 4096 != 0)
+        return problem_set(p, 422, "size_bytes must be a multiple of 4096, and not 0.");
+    wish->has_bytes = true;
+    return 0;
+}
+
+static int take_source(const cJSON *item, bool snapshot, struct storage_wish *wish,
+                       struct problem *p)
+{
+    if (!cJSON_IsString(item))
+        return problem_set(p, 422, "%s must be the name of a volume, a string.", item->string);
+    if (wish->source)
+        return problem_set(p, 422, "A volume is a snapshot or a clone, not both.");
+    wish->source = item->valuestring;
+    wish->snapshot = snapshot;
+    return 0;
+}
+
+static int take_disk(const cJSON *item, struct storage_wish *wish, struct problem *p)
+{
+    if (!cJSON_IsString(item))
+        return problem_set(p, 422, "disk must be the id of a disk, a string.");
+    wish->disk = find_disk(item->valuestring, 422, p);
+    return wish->disk ? 0 : -1;
+}
+
+static int take_field(const cJSON *item, bool create, struct storage_wish *wish, struct problem *p)
+{
+    const char *field = item->string;
+
+    if (strcmp(field, "size_bytes") == 0)
+        return take_bytes(item, wish, p);
+    if (strcmp(field, "limits") == 0)
+        return take_limits(item, wish, p);
+    if (strcmp(field, "overcommit") == 0)
+        return take_bool(item, &wish->overcommit, p);
+    if (create && strcmp(field, "disk") == 0)
+        return take_disk(item, wish, p);
+    if (create && strcmp(field, "snapshot_of") == 0)
+        return take_source(item, true, wish, p);
+    if (create && strcmp(field, "clone_of") == 0)
+        return take_source(item, false, wish, p);
+    return problem_set(p, 422, "'%.40s' is no known field; there are size_bytes, limits, %s.",
+                       field, create ? "overcommit, disk, snapshot_of, clone_of" : "overcommit");
+}
+
+static int read_wish(const cJSON *body, bool create, struct storage_wish *wish, struct problem *p)
+{
+    const cJSON *item;
+
+    if (!cJSON_IsObject(body))
+        return problem_set(p, 422, "The body must be a JSON object.");
+    cJSON_ArrayForEach(item, body) if (take_field(item, create, wish, p) != 0) return -1;
+    if (wish->snapshot && wish->has_bytes)
+        return problem_set(p, 422, "A snapshot is as large as its source: leave size_bytes out.");
+    return 0;
+}
+
+/* Whether what is there is what the client describes, but for what can be changed. */
+static int check_same(const struct disk *disk, const struct volume *v,
+                      const struct storage_wish *wish, struct problem *p)
+{
+    bool snapshot = v->record.kind == FORMAT_SNAPSHOT;
+
+    if ((!wish->disk || wish->disk == disk) &&
+        (wish->source ? strcmp(wish->source, v->record.parent) == 0 && wish->snapshot == snapshot
+                      : !v->record.parent_id))
+        return 0;
+    return problem_set(p, 409,
+                       "There is a volume '%s' of another origin: delete it, or choose another "
+                       "name.",
+                       v->record.name);
+}
+
+static int put(struct request *r, const cJSON *body)
+{
+    struct storage_wish wish = {.name = r->name};
+    struct disk *disk;
+    struct volume *v = storage_find(r->name, &disk);
+
+    if (read_wish(body, true, &wish, &r->problem) != 0)
+        return -1;
+    if (!v)
+        return storage_create(&wish, &r->problem);
+    /* What isn't named has its default. */
+    wish.has_limits = true;
+    return check_same(disk, v, &wish, &r->problem) == 0
+               ? storage_change(disk, v, &wish, &r->problem)
+               : -1;
+}
+
+static int patch(struct request *r, const cJSON *body)
+{
+    struct storage_wish wish = {.name = r->name};
+    struct disk *disk;
+    struct volume *v = storage_find(r->name, &disk);
+
+    if (!v)
+        return no_volume(r);
+    wish.limits = v->record.limits;
+    return read_wish(body, false, &wish, &r->problem) == 0
+               ? storage_change(disk, v, &wish, &r->problem)
+               : -1;
+}
+
+static int change(struct request *r, int (*act)(struct request *r, const cJSON *body))
+{
+    cJSON *body = api_read_json(r);
+    struct disk *disk;
+    struct volume *v;
+    int status;
+
+    if (!body)
+        return -1;
+    storage_lock();
+    status = act(r, body);
+    v = status > 0 ? storage_find(r->name, &disk) : NULL;
+    if (v)
+        r->json = storage_volume_to_json(disk, v);
+    storage_unlock();
+    cJSON_Delete(body);
+    return status;
+}
+
+int api_volume_put(struct request *r)
+{
+    return change(r, put);
+}
+
+int api_volume_patch(struct request *r)
+{
+    return change(r, patch);
+}
+
+int api_volume_delete(struct request *r)
+{
+    struct disk *disk;
+    struct volume *v;
+    int status;
+
+    storage_lock();
+    v = storage_find(r->name, &disk);
+    status = v ? storage_delete(disk, v, &r->problem) : no_volume(r);
+    storage_unlock();
+    return status;
+}

@@ -1,0 +1,16 @@
+/* region_storage.c - Skep's own state is on the first disk of Skep's that was well when the service started. */
+#include "region.h"
+
+#include <stddef.h>
+
+#include "storage.h"
+
+struct bdev *system_region(void)
+{
+    return storage_system_region();
+}
+
+const char *system_disk_id(void)
+{
+    return storage_system_id();
+}

@@ -1,0 +1,546 @@
+/* storage.c - the table of disks, what clients ask of disks and volumes, and the thread that serves ring 0. */
+#include "storage.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "json.h"
+#include "log.h"
+#include "skep_tls.h"
+#include "storage/probe.h"
+
+#define SECOND   1000000000ull
+#define IDLE_NS  (10 * SECOND) /* before a volume without a guest is closed */
+#define NAMES_OF "1 to 39 of a-z, 0-9 and -, not beginning with -"
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t work = PTHREAD_COND_INITIALIZER;
+static bool has_work;
+static struct disk disks[SKEP_DISKS_MAX];
+
+void storage_lock(void)
+{
+    pthread_mutex_lock(&lock);
+}
+
+void storage_unlock(void)
+{
+    pthread_mutex_unlock(&lock);
+}
+
+struct disk *storage_disk(uint32_t index)
+{
+    return index < SKEP_DISKS_MAX && disks[index].state != DISK_ABSENT ? &disks[index] : NULL;
+}
+
+uint32_t storage_disk_index(const struct disk *disk)
+{
+    return (uint32_t)(disk - disks);
+}
+
+struct volume *storage_find(const char *name, struct disk **disk)
+{
+    for (uint32_t i = 0; i < SKEP_DISKS_MAX; i++) {
+        struct volume *v = disks[i].volumes ? volumes_find(disks[i].volumes, name) : NULL;
+        *disk = &disks[i];
+        if (v)
+            return v;
+    }
+    return NULL;
+}
+
+struct open_volume *storage_find_open(const struct disk *disk, const struct volume *volume)
+{
+    struct open_volume *o = disk->open;
+
+    while (o && o->volume != volume)
+        o = o->next;
+    return o;
+}
+
+/*
+ * Disks
+ */
+
+static void tell_damage(uint32_t index, const struct volumes *vs)
+{
+    for (uint32_t i = 0; i < vs->damage_count && i < VOLUMES_DAMAGE_MAX; i++)
+        log_line("disk %" PRIu32 ": %s", index, vs->damage[i]);
+    if (vs->super_repaired)
+        log_line("disk %" PRIu32 ": a superblock was damaged, and is written anew", index);
+}
+
+static void attach(struct disk *disk)
+{
+    uint32_t index = storage_disk_index(disk);
+    struct volumes *vs = calloc(1, sizeof(*vs));
+    int result = vs ? volumes_open(vs, disk->dev) : -SKEP_ENOMEM;
+
+    if (result == 0) {
+        disk->volumes = vs;
+        disk->state = vs->state == VOLUMES_ONLINE ? DISK_ONLINE : DISK_DAMAGED;
+        tell_damage(index, vs);
+        return;
+    }
+    free(vs);
+    disk->state = DISK_FAILED;
+    log_line("disk %" PRIu32 " can't be opened (error %d)", index, -result);
+}
+
+static void look_at(struct disk *disk, const struct skep_disk_info *info)
+{
+    disk->dev = core_disk_bdev(storage_disk_index(disk));
+    if (!disk->dev)
+        return;
+    disk->content = info->state == SKEP_DISK_ONLINE ? probe_disk(disk->dev) : -SKEP_EIO;
+    if (disk->content < 0)
+        disk->state = DISK_FAILED;
+    else if (disk->content == PROBE_SKEP)
+        attach(disk);
+    else
+        disk->state = DISK_UNFORMATTED;
+}
+
+void storage_start(void)
+{
+    struct skep_disk_info info;
+
+    storage_lock();
+    for (uint32_t i = 0; i < SKEP_DISKS_MAX && core_disk_info(i, &info) == 0; i++)
+        look_at(&disks[i], &info);
+    storage_core_adopt();
+    storage_unlock();
+}
+
+/* Chosen once: what is formatted later is used after the next start. */
+static struct disk *system_disk(void)
+{
+    static struct disk *chosen;
+    static bool is_chosen;
+
+    for (uint32_t i = 0; !is_chosen && !chosen && i < SKEP_DISKS_MAX; i++)
+        chosen = disks[i].state == DISK_ONLINE ? &disks[i] : NULL;
+    is_chosen = true;
+    if (chosen)
+        chosen->holds_state = true;
+    return chosen;
+}
+
+struct bdev *storage_system_region(void)
+{
+    struct disk *disk;
+
+    storage_lock();
+    disk = system_disk();
+    storage_unlock();
+    return disk ? &disk->volumes->system : NULL;
+}
+
+const char *storage_system_id(void)
+{
+    static char id[12];
+    const struct disk *disk = system_disk();
+
+    if (disk)
+        snprintf(id, sizeof(id), "%" PRIu32, storage_disk_index(disk));
+    return id;
+}
+
+static void detach(struct disk *disk)
+{
+    while (disk->open) {
+        struct open_volume *o = disk->open;
+        disk->open = o->next;
+        free(o);
+    }
+    if (disk->volumes)
+        volumes_close(disk->volumes);
+    free(disk->volumes);
+    disk->volumes = NULL;
+}
+
+void storage_forget(void)
+{
+    for (uint32_t i = 0; i < SKEP_DISKS_MAX; i++)
+        detach(&disks[i]);
+    memset(disks, 0, sizeof(disks));
+}
+
+/* Ring 0 asks nothing of a failed disk any more, and neither do we. */
+static void check_disk(struct disk *disk)
+{
+    struct skep_disk_info info;
+
+    if (disk->state == DISK_ABSENT)
+        return;
+    if (disk->state != DISK_FAILED) {
+        if (core_disk_info(storage_disk_index(disk), &info) == 0 && info.state == SKEP_DISK_ONLINE)
+            return;
+        disk->state = DISK_FAILED;
+        log_line("disk %" PRIu32 " has failed", storage_disk_index(disk));
+    }
+    if (disk->volumes)
+        disk->volumes->state = VOLUMES_FAILED;
+    for (struct open_volume *o = disk->open; o; o = o->next)
+        storage_core_offline(disk, o, "its disk has failed");
+}
+
+static int close_all(struct disk *disk, struct problem *p)
+{
+    for (const struct volume *v = disk->volumes->first; v; v = v->next)
+        if (v->streams)
+            return problem_set(p, 409, "Volume '%s' is being read or written by a client.",
+                               v->record.name);
+    while (disk->open) {
+        char name[FORMAT_VOLUME_NAME];
+        memcpy(name, disk->open->volume->record.name, sizeof(name));
+        if (storage_core_close(disk, disk->open) != 0)
+            return problem_set(p, 409, "A guest uses volume '%s' of this disk: stop it first.",
+                               name);
+    }
+    return 0;
+}
+
+/* A random one, RFC 9562's version 4. */
+static int make_uuid(uint8_t uuid[16], struct problem *p)
+{
+    if (tls_random(uuid, 16) != 0)
+        return problem_set(p, 503, "There is no randomness for a UUID now; try again.");
+    uuid[6] = (uint8_t)((uuid[6] & 0x0f) | 0x40);
+    uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
+    return 0;
+}
+
+static int check_formattable(const struct disk *disk, bool force, struct problem *p)
+{
+    struct skep_disk_info info;
+
+    if (disk->state == DISK_FAILED || core_disk_info(storage_disk_index(disk), &info) != 0)
+        return problem_set(p, 409, "The disk has failed: it can't be read.");
+    if (disk->holds_state)
+        return problem_set(p, 409,
+                           "Skep's own state is on this disk: it can be formatted only when the "
+                           "machine has started without it.");
+    if (info.flags & SKEP_DISK_READ_ONLY)
+        return problem_set(p, 409, "The disk is read-only.");
+    if (disk->dev->bytes < FORMAT_BYTES_MIN)
+        return problem_set(p, 422, "The disk has %" PRIu64 " bytes; at least %llu are needed.",
+                           disk->dev->bytes, FORMAT_BYTES_MIN);
+    if (!force && (disk->content == PROBE_SKEP || disk->content == PROBE_SKEP_DAMAGED))
+        return problem_set(p, 409,
+                           "The disk is Skep's already. Formatting it deletes all its volumes: add "
+                           "\"force\": true if that is what you want.");
+    return 0;
+}
+
+int storage_format(struct disk *disk, bool force, struct problem *p)
+{
+    uint8_t uuid[16];
+    int result;
+
+    if (check_formattable(disk, force, p) != 0 || (disk->volumes && close_all(disk, p) != 0))
+        return -1;
+    if (make_uuid(uuid, p) != 0)
+        return -1;
+    detach(disk);
+    result = format_disk(disk->dev, uuid, core_wall_ns());
+    disk->state = result == 0 ? DISK_UNFORMATTED : DISK_FAILED;
+    if (result != 0)
+        return problem_set(p, 503, "The disk failed while it was formatted.");
+    disk->content = PROBE_SKEP;
+    attach(disk);
+    log_line("disk %" PRIu32 " is formatted", storage_disk_index(disk));
+    return disk->volumes ? 200 : problem_set(p, 503, "The disk can't be opened.");
+}
+
+/*
+ * The thread
+ */
+
+static uint64_t step_volume(struct disk *disk, struct open_volume *o)
+{
+    uint64_t now = core_clock_ns();
+
+    storage_core_serve(disk, o);
+    if (!o->idle_ns)
+        return o->retry_ns;
+    if (now - o->idle_ns >= IDLE_NS) {
+        if (storage_core_close(disk, o) == 0)
+            return UINT64_MAX;
+        o->idle_ns = now;
+    }
+    return o->idle_ns + IDLE_NS < o->retry_ns ? o->idle_ns + IDLE_NS : o->retry_ns;
+}
+
+uint64_t storage_step(void)
+{
+    uint64_t next = UINT64_MAX;
+
+    storage_lock();
+    for (uint32_t i = 0; i < SKEP_DISKS_MAX; i++) {
+        struct open_volume *o = disks[i].open;
+        check_disk(&disks[i]);
+        while (o) {
+            struct open_volume *after = o->next;
+            uint64_t due = step_volume(&disks[i], o);
+            next = due < next ? due : next;
+            o = after;
+        }
+    }
+    storage_unlock();
+    return next;
+}
+
+/* The thread sleeps on a lock of its own, so that who notifies never waits for a disk. */
+static pthread_mutex_t work_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void wake(void)
+{
+    pthread_mutex_lock(&work_lock);
+    has_work = true;
+    pthread_cond_signal(&work);
+    pthread_mutex_unlock(&work_lock);
+}
+
+void storage_notify(const struct skep_notification *note)
+{
+    if (note->reason == SKEP_NOTIFY_VOLUME || note->reason == SKEP_NOTIFY_DISK ||
+        note->reason == SKEP_NOTIFY_OVERFLOW)
+        wake();
+}
+
+static void wait_for_work(uint64_t deadline_ns)
+{
+    uint64_t now = core_clock_ns(), wait = deadline_ns > now ? deadline_ns - now : 0;
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    wait = (wait < 3600 * SECOND ? wait : 3600 * SECOND) + (uint64_t)until.tv_nsec;
+    until.tv_sec += (time_t)(wait / SECOND);
+    until.tv_nsec = (long)(wait % SECOND);
+    pthread_mutex_lock(&work_lock);
+    while (!has_work && pthread_cond_timedwait(&work, &work_lock, &until) == 0)
+        continue;
+    has_work = false;
+    pthread_mutex_unlock(&work_lock);
+}
+
+static void *serve(void *argument)
+{
+    for (;;)
+        wait_for_work(storage_step());
+    return argument;
+}
+
+bool storage_serve(void)
+{
+    pthread_t thread;
+    return pthread_create(&thread, NULL, serve, NULL) == 0;
+}
+
+/*
+ * Volumes
+ */
+
+static int explain(const struct disk *disk, int error, const struct storage_wish *wish,
+                   struct problem *p)
+{
+    const struct volumes *vs = disk->volumes;
+
+    switch (-error) {
+    case SKEP_EEXIST:
+        return problem_set(p, 409, "There is a volume '%s' already.", wish->name);
+    case SKEP_EINVAL:
+        return problem_set(p, 422,
+                           "size_bytes must be a multiple of 4096, up to %" PRIu64
+                           ", and not less than the volume or its source has.",
+                           (uint64_t)SKEP_CHUNKS_MAX * vs->super.chunk_bytes);
+    case SKEP_ENOSPC:
+        return problem_set(
+            p, 409,
+            "The disk has no room: %" PRIu64 " of its %" PRIu64
+            " bytes are promised to volumes, or its table (%" PRIu32
+            " volumes) or metadata area is full. Delete a volume, ask for less, or add "
+            "\"overcommit\": true to have more promised than there is.",
+            volumes_promised(vs) * vs->super.chunk_bytes,
+            (uint64_t)vs->super.chunk_count * vs->super.chunk_bytes, volumes_slots(vs));
+    case SKEP_ENOMEM:
+        return problem_set(p, 503, "There is no memory for the request now; try again.");
+    case SKEP_EBUSY:
+        return problem_set(p, 503, "The volume is too busy to be copied now; try again.");
+    default:
+        return problem_set(p, 503, "The disk is damaged or has failed; see GET /v1/disks.");
+    }
+}
+
+/* The disk's state may be another one after an error. */
+static int failed(struct disk *disk, int error, const struct storage_wish *wish, struct problem *p)
+{
+    if (disk->volumes->state == VOLUMES_FAILED)
+        disk->state = DISK_FAILED;
+    else if (disk->volumes->state == VOLUMES_DAMAGED)
+        disk->state = DISK_DAMAGED;
+    wake();
+    return explain(disk, error, wish, p);
+}
+
+/* The only one that volumes can be on, unless the client names one. */
+static struct disk *choose_disk(struct problem *p)
+{
+    struct disk *found = NULL;
+
+    for (uint32_t i = 0; i < SKEP_DISKS_MAX; i++) {
+        if (disks[i].state != DISK_ONLINE)
+            continue;
+        if (found) {
+            problem_set(p, 422, "There are several disks: name one by \"disk\".");
+            return NULL;
+        }
+        found = &disks[i];
+    }
+    if (!found)
+        problem_set(p, 409,
+                    "There is no disk for volumes: format one, PUT /v1/disks/{id} "
+                    "{\"format\": true}.");
+    return found;
+}
+
+static int copy(struct disk *disk, struct volume *source, const struct storage_wish *wish,
+                const struct volumes_wish *new, struct problem *p)
+{
+    struct open_volume *o = storage_find_open(disk, source);
+    struct volume *v;
+    int result = o ? (int)storage_core_freeze(disk, o) : 0;
+
+    if (result == 0)
+        result = volumes_copy(disk->volumes, source, wish->snapshot, new, &v);
+    return result == 0 ? 201 : failed(disk, result, wish, p);
+}
+
+static int create_on(struct disk *disk, struct volume *source, const struct storage_wish *wish,
+                     struct problem *p)
+{
+    struct volumes_wish new = {.name = wish->name,
+                               .bytes = wish->bytes,
+                               .created_ns = core_wall_ns(),
+                               .limits = wish->limits,
+                               .overcommit = wish->overcommit};
+    struct volume *v;
+    int result;
+
+    if (disk->state != DISK_ONLINE)
+        return problem_set(p, 409, "Disk %" PRIu32 " takes no volumes; see GET /v1/disks.",
+                           storage_disk_index(disk));
+    if (make_uuid(new.uuid, p) != 0)
+        return -1;
+    if (source)
+        return copy(disk, source, wish, &new, p);
+    result = volumes_create(disk->volumes, &new, &v);
+    return result == 0 ? 201 : failed(disk, result, wish, p);
+}
+
+int storage_create(const struct storage_wish *wish, struct problem *p)
+{
+    struct disk *disk = wish->disk;
+    struct volume *source = NULL;
+
+    if (!volume_name_valid(wish->name))
+        return problem_set(p, 400, "'%s' is no name of a volume: " NAMES_OF ".", wish->name);
+    if (wish->source) {
+        source = storage_find(wish->source, &disk);
+        if (!source)
+            return problem_set(p, 422, "There is no volume '%s' to copy.", wish->source);
+        if (wish->disk && wish->disk != disk)
+            return problem_set(p, 422, "A copy is on the disk of its source, %" PRIu32 ".",
+                               storage_disk_index(disk));
+    } else if (!wish->has_bytes) {
+        return problem_set(p, 422, "size_bytes is missing.");
+    }
+    if (!disk)
+        disk = choose_disk(p);
+    return disk ? create_on(disk, source, wish, p) : -1;
+}
+
+static int set_limits(struct disk *disk, struct volume *v, const struct storage_wish *wish,
+                      struct problem *p)
+{
+    const struct open_volume *o = storage_find_open(disk, v);
+    int result = 0;
+
+    if (memcmp(&v->record.limits, &wish->limits, sizeof(wish->limits)) != 0)
+        result = volumes_limit(disk->volumes, v, &wish->limits);
+    if (result == 0 && o)
+        core_volume_set(o->handle, SKEP_VOLUME_LIMITS, (uintptr_t)&v->record.limits, 0, 0);
+    return result == 0 ? 200 : failed(disk, result, wish, p);
+}
+
+static int set_bytes(struct disk *disk, struct volume *v, const struct storage_wish *wish,
+                     struct problem *p)
+{
+    const struct open_volume *o = storage_find_open(disk, v);
+    int result = volumes_resize(disk->volumes, v, wish->bytes, wish->overcommit);
+    int64_t in_core = 0;
+
+    if (result != 0)
+        return failed(disk, result, wish, p);
+    if (o)
+        in_core = core_volume_set(o->handle, SKEP_VOLUME_RESIZE, wish->bytes, 0, 0);
+    if (in_core != 0)
+        log_line("volume '%s' is larger now, which its guest sees at its next start (error %d)",
+                 v->record.name, (int)-in_core);
+    return 200;
+}
+
+int storage_change(struct disk *disk, struct volume *v, const struct storage_wish *wish,
+                   struct problem *p)
+{
+    if (disk->state != DISK_ONLINE)
+        return problem_set(p, 409, "The volume's disk can't be written; see GET /v1/disks.");
+    if (wish->has_bytes && wish->bytes < v->record.bytes)
+        return problem_set(p, 422, "A volume can't be made smaller: it has %" PRIu64 " bytes.",
+                           v->record.bytes);
+    if (wish->has_bytes && wish->bytes != v->record.bytes && v->record.kind == FORMAT_SNAPSHOT)
+        return problem_set(p, 422, "A snapshot's size can't be changed; clone it.");
+    if (wish->has_bytes && wish->bytes != v->record.bytes && set_bytes(disk, v, wish, p) < 0)
+        return -1;
+    return wish->has_limits ? set_limits(disk, v, wish, p) : 200;
+}
+
+int storage_delete(struct disk *disk, struct volume *v, struct problem *p)
+{
+    struct storage_wish wish = {.name = v->record.name};
+    struct open_volume *o = storage_find_open(disk, v);
+    int result;
+
+    if (disk->state != DISK_ONLINE)
+        return problem_set(p, 409, "The volume's disk can't be written; see GET /v1/disks.");
+    if (v->streams)
+        return problem_set(p, 409, "A client is reading or writing the volume's data.");
+    if (o && storage_core_close(disk, o) != 0)
+        return problem_set(p, 409, "A guest uses the volume: stop and delete it first.");
+    result = volumes_delete(disk->volumes, v);
+    return result == 0 ? 204 : failed(disk, result, &wish, p);
+}
+
+int64_t storage_open(const char *name)
+{
+    struct disk *disk;
+    struct volume *v = storage_find(name, &disk);
+    struct open_volume *o = v ? storage_find_open(disk, v) : NULL;
+    int64_t result;
+
+    if (!v)
+        return -SKEP_ENOENT;
+    if (v->streams && v->record.kind == FORMAT_VOLUME)
+        return -SKEP_EBUSY;
+    result = o ? (o->offline ? -SKEP_EIO : 0) : storage_core_open(disk, v, &o);
+    if (result != 0)
+        return result;
+    /* Not closed before the guest, which is about to be created, had the time to take it. */
+    o->idle_ns = core_clock_ns();
+    wake();
+    return (int64_t)o->handle;
+}

@@ -1,0 +1,144 @@
+/* storage_json.c - disks and volumes as clients see them. */
+#include <stdio.h>
+
+#include "json.h"
+#include "storage.h"
+#include "storage/probe.h"
+
+static void add_uuid(cJSON *json, const uint8_t uuid[16])
+{
+    char text[37];
+    unsigned at = 0;
+
+    for (unsigned i = 0; i < 16; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10)
+            text[at++] = '-';
+        at += (unsigned)snprintf(text + at, 3, "%02x", uuid[i]);
+    }
+    cJSON_AddStringToObject(json, "uuid", text);
+}
+
+static const char *state_name(const struct disk *disk)
+{
+    static const char *const names[] = {[DISK_ABSENT] = "absent",
+                                        [DISK_UNFORMATTED] = "unformatted",
+                                        [DISK_ONLINE] = "online",
+                                        [DISK_DAMAGED] = "damaged",
+                                        [DISK_FAILED] = "failed"};
+    return names[disk->state];
+}
+
+static void add_volumes(cJSON *json, const struct volumes *vs)
+{
+    uint64_t chunk = vs->super.chunk_bytes;
+    unsigned count = 0;
+    cJSON *damage;
+
+    for (const struct volume *v = vs->first; v; v = v->next)
+        count++;
+    add_uuid(json, vs->super.uuid);
+    json_add_time(json, "formatted_at", vs->super.created_ns);
+    cJSON_AddNumberToObject(json, "volumes", count);
+    json_add_integer(json, "chunk_bytes", chunk);
+    json_add_integer(json, "capacity_bytes", vs->super.chunk_count * chunk);
+    json_add_integer(json, "promised_bytes", volumes_promised(vs) * chunk);
+    json_add_integer(json, "used_bytes",
+                     (vs->super.chunk_count - vs->chunks.free_count - vs->chunks.taken_count) *
+                         chunk);
+    json_add_integer(json, "pooled_bytes", vs->chunks.taken_count * chunk);
+    damage = cJSON_AddArrayToObject(json, "damage");
+    for (uint32_t i = 0; i < vs->damage_count && i < VOLUMES_DAMAGE_MAX; i++)
+        cJSON_AddItemToArray(damage, cJSON_CreateString(vs->damage[i]));
+}
+
+static void add_device(cJSON *json, uint32_t index)
+{
+    struct skep_disk_info info;
+
+    if (core_disk_info(index, &info) != 0)
+        return;
+    info.serial[sizeof(info.serial) - 1] = '\0';
+    json_clean_text(info.serial);
+    cJSON_AddStringToObject(json, "serial", info.serial);
+    json_add_integer(json, "size_bytes", info.bytes);
+    cJSON_AddNumberToObject(json, "block_bytes", info.block_bytes);
+    cJSON_AddBoolToObject(json, "read_only", info.flags & SKEP_DISK_READ_ONLY);
+    json_add_integer(json, "reads", info.reads);
+    json_add_integer(json, "writes", info.writes);
+    json_add_integer(json, "flushes", info.flushes);
+    json_add_integer(json, "errors", info.errors);
+    json_add_integer(json, "read_bytes", info.read_bytes);
+    json_add_integer(json, "written_bytes", info.written_bytes);
+}
+
+cJSON *storage_disk_to_json(const struct disk *disk)
+{
+    cJSON *json = cJSON_CreateObject();
+    char id[12];
+
+    snprintf(id, sizeof(id), "%u", (unsigned)storage_disk_index(disk));
+    cJSON_AddStringToObject(json, "id", id);
+    cJSON_AddStringToObject(json, "state", state_name(disk));
+    if (disk->content >= 0)
+        cJSON_AddStringToObject(json, "content", probe_name((enum probe_kind)disk->content));
+    else
+        cJSON_AddNullToObject(json, "content");
+    add_device(json, storage_disk_index(disk));
+    if (disk->volumes)
+        add_volumes(json, disk->volumes);
+    return json;
+}
+
+static void add_limits(cJSON *json, const struct skep_volume_limits *l)
+{
+    json_add_integer(json, "iops", l->requests_second);
+    json_add_integer(json, "iops_burst", l->requests_burst);
+    json_add_integer(json, "bytes_per_second", l->bytes_second);
+    json_add_integer(json, "bytes_burst", l->bytes_burst);
+}
+
+static void add_status(cJSON *json, const struct disk *disk, const struct volume *v)
+{
+    const struct open_volume *o = storage_find_open(disk, v);
+    struct skep_volume_status s = {0};
+    bool open = o && core_volume_read(o->handle, SKEP_VOLUME_STATUS, (uintptr_t)&s, 0, 0) == 0;
+
+    cJSON_AddStringToObject(json, "state",
+                            disk->state == DISK_FAILED || v->damaged || (o && o->offline)
+                                ? "offline"
+                            : disk->state == DISK_DAMAGED ? "read-only"
+                            : open && s.full              ? "full"
+                                                          : "online");
+    json_add_integer(json, "allocated_bytes",
+                     (open ? s.mapped : v->mapped) * (uint64_t)disk->volumes->super.chunk_bytes);
+    cJSON_AddNumberToObject(json, "guests", s.users);
+    json_add_integer(json, "reads", s.reads);
+    json_add_integer(json, "writes", s.writes);
+    json_add_integer(json, "flushes", s.flushes);
+    json_add_integer(json, "discards", s.discards);
+    json_add_integer(json, "errors", s.errors);
+    json_add_integer(json, "read_bytes", s.read_bytes);
+    json_add_integer(json, "written_bytes", s.written_bytes);
+}
+
+cJSON *storage_volume_to_json(const struct disk *disk, struct volume *v)
+{
+    cJSON *json = cJSON_CreateObject();
+    char id[12];
+
+    snprintf(id, sizeof(id), "%u", (unsigned)storage_disk_index(disk));
+    cJSON_AddStringToObject(json, "name", v->record.name);
+    add_uuid(json, v->record.uuid);
+    cJSON_AddStringToObject(json, "kind",
+                            v->record.kind == FORMAT_SNAPSHOT ? "snapshot" : "volume");
+    cJSON_AddStringToObject(json, "disk", id);
+    json_add_integer(json, "size_bytes", v->record.bytes);
+    if (v->record.parent_id)
+        cJSON_AddStringToObject(json, "copy_of", v->record.parent);
+    else
+        cJSON_AddNullToObject(json, "copy_of");
+    json_add_time(json, "created_at", v->record.created_ns);
+    add_limits(cJSON_AddObjectToObject(json, "limits"), &v->record.limits);
+    add_status(cJSON_AddObjectToObject(json, "status"), disk, v);
+    return json;
+}
