@@ -1,0 +1,208 @@
+/*
+ * block.c - a program that works on its block devices without a file system.
+ *
+ *   block describe               tells of each device
+ *   block write SEED BLOCKS      writes that many blocks of 4 KiB in a scattered order, and says "durable N" after each flush
+ *   block check SEED BLOCKS      whether the first so many of them are there
+ *   block burst                  keeps many requests of odd shapes in flight, and compares with what must be there
+ *   block discard                gives space back
+ *   block edges                  what must be refused, and how
+ *   block hold                   writes, then waits for ever
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "skep/block.h"
+#include "skep/guest.h"
+
+#define BLOCK 4096u
+#define FLUSH 16u /* blocks */
+
+static uint64_t bytes; /* of device 0 */
+
+static uint64_t mix(uint64_t value)
+{
+    value = (value ^ value >> 31) * 0x9e3779b97f4a7c15ull;
+    return value ^ value >> 29;
+}
+
+/* Scattered, and each once: the device has a power of two of blocks, or what is above isn't used. */
+static uint64_t place(uint64_t number)
+{
+    uint64_t blocks = 1;
+    while (blocks * 2 <= bytes / BLOCK)
+        blocks *= 2;
+    return (number * 0x9e3779b1u & (blocks - 1)) * BLOCK;
+}
+
+static void fill(uint64_t *block, uint64_t seed, uint64_t number)
+{
+    for (unsigned i = 0; i < BLOCK / 8; i++)
+        block[i] = mix(seed ^ number << 20 ^ i);
+}
+
+static void write_blocks(uint64_t seed, uint64_t count)
+{
+    static uint64_t block[BLOCK / 8];
+    for (uint64_t i = 0; i < count; i++) {
+        fill(block, seed, i);
+        CHECK(skep_block_write(0, place(i), block, BLOCK) == 0);
+        if ((i + 1) % FLUSH != 0 && i + 1 != count)
+            continue;
+        CHECK(skep_block_flush(0) == 0);
+        printf("durable %u\n", (unsigned)(i + 1));
+        fflush(stdout);
+    }
+}
+
+static void check_blocks(uint64_t seed, uint64_t count)
+{
+    static uint64_t block[BLOCK / 8], expected[BLOCK / 8];
+    for (uint64_t i = 0; i < count; i++) {
+        fill(expected, seed, i);
+        CHECK(skep_block_read(0, place(i), block, BLOCK) == 0);
+        if (memcmp(block, expected, BLOCK) != 0) {
+            printf("FAILED: block %u at %llu is another one\n", (unsigned)i,
+                   (unsigned long long)place(i));
+            exit(1);
+        }
+    }
+    printf("all %u there\n", (unsigned)count);
+}
+
+static void describe(void)
+{
+    struct skep_block_info info;
+    for (unsigned i = 0; i < skep_block_count(); i++) {
+        CHECK(skep_block_info(i, &info) == 0);
+        printf("%s %llu %u %s\n", info.name, (unsigned long long)info.bytes, info.block_bytes,
+               info.flags & SKEP_BLOCK_READ_ONLY ? "ro" : "rw");
+        CHECK(skep_block_find(info.name) == (int)i);
+    }
+    CHECK(skep_block_find("nobody") == -SKEP_ENODEV);
+}
+
+/*
+ * Many at once
+ */
+
+#define AREA     (1u << 20) /* that the burst plays in, and what must be in it */
+#define IN_BURST 48u
+#define ROUNDS   40u
+
+static uint8_t shadow[AREA], memory[IN_BURST][3 * BLOCK + 64];
+static struct skep_block_io ios[IN_BURST];
+static struct skep_block_part parts[IN_BURST][3];
+
+/* A piece of 1 to 3 blocks, cut into parts at odd places of odd alignment. Pieces of one round don't overlap. */
+static void prepare(unsigned n, uint64_t *seed)
+{
+    struct skep_block_io *io = &ios[n];
+    *seed = mix(*seed + n + 1);
+    unsigned blocks = 1 + *seed % 3, shift = (unsigned)(*seed >> 8) % 64;
+    unsigned first = 1 + (unsigned)(*seed >> 16) % (BLOCK - 1);
+    size_t total = blocks * BLOCK;
+    bool writes = *seed >> 40 & 1;
+    parts[n][0] = (struct skep_block_part){memory[n] + shift, first};
+    parts[n][1] = (struct skep_block_part){memory[n] + shift + first, total - first};
+    *io = (struct skep_block_io){
+        .op = writes ? SKEP_BLOCK_WRITE : SKEP_BLOCK_READ,
+        .offset = (uint64_t)n * (AREA / IN_BURST / BLOCK * BLOCK),
+        .parts = parts[n],
+        .part_count = 2,
+        .argument = memory[n] + shift,
+    };
+    for (size_t i = 0; i < total; i++)
+        ((uint8_t *)io->argument)[i] = writes ? (uint8_t)(mix(*seed + i) >> 7) : 0xee;
+}
+
+static void burst(void)
+{
+    uint64_t seed = 7;
+    CHECK(skep_block_zero(0, 0, AREA) == 0);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        for (unsigned n = 0; n < IN_BURST; n++) {
+            prepare(n, &seed);
+            CHECK(skep_block_submit(0, &ios[n]) == 0);
+        }
+        skep_block_kick(0);
+        for (unsigned n = 0; n < IN_BURST; n++) {
+            CHECK(skep_block_wait(0, &ios[n]) == 0);
+            size_t total = parts[n][0].bytes + parts[n][1].bytes;
+            if (ios[n].op == SKEP_BLOCK_WRITE)
+                memcpy(shadow + ios[n].offset, ios[n].argument, total);
+            else
+                CHECK(memcmp(shadow + ios[n].offset, ios[n].argument, total) == 0);
+        }
+    }
+    CHECK(skep_block_flush(0) == 0);
+    static uint8_t all[AREA];
+    CHECK(skep_block_read(0, 0, all, AREA) == 0);
+    CHECK(memcmp(all, shadow, AREA) == 0);
+    puts("as written");
+}
+
+static void discard(void)
+{
+    struct skep_block_info info;
+    static uint64_t block[BLOCK / 8];
+    CHECK(skep_block_info(0, &info) == 0 && info.discard_bytes >= BLOCK);
+    CHECK(skep_block_trim(0, 0, bytes) == 0);
+    CHECK(skep_block_flush(0) == 0);
+    CHECK(skep_block_zero(0, info.discard_bytes / 2, 2ull * info.discard_bytes) == 0);
+    CHECK(skep_block_read(0, info.discard_bytes, block, BLOCK) == 0);
+    for (unsigned i = 0; i < BLOCK / 8; i++)
+        CHECK(block[i] == 0);
+    CHECK(skep_block_flush(0) == 0);
+    puts("given back");
+}
+
+static void edges(void)
+{
+    static uint8_t block[2 * BLOCK];
+    unsigned none = skep_block_count();
+    CHECK(skep_block_read(none, 0, block, BLOCK) == -SKEP_ENODEV);
+    CHECK(skep_block_read(0, bytes, block, BLOCK) == -SKEP_EINVAL);
+    CHECK(skep_block_write(0, bytes - BLOCK, block, 2 * BLOCK) == -SKEP_EINVAL);
+    CHECK(skep_block_write(0, UINT64_MAX - BLOCK + 1, block, BLOCK) == -SKEP_EINVAL);
+    CHECK(skep_block_read(0, 100, block, BLOCK) == -SKEP_EINVAL);
+    CHECK(skep_block_read(0, 0, block, 100) == -SKEP_EINVAL);
+    CHECK(skep_block_trim(0, 0, bytes + BLOCK) == -SKEP_EINVAL);
+    CHECK(skep_block_write(1, 0, block, BLOCK) == -SKEP_EIO); /* read-only */
+    CHECK(skep_block_trim(1, 0, BLOCK) == -SKEP_EIO);
+    CHECK(skep_block_flush(1) == 0);
+    CHECK(skep_block_read(1, 0, block, 2 * BLOCK) == 0);
+    puts("refused");
+}
+
+int main(int argc, char **argv)
+{
+    struct skep_block_info info;
+    uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 0) : 0;
+    uint64_t count = argc > 3 ? strtoull(argv[3], NULL, 0) : 0;
+    const char *what = argc > 1 ? argv[1] : "";
+    CHECK(skep_block_info(0, &info) == 0);
+    bytes = info.bytes;
+    if (strcmp(what, "describe") == 0)
+        describe();
+    else if (strcmp(what, "write") == 0)
+        write_blocks(seed, count);
+    else if (strcmp(what, "check") == 0)
+        check_blocks(seed, count);
+    else if (strcmp(what, "burst") == 0)
+        burst();
+    else if (strcmp(what, "discard") == 0)
+        discard();
+    else if (strcmp(what, "edges") == 0)
+        edges();
+    else if (strcmp(what, "hold") == 0) {
+        write_blocks(seed, count);
+        for (;;)
+            pause();
+    } else
+        CHECK(!"known word");
+    return 0;
+}
