@@ -5,6 +5,7 @@
 
 #include "api.h"
 #include "json.h"
+#include "service.h"
 #include "storage.h"
 
 /* 2^53: up to there a JSON number is exact. */
@@ -101,6 +102,8 @@ int api_disk_put(struct request *r)
         r->json = storage_disk_to_json(disk);
     storage_unlock();
     cJSON_Delete(body);
+    if (status > 0)
+        service_keep();
     return status;
 }
 

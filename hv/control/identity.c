@@ -102,6 +102,15 @@ bool token_get(const struct config *config, bool entropy)
     return true;
 }
 
+void identity_keep(void)
+{
+    struct tls_identity id;
+
+    if (store_read(STORE_IDENTITY_RECORD, STORE_IDENTITY, &id, sizeof(id)) == sizeof(id))
+        keep("identity", STORE_IDENTITY_RECORD, STORE_IDENTITY, &id, sizeof(id));
+    keep("token", STORE_TOKEN_RECORD, STORE_TOKEN, token_digest, sizeof(token_digest));
+}
+
 bool token_matches(const char *token)
 {
     uint8_t digest[32], difference = 0;

@@ -15,6 +15,9 @@ bool identity_get(struct tls_identity *id, const struct config *config, bool ent
  * console, this once. Whichever it is, the disk has its digest from then on. */
 bool token_get(const struct config *config, bool entropy);
 
+/* Puts the key, the certificate and the token's digest on a disk that has none of them. */
+void identity_keep(void);
+
 /* In constant time for tokens of any length. */
 bool token_matches(const char *token);
 

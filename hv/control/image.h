@@ -27,7 +27,7 @@ struct image {
     uint64_t uploaded_wall_ns;
     uint32_t symbol_page, symbol_count;
     uint8_t digest[32];
-    bool kept; /* on the disk, if there is one */
+    bool kept; /* on the disk */
     char name[SKEP_NAME_MAX];
 };
 

@@ -84,7 +84,7 @@ int image_keep(struct image *image, struct problem *p)
     record_name(image->name, text);
     if (persist_put(text, &record, sizeof(record), p) != 0)
         return -1;
-    image->kept = true;
+    image->kept = persist_is_open();
     return 0;
 }
 

@@ -18,8 +18,8 @@
 enum { NONE, READY, DAMAGED, FULL };
 
 static _Atomic int condition;
-static bool is_open;      /* set at the start only */
-static bool is_safe_mode; /* likewise */
+static _Atomic bool is_open;
+static bool is_safe_mode; /* set at the start only */
 
 static void set_condition(int to)
 {
@@ -31,12 +31,29 @@ static int get_condition(void)
     return atomic_load_explicit(&condition, memory_order_relaxed);
 }
 
+/* The condition comes last: whoever sees that there is a disk may go on to the store. */
+static void open_store(struct bdev *region)
+{
+    int result = state_open(region, true);
+    uint64_t bytes, used;
+
+    if (result != 0) {
+        log_line("storage: what disk %s holds can't be read (error %d): nothing can be changed",
+                 system_disk_id(), -result);
+        set_condition(DAMAGED);
+        return;
+    }
+    is_open = true;
+    set_condition(READY);
+    state_usage(&bytes, &used);
+    log_line("storage: disk %s, %" PRIu64 " of %" PRIu64 " bytes used", system_disk_id(), used,
+             bytes);
+}
+
 void persist_start(bool safe_mode, bool first_start)
 {
     struct bdev *region = system_region();
     struct problem ignored;
-    uint64_t bytes, used;
-    int result;
 
     is_open = false;
     is_safe_mode = safe_mode;
@@ -49,19 +66,18 @@ void persist_start(bool safe_mode, bool first_start)
         log_line("storage: left alone in safe mode: nothing can be changed until a reboot");
         return;
     }
-    result = state_open(region, true);
-    if (result != 0) {
-        log_line("storage: what disk %s holds can't be read (error %d): nothing can be changed",
-                 system_disk_id(), -result);
-        return;
-    }
-    is_open = true;
-    set_condition(READY);
-    if (first_start)
+    open_store(region);
+    if (is_open && first_start)
         persist_update(BEGAN, "", 0, &ignored);
-    state_usage(&bytes, &used);
-    log_line("storage: disk %s, %" PRIu64 " of %" PRIu64 " bytes used", system_disk_id(), used,
-             bytes);
+}
+
+bool persist_begin(void)
+{
+    struct bdev *region = persist_has_disk() ? NULL : system_region();
+
+    if (region)
+        open_store(region);
+    return region && is_open;
 }
 
 void persist_stop(void)

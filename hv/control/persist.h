@@ -22,6 +22,9 @@
 void persist_start(bool safe_mode, bool first_start);
 void persist_stop(void);
 
+/* Opens it on a disk that the service has got since. True: just now, so nothing of what there is is on it. */
+bool persist_begin(void);
+
 /* Whether the machine has a disk for it; whether there is a store that can be read. */
 bool persist_has_disk(void);
 bool persist_is_open(void);

@@ -6,7 +6,7 @@
 
 #include "bdev.h"
 
-/* NULL if there is none. It is the same as long as the service runs; a new one reads as zeroes. */
+/* NULL if there is none yet. From then on it is the same as long as the service runs; a new one reads as zeroes. */
 struct bdev *system_region(void);
 
 /* What the disk is called; valid if there is a region. */

@@ -1,4 +1,4 @@
-/* region_storage.c - Skep's own state is on the first disk of Skep's that was well when the service started. */
+/* region_storage.c - Skep's own state is on the first disk of Skep's that is well. */
 #include "region.h"
 
 #include <stddef.h>

@@ -115,6 +115,16 @@ static void adopt_guests(const struct skep_host_info *info)
     model_unlock();
 }
 
+void service_keep(void)
+{
+    model_lock();
+    if (persist_begin()) {
+        identity_keep();
+        guest_keep_all();
+    }
+    model_unlock();
+}
+
 int service_run(uint16_t port)
 {
     static struct config config;

@@ -115,15 +115,13 @@ void storage_start(void)
     storage_unlock();
 }
 
-/* Chosen once: what is formatted later is used after the next start. */
+/* The first that is or becomes Skep's; it stays that one. */
 static struct disk *system_disk(void)
 {
     static struct disk *chosen;
-    static bool is_chosen;
 
-    for (uint32_t i = 0; !is_chosen && !chosen && i < SKEP_DISKS_MAX; i++)
+    for (uint32_t i = 0; !chosen && i < SKEP_DISKS_MAX; i++)
         chosen = disks[i].state == DISK_ONLINE ? &disks[i] : NULL;
-    is_chosen = true;
     if (chosen)
         chosen->holds_state = true;
     return chosen;

@@ -12,6 +12,7 @@
 #include "json.h"
 #include "log.h"
 #include "persist.h"
+#include "service.h"
 #include "skep/abi.h"
 #include "state.h"
 #include "test/fake.h"
@@ -285,6 +286,39 @@ static void test_no_disk(void **state)
     cold_boot();
     assert_null(image_find("img"));
     assert_null(guest_find("web"));
+}
+
+/* A disk that comes while the service runs: what there is is kept from then on, images when they are uploaded again. */
+static void test_disk_comes(void **state)
+{
+    struct tls_identity first, second;
+    struct config config;
+    struct problem p;
+
+    (void)state;
+    end_service();
+    fake_set_disk(NULL, 0);
+    fake_start("", "");
+    begin_service(false, true);
+    config_defaults(&config);
+    assert_true(identity_get(&first, &config, true));
+    assert_true(token_get(&config, true));
+    assert_int_equal(upload("img", 0, &p), 201);
+    assert_int_equal(put("web", "{\"image\":\"img\"}"), 201);
+    service_keep();
+    assert_storage("none");
+    fake_set_disk(NULL, DISK_BYTES);
+    service_keep();
+    assert_storage("ready");
+    assert_int_equal(put("more", "{\"image\":\"img\"}"), 201);
+    assert_int_equal(upload("img", 0, &p), 200);
+    service_keep();
+    cold_boot();
+    settle();
+    assert_int_equal(state_of("web"), SKEP_GUEST_RUNNING);
+    assert_int_equal(state_of("more"), SKEP_GUEST_RUNNING);
+    assert_true(identity_get(&second, &config, false));
+    assert_memory_equal(&first, &second, sizeof(first));
 }
 
 static void assert_refused(int status, const struct problem *p)
@@ -590,6 +624,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_unreadable_image, setup, teardown),
         cmocka_unit_test_setup_teardown(test_identity_is_kept, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_disk, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_disk_comes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failing_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damaged_disk, setup, teardown),
