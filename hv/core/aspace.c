@@ -245,8 +245,8 @@ static enum supply supply_first(struct guest *guest, const struct range *range, 
     return SUPPLY_OK;
 }
 
-/* A write to a page that is present read-only in a writable range: an image's page, copied now. Only this CPU can still
- * have the translation to it. */
+/* A write to a page that is present read-only in a writable range: an image's page, copied now. The guest has one vCPU; if
+ * ring 0 writes from another CPU than that runs on, it may go by its translation of the old page until it is interrupted. */
 static enum supply supply_copy(struct guest *guest, const struct range *range, uint64_t *leaf)
 {
     pfn_t shared = paddr_to_pfn(arch_pte_paddr(*leaf));
