@@ -36,6 +36,21 @@ static void set_extent(struct fs_extent *out, const struct ext2fs_extent *extent
     };
 }
 
+/* The extent behind the current one, which the tree was searched for. (EXT2_EXTENT_NEXT_LEAF knows the way on only if it
+ * has come all the way.) */
+static errcode_t next_leaf(ext2_extent_handle_t handle, struct ext2fs_extent *extent)
+{
+    errcode_t error;
+    while ((error = ext2fs_extent_get(handle, EXT2_EXTENT_NEXT_SIB, extent)) == EXT2_ET_EXTENT_NO_NEXT) {
+        error = ext2fs_extent_get(handle, EXT2_EXTENT_UP, extent);
+        if (error != 0)
+            return error == EXT2_ET_EXTENT_NO_UP ? EXT2_ET_EXTENT_NO_NEXT : error;
+    }
+    while (error == 0 && !(extent->e_flags & EXT2_EXTENT_FLAGS_LEAF))
+        error = ext2fs_extent_get(handle, EXT2_EXTENT_DOWN, extent);
+    return error;
+}
+
 /* The extent that has the block, or the hole. */
 static errcode_t look_up(ext2_extent_handle_t handle, uint64_t logical, struct fs_extent *out)
 {
@@ -55,7 +70,7 @@ static errcode_t look_up(ext2_extent_handle_t handle, uint64_t logical, struct f
         return 0;
     }
     if (extent.e_lblk < logical) {
-        error = ext2fs_extent_get(handle, EXT2_EXTENT_NEXT_LEAF, &extent);
+        error = next_leaf(handle, &extent);
         if (error == EXT2_ET_EXTENT_NO_NEXT) {
             set_hole(out, logical, LOGICAL_MAX);
             return 0;

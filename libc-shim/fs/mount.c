@@ -51,12 +51,28 @@ static int check(struct fs_volume *volume)
     return 0;
 }
 
+/* The superblock is two sectors, which a power cut may part. All that ever changes in it is in the first, but for the
+ * checksum. So either of them is right, and the checksum is made right as soon as something is written. */
+static errcode_t open_torn(struct fs_volume *volume, const char *name, int flags)
+{
+    errcode_t error = ext2fs_open(name, flags | EXT2_FLAG_IGNORE_CSUM_ERRORS, 0, 0, &fs_io_manager, &volume->fs);
+    if (error != 0)
+        return error;
+    fs_message("%s: the superblock's checksum is wrong, as after a power cut", volume->name);
+    volume->fs->flags &= ~EXT2_FLAG_IGNORE_CSUM_ERRORS;
+    if (volume->cache.device_read_only)
+        return 0;
+    return -fs_super_write_home(volume);
+}
+
 static int open_fs(struct fs_volume *volume)
 {
     char name[FS_IO_NAME_BYTES];
     int flags = EXT2_FLAG_64BITS | EXT2_FLAG_SKIP_MMP | (volume->cache.device_read_only ? 0 : EXT2_FLAG_RW);
     fs_io_name(&volume->cache, name);
     errcode_t error = ext2fs_open(name, flags, 0, 0, &fs_io_manager, &volume->fs);
+    if (error == EXT2_ET_SB_CSUM_INVALID)
+        error = open_torn(volume, name, flags);
     if (error == EXT2_ET_BAD_MAGIC)
         return -ENODATA;
     if (error == EXT2_ET_SHORT_READ || error == EXT2_ET_UNSUPP_FEATURE || error == EXT2_ET_RO_UNSUPP_FEATURE)

@@ -27,7 +27,9 @@ static struct disk {
     struct write *log;
     uint32_t log_count, log_room;
     uint32_t flushes;
+    bool frozen; /* after a cut: the log is what there was before it */
 
+    uint64_t whole_offset, whole_bytes;
     uint64_t fail_at[DISK_OPS];
     bool fail_forever[DISK_OPS];
     int fail_error[DISK_OPS];
@@ -78,6 +80,7 @@ static void forget_log(struct disk *disk)
     disk->log = NULL;
     disk->start = NULL;
     disk->log_count = disk->log_room = disk->flushes = 0;
+    disk->frozen = false;
 }
 
 void disk_delete_all(void)
@@ -123,7 +126,7 @@ uint32_t disk_log_position(unsigned device)
 
 static void log_write(struct disk *disk, uint64_t offset, const char *data, uint64_t bytes)
 {
-    if (disk->start == NULL)
+    if (disk->start == NULL || disk->frozen)
         return;
     if (disk->log_count == disk->log_room) {
         disk->log_room = disk->log_room ? disk->log_room * 2 : 1024;
@@ -145,21 +148,30 @@ static void put(struct disk *disk, const struct write *write, uint64_t from, uin
         memset(disk->data + write->offset + from, 0, bytes);
 }
 
+/* Where a write may be torn next. */
+static uint64_t piece(const struct disk *disk, uint64_t offset)
+{
+    uint64_t into = offset - disk->whole_offset;
+    return into < disk->whole_bytes ? disk->whole_bytes - into : SECTOR;
+}
+
 /* None, all, or some sectors of a write. */
 static void put_some(struct disk *disk, const struct write *write, uint64_t *state)
 {
     uint64_t kind = random_below(state, 4);
-    for (uint64_t at = 0; at < write->bytes; at += SECTOR)
+    for (uint64_t at = 0, bytes; at < write->bytes; at += bytes) {
+        bytes = piece(disk, write->offset + at);
+        if (bytes > write->bytes - at)
+            bytes = write->bytes - at;
         if (kind == 0 || (kind == 1 && random_below(state, 2)))
-            put(disk, write, at, SECTOR);
+            put(disk, write, at, bytes);
+    }
 }
 
-void disk_rewind(unsigned device, uint32_t position)
+void disk_keep_whole(unsigned device, uint64_t offset, uint64_t bytes)
 {
-    struct disk *disk = &disks[device];
-    memcpy(disk->data, disk->start, disk->bytes);
-    for (uint32_t i = 0; i < position; i++)
-        put(disk, &disk->log[i], 0, disk->log[i].bytes);
+    disks[device].whole_offset = offset;
+    disks[device].whole_bytes = bytes;
 }
 
 void disk_cut(unsigned device, uint32_t position, uint64_t seed)
@@ -170,6 +182,7 @@ void disk_cut(unsigned device, uint32_t position, uint64_t seed)
     for (uint32_t i = 0; i < position; i++)
         if (disk->log[i].flushes < flushes)
             put(disk, &disk->log[i], 0, disk->log[i].bytes);
+    disk->frozen = true;
     uint64_t state = seed;
     for (uint32_t i = 0; i < position; i++)
         if (disk->log[i].flushes >= flushes)
@@ -289,7 +302,7 @@ int skep_block_trim(unsigned device, uint64_t offset, uint64_t bytes)
 int skep_block_flush(unsigned device)
 {
     int result = maybe_fail(&disks[device], DISK_FLUSH, 0);
-    if (result == 0)
+    if (result == 0 && !disks[device].frozen)
         disks[device].flushes++;
     return result;
 }

@@ -24,11 +24,11 @@ void disk_log_start(unsigned device);
 uint32_t disk_log_position(unsigned device);
 
 /* What may be on the disk if the power went at a position: each write that a flush before it covers, and of the others
- * any, in any order of arrival, and any sectors of them. The disk has it from now on, and a log that begins there. */
+ * any, in any order of arrival, and any sectors of them. The log stays as it is, for more cuts, until a new one starts. */
 void disk_cut(unsigned device, uint32_t position, uint64_t seed);
 
-/* Puts the disk back to what it was when the log began, with all writes up to the position. */
-void disk_rewind(unsigned device, uint32_t position);
+/* Cuts leave the sectors of this range together (or, with 0 bytes, don't). */
+void disk_keep_whole(unsigned device, uint64_t offset, uint64_t bytes);
 
 /* From now on the n-th request of a kind fails with an error, and all after it if `forever`. n counts from 1; 0 = none. */
 enum disk_op { DISK_READ, DISK_WRITE, DISK_FLUSH, DISK_OPS };
