@@ -223,7 +223,8 @@ static int get(struct fs_cache *cache, uint64_t number, bool read, struct fs_blo
         return -ENOMEM;
     block->number = number;
     if (read) {
-        int result = fs_device_read(cache, number * cache->block_bytes, block->data, cache->block_bytes);
+        int result =
+            fs_device_read(cache, number * cache->block_bytes, block->data, cache->block_bytes);
         if (result != 0) {
             free(block);
             return result;
@@ -361,7 +362,8 @@ void fs_cache_commit(struct fs_cache *cache)
 static size_t run_length(struct fs_block **blocks, size_t length, uint32_t block_bytes)
 {
     size_t n = 1;
-    while (n < length && n < SKEP_BLOCK_PARTS_MAX - 2 && (n + 1) * block_bytes <= SKEP_BLOCK_BYTES_MAX &&
+    while (n < length && n < SKEP_BLOCK_PARTS_MAX - 2 &&
+           (n + 1) * block_bytes <= SKEP_BLOCK_BYTES_MAX &&
            blocks[n]->number == blocks[0]->number + n)
         n++;
     return n;

@@ -21,7 +21,8 @@
 int fs_volume_fail(struct fs_volume *volume, const char *what, int error)
 {
     if (!volume->failed)
-        fs_message("%s: %s (error %d): the file system is read-only from now on", volume->name, what, -error);
+        fs_message("%s: %s (error %d): the file system is read-only from now on", volume->name,
+                   what, -error);
     volume->failed = volume->read_only = true;
     return error;
 }
@@ -53,7 +54,8 @@ static void keep_freed(struct fs_volume *volume, uint64_t block)
 {
     ext2fs_mark_block_bitmap2(volume->fs->block_map, block);
     volume->freed_blocks++;
-    struct fs_range *last = volume->freed_count > 0 ? &volume->freed[volume->freed_count - 1] : NULL;
+    struct fs_range *last =
+        volume->freed_count > 0 ? &volume->freed[volume->freed_count - 1] : NULL;
     if (last != NULL && last->start + last->length == block && last->length < UINT32_MAX) {
         last->length++;
         return;
@@ -116,7 +118,8 @@ static char *descriptor(struct fs_volume *volume, dgrp_t group)
 /* A bitmap's block, filled up with ones. */
 static int write_bitmap(struct fs_volume *volume, uint64_t block, char *bits)
 {
-    return fs_cache_write(&volume->cache, block * volume->fs->blocksize, bits, volume->fs->blocksize);
+    return fs_cache_write(&volume->cache, block * volume->fs->blocksize, bits,
+                          volume->fs->blocksize);
 }
 
 static int write_block_bitmap(struct fs_volume *volume, dgrp_t group, char *bits)
@@ -130,7 +133,8 @@ static int write_block_bitmap(struct fs_volume *volume, dgrp_t group, char *bits
         return fs_errno(error);
     for (uint32_t i = count; i % 8 != 0; i++)
         ext2fs_set_bit(i, bits);
-    error = ext2fs_block_bitmap_csum_set(fs, group, bits, (int)(EXT2_CLUSTERS_PER_GROUP(fs->super) / 8));
+    error = ext2fs_block_bitmap_csum_set(fs, group, bits,
+                                         (int)(EXT2_CLUSTERS_PER_GROUP(fs->super) / 8));
     if (error != 0)
         return fs_errno(error);
     return write_bitmap(volume, ext2fs_block_bitmap_loc(fs, group), bits);
@@ -141,7 +145,8 @@ static int write_inode_bitmap(struct fs_volume *volume, dgrp_t group, char *bits
     ext2_filsys fs = volume->fs;
     uint32_t count = EXT2_INODES_PER_GROUP(fs->super);
     memset(bits, 0xff, fs->blocksize);
-    errcode_t error = ext2fs_get_inode_bitmap_range2(fs->inode_map, (uint64_t)group * count + 1, count, bits);
+    errcode_t error =
+        ext2fs_get_inode_bitmap_range2(fs->inode_map, (uint64_t)group * count + 1, count, bits);
     if (error == 0)
         error = ext2fs_inode_bitmap_csum_set(fs, group, bits, (int)(count / 8));
     if (error != 0)
@@ -164,8 +169,10 @@ static int write_group(struct fs_volume *volume, dgrp_t group, char *bits)
     /* The descriptor lies in one of the blocks after the superblock, or where a meta group has it. */
     size_t bytes = descriptor_bytes(volume);
     uint32_t in_a_block = fs->blocksize / (uint32_t)bytes;
-    uint64_t block = ext2fs_descriptor_block_loc2(fs, fs->super->s_first_data_block, group / in_a_block);
-    result = fs_cache_write(&volume->cache, block * fs->blocksize + group % in_a_block * bytes, descriptor(volume, group), bytes);
+    uint64_t block =
+        ext2fs_descriptor_block_loc2(fs, fs->super->s_first_data_block, group / in_a_block);
+    result = fs_cache_write(&volume->cache, block * fs->blocksize + group % in_a_block * bytes,
+                            descriptor(volume, group), bytes);
     memcpy(volume->descriptors + group * bytes, descriptor(volume, group), bytes);
     volume->dirty_groups[group] = 0;
     return result;
@@ -218,7 +225,8 @@ static int write_groups_and_super(struct fs_volume *volume)
 static void apply_freed(struct fs_volume *volume)
 {
     for (uint32_t i = 0; i < volume->freed_count; i++)
-        ext2fs_unmark_block_bitmap_range2(volume->fs->block_map, volume->freed[i].start, volume->freed[i].length);
+        ext2fs_unmark_block_bitmap_range2(volume->fs->block_map, volume->freed[i].start,
+                                          volume->freed[i].length);
 }
 
 /* Gives the space back to the volume's disk. Only whole pieces count there, so short ranges aren't worth a request. */
@@ -227,7 +235,8 @@ static void trim_freed(struct fs_volume *volume)
     uint64_t block = volume->fs->blocksize;
     for (uint32_t i = 0; i < volume->freed_count; i++)
         if (volume->trim && volume->freed[i].length * block >= FS_TRIM_BYTES_MIN)
-            fs_device_trim(&volume->cache, volume->freed[i].start * block, volume->freed[i].length * block);
+            fs_device_trim(&volume->cache, volume->freed[i].start * block,
+                           volume->freed[i].length * block);
     volume->freed_count = 0;
     volume->freed_blocks = 0;
 }
@@ -271,7 +280,8 @@ static int write_transaction(struct fs_volume *volume)
         return result;
     trim_freed(volume);
     bool is_large = volume->cache.logged_count > FS_CACHE_BLOCKS_LOGGED;
-    return is_large || fs_journal_wants_checkpoint(&volume->journal) ? fs_checkpoint(volume, false) : 0;
+    return is_large || fs_journal_wants_checkpoint(&volume->journal) ? fs_checkpoint(volume, false)
+                                                                     : 0;
 }
 
 int fs_commit(struct fs_volume *volume)

@@ -49,7 +49,8 @@ int fs_page_flush(struct fs_volume *volume, struct fs_node *node)
     if (result == 0 && !is_written(&extent))
         result = -EIO;
     if (result == 0)
-        result = fs_device_write(&volume->cache, extent.physical * block_bytes(volume), node->page, block_bytes(volume));
+        result = fs_device_write(&volume->cache, extent.physical * block_bytes(volume), node->page,
+                                 block_bytes(volume));
     if (result == 0)
         node->page_changed = false;
     else if (node->error == 0)
@@ -83,7 +84,8 @@ static int page_load(struct fs_volume *volume, struct fs_node *node, uint64_t bl
         return result;
     node->page_valid = false;
     if (is_written(&extent))
-        result = fs_device_read(&volume->cache, extent.physical * block_bytes(volume), node->page, block_bytes(volume));
+        result = fs_device_read(&volume->cache, extent.physical * block_bytes(volume), node->page,
+                                block_bytes(volume));
     else
         memset(node->page, 0, block_bytes(volume));
     node->page_block = block;
@@ -118,7 +120,8 @@ static int zero_tail(struct fs_volume *volume, struct fs_node *node, uint64_t en
     result = page_load(volume, node, size / block_bytes(volume));
     if (result != 0)
         return result;
-    uint64_t length = end - size < block_bytes(volume) - within ? end - size : block_bytes(volume) - within;
+    uint64_t length =
+        end - size < block_bytes(volume) - within ? end - size : block_bytes(volume) - within;
     memset(node->page + within, 0, length);
     if (is_written(&extent))
         node->page_changed = true;
@@ -130,7 +133,8 @@ static int zero_tail(struct fs_volume *volume, struct fs_node *node, uint64_t en
  */
 
 /* Whole blocks, as many as lie together; the bytes that were read. */
-static ssize_t read_blocks(struct fs_volume *volume, struct fs_node *node, uint64_t block, char *data, uint64_t count)
+static ssize_t read_blocks(struct fs_volume *volume, struct fs_node *node, uint64_t block,
+                           char *data, uint64_t count)
 {
     struct fs_extent extent;
     uint64_t unit = block_bytes(volume);
@@ -150,7 +154,8 @@ static ssize_t read_blocks(struct fs_volume *volume, struct fs_node *node, uint6
     return (ssize_t)(count * unit);
 }
 
-static ssize_t read_part(struct fs_volume *volume, struct fs_node *node, uint64_t offset, char *data, size_t bytes)
+static ssize_t read_part(struct fs_volume *volume, struct fs_node *node, uint64_t offset,
+                         char *data, size_t bytes)
 {
     uint64_t unit = block_bytes(volume), within = offset % unit;
     int result = page_load(volume, node, offset / unit);
@@ -162,7 +167,8 @@ static ssize_t read_part(struct fs_volume *volume, struct fs_node *node, uint64_
     return (ssize_t)bytes;
 }
 
-ssize_t fs_data_read(struct fs_volume *volume, struct fs_node *node, uint64_t offset, void *data, size_t bytes)
+ssize_t fs_data_read(struct fs_volume *volume, struct fs_node *node, uint64_t offset, void *data,
+                     size_t bytes)
 {
     uint64_t size = fs_node_size(node), unit = block_bytes(volume);
     size_t done = 0;
@@ -174,8 +180,9 @@ ssize_t fs_data_read(struct fs_volume *volume, struct fs_node *node, uint64_t of
         char *out = (char *)data + done;
         uint64_t at = offset + done;
         size_t left = bytes - done;
-        ssize_t part = at % unit == 0 && left >= unit ? read_blocks(volume, node, at / unit, out, left / unit)
-                                                      : read_part(volume, node, at, out, left);
+        ssize_t part = at % unit == 0 && left >= unit
+                           ? read_blocks(volume, node, at / unit, out, left / unit)
+                           : read_part(volume, node, at, out, left);
         if (part < 0)
             return done > 0 ? (ssize_t)done : part;
         done += (size_t)part;
@@ -187,7 +194,8 @@ ssize_t fs_data_read(struct fs_volume *volume, struct fs_node *node, uint64_t of
  * Writing
  */
 
-static ssize_t write_part(struct fs_volume *volume, struct fs_node *node, uint64_t offset, const char *data, size_t bytes)
+static ssize_t write_part(struct fs_volume *volume, struct fs_node *node, uint64_t offset,
+                          const char *data, size_t bytes)
 {
     uint64_t unit = block_bytes(volume), within = offset % unit;
     int result = page_load_to_write(volume, node, offset / unit);
@@ -200,15 +208,18 @@ static ssize_t write_part(struct fs_volume *volume, struct fs_node *node, uint64
 }
 
 /* What has just got blocks, and didn't get its data: a hole again. The first error is the one that counts. */
-static int undo_fill(struct fs_volume *volume, struct fs_node *node, const struct fs_extent *extent, int error)
+static int undo_fill(struct fs_volume *volume, struct fs_node *node, const struct fs_extent *extent,
+                     int error)
 {
-    int result = fs_extent_free(volume, node, extent->logical, extent->logical + extent->length - 1);
+    int result =
+        fs_extent_free(volume, node, extent->logical, extent->logical + extent->length - 1);
     if (result != 0)
         fs_volume_fail(volume, "blocks can't be given back", result);
     return error;
 }
 
-static ssize_t write_blocks(struct fs_volume *volume, struct fs_node *node, uint64_t block, const char *data, uint64_t count)
+static ssize_t write_blocks(struct fs_volume *volume, struct fs_node *node, uint64_t block,
+                            const char *data, uint64_t count)
 {
     struct fs_extent extent;
     uint64_t unit = block_bytes(volume);
@@ -229,27 +240,36 @@ static ssize_t write_blocks(struct fs_volume *volume, struct fs_node *node, uint
     return result != 0 ? result : (ssize_t)(count * unit);
 }
 
-static ssize_t write_piece(struct fs_volume *volume, struct fs_node *node, uint64_t offset, const char *data, size_t bytes)
+static ssize_t write_piece(struct fs_volume *volume, struct fs_node *node, uint64_t offset,
+                           const char *data, size_t bytes)
 {
     uint64_t unit = block_bytes(volume);
     if (bytes > PIECE_BYTES_MAX)
         bytes = PIECE_BYTES_MAX;
     ssize_t part = zero_tail(volume, node, offset);
     if (part == 0)
-        part = offset % unit == 0 && bytes >= unit ? write_blocks(volume, node, offset / unit, data, bytes / unit)
-                                                   : write_part(volume, node, offset, data, bytes);
+        part = offset % unit == 0 && bytes >= unit
+                   ? write_blocks(volume, node, offset / unit, data, bytes / unit)
+                   : write_part(volume, node, offset, data, bytes);
     if (part > 0 && offset + (uint64_t)part > fs_node_size(node))
         set_size(node, offset + (uint64_t)part);
     return part;
 }
 
+/* Whether a commit would bring space: the file system has none, and not the disk below. */
+static bool commit_frees(const struct fs_volume *volume)
+{
+    return volume->freed_blocks > 0 && fs_free_now(volume) <= FS_RESERVED_BLOCKS;
+}
+
 /* An error of the disk under a file's data is its writer's, and leaves the file system whole. */
-static ssize_t write_one_change(struct fs_volume *volume, struct fs_node *node, uint64_t offset, const char *data, size_t bytes)
+static ssize_t write_one_change(struct fs_volume *volume, struct fs_node *node, uint64_t offset,
+                                const char *data, size_t bytes)
 {
     ssize_t part = fs_change_begin(volume);
     if (part == 0)
         part = write_piece(volume, node, offset, data, bytes);
-    if (part == -ENOSPC && volume->freed_blocks > 0) {
+    if (part == -ENOSPC && commit_frees(volume)) {
         part = fs_commit(volume);
         if (part == 0)
             part = write_piece(volume, node, offset, data, bytes);
@@ -257,7 +277,8 @@ static ssize_t write_one_change(struct fs_volume *volume, struct fs_node *node, 
     return volume->failed && part >= 0 ? -EIO : part;
 }
 
-ssize_t fs_data_write(struct fs_volume *volume, struct fs_node *node, uint64_t offset, const void *data, size_t bytes)
+ssize_t fs_data_write(struct fs_volume *volume, struct fs_node *node, uint64_t offset,
+                      const void *data, size_t bytes)
 {
     size_t done = 0;
     if (volume->read_only)
@@ -269,7 +290,8 @@ ssize_t fs_data_write(struct fs_volume *volume, struct fs_node *node, uint64_t o
     if (bytes > 0)
         fs_node_touch(node, FS_MODIFIED | FS_CHANGED);
     while (done < bytes) {
-        ssize_t part = write_one_change(volume, node, offset + done, (const char *)data + done, bytes - done);
+        ssize_t part =
+            write_one_change(volume, node, offset + done, (const char *)data + done, bytes - done);
         if (part < 0)
             return done > 0 ? (ssize_t)done : part;
         done += (size_t)part;
@@ -317,7 +339,8 @@ int fs_data_resize(struct fs_volume *volume, struct fs_node *node, uint64_t byte
     return fs_change_end(volume, result);
 }
 
-static int allocate_step(struct fs_volume *volume, struct fs_node *node, uint64_t block, uint64_t count, uint64_t *done)
+static int allocate_step(struct fs_volume *volume, struct fs_node *node, uint64_t block,
+                         uint64_t count, uint64_t *done)
 {
     struct fs_extent extent;
     uint64_t unit = block_bytes(volume);
@@ -337,7 +360,8 @@ static int allocate_step(struct fs_volume *volume, struct fs_node *node, uint64_
 }
 
 /* Blocks behind the end of a file are for nobody: it grows with them, and shrinks again if there aren't enough. */
-int fs_data_allocate(struct fs_volume *volume, struct fs_node *node, uint64_t offset, uint64_t bytes)
+int fs_data_allocate(struct fs_volume *volume, struct fs_node *node, uint64_t offset,
+                     uint64_t bytes)
 {
     uint64_t unit = block_bytes(volume), old_size = fs_node_size(node), end = offset + bytes;
     if (end > FILE_BYTES_MAX || end < offset)
@@ -348,7 +372,7 @@ int fs_data_allocate(struct fs_volume *volume, struct fs_node *node, uint64_t of
         result = fs_change_begin(volume);
         if (result == 0)
             result = allocate_step(volume, node, block, last - block, &done);
-        if (result == -ENOSPC && volume->freed_blocks > 0) {
+        if (result == -ENOSPC && commit_frees(volume)) {
             done = 0;
             result = fs_commit(volume);
         } else if (result == 0) {

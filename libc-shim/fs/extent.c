@@ -41,7 +41,8 @@ static void set_extent(struct fs_extent *out, const struct ext2fs_extent *extent
 static errcode_t next_leaf(ext2_extent_handle_t handle, struct ext2fs_extent *extent)
 {
     errcode_t error;
-    while ((error = ext2fs_extent_get(handle, EXT2_EXTENT_NEXT_SIB, extent)) == EXT2_ET_EXTENT_NO_NEXT) {
+    while ((error = ext2fs_extent_get(handle, EXT2_EXTENT_NEXT_SIB, extent)) ==
+           EXT2_ET_EXTENT_NO_NEXT) {
         error = ext2fs_extent_get(handle, EXT2_EXTENT_UP, extent);
         if (error != 0)
             return error == EXT2_ET_EXTENT_NO_UP ? EXT2_ET_EXTENT_NO_NEXT : error;
@@ -82,15 +83,18 @@ static errcode_t look_up(ext2_extent_handle_t handle, uint64_t logical, struct f
     return 0;
 }
 
-static int find_old(struct fs_volume *volume, struct fs_node *node, uint64_t logical, struct fs_extent *out)
+static int find_old(struct fs_volume *volume, struct fs_node *node, uint64_t logical,
+                    struct fs_extent *out)
 {
     blk64_t physical;
-    errcode_t error = ext2fs_bmap2(volume->fs, node->number, plain(node), NULL, 0, logical, NULL, &physical);
+    errcode_t error =
+        ext2fs_bmap2(volume->fs, node->number, plain(node), NULL, 0, logical, NULL, &physical);
     *out = (struct fs_extent){.logical = logical, .physical = physical, .length = 1};
     return fs_errno(error);
 }
 
-static int read_extent(struct fs_volume *volume, struct fs_node *node, uint64_t logical, struct fs_extent *out)
+static int read_extent(struct fs_volume *volume, struct fs_node *node, uint64_t logical,
+                       struct fs_extent *out)
 {
     if (!has_extents(node))
         return find_old(volume, node, logical, out);
@@ -115,7 +119,8 @@ static void clip(struct fs_extent *extent, uint64_t logical)
         extent->physical += skip;
 }
 
-int fs_extent_find(struct fs_volume *volume, struct fs_node *node, uint64_t logical, struct fs_extent *out)
+int fs_extent_find(struct fs_volume *volume, struct fs_node *node, uint64_t logical,
+                   struct fs_extent *out)
 {
     int result = 0;
     if (logical - node->known.logical < node->known.length)
@@ -126,7 +131,9 @@ int fs_extent_find(struct fs_volume *volume, struct fs_node *node, uint64_t logi
         return result;
     clip(out, logical);
     uint64_t blocks = ext2fs_blocks_count(volume->fs->super);
-    bool damaged = out->length == 0 || (out->physical != 0 && (out->physical >= blocks || out->length > blocks - out->physical));
+    bool damaged =
+        out->length == 0 ||
+        (out->physical != 0 && (out->physical >= blocks || out->length > blocks - out->physical));
     return damaged ? -EIO : 0;
 }
 
@@ -135,7 +142,8 @@ int fs_extent_find(struct fs_volume *volume, struct fs_node *node, uint64_t logi
  */
 
 /* Where the next block of the file had best lie. */
-static int find_goal(struct fs_volume *volume, struct fs_node *node, uint64_t logical, uint64_t *goal)
+static int find_goal(struct fs_volume *volume, struct fs_node *node, uint64_t logical,
+                     uint64_t *goal)
 {
     if (logical > 0) {
         struct fs_extent before;
@@ -155,7 +163,8 @@ static int find_goal(struct fs_volume *volume, struct fs_node *node, uint64_t lo
 static int find_free(struct fs_volume *volume, uint64_t goal, uint64_t length, struct fs_range *out)
 {
     ext2_filsys fs = volume->fs;
-    blk64_t first = fs->super->s_first_data_block, last = ext2fs_blocks_count(fs->super) - 1, start, stop;
+    blk64_t first = fs->super->s_first_data_block, last = ext2fs_blocks_count(fs->super) - 1, start,
+            stop;
     if (goal < first || goal > last)
         goal = first;
     errcode_t error = ext2fs_find_first_zero_block_bitmap2(fs->block_map, goal, last, &start);
@@ -172,20 +181,24 @@ static int find_free(struct fs_volume *volume, uint64_t goal, uint64_t length, s
 }
 
 /* Whether the extent goes on with these blocks. */
-static bool continues(const struct ext2fs_extent *extent, uint64_t logical, const struct fs_range *blocks)
+static bool continues(const struct ext2fs_extent *extent, uint64_t logical,
+                      const struct fs_range *blocks)
 {
-    return extent->e_lblk + extent->e_len == logical && extent->e_pblk + extent->e_len == blocks->start &&
-           !(extent->e_flags & EXT2_EXTENT_FLAGS_UNINIT) && extent->e_len + blocks->length < EXT_INIT_MAX_LEN;
+    return extent->e_lblk + extent->e_len == logical &&
+           extent->e_pblk + extent->e_len == blocks->start &&
+           !(extent->e_flags & EXT2_EXTENT_FLAGS_UNINIT) &&
+           extent->e_len + blocks->length < EXT_INIT_MAX_LEN;
 }
 
-static errcode_t insert(ext2_extent_handle_t handle, uint64_t logical, const struct fs_range *blocks)
+static errcode_t insert(ext2_extent_handle_t handle, uint64_t logical,
+                        const struct fs_range *blocks)
 {
     struct ext2fs_extent near, extent = {
-        .e_lblk = logical,
-        .e_pblk = blocks->start,
-        .e_len = blocks->length,
-        .e_flags = EXT2_EXTENT_FLAGS_LEAF,
-    };
+                                   .e_lblk = logical,
+                                   .e_pblk = blocks->start,
+                                   .e_len = blocks->length,
+                                   .e_flags = EXT2_EXTENT_FLAGS_LEAF,
+                               };
     errcode_t error = ext2fs_extent_goto(handle, logical);
     if (error != EXT2_ET_EXTENT_NOT_FOUND)
         return error == 0 ? EXT2_ET_EXTENT_INVALID_LENGTH : error;
@@ -198,7 +211,8 @@ static errcode_t insert(ext2_extent_handle_t handle, uint64_t logical, const str
         near.e_len += blocks->length;
         return ext2fs_extent_replace(handle, 0, &near);
     }
-    error = ext2fs_extent_insert(handle, near.e_lblk > logical ? 0 : EXT2_EXTENT_INSERT_AFTER, &extent);
+    error =
+        ext2fs_extent_insert(handle, near.e_lblk > logical ? 0 : EXT2_EXTENT_INSERT_AFTER, &extent);
     return error != 0 ? error : ext2fs_extent_fix_parents(handle);
 }
 
@@ -216,10 +230,11 @@ static int filled(struct fs_volume *volume, errcode_t error)
     return error == 0 ? 0 : fs_volume_fail(volume, "a file's new blocks can't be recorded", -EIO);
 }
 
-static int fill_hole(struct fs_volume *volume, struct fs_node *node, uint64_t logical, uint64_t length, struct fs_extent *out)
+static int fill_hole(struct fs_volume *volume, struct fs_node *node, uint64_t logical,
+                     uint64_t length, struct fs_extent *out)
 {
     uint64_t goal, now = fs_free_now(volume);
-    struct fs_range blocks;
+    struct fs_range blocks = {0, 0};
     if (now <= FS_RESERVED_BLOCKS)
         return -ENOSPC;
     if (length > now - FS_RESERVED_BLOCKS)
@@ -243,7 +258,8 @@ static int fill_hole(struct fs_volume *volume, struct fs_node *node, uint64_t lo
         error = ext2fs_iblk_add_blocks(volume->fs, plain(node), blocks.length);
     node->known.length = 0;
     node->changed = node->changed_data = true;
-    *out = (struct fs_extent){.logical = logical, .physical = blocks.start, .length = blocks.length};
+    *out =
+        (struct fs_extent){.logical = logical, .physical = blocks.start, .length = blocks.length};
     return filled(volume, error);
 }
 
@@ -265,7 +281,8 @@ static int convert(struct fs_volume *volume, struct fs_node *node, struct fs_ext
     return filled(volume, error);
 }
 
-int fs_extent_fill(struct fs_volume *volume, struct fs_node *node, uint64_t logical, uint64_t length, struct fs_extent *out)
+int fs_extent_fill(struct fs_volume *volume, struct fs_node *node, uint64_t logical,
+                   uint64_t length, struct fs_extent *out)
 {
     if (!has_extents(node))
         return -EOPNOTSUPP;
@@ -274,7 +291,8 @@ int fs_extent_fill(struct fs_volume *volume, struct fs_node *node, uint64_t logi
         return result;
     if (out->length > length)
         out->length = length;
-    return out->physical == 0 ? fill_hole(volume, node, logical, out->length, out) : convert(volume, node, out);
+    return out->physical == 0 ? fill_hole(volume, node, logical, out->length, out)
+                              : convert(volume, node, out);
 }
 
 /*

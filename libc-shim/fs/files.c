@@ -177,7 +177,8 @@ static int sync_locked(struct fs_file *file, bool data_only)
     return result;
 }
 
-static ssize_t write_at(struct fs_file *file, const void *data, size_t bytes, uint64_t offset, int flags)
+static ssize_t write_at(struct fs_file *file, const void *data, size_t bytes, uint64_t offset,
+                        int flags)
 {
     if (bytes > SSIZE_MAX)
         bytes = SSIZE_MAX;
@@ -241,7 +242,9 @@ int fs_resize(struct fs_file *file, off_t bytes)
     if (bytes < 0)
         return -EINVAL;
     struct fs_volume *volume = lock(file);
-    int result = LINUX_S_ISREG(file->node->inode.i_mode) ? fs_data_resize(volume, file->node, (uint64_t)bytes) : -EINVAL;
+    int result = LINUX_S_ISREG(file->node->inode.i_mode)
+                     ? fs_data_resize(volume, file->node, (uint64_t)bytes)
+                     : -EINVAL;
     skep_mutex_unlock(&volume->lock);
     return result;
 }
@@ -253,7 +256,9 @@ int fs_allocate(struct fs_file *file, off_t offset, off_t bytes)
     struct fs_volume *volume = lock(file);
     int result = -ENODEV;
     if (LINUX_S_ISREG(file->node->inode.i_mode))
-        result = volume->read_only ? -EROFS : fs_data_allocate(volume, file->node, (uint64_t)offset, (uint64_t)bytes);
+        result = volume->read_only
+                     ? -EROFS
+                     : fs_data_allocate(volume, file->node, (uint64_t)offset, (uint64_t)bytes);
     skep_mutex_unlock(&volume->lock);
     return result;
 }
@@ -263,12 +268,14 @@ int fs_allocate(struct fs_file *file, off_t offset, off_t bytes)
  */
 
 /* The entry at the position, or the one behind it: 1, or 0 when the block has no more. */
-static int entry_in_block(struct fs_volume *volume, const char *block, uint64_t start, uint64_t position, struct fs_name *out)
+static int entry_in_block(struct fs_volume *volume, const char *block, uint64_t start,
+                          uint64_t position, struct fs_name *out)
 {
     uint32_t bytes = volume->fs->blocksize, at = 0, length;
     while (at + EXT2_DIR_ENTRY_HEADER_LEN <= bytes) {
         struct ext2_dir_entry *entry = (struct ext2_dir_entry *)(block + at);
-        if (ext2fs_get_rec_len(volume->fs, entry, &length) != 0 || length < EXT2_DIR_ENTRY_HEADER_LEN || length > bytes - at)
+        if (ext2fs_get_rec_len(volume->fs, entry, &length) != 0 ||
+            length < EXT2_DIR_ENTRY_HEADER_LEN || length > bytes - at)
             return -EIO;
         uint32_t name_length = (uint32_t)ext2fs_dirent_name_len(entry);
         if (start + at >= position && entry->inode != 0 && name_length > 0) {

@@ -52,7 +52,8 @@ static int end(struct fs_volume *volume, struct fs_node *folder, int result)
     return result != 0 ? result : put;
 }
 
-int fs_folder_add(struct fs_volume *volume, ext2_ino_t number, const char *name, const struct fs_node *node)
+int fs_folder_add(struct fs_volume *volume, ext2_ino_t number, const char *name,
+                  const struct fs_node *node)
 {
     struct fs_node *folder;
     int result = begin(volume, number, &folder);
@@ -83,7 +84,8 @@ struct replacement {
     bool done;
 };
 
-static int replace_entry(struct ext2_dir_entry *entry, int offset, int block_bytes, char *block, void *argument)
+static int replace_entry(struct ext2_dir_entry *entry, int offset, int block_bytes, char *block,
+                         void *argument)
 {
     struct replacement *replacement = argument;
     size_t length = strlen(replacement->name);
@@ -96,7 +98,8 @@ static int replace_entry(struct ext2_dir_entry *entry, int offset, int block_byt
     return DIRENT_CHANGED | DIRENT_ABORT;
 }
 
-int fs_folder_replace(struct fs_volume *volume, ext2_ino_t number, const char *name, const struct fs_node *node)
+int fs_folder_replace(struct fs_volume *volume, ext2_ino_t number, const char *name,
+                      const struct fs_node *node)
 {
     struct replacement replacement = {name, node, false};
     struct fs_node *folder;
@@ -107,10 +110,12 @@ int fs_folder_replace(struct fs_volume *volume, ext2_ino_t number, const char *n
     return end(volume, folder, error == 0 && !replacement.done ? -EIO : fs_errno(error));
 }
 
-static int count_entry(struct ext2_dir_entry *entry, int offset, int block_bytes, char *block, void *argument)
+static int count_entry(struct ext2_dir_entry *entry, int offset, int block_bytes, char *block,
+                       void *argument)
 {
     int *others = argument, length = ext2fs_dirent_name_len(entry);
-    bool is_dots = (length == 1 && entry->name[0] == '.') || (length == 2 && memcmp(entry->name, "..", 2) == 0);
+    bool is_dots = (length == 1 && entry->name[0] == '.') ||
+                   (length == 2 && memcmp(entry->name, "..", 2) == 0);
     if (entry->inode == 0 || is_dots)
         return 0;
     ++*others;

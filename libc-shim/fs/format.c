@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
+#include <unistd.h>
 
 #include "volume.h"
 
@@ -31,9 +31,10 @@ static void set_parameters(struct ext2_super_block *super, uint64_t blocks)
     super->s_errors = EXT2_ERRORS_RO;
     super->s_feature_incompat = EXT2_FEATURE_INCOMPAT_FILETYPE | EXT3_FEATURE_INCOMPAT_EXTENTS |
                                 EXT4_FEATURE_INCOMPAT_64BIT | EXT4_FEATURE_INCOMPAT_FLEX_BG;
-    super->s_feature_ro_compat = EXT2_FEATURE_RO_COMPAT_SPARSE_SUPER | EXT2_FEATURE_RO_COMPAT_LARGE_FILE |
-                                 EXT4_FEATURE_RO_COMPAT_HUGE_FILE | EXT4_FEATURE_RO_COMPAT_DIR_NLINK |
-                                 EXT4_FEATURE_RO_COMPAT_EXTRA_ISIZE | EXT4_FEATURE_RO_COMPAT_METADATA_CSUM;
+    super->s_feature_ro_compat =
+        EXT2_FEATURE_RO_COMPAT_SPARSE_SUPER | EXT2_FEATURE_RO_COMPAT_LARGE_FILE |
+        EXT4_FEATURE_RO_COMPAT_HUGE_FILE | EXT4_FEATURE_RO_COMPAT_DIR_NLINK |
+        EXT4_FEATURE_RO_COMPAT_EXTRA_ISIZE | EXT4_FEATURE_RO_COMPAT_METADATA_CSUM;
     ext2fs_blocks_count_set(super, blocks);
 }
 
@@ -41,7 +42,8 @@ static errcode_t zero_inode_tables(ext2_filsys fs)
 {
     errcode_t error = 0;
     for (dgrp_t group = 0; group < fs->group_desc_count && error == 0; group++) {
-        error = io_channel_zeroout(fs->io, ext2fs_inode_table_loc(fs, group), fs->inode_blocks_per_group);
+        error = io_channel_zeroout(fs->io, ext2fs_inode_table_loc(fs, group),
+                                   fs->inode_blocks_per_group);
         ext2fs_bg_flags_set(fs, group, EXT2_BG_INODE_ZEROED);
         ext2fs_group_desc_csum_set(fs, group);
     }
@@ -77,7 +79,8 @@ static errcode_t make_journal(ext2_filsys fs, uint64_t blocks)
     struct ext2fs_journal_params parameters = {
         .num_journal_blocks = blocks >= LARGE_BLOCKS ? JOURNAL_LARGE : JOURNAL_SMALL,
     };
-    errcode_t error = ext2fs_add_journal_inode3(fs, &parameters, ~0ull, EXT2_MKJOURNAL_NO_MNT_CHECK);
+    errcode_t error =
+        ext2fs_add_journal_inode3(fs, &parameters, ~0ull, EXT2_MKJOURNAL_NO_MNT_CHECK);
     return error != 0 ? error : fill_journal(fs, parameters.num_journal_blocks);
 }
 
@@ -86,7 +89,8 @@ static errcode_t fill_in(ext2_filsys fs, uint64_t blocks)
     if (getentropy(fs->super->s_uuid, sizeof(fs->super->s_uuid)) != 0 ||
         getentropy(fs->super->s_hash_seed, sizeof(fs->super->s_hash_seed)) != 0)
         return EIO;
-    fs->super->s_uuid[6] = (uint8_t)((fs->super->s_uuid[6] & 0x0f) | 0x40); /* a random one, RFC 9562 */
+    fs->super->s_uuid[6] =
+        (uint8_t)((fs->super->s_uuid[6] & 0x0f) | 0x40); /* a random one, RFC 9562 */
     fs->super->s_uuid[8] = (uint8_t)((fs->super->s_uuid[8] & 0x3f) | 0x80);
     fs->super->s_def_hash_version = EXT2_HASH_HALF_MD4;
     fs->super->s_checksum_type = EXT2_CRC32C_CHKSUM;

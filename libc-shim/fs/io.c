@@ -76,17 +76,20 @@ static errcode_t io_set_block_size(io_channel channel, int bytes)
 /* A negative count is one of bytes. */
 static size_t length_of(io_channel channel, int count)
 {
-    return count < 0 ? (size_t)-(long)count : (size_t)count * (size_t)channel->block_size;
+    return count < 0 ? (size_t) - (long)count : (size_t)count * (size_t)channel->block_size;
 }
 
 static errcode_t io_read64(io_channel channel, unsigned long long block, int count, void *data)
 {
-    return -fs_cache_read(cache_of(channel), block * (unsigned)channel->block_size, data, length_of(channel, count));
+    return -fs_cache_read(cache_of(channel), block * (unsigned)channel->block_size, data,
+                          length_of(channel, count));
 }
 
-static errcode_t io_write64(io_channel channel, unsigned long long block, int count, const void *data)
+static errcode_t io_write64(io_channel channel, unsigned long long block, int count,
+                            const void *data)
 {
-    return -fs_cache_write(cache_of(channel), block * (unsigned)channel->block_size, data, length_of(channel, count));
+    return -fs_cache_write(cache_of(channel), block * (unsigned)channel->block_size, data,
+                           length_of(channel, count));
 }
 
 static errcode_t io_read(io_channel channel, unsigned long block, int count, void *data)
@@ -99,7 +102,8 @@ static errcode_t io_write(io_channel channel, unsigned long block, int count, co
     return io_write64(channel, block, count, data);
 }
 
-static errcode_t io_write_byte(io_channel channel, unsigned long offset, int bytes, const void *data)
+static errcode_t io_write_byte(io_channel channel, unsigned long offset, int bytes,
+                               const void *data)
 {
     return -fs_cache_write(cache_of(channel), offset, data, (size_t)bytes);
 }
@@ -118,7 +122,8 @@ static errcode_t io_zero(io_channel channel, unsigned long long block, unsigned 
     return -fs_device_zero(cache_of(channel), block * bytes, count * bytes);
 }
 
-static errcode_t io_read_ahead(io_channel channel, unsigned long long block, unsigned long long count)
+static errcode_t io_read_ahead(io_channel channel, unsigned long long block,
+                               unsigned long long count)
 {
     return 0;
 }

@@ -175,7 +175,8 @@ static uint32_t revocations_in_a_block(const struct fs_journal *journal)
     return (journal->block_bytes - 16) / (journal->wide ? 8 : 4);
 }
 
-static void fill_revocations(const struct fs_journal *journal, char *block, const uint64_t *numbers, uint32_t count)
+static void fill_revocations(const struct fs_journal *journal, char *block, const uint64_t *numbers,
+                             uint32_t count)
 {
     put_header(journal, block, TYPE_REVOKE);
     char *out = block + 16;
@@ -217,7 +218,8 @@ static size_t tag_bytes(const struct fs_journal *journal)
 
 static uint32_t tags_in_a_block(const struct fs_journal *journal)
 {
-    return (uint32_t)((journal->block_bytes - sizeof(struct header) - UUID_BYTES) / tag_bytes(journal));
+    return (uint32_t)((journal->block_bytes - sizeof(struct header) - UUID_BYTES) /
+                      tag_bytes(journal));
 }
 
 static void start_descriptor(struct transaction *transaction)
@@ -240,7 +242,8 @@ static void add_tag(struct transaction *transaction, const struct fs_block *bloc
     bool is_first = transaction->waiting_count == 0;
     char *tag = transaction->descriptor + transaction->used;
     uint32_t low = big32((uint32_t)block->number), high = big32((uint32_t)(block->number >> 32));
-    uint16_t flags = big16((uint16_t)((begins_with_magic(block) ? TAG_ESCAPED : 0) | (is_first ? 0 : TAG_SAME_UUID)));
+    uint16_t flags = big16(
+        (uint16_t)((begins_with_magic(block) ? TAG_ESCAPED : 0) | (is_first ? 0 : TAG_SAME_UUID)));
     memcpy(tag, &low, 4);
     memcpy(tag + 6, &flags, 2);
     if (journal->wide)
@@ -324,7 +327,8 @@ static uint32_t round_up(uint32_t count, uint32_t unit)
 /* How much of the ring a transaction takes, with its commit block. */
 static uint32_t length_of(const struct fs_journal *journal, uint32_t blocks, uint32_t revoked)
 {
-    return blocks + round_up(blocks, tags_in_a_block(journal)) + round_up(revoked, revocations_in_a_block(journal)) + 1;
+    return blocks + round_up(blocks, tags_in_a_block(journal)) +
+           round_up(revoked, revocations_in_a_block(journal)) + 1;
 }
 
 int fs_journal_commit(struct fs_journal *journal)
@@ -339,7 +343,8 @@ int fs_journal_commit(struct fs_journal *journal)
         .waiting = malloc(tags_in_a_block(journal) * sizeof(struct fs_block *)),
     };
     int result = -ENOMEM;
-    if (transaction.descriptor != NULL && transaction.escaped != NULL && transaction.waiting != NULL)
+    if (transaction.descriptor != NULL && transaction.escaped != NULL &&
+        transaction.waiting != NULL)
         result = write_transaction(&transaction);
     if (result == 0) {
         journal->head = transaction.writer.position;
@@ -363,7 +368,8 @@ static int write_superblock(struct fs_journal *journal, uint32_t start)
     struct superblock *super = (struct superblock *)journal->superblock;
     super->sequence = big32(journal->sequence);
     super->start = big32(start);
-    return fs_device_write(journal->cache, home_of(journal, 0) * journal->block_bytes, super, SUPERBLOCK_BYTES);
+    return fs_device_write(journal->cache, home_of(journal, 0) * journal->block_bytes, super,
+                           SUPERBLOCK_BYTES);
 }
 
 static int check_superblock(struct fs_journal *journal)
@@ -372,21 +378,23 @@ static int check_superblock(struct fs_journal *journal)
     journal->first = big32(super->first);
     journal->end = big32(super->block_count);
     journal->sequence = big32(super->sequence);
-    bool good = big32(super->header.magic) == (uint32_t)MAGIC && big32(super->header.type) == TYPE_SUPERBLOCK_V2 &&
-                big32(super->block_bytes) == journal->block_bytes && super->start == 0 && super->error == 0 &&
-                journal->first >= 1 && journal->end > journal->first && journal->end - journal->first >= 256;
+    bool good = big32(super->header.magic) == (uint32_t)MAGIC &&
+                big32(super->header.type) == TYPE_SUPERBLOCK_V2 &&
+                big32(super->block_bytes) == journal->block_bytes && super->start == 0 &&
+                super->error == 0 && journal->first >= 1 && journal->end > journal->first &&
+                journal->end - journal->first >= 256;
     if (!good)
         return -EINVAL;
     /* It is empty: nobody misses the features (checksums) that it may have had. */
     super->compatible = 0;
     super->incompatible = big32(FEATURE_REVOKE | (journal->wide ? FEATURE_64BIT : 0));
-    memset((char *)super + 0x50, 0, 8);   /* type of checksums, blocks of fast commits */
-    memset((char *)super + 0xfc, 0, 4);   /* its own checksum */
+    memset((char *)super + 0x50, 0, 8); /* type of checksums, blocks of fast commits */
+    memset((char *)super + 0xfc, 0, 4); /* its own checksum */
     return 0;
 }
 
-int fs_journal_open(struct fs_journal *journal, struct fs_cache *cache, uint32_t block_bytes, bool wide,
-                    struct fs_journal_run *runs, uint32_t run_count)
+int fs_journal_open(struct fs_journal *journal, struct fs_cache *cache, uint32_t block_bytes,
+                    bool wide, struct fs_journal_run *runs, uint32_t run_count)
 {
     *journal = (struct fs_journal){
         .cache = cache,
@@ -398,7 +406,8 @@ int fs_journal_open(struct fs_journal *journal, struct fs_cache *cache, uint32_t
     };
     if (journal->superblock == NULL)
         return -ENOMEM;
-    int result = fs_device_read(cache, home_of(journal, 0) * block_bytes, journal->superblock, SUPERBLOCK_BYTES);
+    int result = fs_device_read(cache, home_of(journal, 0) * block_bytes, journal->superblock,
+                                SUPERBLOCK_BYTES);
     if (result == 0)
         result = check_superblock(journal);
     journal->head = journal->first;

@@ -29,14 +29,15 @@ struct fs_journal {
     struct fs_journal_run *runs;
     uint32_t run_count;
 
-    uint64_t *revoked; /* what the transaction that is being collected gave back while the journal had it */
+    uint64_t *
+        revoked; /* what the transaction that is being collected gave back while the journal had it */
     uint32_t revoked_count, revoked_room;
 };
 
 /* The journal has been replayed and is empty. Runs are in ascending order, and the journal's from now on. -EINVAL: it isn't
  * a journal that this code can write. */
-int fs_journal_open(struct fs_journal *journal, struct fs_cache *cache, uint32_t block_bytes, bool wide,
-                    struct fs_journal_run *runs, uint32_t run_count);
+int fs_journal_open(struct fs_journal *journal, struct fs_cache *cache, uint32_t block_bytes,
+                    bool wide, struct fs_journal_run *runs, uint32_t run_count);
 void fs_journal_close(struct fs_journal *journal);
 
 /* The most blocks that a transaction can have. */

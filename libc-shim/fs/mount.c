@@ -15,14 +15,14 @@
 /* In debugfs/journal.c. */
 errcode_t ext2fs_run_ext3_journal(ext2_filsys *fs);
 
-#define INCOMPATIBLE_KNOWN                                                                        \
-    (EXT2_FEATURE_INCOMPAT_FILETYPE | EXT3_FEATURE_INCOMPAT_RECOVER | EXT2_FEATURE_INCOMPAT_META_BG | \
-     EXT3_FEATURE_INCOMPAT_EXTENTS | EXT4_FEATURE_INCOMPAT_64BIT | EXT4_FEATURE_INCOMPAT_FLEX_BG | \
-     EXT4_FEATURE_INCOMPAT_CSUM_SEED)
-#define READ_ONLY_COMPATIBLE_KNOWN                                                                \
-    (EXT2_FEATURE_RO_COMPAT_SPARSE_SUPER | EXT2_FEATURE_RO_COMPAT_LARGE_FILE |                    \
-     EXT4_FEATURE_RO_COMPAT_HUGE_FILE | EXT4_FEATURE_RO_COMPAT_GDT_CSUM |                         \
-     EXT4_FEATURE_RO_COMPAT_DIR_NLINK | EXT4_FEATURE_RO_COMPAT_EXTRA_ISIZE |                      \
+#define INCOMPATIBLE_KNOWN                                                                         \
+    (EXT2_FEATURE_INCOMPAT_FILETYPE | EXT3_FEATURE_INCOMPAT_RECOVER |                              \
+     EXT2_FEATURE_INCOMPAT_META_BG | EXT3_FEATURE_INCOMPAT_EXTENTS | EXT4_FEATURE_INCOMPAT_64BIT | \
+     EXT4_FEATURE_INCOMPAT_FLEX_BG | EXT4_FEATURE_INCOMPAT_CSUM_SEED)
+#define READ_ONLY_COMPATIBLE_KNOWN                                             \
+    (EXT2_FEATURE_RO_COMPAT_SPARSE_SUPER | EXT2_FEATURE_RO_COMPAT_LARGE_FILE | \
+     EXT4_FEATURE_RO_COMPAT_HUGE_FILE | EXT4_FEATURE_RO_COMPAT_GDT_CSUM |      \
+     EXT4_FEATURE_RO_COMPAT_DIR_NLINK | EXT4_FEATURE_RO_COMPAT_EXTRA_ISIZE |   \
      EXT4_FEATURE_RO_COMPAT_METADATA_CSUM)
 
 static int refuse(struct fs_volume *volume, const char *why, int error)
@@ -39,9 +39,12 @@ static int check(struct fs_volume *volume)
     if (volume->read_only)
         return 0;
     if (super->s_feature_ro_compat & ~READ_ONLY_COMPATIBLE_KNOWN)
-        return refuse(volume, "it has features with which it can be mounted read-only at most", -EINVAL);
-    if (super->s_feature_compat & (EXT4_FEATURE_COMPAT_FAST_COMMIT | EXT4_FEATURE_COMPAT_ORPHAN_FILE))
-        return refuse(volume, "it has fast commits or an orphan file, which aren't known here", -EINVAL);
+        return refuse(volume, "it has features with which it can be mounted read-only at most",
+                      -EINVAL);
+    if (super->s_feature_compat &
+        (EXT4_FEATURE_COMPAT_FAST_COMMIT | EXT4_FEATURE_COMPAT_ORPHAN_FILE))
+        return refuse(volume, "it has fast commits or an orphan file, which aren't known here",
+                      -EINVAL);
     if (!ext2fs_has_feature_journal(volume->fs->super) || super->s_journal_inum == 0)
         return refuse(volume, "it has no journal of its own", -EINVAL);
     if (volume->fs->blocksize < volume->cache.device_unit)
@@ -55,7 +58,8 @@ static int check(struct fs_volume *volume)
  * checksum. So either of them is right, and the checksum is made right as soon as something is written. */
 static errcode_t open_torn(struct fs_volume *volume, const char *name, int flags)
 {
-    errcode_t error = ext2fs_open(name, flags | EXT2_FLAG_IGNORE_CSUM_ERRORS, 0, 0, &fs_io_manager, &volume->fs);
+    errcode_t error =
+        ext2fs_open(name, flags | EXT2_FLAG_IGNORE_CSUM_ERRORS, 0, 0, &fs_io_manager, &volume->fs);
     if (error != 0)
         return error;
     fs_message("%s: the superblock's checksum is wrong, as after a power cut", volume->name);
@@ -68,16 +72,20 @@ static errcode_t open_torn(struct fs_volume *volume, const char *name, int flags
 static int open_fs(struct fs_volume *volume)
 {
     char name[FS_IO_NAME_BYTES];
-    int flags = EXT2_FLAG_64BITS | EXT2_FLAG_SKIP_MMP | (volume->cache.device_read_only ? 0 : EXT2_FLAG_RW);
+    int flags =
+        EXT2_FLAG_64BITS | EXT2_FLAG_SKIP_MMP | (volume->cache.device_read_only ? 0 : EXT2_FLAG_RW);
     fs_io_name(&volume->cache, name);
     errcode_t error = ext2fs_open(name, flags, 0, 0, &fs_io_manager, &volume->fs);
     if (error == EXT2_ET_SB_CSUM_INVALID)
         error = open_torn(volume, name, flags);
     if (error == EXT2_ET_BAD_MAGIC)
         return -ENODATA;
-    if (error == EXT2_ET_SHORT_READ || error == EXT2_ET_UNSUPP_FEATURE || error == EXT2_ET_RO_UNSUPP_FEATURE)
+    if (error == EXT2_ET_SHORT_READ || error == EXT2_ET_UNSUPP_FEATURE ||
+        error == EXT2_ET_RO_UNSUPP_FEATURE)
         return refuse(volume, "it has features that aren't known here", -EINVAL);
-    return error == 0 ? 0 : refuse(volume, "its superblock can't be read, or is damaged", fs_errno(error));
+    return error == 0
+               ? 0
+               : refuse(volume, "its superblock can't be read, or is damaged", fs_errno(error));
 }
 
 /* Formats a volume whose beginning was never written. */
@@ -89,12 +97,14 @@ static int format(struct fs_volume *volume)
         return refuse(volume, "it can't be read", result);
     for (size_t i = 0; i < sizeof(start); i++)
         if (start[i] != 0)
-            return refuse(volume, "there is something on it that is no ext4, so it isn't formatted", -EINVAL);
+            return refuse(volume, "there is something on it that is no ext4, so it isn't formatted",
+                          -EINVAL);
     if (volume->cache.device_read_only)
         return refuse(volume, "it is empty and read-only", -EROFS);
     result = fs_volume_format(&volume->cache);
     if (result != 0)
-        return refuse(volume, "it can't be formatted: it may be too small (8 MiB), or have no space", result);
+        return refuse(
+            volume, "it can't be formatted: it may be too small (8 MiB), or have no space", result);
     return open_fs(volume);
 }
 
@@ -115,7 +125,8 @@ static int replay(struct fs_volume *volume)
 
 static int allocate(struct fs_volume *volume)
 {
-    size_t groups = volume->fs->group_desc_count, bytes = groups * EXT2_DESC_SIZE(volume->fs->super);
+    size_t groups = volume->fs->group_desc_count,
+           bytes = groups * EXT2_DESC_SIZE(volume->fs->super);
     volume->dirty_groups = calloc(1, groups);
     volume->descriptors = malloc(bytes);
     if (volume->dirty_groups == NULL || volume->descriptors == NULL)
@@ -126,7 +137,8 @@ static int allocate(struct fs_volume *volume)
 }
 
 /* Where the journal lies. */
-static int map_journal(struct fs_volume *volume, struct fs_node *node, struct fs_journal_run **out, uint32_t *count)
+static int map_journal(struct fs_volume *volume, struct fs_node *node, struct fs_journal_run **out,
+                       uint32_t *count)
 {
     uint64_t end = fs_node_size(node) / volume->fs->blocksize;
     struct fs_journal_run *runs = NULL;
@@ -135,7 +147,8 @@ static int map_journal(struct fs_volume *volume, struct fs_node *node, struct fs
         int result = fs_extent_find(volume, node, at, &extent);
         if (result == 0 && extent.physical == 0)
             result = -EIO;
-        struct fs_journal_run *grown = result == 0 ? realloc(runs, (*count + 1) * sizeof(*runs)) : NULL;
+        struct fs_journal_run *grown =
+            result == 0 ? realloc(runs, (*count + 1) * sizeof(*runs)) : NULL;
         if (grown == NULL) {
             free(runs);
             return result != 0 ? result : -ENOMEM;
@@ -161,7 +174,9 @@ static int open_journal(struct fs_volume *volume)
     if (result == 0)
         result = fs_journal_open(&volume->journal, &volume->cache, volume->fs->blocksize,
                                  ext2fs_has_feature_64bit(volume->fs->super), runs, count);
-    return result == 0 ? 0 : refuse(volume, "its journal is damaged, or none that can be written here", result);
+    return result == 0
+               ? 0
+               : refuse(volume, "its journal is damaged, or none that can be written here", result);
 }
 
 static int start_changes(struct fs_volume *volume)
@@ -183,7 +198,8 @@ static int set_up(struct fs_volume *volume, unsigned flags)
 {
     int result = open_fs(volume);
     if (result == -ENODATA)
-        result = flags & FS_MOUNT_FORMAT ? format(volume) : refuse(volume, "there is no ext4 on it", -EINVAL);
+        result = flags & FS_MOUNT_FORMAT ? format(volume)
+                                         : refuse(volume, "there is no ext4 on it", -EINVAL);
     if (result == 0)
         result = check(volume);
     if (result == 0)
@@ -248,11 +264,17 @@ static int stop(struct fs_volume *volume)
     return fs_super_write_home(volume);
 }
 
-int fs_volume_unmount(struct fs_volume *volume)
+int fs_volume_stop(struct fs_volume *volume)
 {
     int result = volume->read_only && !volume->failed ? 0 : stop(volume);
     if (result != 0)
         fs_message("%s: not unmounted in order: error %d", volume->name, -result);
+    return result;
+}
+
+int fs_volume_unmount(struct fs_volume *volume)
+{
+    int result = fs_volume_stop(volume);
     fs_volume_discard(volume);
     return result;
 }

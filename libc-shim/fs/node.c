@@ -25,7 +25,8 @@ static struct ext2_inode *plain(struct fs_node *node)
 
 int fs_node_reload(struct fs_volume *volume, struct fs_node *node)
 {
-    return fs_errno(ext2fs_read_inode_full(volume->fs, node->number, plain(node), sizeof(node->inode)));
+    return fs_errno(
+        ext2fs_read_inode_full(volume->fs, node->number, plain(node), sizeof(node->inode)));
 }
 
 int fs_node_write(struct fs_volume *volume, struct fs_node *node)
@@ -184,7 +185,9 @@ int fs_node_put(struct fs_volume *volume, struct fs_node *node)
 static int finish_cut(struct fs_volume *volume, struct fs_node *node)
 {
     uint64_t block = volume->fs->blocksize;
-    int result = has_blocks(volume, node) ? fs_extent_cut(volume, node, (fs_node_size(node) + block - 1) / block) : 0;
+    int result = has_blocks(volume, node)
+                     ? fs_extent_cut(volume, node, (fs_node_size(node) + block - 1) / block)
+                     : 0;
     return result != 0 ? result : fs_node_unorphan(volume, node);
 }
 
@@ -222,7 +225,8 @@ struct time_fields {
 static struct time_fields fields_of(struct fs_node *node, unsigned time)
 {
     struct ext2_inode_large *inode = &node->inode;
-    bool is_large = inode->i_extra_isize >= offsetof(struct ext2_inode_large, i_crtime) - EXT2_GOOD_OLD_INODE_SIZE;
+    bool is_large = inode->i_extra_isize >=
+                    offsetof(struct ext2_inode_large, i_crtime) - EXT2_GOOD_OLD_INODE_SIZE;
     switch (time) {
     case FS_ACCESSED:
         return (struct time_fields){&inode->i_atime, is_large ? &inode->i_atime_extra : NULL};

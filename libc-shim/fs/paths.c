@@ -329,7 +329,8 @@ static int make_folder(struct fs_place *place, mode_t mode)
         return result;
     result = parent->inode.i_links_count >= LINKS_MAX ? -EMLINK : fs_node_write(volume, parent);
     if (result == 0)
-        result = fs_errno(ext2fs_new_inode(volume->fs, place->folder, LINUX_S_IFDIR, NULL, &number));
+        result =
+            fs_errno(ext2fs_new_inode(volume->fs, place->folder, LINUX_S_IFDIR, NULL, &number));
     if (result == 0)
         result = fs_errno(ext2fs_mkdir(volume->fs, place->folder, number, NULL));
     if (result == 0)
@@ -410,7 +411,8 @@ static int make_symlink(struct fs_place *place, const char *target)
     struct fs_volume *volume = place->volume;
     struct fs_node *node;
     ext2_ino_t number;
-    int result = fs_errno(ext2fs_new_inode(volume->fs, place->folder, LINUX_S_IFLNK | 0777, NULL, &number));
+    int result =
+        fs_errno(ext2fs_new_inode(volume->fs, place->folder, LINUX_S_IFLNK | 0777, NULL, &number));
     if (result == 0)
         result = fs_errno(ext2fs_symlink(volume->fs, place->folder, number, NULL, target));
     if (result == 0)
@@ -461,7 +463,8 @@ static int is_above(struct fs_volume *volume, ext2_ino_t folder, ext2_ino_t insi
     return -EIO;
 }
 
-static int check_replaced(struct fs_volume *volume, const struct fs_node *node, const struct fs_node *replaced)
+static int check_replaced(struct fs_volume *volume, const struct fs_node *node,
+                          const struct fs_node *replaced)
 {
     if (is_folder(node) && !is_folder(replaced))
         return -ENOTDIR;
@@ -473,20 +476,22 @@ static int check_replaced(struct fs_volume *volume, const struct fs_node *node, 
     return result == 0 ? -ENOTEMPTY : result < 0 ? result : 0;
 }
 
-static int check_rename(const struct fs_place *old, const struct fs_node *node, const struct fs_place *new)
+static int check_rename(const struct fs_place *old, const struct fs_node *node,
+                        const struct fs_place *new)
 {
     if (old->folder == 0 || new->folder == 0)
         return old->number == EXT2_ROOT_INO || new->number == EXT2_ROOT_INO ? -EBUSY : -EINVAL;
     if (new->volume != old->volume)
         return -EXDEV;
     if (!is_folder(node))
-        return new->slash && new->number == 0 ? -ENOTDIR : 0;
+        return new->slash &&new->number == 0 ? -ENOTDIR : 0;
     int result = is_above(old->volume, node->number, new->folder);
     return result == 1 ? -EINVAL : result;
 }
 
 /* A folder that moves: its "..", and who has a link from that. */
-static int move_folder(struct fs_volume *volume, ext2_ino_t from, ext2_ino_t to, struct fs_node *node)
+static int move_folder(struct fs_volume *volume, ext2_ino_t from, ext2_ino_t to,
+                       struct fs_node *node)
 {
     struct fs_node *parent;
     if (from == to)
@@ -501,7 +506,8 @@ static int move_folder(struct fs_volume *volume, ext2_ino_t from, ext2_ino_t to,
     return result != 0 ? result : fs_change_links(volume, to, +1);
 }
 
-static int rename_change(struct fs_place *old, struct fs_node *node, struct fs_place *new, struct fs_node *replaced)
+static int rename_change(struct fs_place *old, struct fs_node *node, struct fs_place *new,
+                         struct fs_node *replaced)
 {
     struct fs_volume *volume = old->volume;
     int result = replaced != NULL ? fs_folder_replace(volume, new->folder, new->name, node)

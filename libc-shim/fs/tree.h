@@ -36,8 +36,12 @@ struct fs_usage {
 /* Mounts the block device called name at an absolute path that is in no other volume and has none. */
 int fs_tree_mount(const char *name, const char *path, unsigned flags);
 
-/* Unmounts everything, in the end of the program. The first error. */
+/* Unmounts everything. The first error. Nothing is open any more, and nobody else is there. */
 int fs_tree_unmount(void);
+
+/* The same at the end of a program whose other threads may still run: they wait for ever from now on. -ETIMEDOUT: one of
+ * them had a volume until the deadline. */
+int fs_tree_end(uint64_t deadline_ns);
 
 /* As a power cut would: nothing more is written. For tests. */
 void fs_tree_discard(void);

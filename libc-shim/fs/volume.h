@@ -37,9 +37,10 @@ struct fs_node {
     ext2_ino_t number;
     uint32_t references;
     struct ext2_inode_large inode;
-    bool changed;       /* inode is newer than in the cache */
-    bool changed_data;  /* what fdatasync() must keep may have changed since the last commit: name, size, blocks */
-    int error;          /* of a write behind the caller's back: the next fsync() tells */
+    bool changed; /* inode is newer than in the cache */
+    bool
+        changed_data; /* what fdatasync() must keep may have changed since the last commit: name, size, blocks */
+    int error;              /* of a write behind the caller's back: the next fsync() tells */
     struct fs_extent known; /* the last extent that was looked up; length 0 = none */
     /* The block that was last written or read in part. */
     char *page;
@@ -69,16 +70,17 @@ struct fs_volume {
     uint32_t freed_count, freed_room;
     uint64_t freed_blocks;
 
-    uint8_t *dirty_groups;        /* by group: whose bitmaps have changed */
-    char *descriptors;            /* the group descriptors as they were committed last */
-    struct ext2_super_block super; /* and the superblock */
+    uint8_t *dirty_groups;              /* by group: whose bitmaps have changed */
+    char *descriptors;                  /* the group descriptors as they were committed last */
+    struct ext2_super_block super;      /* and the superblock */
     struct ext2_super_block home_super; /* the superblock as it is at home */
-    bool trim;                     /* the device takes space back */
+    bool trim;                          /* the device takes space back */
 };
 
 /* mount.c. Without the lock: the volume is nobody else's yet, or no more. */
 enum { FS_MOUNT_READ_ONLY = 1, FS_MOUNT_FORMAT = 2 };
 int fs_volume_mount(struct fs_volume *volume, unsigned device, const char *name, unsigned flags);
+int fs_volume_stop(struct fs_volume *volume); /* all is on the disk, in order */
 int fs_volume_unmount(struct fs_volume *volume);
 void fs_volume_discard(struct fs_volume *volume); /* as a power cut would */
 
@@ -130,7 +132,8 @@ int fs_node_reload(struct fs_volume *volume, struct fs_node *node);
 enum { FS_ACCESSED = 1, FS_MODIFIED = 2, FS_CHANGED = 4 };
 void fs_node_touch(struct fs_node *node, unsigned times);
 void fs_time_set(struct fs_node *node, unsigned time, int64_t seconds, uint32_t nanoseconds);
-void fs_time_get(const struct fs_node *node, unsigned time, int64_t *seconds, uint32_t *nanoseconds);
+void fs_time_get(const struct fs_node *node, unsigned time, int64_t *seconds,
+                 uint32_t *nanoseconds);
 
 int fs_node_new(struct fs_volume *volume, ext2_ino_t folder, mode_t mode, struct fs_node **out);
 uint64_t fs_node_size(const struct fs_node *node);
@@ -143,12 +146,13 @@ int fs_node_unorphan(struct fs_volume *volume, struct fs_node *node);
 int fs_orphans_free(struct fs_volume *volume);
 
 /* extent.c */
-int fs_extent_find(struct fs_volume *volume, struct fs_node *node, uint64_t logical, struct fs_extent *out);
+int fs_extent_find(struct fs_volume *volume, struct fs_node *node, uint64_t logical,
+                   struct fs_extent *out);
 
 /* Gives blocks to a part of a hole, or makes unwritten ones written. Their contents are the caller's business.
  * *out: what has blocks from logical on, at most length. */
-int fs_extent_fill(struct fs_volume *volume, struct fs_node *node, uint64_t logical, uint64_t length,
-                   struct fs_extent *out);
+int fs_extent_fill(struct fs_volume *volume, struct fs_node *node, uint64_t logical,
+                   uint64_t length, struct fs_extent *out);
 
 /* Gives back the blocks from first on to last. One transaction, so for at most one extent of a file. */
 int fs_extent_free(struct fs_volume *volume, struct fs_node *node, uint64_t first, uint64_t last);
@@ -157,18 +161,24 @@ int fs_extent_free(struct fs_volume *volume, struct fs_node *node, uint64_t firs
 int fs_extent_cut(struct fs_volume *volume, struct fs_node *node, uint64_t first);
 
 /* data.c */
-ssize_t fs_data_read(struct fs_volume *volume, struct fs_node *node, uint64_t offset, void *data, size_t bytes);
-ssize_t fs_data_write(struct fs_volume *volume, struct fs_node *node, uint64_t offset, const void *data, size_t bytes);
+ssize_t fs_data_read(struct fs_volume *volume, struct fs_node *node, uint64_t offset, void *data,
+                     size_t bytes);
+ssize_t fs_data_write(struct fs_volume *volume, struct fs_node *node, uint64_t offset,
+                      const void *data, size_t bytes);
 int fs_data_resize(struct fs_volume *volume, struct fs_node *node, uint64_t bytes);
-int fs_data_allocate(struct fs_volume *volume, struct fs_node *node, uint64_t offset, uint64_t bytes);
+int fs_data_allocate(struct fs_volume *volume, struct fs_node *node, uint64_t offset,
+                     uint64_t bytes);
 int fs_page_flush(struct fs_volume *volume, struct fs_node *node);
 void fs_page_forget(struct fs_node *node);
 
 /* folder.c */
 int fs_folder_find(struct fs_volume *volume, ext2_ino_t folder, const char *name, ext2_ino_t *out);
-int fs_folder_add(struct fs_volume *volume, ext2_ino_t folder, const char *name, const struct fs_node *node);
-int fs_folder_remove(struct fs_volume *volume, ext2_ino_t folder, const char *name, ext2_ino_t number);
-int fs_folder_replace(struct fs_volume *volume, ext2_ino_t folder, const char *name, const struct fs_node *node);
+int fs_folder_add(struct fs_volume *volume, ext2_ino_t folder, const char *name,
+                  const struct fs_node *node);
+int fs_folder_remove(struct fs_volume *volume, ext2_ino_t folder, const char *name,
+                     ext2_ino_t number);
+int fs_folder_replace(struct fs_volume *volume, ext2_ino_t folder, const char *name,
+                      const struct fs_node *node);
 int fs_folder_is_empty(struct fs_volume *volume, ext2_ino_t folder); /* 1, 0 */
 int fs_folder_parent(struct fs_volume *volume, ext2_ino_t folder, ext2_ino_t *out);
 int fs_folder_block(struct fs_volume *volume, struct fs_node *folder, uint64_t block, char *out);

@@ -61,7 +61,8 @@ int fs_tree_mount(const char *name, const char *path, unsigned flags)
     if (volume_count == VOLUMES_MAX)
         return -EMFILE;
     if (!is_good_path(path)) {
-        fs_message("%s: can't be mounted at %s: not an absolute path beside all others", name, path);
+        fs_message("%s: can't be mounted at %s: not an absolute path beside all others", name,
+                   path);
         return -EINVAL;
     }
     int device = skep_block_find(name);
@@ -116,6 +117,19 @@ int fs_tree_commit_all(void)
         skep_mutex_lock(&volumes[i]->lock);
         int result = volumes[i]->read_only ? 0 : fs_commit(volumes[i]);
         skep_mutex_unlock(&volumes[i]->lock);
+        if (first == 0)
+            first = result;
+    }
+    return first;
+}
+
+int fs_tree_end(uint64_t deadline_ns)
+{
+    int first = 0;
+    for (unsigned i = 0; i < volume_count; i++) {
+        int result = skep_mutex_lock_until(&volumes[i]->lock, deadline_ns);
+        if (result == 0)
+            result = fs_volume_stop(volumes[i]);
         if (first == 0)
             first = result;
     }
@@ -228,6 +242,19 @@ static int mode_of(struct fs_volume *volume, ext2_ino_t number, unsigned *mode)
     return fs_node_put(volume, node);
 }
 
+/* libext2fs writes it as metadata. */
+static ssize_t read_target(struct fs_volume *volume, struct fs_node *node, char *out, size_t bytes)
+{
+    struct fs_extent extent;
+    uint64_t unit = volume->fs->blocksize;
+    int result = fs_extent_find(volume, node, 0, &extent);
+    if (result == 0 && (extent.physical == 0 || bytes > unit))
+        result = -EIO;
+    if (result == 0)
+        result = fs_cache_read(&volume->cache, extent.physical * unit, out, bytes);
+    return result != 0 ? result : (ssize_t)bytes;
+}
+
 ssize_t fs_link_target(struct fs_volume *volume, ext2_ino_t number, char *out, size_t bytes)
 {
     struct fs_node *node;
@@ -241,7 +268,7 @@ ssize_t fs_link_target(struct fs_volume *volume, ext2_ino_t number, char *out, s
     else if (ext2fs_is_fast_symlink((struct ext2_inode *)&node->inode))
         memcpy(out, node->inode.i_block, (size_t)done);
     else
-        done = fs_data_read(volume, node, 0, out, (size_t)done);
+        done = read_target(volume, node, out, (size_t)done);
     fs_node_put(volume, node);
     return done;
 }
@@ -252,8 +279,9 @@ static int follow_link(struct walk *walk, ext2_ino_t number)
     char *text = malloc(2 * FS_PATH_BYTES);
     if (text == NULL)
         return -ENOMEM;
-    ssize_t length = ++walk->links > LINKS_MAX ? -ELOOP
-                                               : fs_link_target(walk->place->volume, number, text, FS_PATH_BYTES);
+    ssize_t length = ++walk->links > LINKS_MAX
+                         ? -ELOOP
+                         : fs_link_target(walk->place->volume, number, text, FS_PATH_BYTES);
     if (length >= 0 && (size_t)length + strlen(walk->rest) >= FS_PATH_BYTES)
         length = -ENAMETOOLONG;
     if (length >= 0) {
@@ -318,7 +346,8 @@ static int walk_on(struct walk *walk)
             return result;
         if (strcmp(name, ".") == 0)
             continue;
-        result = walk->place->volume == NULL ? step_outside(walk, name) : step_inside(walk, name, last);
+        result =
+            walk->place->volume == NULL ? step_outside(walk, name) : step_inside(walk, name, last);
         if (result != 0)
             return result < 0 ? result : 0;
     }

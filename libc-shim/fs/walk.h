@@ -9,9 +9,10 @@
 
 struct fs_place {
     struct fs_volume *volume; /* locked, unless it was already; NULL outside */
-    ext2_ino_t folder;        /* that has the name; 0 = the path ended in . or .. or at the volume's root */
-    ext2_ino_t number;        /* the file; 0 = the folder has no such name */
-    bool slash;               /* the path ended in a slash, so that it must be a folder's */
+    ext2_ino_t
+        folder; /* that has the name; 0 = the path ended in . or .. or at the volume's root */
+    ext2_ino_t number; /* the file; 0 = the folder has no such name */
+    bool slash;        /* the path ended in a slash, so that it must be a folder's */
     char name[FS_NAME_BYTES];
     char outside[FS_PATH_BYTES]; /* the canonical path, outside */
 };

@@ -225,7 +225,8 @@ static int check(unsigned device, uint64_t offset, uint64_t bytes)
     if (device >= disk_count)
         return -SKEP_ENODEV;
     struct disk *disk = &disks[device];
-    if ((offset | bytes) % disk->block_bytes != 0 || offset > disk->bytes || bytes > disk->bytes - offset)
+    if ((offset | bytes) % disk->block_bytes != 0 || offset > disk->bytes ||
+        bytes > disk->bytes - offset)
         return -SKEP_EINVAL;
     return 0;
 }
@@ -342,7 +343,8 @@ int skep_block_wait(unsigned device, struct skep_block_io *io)
 void disk_save(unsigned device, const char *path)
 {
     FILE *file = checked(fopen(path, "wb"));
-    if (fwrite(disks[device].data, 1, disks[device].bytes, file) != disks[device].bytes || fclose(file) != 0)
+    if (fwrite(disks[device].data, 1, disks[device].bytes, file) != disks[device].bytes ||
+        fclose(file) != 0)
         abort();
 }
 

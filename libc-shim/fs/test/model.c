@@ -56,7 +56,8 @@ static uint32_t new_object(bool is_folder)
     for (uint32_t i = ROOT; i < OBJECTS_MAX; i++)
         if (!objects[i].used) {
             free(objects[i].durable);
-            objects[i] = (struct object){.used = true, .is_folder = is_folder, .moved_at = step, .changed_at = step};
+            objects[i] = (struct object){
+                .used = true, .is_folder = is_folder, .moved_at = step, .changed_at = step};
             object_count++;
             return i;
         }
@@ -174,8 +175,9 @@ static void unname(const struct path *path)
 static void assert_result(int64_t result, int64_t expected, const char *what, const char *path)
 {
     if (result != expected)
-        print_error("seed %llu, step %llu: %s %s: %lld, not %lld\n%s", (unsigned long long)options.seed,
-                    (unsigned long long)step, what, path, (long long)result, (long long)expected, messages_since());
+        print_error("seed %llu, step %llu: %s %s: %lld, not %lld\n%s",
+                    (unsigned long long)options.seed, (unsigned long long)step, what, path,
+                    (long long)result, (long long)expected, messages_since());
     assert_int_equal(result, expected);
 }
 
@@ -207,7 +209,9 @@ static void do_open(void)
     if (expected == 0 && path.object != NONE)
         expected = exclusive ? -EEXIST : objects[path.object].is_folder ? -EISDIR : 0;
     struct fs_file *file = NULL;
-    int result = fs_open(path.text, O_RDWR | O_CREAT | (exclusive ? O_EXCL : 0) | (truncate ? O_TRUNC : 0), 0640, &file);
+    int result =
+        fs_open(path.text, O_RDWR | O_CREAT | (exclusive ? O_EXCL : 0) | (truncate ? O_TRUNC : 0),
+                0640, &file);
     if (ran_out(result))
         return;
     assert_result(result, expected, "open", path.text);
@@ -248,10 +252,10 @@ static bool is_empty(uint32_t folder)
 static void do_unlink(void)
 {
     struct path path = random_path();
-    int expected = path.error != 0                       ? path.error
-                   : path.object == NONE                 ? -ENOENT
-                   : objects[path.object].is_folder      ? -EISDIR
-                                                         : 0;
+    int expected = path.error != 0                  ? path.error
+                   : path.object == NONE            ? -ENOENT
+                   : objects[path.object].is_folder ? -EISDIR
+                                                    : 0;
     int result = fs_unlink(path.text);
     assert_result(result, expected, "unlink", path.text);
     if (result == 0)
@@ -261,11 +265,11 @@ static void do_unlink(void)
 static void do_rmdir(void)
 {
     struct path path = random_path();
-    int expected = path.error != 0                       ? path.error
-                   : path.object == NONE                 ? -ENOENT
-                   : !objects[path.object].is_folder     ? -ENOTDIR
-                   : !is_empty(path.object)              ? -ENOTEMPTY
-                                                         : 0;
+    int expected = path.error != 0                   ? path.error
+                   : path.object == NONE             ? -ENOENT
+                   : !objects[path.object].is_folder ? -ENOTDIR
+                   : !is_empty(path.object)          ? -ENOTEMPTY
+                                                     : 0;
     int result = fs_rmdir(path.text);
     assert_result(result, expected, "rmdir", path.text);
     if (result == 0)
@@ -275,12 +279,12 @@ static void do_rmdir(void)
 static void do_link(void)
 {
     struct path old = random_path(), new = random_path();
-    int expected = old.error != 0                      ? old.error
-                   : old.object == NONE                ? -ENOENT
-                   : objects[old.object].is_folder     ? -EPERM
-                   : new.error != 0                    ? new.error
-                   : new.object != NONE                ? -EEXIST
-                                                       : 0;
+    int expected = old.error != 0                  ? old.error
+                   : old.object == NONE            ? -ENOENT
+                   : objects[old.object].is_folder ? -EPERM
+                   : new.error != 0                ? new.error
+                   : new.object != NONE            ? -EEXIST
+                                                   : 0;
     int result = fs_link(old.text, new.text);
     if (ran_out(result))
         return;
@@ -429,12 +433,15 @@ static void do_write(void)
     free(data);
 }
 
-static void compare_file(struct fs_file *file, const struct object *object, uint64_t offset, uint64_t bytes)
+static void compare_file(struct fs_file *file, const struct object *object, uint64_t offset,
+                         uint64_t bytes)
 {
     uint8_t *data = malloc(bytes + 1);
     if (data == NULL)
         abort();
-    uint64_t expected = offset >= object->bytes ? 0 : object->bytes - offset < bytes ? object->bytes - offset : bytes;
+    uint64_t expected = offset >= object->bytes          ? 0
+                        : object->bytes - offset < bytes ? object->bytes - offset
+                                                         : bytes;
     assert_result(fs_pread(file, data, bytes, (off_t)offset), (int64_t)expected, "read", "");
     for (uint64_t i = 0; i < expected; i++)
         if (data[i] != object->data[offset + i])
@@ -517,9 +524,9 @@ static void do_sync(void)
 void model_step(void)
 {
     static void (*const operations[])(void) = {
-        do_open, do_open, do_open,   do_write,  do_write,  do_write,    do_write, do_write, do_read, do_read,
-        do_stat, do_link, do_unlink, do_unlink, do_rename, do_rename,   do_mkdir, do_mkdir, do_rmdir,
-        do_sync, do_sync, do_resize, do_resize, do_allocate,
+        do_open,  do_open,  do_open,  do_write, do_write,  do_write,  do_write,  do_write,
+        do_read,  do_read,  do_stat,  do_link,  do_unlink, do_unlink, do_rename, do_rename,
+        do_mkdir, do_mkdir, do_rmdir, do_sync,  do_sync,   do_resize, do_resize, do_allocate,
     };
     step++;
     operations[below(sizeof(operations) / sizeof(*operations))]();
@@ -542,7 +549,8 @@ static uint32_t count_names(const char *path)
     int result = fs_open(path, O_RDONLY | O_DIRECTORY, 0, &folder);
     assert_result(result, 0, "open folder", path);
     while ((result = fs_read_folder(folder, &entry)) == 1)
-        if (strcmp(entry.name, ".") != 0 && strcmp(entry.name, "..") != 0 && strcmp(entry.name, "lost+found") != 0)
+        if (strcmp(entry.name, ".") != 0 && strcmp(entry.name, "..") != 0 &&
+            strcmp(entry.name, "lost+found") != 0)
             count++;
     fs_close(folder);
     assert_result(result, 0, "read folder", path);
@@ -608,7 +616,8 @@ static uint32_t check_below(const struct path *parent, uint32_t folder)
     uint32_t count = 0;
     for (uint32_t i = 0; i < MODEL_NAMES; i++) {
         const struct object *object = &objects[objects[folder].children[i]];
-        if (objects[folder].children[i] == NONE || object->named_at == 0 || object->moved_at > object->named_at)
+        if (objects[folder].children[i] == NONE || object->named_at == 0 ||
+            object->moved_at > object->named_at)
             continue;
         struct path path = *parent;
         path.names[path.depth++] = i;

@@ -15,7 +15,8 @@ struct model_options {
     uint32_t file_bytes_max;
     uint32_t write_bytes_max;
     uint32_t files_max;
-    bool space_runs_out; /* -ENOSPC may come anywhere, and leaves things as they were or partly done */
+    bool
+        space_runs_out; /* -ENOSPC may come anywhere, and leaves things as they were or partly done */
 };
 
 /* The volume is mounted at /db, and empty. */

@@ -34,7 +34,8 @@ static void check_with_e2fsck(void)
 {
     int status = run_on_image(db, "/sbin/e2fsck -fy %1$s >%2$s/log 2>&1", true);
     assert_true(status == 0 || status == 1);
-    assert_int_equal(run_on_image(db, "! grep -q -e 'inconsistent' -e 'UNEXPECTED' %2$s/log", false), 0);
+    assert_int_equal(
+        run_on_image(db, "! grep -q -e 'inconsistent' -e 'UNEXPECTED' %2$s/log", false), 0);
     assert_clean(db);
     check_mounted(false);
 }
@@ -71,7 +72,8 @@ static void run(uint64_t seed, struct model_options options)
     for (int i = 0; i < 6; i++) {
         /* e2fsck wants backups if the superblock is torn, and so small a volume has none. */
         disk_keep_whole(db, 1024, i == 4 ? 1024 : 0);
-        disk_cut(db, synced + (uint32_t)random_below(&state, end - synced + 1), random_next(&state));
+        disk_cut(db, synced + (uint32_t)random_below(&state, end - synced + 1),
+                 random_next(&state));
         if (i == 4)
             check_with_e2fsck();
         else if (i == 5)
@@ -89,7 +91,8 @@ static void cuts_leave_what_was_synced(void **state)
 {
     uint64_t rounds = number("SKEP_ROUNDS", 40), seed = number("SKEP_SEED", 1);
     for (uint64_t i = 0; i < rounds; i++)
-        run(seed + i, (struct model_options){.file_bytes_max = 60000, .write_bytes_max = 12000, .files_max = 150});
+        run(seed + i, (struct model_options){
+                          .file_bytes_max = 60000, .write_bytes_max = 12000, .files_max = 150});
     assert_true(files_checked > rounds * 10);
     print_message("%u files were as synced\n", files_checked);
 }
@@ -99,8 +102,10 @@ static void cuts_in_a_full_volume(void **state)
     uint64_t rounds = number("SKEP_ROUNDS", 40) / 2, seed = number("SKEP_SEED", 1001);
     files_checked = 0;
     for (uint64_t i = 0; i < rounds; i++)
-        run(seed + i, (struct model_options){
-                          .file_bytes_max = 2000000, .write_bytes_max = 400000, .files_max = 40, .space_runs_out = true});
+        run(seed + i, (struct model_options){.file_bytes_max = 2000000,
+                                             .write_bytes_max = 400000,
+                                             .files_max = 40,
+                                             .space_runs_out = true});
     assert_true(files_checked > 0);
 }
 

@@ -11,7 +11,8 @@ static uint64_t number(const char *name, uint64_t other)
     return text != NULL ? strtoull(text, NULL, 10) : other;
 }
 
-static void run(uint64_t seed, uint64_t disk_size, uint32_t unit, uint32_t steps, struct model_options options)
+static void run(uint64_t seed, uint64_t disk_size, uint32_t unit, uint32_t steps,
+                struct model_options options)
 {
     unsigned db = disk_new("db", disk_size, unit);
     mount_db(FS_MOUNT_FORMAT);
@@ -41,22 +42,27 @@ static void run(uint64_t seed, uint64_t disk_size, uint32_t unit, uint32_t steps
 static void small_files(void **state)
 {
     for (uint64_t i = 0; i < 3; i++)
-        run(number("SKEP_SEED", 1) + i, 64 << 20, i % 2 ? 4096 : 512, (uint32_t)number("SKEP_STEPS", 3000),
-            (struct model_options){.file_bytes_max = 100000, .write_bytes_max = 20000, .files_max = 200});
+        run(number("SKEP_SEED", 1) + i, 64 << 20, i % 2 ? 4096 : 512,
+            (uint32_t)number("SKEP_STEPS", 3000),
+            (struct model_options){
+                .file_bytes_max = 100000, .write_bytes_max = 20000, .files_max = 200});
 }
 
 static void large_files(void **state)
 {
     run(number("SKEP_SEED", 11), 128 << 20, 4096, (uint32_t)number("SKEP_STEPS", 1500),
-        (struct model_options){.file_bytes_max = 6000000, .write_bytes_max = 1500000, .files_max = 12});
+        (struct model_options){
+            .file_bytes_max = 6000000, .write_bytes_max = 1500000, .files_max = 12});
 }
 
 static void a_full_volume(void **state)
 {
     for (uint64_t i = 0; i < 2; i++)
         run(number("SKEP_SEED", 21) + i, 12 << 20, 4096, (uint32_t)number("SKEP_STEPS", 3000),
-            (struct model_options){
-                .file_bytes_max = 1000000, .write_bytes_max = 300000, .files_max = 60, .space_runs_out = true});
+            (struct model_options){.file_bytes_max = 1000000,
+                                   .write_bytes_max = 300000,
+                                   .files_max = 60,
+                                   .space_runs_out = true});
 }
 
 int main(void)

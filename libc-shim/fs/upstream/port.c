@@ -18,7 +18,7 @@
 /* crc_tables[0] advances by one byte, [n] by a byte that n zeros follow. */
 static uint32_t crc_tables[8][256];
 
-static void __attribute__((constructor)) make_tables(void)
+static void make_tables(void)
 {
     for (unsigned i = 0; i < 256; i++) {
         uint32_t crc = i;
@@ -28,11 +28,14 @@ static void __attribute__((constructor)) make_tables(void)
     }
     for (unsigned i = 0; i < 256; i++)
         for (int n = 1; n < 8; n++)
-            crc_tables[n][i] = crc_tables[n - 1][i] >> 8 ^ crc_tables[0][crc_tables[n - 1][i] & 0xff];
+            crc_tables[n][i] =
+                crc_tables[n - 1][i] >> 8 ^ crc_tables[0][crc_tables[n - 1][i] & 0xff];
 }
 
 __u32 ext2fs_crc32c_le(__u32 crc, unsigned char const *data, size_t bytes)
 {
+    if (crc_tables[0][1] == 0)
+        make_tables(); /* by the first mount, when nobody else is there */
     for (; bytes >= 8; data += 8, bytes -= 8) {
         uint64_t word;
         memcpy(&word, data, 8);

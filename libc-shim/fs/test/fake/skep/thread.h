@@ -26,4 +26,10 @@ static inline void skep_mutex_unlock(struct skep_mutex *mutex)
     mutex->state = 0;
 }
 
+static inline int skep_mutex_lock_until(struct skep_mutex *mutex, uint64_t deadline_ns)
+{
+    skep_mutex_lock(mutex);
+    return 0;
+}
+
 #endif
