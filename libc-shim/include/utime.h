@@ -4,6 +4,8 @@
 #ifndef SKEP_UTIME_H
 #define SKEP_UTIME_H
 
+#include <time.h>
+
 #include_next <utime.h>
 
 #ifdef __cplusplus
