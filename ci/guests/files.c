@@ -70,7 +70,8 @@ static void test_stdio(void)
         REQUIRE(fprintf(file, "line %d\n", i) > 0);
     REQUIRE(fseek(file, 0, SEEK_SET) == 0);
     for (int i = 0, number; i < 5000; i++)
-        REQUIRE(fgets(line, sizeof(line), file) != NULL && sscanf(line, "line %d", &number) == 1 && number == i);
+        REQUIRE(fgets(line, sizeof(line), file) != NULL && sscanf(line, "line %d", &number) == 1 &&
+                number == i);
     REQUIRE(fclose(file) == 0);
     file = fopen("text", "a");
     REQUIRE(file != NULL && fputs("end\n", file) >= 0 && fclose(file) == 0);
@@ -104,12 +105,15 @@ static void test_names(void)
     REQUIRE(fails(rmdir("d"), ENOTEMPTY) && fails(rename("d", "d/sub"), EINVAL));
     REQUIRE(rename("d", "e") == 0 && rename("e/name-0", "moved") == 0);
     REQUIRE(link("moved", "again") == 0 && stat("again", &status) == 0 && status.st_nlink == 2);
-    REQUIRE(symlink("moved", "soft") == 0 && lstat("soft", &status) == 0 && S_ISLNK(status.st_mode));
+    REQUIRE(symlink("moved", "soft") == 0 && lstat("soft", &status) == 0 &&
+            S_ISLNK(status.st_mode));
     REQUIRE(readlink("soft", path, sizeof(path)) == 5 && memcmp(path, "moved", 5) == 0);
-    REQUIRE(chdir("e") == 0 && getcwd(cwd, sizeof(cwd)) != NULL && strcmp(strrchr(cwd, '/'), "/e") == 0);
+    REQUIRE(chdir("e") == 0 && getcwd(cwd, sizeof(cwd)) != NULL &&
+            strcmp(strrchr(cwd, '/'), "/e") == 0);
     REQUIRE(access("../moved", R_OK) == 0 && chdir("..") == 0);
     const struct timespec times[2] = {{.tv_sec = 1000}, {.tv_sec = 2000}};
-    REQUIRE(utimensat(AT_FDCWD, "moved", times, 0) == 0 && stat("moved", &status) == 0 && status.st_mtime == 2000);
+    REQUIRE(utimensat(AT_FDCWD, "moved", times, 0) == 0 && stat("moved", &status) == 0 &&
+            status.st_mtime == 2000);
     REQUIRE(chmod("moved", 0444) == 0 && truncate("moved", 10) == 0);
     for (int i = 1; i < 50; i++) {
         snprintf(path, sizeof(path), "e/name-%d", i);
