@@ -39,7 +39,7 @@ static void mark_group(struct fs_volume *volume, uint64_t block)
 /* Grows by one place ahead of time, since the hook can't fail. */
 static int make_room_for_freed(struct fs_volume *volume, uint32_t more)
 {
-    if (volume->freed_count + more <= volume->freed_room)
+    if (volume->freed != NULL && volume->freed_count + more <= volume->freed_room)
         return 0;
     uint32_t room = (volume->freed_count + more) * 2;
     struct fs_range *grown = realloc(volume->freed, room * sizeof(*grown));

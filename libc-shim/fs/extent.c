@@ -101,7 +101,7 @@ static int read_extent(struct fs_volume *volume, struct fs_node *node, uint64_t 
     ext2_extent_handle_t handle;
     errcode_t error = ext2fs_extent_open2(volume->fs, node->number, plain(node), &handle);
     if (error != 0)
-        return fs_errno(error);
+        return -EIO;
     error = look_up(handle, logical, out);
     ext2fs_extent_free(handle);
     if (error == 0 && out->physical != 0)
@@ -123,6 +123,7 @@ int fs_extent_find(struct fs_volume *volume, struct fs_node *node, uint64_t logi
                    struct fs_extent *out)
 {
     int result = 0;
+    *out = (struct fs_extent){0};
     if (logical - node->known.logical < node->known.length)
         *out = node->known;
     else

@@ -37,10 +37,10 @@ static const char *path_number(long index)
 }
 
 /* What follows a folder's path in another, or NULL. */
-static const char *below(const char *folder, const char *path)
+static const char *below(const char *upper, const char *lower)
 {
-    size_t length = strcmp(folder, "/") == 0 ? 0 : strlen(folder);
-    return strncmp(path, folder, length) == 0 && path[length] == '/' ? path + length + 1 : NULL;
+    size_t length = strcmp(upper, "/") == 0 ? 0 : strlen(upper);
+    return strncmp(lower, upper, length) == 0 && lower[length] == '/' ? lower + length + 1 : NULL;
 }
 
 bool skep_posix_is_folder(const char *path)
@@ -184,7 +184,7 @@ struct dirent *readdir(DIR *folder)
     folder->entry.d_ino = (ino_t)name.number;
     folder->entry.d_off = (off_t)name.next;
     folder->entry.d_type = type_of(name.type);
-    strcpy(folder->entry.d_name, name.name);
+    fs_copy_text(folder->entry.d_name, sizeof(folder->entry.d_name), name.name);
     return &folder->entry;
 }
 

@@ -584,8 +584,8 @@ static int path_of(struct fs_volume *volume, ext2_ino_t folder, char out[FS_PATH
     if (length + strlen(inside) >= FS_PATH_BYTES) {
         result = -ENAMETOOLONG;
     } else {
-        strcpy(out, volume->path);
-        strcpy(out + length, strcmp(inside, "/") == 0 ? "" : inside);
+        fs_copy_text(out, FS_PATH_BYTES, volume->path);
+        fs_copy_text(out + length, FS_PATH_BYTES - length, strcmp(inside, "/") == 0 ? "" : inside);
     }
     ext2fs_free_mem(&inside);
     return result;
@@ -606,7 +606,7 @@ int fs_canonical(const char *path, char out[FS_PATH_BYTES])
         return -ENOMEM;
     int result = fs_walk(path, true, NULL, place);
     if (result == FS_OUTSIDE) {
-        strcpy(out, place->outside);
+        fs_copy_text(out, FS_PATH_BYTES, place->outside);
     } else if (result == 0) {
         struct fs_node *node;
         result = place->number == 0 ? -ENOENT : fs_node_get(place->volume, place->number, &node);

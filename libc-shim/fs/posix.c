@@ -109,8 +109,10 @@ static const char *at_path(struct at *at, int folder, const char *path)
         errno = -result;
         return NULL;
     }
-    strcat(at->text, "/");
-    return strcat(at->text, path);
+    size_t length = strlen(at->text);
+    at->text[length] = '/';
+    fs_copy_text(at->text + length + 1, sizeof(at->text) - length - 1, path);
+    return at->text;
 }
 
 /*
@@ -452,5 +454,6 @@ char *getcwd(char *buffer, size_t bytes)
         errno = bytes == 0 ? EINVAL : ERANGE;
         return NULL;
     }
-    return strcpy(buffer, current);
+    fs_copy_text(buffer, bytes, current);
+    return buffer;
 }

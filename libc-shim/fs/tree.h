@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <time.h>
@@ -20,6 +21,16 @@
 
 struct fs_volume;
 struct fs_node;
+
+/* Copies what there is room for, and ends it. */
+static inline void fs_copy_text(char *out, size_t room, const char *text)
+{
+    size_t length = strlen(text);
+    if (length >= room)
+        length = room - 1;
+    memcpy(out, text, length);
+    out[length] = 0;
+}
 
 /* An open file or folder. */
 struct fs_file {

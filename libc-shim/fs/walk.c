@@ -7,7 +7,6 @@
 #include "walk.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -147,14 +146,14 @@ static struct fs_volume *volume_at(const char *path)
 void fs_current(char out[FS_PATH_BYTES])
 {
     skep_mutex_lock(&current_lock);
-    strcpy(out, current);
+    fs_copy_text(out, FS_PATH_BYTES, current);
     skep_mutex_unlock(&current_lock);
 }
 
 void fs_set_current(const char *path)
 {
     skep_mutex_lock(&current_lock);
-    snprintf(current, sizeof(current), "%s", path);
+    fs_copy_text(current, sizeof(current), path);
     skep_mutex_unlock(&current_lock);
 }
 
@@ -225,7 +224,7 @@ static int step_outside(struct walk *walk, const char *name)
     if (length + strlen(name) + 2 > FS_PATH_BYTES)
         return -ENAMETOOLONG;
     path[length] = '/';
-    strcpy(path + length + 1, name);
+    fs_copy_text(path + length + 1, FS_PATH_BYTES - length - 1, name);
     struct fs_volume *volume = volume_at(path);
     if (volume != NULL)
         enter(walk, volume);
@@ -285,8 +284,8 @@ static int follow_link(struct walk *walk, ext2_ino_t number)
     if (length >= 0 && (size_t)length + strlen(walk->rest) >= FS_PATH_BYTES)
         length = -ENAMETOOLONG;
     if (length >= 0) {
-        strcpy(text + length, walk->rest);
-        strcpy(walk->text, text);
+        fs_copy_text(text + length, 2 * FS_PATH_BYTES - (size_t)length, walk->rest);
+        fs_copy_text(walk->text, sizeof(walk->text), text);
         walk->rest = walk->text;
         if (walk->text[0] == '/') {
             leave(walk);
@@ -332,7 +331,7 @@ static int step_inside(struct walk *walk, const char *name, bool last)
         return -ENOTDIR;
     place->folder = walk->here;
     place->number = found;
-    strcpy(place->name, name);
+    fs_copy_text(place->name, sizeof(place->name), name);
     return 1;
 }
 
@@ -359,12 +358,13 @@ static int start_text(struct walk *walk, const char *path)
         return -ENOENT;
     if (strlen(path) >= FS_PATH_BYTES)
         return -ENAMETOOLONG;
-    walk->text[0] = 0;
+    size_t length = 0;
     if (path[0] != '/') {
         fs_current(walk->text);
-        strcat(walk->text, "/");
+        length = strlen(walk->text);
+        walk->text[length++] = '/';
     }
-    strcat(walk->text, path);
+    fs_copy_text(walk->text + length, sizeof(walk->text) - length, path);
     walk->rest = walk->text;
     return 0;
 }
@@ -385,7 +385,7 @@ int fs_walk(const char *path, bool follow, struct fs_volume *held, struct fs_pla
         leave(walk);
     if (result == 0 && out->volume == NULL) {
         if (out->outside[0] == 0)
-            strcpy(out->outside, "/");
+            fs_copy_text(out->outside, sizeof(out->outside), "/");
         result = FS_OUTSIDE;
     }
     if (result == 0 && out->folder == 0)

@@ -22,7 +22,7 @@ void fs_message(const char *format, ...)
 const char *messages_since(void)
 {
     static char copy[sizeof(messages)];
-    strcpy(copy, messages);
+    memcpy(copy, messages, sizeof(copy));
     messages[0] = 0;
     return copy;
 }
@@ -43,7 +43,7 @@ void unmount_db(void)
 const char *test_folder(void)
 {
     if (folder[0] == 0) {
-        strcpy(folder, "/tmp/skep-fs.XXXXXX");
+        fs_copy_text(folder, sizeof(folder), "/tmp/skep-fs.XXXXXX");
         assert_non_null(mkdtemp(folder));
     }
     return folder;

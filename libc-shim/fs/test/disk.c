@@ -326,7 +326,7 @@ int skep_block_wait(unsigned device, struct skep_block_io *io)
     uint64_t offset = io->offset, bytes = 0;
     for (unsigned i = 0; i < io->part_count; i++)
         bytes += io->parts[i].bytes;
-    char *data = checked(malloc(bytes)), *end = data;
+    char *data = checked(malloc(bytes + 1)), *end = data;
     for (unsigned i = 0; i < io->part_count; i++) {
         memcpy(end, io->parts[i].data, io->parts[i].bytes);
         end += io->parts[i].bytes;

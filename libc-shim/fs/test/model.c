@@ -119,14 +119,15 @@ void model_abandon_all(void)
 
 static void follow(struct path *path)
 {
-    strcpy(path->text, "/db");
+    fs_copy_text(path->text, sizeof(path->text), "/db");
     path->folder = ROOT;
     path->error = 0;
     for (uint32_t i = 0; i < path->depth; i++) {
         char name[16];
         /* Some names are long, so that folders have several blocks. */
         snprintf(name, sizeof(name), path->names[i] % 2 ? "/n%u" : "/name-%u", path->names[i]);
-        strcat(path->text, name);
+        size_t length = strlen(path->text);
+        fs_copy_text(path->text + length, sizeof(path->text) - length, name);
         if (path->folder == NONE)
             continue;
         path->object = objects[path->folder].children[path->names[i]];

@@ -203,12 +203,16 @@ static void a_large_folder_is_listed_whole(void **state)
     }
     struct fs_file *folder = open_file("/db", O_RDONLY | O_DIRECTORY);
     struct fs_name entry;
-    int number, others = 0;
+    static const char prefix[] = "a-name-that-takes-its-space-";
+    long number;
+    int others = 0;
     while (fs_read_folder(folder, &entry) == 1) {
-        if (sscanf(entry.name, "a-name-that-takes-its-space-%d", &number) != 1) {
+        if (strncmp(entry.name, prefix, strlen(prefix)) != 0) {
             others++;
             continue;
         }
+        number = strtol(entry.name + strlen(prefix), NULL, 10);
+        assert_in_range(number, 0, NAMES - 1);
         assert_false(seen[number]);
         seen[number] = true;
         snprintf(path, sizeof(path), "/db/%s", entry.name);

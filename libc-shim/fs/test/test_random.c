@@ -22,7 +22,7 @@ static void run(uint64_t seed, uint64_t disk_size, uint32_t unit, uint32_t steps
         model_step();
         if (i % 400 == 0)
             model_compare();
-        if (i % 1500 == 0) {
+        if (i % 900 == 0) {
             model_close_all();
             unmount_db();
             assert_clean(db);
@@ -43,14 +43,14 @@ static void small_files(void **state)
 {
     for (uint64_t i = 0; i < 3; i++)
         run(number("SKEP_SEED", 1) + i, 64 << 20, i % 2 ? 4096 : 512,
-            (uint32_t)number("SKEP_STEPS", 3000),
+            (uint32_t)number("SKEP_STEPS", 2000),
             (struct model_options){
                 .file_bytes_max = 100000, .write_bytes_max = 20000, .files_max = 200});
 }
 
 static void large_files(void **state)
 {
-    run(number("SKEP_SEED", 11), 128 << 20, 4096, (uint32_t)number("SKEP_STEPS", 1500),
+    run(number("SKEP_SEED", 11), 128 << 20, 4096, (uint32_t)number("SKEP_STEPS", 1000),
         (struct model_options){
             .file_bytes_max = 6000000, .write_bytes_max = 1500000, .files_max = 12});
 }
@@ -58,7 +58,7 @@ static void large_files(void **state)
 static void a_full_volume(void **state)
 {
     for (uint64_t i = 0; i < 2; i++)
-        run(number("SKEP_SEED", 21) + i, 12 << 20, 4096, (uint32_t)number("SKEP_STEPS", 3000),
+        run(number("SKEP_SEED", 21) + i, 12 << 20, 4096, (uint32_t)number("SKEP_STEPS", 2000),
             (struct model_options){.file_bytes_max = 1000000,
                                    .write_bytes_max = 300000,
                                    .files_max = 60,
