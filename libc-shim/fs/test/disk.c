@@ -174,16 +174,26 @@ void disk_keep_whole(unsigned device, uint64_t offset, uint64_t bytes)
     disks[device].whole_bytes = bytes;
 }
 
-void disk_cut(unsigned device, uint32_t position, uint64_t seed)
+/* How many flushes had ended: those before the next write, or, at a moment that isn't the first, before the last one. */
+static uint32_t flushes_at(const struct disk *disk, uint32_t first, uint32_t position,
+                           uint64_t *state)
+{
+    if (position > first && random_below(state, 2))
+        return disk->log[position - 1].flushes;
+    return position < disk->log_count ? disk->log[position].flushes : disk->flushes;
+}
+
+void disk_cut(unsigned device, uint32_t first, uint32_t last, uint64_t seed)
 {
     struct disk *disk = &disks[device];
+    uint64_t state = seed;
+    uint32_t position = first + (uint32_t)random_below(&state, last - first + 1);
+    uint32_t flushes = flushes_at(disk, first, position, &state);
     memcpy(disk->data, disk->start, disk->bytes);
-    uint32_t flushes = position < disk->log_count ? disk->log[position].flushes : disk->flushes;
     for (uint32_t i = 0; i < position; i++)
         if (disk->log[i].flushes < flushes)
             put(disk, &disk->log[i], 0, disk->log[i].bytes);
     disk->frozen = true;
-    uint64_t state = seed;
     for (uint32_t i = 0; i < position; i++)
         if (disk->log[i].flushes >= flushes)
             put_some(disk, &disk->log[i], &state);

@@ -23,9 +23,10 @@ void disk_log_start(unsigned device);
 /* How far the log is: a moment, to be named later. */
 uint32_t disk_log_position(unsigned device);
 
-/* What may be on the disk if the power went at a position: each write that a flush before it covers, and of the others
- * any, in any order of arrival, and any sectors of them. The log stays as it is, for more cuts, until a new one starts. */
-void disk_cut(unsigned device, uint32_t position, uint64_t seed);
+/* What may be on the disk if the power went at a random moment between two positions: each write that a flush before it
+ * covers, and of the others any, in any order of arrival, and any sectors of them. The log stays as it is, for more cuts,
+ * until a new one starts. */
+void disk_cut(unsigned device, uint32_t first, uint32_t last, uint64_t seed);
 
 /* Cuts leave the sectors of this range together (or, with 0 bytes, don't). */
 void disk_keep_whole(unsigned device, uint64_t offset, uint64_t bytes);
