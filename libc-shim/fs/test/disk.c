@@ -187,7 +187,8 @@ void disk_cut(unsigned device, uint32_t first, uint32_t last, uint64_t seed)
 {
     struct disk *disk = &disks[device];
     uint64_t state = seed;
-    uint32_t position = first + (uint32_t)random_below(&state, last - first + 1);
+    bool late = random_below(&state, 2) == 0; /* where commits end */
+    uint32_t position = late ? last : first + (uint32_t)random_below(&state, last - first + 1);
     uint32_t flushes = flushes_at(disk, first, position, &state);
     memcpy(disk->data, disk->start, disk->bytes);
     for (uint32_t i = 0; i < position; i++)
@@ -195,7 +196,9 @@ void disk_cut(unsigned device, uint32_t first, uint32_t last, uint64_t seed)
             put(disk, &disk->log[i], 0, disk->log[i].bytes);
     disk->frozen = true;
     for (uint32_t i = 0; i < position; i++)
-        if (disk->log[i].flushes >= flushes)
+        if (disk->log[i].flushes >= flushes && i + 1 == position && late)
+            put(disk, &disk->log[i], 0, disk->log[i].bytes);
+        else if (disk->log[i].flushes >= flushes)
             put_some(disk, &disk->log[i], &state);
 }
 

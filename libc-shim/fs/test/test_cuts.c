@@ -92,7 +92,7 @@ static void run(uint64_t seed, struct model_options options)
 
 static void cuts_leave_what_was_synced(void **state)
 {
-    uint64_t rounds = number("SKEP_ROUNDS", 30), seed = number("SKEP_SEED", 1);
+    uint64_t rounds = number("SKEP_ROUNDS", 16), seed = number("SKEP_SEED", 1);
     for (uint64_t i = 0; i < rounds; i++)
         run(seed + i, (struct model_options){
                           .file_bytes_max = 60000, .write_bytes_max = 12000, .files_max = 150});
@@ -102,7 +102,7 @@ static void cuts_leave_what_was_synced(void **state)
 
 static void cuts_in_a_full_volume(void **state)
 {
-    uint64_t rounds = number("SKEP_ROUNDS", 30) / 2, seed = number("SKEP_SEED", 1001);
+    uint64_t rounds = number("SKEP_ROUNDS", 16) / 2, seed = number("SKEP_SEED", 1001);
     files_checked = 0;
     for (uint64_t i = 0; i < rounds; i++)
         run(seed + i, (struct model_options){.file_bytes_max = 2000000,
