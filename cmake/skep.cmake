@@ -7,7 +7,7 @@
 #       Ring-3 code. Sees hv/include, guestlib/include, net/include, the POSIX headers (libc-shim,
 #       newlib) and its own INCLUDES, which its users see too.
 #
-#   skep_add_guest(name SOURCES … [FILES …] [LIBS …] [STACK bytes] [OUTPUT_DIRECTORY dir])
+#   skep_add_guest(name SOURCES … [FILES …] [FILESYSTEM] [LIBS …] [STACK bytes] [OUTPUT_DIRECTORY dir])
 #       A guest: <build>/examples/<name>.elf, a static PIE with function names but without debug
 #       information, which goes to <name>.debug beside it. Sees what a guest library sees.
 #       - Linked are, as far as the program uses them: the LIBS, the targets guestlib, libc-shim,
@@ -17,6 +17,8 @@
 #         entry of the array __start_skep_files … __stop_skep_files; libc-shim serves them:
 #             struct skep_file { const char *path; const void *data; uint64_t size; };
 #         Paths begin with '/'. Without FILES both symbols are undefined, so declare them weak.
+#       - FILESYSTEM is for programs that use volumes: it links ext4, and mounts what SKEP_MOUNTS names
+#         before main(). Such a program is also under libext2fs' licence (docs/licences.md).
 #       - STACK is the main thread's stack size: p_memsz of PT_GNU_STACK, 0 when not given.
 #       - guestlib/skep-guest.ld is the linker script, if it exists.
 #       A dependency on the file goes to the target <name>.
@@ -87,7 +89,7 @@ function(skep_embed_files output)
 endfunction()
 
 function(skep_add_guest name)
-    cmake_parse_arguments(PARSE_ARGV 1 arg "" "STACK;OUTPUT_DIRECTORY" "SOURCES;FILES;LIBS")
+    cmake_parse_arguments(PARSE_ARGV 1 arg "FILESYSTEM" "STACK;OUTPUT_DIRECTORY" "SOURCES;FILES;LIBS")
     if(SKEP_HOST)
         return()
     endif()
@@ -109,6 +111,10 @@ function(skep_add_guest name)
 
     # The first definition of a name wins, so ours come before newlib's. Folders that come later in
     # the build have no targets yet, hence the question when generating.
+    if(arg_FILESYSTEM)
+        list(PREPEND arg_LIBS files ext2fs)
+        target_link_options(${name} PRIVATE -Wl,--undefined=skep_posix_files_start)
+    endif()
     target_link_libraries(${name} PRIVATE ${arg_LIBS})
     foreach(library guestlib libc-shim net lwip)
         target_link_libraries(${name} PRIVATE $<TARGET_NAME_IF_EXISTS:${library}>)

@@ -62,6 +62,20 @@ static ssize_t embedded_read(struct skep_file *open_file, void *data, size_t byt
     return (ssize_t)bytes;
 }
 
+static ssize_t embedded_pread(struct skep_file *open_file, void *data, size_t bytes, off_t offset)
+{
+    const struct position *position = open_file->object;
+    if (offset < 0)
+        return -EINVAL;
+    uint64_t size = position->file->bytes,
+             left = (uint64_t)offset < size ? size - (uint64_t)offset : 0;
+    if (bytes > left)
+        bytes = left;
+    if (bytes > 0)
+        memcpy(data, position->file->data + offset, bytes);
+    return (ssize_t)bytes;
+}
+
 static off_t embedded_lseek(struct skep_file *open_file, off_t offset, int whence)
 {
     struct position *position = open_file->object;
@@ -91,6 +105,7 @@ static void embedded_close(struct skep_file *open_file)
 
 static const struct skep_fd_ops embedded_ops = {
     .read = embedded_read,
+    .pread = embedded_pread,
     .lseek = embedded_lseek,
     .stat = embedded_stat,
     .close = embedded_close,
@@ -173,4 +188,10 @@ int skep_posix_file_stat(const char *path, struct stat *out)
     memset(out, 0, sizeof(*out));
     out->st_mode = find_device(path) ? S_IFCHR | 0666 : S_IFDIR | 0555;
     return 0;
+}
+
+const char *skep_posix_file_path(unsigned index)
+{
+    return index < (size_t)(__stop_skep_files - __start_skep_files) ? __start_skep_files[index].path
+                                                                    : NULL;
 }

@@ -144,12 +144,20 @@ static void change_flags(struct skep_file *file, int mask, int flags)
         file->ops->flags_changed(file);
 }
 
-static int file_fcntl(struct skep_file *file, int fd, int command, int argument)
+/* Locks on files are for processes to agree on, and there is only one: it gets each of them. */
+static int file_lock(int command, struct flock *lock)
+{
+    if (command == F_GETLK)
+        lock->l_type = F_UNLCK;
+    return 0;
+}
+
+static int file_fcntl(struct skep_file *file, int fd, int command, long argument)
 {
     switch (command) {
     case F_DUPFD:
     case F_DUPFD_CLOEXEC:
-        return skep_posix_fd_dup(fd, argument);
+        return skep_posix_fd_dup(fd, (int)argument);
     case F_GETFD:
         return FD_CLOEXEC; /* there is no exec */
     case F_SETFD:
@@ -157,8 +165,12 @@ static int file_fcntl(struct skep_file *file, int fd, int command, int argument)
     case F_GETFL:
         return atomic_load_explicit(&file->flags, memory_order_relaxed);
     case F_SETFL:
-        change_flags(file, O_NONBLOCK | O_APPEND, argument);
+        change_flags(file, O_NONBLOCK | O_APPEND, (int)argument);
         return 0;
+    case F_GETLK:
+    case F_SETLK:
+    case F_SETLKW:
+        return file_lock(command, (struct flock *)argument);
     default:
         return -EINVAL;
     }
@@ -168,7 +180,7 @@ int fcntl(int fd, int command, ...)
 {
     va_list arguments;
     va_start(arguments, command);
-    int argument = va_arg(arguments, int);
+    long argument = va_arg(arguments, long); /* an int or a pointer: both come in a register */
     va_end(arguments);
 
     struct skep_file *file = skep_fd_get(fd, NULL);
@@ -201,32 +213,4 @@ int ioctl(int fd, unsigned long request, ...)
     int result = file_ioctl(file, request, argument);
     skep_fd_put(file);
     return (int)skep_posix_result(result);
-}
-
-int open(const char *path, int flags, ...)
-{
-    return (int)skep_posix_result(skep_posix_file_open(path, flags));
-}
-
-int stat(const char *path, struct stat *out)
-{
-    return (int)skep_posix_result(skep_posix_file_stat(path, out));
-}
-
-int lstat(const char *path, struct stat *out)
-{
-    return stat(path, out);
-}
-
-int access(const char *path, int mode)
-{
-    struct stat unused;
-    if (stat(path, &unused) < 0)
-        return -1;
-    return mode & W_OK ? (int)skep_posix_result(-EROFS) : 0;
-}
-
-int fsync(int fd)
-{
-    return 0;
 }

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -70,52 +69,6 @@ pid_t wait(int *status)
 pid_t waitpid(pid_t process, int *status, int options)
 {
     return (pid_t)skep_posix_result(-ECHILD);
-}
-
-/* Files are read-only. */
-
-int link(const char *old_path, const char *new_path)
-{
-    return (int)skep_posix_result(-EROFS);
-}
-
-int unlink(const char *path)
-{
-    return (int)skep_posix_result(-EROFS);
-}
-
-int mkdir(const char *path, mode_t mode)
-{
-    return (int)skep_posix_result(-EROFS);
-}
-
-int rmdir(const char *path)
-{
-    return (int)skep_posix_result(-EROFS);
-}
-
-/* rename() is newlib's and calls this. */
-int _rename(const char *old_path, const char *new_path);
-
-int _rename(const char *old_path, const char *new_path)
-{
-    return (int)skep_posix_result(-EROFS);
-}
-
-char *getcwd(char *buffer, size_t bytes)
-{
-    if (buffer == NULL)
-        return strdup("/");
-    if (bytes < 2) {
-        errno = bytes == 0 ? EINVAL : ERANGE;
-        return NULL;
-    }
-    return memcpy(buffer, "/", 2);
-}
-
-int chdir(const char *path)
-{
-    return strcmp(path, "/") == 0 ? 0 : (int)skep_posix_result(-ENOENT);
 }
 
 /* The host name comes by environment. */

@@ -45,6 +45,12 @@ struct stat;
 int skep_posix_file_open(const char *path, int flags);
 int skep_posix_file_stat(const char *path, struct stat *out);
 
+/* The paths of the files in the image; NULL behind the last. */
+const char *skep_posix_file_path(unsigned index);
+
+/* fs/start.c, linked only if the program has volumes: leaves them in order. Nobody writes to them any more. */
+void skep_posix_files_end(void) __attribute__((weak));
+
 /* keys.c, linked only if the program has keys: runs their destructors for the calling thread. */
 void skep_posix_keys_end(void) __attribute__((weak));
 

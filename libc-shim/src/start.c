@@ -41,5 +41,8 @@ _Noreturn void skep_main(int argc, char **argv, char **envp)
 
 _Noreturn void _exit(int code)
 {
+    if (skep_posix_files_end !=
+        NULL) /* here, since stdio writes its last data after what atexit() named */
+        skep_posix_files_end();
     skep_exit((uint32_t)code & 0xff);
 }

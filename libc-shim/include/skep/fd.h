@@ -14,6 +14,7 @@
 #define SKEP_FD_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -38,6 +39,12 @@ struct skep_fd_ops {
     void (*close)(struct skep_file *file);
     off_t (*lseek)(struct skep_file *file, off_t offset, int whence);
     int (*stat)(struct skep_file *file, struct stat *out);
+    /* At an offset, which read and write don't see. NULL: -ESPIPE. */
+    ssize_t (*pread)(struct skep_file *file, void *data, size_t bytes, off_t offset);
+    ssize_t (*pwrite)(struct skep_file *file, const void *data, size_t bytes, off_t offset);
+    /* ftruncate(), NULL: -EINVAL; fsync() and fdatasync(), NULL: nothing to do. */
+    int (*resize)(struct skep_file *file, off_t bytes);
+    int (*sync)(struct skep_file *file, bool data_only);
     int (*ioctl)(struct skep_file *file, unsigned long request, void *argument);
     /* Called after fcntl(F_SETFL) or ioctl(FIONBIO) has changed file->flags. */
     void (*flags_changed)(struct skep_file *file);

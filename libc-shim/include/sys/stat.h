@@ -1,10 +1,14 @@
 /*
- * sys/stat.h - newlib's, and lstat(), which it declares for other systems only.
+ * sys/stat.h - newlib's, and lstat() and two times, which it has for other systems only.
  */
 #ifndef SKEP_SYS_STAT_H
 #define SKEP_SYS_STAT_H
 
 #include_next <sys/stat.h>
+
+/* As tv_nsec, for utimensat() and futimens(). */
+#define UTIME_NOW  (-2L)
+#define UTIME_OMIT (-1L)
 
 #ifdef __cplusplus
 extern "C" {

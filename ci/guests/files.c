@@ -1,0 +1,153 @@
+/*
+ * files.c - what a program may expect of POSIX's files: in a guest on a volume (/data, or its argument), and on Linux in any
+ * folder, which shows that the expectations are POSIX's.
+ *
+ * Its last line is "files: ok"; on any failure it says which check, and ends with 1.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define REQUIRE(condition) require(condition, #condition, __LINE__)
+
+static void require(bool condition, const char *text, int line)
+{
+    if (condition)
+        return;
+    printf("files: line %d: %s (errno %d: %s)\n", line, text, errno, strerror(errno));
+    exit(1);
+}
+
+static bool fails(long result, int error)
+{
+    return result == -1 && errno == error;
+}
+
+static void test_descriptors(void)
+{
+    char data[16] = "";
+    struct stat status;
+    int fd = open("a", O_CREAT | O_TRUNC | O_RDWR, 0640);
+    REQUIRE(fd >= 0);
+    REQUIRE(write(fd, "hello", 5) == 5);
+    REQUIRE(pwrite(fd, "J", 1, 0) == 1);
+    REQUIRE(lseek(fd, 0, SEEK_CUR) == 5);
+    REQUIRE(pread(fd, data, sizeof(data), 1) == 4 && memcmp(data, "ello", 4) == 0);
+    struct iovec parts[2] = {{data, 2}, {data + 2, 10}};
+    REQUIRE(lseek(fd, 0, SEEK_SET) == 0);
+    REQUIRE(readv(fd, parts, 2) == 5 && memcmp(data, "Jello", 5) == 0);
+    REQUIRE(writev(fd, parts, 1) == 2);
+    REQUIRE(ftruncate(fd, 100000) == 0 && fsync(fd) == 0 && fdatasync(fd) == 0);
+    REQUIRE(fstat(fd, &status) == 0 && status.st_size == 100000 && S_ISREG(status.st_mode));
+    REQUIRE((status.st_mode & 0777) == 0640);
+    REQUIRE(posix_fallocate(fd, 0, 200000) == 0);
+    REQUIRE(flock(fd, LOCK_EX) == 0);
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    REQUIRE(fcntl(fd, F_SETLK, &lock) == 0);
+    REQUIRE(close(fd) == 0 && fails(close(fd), EBADF));
+    fd = open("a", O_RDONLY);
+    REQUIRE(fails(write(fd, "x", 1), EBADF) && fails(pwrite(fd, "x", 1, 0), EBADF));
+    REQUIRE(fcntl(fd, F_GETFL) >= 0 && dup2(fd, 100) == 100 && close(fd) == 0 && close(100) == 0);
+    REQUIRE(fails(open("a", O_CREAT | O_EXCL | O_RDWR, 0600), EEXIST));
+    REQUIRE(fails(open("none", O_RDWR), ENOENT) && fails(open(".", O_RDWR), EISDIR));
+}
+
+static void test_stdio(void)
+{
+    char line[64];
+    FILE *file = fopen("text", "w+");
+    REQUIRE(file != NULL);
+    for (int i = 0; i < 5000; i++)
+        REQUIRE(fprintf(file, "line %d\n", i) > 0);
+    REQUIRE(fseek(file, 0, SEEK_SET) == 0);
+    for (int i = 0; i < 5000; i++)
+        REQUIRE(fgets(line, sizeof(line), file) != NULL &&
+                strtol(line + strlen("line "), NULL, 10) == i);
+    REQUIRE(fclose(file) == 0);
+    file = fopen("text", "a");
+    REQUIRE(file != NULL && fputs("end\n", file) >= 0 && fclose(file) == 0);
+    REQUIRE(remove("text") == 0 && fails(access("text", F_OK), ENOENT));
+}
+
+static int count_names(const char *path)
+{
+    int count = 0;
+    DIR *folder = opendir(path);
+    REQUIRE(folder != NULL);
+    for (struct dirent *entry; (entry = readdir(folder)) != NULL;)
+        count += entry->d_name[0] != '.';
+    rewinddir(folder);
+    REQUIRE(readdir(folder) != NULL);
+    REQUIRE(closedir(folder) == 0);
+    return count;
+}
+
+static void test_names(void)
+{
+    struct stat status;
+    char path[64], cwd[1024];
+    REQUIRE(mkdir("d", 0755) == 0 && fails(mkdir("d", 0755), EEXIST));
+    for (int i = 0; i < 50; i++) {
+        snprintf(path, sizeof(path), "d/name-%d", i);
+        int fd = open(path, O_CREAT | O_WRONLY, 0600);
+        REQUIRE(fd >= 0 && close(fd) == 0);
+    }
+    REQUIRE(count_names("d") == 50);
+    REQUIRE(fails(rmdir("d"), ENOTEMPTY) && fails(rename("d", "d/sub"), EINVAL));
+    REQUIRE(rename("d", "e") == 0 && rename("e/name-0", "moved") == 0);
+    REQUIRE(link("moved", "again") == 0 && stat("again", &status) == 0 && status.st_nlink == 2);
+    REQUIRE(symlink("moved", "soft") == 0 && lstat("soft", &status) == 0 &&
+            S_ISLNK(status.st_mode));
+    REQUIRE(readlink("soft", path, sizeof(path)) == 5 && memcmp(path, "moved", 5) == 0);
+    REQUIRE(chdir("e") == 0 && getcwd(cwd, sizeof(cwd)) != NULL &&
+            strcmp(strrchr(cwd, '/'), "/e") == 0);
+    REQUIRE(access("../moved", R_OK) == 0 && chdir("..") == 0);
+    const struct timespec times[2] = {{.tv_sec = 1000}, {.tv_sec = 2000}};
+    REQUIRE(utimensat(AT_FDCWD, "moved", times, 0) == 0 && stat("moved", &status) == 0 &&
+            status.st_mtime == 2000);
+    REQUIRE(chmod("moved", 0444) == 0 && truncate("moved", 10) == 0);
+    for (int i = 1; i < 50; i++) {
+        snprintf(path, sizeof(path), "e/name-%d", i);
+        REQUIRE(unlink(path) == 0);
+    }
+    REQUIRE(rmdir("e") == 0 && unlink("soft") == 0 && unlink("again") == 0 && unlink("moved") == 0);
+}
+
+/* What a run before this one wrote is there: the file counts the runs. */
+static int count_runs(void)
+{
+    char line[32] = "0";
+    FILE *file = fopen("runs", "r");
+    if (file != NULL) {
+        REQUIRE(fgets(line, sizeof(line), file) != NULL);
+        fclose(file);
+    }
+    int runs = (int)strtol(line, NULL, 10) + 1;
+    file = fopen("runs.new", "w");
+    REQUIRE(file != NULL && fprintf(file, "%d\n", runs) > 0 && fflush(file) == 0);
+    REQUIRE(fsync(fileno(file)) == 0 && fclose(file) == 0 && rename("runs.new", "runs") == 0);
+    return runs;
+}
+
+int main(int argc, char **argv)
+{
+    struct statvfs usage;
+    REQUIRE(chdir(argc > 1 ? argv[1] : "/data") == 0);
+    REQUIRE(statvfs(".", &usage) == 0 && usage.f_bfree > 0);
+    test_descriptors();
+    test_stdio();
+    test_names();
+    printf("files: run %d\n", count_runs());
+    sync();
+    printf("files: ok\n");
+    return 0;
+}

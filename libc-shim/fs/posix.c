@@ -1,0 +1,459 @@
+/*
+ * posix.c - POSIX's calls on paths and files for programs with volumes. Paths outside them lead to the image's files, as
+ * they do without (src/paths.c).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/time.h>
+#include <unistd.h>
+#include <utime.h>
+
+#include "../src/shim.h"
+#include "posix.h"
+#include "skep/fd.h"
+#include "tree.h"
+
+static int flags_of(const struct skep_file *file)
+{
+    return atomic_load_explicit(&file->flags, memory_order_relaxed);
+}
+
+static ssize_t volume_read(struct skep_file *file, void *data, size_t bytes)
+{
+    return fs_read(file->object, data, bytes);
+}
+
+static ssize_t volume_write(struct skep_file *file, const void *data, size_t bytes)
+{
+    return fs_write(file->object, data, bytes, flags_of(file));
+}
+
+static ssize_t volume_pread(struct skep_file *file, void *data, size_t bytes, off_t offset)
+{
+    return fs_pread(file->object, data, bytes, offset);
+}
+
+static ssize_t volume_pwrite(struct skep_file *file, const void *data, size_t bytes, off_t offset)
+{
+    return fs_pwrite(file->object, data, bytes, offset, flags_of(file));
+}
+
+static void volume_close(struct skep_file *file)
+{
+    fs_close(file->object);
+}
+
+static off_t volume_lseek(struct skep_file *file, off_t offset, int whence)
+{
+    return fs_seek(file->object, offset, whence);
+}
+
+static int volume_stat(struct skep_file *file, struct stat *out)
+{
+    return fs_stat_file(file->object, out);
+}
+
+static int volume_resize(struct skep_file *file, off_t bytes)
+{
+    return fs_resize(file->object, bytes);
+}
+
+static int volume_sync(struct skep_file *file, bool data_only)
+{
+    return fs_sync(file->object, data_only);
+}
+
+const struct skep_fd_ops skep_posix_volume_ops = {
+    .read = volume_read,
+    .write = volume_write,
+    .pread = volume_pread,
+    .pwrite = volume_pwrite,
+    .close = volume_close,
+    .lseek = volume_lseek,
+    .stat = volume_stat,
+    .resize = volume_resize,
+    .sync = volume_sync,
+};
+
+/* Outside volumes nothing changes, and nothing is there but the image's files and the folders on the way to them. */
+static long result_of(long result)
+{
+    return skep_posix_result(result == FS_OUTSIDE ? -EROFS : result);
+}
+
+/*
+ * Paths that begin at an open folder
+ */
+
+struct at {
+    char text[2 * FS_PATH_BYTES];
+};
+
+static const char *at_path(struct at *at, int folder, const char *path)
+{
+    if (folder == AT_FDCWD || path[0] == '/')
+        return path;
+    struct skep_file *file = skep_fd_get(folder, &skep_posix_volume_ops);
+    int result = file != NULL ? fs_path_of(file->object, at->text) : -EBADF;
+    if (file != NULL)
+        skep_fd_put(file);
+    if (result == 0 && strlen(path) >= FS_PATH_BYTES)
+        result = -ENAMETOOLONG;
+    if (result != 0) {
+        errno = -result;
+        return NULL;
+    }
+    size_t length = strlen(at->text);
+    at->text[length] = '/';
+    fs_copy_text(at->text + length + 1, sizeof(at->text) - length - 1, path);
+    return at->text;
+}
+
+/*
+ * Opening and looking
+ */
+
+static int open_outside(const char *path, int flags)
+{
+    char canonical[FS_PATH_BYTES];
+    int result = fs_canonical(path, canonical);
+    if (result != FS_OUTSIDE)
+        return result < 0 ? result : -ENOENT;
+    return skep_posix_file_open(canonical, flags);
+}
+
+static int open_path(const char *path, int flags, mode_t mode)
+{
+    struct fs_file *file;
+    int result = fs_open(path, flags, mode, &file);
+    if (result == FS_OUTSIDE)
+        return open_outside(path, flags);
+    if (result != 0)
+        return result;
+    int fd = skep_fd_open(&skep_posix_volume_ops, file,
+                          flags & (O_ACCMODE | O_APPEND | O_NONBLOCK | O_SYNC));
+    if (fd < 0)
+        fs_close(file);
+    return fd;
+}
+
+int open(const char *path, int flags, ...)
+{
+    va_list arguments;
+    va_start(arguments, flags);
+    mode_t mode = flags & O_CREAT ? (mode_t)va_arg(arguments, int) : 0;
+    va_end(arguments);
+    return (int)skep_posix_result(open_path(path, flags, mode));
+}
+
+int openat(int folder, const char *path, int flags, ...)
+{
+    struct at at;
+    va_list arguments;
+    va_start(arguments, flags);
+    mode_t mode = flags & O_CREAT ? (mode_t)va_arg(arguments, int) : 0;
+    va_end(arguments);
+    path = at_path(&at, folder, path);
+    return path == NULL ? -1 : (int)skep_posix_result(open_path(path, flags, mode));
+}
+
+static int stat_path(const char *path, bool follow, struct stat *out)
+{
+    char canonical[FS_PATH_BYTES];
+    int result = fs_stat(path, follow, out);
+    if (result != FS_OUTSIDE)
+        return result;
+    result = fs_canonical(path, canonical);
+    if (result == FS_OUTSIDE) {
+        result = skep_posix_file_stat(canonical, out);
+        if (result == -ENOENT && skep_posix_is_folder(canonical)) {
+            memset(out, 0, sizeof(*out));
+            out->st_mode = S_IFDIR | 0555;
+            result = 0;
+        }
+    }
+    return result;
+}
+
+int stat(const char *path, struct stat *out)
+{
+    return (int)skep_posix_result(stat_path(path, true, out));
+}
+
+int lstat(const char *path, struct stat *out)
+{
+    return (int)skep_posix_result(stat_path(path, false, out));
+}
+
+int fstatat(int folder, const char *path, struct stat *out, int flags)
+{
+    struct at at;
+    path = at_path(&at, folder, path);
+    return path == NULL
+               ? -1
+               : (int)skep_posix_result(stat_path(path, !(flags & AT_SYMLINK_NOFOLLOW), out));
+}
+
+/* A guest is root: it may do anything that the volume lets it. */
+int access(const char *path, int mode)
+{
+    struct fs_usage usage;
+    struct stat unused;
+    int result = stat_path(path, true, &unused);
+    if (result == 0 && (mode & W_OK)) {
+        result = fs_usage(path, &usage);
+        if (result == FS_OUTSIDE || (result == 0 && usage.read_only))
+            result = -EROFS;
+    }
+    return (int)skep_posix_result(result);
+}
+
+ssize_t readlink(const char *path, char *out, size_t bytes)
+{
+    ssize_t result = fs_readlink(path, out, bytes);
+    struct stat unused;
+    /* FS_OUTSIDE is a length as well, so the path has to be asked again. */
+    if (result == FS_OUTSIDE && fs_stat(path, false, &unused) == FS_OUTSIDE)
+        result = -EINVAL;
+    return skep_posix_result(result);
+}
+
+/*
+ * Names
+ */
+
+int unlink(const char *path)
+{
+    return (int)result_of(fs_unlink(path));
+}
+
+int rmdir(const char *path)
+{
+    return (int)result_of(fs_rmdir(path));
+}
+
+int unlinkat(int folder, const char *path, int flags)
+{
+    struct at at;
+    path = at_path(&at, folder, path);
+    if (path == NULL)
+        return -1;
+    return flags & AT_REMOVEDIR ? rmdir(path) : unlink(path);
+}
+
+int remove(const char *path)
+{
+    int result = fs_unlink(path);
+    return (int)result_of(result == -EISDIR ? fs_rmdir(path) : result);
+}
+
+int mkdir(const char *path, mode_t mode)
+{
+    return (int)result_of(fs_mkdir(path, mode));
+}
+
+int mkdirat(int folder, const char *path, mode_t mode)
+{
+    struct at at;
+    path = at_path(&at, folder, path);
+    return path == NULL ? -1 : mkdir(path, mode);
+}
+
+int link(const char *old_path, const char *new_path)
+{
+    return (int)result_of(fs_link(old_path, new_path));
+}
+
+int symlink(const char *target, const char *path)
+{
+    return (int)result_of(fs_symlink(target, path));
+}
+
+/* rename() is newlib's and calls this. */
+int _rename(const char *old_path, const char *new_path);
+
+int _rename(const char *old_path, const char *new_path)
+{
+    return (int)result_of(fs_rename(old_path, new_path));
+}
+
+int renameat(int old_folder, const char *old_path, int new_folder, const char *new_path)
+{
+    struct at old, new;
+    old_path = at_path(&old, old_folder, old_path);
+    new_path = at_path(&new, new_folder, new_path);
+    return old_path == NULL || new_path == NULL ? -1 : _rename(old_path, new_path);
+}
+
+/*
+ * What files are
+ */
+
+int truncate(const char *path, off_t bytes)
+{
+    return (int)result_of(fs_truncate(path, bytes));
+}
+
+int chmod(const char *path, mode_t mode)
+{
+    return (int)result_of(fs_chmod(path, mode));
+}
+
+int utimensat(int folder, const char *path, const struct timespec times[2], int flags)
+{
+    struct at at;
+    path = at_path(&at, folder, path);
+    return path == NULL ? -1
+                        : (int)result_of(fs_set_times(path, !(flags & AT_SYMLINK_NOFOLLOW), times));
+}
+
+int utimes(const char *path, const struct timeval times[2])
+{
+    struct timespec exact[2];
+    if (times == NULL)
+        return utimensat(AT_FDCWD, path, NULL, 0);
+    for (int i = 0; i < 2; i++)
+        exact[i] = (struct timespec){.tv_sec = times[i].tv_sec, .tv_nsec = times[i].tv_usec * 1000};
+    return utimensat(AT_FDCWD, path, exact, 0);
+}
+
+int utime(const char *path, const struct utimbuf *times)
+{
+    if (times == NULL)
+        return utimensat(AT_FDCWD, path, NULL, 0);
+    const struct timespec exact[2] = {{.tv_sec = times->actime}, {.tv_sec = times->modtime}};
+    return utimensat(AT_FDCWD, path, exact, 0);
+}
+
+/* The file behind a descriptor, if it lies in a volume: else NULL, and errno. skep_fd_put() gives it back. */
+static struct skep_file *volume_file(int fd)
+{
+    struct skep_file *file = skep_fd_get(fd, &skep_posix_volume_ops);
+    if (file != NULL)
+        return file;
+    struct skep_file *other = skep_fd_get(fd, NULL);
+    if (other != NULL)
+        skep_fd_put(other);
+    errno = other != NULL ? EINVAL : EBADF;
+    return NULL;
+}
+
+int fchmod(int fd, mode_t mode)
+{
+    struct skep_file *file = volume_file(fd);
+    if (file == NULL)
+        return -1;
+    int result = fs_chmod_file(file->object, mode);
+    skep_fd_put(file);
+    return (int)skep_posix_result(result);
+}
+
+int futimens(int fd, const struct timespec times[2])
+{
+    struct skep_file *file = volume_file(fd);
+    if (file == NULL)
+        return -1;
+    int result = fs_set_times_file(file->object, times);
+    skep_fd_put(file);
+    return (int)skep_posix_result(result);
+}
+
+/* Its result is the error, errno stays. */
+int posix_fallocate(int fd, off_t offset, off_t bytes)
+{
+    int before = errno, result;
+    struct skep_file *file = volume_file(fd);
+    if (file == NULL) {
+        result = errno == EINVAL ? ENODEV : errno;
+    } else {
+        result = (flags_of(file) & O_ACCMODE) == O_RDONLY
+                     ? EBADF
+                     : -fs_allocate(file->object, offset, bytes);
+        skep_fd_put(file);
+    }
+    errno = before;
+    return result;
+}
+
+static void fill_statvfs(const struct fs_usage *usage, struct statvfs *out)
+{
+    *out = (struct statvfs){
+        .f_bsize = usage->block_bytes,
+        .f_frsize = usage->block_bytes,
+        .f_blocks = usage->blocks,
+        .f_bfree = usage->free_blocks,
+        .f_bavail = usage->free_blocks,
+        .f_files = usage->files,
+        .f_ffree = usage->free_files,
+        .f_favail = usage->free_files,
+        .f_flag = usage->read_only ? ST_RDONLY : 0,
+        .f_namemax = FS_NAME_BYTES - 1,
+    };
+}
+
+int statvfs(const char *path, struct statvfs *out)
+{
+    struct fs_usage usage;
+    int result = fs_usage(path, &usage);
+    if (result == FS_OUTSIDE)
+        result = -ENOSYS;
+    if (result == 0)
+        fill_statvfs(&usage, out);
+    return (int)skep_posix_result(result);
+}
+
+int fstatvfs(int fd, struct statvfs *out)
+{
+    struct fs_usage usage;
+    struct skep_file *file = volume_file(fd);
+    if (file == NULL)
+        return -1;
+    int result = fs_usage_file(file->object, &usage);
+    skep_fd_put(file);
+    fill_statvfs(&usage, out);
+    return (int)skep_posix_result(result);
+}
+
+void sync(void)
+{
+    fs_tree_commit_all();
+}
+
+/*
+ * The current folder
+ */
+
+int chdir(const char *path)
+{
+    char canonical[FS_PATH_BYTES];
+    int result = fs_chdir(path);
+    if (result == FS_OUTSIDE) {
+        result = fs_canonical(path, canonical);
+        if (result == FS_OUTSIDE) {
+            result = skep_posix_is_folder(canonical) ? 0 : -ENOENT;
+            if (result == 0)
+                fs_set_current(canonical);
+        }
+    }
+    return (int)skep_posix_result(result);
+}
+
+char *getcwd(char *buffer, size_t bytes)
+{
+    char current[FS_PATH_BYTES];
+    fs_current(current);
+    if (buffer == NULL)
+        return strdup(current);
+    if (bytes <= strlen(current)) {
+        errno = bytes == 0 ? EINVAL : ERANGE;
+        return NULL;
+    }
+    fs_copy_text(buffer, bytes, current);
+    return buffer;
+}

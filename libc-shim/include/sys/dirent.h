@@ -1,0 +1,27 @@
+/*
+ * sys/dirent.h - what newlib's <dirent.h> leaves to the system.
+ */
+#ifndef SKEP_SYS_DIRENT_H
+#define SKEP_SYS_DIRENT_H
+
+#include <sys/types.h>
+
+#define DT_UNKNOWN 0
+#define DT_FIFO    1
+#define DT_CHR     2
+#define DT_DIR     4
+#define DT_BLK     6
+#define DT_REG     8
+#define DT_LNK     10
+#define DT_SOCK    12
+
+struct dirent {
+    ino_t d_ino;
+    off_t d_off; /* for seekdir(), of the entry behind this one */
+    unsigned char d_type;
+    char d_name[256];
+};
+
+typedef struct skep_folder DIR;
+
+#endif
