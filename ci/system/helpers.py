@@ -74,7 +74,7 @@ def is_problem(response, *statuses):
 
 def run_to_end(api, name, elf, args=(), memory_bytes=4 * MIB, **spec):
     """Runs a guest program until it ends; returns its status and what it printed."""
-    image = pathlib.Path(elf).stem
+    image = pathlib.Path(elf).stem.replace("_", "-")
     if api.get(f"/v1/images/{image}").status_code == 404:
         api.upload(image, elf)
     api.create(
