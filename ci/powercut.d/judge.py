@@ -19,24 +19,31 @@ UP = ("running", "exited")
 PAUSED = ("paused", "created")  # one that is wished so before it first runs is not started
 
 
-def choose_cuts(disk, count, chooser):
-    """The end with nothing but what was flushed comes first. Of the others half are anywhere, half right behind an answer:
-    what was said a moment ago has had no time to become durable by itself."""
-    marks = [entry.came for entry in disk.entries if entry.kind is nbd.Kind.MARK]
-    yield nbd.Cut(disk.base, disk.entries, disk.moment, seed=0, share=0)
+def choose_cuts(work, count, chooser):
+    """The end with nothing but what was flushed comes first. Of the others a third are anywhere, a third right behind an
+    answer of the API, and a third right behind the answer to a guest's flush: what was said a moment ago has had no time
+    to become durable by itself."""
+    entries, end = work.disk.entries, work.disk.moment
+    marks = [entry.came for entry in entries if entry.kind is nbd.Kind.MARK]
+    # By the next block's write the guest has had its answer.
+    flushes = [entry.came for entry in entries if work.patterns.get(entry.data, (1,))[-1] % workload.FLUSH == 0]
+    yield nbd.Cut(work.disk.base, entries, end, seed=0, share=0)
     for number in range(1, count):
-        moment = chooser.choice(marks) if number % 2 else chooser.randint(0, disk.moment)
-        yield nbd.Cut(disk.base, disk.entries, moment, chooser.randrange(1 << 32))
+        moment = (chooser.randint(0, end), chooser.choice(marks), chooser.choice(flushes))[number % 3]
+        yield nbd.Cut(work.disk.base, entries, moment, chooser.randrange(1 << 32))
 
 
 class Trial:
     """One cut."""
 
-    def __init__(self, folder, elf, moments, number, cut):
-        self.folder, self.elf, self.number, self.cut = folder, elf, number, cut
-        names = cut.marks()
-        self.moment = moments[int(names[-1])] if names else moments[0]
-        self.worlds = self.moment.worlds()
+    def __init__(self, folder, work, number, cut):
+        self.folder, self.elf, self.number, self.cut = folder, work.elf, number, cut
+        self.moment = work.moments[int((cut.marks() or ["0"])[-1])]
+        self.worlds = [one.copy() for one in self.moment.worlds()]
+        for guest, (volume, seed, count) in work.flushed(cut).items():
+            for one in self.worlds:
+                if guest in one.guests and volume in one.contents:
+                    one.wrote(guest, volume, seed, count)
         self.image = folder / "disk.img"
         self.title = f"cut {number}: {self.moment.title}"
 
@@ -125,14 +132,16 @@ class Trial:
 
 def judge(work, count, jobs, chooser, results):
     """Several cuts at a time: one starts while another is looked at."""
-    cuts = choose_cuts(work.disk, count, chooser)
-    trials = [
-        Trial(LOGS / f"cut-{number}", work.elf, work.moments, number, cut) for number, cut in enumerate(cuts)
-    ]
+
+    def look_at(numbered):
+        trial = Trial(LOGS / f"cut-{numbered[0]}", work, *numbered)
+        return trial.title, trial.run()
+
+    cuts = enumerate(choose_cuts(work, count, chooser))
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         try:
-            for done, (trial, problem) in enumerate(zip(trials, pool.map(Trial.run, trials)), 1):
-                results.add(trial.title, problem)
+            for done, outcome in enumerate(pool.map(look_at, cuts), 1):
+                results.add(*outcome)
                 if done % 20 == 0:
                     print(f"{done} cuts, {results.failed()} failed", flush=True)
         except KeyboardInterrupt:

@@ -9,6 +9,7 @@ import world
 
 MIB = 1 << 20
 DISK_BYTES = 40 * MIB
+FLUSH = 16  # blocks, after which the guests flush
 GATE = "gate"  # guests that start after it wait until the judge has looked at their volumes
 
 
@@ -33,6 +34,7 @@ class Workload:
         self.world = world.World()
         self.moments = []
         self.writers = {}  # guest: (volume, seed)
+        self.patterns = {}  # block: (guest, volume, seed, its number)
         self.api = None
         self._note("the start")
 
@@ -50,6 +52,18 @@ class Workload:
                         machine.check_alive()
                     except (AssertionError, OSError) as error:
                         raise AssertionError(f"{error}\n{machine.serial_tail()}") from error
+
+    def flushed(self, cut):
+        """What guests knew to be flushed when the power was cut, sooner than they could say so: a guest that writes its
+        17th block has been told that the first 16 are durable. {guest: (volume, seed, number of blocks)}"""
+        known = {}
+        for entry in cut.entries:
+            if entry.came > cut.moment:
+                break
+            if entry.kind is nbd.Kind.WRITE and entry.data in self.patterns:
+                guest, volume, seed, number = self.patterns[entry.data]
+                known[guest] = (volume, seed, max(number // FLUSH * FLUSH, known.get(guest, (0,))[-1]))
+        return known
 
     # ---- the script ----
 
@@ -242,6 +256,8 @@ class Workload:
     def _writer(self, name, volume, count, **spec):
         seed = self.chooser.randrange(1, 1 << 31)
         self.world.may_write(volume, seed, count)
+        for number in range(count):
+            self.patterns[world.pattern(seed, number)] = (name, volume, seed, number)
         args = ["resume", str(seed), str(count)]
         volumes = [world.volume_of_spec(volume)]
         self._guest(name, image="block", args=args, volumes=volumes, **spec)
