@@ -195,7 +195,7 @@ class Disk:
         if offset + length > self.size or (kind is None and command != _CMD_READ):
             return _EINVAL, b""
         if self.fail(kind, offset, length):
-            return _EIO, bytes(length) if command == _CMD_READ else b""
+            return _EIO, b""  # an error has no data
         if kind is None:
             with self.lock:
                 return 0, bytes(self.data[offset : offset + length])
