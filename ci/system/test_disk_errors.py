@@ -82,3 +82,25 @@ def test_failed_flushes_are_told(folder):
         assert [item["name"] for item in api.ok("GET", "/v1/volumes")["items"]] == ["v"]
         assert [item["name"] for item in api.ok("GET", "/v1/guests")["items"]] == ["neighbour"]
         assert api.status("neighbour")["state"] == "running"
+
+
+def test_guest_gets_an_error_for_a_write(folder):
+    with on_a_disk(folder / "disk-write-error") as (disk, machine):
+        api = machine.api
+        api.ok("PUT", "/v1/volumes/v", json={"size_bytes": MIB})
+        status, _ = run(api, "writer", "write", "3", "64")
+        assert status["exit_code"] == 0
+        api.delete_guest("writer")
+        start = chunks_start(disk)
+        disk.fail = lambda kind, offset, length: kind is nbd.Kind.WRITE and offset >= start
+        status, log = run(api, "writer", "write", "4", "64")
+        disk.fail = never
+        assert status["state"] == "exited" and status["exit_code"] == 1, status
+        assert "skep_block_write(0, place(i), block, BLOCK) == 0" in log and "durable" not in log
+        api.delete_guest("writer")
+        # No write of it came through.
+        status, log = run(api, "reader", "check", "3", "64")
+        assert status["exit_code"] == 0, log
+        api.delete_guest("reader")
+        status, log = run(api, "writer", "write", "4", "64")
+        assert status["exit_code"] == 0 and "durable 64" in log
