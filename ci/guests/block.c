@@ -3,6 +3,7 @@
  *
  *   block describe               tells of each device
  *   block write SEED BLOCKS      writes that many blocks of 4 KiB in a scattered order, and says "durable N" after each flush
+ *   block resume SEED BLOCKS     says how many of them are there already ("found N"), and writes the others
  *   block check SEED BLOCKS      whether the first so many of them are there
  *   block burst                  keeps many requests of odd shapes in flight, and compares with what must be there
  *   block discard                gives space back
@@ -44,10 +45,11 @@ static void fill(uint64_t *block, uint64_t seed, uint64_t number)
         block[i] = mix(seed ^ number << 20 ^ i);
 }
 
-static void write_blocks(uint64_t seed, uint64_t count)
+/* From block number first on. */
+static void write_blocks(uint64_t seed, uint64_t first, uint64_t count)
 {
     static uint64_t block[BLOCK / 8];
-    for (uint64_t i = 0; i < count; i++) {
+    for (uint64_t i = first; i < count; i++) {
         fill(block, seed, i);
         CHECK(skep_block_write(0, place(i), block, BLOCK) == 0);
         if ((i + 1) % FLUSH != 0 && i + 1 != count)
@@ -58,19 +60,36 @@ static void write_blocks(uint64_t seed, uint64_t count)
     }
 }
 
-static void check_blocks(uint64_t seed, uint64_t count)
+/* How many are there, up to the first that isn't. */
+static uint64_t count_blocks(uint64_t seed, uint64_t count)
 {
     static uint64_t block[BLOCK / 8], expected[BLOCK / 8];
     for (uint64_t i = 0; i < count; i++) {
         fill(expected, seed, i);
         CHECK(skep_block_read(0, place(i), block, BLOCK) == 0);
-        if (memcmp(block, expected, BLOCK) != 0) {
-            printf("FAILED: block %u at %llu is another one\n", (unsigned)i,
-                   (unsigned long long)place(i));
-            exit(1);
-        }
+        if (memcmp(block, expected, BLOCK) != 0)
+            return i;
+    }
+    return count;
+}
+
+static void check_blocks(uint64_t seed, uint64_t count)
+{
+    uint64_t found = count_blocks(seed, count);
+    if (found != count) {
+        printf("FAILED: block %u at %llu is another one\n", (unsigned)found,
+               (unsigned long long)place(found));
+        exit(1);
     }
     printf("all %u there\n", (unsigned)count);
+}
+
+static void resume(uint64_t seed, uint64_t count)
+{
+    uint64_t found = count_blocks(seed, count);
+    printf("found %u\n", (unsigned)found);
+    fflush(stdout);
+    write_blocks(seed, found, count);
 }
 
 static void describe(void)
@@ -189,7 +208,9 @@ int main(int argc, char **argv)
     if (strcmp(what, "describe") == 0)
         describe();
     else if (strcmp(what, "write") == 0)
-        write_blocks(seed, count);
+        write_blocks(seed, 0, count);
+    else if (strcmp(what, "resume") == 0)
+        resume(seed, count);
     else if (strcmp(what, "check") == 0)
         check_blocks(seed, count);
     else if (strcmp(what, "burst") == 0)
@@ -199,7 +220,7 @@ int main(int argc, char **argv)
     else if (strcmp(what, "edges") == 0)
         edges();
     else if (strcmp(what, "hold") == 0) {
-        write_blocks(seed, count);
+        write_blocks(seed, 0, count);
         for (;;)
             pause();
     } else

@@ -4,40 +4,18 @@ import random
 import sys
 import time
 import urllib3
-import xml.sax.saxutils as xml
 
 import attacks
 import floods
 import helpers
 import mutation
+import results as outcome
 import skep
 
 NEIGHBOUR = "10.0.2.20"
 ENTRY_PROGRAMS = ("faults", "instructions", "registers")  # what isolation makes a difference to
 AT_ONCE = 8  # attackers that live at the same time
 LOGS = skep.ROOT / "build-logs/hostile"
-
-
-class Results:
-    """What passed and what failed, for the terminal and for ci/test."""
-
-    def __init__(self):
-        self.cases = []
-
-    def add(self, title, problem=None):
-        self.cases.append((title, problem))
-        if problem:
-            print(f"FAILED {title}: {problem}", flush=True)
-
-    def failed(self):
-        return sum(problem is not None for _, problem in self.cases)
-
-    def write_junit(self, path):
-        rows = []
-        for title, problem in self.cases:
-            failure = f"<failure>{xml.escape(problem)}</failure>" if problem else ""
-            rows.append(f"<testcase name={xml.quoteattr(title)}>{failure}</testcase>")
-        path.write_text(f"<testsuite>{''.join(rows)}</testsuite>\n")
 
 
 class Neighbour:
@@ -235,19 +213,12 @@ def wanted(words, title):
     return not words or any(word in title for word in words)
 
 
-def finish(results, junit):
-    if junit:
-        results.write_junit(junit)
-    print(f"{len(results.cases) - results.failed()} passed, {results.failed()} failed")
-    return 1 if results.failed() else 0
-
-
 def run(arguments):
     urllib3.disable_warnings()
-    results = Results()
+    results = outcome.Results()
     if arguments.mutants:
         mutation.run(arguments.words, arguments.mutants, results)
-        return finish(results, arguments.junit)
+        return results.finish(arguments.junit)
     known = attacks.all_floods() if arguments.floods else attacks.all_attacks()
     chosen = [attack for attack in known if wanted(arguments.words, attack.title)]
     if arguments.list:
@@ -258,9 +229,9 @@ def run(arguments):
         sys.exit("ci/hostile: no attack has such a name (--list shows them)")
     if arguments.floods:
         besiege_with_floods(arguments, chosen, results)
-        return finish(results, arguments.junit)
+        return results.finish(arguments.junit)
     for pti in ("off", "on"):
         at_entry = [attack for attack in chosen if pti == "off" or attack.program in ENTRY_PROGRAMS]
         if at_entry and arguments.pti in (pti, "both"):
             besiege(arguments, pti, at_entry, results)
-    return finish(results, arguments.junit)
+    return results.finish(arguments.junit)

@@ -195,7 +195,7 @@ class Disk:
         if offset + length > self.size or (kind is None and command != _CMD_READ):
             return _EINVAL, b""
         if self.fail(kind, offset, length):
-            return _EIO, bytes(length) if command == _CMD_READ else b""
+            return _EIO, b""  # an error has no data
         if kind is None:
             with self.lock:
                 return 0, bytes(self.data[offset : offset + length])
@@ -205,10 +205,10 @@ class Disk:
 
 
 class Cut:
-    """What a power cut at a moment could have left."""
+    """What a power cut at a moment could have left. share: how much of what wasn't flushed, None = by chance."""
 
-    def __init__(self, base, entries, moment, seed):
-        self.base, self.entries, self.moment, self.seed = base, entries, moment, seed
+    def __init__(self, base, entries, moment, seed, share=None):
+        self.base, self.entries, self.moment, self.seed, self.share = base, entries, moment, seed, share
 
     def marks(self):
         """Names of the marks before the cut, in order."""
@@ -217,7 +217,7 @@ class Cut:
     def image(self):
         """The medium: all that is durable, and by chance parts of the rest, each sector whole."""
         chooser = random.Random(self.seed)
-        share = chooser.choice((0.0, 0.1, 0.5, 0.9, 1.0))
+        share = chooser.choice((0.0, 0.1, 0.5, 0.9, 1.0)) if self.share is None else self.share
         medium = bytearray(self.base)
         for entry in self.entries:
             if entry.came > self.moment:
@@ -234,9 +234,11 @@ class Cut:
     @staticmethod
     def _write_torn(chooser, medium, offset, data):
         """A write that was underway: all of it, or some of its sectors."""
-        whole = chooser.random() < 0.5
+        if chooser.random() < 0.5:
+            medium[offset : offset + len(data)] = data
+            return
         for at in range(0, len(data), SECTOR):
-            if whole or chooser.random() < 0.5:
+            if chooser.random() < 0.5:
                 piece = data[at : at + SECTOR]
                 medium[offset + at : offset + at + len(piece)] = piece
 

@@ -1,5 +1,6 @@
 """Connections that end in every way that a client can end them: the service loses nothing by it."""
 
+import http.client
 import os
 import random
 import socket
@@ -7,9 +8,17 @@ import ssl
 import struct
 import threading
 
+import helpers
 import pytest
 
 CLIENTS, EACH = 8, 40
+
+
+def any_certificate():
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def leave(connection, generator):
@@ -35,9 +44,7 @@ def speak(machine, context, kind, generator):
 
 @pytest.mark.parametrize("kinds", [["noise", "half"], ["request", "body", "half", "noise"]])
 def test_abandoned_connections(machine, api, kinds):
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
+    context = any_certificate()
 
     def client(seed):
         generator = random.Random(seed)
@@ -54,3 +61,20 @@ def test_abandoned_connections(machine, api, kinds):
         thread.join(120)
         assert not thread.is_alive()
     assert api.host()["control_restarts"] == 0
+
+
+@pytest.mark.parametrize("path", ["/v1/guests", "/v1/guests/teller/log"])
+def test_answers_in_chunks_leave_the_connection_open(machine, api, path):
+    helpers.run_to_end(api, "teller", helpers.example("hello"))
+    connection = http.client.HTTPSConnection(
+        "127.0.0.1", machine.api_port, timeout=30, context=any_certificate()
+    )
+    connection.connect()
+    connection.auto_open = False
+    for _ in range(3):
+        connection.request("GET", path, headers={"Authorization": f"Bearer {machine.token}"})
+        answer = connection.getresponse()
+        assert answer.status == 200 and answer.headers["Transfer-Encoding"] == "chunked"
+        assert answer.read() and not answer.will_close
+    connection.close()
+    helpers.clear(api)

@@ -86,6 +86,10 @@ def test_reads_errors_and_zeroes(tmp_path):
         disk.fail = lambda kind, offset, length: kind is nbd.Kind.FLUSH
         assert client.flush() == nbd._EIO
         assert client.write(PAGE, b"y") == 0
+        disk.fail = lambda kind, offset, length: kind is None
+        assert client.call(nbd._CMD_READ, 0, PAGE) == (nbd._EIO, b"")
+        disk.fail = lambda kind, offset, length: False
+        assert client.call(nbd._CMD_READ, PAGE, PAGE) == (0, b"y" * PAGE)
 
 
 def test_cuts_repeat(tmp_path):

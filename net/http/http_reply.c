@@ -4,7 +4,8 @@
 
 #include "http.h"
 
-#define HEAD_ROOM 1024
+#define HEAD_ROOM   1024
+#define FIELDS_ROOM 256 /* of lines behind the last chunk */
 
 const char *http_status_text(int status)
 {
@@ -145,14 +146,12 @@ int http_reply_chunk(struct http_conn *c, const void *data, size_t bytes)
 
 int http_reply_end_with(struct http_conn *c, const char *fields)
 {
-    int error;
+    char end[FIELDS_ROOM];
+    int n = snprintf(end, sizeof(end), "0\r\n%s\r\n", fields);
 
     if (!c->reply_chunked)
         return 0;
-    if ((error = write_all(c, "0\r\n", 3)) != 0 ||
-        (error = write_all(c, fields, strlen(fields))) != 0)
-        return error;
-    return write_all(c, "\r\n", 2);
+    return n < FIELDS_ROOM ? write_all(c, end, (size_t)n) : HTTP_E_TRANSPORT;
 }
 
 int http_reply_end(struct http_conn *c)

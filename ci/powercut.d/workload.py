@@ -1,0 +1,285 @@
+"""The changes that are made before the power is cut, and what was said of each."""
+
+import re
+
+import helpers
+import nbd
+import skep
+import world
+
+MIB = 1 << 20
+DISK_BYTES = 40 * MIB
+FLUSH = 16  # blocks, after which the guests flush
+GATE = "gate"  # guests that start after it wait until the judge has looked at their volumes
+
+
+class Moment:
+    """What holds from a mark in the disk's log on."""
+
+    def __init__(self, title, settled, pending=None):
+        self.title = title
+        self.settled = settled.copy()
+        self.pending = pending and pending.copy()  # what is underway: it may be there, as a whole
+
+    def worlds(self):
+        return [self.settled] + ([self.pending] if self.pending else [])
+
+
+class Workload:
+    """Drives one disk through several boots."""
+
+    def __init__(self, folder, elf, chooser):
+        self.folder, self.elf, self.chooser = folder, elf, chooser
+        self.disk = nbd.Disk(DISK_BYTES)
+        self.world = world.World()
+        self.moments = []
+        self.writers = {}  # guest: (volume, seed)
+        self.patterns = {}  # block: (guest, volume, seed, its number)
+        self.api = None
+        self._note("the start")
+
+    def run(self):
+        folder = self.folder / "disk"
+        folder.mkdir(parents=True, exist_ok=True)
+        with self.disk.serve(folder / "disk.sock") as socket:
+            for number, (cpus, part) in enumerate(((1, self._begin), (2, self._work), (1, self._end))):
+                with skep.Machine(
+                    self.folder / f"workload-{number}", elf=self.elf, cpus=cpus, disks=[f"nbd:unix:{socket}"]
+                ) as machine:
+                    try:
+                        self.api, self.writers = machine.wait_api(), {}
+                        part()
+                        machine.check_alive()
+                    except (AssertionError, OSError) as error:
+                        raise AssertionError(f"{error}\n{machine.serial_tail()}") from error
+
+    def flushed(self, cut):
+        """What guests knew to be flushed when the power was cut, sooner than they could say so: a guest that writes its
+        17th block has been told that the first 16 are durable. {guest: (volume, seed, number of blocks)}"""
+        known = {}
+        for entry in cut.entries:
+            if entry.came > cut.moment:
+                break
+            if entry.kind is nbd.Kind.WRITE and entry.data in self.patterns:
+                guest, volume, seed, number = self.patterns[entry.data]
+                known[guest] = (volume, seed, max(number // FLUSH * FLUSH, known.get(guest, (0,))[-1]))
+        return known
+
+    # ---- the script ----
+
+    def _begin(self):
+        def formatted(new):
+            new.formatted = True
+
+        self._change("format", formatted, "PUT", "/v1/disks/0", json={"format": True})
+        self._volume("a", MIB, limits={"iops": 400})
+        self._volume("b", MIB // 2)
+        self._volume("wide", 128 * MIB, limits={"iops": 300})  # three maps, all but empty
+        self._upload("b")
+        self._copy("b-1", "b", "snapshot")
+        self._upload("b")
+        self._learn("b-1")
+
+    def _work(self):
+        assert self.api.host()["storage"]["state"] == "ready", "nothing would be kept"
+        self._check_all()
+        self._image("block", helpers.guest_program("block"))
+        self._image("stay", helpers.guest_program("stay"))
+        self._guest("steady", image="stay")
+        self._guest(GATE, image="stay")
+        self._writer("on-a", "a", 224, start_after=[GATE])
+        self._writer("on-wide", "wide", 128, start_after=[GATE])
+        self._delete_guest(GATE)
+        # While both write:
+        self._copy("a-1", "a", "snapshot")
+        self._patch_volume("a", 5 * MIB // 4)
+        self._copy("c", "a-1", "clone")
+        self._image("spare", helpers.example("hello"))
+        self._copy("a-2", "a", "snapshot")
+        self._image("spare", helpers.guest_program("stay"))
+        self._learn("a-1")
+        self._volume("d", MIB // 2)
+        self._delete_volume("d")
+        self._patch_guest("steady", "paused")
+        self._until_written("on-wide")
+        self._until_written("on-a")
+        # A clone and its origin are written to; each has the other's chunks no more.
+        self._writer("on-c", "c", 128)
+        self._until_written("on-c")
+        self._delete_guest("on-c")
+        self._learn("c")
+        self._delete_volume("a-1")
+        self._upload("b")
+        self._delete_image("spare")
+        self._patch_guest("steady", "running")
+
+    def _end(self):
+        self._check_all()
+        self.api.wait_state("steady", "running")
+        self._delete_guest("on-a")
+        self._discard("a")
+        self._delete_volume("c")
+        # In what others gave back.
+        self._volume("e", MIB // 2)
+        self._writer("on-e", "e", 96)
+        self._writer("again", "a", 64)
+        self._until_written("on-e")
+        self._until_written("again")
+        self._delete_guest("again")
+        self._learn("a-2")
+        self._learn("a")
+        self._upload("b")
+        self._delete_guest("steady")
+
+    # ---- marks ----
+
+    def _note(self, title, pending=None):
+        self.disk.mark(str(len(self.moments)))
+        self.moments.append(Moment(title, self.world, pending))
+
+    def _change(self, title, change, method, path, **body):
+        """One call that changes something: until its answer has come, it may be there or not."""
+        self._listen()
+        pending = self.world.copy()
+        change(pending)
+        self._note(f"{title}, underway", pending)
+        answer = self.api.ok(method, path, **body)
+        self.world = pending
+        self._note(title)
+        return answer
+
+    def _listen(self):
+        """Takes down what guests have said to be durable."""
+        for guest, (volume, seed) in self.writers.items():
+            said = re.findall(rb"^durable (\d+)\n", self.api.log(guest), re.M)
+            count = int(said[-1]) if said else 0
+            if count > self.world.durable.get(guest, 0):
+                self.world.wrote(guest, volume, seed, count)
+                self._note(f"{guest} has {count} blocks")
+
+    # ---- volumes ----
+
+    def _volume(self, name, size, **more):
+        self._change(
+            f"create {name}",
+            lambda new: new.add_volume(name, size),
+            *("PUT", f"/v1/volumes/{name}"),
+            json={"size_bytes": size, "overcommit": True, **more},
+        )
+
+    def _copy(self, name, source, kind):
+        size = self.world.volumes[source]["size_bytes"]
+        self._change(
+            f"{kind} {name} of {source}",
+            lambda new: new.add_volume(name, size, source, "snapshot" if kind == "snapshot" else "volume"),
+            *("PUT", f"/v1/volumes/{name}"),
+            json={f"{kind}_of": source, "overcommit": True},
+        )
+
+    def _patch_volume(self, name, size):
+        self._change(
+            f"grow {name}",
+            lambda new: new.grow(name, size),
+            *("PATCH", f"/v1/volumes/{name}"),
+            json={"size_bytes": size, "overcommit": True},
+        )
+
+    def _delete_volume(self, name):
+        self._change(
+            f"delete {name}", lambda new: new.delete_volume(name), "DELETE", f"/v1/volumes/{name}"
+        )
+
+    def _upload(self, name):
+        """Random bytes with holes of various lengths."""
+        data = bytearray()
+        while len(data) < self.world.contents[name].size:
+            run = world.BLOCK * self.chooser.randint(1, 40)
+            data += self.chooser.randbytes(run) if self.chooser.random() < 0.7 else bytes(run)
+        data = bytes(data[: self.world.contents[name].size])
+        self.world.may_upload(name, data)
+        path = f"/v1/volumes/{name}/data"
+        self._change(f"upload to {name}", lambda new: new.upload(name, data), "PUT", path, data=data)
+
+    def _learn(self, name):
+        """Nobody writes to it any more: what it holds now is what it has to hold."""
+        data = self.api.ok("GET", f"/v1/volumes/{name}/data")
+        problem = self.world.contents[name].problem(data)
+        assert not problem, f"{name} without any cut: {problem}"
+        self.world.upload(name, data)
+        self._note(f"{name} was read")
+
+    def _check_all(self):
+        """A start without a cut: all is there."""
+        lines = self.world.differences(world.observe(self.api))
+        assert not lines, f"after a reboot: {'; '.join(lines)}"
+
+    # ---- images and guests ----
+
+    def _image(self, name, elf):
+        answer = self._change(
+            f"image {name}",
+            lambda new: new.images.__setitem__(name, world.digest(elf)),
+            *("PUT", f"/v1/images/{name}"),
+            data=elf.read_bytes(),
+        )
+        assert answer["digest"] == self.world.images[name]
+
+    def _delete_image(self, name):
+        self._change(f"delete image {name}", lambda new: new.images.pop(name), "DELETE", f"/v1/images/{name}")
+
+    def _guest(self, name, **spec):
+        spec = {"args": [], "volumes": [], "start_after": [], "desired_state": "running", **spec}
+        self._change(
+            f"guest {name}",
+            lambda new: new.guests.__setitem__(name, spec),
+            *("PUT", f"/v1/guests/{name}"),
+            json={**spec, "memory_bytes": 4 * MIB, "stop_grace_ms": 0},
+        )
+        self.api.wait_state(name, "running", "exited")
+
+    def _patch_guest(self, name, state):
+        spec = {**self.world.guests[name], "desired_state": state}
+        self._change(
+            f"guest {name} {state}",
+            lambda new: new.guests.__setitem__(name, spec),
+            *("PATCH", f"/v1/guests/{name}"),
+            json={"desired_state": state},
+        )
+
+    def _delete_guest(self, name):
+        self.writers.pop(name, None)
+        self._change(
+            f"delete guest {name}", lambda new: new.delete_guest(name), "DELETE", f"/v1/guests/{name}"
+        )
+        skep.wait_for(lambda: self.api.get(f"/v1/guests/{name}").status_code == 404, f"{name} is gone")
+
+    def _writer(self, name, volume, count, **spec):
+        seed = self.chooser.randrange(1, 1 << 31)
+        self.world.may_write(volume, seed, count)
+        for number in range(count):
+            self.patterns[world.pattern(seed, number)] = (name, volume, seed, number)
+        args = ["resume", str(seed), str(count)]
+        volumes = [world.volume_of_spec(volume)]
+        self._guest(name, image="block", args=args, volumes=volumes, **spec)
+        self.writers[name] = (volume, seed)
+
+    def _until_written(self, name):
+        count = int(self.world.guests[name]["args"][2])
+
+        def written():
+            self._listen()
+            return self.world.durable.get(name) == count
+
+        skep.wait_for(written, f"{name} has written all", interval=0.01)
+        status = self.api.wait_state(name, "exited", "crashed")
+        assert status["exit_code"] == 0, self.api.log(name)
+
+    def _discard(self, volume):
+        self.world.may_discard(volume)
+        volumes = [world.volume_of_spec(volume)]
+        self._guest("discard", image="block", args=["discard"], volumes=volumes)
+        status = self.api.wait_state("discard", "exited", "crashed")
+        assert status["exit_code"] == 0, self.api.log("discard")
+        self.world.discard(volume)
+        self._note(f"{volume} was discarded")
+        self._delete_guest("discard")

@@ -1,0 +1,106 @@
+"""Disks that fail: what the API says of it, what guests get, and that nothing else is harmed."""
+
+import contextlib
+import struct
+
+import helpers
+import nbd
+import skep
+
+MIB = 1 << 20
+
+
+@contextlib.contextmanager
+def on_a_disk(folder, size=48 * MIB):
+    """A Skep on a formatted disk whose errors are the test's to choose: (disk, machine)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    disk = nbd.Disk(size)
+    with disk.serve(folder / "disk.sock") as socket:
+        options = {"elf": skep.build_exists(), "disks": [f"nbd:unix:{socket}"]}
+        with skep.Machine(folder, **options) as machine:
+            machine.wait_api().ok("PUT", "/v1/disks/0", json={"format": True})
+        # Anew, so that Skep's own state is on it.
+        with skep.Machine(folder, **options) as machine:
+            assert machine.wait_api().host()["storage"]["state"] == "ready"
+            yield disk, machine
+            assert machine.api.host()["control_restarts"] == 0
+            machine.check_alive()
+
+
+def chunks_start(disk):
+    """Where guests' data begin: of the superblock (docs/storage.md)."""
+    return struct.unpack_from("<I", disk.data, 112)[0] * 4096
+
+
+def never(kind, offset, length):
+    return False
+
+
+def run(api, name, *args):
+    """Runs ci/guests/block.c on volume v."""
+    return helpers.run_to_end(
+        api, name, helpers.guest_program("block"), args, volumes=[{"name": "v"}]
+    )
+
+
+def test_guest_gets_an_error_for_a_read(folder):
+    """And reads the same again when the disk is well."""
+    with on_a_disk(folder / "disk-read-error") as (disk, machine):
+        api = machine.api
+        api.ok("PUT", "/v1/volumes/v", json={"size_bytes": MIB})
+        status, _ = run(api, "writer", "write", "3", "64")
+        assert status["exit_code"] == 0
+        api.delete_guest("writer")
+        start = chunks_start(disk)
+        disk.fail = lambda kind, offset, length: kind is None and offset >= start
+        status, log = run(api, "reader", "check", "3", "64")
+        disk.fail = never
+        assert status["state"] == "exited" and status["exit_code"] == 1, status
+        assert "skep_block_read(0, place(i), block, BLOCK) == 0" in log
+        assert api.ok("GET", "/v1/volumes/v")["status"]["errors"] > 0
+        assert api.ok("GET", "/v1/disks/0")["state"] == "online"
+        api.delete_guest("reader")
+        status, log = run(api, "reader", "check", "3", "64")
+        assert status["exit_code"] == 0 and "all 64 there" in log, (log, api.ok("GET", "/v1/disks"), api.ok("GET", "/v1/volumes"), machine.serial_tail())
+        api.delete_guest("reader")
+
+
+def test_failed_flushes_are_told(folder):
+    """Guests get an error, changes of volumes and of Skep's own state are refused, and what runs goes on."""
+    with on_a_disk(folder / "disk-flush-error") as (disk, machine):
+        api = machine.api
+        api.ok("PUT", "/v1/volumes/v", json={"size_bytes": MIB})
+        api.upload("block", helpers.guest_program("block"))
+        api.upload("stay", helpers.guest_program("stay"))
+        api.create("neighbour", image="stay", memory_bytes=2 * MIB)
+        api.wait_state("neighbour", "running")
+        disk.fail = lambda kind, offset, length: kind is nbd.Kind.FLUSH
+        helpers.is_problem(api.put("/v1/volumes/w", json={"size_bytes": MIB}), 409, 503, 507)
+        helpers.is_problem(api.put("/v1/guests/late", json={"image": "stay"}), 507)
+        assert api.ok("GET", "/v1/disks/0")["state"] in ("damaged", "failed")
+        assert api.host()["storage"]["state"] == "damaged"
+        assert [item["name"] for item in api.ok("GET", "/v1/volumes")["items"]] == ["v"]
+        assert [item["name"] for item in api.ok("GET", "/v1/guests")["items"]] == ["neighbour"]
+        assert api.status("neighbour")["state"] == "running"
+
+
+def test_guest_gets_an_error_for_a_write(folder):
+    with on_a_disk(folder / "disk-write-error") as (disk, machine):
+        api = machine.api
+        api.ok("PUT", "/v1/volumes/v", json={"size_bytes": MIB})
+        status, _ = run(api, "writer", "write", "3", "64")
+        assert status["exit_code"] == 0
+        api.delete_guest("writer")
+        start = chunks_start(disk)
+        disk.fail = lambda kind, offset, length: kind is nbd.Kind.WRITE and offset >= start
+        status, log = run(api, "writer", "write", "4", "64")
+        disk.fail = never
+        assert status["state"] == "exited" and status["exit_code"] == 1, status
+        assert "skep_block_write(0, place(i), block, BLOCK) == 0" in log and "durable" not in log
+        api.delete_guest("writer")
+        # No write of it came through.
+        status, log = run(api, "reader", "check", "3", "64")
+        assert status["exit_code"] == 0, log
+        api.delete_guest("reader")
+        status, log = run(api, "writer", "write", "4", "64")
+        assert status["exit_code"] == 0 and "durable 64" in log
