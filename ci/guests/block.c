@@ -5,9 +5,11 @@
  *   block write SEED BLOCKS      writes that many blocks of 4 KiB in a scattered order, and says "durable N" after each flush
  *   block resume SEED BLOCKS     says how many of them are there already ("found N"), and writes the others
  *   block check SEED BLOCKS      whether the first so many of them are there
- *   block burst                  keeps many requests of odd shapes in flight, and compares with what must be there
+ *   block burst [SEED ROUNDS]    keeps many requests of odd shapes in flight, and compares with what must be there
  *   block discard                gives space back
  *   block edges                  what must be refused, and how
+ *   block grow                   says "has BYTES" now and at each change, and uses what is new
+ *   block fill                   writes until there is no space, says "full after N", and goes on when there is some
  *   block hold                   writes, then waits for ever
  */
 #include <stdint.h>
@@ -110,7 +112,8 @@ static void describe(void)
 
 #define AREA     (1u << 20) /* that the burst plays in, and what must be in it */
 #define IN_BURST 48u
-#define ROUNDS   40u
+#define ROUNDS   40u /* if not told otherwise */
+#define TOLD     8u  /* rounds */
 
 static uint8_t shadow[AREA], memory[IN_BURST][3 * BLOCK + 64];
 static struct skep_block_io ios[IN_BURST];
@@ -138,11 +141,10 @@ static void prepare(unsigned n, uint64_t *seed)
         ((uint8_t *)io->argument)[i] = writes ? (uint8_t)(mix(*seed + i) >> 7) : 0xee;
 }
 
-static void burst(void)
+static void burst(uint64_t seed, uint64_t rounds)
 {
-    uint64_t seed = 7;
     CHECK(skep_block_zero(0, 0, AREA) == 0);
-    for (unsigned round = 0; round < ROUNDS; round++) {
+    for (unsigned round = 0; round < rounds; round++) {
         for (unsigned n = 0; n < IN_BURST; n++) {
             prepare(n, &seed);
             CHECK(skep_block_submit(0, &ios[n]) == 0);
@@ -155,6 +157,10 @@ static void burst(void)
                 memcpy(shadow + ios[n].offset, ios[n].argument, total);
             else
                 CHECK(memcmp(shadow + ios[n].offset, ios[n].argument, total) == 0);
+        }
+        if (round % TOLD == 0) {
+            printf("round %u\n", round);
+            fflush(stdout);
         }
     }
     CHECK(skep_block_flush(0) == 0);
@@ -197,6 +203,69 @@ static void edges(void)
     puts("refused");
 }
 
+/*
+ * Space that comes and goes
+ */
+
+/* The last block. */
+static void use_end(void)
+{
+    static uint64_t block[BLOCK / 8], expected[BLOCK / 8];
+    fill(expected, 3, bytes);
+    CHECK(skep_block_write(0, bytes - BLOCK, expected, BLOCK) == 0);
+    CHECK(skep_block_read(0, bytes - BLOCK, block, BLOCK) == 0);
+    CHECK(memcmp(block, expected, BLOCK) == 0);
+    CHECK(skep_block_flush(0) == 0);
+}
+
+static void grow(void)
+{
+    struct skep_block_info info;
+    for (;;) {
+        use_end();
+        printf("has %llu\n", (unsigned long long)bytes);
+        fflush(stdout);
+        do {
+            usleep(2000);
+            CHECK(skep_block_info(0, &info) == 0);
+        } while (info.bytes == bytes);
+        bytes = info.bytes;
+    }
+}
+
+/* A block in each chunk of the smallest size. What has a place can be written, and be made durable, when all is full. */
+static void fill_up(void)
+{
+    static uint64_t block[BLOCK / 8], expected[BLOCK / 8];
+    bool told = false;
+    for (uint64_t at = 0; at < bytes; at += 16 * BLOCK) {
+        fill(expected, 5, at);
+        for (;;) {
+            int result = skep_block_write(0, at, expected, BLOCK);
+            if (result == 0)
+                break;
+            CHECK(result == -SKEP_ENOSPC);
+            CHECK(at > 0);
+            if (!told) {
+                fill(block, 5, 0);
+                CHECK(skep_block_write(0, 0, block, BLOCK) == 0);
+                CHECK(skep_block_flush(0) == 0);
+                printf("full after %llu\n", (unsigned long long)at);
+                fflush(stdout);
+            }
+            told = true;
+            usleep(5000);
+        }
+    }
+    CHECK(skep_block_flush(0) == 0);
+    for (uint64_t at = 0; at < bytes; at += 16 * BLOCK) {
+        fill(expected, 5, at);
+        CHECK(skep_block_read(0, at, block, BLOCK) == 0);
+        CHECK(memcmp(block, expected, BLOCK) == 0);
+    }
+    puts("filled");
+}
+
 int main(int argc, char **argv)
 {
     struct skep_block_info info;
@@ -214,11 +283,15 @@ int main(int argc, char **argv)
     else if (strcmp(what, "check") == 0)
         check_blocks(seed, count);
     else if (strcmp(what, "burst") == 0)
-        burst();
+        burst(argc > 2 ? seed : 7, argc > 3 ? count : ROUNDS);
     else if (strcmp(what, "discard") == 0)
         discard();
     else if (strcmp(what, "edges") == 0)
         edges();
+    else if (strcmp(what, "grow") == 0)
+        grow();
+    else if (strcmp(what, "fill") == 0)
+        fill_up();
     else if (strcmp(what, "hold") == 0) {
         write_blocks(seed, 0, count);
         for (;;)

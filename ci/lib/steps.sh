@@ -72,7 +72,8 @@ configure() {
     [ -f "$steps_root/$folder/build.ninja" ] || cmake --preset "$preset"
 }
 
+# More arguments are cmake's: --target NAME.
 build() {
     local folder=$1 preset=$2
-    configure "$folder" "$preset" && cmake --build --preset "$preset" --parallel "$(nproc)"
+    configure "$folder" "$preset" && cmake --build --preset "$preset" --parallel "$(nproc)" "${@:3}"
 }

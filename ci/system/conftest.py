@@ -9,7 +9,8 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 import skep  # noqa: E402
-from helpers import CONTROL_GROWTH, MIB, clear, frames, wait_frames  # noqa: E402
+from helpers import CONTROL_GROWTH, KINDS, MIB, clear, frames, wait_frames  # noqa: E402
+from storage import disks_with_volumes, format_disk  # noqa: E402
 
 NEIGHBOUR = "10.0.2.20"
 CROWD = [f"10.0.2.{100 + i}" for i in range(32)]
@@ -33,10 +34,13 @@ def folder(tmp_path_factory):
 
 
 def boot(folder, name, **options):
-    """Boots a Skep, yields it with its API ready, and checks at the end that nothing was left or broken."""
+    """Boots a Skep, yields it with its API ready and its disks formatted, and checks at the end that nothing was left
+    or broken."""
     options.setdefault("elf", skep.build_exists())
     with skep.Machine(folder / name, **options) as machine:
         api = machine.wait_api()
+        for index in range(len(options.get("disks", ()))):
+            format_disk(api, index)
         # The first of everything may leave something behind that is kept on purpose; the second must not.
         api.upload("warm-up", skep.BUILD / "examples/hello.elf")
         api.create("warm-up", image="warm-up", memory_bytes=2 * MIB, desired_state="running")
@@ -46,6 +50,7 @@ def boot(folder, name, **options):
         yield machine
         machine.check_alive()
         clear(machine.api)
+        assert not disks_with_volumes(machine.api)
         wait_frames(machine.api, baseline, CONTROL_GROWTH)
         machine.check_alive()
 
@@ -59,11 +64,11 @@ def machine(folder, request):
 
 @pytest.fixture
 def api(machine):
-    """The API of the module's Skep. Guests and images that a test makes are gone when it has ended."""
+    """The API of the module's Skep. Guests, images and volumes that a test makes are gone when it has ended."""
     machine.check_alive()
     before = {
         kind: {item["name"] for item in machine.api.ok("GET", f"/v1/{kind}")["items"]}
-        for kind in ("guests", "images")
+        for kind in KINDS
     }
     yield machine.api
     machine.check_alive()

@@ -47,10 +47,13 @@ def wait_frames(api, expected, growth=None):
     assert not left, f"frames by type (before, now): {left}"
 
 
+KINDS = ("guests", "images", "volumes")
+
+
 def clear(api, keep=None):
-    """Deletes all guests, then all images, but those to keep."""
+    """Deletes all guests, then all images and volumes, but those to keep."""
     keep = keep or {}
-    for kind in ("guests", "images"):
+    for kind in KINDS:
         names = [item["name"] for item in api.ok("GET", f"/v1/{kind}")["items"]]
         names = [name for name in names if name not in keep.get(kind, ())]
         for name in names:
@@ -88,6 +91,15 @@ def run_to_end(api, name, elf, args=(), memory_bytes=4 * MIB, **spec):
     )
     status = api.wait_state(name, "exited", "crashed")
     return status, api.log(name).decode(errors="replace")
+
+
+def disk_image(folder, name, size):
+    """A raw image of this size, sparse."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.img"
+    with open(path, "wb") as file:
+        file.truncate(size)
+    return path
 
 
 class Watch:

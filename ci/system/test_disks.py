@@ -5,18 +5,8 @@ import re
 import socket
 
 import skep
-
-MIB = 1 << 20
-LARGE_BLOCKS = "logical_block_size=4096,physical_block_size=4096"
-
-
-def image(folder, name, size):
-    """A raw image of this size, sparse."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.img"
-    with open(path, "wb") as file:
-        file.truncate(size)
-    return path
+from helpers import MIB, disk_image
+from storage import LARGE_BLOCKS
 
 
 @contextlib.contextmanager
@@ -30,9 +20,9 @@ def booted(folder, disks, **options):
 
 def test_disks_are_found_in_order(folder, tmp_path):
     disks = [
-        f"{image(tmp_path, 'a', 64 * MIB)},serial=first",
-        f"{image(tmp_path, 'b', 32 * MIB)},serial=an-id-of-20-letters!,{LARGE_BLOCKS}",
-        f"{image(tmp_path, 'c', 16 * MIB)},readonly=on,num-queues=1",
+        f"{disk_image(tmp_path, 'a', 64 * MIB)},serial=first",
+        f"{disk_image(tmp_path, 'b', 32 * MIB)},serial=an-id-of-20-letters!,{LARGE_BLOCKS}",
+        f"{disk_image(tmp_path, 'c', 16 * MIB)},readonly=on,num-queues=1",
     ]
     with booted(folder / "disks", disks, cpus=2) as (_, lines):
         said = [line.split(": ", 1)[1] for line in lines]
@@ -47,13 +37,13 @@ def test_disks_are_found_in_order(folder, tmp_path):
 
 
 def test_serial_is_made_harmless(folder, tmp_path):
-    disks = [f'{image(tmp_path, "a", MIB)},serial=a"b\\c']
+    disks = [f'{disk_image(tmp_path, "a", MIB)},serial=a"b\\c']
     with booted(folder / "disk-serial", disks) as (_, lines):
         assert 'serial "a_b_c"' in lines[0]
 
 
 def test_queues_go_with_cpus(folder, tmp_path):
-    disks = [image(tmp_path, "a", MIB)]
+    disks = [disk_image(tmp_path, "a", MIB)]
     with booted(folder / "disk-queues-1", disks, cpus=1) as (_, lines):
         assert "1 queue," in lines[0]
     with booted(folder / "disk-queues-6", disks, cpus=6) as (_, lines):
@@ -61,14 +51,14 @@ def test_queues_go_with_cpus(folder, tmp_path):
 
 
 def test_more_than_there_is_room_for(folder, tmp_path):
-    disks = [f"{image(tmp_path, str(i), MIB)},serial=number-{i}" for i in range(9)]
+    disks = [f"{disk_image(tmp_path, str(i), MIB)},serial=number-{i}" for i in range(9)]
     with booted(folder / "disk-table", disks) as (_, lines):
         assert re.findall(r"number-\d", "\n".join(lines)) == [f"number-{i}" for i in range(8)]
 
 
 def test_disk_that_takes_too_little_is_left_aside(folder, tmp_path):
     """Its queue of 32 gives requests of 30 pieces."""
-    disks = [f"{image(tmp_path, 'a', MIB)},queue-size=32", f"{image(tmp_path, 'b', 2 * MIB)}"]
+    disks = [f"{disk_image(tmp_path, 'a', MIB)},queue-size=32", f"{disk_image(tmp_path, 'b', 2 * MIB)}"]
     with booted(folder / "disk-short", disks) as (_, lines):
         assert "takes 30 pieces" in lines[0]
         assert "can't be used" in lines[1]
@@ -78,7 +68,7 @@ def test_disk_that_takes_too_little_is_left_aside(folder, tmp_path):
 def test_disk_that_grows_is_noticed(folder, tmp_path):
     path = tmp_path / "monitor.sock"
     monitor = ("-monitor", f"unix:{path},server=on,wait=off")
-    disks = [image(tmp_path, "a", 8 * MIB)]
+    disks = [disk_image(tmp_path, "a", 8 * MIB)]
     with booted(folder / "disk-grows", disks, extra=monitor) as (machine, _):
         with socket.socket(socket.AF_UNIX) as client:
             client.settimeout(30)
