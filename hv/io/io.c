@@ -216,10 +216,7 @@ static int block_setup(struct vcpu *vcpu, const struct skep_queue_setup *setup)
     if (block == NULL) {
         return -SKEP_ENODEV;
     }
-    spin_lock(&block->volume->lock);
-    int error = block->closed ? -SKEP_ENODEV : queue_setup(&block->queue, vcpu->guest, setup);
-    spin_unlock(&block->volume->lock);
-    return error;
+    return block_queue_setup(block, setup);
 }
 
 int io_queue_setup(struct vcpu *vcpu, const struct skep_queue_setup *setup)
