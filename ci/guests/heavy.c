@@ -5,6 +5,8 @@
  *   calls    console, timers, waits, events and resumption
  *   vcpus    32 vCPUs, all started, all sent events, all waiting for a deadline
  *   packets  frames in as many pieces as there may be, to the MAC of ARGUMENT, and buffers for as many
+ *   blocks   requests of the largest size in the most pieces, to memory that isn't there yet, to chunks that are nowhere,
+ *            that are shared, and all of a device at once; ends amid them
  *   crash    a page fault below a deep stack
  */
 #include <stdatomic.h>
@@ -12,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "skep/block.h"
 #include "skep/guest.h"
 #include "skep/hypercall.h"
 #include "skep/thread.h"
@@ -217,6 +220,74 @@ static void heavy_packets(const char *peer)
     }
 }
 
+/*
+ * Block requests: as many in flight as ring 0 has slots for, and more.
+ */
+
+enum {
+    CHUNK = 64 << 10,
+    LARGEST = SKEP_BLOCK_BYTES_MAX,
+    PARTS = SKEP_BLOCK_PARTS_MAX - 2,
+    IN_FLIGHT = 40,
+};
+
+static struct skep_block_io ios[IN_FLIGHT];
+static struct skep_block_part parts[IN_FLIGHT][PARTS];
+
+/* Request n, with its data in pages that weren't touched yet, each part across two of them. */
+static void submit(unsigned n, enum skep_block_op op, uint64_t offset, uint64_t bytes)
+{
+    uint64_t at = map(bytes + PAGE) + 100;
+    unsigned count = bytes < PARTS * PAGE ? 1 : PARTS;
+    for (unsigned i = 0; i < count; i++)
+        parts[n][i] = (struct skep_block_part){(void *)(at + i * bytes / count), bytes / count};
+    ios[n] = (struct skep_block_io){
+        .op = op, .offset = offset, .bytes = bytes, .parts = parts[n], .part_count = count};
+    must(skep_block_submit(0, &ios[n]), "submit");
+}
+
+static void wait_all(void)
+{
+    skep_block_kick(0);
+    for (unsigned n = 0; n < IN_FLIGHT; n++) {
+        must(skep_block_wait(0, &ios[n]), "request");
+        uint64_t at = (uintptr_t)parts[n][0].data & ~(uint64_t)(PAGE - 1);
+        unmap(at, (parts[n][0].bytes * ios[n].part_count + 2 * PAGE - 1) & ~(uint64_t)(PAGE - 1));
+    }
+}
+
+/* All from an offset on, so many bytes at a time. */
+static void all_of(enum skep_block_op op, uint64_t offset, uint64_t end, uint64_t bytes,
+                   uint64_t step)
+{
+    while (offset + IN_FLIGHT * step <= end) {
+        for (unsigned n = 0; n < IN_FLIGHT; n++, offset += step)
+            submit(n, op, offset, bytes);
+        wait_all();
+    }
+}
+
+static void heavy_blocks(const char *argument)
+{
+    struct skep_block_info device;
+    (void)argument;
+    must(skep_block_info(0, &device), "device");
+    uint64_t half = device.bytes / 2, quarter = device.bytes / 4;
+    all_of(SKEP_BLOCK_READ, 0, quarter, LARGEST, LARGEST);
+    all_of(SKEP_BLOCK_WRITE, PAGE, half, PAGE, CHUNK);
+    must(skep_block_flush(0), "flush");
+    all_of(SKEP_BLOCK_READ, CHUNK / 2, quarter, LARGEST, LARGEST);
+    all_of(SKEP_BLOCK_WRITE, CHUNK / 2, quarter, LARGEST, LARGEST);
+    must(skep_block_zero(0, half + PAGE, half - PAGE), "zero");
+    must(skep_block_zero(0, PAGE, CHUNK * 3), "zero");
+    must(skep_block_trim(0, half, half), "trim");
+    must(skep_block_trim(0, 0, quarter / 4), "trim");
+    must(skep_block_flush(0), "flush");
+    for (unsigned n = 0; n < IN_FLIGHT; n++)
+        submit(n, n % 2 ? SKEP_BLOCK_READ : SKEP_BLOCK_WRITE, n * LARGEST, LARGEST);
+    skep_block_kick(0);
+}
+
 static volatile uint64_t nowhere = 64;
 
 static __attribute__((noinline)) unsigned deep(unsigned depth)
@@ -236,11 +307,8 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*function)(const char *argument);
-    } all[] = {{"memory", heavy_memory},
-               {"calls", heavy_calls},
-               {"vcpus", heavy_vcpus},
-               {"packets", heavy_packets},
-               {"crash", heavy_crash}};
+    } all[] = {{"memory", heavy_memory},   {"calls", heavy_calls},   {"vcpus", heavy_vcpus},
+               {"packets", heavy_packets}, {"blocks", heavy_blocks}, {"crash", heavy_crash}};
     printf("heavy: begin\n"); /* stdio takes its memory now, not when there is none */
     for (unsigned i = 0; argc > 1 && i < sizeof(all) / sizeof(*all); i++) {
         if (strcmp(argv[1], all[i].name) == 0)

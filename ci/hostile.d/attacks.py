@@ -16,7 +16,7 @@ ADDRESSES = ("10.0.2.30", "10.0.2.31")  # of an attacker's two network devices
 BY_CALL = {"bad-hypercall", "bad-ring", "abort", "out-of-memory"}
 
 
-# Rows of floods.c, which don't end by themselves.
+# Rows of floods.c and blockfloods.c, which don't end by themselves.
 FLOODS = {"flood", "measure"}
 
 
@@ -47,12 +47,14 @@ class Attack:
 
 
 def options_of(source):
-    """The spec that a source's header asks for: a line ` * guest: memory=8 vcpus=2 network`."""
+    """The spec that a source's header asks for: a line ` * guest: memory=8 vcpus=2 network volumes`."""
     line = re.search(r"^ \* guest: (.*)$", source, re.M)
     words = dict(word.partition("=")[::2] for word in shlex.split(line[1])) if line else {}
     spec = {"memory_bytes": int(words.get("memory", 2)) * MIB, "vcpus": int(words.get("vcpus", 1))}
     if "network" in words:
         spec["networks"] = [{"address": f"{address}/24", "gateway": "10.0.2.2"} for address in ADDRESSES]
+    if "volumes" in words:
+        spec["volumes"] = True  # which, is known when it starts: Session.start()
     return spec
 
 
@@ -82,11 +84,12 @@ def attacks_of(program):
 def all_attacks():
     for path in sorted(GUESTS.glob("*.c")):
         if "const struct attack attacks[]" in path.read_text():
-            yield from (attack for attack in attacks_of(path.stem) if attack.expect not in FLOODS)
+            yield from (attack for attack in attacks_of(path.stem) if attack.expect.split()[0] not in FLOODS)
 
 
 def all_floods():
-    return [attack for attack in attacks_of("floods") if attack.expect == "flood"]
+    programs = ("floods", "blockfloods")
+    return [attack for name in programs for attack in attacks_of(name) if attack.expect.startswith("flood")]
 
 
 def names_function(line, name):

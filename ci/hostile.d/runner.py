@@ -1,5 +1,6 @@
 """Runs the attacks on a booted Skep, a handful at a time, and says what became of them."""
 
+import contextlib
 import random
 import sys
 import time
@@ -11,6 +12,7 @@ import helpers
 import mutation
 import results as outcome
 import skep
+import storage
 
 NEIGHBOUR = "10.0.2.20"
 ENTRY_PROGRAMS = ("faults", "instructions", "registers")  # what isolation makes a difference to
@@ -58,10 +60,11 @@ class Neighbour:
 class Session:
     """A booted Skep under attack."""
 
-    def __init__(self, machine, results, seed, patience):
+    def __init__(self, machine, results, seed, patience, disk):
         self.machine, self.api, self.results = machine, machine.api, results
-        self.seed, self.patience = seed, patience
+        self.seed, self.patience, self.disk = seed, patience, disk
         self.uploaded = set()
+        self.with_volumes = set()  # guests
 
     def program(self, name):
         return self.machine.options["elf"].parent / f"hostile/{name}.elf"
@@ -73,6 +76,9 @@ class Session:
 
     def start(self, guest, program, arguments, **spec):
         self.upload(program)
+        if "volumes" in spec:
+            spec["volumes"] = self.disk.give(guest)
+            self.with_volumes.add(guest)
         self.api.create(
             guest,
             image=program,
@@ -81,13 +87,20 @@ class Session:
             **{"restart": "never", **spec},
         )
 
+    def delete(self, guest):
+        """Deletes a guest and what it was given."""
+        self.api.delete_guest(guest)
+        if guest in self.with_volumes:
+            self.with_volumes.remove(guest)
+            self.disk.take(guest)
+
     def end(self, guest):
         """Waits for a guest's end and deletes it. Its status, and what it printed."""
         try:
             status = self.api.wait_state(guest, "exited", "crashed", seconds=self.patience)
             return status, self.api.log(guest).decode(errors="replace")
         finally:
-            self.api.delete_guest(guest)
+            self.delete(guest)
 
     def attack(self, batch):
         """Lets the attackers of a batch loose together."""
@@ -157,30 +170,57 @@ def warm_up(api):
     helpers.clear(api)
 
 
+def check_leaks(api, frames):
+    helpers.wait_frames(api, frames, helpers.CONTROL_GROWTH, seconds=60)
+
+
+@contextlib.contextmanager
+def disk_for(folder, chosen):
+    """A disk, if one of the attacks needs it, and the machine's option for it."""
+    if not any("volumes" in attack.spec for attack in chosen):
+        yield None, {}
+        return
+    disk = storage.Storage(folder)
+    try:
+        yield disk, {"disks": [f"{disk.path},serial=hostile"]}
+    finally:
+        disk.remove()
+
+
 def besiege(arguments, pti, chosen, results):
+    """One boot under attack, with a disk if it needs one."""
+    folder = LOGS / f"{arguments.build}-{pti}"
+    with disk_for(folder, chosen) as (disk, options):
+        besiege_machine(arguments, pti, chosen, results, folder, disk, options)
+
+
+def besiege_machine(arguments, pti, chosen, results, folder, disk, disk_options):
     """One boot under attack. pti: whether ring 0 hides its pages from ring 3's page tables."""
     elf = skep.build_exists(skep.DEBUG_BUILD if arguments.build == "debug" else skep.BUILD)
     seed = arguments.seed if arguments.seed is not None else random.randrange(1 << 32)
     print(f"{elf.relative_to(skep.ROOT)}, page-table isolation {pti}, seed {seed}", flush=True)
-    folder = LOGS / f"{arguments.build}-{pti}"
     folder.mkdir(parents=True, exist_ok=True)
     wire = folder / "wire.pcap"
     extra = ["-object", f"filter-dump,id=wire,netdev=net0,file={wire}"]
-    options = {"elf": elf, "cpus": 2, "append": f"pti={pti}", "extra": extra}
+    options = {"elf": elf, "cpus": 2, "append": f"pti={pti}", "extra": extra, **disk_options}
     with skep.Machine(folder, forwards=[NEIGHBOUR], **options) as machine:
         try:
             warm_up(machine.wait_api())
             state = machine.api.host()["mitigations"]["meltdown (PTI)"]
             results.add(f"isolation {pti}", None if (state == "active") == (pti == "on") else state)
+            if disk:
+                disk.begin(machine.api)
             frames = helpers.frames(machine.api)
             neighbour = Neighbour(machine)
-            session = Session(machine, results, seed, arguments.patience)
+            session = Session(machine, results, seed, arguments.patience, disk)
             with neighbour.watch:
                 run_attacks(session, neighbour, chosen)
                 results.add("neighbour", problem_of(neighbour.check))
             results.add("wire", problem_on_the_wire(wire))
             helpers.clear(machine.api)
-            results.add("leaks", problem_of(helpers.wait_frames, machine.api, frames, helpers.CONTROL_GROWTH))
+            if disk:
+                results.add("volumes", problem_of(disk.check))
+            results.add("leaks", problem_of(check_leaks, machine.api, frames))
             machine.check_alive()
         except AssertionError as error:
             results.add("machine", f"{error}\n{machine.serial_tail()}")
@@ -189,14 +229,17 @@ def besiege(arguments, pti, chosen, results):
 def besiege_with_floods(arguments, chosen, results):
     """One CPU, and a clock that goes by instructions."""
     elf = skep.build_exists(skep.DEBUG_BUILD if arguments.build == "debug" else skep.BUILD)
-    extra = ["-icount", "shift=0"]
-    with skep.Machine(LOGS / "floods", elf=elf, cpus=1, kvm="off", extra=extra) as machine:
+    options = {"elf": elf, "cpus": 1, "kvm": "off", "extra": ["-icount", "shift=0"]}
+    folder = LOGS / "floods"
+    with disk_for(folder, chosen) as (disk, more), skep.Machine(folder, **options, **more) as machine:
         try:
             warm_up(machine.wait_api())
+            if disk:
+                disk.begin(machine.api)
             frames = helpers.frames(machine.api)
-            floods.run(Session(machine, results, 0, floods.SECONDS), chosen, results)
+            floods.run(Session(machine, results, 0, floods.SECONDS, disk), chosen, results)
             helpers.clear(machine.api)
-            results.add("leaks", problem_of(helpers.wait_frames, machine.api, frames, helpers.CONTROL_GROWTH))
+            results.add("leaks", problem_of(check_leaks, machine.api, frames))
         except AssertionError as error:
             results.add("machine", f"{error}\n{machine.serial_tail()}")
 

@@ -29,8 +29,9 @@ def frames(api):
 CONTROL_GROWTH = {"guest": 256, "pagetable": 4, "retained": 80}
 
 
-def wait_frames(api, expected, growth=None):
-    """Waits until frames are as expected: guests that end give their memory back a moment later."""
+def wait_frames(api, expected, growth=None, seconds=10):
+    """Waits until frames are as expected: guests that end give their memory back a moment later, volumes that nobody
+    uses are closed ten seconds later."""
     growth = growth or {}
 
     def differences():
@@ -42,7 +43,7 @@ def wait_frames(api, expected, growth=None):
         }
 
     with contextlib.suppress(skep.NotInTime):
-        skep.wait_for(lambda: not differences(), "frames as before", 10)
+        skep.wait_for(lambda: not differences(), "frames as before", seconds)
     left = differences()
     assert not left, f"frames by type (before, now): {left}"
 

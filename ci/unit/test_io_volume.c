@@ -95,8 +95,11 @@ static void largest_map_is_promised_at_once(void **state)
     assert_int_equal(mapped(large, SKEP_CHUNKS_MAX - 2), SKEP_CHUNK_NONE);
     assert_int_equal(status_of(large).mapped, 2);
     assert_int_equal(volume_get(large, SKEP_VOLUME_MAPPED, SKEP_CHUNKS_MAX, control_page_at, 1), 0);
-    assert_int_equal(volume_set(large, SKEP_VOLUME_SHARE, 0, 0, 0), -SKEP_EAGAIN);
-    assert_int_equal(volume_set(large, SKEP_VOLUME_SHARE, 0, 0, 0), 0);
+    uint32_t calls = 1;
+    while (volume_set(large, SKEP_VOLUME_SHARE, 0, 0, 0) == -SKEP_EAGAIN) {
+        calls++;
+    }
+    assert_in_range(calls, 2, SKEP_CHUNKS_MAX / 1024);
     assert_int_equal(mapped(large, SKEP_CHUNKS_MAX - 1), 5 | SKEP_CHUNK_SHARED);
     volume_closed(large);
     uint64_t rest = promise_limit() - promise_taken();
@@ -121,7 +124,7 @@ static void map_takes_what_the_disk_has(void **state)
     assert_int_equal(volume_set(volume, SKEP_VOLUME_MAP, 4, control_page_at, 1), -SKEP_EINVAL);
     assert_int_equal(volume_set(volume, SKEP_VOLUME_MAP, UINT64_MAX, control_page_at, 1),
                      -SKEP_EINVAL);
-    assert_int_equal(volume_set(volume, SKEP_VOLUME_MAP, 0, control_page_at, 1025), -SKEP_E2BIG);
+    assert_int_equal(volume_set(volume, SKEP_VOLUME_MAP, 0, control_page_at, 513), -SKEP_E2BIG);
     assert_int_equal(volume_set(volume, SKEP_VOLUME_MAP, 0, 0x1000, 1), -SKEP_EFAULT);
     assert_int_equal(volume_set(volume, SKEP_VOLUME_FULL, 2, 0, 0), -SKEP_EINVAL);
     assert_int_equal(volume_set(volume, SKEP_VOLUME_FLAGS, 8, 0, 0), -SKEP_EINVAL);

@@ -12,8 +12,8 @@
 #include "log.h"
 #include "storage.h"
 
-#define PIECE        1024u /* map entries a call */
-#define POOL_MIN     64u   /* chunks, unless the volume or the disk has fewer */
+#define PIECE        512u /* map entries a call */
+#define POOL_MIN     64u  /* chunks, unless the volume or the disk has fewer */
 #define POOL_MAX     SKEP_VOLUME_POOL_MAX
 #define ROUNDS       4u /* reads of changes in one go */
 #define FREEZE_TRIES 10000u

@@ -7,10 +7,13 @@
 #include "core/event.h"
 #include "core/frame.h"
 #include "core/gmem.h"
+#include "core/log.h"
 #include "core/notify.h"
 #include "core/string.h"
 
-#define TAKE_WORK 5 /* in BLOCK_WORK's measure */
+/* In BLOCK_WORK's measure: header and status, and descriptors. */
+#define TAKE_WORK        5
+#define DESCRIPTORS_WORK 8u /* at one */
 
 static struct volume raw[SKEP_DISKS_MAX];
 
@@ -110,28 +113,14 @@ static void describe(const struct block *block)
 
 /* ---- attaching ---- */
 
-static pfn_t object_alloc(struct guest *guest)
-{
-    pfn_t pfn = guest_frame_alloc(guest, SKEP_FRAME_OBJECT);
-    guest->fixed_frames += pfn != PFN_NONE;
-    return pfn;
-}
-
-static void object_free(struct guest *guest, void *object)
-{
-    if (object != NULL) {
-        guest_frame_free(guest, frame_of(object));
-        guest->fixed_frames--;
-    }
-}
-
 static void block_free(struct guest *guest, struct block *block)
 {
     spin_lock(&guest->lock);
-    for (uint32_t i = 0; i < BLOCK_SLOT_FRAMES; i++) {
-        object_free(guest, block->slots[i]);
+    for (uint32_t i = 0; block->slots[i] != NULL; i++) {
+        guest_frame_free(guest, frame_of(block->slots[i]));
     }
-    object_free(guest, block);
+    guest->fixed_frames -= BLOCK_SLOT_FRAMES + 1;
+    guest_frame_free(guest, frame_of(block));
     spin_unlock(&guest->lock);
 }
 
@@ -140,35 +129,47 @@ struct block_slot *block_slot_at(const struct block *block, uint32_t index)
     return block->slots[index / BLOCK_SLOTS_PER_FRAME] + index % BLOCK_SLOTS_PER_FRAME;
 }
 
-static bool slots_alloc(struct guest *guest, struct block *block)
+/* Their frames are reserved; slot_begin() sets all that matters of a slot. Holds guest.lock. */
+static void slots_make(struct guest *guest, struct block *block)
 {
     for (uint32_t i = 0; i < BLOCK_SLOT_FRAMES; i++) {
-        pfn_t pfn = object_alloc(guest);
-        if (!pfn) {
-            return false;
-        }
+        pfn_t pfn = guest_frame_alloc(guest, SKEP_FRAME_OBJECT);
+        CHECK(pfn);
         block->slots[i] = frame_data(pfn);
     }
-    block->free.next = block->free.previous = &block->free;
     for (uint32_t i = 0; i < BLOCK_SLOTS; i++) {
         struct block_slot *slot = block_slot_at(block, i);
         slot->block = block;
         link_append(&block->free, &slot->link);
     }
-    return true;
 }
 
+/* Whether the promise has room for the slots' frames, guest_create() looks when it has all of the guest. */
 static struct block *block_alloc(struct guest *guest)
 {
     spin_lock(&guest->lock);
-    pfn_t pfn = object_alloc(guest);
-    struct block *block = pfn ? frame_data(pfn) : NULL;
-    bool whole = block != NULL && slots_alloc(guest, block);
+    pfn_t pfn = guest_frame_alloc(guest, SKEP_FRAME_OBJECT);
+    guest->fixed_frames += pfn ? BLOCK_SLOT_FRAMES + 1 : 0;
     spin_unlock(&guest->lock);
-    if (block != NULL && !whole) {
-        block_free(guest, block);
+    struct block *block = pfn ? frame_data(pfn) : NULL;
+    if (block != NULL) {
+        block->free.next = block->free.previous = &block->free;
     }
-    return whole ? block : NULL;
+    return block;
+}
+
+int block_queue_setup(struct block *block, const struct skep_queue_setup *setup)
+{
+    struct guest *guest = block->guest;
+    spin_lock(&block->volume->lock);
+    int error = block->closed ? -SKEP_ENODEV : queue_setup(&block->queue, guest, setup);
+    if (error == 0) {
+        spin_lock(&guest->lock);
+        slots_make(guest, block);
+        spin_unlock(&guest->lock);
+    }
+    spin_unlock(&block->volume->lock);
+    return error;
 }
 
 /* Holds volume.lock. */
@@ -232,6 +233,9 @@ static void forget(struct block *block)
     volume->users--;
     volume->writer = volume->writer == block ? NULL : volume->writer;
     leave(block);
+    if (volume->users == 0) {
+        volume_tell(volume); /* the control service closes it some time later */
+    }
 }
 
 bool block_close(struct block *block)
@@ -430,6 +434,7 @@ void block_take(struct block_go *go, struct block *block)
         return;
     }
     struct block_slot *slot = slot_of_link(block->free.next);
+    go->work -= request->part_count / DESCRIPTORS_WORK;
     int error = found < 0 ? found : slot_fill(block, request, slot);
     if (error < 0) {
         block_broken(block, error, request->fault, request->fault_address);

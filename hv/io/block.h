@@ -2,7 +2,7 @@
  * block.h - guests' block devices, and what becomes of a request.
  *
  * A request is decoded into a slot, which keeps it until it ends; a device has a fixed number of slots, in frames that are
- * charged to its guest when it is attached. Its data aren't copied: the guest's pages are pinned and lent to the disk, a
+ * reserved of its guest's promise when it is attached, and taken when its queue is set up. Its data aren't copied: the guest's pages are pinned and lent to the disk, a
  * span at a time (bytes that lie together on the disk, in as many pieces as a disk's request may have).
  *
  * volume.lock guards all of it. Errors are negative SKEP_E… codes.
@@ -17,7 +17,7 @@
 #define BLOCK_PARTS_MAX (SKEP_BLOCK_PARTS_MAX - 2u) /* of a request's data */
 
 /* What one go may cost, in accesses to guests' memory, some 300 instructions each. */
-#define BLOCK_WORK 32
+#define BLOCK_WORK 24
 
 struct block;
 
@@ -64,9 +64,10 @@ struct block {
     bool closed;  /* the guest has ended: queue and memory are not touched */
     bool starved; /* its queue has requests, and no slot is free */
     struct work_link kicked;
-    struct work_link free;                       /* slots */
-    uint32_t active;                             /* slots that aren't free */
-    struct block_slot *slots[BLOCK_SLOT_FRAMES]; /* by frame */
+    struct work_link free; /* slots */
+    uint32_t active;       /* slots that aren't free */
+    struct block_slot *slots[BLOCK_SLOT_FRAMES +
+                             1]; /* by frame; NULL behind the last, or until its queue is set up */
 };
 _Static_assert(sizeof(struct block) <= SKEP_PAGE_SIZE, "a frame holds a block device");
 
@@ -82,6 +83,9 @@ struct block_go {
 /* Attaches a volume, or the disk of that index, to a guest that doesn't run yet. -SKEP_EBUSY when another guest may write
  * to the volume, -SKEP_ENOSPC for too many users, -SKEP_ENOMEM. */
 int block_attach(struct guest *guest, uint32_t index, struct volume *volume, uint32_t flags);
+
+/* Sets up the device's queue, as queue_setup(). Holds no lock. */
+int block_queue_setup(struct block *block, const struct skep_queue_setup *setup);
 
 /* Before any device is attached. */
 void block_init(void);
@@ -120,9 +124,6 @@ bool block_go(struct volume *volume);
 /* One share of io_work(): false = there was nothing to do. */
 bool block_work(void);
 
-/* Chunks that are the pool's, or with a copy underway. Holds volume.lock. */
-uint32_t block_pool_list(const struct volume *volume, uint32_t *chunks, uint32_t count);
-
 /* ---- block_copy.c ---- */
 
 /* Memory for copies is promised while volumes are open: -SKEP_ENOMEM. */
@@ -133,13 +134,7 @@ void block_copies_give(void);
  * underway; the volume is told when one has ended. */
 bool block_copy_start(struct volume *volume, uint32_t chunk, uint32_t from);
 
-/* Whether a copy of the chunk is underway. */
-bool block_copy_underway(const struct volume *volume, uint32_t chunk);
-
 /* Submits what is due. */
 void block_copies_go(struct block_go *go);
-
-/* Disk chunks that copies write to. */
-uint32_t block_copies_list(const struct volume *volume, uint32_t *chunks, uint32_t count);
 
 #endif

@@ -100,7 +100,7 @@ bool block_copy_start(struct volume *volume, uint32_t chunk, uint32_t from)
     copy->state = COPY_READ;
     copy->chunk = chunk;
     copy->from = from;
-    copy->to = volume_copy_begin(volume);
+    copy->to = volume_copy_begin(volume, chunk);
     copy->epoch = volume_enter(volume);
     pieces_fill(copy, volume->spec.chunk_bytes);
     volume->copies++;
@@ -108,32 +108,12 @@ bool block_copy_start(struct volume *volume, uint32_t chunk, uint32_t from)
     return true;
 }
 
-bool block_copy_underway(const struct volume *volume, uint32_t chunk)
-{
-    for (uint32_t i = 0; volume->copies > 0 && i < COPIES_MAX; i++) {
-        if (is_of(&copies[i], volume) && copies[i].chunk == chunk) {
-            return true;
-        }
-    }
-    return false;
-}
-
-uint32_t block_copies_list(const struct volume *volume, uint32_t *chunks, uint32_t count)
-{
-    uint32_t done = 0;
-    for (uint32_t i = 0; i < COPIES_MAX && done < count; i++) {
-        if (is_of(&copies[i], volume)) {
-            chunks[done++] = copies[i].to;
-        }
-    }
-    return done;
-}
-
 /* Requests that wait for a copy that could not be made end with an error. */
 static void waiting_fail(const struct volume *volume, uint32_t chunk)
 {
-    for (uint32_t i = 0; volume->writer != NULL && i < BLOCK_SLOTS; i++) {
-        struct block_slot *slot = block_slot_at(volume->writer, i);
+    const struct block *writer = volume->writer; /* a new one perhaps, which has no slots yet */
+    for (uint32_t i = 0; writer != NULL && writer->slots[0] != NULL && i < BLOCK_SLOTS; i++) {
+        struct block_slot *slot = block_slot_at(writer, i);
         slot->failed |= slot->waits && slot->chunk == chunk;
     }
 }

@@ -11,8 +11,8 @@
 #include "core/log.h"
 #include "io/block_span.h"
 
-#define TURN_WORK   1   /* in BLOCK_WORK's measure */
-#define SKIP_CHUNKS 64u /* that are nowhere, in one turn of a discard */
+#define TURN_WORK   1  /* in BLOCK_WORK's measure */
+#define SKIP_CHUNKS 4u /* that are nowhere, in one turn of a discard */
 
 /* ---- holding ---- */
 
@@ -130,18 +130,6 @@ static uint64_t run_bytes(const struct block_slot *slot, const struct extent *ex
     return bytes < DISK_BYTES_MAX ? bytes : DISK_BYTES_MAX;
 }
 
-/* The map's entry of a chunk may not be changed by anybody else now. */
-static bool is_busy(const struct volume *volume, uint32_t chunk)
-{
-    for (uint32_t i = 0; volume->writer != NULL && i < BLOCK_SLOTS; i++) {
-        const struct block_slot *slot = block_slot_at(volume->writer, i);
-        if (slot->replaces && slot->chunk == chunk) {
-            return true;
-        }
-    }
-    return block_copy_underway(volume, chunk);
-}
-
 /* ---- reading ---- */
 
 /* A page at a time: the guest's may have to be supplied. */
@@ -161,7 +149,7 @@ static enum turn zero_fill(struct block_go *go, struct block_slot *slot, uint64_
         }
         go->work -= 2 * TURN_WORK;
         slot->done += step;
-        span_seek(slot);
+        span_advance(slot, (uint32_t)step);
     }
     return TURN_ON;
 }
@@ -252,7 +240,7 @@ static enum turn write_shared(struct block_slot *slot, const struct extent *exte
     }
     if (extent->bytes == volume->spec.chunk_bytes) {
         slot->chunk = extent->chunk;
-        slot->to = volume_copy_begin(volume);
+        slot->to = volume_copy_begin(volume, extent->chunk);
         slot->replaces = true;
         volume->writes++;
         return replace_go(slot, extent);
@@ -273,7 +261,7 @@ static enum turn write_turn(struct block_slot *slot)
     if (slot->replaces) {
         return replace_go(slot, &extent);
     }
-    if (volume_is_sharing(volume) || is_busy(volume, extent.chunk)) {
+    if (volume_is_sharing(volume) || volume_copy_underway(volume, extent.chunk)) {
         return wait_for(slot, extent.chunk);
     }
     if (extent.entry == SKEP_CHUNK_NONE && slot->part_count == 0) {
@@ -298,7 +286,7 @@ static enum turn unmap(struct block_slot *slot, const struct extent *extent)
 {
     struct volume *volume = slot->block->volume;
     if (extent->entry != SKEP_CHUNK_NONE) {
-        if (volume_is_sharing(volume) || is_busy(volume, extent->chunk)) {
+        if (volume_is_sharing(volume) || volume_copy_underway(volume, extent->chunk)) {
             return wait_for(slot, extent->chunk);
         }
         if (!volume_log_room(volume)) {
@@ -513,16 +501,4 @@ bool block_work(void)
         volume_release(volume);
     }
     return volume != NULL;
-}
-
-uint32_t block_pool_list(const struct volume *volume, uint32_t *chunks, uint32_t room)
-{
-    uint32_t done = volume_pool_list(volume, chunks, room);
-    for (uint32_t i = 0; volume->writer != NULL && i < BLOCK_SLOTS && done < room; i++) {
-        const struct block_slot *slot = block_slot_at(volume->writer, i);
-        if (slot->replaces) {
-            chunks[done++] = slot->to;
-        }
-    }
-    return done + block_copies_list(volume, chunks + done, room - done);
 }

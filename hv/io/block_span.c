@@ -49,6 +49,15 @@ void span_seek(struct block_slot *slot)
     slot->part_at = (uint32_t)at;
 }
 
+void span_advance(struct block_slot *slot, uint32_t bytes)
+{
+    slot->part_at += bytes;
+    if (slot->part_at == slot->parts[slot->part].bytes) {
+        slot->part++;
+        slot->part_at = 0;
+    }
+}
+
 static void span_done(struct disk_request *request);
 
 /* From the slot's byte `done` on, at this byte of the disk. It counts from here: what the map said stays true. */
@@ -168,11 +177,7 @@ static int piece_add(struct block_go *go, struct block_slot *slot)
     piece->bytes = (uint32_t)bytes;
     slot->request.piece_count++;
     slot->pinned += (uint32_t)bytes;
-    slot->part_at += (uint32_t)bytes;
-    if (slot->part_at == part->bytes) {
-        slot->part++;
-        slot->part_at = 0;
-    }
+    span_advance(slot, (uint32_t)bytes);
     return 0;
 }
 

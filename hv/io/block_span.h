@@ -32,6 +32,9 @@ enum turn span_turn(struct block_go *go, struct block_slot *slot);
 /* slot.part and part_at become the place of the slot's byte `done`. */
 void span_seek(struct block_slot *slot);
 
+/* They go on by so many bytes, which are all of one part. */
+void span_advance(struct block_slot *slot, uint32_t bytes);
+
 /* The request ends, wherever it is: nothing of it is on the disk. */
 enum turn span_finish(struct block_slot *slot, uint32_t status);
 enum turn span_finish_well(struct block_slot *slot);

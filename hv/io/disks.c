@@ -1,7 +1,7 @@
 /*
  * disks.c - the machine's disks: what is asked of them is checked and counted here, and their queues are polled.
  *
- * Each queue of each disk has a bit in two words: `wanted` is set by interrupts and by a poll that left work, `polling`
+ * Each queue of each disk has a bit in two words: `disks_wanted_queues` is set by interrupts and by a poll that left work, `polling`
  * while a CPU polls the queue. An interrupt only sets its bit: io_work(), which follows each trap, polls, so that a trap
  * hands back a bounded number of requests.
  *
@@ -28,7 +28,8 @@ static struct entry {
 static uint32_t entry_count;
 static const struct disks_listener *listener;
 
-static _Atomic uint32_t wanted, polling;
+static _Atomic uint32_t polling;
+_Atomic uint32_t disks_wanted_queues;
 static _Atomic uint32_t turn; /* bit that comes first in the next poll; a hint */
 
 void disks_listen(const struct disks_listener *to)
@@ -108,7 +109,7 @@ static bool permitted(const struct disk *disk, const struct disk_request *reques
 
 static void want(struct disk *disk, uint32_t queue)
 {
-    atomic_fetch_or(&wanted, 1u << (disk->index * DISK_QUEUES_MAX + queue));
+    atomic_fetch_or(&disks_wanted_queues, 1u << (disk->index * DISK_QUEUES_MAX + queue));
 }
 
 static int flush_at_once(struct entry *entry, struct disk_request *request)
@@ -212,14 +213,9 @@ static uint32_t bit_next(uint32_t bits, uint32_t from)
     return (uint32_t)__builtin_ctz(behind != 0 ? behind : bits);
 }
 
-bool disks_wanted(void)
-{
-    return atomic_load_explicit(&wanted, memory_order_relaxed) != 0;
-}
-
 bool disks_poll(void)
 {
-    uint32_t bits = atomic_load_explicit(&wanted, memory_order_relaxed) &
+    uint32_t bits = atomic_load_explicit(&disks_wanted_queues, memory_order_relaxed) &
                     ~atomic_load_explicit(&polling, memory_order_relaxed);
     if (bits == 0) {
         return false;
@@ -230,12 +226,12 @@ bool disks_poll(void)
         return false;
     }
     atomic_store_explicit(&turn, (number + 1) % QUEUE_BITS, memory_order_relaxed);
-    atomic_fetch_and(&wanted, ~bit);
+    atomic_fetch_and(&disks_wanted_queues, ~bit);
     if (queue_poll(number)) {
-        atomic_fetch_or(&wanted, bit);
+        atomic_fetch_or(&disks_wanted_queues, bit);
     }
     /* Sequentially consistent, paired with want() on another CPU: either that one finds the bit of `polling` clear, or
-     * io_work() on this one finds that of `wanted` set. */
+     * io_work() on this one finds that of `disks_wanted_queues` set. */
     atomic_fetch_and(&polling, ~bit);
     atomic_thread_fence(memory_order_seq_cst);
     return true;

@@ -48,8 +48,14 @@ int disks_submit(uint32_t index, struct disk_request *request);
 /* Lets the disk start on what this CPU submitted. */
 void disks_kick(uint32_t index);
 
+/* Queues that ask to be polled, a bit for each. */
+extern _Atomic uint32_t disks_wanted_queues;
+
 /* Whether any disk asks to be polled. */
-bool disks_wanted(void);
+static inline bool disks_wanted(void)
+{
+    return atomic_load_explicit(&disks_wanted_queues, memory_order_relaxed) != 0;
+}
 
 /* Polls one queue of a disk that asks for it and that no other CPU polls; true = one was polled. Bounded: at most
  * DISKS_POLL_BUDGET requests are handed back. */

@@ -216,10 +216,7 @@ static int block_setup(struct vcpu *vcpu, const struct skep_queue_setup *setup)
     if (block == NULL) {
         return -SKEP_ENODEV;
     }
-    spin_lock(&block->volume->lock);
-    int error = block->closed ? -SKEP_ENODEV : queue_setup(&block->queue, vcpu->guest, setup);
-    spin_unlock(&block->volume->lock);
-    return error;
+    return block_queue_setup(block, setup);
 }
 
 int io_queue_setup(struct vcpu *vcpu, const struct skep_queue_setup *setup)
@@ -305,35 +302,35 @@ static bool port_work(void)
     return port != NULL;
 }
 
+static bool storage_work_any(void)
+{
+    return disks_wanted() || volume_work_any();
+}
+
+static bool net_work_one(bool card_first)
+{
+    return card_first ? uplink_poll() || port_work() : port_work() || uplink_poll();
+}
+
+static bool storage_work_one(bool disk_first)
+{
+    return disk_first ? disks_poll() || block_work() : block_work() || disks_poll();
+}
+
 /* Each comes first in turn, so that no busy device and no busy guest keeps the others waiting. */
 static bool work_one(uint64_t turn)
 {
-    for (uint64_t i = turn; i < turn + 4; i++) {
-        bool worked;
-        switch (i % 4) {
-        case 0:
-            worked = uplink_poll();
-            break;
-        case 1:
-            worked = port_work();
-            break;
-        case 2:
-            worked = disks_poll();
-            break;
-        default:
-            worked = block_work();
-            break;
-        }
-        if (worked) {
-            return true;
-        }
+    bool device_first = turn & 1;
+    if (!storage_work_any()) {
+        return net_work_one(device_first);
     }
-    return false;
+    return turn & 2 ? net_work_one(device_first) || storage_work_one(device_first)
+                    : storage_work_one(device_first) || net_work_one(device_first);
 }
 
 static bool work_any(void)
 {
-    return uplink_wanted() || switch_work_any() || disks_wanted() || volume_work_any();
+    return uplink_wanted() || switch_work_any() || storage_work_any();
 }
 
 /* Whether the work waits for who was just woken: or else a guest that sends all the time, and the card's interrupts for

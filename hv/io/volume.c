@@ -89,6 +89,38 @@ void volume_entry_set(struct volume *volume, uint32_t chunk, uint32_t entry)
     *at = entry;
 }
 
+/* The same for entries of one page. */
+static void page_set(struct volume *volume, uint32_t chunk, const uint32_t *entries, uint32_t count)
+{
+    uint32_t first = 0, mapped = volume->mapped;
+    while (first < count && entries[first] == SKEP_CHUNK_NONE) {
+        first++;
+    }
+    if (first == count && map_page(volume, chunk) == NULL) {
+        return;
+    }
+    uint32_t *at = map_page_make(volume, chunk) + chunk % PAGE_ENTRIES;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t entry = entries[i];
+        mapped += (entry != SKEP_CHUNK_NONE) - (at[i] != SKEP_CHUNK_NONE);
+        at[i] = entry;
+    }
+    volume->mapped = mapped;
+}
+
+void volume_entries_set(struct volume *volume, uint32_t chunk, const uint32_t *entries,
+                        uint32_t count)
+{
+    CHECK(chunk <= volume->chunks && count <= volume->chunks - chunk);
+    while (count > 0) {
+        uint32_t left = PAGE_ENTRIES - chunk % PAGE_ENTRIES, part = count < left ? count : left;
+        page_set(volume, chunk, entries, part);
+        chunk += part;
+        entries += part;
+        count -= part;
+    }
+}
+
 uint64_t volume_chunk_byte(const struct volume *volume, uint32_t disk_chunk)
 {
     return volume->spec.first_byte + ((uint64_t)disk_chunk << volume->chunk_shift);
@@ -167,7 +199,7 @@ static struct change *change_at(struct volume *volume, uint64_t sequence)
 
 static uint64_t log_left(const struct volume *volume)
 {
-    return SKEP_VOLUME_CHANGES_MAX - (volume->sequence - volume->committed) - volume->reserved;
+    return SKEP_VOLUME_CHANGES_MAX - (volume->sequence - volume->committed) - volume->copying_count;
 }
 
 static void change(struct volume *volume, uint32_t chunk, uint32_t to)
@@ -265,19 +297,42 @@ uint32_t volume_map_first(struct volume *volume, uint32_t chunk)
     return to;
 }
 
-uint32_t volume_copy_begin(struct volume *volume)
+uint32_t volume_copy_begin(struct volume *volume, uint32_t chunk)
 {
-    volume->reserved++;
-    return volume->spoilt_count > 0 ? volume->spoilt[--volume->spoilt_count] : pool_take(volume);
+    uint32_t to =
+        volume->spoilt_count > 0 ? volume->spoilt[--volume->spoilt_count] : pool_take(volume);
+    CHECK(volume->copying_count < VOLUME_COPIES_MAX);
+    volume->copying[volume->copying_count++] = (struct volume_copy){chunk, to};
+    return to;
+}
+
+bool volume_copy_underway(const struct volume *volume, uint32_t chunk)
+{
+    for (uint32_t i = 0; i < volume->copying_count; i++) {
+        if (volume->copying[i].chunk == chunk) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void copying_remove(struct volume *volume, uint32_t chunk)
+{
+    uint32_t i = 0;
+    while (i < volume->copying_count && volume->copying[i].chunk != chunk) {
+        i++;
+    }
+    CHECK(i < volume->copying_count);
+    volume->copying[i] = volume->copying[--volume->copying_count];
 }
 
 void volume_copy_end(struct volume *volume, uint32_t chunk, uint32_t to, bool done)
 {
-    volume->reserved--;
+    copying_remove(volume, chunk);
     if (done) {
         change(volume, chunk, to);
     } else {
-        CHECK(volume->spoilt_count < VOLUME_SPOILT_MAX);
+        CHECK(volume->spoilt_count < VOLUME_COPIES_MAX);
         volume->spoilt[volume->spoilt_count++] = to;
     }
 }
@@ -290,6 +345,9 @@ uint32_t volume_pool_list(const struct volume *volume, uint32_t *chunks, uint32_
     }
     for (uint32_t i = 0; i < volume->spoilt_count && done < count; i++) {
         chunks[done++] = volume->spoilt[i];
+    }
+    for (uint32_t i = 0; i < volume->copying_count && done < count; i++) {
+        chunks[done++] = volume->copying[i].to;
     }
     return done;
 }

@@ -35,9 +35,10 @@
 #define VOLUMES_MAX      16384u
 #define VOLUME_USERS_MAX 64u /* guests; a change of size tells them all at once */
 
-/* Chunks that a failed copy has spoilt: they don't read as zeroes any more, but the next copy may have them. There are
- * never more than copies have been underway at once: COPIES_MAX, and one for each slot of the only device that writes. */
-#define VOLUME_SPOILT_MAX 48u
+/* Copies of shared chunks that can be underway at once: COPIES_MAX, and one for each slot of the only device that writes.
+ * There are never more chunks that a failed copy has spoilt: they don't read as zeroes any more, but the next copy may
+ * have them. */
+#define VOLUME_COPIES_MAX 48u
 
 /* Lists that a volume can be in. */
 enum volume_list {
@@ -55,6 +56,11 @@ enum volume_space {
 };
 
 struct block;
+
+/* A shared chunk that is being copied or replaced, and the disk chunk that will be in its place. */
+struct volume_copy {
+    uint32_t chunk, to;
+};
 
 /* One frame, and those that are promised to it. */
 struct volume {
@@ -85,8 +91,10 @@ struct volume {
 
     uint32_t pool[SKEP_VOLUME_POOL_MAX]; /* a ring */
     uint32_t pool_first, pool_count;
-    uint32_t pool_given; /* chunks that there were after the last GIVE */
-    uint32_t spoilt[VOLUME_SPOILT_MAX];
+    uint32_t pool_given;                           /* chunks that there were after the last GIVE */
+    struct volume_copy copying[VOLUME_COPIES_MAX]; /* each will log a change */
+    uint32_t copying_count;
+    uint32_t spoilt[VOLUME_COPIES_MAX];
     uint32_t spoilt_count;
     bool full; /* writes that find the pool empty fail */
 
@@ -95,7 +103,6 @@ struct volume {
         committed;     /* of the next change; those below are shown; are durable */
     uint64_t boundary; /* what is settled when the older epoch has ended */
     bool settling;     /* it hasn't */
-    uint32_t reserved; /* changes that copies underway will log */
     uint32_t epoch;
     uint32_t underway[2]; /* requests that the disk has or is about to get, by epoch */
     uint32_t writes;      /* of those, the ones that write, and copies */
@@ -134,8 +141,10 @@ void volume_init(struct volume *volume, uint32_t disk);
 /* The map's entry, SKEP_CHUNK_NONE beyond its end. */
 uint32_t volume_entry(const struct volume *volume, uint32_t chunk);
 
-/* Changes the map without a word in the log. */
+/* Changes the map without a word in the log; the chunks are the volume's. */
 void volume_entry_set(struct volume *volume, uint32_t chunk, uint32_t entry);
+void volume_entries_set(struct volume *volume, uint32_t chunk, const uint32_t *entries,
+                        uint32_t count);
 
 /* Where a chunk of the disk begins, in bytes. */
 uint64_t volume_chunk_byte(const struct volume *volume, uint32_t disk_chunk);
@@ -157,8 +166,9 @@ bool volume_log_room(struct volume *volume);
 void volume_unmap(struct volume *volume, uint32_t chunk);
 
 /* A copy takes a disk chunk, and a place in the log for the change; there is space. Its end changes the map, or keeps
- * what the copy spoilt. */
-uint32_t volume_copy_begin(struct volume *volume);
+ * what the copy spoilt. Meanwhile nobody else changes the map's entry. */
+uint32_t volume_copy_begin(struct volume *volume, uint32_t chunk);
+bool volume_copy_underway(const struct volume *volume, uint32_t chunk);
 void volume_copy_end(struct volume *volume, uint32_t chunk, uint32_t to, bool done);
 
 /* A request that goes to the disk enters, with the epoch as its ticket, before it looks at the map, and leaves when the
@@ -183,7 +193,7 @@ uint32_t volume_share(struct volume *volume, uint32_t chunk, uint32_t end);
 /* Changes that are settled and not committed, oldest first: how many. */
 uint32_t volume_changes(struct volume *volume, struct skep_volume_change *changes, uint32_t count);
 
-/* Chunks of the pool, and spoilt ones: how many. */
+/* Chunks of the pool, spoilt ones, and those that copies are being made to: how many. */
 uint32_t volume_pool_list(const struct volume *volume, uint32_t *chunks, uint32_t count);
 
 /* ---- volume_work.c; no lock needed, volume.lock may be held ---- */

@@ -11,8 +11,8 @@
 #include "io/disks.h"
 #include "io/volume.h"
 
-#define ENTRIES_MAX  1024u
-#define SHARE_CHUNKS 2048u /* at a call */
+#define ENTRIES_MAX  512u
+#define SHARE_CHUNKS 1024u /* at a call */
 #define CLOSE_PAGES  64u
 #define PAGE_ENTRIES (SKEP_PAGE_SIZE / 4)
 
@@ -195,11 +195,7 @@ static int64_t map_set(struct volume *volume, uint64_t chunk, uint64_t count)
         !entries_valid(volume, (uint32_t)count, true)) {
         return -SKEP_EINVAL;
     }
-    for (uint32_t i = 0; i < count; i++) {
-        if (scratch.entries[i] != volume_entry(volume, (uint32_t)chunk + i)) {
-            volume_entry_set(volume, (uint32_t)chunk + i, scratch.entries[i]);
-        }
-    }
+    volume_entries_set(volume, (uint32_t)chunk, scratch.entries, (uint32_t)count);
     return 0;
 }
 
@@ -417,8 +413,8 @@ static uint64_t fill(struct volume *volume, const uint64_t *a, uint64_t *count)
         }
         break;
     default:
-        *count = block_pool_list(volume, scratch.entries,
-                                 a[3] < ENTRIES_MAX ? (uint32_t)a[3] : ENTRIES_MAX);
+        *count = volume_pool_list(volume, scratch.entries,
+                                  a[3] < ENTRIES_MAX ? (uint32_t)a[3] : ENTRIES_MAX);
         break;
     }
     return *count * sizeof(scratch.entries[0]);

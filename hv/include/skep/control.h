@@ -396,8 +396,8 @@ struct skep_volume_spec {
 /* What SKEP_CTL_VOLUME_SET does. */
 enum skep_volume_set {
     SKEP_VOLUME_MAP =
-        1, /* (first chunk, va of uint32_t[], count <= 1024) the map's entries, for a volume that no guest uses */
-    SKEP_VOLUME_GIVE, /* (va of uint32_t[], count <= 1024) free chunks, which read as zeroes, for the pool -> count taken */
+        1, /* (first chunk, va of uint32_t[], count <= 512) the map's entries, for a volume that no guest uses */
+    SKEP_VOLUME_GIVE, /* (va of uint32_t[], count <= 512) free chunks, which read as zeroes, for the pool -> count taken */
     SKEP_VOLUME_COMMIT, /* (sequence) changes before it are durable */
     SKEP_VOLUME_SHARE, /* () all that is mapped becomes shared, when no write is underway; -EAGAIN: call again */
     SKEP_VOLUME_RESIZE, /* (bytes) larger only; -ENOMEM = no memory for the map */
@@ -414,7 +414,7 @@ enum skep_volume_read {
     SKEP_VOLUME_NEXT,   /* () of the handle or 0 -> next handle, 0 = end */
     SKEP_VOLUME_STATUS, /* (va of OUT struct skep_volume_status) */
     SKEP_VOLUME_CHANGES, /* (va of OUT struct skep_volume_change[], count) those not committed, oldest first -> count */
-    SKEP_VOLUME_MAPPED, /* (first chunk, va of OUT uint32_t[], count <= 1024) -> count, 0 beyond the end */
+    SKEP_VOLUME_MAPPED, /* (first chunk, va of OUT uint32_t[], count <= 512) -> count, 0 beyond the end */
     SKEP_VOLUME_POOL, /* (va of OUT uint32_t[], count) -> count: chunks given and not taken */
 };
 
