@@ -1,5 +1,6 @@
 """Connections that end in every way that a client can end them: the service loses nothing by it."""
 
+import http.client
 import os
 import random
 import socket
@@ -54,3 +55,16 @@ def test_abandoned_connections(machine, api, kinds):
         thread.join(120)
         assert not thread.is_alive()
     assert api.host()["control_restarts"] == 0
+
+
+def test_lists_leave_the_connection_open(machine, api):
+    """Their replies are chunked, and the last chunk must be there in full: else the next request finds nobody."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    connection = http.client.HTTPSConnection("127.0.0.1", machine.api_port, context=context, timeout=30)
+    for _ in range(3):
+        connection.request("GET", "/v1/guests", headers={"Authorization": api.headers["Authorization"]})
+        reply = connection.getresponse()
+        assert reply.status == 200 and reply.read().startswith(b'{"items":')
+    connection.close()

@@ -149,6 +149,8 @@ int http_reply_end_with(struct http_conn *c, const char *fields)
 
     if (!c->reply_chunked)
         return 0;
+    if (*fields == '\0')
+        return write_all(c, "0\r\n\r\n", 5);
     if ((error = write_all(c, "0\r\n", 3)) != 0 ||
         (error = write_all(c, fields, strlen(fields))) != 0)
         return error;
