@@ -64,9 +64,11 @@ const char *http_status_text(int status)
     }
 }
 
+/* Nothing isn't written: TLS would make an empty record of it, which OpenSSL's SSL_read() may take for the end. */
 static int write_all(struct http_conn *c, const void *data, size_t bytes)
 {
-    int n = c->transport.write(c->transport.context, data, bytes, c->write_deadline);
+    int n = bytes ? c->transport.write(c->transport.context, data, bytes, c->write_deadline) : 0;
+
     if (n < 0)
         c->keep_alive = false;
     return n < 0 ? n : 0;
