@@ -584,6 +584,34 @@ static void change_is_shown_when_nobody_uses_the_chunk(void **state)
     closed();
 }
 
+/* A control service that is new must not take it for free. */
+static void change_is_listed_before_it_is_shown(void **state)
+{
+    struct skep_volume_change change;
+    const uint32_t *list = (uint32_t *)control_page;
+    (void)state;
+    opened(4);
+    pool_give(volume, 40, 2);
+    uint32_t first = rider_add(&rider, SKEP_BLOCK_T_OUT, 0, 0, 512);
+    uint32_t second = rider_add(&rider, SKEP_BLOCK_T_OUT, SECTORS, 0, 512);
+    work();
+    assert_int_equal(changes(volume, &change), 0);
+    assert_int_equal(volume_get(volume, SKEP_VOLUME_POOL, control_page_at, 100, 0), 0);
+    assert_int_equal(volume_get(volume, SKEP_VOLUME_TAKEN, 0, control_page_at, 100), 2);
+    assert_int_equal(list[0], 40);
+    assert_int_equal(list[1], 41);
+    assert_int_equal(volume_get(volume, SKEP_VOLUME_TAKEN, 1, control_page_at, 100), 1);
+    assert_int_equal(list[0], 41);
+    assert_int_equal(volume_get(volume, SKEP_VOLUME_TAKEN, UINT64_MAX, control_page_at, 100), 0);
+    settle();
+    assert_int_equal(rider_status(&rider, first), SKEP_BLOCK_S_OK);
+    assert_int_equal(rider_status(&rider, second), SKEP_BLOCK_S_OK);
+    assert_int_equal(volume_get(volume, SKEP_VOLUME_TAKEN, 0, control_page_at, 100), 2);
+    commit_all(volume);
+    assert_int_equal(volume_get(volume, SKEP_VOLUME_TAKEN, 0, control_page_at, 100), 0);
+    closed();
+}
+
 static void zeroes_are_written_where_a_chunk_stays(void **state)
 {
     (void)state;
@@ -634,6 +662,7 @@ int main(void)
         TEST(control_that_ends_shares_no_more),
         TEST(discard_takes_whole_chunks),
         TEST(change_is_shown_when_nobody_uses_the_chunk),
+        TEST(change_is_listed_before_it_is_shown),
         TEST(zeroes_are_written_where_a_chunk_stays),
     };
     return cmocka_run_group_tests(tests, block_fixture_boot, NULL);

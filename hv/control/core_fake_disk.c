@@ -336,6 +336,15 @@ static int64_t copy_out(void *to, const void *from, uint64_t count, uint64_t roo
     return (int64_t)count;
 }
 
+static int64_t take_out(const struct fake_volume *v, uint64_t first, uint32_t *to, uint64_t room)
+{
+    uint64_t done = 0;
+
+    for (uint64_t i = first; i < v->change_count && done < room; i++)
+        to[done++] = v->changes[i].to;
+    return (int64_t)done;
+}
+
 static int64_t read_locked(struct fake_volume *v, enum skep_volume_read what, uint64_t a,
                            uint64_t b, uint64_t c)
 {
@@ -351,6 +360,8 @@ static int64_t read_locked(struct fake_volume *v, enum skep_volume_read what, ui
                                               c, sizeof(*v->map));
     case SKEP_VOLUME_POOL:
         return copy_out((void *)(uintptr_t)a, v->pool, v->status.pool_count, b, sizeof(*v->pool));
+    case SKEP_VOLUME_TAKEN:
+        return take_out(v, a, (uint32_t *)(uintptr_t)b, c);
     default:
         return -SKEP_EINVAL;
     }

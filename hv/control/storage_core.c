@@ -187,7 +187,7 @@ static void remove_open(struct disk *disk, struct open_volume *o)
 int64_t storage_core_close(struct disk *disk, struct open_volume *o)
 {
     struct skep_volume_status status;
-    uint32_t pool[POOL_MAX];
+    uint32_t pool[SKEP_VOLUME_LIST_MAX];
     int64_t count, result = get_status(o, &status);
 
     if (result == 0 && status.users)
@@ -195,7 +195,7 @@ int64_t storage_core_close(struct disk *disk, struct open_volume *o)
     /* Without users nothing is taken any more: what is read here is all there is. */
     if (!o->offline)
         follow_changes(disk, o);
-    count = core_volume_read(o->handle, SKEP_VOLUME_POOL, (uintptr_t)pool, POOL_MAX, 0);
+    count = core_volume_read(o->handle, SKEP_VOLUME_POOL, (uintptr_t)pool, SKEP_VOLUME_LIST_MAX, 0);
     result = core_volume_set(o->handle, SKEP_VOLUME_CLOSE, 0, 0, 0);
     if (result != 0 && result != -SKEP_ENOENT)
         return result;
@@ -326,18 +326,25 @@ int64_t storage_core_freeze(struct disk *disk, struct open_volume *o)
  * After the service's restart
  */
 
+/* In this order: what leaves the pool meanwhile has been seen there, and only we take changes from their list. */
 static void mark_taken(struct disk *disk, struct open_volume *o)
 {
-    uint32_t pool[POOL_MAX];
-    int64_t count = core_volume_read(o->handle, SKEP_VOLUME_POOL, (uintptr_t)pool, POOL_MAX, 0);
+    uint32_t list[SKEP_VOLUME_LIST_MAX];
+    int64_t count =
+        core_volume_read(o->handle, SKEP_VOLUME_POOL, (uintptr_t)list, SKEP_VOLUME_LIST_MAX, 0);
 
     for (int64_t i = 0; i < count; i++)
-        if (volumes_mark_taken(disk->volumes, pool[i]) != 0)
+        if (volumes_mark_taken(disk->volumes, list[i]) != 0)
             storage_core_offline(disk, o, "its pool has a chunk that is in use");
-    count = read_changes(o);
-    /* Those that a map names were applied already. */
-    for (int64_t i = 0; i < count; i++)
-        volumes_mark_taken(disk->volumes, changes[i].to);
+    for (uint64_t first = 0;; first += (uint64_t)count) {
+        count = core_volume_read(o->handle, SKEP_VOLUME_TAKEN, first, (uintptr_t)list,
+                                 SKEP_VOLUME_LIST_MAX);
+        if (count <= 0)
+            break;
+        /* Those that a map names were applied already. */
+        for (int64_t i = 0; i < count; i++)
+            volumes_mark_taken(disk->volumes, list[i]);
+    }
 }
 
 static void adopt(uint64_t handle)

@@ -352,6 +352,16 @@ uint32_t volume_pool_list(const struct volume *volume, uint32_t *chunks, uint32_
     return done;
 }
 
+uint32_t volume_taken_list(struct volume *volume, uint64_t first, uint32_t *chunks, uint32_t count)
+{
+    uint64_t left = volume->sequence - volume->committed;
+    uint32_t done = 0;
+    for (uint64_t i = first; i < left && done < count; i++) {
+        chunks[done++] = change_at(volume, volume->committed + i)->to;
+    }
+    return done;
+}
+
 /* ---- limits ---- */
 
 /* A limit is a debt that is paid at its rate, here as the time when it is clear. A request may go when the debt with its

@@ -196,6 +196,10 @@ uint32_t volume_changes(struct volume *volume, struct skep_volume_change *change
 /* Chunks of the pool, spoilt ones, and those that copies are being made to: how many. */
 uint32_t volume_pool_list(const struct volume *volume, uint32_t *chunks, uint32_t count);
 
+/* Where changes that aren't committed lead, settled or not, from the first-th on: how many. A new control service knows
+ * by this and by the pool which chunks are not free, whatever its disk says. */
+uint32_t volume_taken_list(struct volume *volume, uint64_t first, uint32_t *chunks, uint32_t count);
+
 /* ---- volume_work.c; no lock needed, volume.lock may be held ---- */
 
 /* Enters an open volume in the table and gives it its handle; -SKEP_ENOSPC. */

@@ -11,7 +11,7 @@
 #include "io/disks.h"
 #include "io/volume.h"
 
-#define ENTRIES_MAX  512u
+#define ENTRIES_MAX  SKEP_VOLUME_LIST_MAX
 #define SHARE_CHUNKS 1024u /* at a call */
 #define CLOSE_PAGES  64u
 #define PAGE_ENTRIES (SKEP_PAGE_SIZE / 4)
@@ -412,6 +412,10 @@ static uint64_t fill(struct volume *volume, const uint64_t *a, uint64_t *count)
             scratch.entries[i] = volume_entry(volume, (uint32_t)a[2] + i);
         }
         break;
+    case SKEP_VOLUME_TAKEN:
+        *count = volume_taken_list(volume, a[2], scratch.entries,
+                                   a[4] < ENTRIES_MAX ? (uint32_t)a[4] : ENTRIES_MAX);
+        break;
     default:
         *count = volume_pool_list(volume, scratch.entries,
                                   a[3] < ENTRIES_MAX ? (uint32_t)a[3] : ENTRIES_MAX);
@@ -433,13 +437,14 @@ int64_t volume_read_call(struct guest *caller, const uint64_t a[5])
     if (!volume || volume->closing) {
         return -SKEP_ENOENT;
     }
-    if (a[1] < SKEP_VOLUME_STATUS || a[1] > SKEP_VOLUME_POOL) {
+    if (a[1] < SKEP_VOLUME_STATUS || a[1] > SKEP_VOLUME_TAKEN) {
         return -SKEP_EINVAL;
     }
     spin_lock(&volume->lock);
     uint64_t bytes = fill(volume, a, &count);
     spin_unlock(&volume->lock);
-    uint64_t to = a[1] == SKEP_VOLUME_MAPPED ? a[3] : a[2];
+    bool from_first = a[1] == SKEP_VOLUME_MAPPED || a[1] == SKEP_VOLUME_TAKEN;
+    uint64_t to = from_first ? a[3] : a[2];
     int error = gmem_copy_out(caller, gva(to), &scratch, bytes);
     return error ? error : (int64_t)count;
 }

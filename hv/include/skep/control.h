@@ -415,10 +415,14 @@ enum skep_volume_read {
     SKEP_VOLUME_STATUS, /* (va of OUT struct skep_volume_status) */
     SKEP_VOLUME_CHANGES, /* (va of OUT struct skep_volume_change[], count) those not committed, oldest first -> count */
     SKEP_VOLUME_MAPPED, /* (first chunk, va of OUT uint32_t[], count <= 512) -> count, 0 beyond the end */
-    SKEP_VOLUME_POOL, /* (va of OUT uint32_t[], count) -> count: chunks given and not taken */
+    SKEP_VOLUME_POOL,  /* (va of OUT uint32_t[], count) -> count: chunks given and not taken */
+    SKEP_VOLUME_TAKEN, /* (first, va of OUT uint32_t[], count <= 512) -> count: where all changes lead that are not committed,
+                          those that CHANGES doesn't tell yet, too, from the first-th on */
 };
 
-#define SKEP_VOLUME_POOL_MAX    256u
+#define SKEP_VOLUME_POOL_MAX 256u
+#define SKEP_VOLUME_LIST_MAX \
+    512u /* entries of POOL are fewer: it has what copies spoilt or write to, too */
 #define SKEP_VOLUME_CHANGES_MAX 512u
 
 /* The map's entry at `chunk` went from one disk chunk to another; the former one, if it was not shared, is free once the
