@@ -17,11 +17,11 @@
 static void digest_text(struct tls_hash *hash, char text[DIGEST_TEXT])
 {
     uint8_t digest[32];
+    int at = snprintf(text, DIGEST_TEXT, "sha256:");
 
     tls_hash_end(hash, digest);
-    strcpy(text, "sha256:");
     for (unsigned i = 0; i < sizeof(digest); i++)
-        snprintf(text + 7 + 2 * i, 3, "%02x", digest[i]);
+        at += snprintf(text + at, DIGEST_TEXT - (size_t)at, "%02x", digest[i]);
 }
 
 /* Bytes of part n. */
@@ -172,7 +172,7 @@ int api_volume_data_put(struct request *r)
     tls_hash_begin(&hash);
     data = malloc(s.chunk_bytes);
     result = data ? check_data(r, &s) : no_memory(r);
-    if (result == 0)
+    if (data && result == 0)
         result = receive_parts(r, &s, &hash, data);
     ended = storage_stream_end(&s);
     free(data);

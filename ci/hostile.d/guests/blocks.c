@@ -701,9 +701,9 @@ static void pieces(void)
     CHECK(request(&own, OUT, last, data, BLOCK) == SKEP_BLOCK_S_OK);
     for (unsigned times = 0; times < 2; times++, part = SECTOR / parts) {
         request_set(&own, 0, IN, last, data, BLOCK);
-        for (uint16_t i = 0; i < parts; i++)
-            ring_set(&own, i + 1, (uint64_t)pages + (2 * i + 1) * PAGE - part / 2, part,
-                     WRITE | NEXT, i + 2);
+        for (uint32_t i = 0; i < parts; i++)
+            ring_set(&own, (uint16_t)(i + 1), (uint64_t)pages + (2 * i + 1) * PAGE - part / 2, part,
+                     WRITE | NEXT, (uint16_t)(i + 2));
         ring_set(&own, CHAIN_MAX - 1, (uint64_t)statuses, 1, WRITE, 0);
         go(&own, 0);
         bool possible = part > SECTOR / parts && block == SECTOR;
