@@ -217,9 +217,9 @@ def besiege_machine(arguments, pti, chosen, results, folder, disk, disk_options)
                 run_attacks(session, neighbour, chosen)
                 results.add("neighbour", problem_of(neighbour.check))
             results.add("wire", problem_on_the_wire(wire))
-            helpers.clear(machine.api)
             if disk:
                 results.add("volumes", problem_of(disk.check))
+            helpers.clear(machine.api)
             results.add("leaks", problem_of(check_leaks, machine.api, frames))
             machine.check_alive()
         except AssertionError as error:
