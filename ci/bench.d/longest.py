@@ -70,8 +70,8 @@ def use_volumes(api):
 
 def exercise(api):
     api.upload("heavy", skep.BUILD / "guests/heavy.elf")
+    largest_image(api)  # before there is a disk: it would have no room for the file
     use_volumes(api)
-    largest_image(api)
     run_to_end(api, "memory", memory_bytes=1280 * MIB)
     run_to_end(api, "calls")
     run_to_end(api, "vcpus", vcpus=32, env={"A": "x" * 3000})
