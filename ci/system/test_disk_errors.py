@@ -57,11 +57,11 @@ def test_guest_gets_an_error_for_a_read(folder):
         disk.fail = never
         assert status["state"] == "exited" and status["exit_code"] == 1, status
         assert "skep_block_read(0, place(i), block, BLOCK) == 0" in log
-        assert api.ok("GET", "/v1/volumes/v")["status"]["errors"] > 0
-        assert api.ok("GET", "/v1/disks/0")["state"] == "online"
+        told = api.ok("GET", "/v1/disks/0")  # the volume may be closed by now, and its counters gone
+        assert told["state"] == "online" and told["errors"] > 0, told
         api.delete_guest("reader")
         status, log = run(api, "reader", "check", "3", "64")
-        assert status["exit_code"] == 0 and "all 64 there" in log, (log, api.ok("GET", "/v1/disks"), api.ok("GET", "/v1/volumes"), machine.serial_tail())
+        assert status["exit_code"] == 0 and "all 64 there" in log, log
         api.delete_guest("reader")
 
 
