@@ -187,7 +187,7 @@ def check_whatever_is_there(machine, api, digests, specs):
         assert state == "damaged", (missed, disk(api))
         assert disk(api)["damage"]
     guests = {item["name"]: item["spec"] for item in api.ok("GET", "/v1/guests")["items"]}
-    assert guests.items() <= specs.items(), (guests, specs)
+    assert all(specs.get(name, spec) == spec for name, spec in guests.items()), (guests, specs)
     if state == "damaged":
         assert api.host()["storage"]["state"] == "damaged", machine.serial_text()
     answer = api.put("/v1/volumes/new", json={"size_bytes": MIB})
