@@ -54,11 +54,12 @@ static int teardown(void **state)
     return 0;
 }
 
+/* Whatever waits comes to its end, the longest grace too. */
 static void settle(void)
 {
     for (int i = 0; i < 20; i++) {
         char name[SKEP_NAME_MAX] = "";
-        fake_skip(10000000);
+        fake_skip(600000000000);
         guest_step_after(name, UINT32_MAX);
     }
 }
@@ -140,6 +141,9 @@ static void expect_shown(enum files_form form, const char *expected)
     assert_string_equal(text, expected);
     free(text);
 }
+
+/* Ends when its grace has passed, and no sooner. */
+#define STUBBORN "\"args\":[\"stubborn\"],\"stop_grace_ms\":3600000,"
 
 static void test_bad_files(void **state)
 {
@@ -355,12 +359,11 @@ static void test_images_come_and_go(void **state)
     struct guest *g;
 
     (void)state;
-    assert_int_equal(put("{\"path\":\"/a\",\"content\":\"1\"}"), 201);
-    settle();
+    assert_int_equal(put_more(STUBBORN, "{\"path\":\"/a\",\"content\":\"1\"}"), 201);
     g = guest_find("web");
-    assert_int_equal(put("{\"path\":\"/a\",\"content\":\"2\"}"), 200);
-    assert_int_equal(images(), 2); /* the one that ends has the former one */
-    assert_int_equal(put("{\"path\":\"/a\",\"content\":\"3\"}"), 200);
+    assert_int_equal(put_more(STUBBORN, "{\"path\":\"/a\",\"content\":\"2\"}"), 200);
+    assert_int_equal(images(), 2); /* the one that is to end has the former one */
+    assert_int_equal(put_more(STUBBORN, "{\"path\":\"/a\",\"content\":\"3\"}"), 200);
     assert_int_equal(images(), 2);
     settle();
     assert_int_equal(images(), 1);
@@ -399,8 +402,7 @@ static void test_restart(void **state)
     cJSON *list = cJSON_Parse("[{\"path\":\"/x\",\"content\":\"left over\"}]");
 
     (void)state;
-    assert_int_equal(put(TWO_FILES), 201);
-    settle();
+    assert_int_equal(put_more(STUBBORN, TWO_FILES), 201);
     image = guest_find("web")->files;
     /* What a service leaves that dies before it retains a change, or a new guest. */
     assert_int_equal(files_take(list, 0, &spec, &files, &problem), 0);
@@ -416,9 +418,10 @@ static void test_restart(void **state)
                  "[{\"path\":\"/etc/app.conf\",\"secret\":false,\"content\":\"a = 1\\n\"},"
                  "{\"path\":\"/etc/key\",\"secret\":true,\"content\":\"hidden\"}]");
     /* A former one that the guest has still is found again, too. */
-    assert_int_equal(put("{\"path\":\"/a\",\"content\":\"2\"}"), 200);
+    assert_int_equal(put_more(STUBBORN, "{\"path\":\"/a\",\"content\":\"2\"}"), 200);
     assert_int_equal(images(), 2);
     restart(false);
+    assert_int_equal(images(), 2);
     settle();
     assert_int_equal(images(), 1);
     expect_shown(FILES_PUBLIC, "[{\"path\":\"/a\",\"secret\":false,\"content\":\"2\"}]");
