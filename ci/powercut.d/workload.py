@@ -10,6 +10,11 @@ import world
 MIB = 1 << 20
 DISK_BYTES = 40 * MIB
 FLUSH = 16  # blocks, after which the guests flush
+# Of a guest's spec, as they are shown: the secret's content is not.
+FILES = [
+    {"path": "/etc/app.conf", "secret": False, "content": "x" * 3000},
+    {"path": "/etc/key", "secret": True},
+]
 GATE = "gate"  # guests that start after it wait until the judge has looked at their volumes
 
 
@@ -85,7 +90,7 @@ class Workload:
         self._check_all()
         self._image("block", helpers.guest_program("block"))
         self._image("stay", helpers.guest_program("stay"))
-        self._guest("steady", image="stay")
+        self._guest("steady", image="stay", files=FILES)
         self._guest(GATE, image="stay")
         self._writer("on-a", "a", 224, start_after=[GATE])
         self._writer("on-wide", "wide", 128, start_after=[GATE])
@@ -228,12 +233,13 @@ class Workload:
         self._change(f"delete image {name}", lambda new: new.images.pop(name), "DELETE", f"/v1/images/{name}")
 
     def _guest(self, name, **spec):
-        spec = {"args": [], "volumes": [], "start_after": [], "desired_state": "running", **spec}
+        spec = {"args": [], "volumes": [], "files": [], "start_after": [], "desired_state": "running", **spec}
+        files = [{"content": "hidden", **file} for file in spec["files"]]
         self._change(
             f"guest {name}",
             lambda new: new.guests.__setitem__(name, spec),
             *("PUT", f"/v1/guests/{name}"),
-            json={**spec, "memory_bytes": 4 * MIB, "stop_grace_ms": 0},
+            json={**spec, "files": files, "memory_bytes": 4 * MIB, "stop_grace_ms": 0},
         )
         self.api.wait_state(name, "running", "exited")
 

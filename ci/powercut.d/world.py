@@ -162,7 +162,7 @@ class World:
 
 # What is compared of the API's objects.
 VOLUME_FIELDS = ("kind", "size_bytes", "copy_of")
-SPEC_FIELDS = ("image", "args", "volumes", "desired_state", "start_after")
+SPEC_FIELDS = ("image", "args", "volumes", "files", "desired_state", "start_after")
 
 
 def observe(api):
@@ -177,5 +177,7 @@ def observe(api):
     for item in api.ok("GET", "/v1/images")["items"]:
         seen.images[item["name"]] = item["digest"]
     for item in api.ok("GET", "/v1/guests")["items"]:
-        seen.guests[item["name"]] = {key: item["spec"][key] for key in SPEC_FIELDS}
+        # Lists leave out what files contain.
+        spec = api.ok("GET", f"/v1/guests/{item['name']}")["spec"] if item["spec"]["files"] else item["spec"]
+        seen.guests[item["name"]] = {key: spec[key] for key in SPEC_FIELDS}
     return seen

@@ -48,26 +48,36 @@ static size_t round_up(size_t bytes, size_t unit)
  * Packs in ring 0
  */
 
+static bool read_pages(uint64_t image, uint8_t *pack, size_t from, size_t to)
+{
+    size_t part;
+
+    for (; from < to; from += part) {
+        part = to - from < SKEP_IMAGE_IO_MAX ? to - from : SKEP_IMAGE_IO_MAX;
+        if (core_image_read(image, (uint32_t)(from / SKEP_PAGE_SIZE), pack + from, part) != 0)
+            return false;
+    }
+    return true;
+}
+
 /* The caller frees it; NULL when there is none that can be read. */
 static struct skep_files *read_pack(uint64_t image)
 {
-    uint8_t *pack = image ? calloc(1, BYTES_MAX) : NULL;
-    struct skep_files *head = (struct skep_files *)(void *)pack;
-    size_t read = SKEP_PAGE_SIZE, part;
+    struct skep_files *pack = image ? malloc(SKEP_PAGE_SIZE) : NULL, *whole = NULL;
+    size_t bytes;
 
-    if (!pack || core_image_read(image, 0, pack, SKEP_PAGE_SIZE) != 0 ||
-        head->magic != SKEP_FILES_MAGIC || head->bytes > BYTES_MAX)
-        goto fail;
-    for (; read < head->bytes; read += part) {
-        part = round_up(head->bytes - read, SKEP_PAGE_SIZE);
-        part = part < SKEP_IMAGE_IO_MAX ? part : SKEP_IMAGE_IO_MAX;
-        if (core_image_read(image, (uint32_t)(read / SKEP_PAGE_SIZE), pack + read, part) != 0)
-            goto fail;
+    if (!image)
+        return NULL;
+    if (pack && read_pages(image, (uint8_t *)pack, 0, SKEP_PAGE_SIZE) &&
+        pack->magic == SKEP_FILES_MAGIC && pack->bytes >= sizeof(*pack) &&
+        pack->bytes <= BYTES_MAX) {
+        bytes = round_up(pack->bytes, SKEP_PAGE_SIZE);
+        whole = realloc(pack, bytes);
+        pack = whole ? whole : pack;
+        if (whole && read_pages(image, (uint8_t *)whole, SKEP_PAGE_SIZE, bytes))
+            return whole;
     }
-    return head;
-fail:
-    if (image)
-        log_line("the files of a guest can't be read");
+    log_line("the files of a guest can't be read");
     free(pack);
     return NULL;
 }
