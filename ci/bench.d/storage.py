@@ -50,8 +50,8 @@ class Load:
 
 # Instructions a request may take. How many are in a batch depends on the host, and with that the cost of many in flight.
 GUARDED = (
-    (Load("read", "random", 4 * KIB, 1), 6_500),
-    (Load("write", "random", 4 * KIB, 1), 7_000),
+    (Load("read", "random", 4 * KIB, 1), 7_000),
+    (Load("write", "random", 4 * KIB, 1), 7_500),
     (Load("read", "random", 4 * KIB, 32), 4_500),
     (Load("read", "sequential", MIB, 4), 120_000),
 )

@@ -18,7 +18,7 @@
 
 /* What one go may cost, in pages that are pinned and given to the disk, some 150 instructions each. It suffices for the
  * largest request, if its pages are there. */
-#define BLOCK_WORK 48
+#define BLOCK_WORK 56
 
 struct block;
 
