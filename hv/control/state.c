@@ -12,7 +12,12 @@
  * it leaves to us: that the contents are on the medium before that commit may be. Disks write in any order between
  * flushes, so put() flushes between the two.
  *
- * Known shortcoming: the space in use is counted at the start, and estimated from then on.
+ * A folder is two blocks, which are written in turn, and a block that isn't whole is one that a cut broke off: the other one
+ * counts. So that a flipped bit doesn't take an acknowledged change back like that, each change is committed twice
+ * (settle()). The second one has nothing new, and needs no flush of its own: only the block that it repeats must not be
+ * written before the next flush.
+ *
+ * Known shortcomings: a folder that has just outgrown its two blocks is not repeated as a whole. The space in use is counted at the start, and estimated from then on.
  */
 #include "state.h"
 
@@ -50,6 +55,9 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct bdev *device; /* NULL = not open */
 static bool broken;         /* by a failed write or flush */
 static lfs2_t fs;
+static lfs2_block_t last_block;    /* that was programmed */
+static bool repeating;             /* what is programmed now is not flushed … */
+static lfs2_block_t not_to_change; /* … and this is what it repeats, plus 1; 0 = nothing */
 static uint64_t used_blocks;
 static uint8_t read_buffer[BDEV_BLOCK], prog_buffer[BDEV_BLOCK];
 static uint8_t lookahead[LOOKAHEAD_BYTES] __attribute__((aligned(8)));
@@ -86,6 +94,13 @@ static int fs_read(const struct lfs2_config *c, lfs2_block_t block, lfs2_off_t o
     return 0;
 }
 
+static int flush(void)
+{
+    broken = broken || device->flush(device) != 0;
+    not_to_change = 0;
+    return broken ? LFS2_ERR_IO : 0;
+}
+
 static int fs_prog(const struct lfs2_config *c, lfs2_block_t block, lfs2_off_t offset,
                    const void *data, lfs2_size_t bytes)
 {
@@ -93,6 +108,11 @@ static int fs_prog(const struct lfs2_config *c, lfs2_block_t block, lfs2_off_t o
 
     (void)c;
     cache.block[slot] = 0;
+    if (repeating && not_to_change == 0)
+        not_to_change = last_block + 1;
+    else if ((repeating || not_to_change == block + 1) && flush() != 0)
+        return LFS2_ERR_IO;
+    last_block = block;
     broken = broken || device->write(device, offset_of(block) + offset, data, bytes) != 0;
     if (broken)
         return LFS2_ERR_IO;
@@ -111,8 +131,7 @@ static int fs_erase(const struct lfs2_config *c, lfs2_block_t block)
 static int fs_sync(const struct lfs2_config *c)
 {
     (void)c;
-    broken = broken || device->flush(device) != 0;
-    return broken ? LFS2_ERR_IO : 0;
+    return repeating ? 0 : flush();
 }
 
 static struct lfs2_config config = {
@@ -294,18 +313,43 @@ static int64_t file_bytes(const char *path)
  * Writing
  */
 
+/* An attribute of each file and folder: setting it again is a commit of what is there. */
+#define ATTRIBUTE 0x53
+
 struct writing {
     char path[PATH_BYTES];
     uint64_t old_bytes;
     lfs2_file_t file;
     struct lfs2_file_config config;
+    struct lfs2_attr attribute;
+    char mark[1];
     uint8_t buffer[BDEV_BLOCK];
 };
+
+static void prepare(struct writing *w)
+{
+    w->attribute = (struct lfs2_attr){.type = ATTRIBUTE, .buffer = w->mark, .size = 1};
+    w->config.buffer = w->buffer;
+    w->config.attrs = &w->attribute;
+    w->config.attr_count = 1;
+}
 
 static int open_once(struct writing *w)
 {
     return lfs2_file_opencfg(&fs, &w->file, w->path, LFS2_O_WRONLY | LFS2_O_CREAT | LFS2_O_TRUNC,
                              &w->config);
+}
+
+/* Commits the folder that this is in once more. A file has had the attribute before, so nothing becomes larger, and one block
+ * is programmed; for a folder, which gets it now, the commit is one like any other. */
+static int settle(const char *path, bool is_file)
+{
+    int result;
+
+    repeating = is_file;
+    result = lfs2_setattr(&fs, path, ATTRIBUTE, "", 1);
+    repeating = false;
+    return error_of(result);
 }
 
 /* The folder is made when its first file is. */
@@ -316,9 +360,11 @@ static int open_for_writing(struct writing *w)
     if (result == LFS2_ERR_NOENT) {
         w->path[2] = '\0';
         result = lfs2_mkdir(&fs, w->path);
-        w->path[2] = '/';
         if (result == 0)
             used_blocks += 2;
+        if (result == 0)
+            result = settle(w->path, false);
+        w->path[2] = '/';
         if (result == 0 || result == LFS2_ERR_EXIST)
             result = open_once(w);
     }
@@ -356,7 +402,7 @@ static int commit(struct writing *w, uint64_t bytes, int result)
         used_blocks += blocks_of(bytes) - blocks_of(w->old_bytes);
     else if (w->old_bytes == 0 && !broken)
         lfs2_remove(&fs, w->path);
-    return result;
+    return result == 0 ? settle(w->path, true) : result;
 }
 
 static void let_others_in(void)
@@ -416,7 +462,7 @@ int state_put(const char *name, const void *data, size_t bytes)
     if (result == 0 && bytes > INT32_MAX - sizeof(struct value_head))
         result = -SKEP_E2BIG;
     if (result == 0) {
-        w->config.buffer = w->buffer;
+        prepare(w);
         pthread_mutex_lock(&lock);
         result = !device ? -SKEP_ENODEV : broken ? -SKEP_EIO : put(w, data, bytes);
         pthread_mutex_unlock(&lock);
@@ -425,24 +471,34 @@ int state_put(const char *name, const void *data, size_t bytes)
     return result;
 }
 
+/* What would be back if the removal were taken back is an empty file, which counts as none. */
+static int delete (struct writing *w)
+{
+    int64_t bytes = file_bytes(w->path);
+    int result;
+
+    if (bytes <= 0)
+        return bytes == 0 ? -SKEP_ENOENT : (int)bytes;
+    result = open_for_writing(w);
+    if (result == 0)
+        result = error_of(lfs2_file_close(&fs, &w->file));
+    if (result == 0)
+        used_blocks -= blocks_of((uint64_t)bytes);
+    return result == 0 ? error_of(lfs2_remove(&fs, w->path)) : result;
+}
+
 int state_delete(const char *name)
 {
-    char path[PATH_BYTES];
-    int64_t bytes;
-    int result = path_of(name, path);
+    struct writing *w = calloc(1, sizeof(*w));
+    int result = w ? path_of(name, w->path) : -SKEP_ENOMEM;
 
-    if (result != 0)
-        return result;
-    pthread_mutex_lock(&lock);
-    bytes = !device ? -SKEP_ENODEV : broken ? -SKEP_EIO : file_bytes(path);
-    if (bytes > 0) {
-        result = error_of(lfs2_remove(&fs, path));
-        if (result == 0)
-            used_blocks -= blocks_of((uint64_t)bytes);
-    } else {
-        result = bytes == 0 ? -SKEP_ENOENT : (int)bytes;
+    if (result == 0) {
+        prepare(w);
+        pthread_mutex_lock(&lock);
+        result = !device ? -SKEP_ENODEV : broken ? -SKEP_EIO : delete (w);
+        pthread_mutex_unlock(&lock);
     }
-    pthread_mutex_unlock(&lock);
+    free(w);
     return result;
 }
 
