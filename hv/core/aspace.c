@@ -167,6 +167,19 @@ void aspace_flushed(struct guest *guest, uint32_t cpu_index)
     spin_unlock(&guest->lock);
 }
 
+bool aspace_stays(struct guest *guest)
+{
+    spin_lock(&guest->lock);
+    bool live = guest->state != SKEP_GUEST_DYING;
+    spin_unlock(&guest->lock);
+    return live;
+}
+
+void aspace_expel(struct guest *guest)
+{
+    interrupt_others(others_loaded(&guest->aspace));
+}
+
 /* All under the lock: the reaper looks at loaded_on under it, and what it then frees is no longer touched here. */
 void aspace_leave(struct guest *guest, uint32_t cpu_index)
 {
