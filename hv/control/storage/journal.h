@@ -35,9 +35,10 @@ struct journal {
 
 /* What opening found. */
 struct journal_report {
-    uint32_t replayed;      /* transactions */
-    bool heads_damaged;     /* both: nothing is known about what is to be replayed */
-    bool commit_damaged;    /* a transaction can't be read, but a later one is there, or a block of it is home */
+    uint32_t replayed;  /* transactions */
+    bool heads_damaged; /* both: nothing is known about what is to be replayed */
+    bool
+        commit_damaged; /* a transaction can't be read, but a later one is there, or a block of it is home */
     uint32_t damaged_block; /* of the disk: where */
     bool strange_home;      /* a transaction changes a block that is no metadata */
     bool old_home;          /* and not all that it has is home: what is there can't be believed */
