@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api.h"
+#include "audit.h"
 #include "json.h"
 #include "service.h"
 #include "storage.h"
@@ -314,8 +315,10 @@ static int change(struct request *r, int (*act)(struct request *r, const cJSON *
     storage_lock();
     status = act(r, body);
     v = status > 0 ? storage_find(r->name, &disk) : NULL;
-    if (v)
+    if (v) {
+        audit_detail("%" PRIu64 " bytes", v->record.bytes);
         r->json = storage_volume_to_json(disk, v);
+    }
     storage_unlock();
     cJSON_Delete(body);
     return status;

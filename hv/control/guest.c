@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "address.h"
+#include "audit.h"
 #include "host.h"
 #include "image.h"
 #include "points.h"
@@ -136,6 +137,7 @@ static int create(const char *name, const struct spec *spec, struct problem *p)
 
     if (!g)
         return -1;
+    audit_expect(201);
     if (keep_and_retain(g, NULL, p) != 0) {
         guest_forget(g);
         return -1;
@@ -192,6 +194,7 @@ static int apply_and_retain(struct guest *g, struct spec *new, enum guest_change
     g->replacing |= change == GUEST_REPLACING;
     g->failures = 0;
     old = guest_set_spec(g, new);
+    audit_expect(200);
     if (keep_and_retain(g, old, p) == 0) {
         free(old);
         return 0;
@@ -235,8 +238,11 @@ int guest_put(const char *name, const struct spec *spec, enum guest_change *kind
     enum spec_difference difference = g ? spec_compare(g->spec, spec) : SPEC_ANOTHER;
 
     *kind = GUEST_UNCHANGED;
-    if (g && !g->deleting && difference == SPEC_SAME)
+    audit_detail("image %.30s, %" PRIu64 " bytes", spec->image, spec->memory_bytes);
+    if (g && !g->deleting && difference == SPEC_SAME) {
+        audit_idle();
         return 200;
+    }
     if (check_spec(name, spec, g, p) != 0)
         return -1;
     if (g)
@@ -251,6 +257,7 @@ int guest_delete(struct guest *g, struct problem *p)
 
     memcpy(name, g->name, sizeof(name));
     if (!g->deleting) {
+        audit_expect(202);
         if (guest_unkeep(name, p) != 0)
             return -1;
         commit_point(POINT_GUEST_UNKEPT);

@@ -32,7 +32,7 @@ bool persist_is_open(void);
 /* Whether it was there when the machine started: then all that was acknowledged since is in it. */
 bool persist_is_complete(void);
 
-/* 0, or -1 and the problem. */
+/* 0, or -1 and the problem. The audit record of a change goes along (audit.h). */
 int persist_put(const char *name, const void *data, size_t bytes, struct problem *p);
 int persist_delete(const char *name, struct problem *p); /* also of what isn't there */
 

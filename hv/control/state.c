@@ -12,6 +12,9 @@
  * it leaves to us: that the contents are on the medium before that commit may be. Disks write in any order between
  * flushes, so put() flushes between the two.
  *
+ * What lies behind the littlefs is the log (state.h). A change's block of it is written before the commit's block, and
+ * the commit's flush makes both durable.
+ *
  * Known shortcoming: the space in use is counted at the start, and estimated from then on.
  */
 #include "state.h"
@@ -32,6 +35,8 @@
 #define PIECE_BYTES     65536u
 #define INLINE_BYTES    (BDEV_BLOCK / 8) /* files up to this have no blocks of their own */
 #define PATH_BYTES      (STATE_NAME_MAX + 4)
+#define LOG_SHARE       16u /* of the device */
+#define COUNT_MIN       (STATE_BYTES_MIN / BDEV_BLOCK - 1 - STATE_BYTES_MIN / BDEV_BLOCK / LOG_SHARE)
 
 #define DEVICE_MAGIC 0x3153544154534b53ull /* "SKSTATS1" */
 #define VALUE_MAGIC  0x31564b53u           /* "SKV1" */
@@ -43,7 +48,7 @@ struct device_head {
 
 struct value_head {
     uint32_t magic, bytes;
-    uint8_t digest[24]; /* of the bytes, the beginning of SHA-256 */
+    uint8_t digest[STATE_DIGEST]; /* of the bytes, the beginning of SHA-256 */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -157,8 +162,9 @@ static void head_digest(const struct device_head *head, uint8_t digest[32])
 
 static int format(struct bdev *dev, uint8_t block[BDEV_BLOCK])
 {
-    uint64_t bytes = dev->bytes < STATE_BYTES_MAX ? dev->bytes : STATE_BYTES_MAX;
-    struct device_head head = {.magic = DEVICE_MAGIC, .block_count = bytes / BDEV_BLOCK - 1};
+    uint64_t blocks = (dev->bytes < STATE_BYTES_MAX ? dev->bytes : STATE_BYTES_MAX) / BDEV_BLOCK;
+    uint64_t log_blocks = blocks / LOG_SHARE < STATE_LOG_MAX ? blocks / LOG_SHARE : STATE_LOG_MAX;
+    struct device_head head = {.magic = DEVICE_MAGIC, .block_count = blocks - 1 - log_blocks};
     int result;
 
     config.block_count = (lfs2_size_t)head.block_count;
@@ -190,8 +196,7 @@ static int read_head(struct bdev *dev, bool format_if_empty)
     memcpy(&head, block, sizeof(head));
     head_digest(&head, digest);
     if (head.magic != DEVICE_MAGIC || memcmp(digest, head.digest, sizeof(digest)) != 0 ||
-        head.block_count < STATE_BYTES_MIN / BDEV_BLOCK - 1 ||
-        head.block_count > dev->bytes / BDEV_BLOCK - 1)
+        head.block_count < COUNT_MIN || head.block_count > dev->bytes / BDEV_BLOCK - 1)
         return -SKEP_EIO;
     config.block_count = (lfs2_size_t)head.block_count;
     return 0;
@@ -247,6 +252,55 @@ void state_usage(uint64_t *bytes, uint64_t *used)
     *bytes = device ? offset_of(config.block_count) : 0;
     *used = device ? offset_of((lfs2_block_t)used_blocks) : 0;
     pthread_mutex_unlock(&lock);
+}
+
+/*
+ * The log
+ */
+
+uint32_t state_log_blocks(void)
+{
+    uint64_t blocks = 0;
+
+    pthread_mutex_lock(&lock);
+    if (device)
+        blocks = device->bytes / BDEV_BLOCK - 1 - config.block_count;
+    pthread_mutex_unlock(&lock);
+    return blocks < STATE_LOG_MAX ? (uint32_t)blocks : STATE_LOG_MAX;
+}
+
+static int write_log(const struct state_log *log)
+{
+    if (log)
+        broken = broken || device->write(device, offset_of(config.block_count + log->block),
+                                         log->data, BDEV_BLOCK) != 0;
+    return broken ? -SKEP_EIO : 0;
+}
+
+int state_log_read(uint32_t block, void *data)
+{
+    int result = -SKEP_ENODEV;
+
+    pthread_mutex_lock(&lock);
+    if (device)
+        result = device->read(device, offset_of(config.block_count + block), data, BDEV_BLOCK) == 0
+                     ? 0
+                     : -SKEP_EIO;
+    pthread_mutex_unlock(&lock);
+    return result;
+}
+
+int state_log_write(const struct state_log *log)
+{
+    int result = -SKEP_ENODEV;
+
+    pthread_mutex_lock(&lock);
+    if (device)
+        result = write_log(log);
+    if (result == 0)
+        result = error_of(fs_sync(&config));
+    pthread_mutex_unlock(&lock);
+    return result;
 }
 
 /*
@@ -378,16 +432,21 @@ static int write_pieces(struct writing *w, const uint8_t *data, size_t bytes)
     return result;
 }
 
-static void make_head(struct value_head *head, const void *data, size_t bytes)
+void state_digest_of(const void *data, size_t bytes, uint8_t digest[STATE_DIGEST])
 {
-    uint8_t digest[32];
+    uint8_t whole[32];
 
-    tls_sha256(data, bytes, digest);
-    *head = (struct value_head){.magic = VALUE_MAGIC, .bytes = (uint32_t)bytes};
-    memcpy(head->digest, digest, sizeof(head->digest));
+    tls_sha256(data, bytes, whole);
+    memcpy(digest, whole, STATE_DIGEST);
 }
 
-static int put(struct writing *w, const void *data, size_t bytes)
+static void make_head(struct value_head *head, const void *data, size_t bytes)
+{
+    *head = (struct value_head){.magic = VALUE_MAGIC, .bytes = (uint32_t)bytes};
+    state_digest_of(data, bytes, head->digest);
+}
+
+static int put(struct writing *w, const void *data, size_t bytes, const struct state_log *log)
 {
     struct value_head head;
     int64_t old = file_bytes(w->path);
@@ -405,10 +464,17 @@ static int put(struct writing *w, const void *data, size_t bytes)
         result = write_pieces(w, data, bytes);
     if (result == 0)
         result = write_out(w, sizeof(head) + bytes);
+    if (result == 0)
+        result = write_log(log);
     return commit(w, sizeof(head) + bytes, result);
 }
 
 int state_put(const char *name, const void *data, size_t bytes)
+{
+    return state_put_with(name, data, bytes, NULL);
+}
+
+int state_put_with(const char *name, const void *data, size_t bytes, const struct state_log *log)
 {
     struct writing *w = calloc(1, sizeof(*w));
     int result = w ? path_of(name, w->path) : -SKEP_ENOMEM;
@@ -418,7 +484,7 @@ int state_put(const char *name, const void *data, size_t bytes)
     if (result == 0) {
         w->config.buffer = w->buffer;
         pthread_mutex_lock(&lock);
-        result = !device ? -SKEP_ENODEV : broken ? -SKEP_EIO : put(w, data, bytes);
+        result = !device ? -SKEP_ENODEV : broken ? -SKEP_EIO : put(w, data, bytes, log);
         pthread_mutex_unlock(&lock);
     }
     free(w);
@@ -426,6 +492,11 @@ int state_put(const char *name, const void *data, size_t bytes)
 }
 
 int state_delete(const char *name)
+{
+    return state_delete_with(name, NULL);
+}
+
+int state_delete_with(const char *name, const struct state_log *log)
 {
     char path[PATH_BYTES];
     int64_t bytes;
@@ -436,7 +507,9 @@ int state_delete(const char *name)
     pthread_mutex_lock(&lock);
     bytes = !device ? -SKEP_ENODEV : broken ? -SKEP_EIO : file_bytes(path);
     if (bytes > 0) {
-        result = error_of(lfs2_remove(&fs, path));
+        result = write_log(log);
+        if (result == 0)
+            result = error_of(lfs2_remove(&fs, path));
         if (result == 0)
             used_blocks -= blocks_of((uint64_t)bytes);
     } else {
@@ -450,46 +523,78 @@ int state_delete(const char *name)
  * Reading
  */
 
-static int64_t read_value(lfs2_file_t *file, void *data, size_t room)
+/* Its head, if there is one and it fits the file. */
+static int read_value_head(lfs2_file_t *file, struct value_head *head)
 {
-    struct value_head head, check;
-    lfs2_ssize_t n = lfs2_file_read(&fs, file, &head, sizeof(head));
+    lfs2_ssize_t n = lfs2_file_read(&fs, file, head, sizeof(*head));
 
     if (n == 0)
         return -SKEP_ENOENT; /* one that never got its contents */
-    if (n != sizeof(head) || head.magic != VALUE_MAGIC ||
-        lfs2_file_size(&fs, file) != (lfs2_soff_t)(sizeof(head) + head.bytes))
+    if (n != sizeof(*head) || head->magic != VALUE_MAGIC ||
+        lfs2_file_size(&fs, file) != (lfs2_soff_t)(sizeof(*head) + head->bytes))
         return -SKEP_EIO;
-    if (head.bytes > room)
-        return head.bytes;
-    if (lfs2_file_read(&fs, file, data, head.bytes) != (lfs2_ssize_t)head.bytes)
-        return -SKEP_EIO;
-    make_head(&check, data, head.bytes);
-    return memcmp(&check, &head, sizeof(head)) == 0 ? (int64_t)head.bytes : -SKEP_EIO;
+    return 0;
 }
 
-int64_t state_get(const char *name, void *data, size_t room)
+static int64_t read_value(lfs2_file_t *file, const struct value_head *head, void *data, size_t room)
+{
+    struct value_head check;
+
+    if (head->bytes > room)
+        return head->bytes;
+    if (lfs2_file_read(&fs, file, data, head->bytes) != (lfs2_ssize_t)head->bytes)
+        return -SKEP_EIO;
+    make_head(&check, data, head->bytes);
+    return memcmp(&check, head, sizeof(check)) == 0 ? (int64_t)head->bytes : -SKEP_EIO;
+}
+
+/* With no data the value stays unread. */
+static int64_t get(const char *path, struct value_head *head, void *data, size_t room)
 {
     uint8_t buffer[BDEV_BLOCK];
     const struct lfs2_file_config file_config = {.buffer = buffer};
-    char path[PATH_BYTES];
     lfs2_file_t file;
+    int64_t result;
+
+    memset(&file, 0, sizeof(file));
+    result = error_of(lfs2_file_opencfg(&fs, &file, path, LFS2_O_RDONLY, &file_config));
+    if (result != 0)
+        return result;
+    result = read_value_head(&file, head);
+    if (result == 0)
+        result = data ? read_value(&file, head, data, room) : head->bytes;
+    lfs2_file_close(&fs, &file);
+    return result;
+}
+
+static int64_t get_locked(const char *name, struct value_head *head, void *data, size_t room)
+{
+    char path[PATH_BYTES];
     int64_t result = path_of(name, path);
 
     if (result != 0)
         return result;
     pthread_mutex_lock(&lock);
-    result = -SKEP_ENODEV;
-    if (device) {
-        memset(&file, 0, sizeof(file));
-        result = error_of(lfs2_file_opencfg(&fs, &file, path, LFS2_O_RDONLY, &file_config));
-        if (result == 0) {
-            result = read_value(&file, data, room);
-            lfs2_file_close(&fs, &file);
-        }
-    }
+    result = device ? get(path, head, data, room) : -SKEP_ENODEV;
     pthread_mutex_unlock(&lock);
     return result;
+}
+
+int64_t state_get(const char *name, void *data, size_t room)
+{
+    struct value_head head;
+
+    return get_locked(name, &head, data, room);
+}
+
+int64_t state_digest(const char *name, uint8_t digest[STATE_DIGEST])
+{
+    struct value_head head;
+    int64_t bytes = get_locked(name, &head, NULL, 0);
+
+    if (bytes >= 0)
+        memcpy(digest, head.digest, STATE_DIGEST);
+    return bytes;
 }
 
 /*
