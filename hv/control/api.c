@@ -42,6 +42,8 @@ static const struct route routes[] = {
     {{"v1", "host", "reboot"}, HTTP_POST, false, api_host_reboot},
     {{"v1", "host", "shutdown"}, HTTP_POST, false, api_host_shutdown},
     {{"v1", "audit"}, HTTP_GET, false, api_audit},
+    {{"v1", "backup"}, HTTP_GET, false, api_backup_get},
+    {{"v1", "backup"}, HTTP_PUT, false, api_backup_put},
     {{"v1", "crashes"}, HTTP_GET, false, api_crash_list},
     {{"v1", "crashes", "*"}, HTTP_GET, false, api_crash_get},
     {{"v1", "images"}, HTTP_GET, false, api_image_list},
@@ -257,7 +259,7 @@ static void describe_path(char *const segments[SEGMENTS_MAX], char path[AUDIT_PA
         bytes += (size_t)snprintf(path + bytes, AUDIT_PATH_MAX - bytes, "/%s", segments[i]);
 }
 
-/* Whoever may change something leaves a record of it before the answer. */
+/* Whoever may change something leaves a record of it before the answer. So does who takes all secrets away, behind it. */
 static int handle_audited(struct request *r, const struct route *route, char *const segments[])
 {
     struct audit_call call = {.method = llhttp_method_name(route->method)};
@@ -266,8 +268,8 @@ static int handle_audited(struct request *r, const struct route *route, char *co
     describe_caller(r, call.caller);
     describe_path(segments, call.path);
     audit_begin(&call);
-    status = check_power(r) == 0 ? route->handler(r) : -1;
-    audit_end(&call, status < 0 ? r->problem.status : status);
+    status = route->method == HTTP_GET || check_power(r) == 0 ? route->handler(r) : -1;
+    audit_end(&call, status < 0 ? r->problem.status : status ? status : 200);
     return status;
 }
 
@@ -282,7 +284,9 @@ static int handle(struct request *r)
         return -1;
     if (!route || check_name(r, route, segments) != 0)
         return -1;
-    return route->method == HTTP_GET ? route->handler(r) : handle_audited(r, route, segments);
+    if (route->method == HTTP_GET && route->handler != api_backup_get)
+        return route->handler(r);
+    return handle_audited(r, route, segments);
 }
 
 bool api_serve(struct api_client *client)
@@ -393,6 +397,19 @@ int api_query_number(struct request *r, const char *name, uint64_t min, uint64_t
         return problem_set(&r->problem, 400, "%s must be a number, %" PRIu64 " or more.", name,
                            min);
     *value = number;
+    return 0;
+}
+
+int api_query_bool(struct request *r, const char *name, bool *value)
+{
+    char text[8] = "";
+    int found = http_query_value(r->http->query, name, text, sizeof(text));
+
+    if (found == 0)
+        return 0;
+    *value = strcmp(text, "true") == 0;
+    if (found < 0 || (!*value && strcmp(text, "false") != 0))
+        return problem_set(&r->problem, 400, "%s must be true or false.", name);
     return 0;
 }
 

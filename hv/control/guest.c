@@ -272,3 +272,32 @@ int guest_delete(struct guest *g, struct problem *p)
     guest_step(g);
     return guest_find(name) ? 202 : 204;
 }
+
+int guest_restore(const char *name, const struct spec *spec, struct problem *p)
+{
+    struct guest *g;
+
+    if (guest_find(name))
+        return problem_set(p, 422, "The backup has guest '%s' twice.", name);
+    g = guest_add(name, spec, 0, p);
+    if (!g)
+        return -1;
+    if (keep_and_retain(g, NULL, p) != 0) {
+        guest_forget(g);
+        return -1;
+    }
+    guest_schedule(g, 1);
+    return 0;
+}
+
+void guest_restore_none(void)
+{
+    struct problem ignored;
+    struct guest *g;
+
+    while ((g = guest_first()) != NULL) {
+        guest_unkeep(g->name, &ignored);
+        store_erase(g->record);
+        guest_forget(g);
+    }
+}

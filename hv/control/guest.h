@@ -148,6 +148,11 @@ enum guest_change {
 int guest_put(const char *name, const struct spec *spec, enum guest_change *change,
               struct problem *p);
 
+/* One of a backup: it is kept, retained, and created in ring 0 when it is its turn; 0, or -1 and the problem. And takes
+ * back all of them, where there were none before. */
+int guest_restore(const char *name, const struct spec *spec, struct problem *p);
+void guest_restore_none(void);
+
 /* 204 if it is gone, 202 if it takes a moment, or -1 and the problem. */
 int guest_delete(struct guest *guest, struct problem *p);
 
