@@ -6,7 +6,6 @@ import statistics
 KNOWN_MISSES = {
     "ring 0: arch, core, io": "grew with the scheduler and the accounting; it is to shrink again",
     "request on a new connection, httpd": "some eight packets at 1 k each in ring 0; lwIP's threads change hands often",
-    "the whole of the last against the 10th": "the control service's part grew with its storage code; ring 0's is bounded by a row of its own",
 }
 
 # What instructions hide, as counter.Counts has it.

@@ -79,9 +79,9 @@ DRIVE_OPTIONS = ("cache", "discard", "format", "readonly", "throttling.iops-tota
 
 
 def file_of(disk):
-    """The file that must be there for a disk; None for one that a server has (nbd:unix:SOCKET)."""
+    """The file that must be there for a disk; None for one that QEMU gets at in another way (nbd:unix:SOCKET)."""
     name = str(disk).split(",")[0]
-    return None if name.startswith("nbd:") else name
+    return None if re.match(r"[a-z]+:", name) else name
 
 
 def disk_options(index, disk):

@@ -95,6 +95,52 @@ def test_linux_makes_and_checks_what_guests_use(machine, tmp_path):
         assert dumped.read_bytes() == (source / "large").read_bytes()
 
 
+@contextlib.contextmanager
+def mounted_by_linux(image, folder):
+    """What the kernel of this host makes of an image."""
+    folder.mkdir()
+    command("/bin/mount", "-t", "ext4", "-o", "loop", image, folder)
+    try:
+        yield folder
+    finally:
+        command("/bin/umount", folder)
+
+
+def may_mount(tmp_path):
+    """Whether this host lets us: only root may, and not in every container."""
+    empty = helpers.disk_image(tmp_path, "empty", MIB)
+    command("/sbin/mke2fs", "-q", "-t", "ext4", empty)
+    try:
+        with mounted_by_linux(empty, tmp_path / "tried"):
+            return True
+    except AssertionError:
+        return False
+
+
+def test_linux_mounts_what_guests_use(machine, tmp_path):
+    """Its kernel reads what a guest has written, and writes to it, and a guest goes on with that."""
+    api = machine.api
+    if not may_mount(tmp_path):
+        pytest.skip("this host's kernel mounts nothing for us")
+    with volume(api, "shared"):
+        status, text = run(api, "shared", format=True)
+        assert status["exit_code"] == 0, (status, text)
+        back = exported(api, "shared", tmp_path / "back.img")
+        listed = command("/sbin/debugfs", "-R", "ls -p /", back)
+        names = {line.split("/")[5] for line in listed.splitlines() if line} - {".", ".."}
+        with mounted_by_linux(back, tmp_path / "mounted") as folder:
+            assert {path.name for path in folder.iterdir()} == names
+            (folder / "by-linux").mkdir()
+            (folder / "by-linux/text").write_text("from Linux\n" * 1000)
+        command("/sbin/e2fsck", "-fn", back)
+        api.ok("PUT", "/v1/volumes/shared/data", data=back.read_bytes())
+        status, text = run(api, "shared")
+        assert status["exit_code"] == 0 and text.endswith("files: ok\n"), (text, status)
+        again = exported(api, "shared", tmp_path / "again.img")
+        command("/sbin/e2fsck", "-fn", again)
+        assert command("/sbin/debugfs", "-R", "cat /by-linux/text", again) == "from Linux\n" * 1000
+
+
 def test_read_only_mounts(machine):
     api = machine.api
     with volume(api, "quiet"):

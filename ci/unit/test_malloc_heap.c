@@ -141,6 +141,32 @@ static void what_is_cut_off_can_be_added_again(void **state)
     assert_int_equal(all_free(), before);
 }
 
+/* A program's every request takes some memory and gives it back, beside much that is free. */
+static void joining_is_due_once_for_much_that_was_freed(void **state)
+{
+    enum { ROUNDS = 1000, BYTES = 4000, MANY = 100 };
+    void *many[MANY];
+    unsigned due = 0;
+    bool much;
+    all_free();
+    void *used = skep_heap_take(REGION_BYTES / 4, 16);
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        assert_int_equal(skep_heap_give(skep_heap_take(BYTES, 16), &much), HEAP_GOOD);
+        due += much;
+    }
+    assert_in_range(due, 0, 1);
+    for (unsigned i = 0; i < MANY; i++) {
+        many[i] = skep_heap_take(BYTES, 16);
+    }
+    due = 0;
+    for (unsigned i = 0; i < MANY; i++) {
+        assert_int_equal(skep_heap_give(many[i], &much), HEAP_GOOD);
+        due += much;
+    }
+    assert_in_range(due, 1, MANY * BYTES / (64 * 1024));
+    assert_int_equal(give(used), HEAP_GOOD);
+}
+
 static void no_room_is_no_block(void **state)
 {
     assert_null(skep_heap_take(REGION_BYTES * 2, 16));
@@ -211,6 +237,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_use_keeps_what_is_in_blocks),
         cmocka_unit_test(what_is_cut_off_can_be_added_again),
+        cmocka_unit_test(joining_is_due_once_for_much_that_was_freed),
         cmocka_unit_test(no_room_is_no_block),
         cmocka_unit_test(double_free_is_found),
         cmocka_unit_test(overflow_by_a_byte_is_found),

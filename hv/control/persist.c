@@ -21,6 +21,7 @@ enum { NONE, READY, DAMAGED, FULL };
 static _Atomic int condition;
 static _Atomic bool is_open;
 static bool is_safe_mode; /* set at the start only */
+static bool is_read_only; /* set when the store is opened */
 
 static void set_condition(int to)
 {
@@ -44,9 +45,14 @@ static void open_store(struct bdev *region)
         set_condition(DAMAGED);
         return;
     }
+    is_read_only = !system_is_writable();
     is_open = true;
-    set_condition(READY);
-    audit_start();
+    set_condition(is_read_only ? DAMAGED : READY);
+    if (is_read_only)
+        log_line("storage: disk %s is damaged: what it holds is read, and nothing can be changed",
+                 system_disk_id());
+    else
+        audit_start();
     state_usage(&bytes, &used);
     log_line("storage: disk %s, %" PRIu64 " of %" PRIu64 " bytes used", system_disk_id(), used,
              bytes);
@@ -145,7 +151,7 @@ int persist_put(const char *name, const void *data, size_t bytes, struct problem
 {
     if (!persist_has_disk())
         return 0;
-    if (!is_open)
+    if (!is_open || is_read_only)
         return refuse(-SKEP_EIO, p);
     return note(audit_put(name, data, bytes), name, p);
 }
@@ -156,7 +162,7 @@ int persist_delete(const char *name, struct problem *p)
 
     if (!persist_has_disk())
         return 0;
-    if (!is_open)
+    if (!is_open || is_read_only)
         return refuse(-SKEP_EIO, p);
     result = audit_delete(name);
     return note(result == -SKEP_ENOENT ? 0 : result, name, p);

@@ -3,7 +3,7 @@
  *
  * The first block of the device says that the rest holds a littlefs and how large that is; it is written when that has
  * been formatted, so that a format which was cut off begins again. A value is a file: a head with a checksum, since
- * littlefs checks its metadata only, and the bytes. Files are spread over SHARDS folders by a hash of their names: a
+ * littlefs checks its metadata only, and the bytes. Files are spread over STATE_SHARDS folders by a hash of their names: a
  * folder is searched from its start.
  *
  * What littlefs gives: all metadata is written to a free block, flushed, and only then used (a block is programmed as a
@@ -12,10 +12,16 @@
  * it leaves to us: that the contents are on the medium before that commit may be. Disks write in any order between
  * flushes, so put() flushes between the two.
  *
+ * A folder is two blocks, which are written in turn, and a block that isn't whole is one that a cut broke off: the other one
+ * counts. So that a flipped bit doesn't take an acknowledged change back like that, each change is committed twice
+ * (settle()). The second one has nothing new, and needs no flush of its own: only the block that it repeats must not be
+ * written before the next flush.
+ *
  * What lies behind the littlefs is the log (state.h). A change's block of it is written before the commit's block, and
  * the commit's flush makes both durable.
  *
- * Known shortcoming: the space in use is counted at the start, and estimated from then on.
+ * Known shortcomings: a folder that has just outgrown its two blocks is not repeated as a whole. The space in use is
+ * counted at the start, and estimated from then on.
  */
 #include "state.h"
 
@@ -28,14 +34,13 @@
 
 #include "skep/abi.h"
 #include "skep_tls.h"
+#include "state_name.h"
 
-#define SHARDS          256u
 #define LOOKAHEAD_BYTES 8192u /* a bit a block */
 #define CACHE_BLOCKS    128u
 #define PIECE_BYTES     65536u
 #define INLINE_BYTES    (BDEV_BLOCK / 8) /* files up to this have no blocks of their own */
-#define PATH_BYTES      (STATE_NAME_MAX + 4)
-#define LOG_SHARE       16u /* of the device */
+#define LOG_SHARE       16u              /* of the device */
 #define COUNT_MIN       (STATE_BYTES_MIN / BDEV_BLOCK - 1 - STATE_BYTES_MIN / BDEV_BLOCK / LOG_SHARE)
 
 #define DEVICE_MAGIC 0x3153544154534b53ull /* "SKSTATS1" */
@@ -55,6 +60,9 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct bdev *device; /* NULL = not open */
 static bool broken;         /* by a failed write or flush */
 static lfs2_t fs;
+static lfs2_block_t last_block;    /* that was programmed */
+static bool repeating;             /* what is programmed now is not flushed … */
+static lfs2_block_t not_to_change; /* … and this is what it repeats, plus 1; 0 = nothing */
 static uint64_t used_blocks;
 static uint8_t read_buffer[BDEV_BLOCK], prog_buffer[BDEV_BLOCK];
 static uint8_t lookahead[LOOKAHEAD_BYTES] __attribute__((aligned(8)));
@@ -91,6 +99,13 @@ static int fs_read(const struct lfs2_config *c, lfs2_block_t block, lfs2_off_t o
     return 0;
 }
 
+static int flush(void)
+{
+    broken = broken || device->flush(device) != 0;
+    not_to_change = 0;
+    return broken ? LFS2_ERR_IO : 0;
+}
+
 static int fs_prog(const struct lfs2_config *c, lfs2_block_t block, lfs2_off_t offset,
                    const void *data, lfs2_size_t bytes)
 {
@@ -98,6 +113,11 @@ static int fs_prog(const struct lfs2_config *c, lfs2_block_t block, lfs2_off_t o
 
     (void)c;
     cache.block[slot] = 0;
+    if (repeating && not_to_change == 0)
+        not_to_change = last_block + 1;
+    else if ((repeating || not_to_change == block + 1) && flush() != 0)
+        return LFS2_ERR_IO;
+    last_block = block;
     broken = broken || device->write(device, offset_of(block) + offset, data, bytes) != 0;
     if (broken)
         return LFS2_ERR_IO;
@@ -116,8 +136,7 @@ static int fs_erase(const struct lfs2_config *c, lfs2_block_t block)
 static int fs_sync(const struct lfs2_config *c)
 {
     (void)c;
-    broken = broken || device->flush(device) != 0;
-    return broken ? LFS2_ERR_IO : 0;
+    return repeating ? 0 : flush();
 }
 
 static struct lfs2_config config = {
@@ -303,30 +322,6 @@ int state_log_write(const struct state_log *log)
     return result;
 }
 
-/*
- * Names
- */
-
-/* "HH/NAME", with '~' for '/'. */
-static int path_of(const char *name, char path[PATH_BYTES])
-{
-    uint32_t hash = 2166136261u; /* FNV-1a */
-    size_t bytes = strlen(name);
-
-    if (bytes == 0 || bytes >= STATE_NAME_MAX)
-        return -SKEP_EINVAL;
-    for (size_t i = 0; i < bytes; i++) {
-        hash = (hash ^ (uint8_t)name[i]) * 16777619u;
-        path[3 + i] = name[i];
-        if (name[i] == '/')
-            path[3 + i] = '~';
-    }
-    path[3 + bytes] = '\0';
-    snprintf(path, 3, "%02x", (hash ^ hash >> 16) % SHARDS);
-    path[2] = '/';
-    return 0;
-}
-
 /* Blocks of a file's own. */
 static uint64_t blocks_of(uint64_t bytes)
 {
@@ -348,18 +343,43 @@ static int64_t file_bytes(const char *path)
  * Writing
  */
 
+/* An attribute of each file and folder: setting it again is a commit of what is there. */
+#define ATTRIBUTE 0x53
+
 struct writing {
-    char path[PATH_BYTES];
+    char path[STATE_PATH_BYTES];
     uint64_t old_bytes;
     lfs2_file_t file;
     struct lfs2_file_config config;
+    struct lfs2_attr attribute;
+    char mark[1];
     uint8_t buffer[BDEV_BLOCK];
 };
+
+static void prepare(struct writing *w)
+{
+    w->attribute = (struct lfs2_attr){.type = ATTRIBUTE, .buffer = w->mark, .size = 1};
+    w->config.buffer = w->buffer;
+    w->config.attrs = &w->attribute;
+    w->config.attr_count = 1;
+}
 
 static int open_once(struct writing *w)
 {
     return lfs2_file_opencfg(&fs, &w->file, w->path, LFS2_O_WRONLY | LFS2_O_CREAT | LFS2_O_TRUNC,
                              &w->config);
+}
+
+/* Commits the folder that this is in once more. A file has had the attribute before, so nothing becomes larger, and one block
+ * is programmed; for a folder, which gets it now, the commit is one like any other. */
+static int settle(const char *path, bool is_file)
+{
+    int result;
+
+    repeating = is_file;
+    result = lfs2_setattr(&fs, path, ATTRIBUTE, "", 1);
+    repeating = false;
+    return error_of(result);
 }
 
 /* The folder is made when its first file is. */
@@ -370,9 +390,11 @@ static int open_for_writing(struct writing *w)
     if (result == LFS2_ERR_NOENT) {
         w->path[2] = '\0';
         result = lfs2_mkdir(&fs, w->path);
-        w->path[2] = '/';
         if (result == 0)
             used_blocks += 2;
+        if (result == 0)
+            result = settle(w->path, false);
+        w->path[2] = '/';
         if (result == 0 || result == LFS2_ERR_EXIST)
             result = open_once(w);
     }
@@ -410,7 +432,7 @@ static int commit(struct writing *w, uint64_t bytes, int result)
         used_blocks += blocks_of(bytes) - blocks_of(w->old_bytes);
     else if (w->old_bytes == 0 && !broken)
         lfs2_remove(&fs, w->path);
-    return result;
+    return result == 0 ? settle(w->path, true) : result;
 }
 
 static void let_others_in(void)
@@ -477,18 +499,36 @@ int state_put(const char *name, const void *data, size_t bytes)
 int state_put_with(const char *name, const void *data, size_t bytes, const struct state_log *log)
 {
     struct writing *w = calloc(1, sizeof(*w));
-    int result = w ? path_of(name, w->path) : -SKEP_ENOMEM;
+    int result = w ? state_path(name, w->path) : -SKEP_ENOMEM;
 
     if (result == 0 && bytes > INT32_MAX - sizeof(struct value_head))
         result = -SKEP_E2BIG;
     if (result == 0) {
-        w->config.buffer = w->buffer;
+        prepare(w);
         pthread_mutex_lock(&lock);
         result = !device ? -SKEP_ENODEV : broken ? -SKEP_EIO : put(w, data, bytes, log);
         pthread_mutex_unlock(&lock);
     }
     free(w);
     return result;
+}
+
+/* What would be back if the removal were taken back is an empty file, which counts as none. */
+static int delete (struct writing *w, const struct state_log *log)
+{
+    int64_t bytes = file_bytes(w->path);
+    int result;
+
+    if (bytes <= 0)
+        return bytes == 0 ? -SKEP_ENOENT : (int)bytes;
+    result = write_log(log);
+    if (result == 0)
+        result = open_for_writing(w);
+    if (result == 0)
+        result = error_of(lfs2_file_close(&fs, &w->file));
+    if (result == 0)
+        used_blocks -= blocks_of((uint64_t)bytes);
+    return result == 0 ? error_of(lfs2_remove(&fs, w->path)) : result;
 }
 
 int state_delete(const char *name)
@@ -498,24 +538,16 @@ int state_delete(const char *name)
 
 int state_delete_with(const char *name, const struct state_log *log)
 {
-    char path[PATH_BYTES];
-    int64_t bytes;
-    int result = path_of(name, path);
+    struct writing *w = calloc(1, sizeof(*w));
+    int result = w ? state_path(name, w->path) : -SKEP_ENOMEM;
 
-    if (result != 0)
-        return result;
-    pthread_mutex_lock(&lock);
-    bytes = !device ? -SKEP_ENODEV : broken ? -SKEP_EIO : file_bytes(path);
-    if (bytes > 0) {
-        result = write_log(log);
-        if (result == 0)
-            result = error_of(lfs2_remove(&fs, path));
-        if (result == 0)
-            used_blocks -= blocks_of((uint64_t)bytes);
-    } else {
-        result = bytes == 0 ? -SKEP_ENOENT : (int)bytes;
+    if (result == 0) {
+        prepare(w);
+        pthread_mutex_lock(&lock);
+        result = !device ? -SKEP_ENODEV : broken ? -SKEP_EIO : delete (w, log);
+        pthread_mutex_unlock(&lock);
     }
-    pthread_mutex_unlock(&lock);
+    free(w);
     return result;
 }
 
@@ -569,8 +601,8 @@ static int64_t get(const char *path, struct value_head *head, void *data, size_t
 
 static int64_t get_locked(const char *name, struct value_head *head, void *data, size_t room)
 {
-    char path[PATH_BYTES];
-    int64_t result = path_of(name, path);
+    char path[STATE_PATH_BYTES];
+    int64_t result = state_path(name, path);
 
     if (result != 0)
         return result;
@@ -601,30 +633,7 @@ int64_t state_digest(const char *name, uint8_t digest[STATE_DIGEST])
  * Lists
  */
 
-struct names {
-    char *text;
-    size_t bytes, room;
-};
-
-static int add_name(struct names *names, const char *name)
-{
-    size_t bytes = strlen(name) + 1;
-
-    if (names->bytes + bytes + 1 > names->room) {
-        size_t room = 2 * names->room + 1024;
-        char *text = realloc(names->text, room);
-        if (!text)
-            return -SKEP_ENOMEM;
-        names->text = text;
-        names->room = room;
-    }
-    memcpy(names->text + names->bytes, name, bytes);
-    names->bytes += bytes;
-    names->text[names->bytes] = '\0';
-    return 0;
-}
-
-static int list_shard(unsigned shard, const char *prefix, struct names *names)
+static int list_shard(unsigned shard, const char *prefix, struct state_names *names)
 {
     struct lfs2_info info;
     char path[4];
@@ -642,7 +651,7 @@ static int list_shard(unsigned shard, const char *prefix, struct names *names)
         if (info.type != LFS2_TYPE_REG || info.size == 0 ||
             strncmp(info.name, prefix, strlen(prefix)) != 0)
             continue;
-        if ((result = add_name(names, info.name)) != 0)
+        if ((result = state_add_name(names, info.name)) != 0)
             break;
     }
     lfs2_dir_close(&fs, &dir);
@@ -651,14 +660,14 @@ static int list_shard(unsigned shard, const char *prefix, struct names *names)
 
 int state_list(const char *prefix, char **names)
 {
-    struct names list = {NULL, 0, 0};
+    struct state_names list = {NULL, 0, 0};
     int result;
 
     *names = NULL;
     pthread_mutex_lock(&lock);
-    result = !device ? -SKEP_ENODEV : add_name(&list, "");
+    result = !device ? -SKEP_ENODEV : state_add_name(&list, "");
     list.bytes = 0;
-    for (unsigned i = 0; i < SHARDS && result == 0; i++)
+    for (unsigned i = 0; i < STATE_SHARDS && result == 0; i++)
         result = list_shard(i, prefix, &list);
     pthread_mutex_unlock(&lock);
     if (result == 0)

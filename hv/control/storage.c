@@ -10,6 +10,7 @@
 #include "audit.h"
 #include "json.h"
 #include "log.h"
+#include "persist.h"
 #include "skep_tls.h"
 #include "storage/probe.h"
 
@@ -116,13 +117,15 @@ void storage_start(void)
     storage_unlock();
 }
 
-/* The first that is or becomes Skep's; it stays that one. */
+/* The first that is or becomes Skep's; it stays that one. What is damaged of it may be elsewhere. */
 static struct disk *system_disk(void)
 {
-    static struct disk *chosen;
+    struct disk *chosen = NULL;
 
     for (uint32_t i = 0; !chosen && i < SKEP_DISKS_MAX; i++)
-        chosen = disks[i].state == DISK_ONLINE ? &disks[i] : NULL;
+        chosen = disks[i].holds_state ? &disks[i] : NULL;
+    for (uint32_t i = 0; !chosen && i < SKEP_DISKS_MAX; i++)
+        chosen = disks[i].volumes ? &disks[i] : NULL;
     if (chosen)
         chosen->holds_state = true;
     return chosen;
@@ -136,6 +139,16 @@ struct bdev *storage_system_region(void)
     disk = system_disk();
     storage_unlock();
     return disk ? &disk->volumes->system : NULL;
+}
+
+bool storage_system_is_writable(void)
+{
+    const struct disk *disk;
+
+    storage_lock();
+    disk = system_disk();
+    storage_unlock();
+    return disk && disk->state == DISK_ONLINE;
 }
 
 const char *storage_system_id(void)
@@ -219,7 +232,7 @@ static int check_formattable(const struct disk *disk, bool force, struct problem
 
     if (disk->state == DISK_FAILED || core_disk_info(storage_disk_index(disk), &info) != 0)
         return problem_set(p, 409, "The disk has failed: it can't be read.");
-    if (disk->holds_state)
+    if (disk->holds_state && disk->state != DISK_DAMAGED)
         return problem_set(p, 409,
                            "Skep's own state is on this disk: it can be formatted only when the "
                            "machine has started without it.");
@@ -244,6 +257,9 @@ int storage_format(struct disk *disk, bool force, struct problem *p)
         return -1;
     if (make_uuid(uuid, p) != 0)
         return -1;
+    if (disk->holds_state)
+        persist_stop();
+    disk->holds_state = false;
     detach(disk);
     result = format_disk(disk->dev, uuid, core_wall_ns());
     disk->state = result == 0 ? DISK_UNFORMATTED : DISK_FAILED;

@@ -63,6 +63,7 @@ uint64_t storage_step(void);
 
 /* The region for Skep's own state, NULL if no disk was online at the start; and the disk's id. */
 struct bdev *storage_system_region(void);
+bool storage_system_is_writable(void);
 const char *storage_system_id(void);
 
 void storage_lock(void);

@@ -37,7 +37,8 @@
 
 #define KEPT_UNITS_MAX 64u   /* the largest block that is kept */
 #define KEPT_MAX       4096u /* units of all that are */
-#define MUCH_UNITS     8192u /* free, in one piece or in all: it may pay to join what is kept, too */
+/* Free: it may pay to give it back. Freed since the last time: to join what is kept, too. */
+#define MUCH_UNITS 8192u
 
 #define STEP_BITS 3u /* 8 lists for each power of two */
 #define STEPS     (1u << STEP_BITS)
@@ -60,6 +61,7 @@ static struct {
     struct heap_block *kept[KEPT_UNITS_MAX + 1]; /* by units; each has the next in its memory */
     uint32_t kept_units;                         /* of all those */
     uint32_t units, used_units;                  /* of the heap, and of what the program has */
+    uint32_t least_free;                         /* since much was free the last time */
 } heap;
 
 void skep_heap_start(const uint64_t key[2])
@@ -300,8 +302,8 @@ static struct heap_block *prev_of(struct heap_block *block)
     return prev;
 }
 
-/* A block that belongs to no list becomes a free one, with its free neighbours. Returns its units. */
-static uint32_t join_and_free(struct heap_block *block)
+/* A block that belongs to no list becomes a free one, with its free neighbours. */
+static void join_and_free(struct heap_block *block)
 {
     struct heap_block *next = believed(next_of(block));
     uint32_t units = block->units;
@@ -315,7 +317,6 @@ static uint32_t join_and_free(struct heap_block *block)
         units += block->units;
     }
     make_free(block, units);
-    return units;
 }
 
 /* Gives back what a block in use has beyond so many units. */
@@ -350,12 +351,12 @@ static struct heap_block *align(struct heap_block *block, size_t alignment)
 
 /* The same for one that was given out. It may become the middle of another: its header says then that it
  * was freed. */
-static __attribute__((noinline)) uint32_t release(struct heap_block *block)
+static __attribute__((noinline)) void release(struct heap_block *block)
 {
     block->slack = 0;
     block->flags &= PREV_FREE;
     seal(block);
-    return join_and_free(block);
+    join_and_free(block);
 }
 
 /*
@@ -497,6 +498,18 @@ static bool is_last(const struct heap_block *block)
     return next == end || (!(next->flags & IN_USE) && next_of(next) == end);
 }
 
+/* Whether much has become free since the last time, so that joining costs little in comparison. A program that
+ * takes and gives the same again and again must not pay for it each time. */
+static inline bool much_freed(uint32_t before, uint32_t now, uint32_t much)
+{
+    if (before < heap.least_free)
+        heap.least_free = before;
+    if (now - heap.least_free < much && heap.kept_units <= KEPT_MAX)
+        return false;
+    heap.least_free = now;
+    return true;
+}
+
 /* A small block is kept, but not in the way of free memory that could be given back. */
 enum heap_check skep_heap_give(void *memory, bool *much)
 {
@@ -504,14 +517,17 @@ enum heap_check skep_heap_give(void *memory, bool *much)
     if (check != HEAP_GOOD)
         return check;
     struct heap_block *block = block_of(memory);
+    uint32_t free_before = heap.units - heap.used_units;
     heap.used_units -= block->units;
-    bool last = heap.units - heap.used_units >= MUCH_UNITS && is_last(block);
-    if (block->units <= KEPT_UNITS_MAX && !last) {
+    uint32_t free_now = heap.units - heap.used_units;
+    bool last = free_now >= MUCH_UNITS && is_last(block);
+    if (block->units > KEPT_UNITS_MAX || last)
+        release(block);
+    else
         keep(block);
-        *much = heap.kept_units > KEPT_MAX;
-    } else {
-        *much = release(block) >= MUCH_UNITS || last;
-    }
+    /* What little is left of a program's memory should not hold what lies before it. */
+    bool rest = last && heap.used_units < MUCH_UNITS;
+    *much = much_freed(free_before, free_now, rest ? heap.used_units : MUCH_UNITS);
     return HEAP_GOOD;
 }
 

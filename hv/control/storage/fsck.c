@@ -232,7 +232,7 @@ static int check_journal(struct fsck *f)
     int result = journal_open(&f->journal, f->dev, &f->super, &report);
 
     f->out->replayed = report.replayed;
-    f->newest = f->journal.sequence - 1; /* opening has skipped one */
+    f->newest = f->journal.sequence;
     if (result != 0)
         return result;
     if (report.heads_damaged)
@@ -241,8 +241,10 @@ static int check_journal(struct fsck *f)
         error(f, "journal: the transaction at block %" PRIu32 " is damaged", report.damaged_block);
     if (report.strange_home)
         error(f, "journal: a transaction changes blocks that are no metadata");
+    if (report.old_home)
+        error(f, "journal: not all that it has is home, so no volume is known to be whole");
     /* What is home can't be judged by a journal that has lost its count. */
-    if (report.heads_damaged || report.commit_damaged)
+    if (journal_is_damaged(&report))
         f->newest = UINT64_MAX;
     return 0;
 }

@@ -108,6 +108,11 @@ static bool home_is_sane(const struct journal *j, uint32_t block)
     return block >= j->super->table_first && block < j->super->system_first;
 }
 
+static bool is_metadata(uint32_t kind)
+{
+    return kind == FORMAT_TABLE || kind == FORMAT_INDEX || kind == FORMAT_MAP;
+}
+
 /* Whether all blocks of the transaction at this position are there. 1, 0, or an error. */
 static int is_complete(struct journal *j, uint32_t position, const struct format_commit *c,
                        uint8_t *block)
@@ -123,22 +128,22 @@ static int is_complete(struct journal *j, uint32_t position, const struct format
     return 1;
 }
 
-static int bring_home(struct journal *j, uint32_t position, const struct format_commit *c,
-                      uint8_t *block)
+/* The sequence number of what is home; 0 if that is not whole. */
+static int home_sequence(struct journal *j, uint32_t number, uint8_t *block, uint64_t *sequence)
 {
-    int result = 0;
+    const struct format_header *h = (const struct format_header *)block;
+    int result = j->dev->read(j->dev, offset_of(number), block, BDEV_BLOCK);
 
-    for (uint32_t i = 0; result == 0 && i < c->count; i++) {
-        result = j->dev->read(j->dev, offset_of(place(j, position + 1 + i)), block, BDEV_BLOCK);
-        if (result == 0)
-            result = j->dev->write(j->dev, offset_of(c->entries[i].block), block, BDEV_BLOCK);
-    }
+    *sequence =
+        result == 0 && is_metadata(h->kind) && format_is_whole(j->super, block, h->kind, number)
+            ? h->sequence
+            : 0;
     return result;
 }
 
-/* The transaction that is next. 1, 0 = there is none, or an error. */
-static int replay_one(struct journal *j, struct format_commit *c, uint8_t *block,
-                      struct journal_report *report)
+/* The transaction behind those that were counted. 1, 0 = there is none, or an error. */
+static int count_one(struct journal *j, struct format_commit *c, uint8_t *block,
+                     struct journal_report *report)
 {
     uint32_t position = j->tail + j->used;
     int result = format_read(j->dev, j->super, FORMAT_COMMIT, place(j, position), c);
@@ -155,54 +160,143 @@ static int replay_one(struct journal *j, struct format_commit *c, uint8_t *block
         report->strange_home |= !home_is_sane(j, c->entries[i].block);
     if (report->strange_home)
         return 0;
-    result = bring_home(j, position, c, block);
-    if (result != 0)
-        return result;
     j->used += 1 + c->count;
     j->sequence++;
-    report->replayed++;
     return 1;
 }
 
-/* Looks for transactions after the one that is not whole. */
-static int find_later(struct journal *j, uint8_t *block, struct journal_report *report)
+/* What is newer at home stays: it came with a later transaction, whether that can still be read or not. */
+static int bring_home(struct journal *j, uint32_t position, const struct format_commit *c,
+                      uint8_t *block)
 {
-    const struct format_commit *c = (const struct format_commit *)block;
+    uint64_t home;
+    int result = 0;
 
-    for (uint32_t i = 0; i < j->super->journal_blocks; i++) {
-        uint32_t number = place(j, i);
-        int result = format_read(j->dev, j->super, FORMAT_COMMIT, number, block);
-        if (result != 0 && result != FORMAT_DAMAGED)
-            return result;
-        if (result != 0 || c->header.sequence <= j->sequence)
+    for (uint32_t i = 0; result == 0 && i < c->count; i++) {
+        result = home_sequence(j, c->entries[i].block, block, &home);
+        if (result != 0 || home >= c->header.sequence)
             continue;
-        report->commit_damaged = true;
-        report->damaged_block = place(j, j->tail + j->used);
+        result = j->dev->read(j->dev, offset_of(place(j, position + 1 + i)), block, BDEV_BLOCK);
+        if (result == 0)
+            result = j->dev->write(j->dev, offset_of(c->entries[i].block), block, BDEV_BLOCK);
     }
+    return result;
+}
+
+static int bring_all_home(struct journal *j, struct format_commit *c, uint8_t *block,
+                          struct journal_report *report)
+{
+    int result = 0;
+
+    for (uint32_t done = 0; result == 0 && done < j->used; done += 1 + c->count) {
+        result = format_read(j->dev, j->super, FORMAT_COMMIT, place(j, j->tail + done), c);
+        if (result == 0)
+            result = bring_home(j, j->tail + done, c, block);
+        report->replayed += result == 0;
+    }
+    return result;
+}
+
+/*
+ * Damage
+ */
+
+/* A block that the journal has, whole or only by its commit block. Transactions are written home after they are durable:
+ * when one that was not counted is there, it was whole once. When the journal is known to be damaged, all that it names
+ * must be home: what is missing may be older there. */
+static int compare_home(struct journal *j, uint32_t number, uint64_t sequence, uint8_t *block,
+                        struct journal_report *report)
+{
+    bool damaged = journal_is_damaged(report);
+    uint64_t home;
+    int result;
+
+    if (!home_is_sane(j, number) || (!damaged && sequence < j->sequence))
+        return 0;
+    result = home_sequence(j, number, block, &home);
+    if (result != 0)
+        return result;
+    if (damaged)
+        report->old_home |= home < sequence;
+    else
+        report->commit_damaged = home >= sequence;
     return 0;
 }
 
+static int compare_commit(struct journal *j, const struct format_commit *c, uint8_t *block,
+                          struct journal_report *report)
+{
+    int result = 0;
+
+    if (!commit_is_sane(j, c))
+        return 0;
+    if (!report->heads_damaged)
+        report->commit_damaged |= c->header.sequence > j->sequence;
+    for (uint32_t i = 0; result == 0 && i < c->count; i++)
+        result = compare_home(j, c->entries[i].block, c->header.sequence, block, report);
+    return result;
+}
+
+/* All that is in the journal, also from before its tail, which is home since long. */
+static int compare_all(struct journal *j, uint8_t *block, uint8_t *other,
+                       struct journal_report *report)
+{
+    const struct format_header *h = (const struct format_header *)block;
+    int result = 0;
+
+    for (uint32_t i = 0; result == 0 && i < j->super->journal_blocks; i++) {
+        uint32_t number = place(j, i);
+        result = j->dev->read(j->dev, offset_of(number), block, BDEV_BLOCK);
+        if (result != 0)
+            return result;
+        if (format_is_whole(j->super, block, FORMAT_COMMIT, number))
+            result = compare_commit(j, (const struct format_commit *)block, other, report);
+        else if (is_metadata(h->kind) && format_is_whole(j->super, block, h->kind, h->block))
+            result = compare_home(j, h->block, h->sequence, other, report);
+    }
+    return result;
+}
+
+static int find_damage(struct journal *j, uint8_t *block, uint8_t *other,
+                       struct journal_report *report)
+{
+    int result = journal_is_damaged(report) ? 0 : compare_all(j, block, other, report);
+
+    if (result == 0 && journal_is_damaged(report))
+        result = compare_all(j, block, other, report);
+    if (report->commit_damaged)
+        report->damaged_block = place(j, j->tail + j->used);
+    return result;
+}
+
+static int count_all(struct journal *j, struct format_commit *c, uint8_t *block,
+                     struct journal_report *report)
+{
+    int more = !report->heads_damaged;
+
+    while (more > 0)
+        more = count_one(j, c, block, report);
+    return more;
+}
+
+/* Nothing is written before it is known that the journal is well. */
 static int replay(struct journal *j, uint8_t *block, uint8_t *other, struct journal_report *report)
 {
+    struct format_commit *c = (struct format_commit *)block;
     int result = read_head(j, block, report);
 
-    if (result != 0 || report->heads_damaged)
-        return result;
-    do {
-        result = replay_one(j, (struct format_commit *)block, other, report);
-    } while (result > 0);
     if (result == 0)
-        result = find_later(j, block, report);
-    if (result != 0 || report->commit_damaged || report->strange_home)
+        result = count_all(j, c, other, report);
+    if (result == 0)
+        result = find_damage(j, block, other, report);
+    if (result != 0 || journal_is_damaged(report))
         return result;
-    /* All is home after this flush, and what a cut left of one more transaction is never looked at again. */
-    result = j->dev->flush(j->dev);
-    if (result != 0)
-        return result;
-    j->tail = (j->tail + j->used) % j->super->journal_blocks;
-    j->used = 0;
-    j->sequence++;
-    return write_head(j);
+    return bring_all_home(j, c, other, report);
+}
+
+bool journal_is_damaged(const struct journal_report *report)
+{
+    return report->heads_damaged || report->commit_damaged || report->strange_home;
 }
 
 int journal_open(struct journal *j, struct bdev *dev, const struct format_super *super,
@@ -211,7 +305,7 @@ int journal_open(struct journal *j, struct bdev *dev, const struct format_super 
     uint8_t *blocks = malloc(2 * BDEV_BLOCK);
     int result;
 
-    *j = (struct journal){.dev = dev, .super = super};
+    *j = (struct journal){.dev = dev, .super = super, .failed = true};
     memset(report, 0, sizeof(*report));
     j->block_max = super->journal_blocks / 2 - 1;
     if (j->block_max > FORMAT_COMMIT_MAX)
@@ -219,12 +313,25 @@ int journal_open(struct journal *j, struct bdev *dev, const struct format_super 
     j->blocks = calloc(j->block_max, sizeof(*j->blocks));
     if (!blocks || !j->blocks) {
         free(blocks);
-        return fail(j, -SKEP_ENOMEM);
+        return -SKEP_ENOMEM;
     }
     result = replay(j, blocks, blocks + BDEV_BLOCK, report);
     free(blocks);
-    j->failed =
-        result != 0 || report->heads_damaged || report->commit_damaged || report->strange_home;
+    return result;
+}
+
+/* All is home after the flush, and what a cut left of one more transaction is never looked at again. */
+int journal_start(struct journal *j)
+{
+    int result = j->dev->flush(j->dev);
+
+    if (result != 0)
+        return result;
+    j->tail = (j->tail + j->used) % j->super->journal_blocks;
+    j->used = 0;
+    j->sequence++;
+    result = write_head(j);
+    j->failed = result != 0;
     return result;
 }
 

@@ -37,14 +37,21 @@ struct journal {
 struct journal_report {
     uint32_t replayed;      /* transactions */
     bool heads_damaged;     /* both: nothing is known about what is to be replayed */
-    bool commit_damaged;    /* a transaction can't be read, but a later one is there */
+    bool commit_damaged;    /* a transaction can't be read, but a later one is there, or a block of it is home */
     uint32_t damaged_block; /* of the disk: where */
     bool strange_home;      /* a transaction changes a block that is no metadata */
+    bool old_home;          /* and not all that it has is home: what is there can't be believed */
 };
 
-/* Brings home what is durable. Unless all is well with the journal, it takes no transactions. */
+/* Brings home what is durable. A journal that is damaged is left alone, and the disk with it. It takes no transactions
+ * before journal_start(). */
 int journal_open(struct journal *j, struct bdev *dev, const struct format_super *super,
                  struct journal_report *report);
+bool journal_is_damaged(const struct journal_report *report);
+
+/* Empties it, and takes transactions from now on. For a disk of which all was found to be well. */
+int journal_start(struct journal *j);
+
 void journal_close(struct journal *j);
 
 /* Blocks that a transaction can have at most. */

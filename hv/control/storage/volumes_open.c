@@ -17,11 +17,11 @@ __attribute__((format(printf, 2, 3))) static void damaged(struct volumes *vs, co
 {
     va_list list;
 
-    if (vs->damage_count < VOLUMES_DAMAGE_MAX) {
-        va_start(list, format);
+    va_start(list, format);
+    if (vs->damage_count < VOLUMES_DAMAGE_MAX)
+        /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized) */
         vsnprintf(vs->damage[vs->damage_count], VOLUMES_DAMAGE_TEXT, format, list);
-        va_end(list);
-    }
+    va_end(list);
     vs->damage_count++;
     vs->state = VOLUMES_DAMAGED;
 }
@@ -37,11 +37,11 @@ int volumes_read_entries(struct volumes *vs, uint32_t kind, uint32_t number, uin
     return result;
 }
 
-/* What is home was in the journal before; opening it has skipped one number. If the journal doesn't have it any more, it has
- * lost a transaction, of which other blocks may not be home. */
+/* What is home was in the journal before. If the journal doesn't have it any more, it has lost a transaction, of which other
+ * blocks may not be home. */
 static bool is_too_new(const struct volumes *vs, const struct format_header *header)
 {
-    return header->sequence >= vs->journal.sequence - 1;
+    return header->sequence >= vs->journal.sequence;
 }
 
 /*
@@ -168,6 +168,7 @@ static int load_volume(struct volumes *vs, const struct format_volume *record, u
         return -SKEP_ENOMEM;
     v->record = *record;
     v->slot = slot;
+    v->damaged = vs->report.old_home;
     v->chunk_count = volume_chunks(vs, record->bytes);
     v->maps = calloc(volume_map_count(v->chunk_count), sizeof(*v->maps));
     if (!v->maps) {
@@ -233,6 +234,8 @@ static int system_write(struct bdev *dev, uint64_t offset, const void *data, siz
 
     if (!is_inside(dev, offset, bytes))
         return -SKEP_EINVAL;
+    if (vs->state != VOLUMES_ONLINE)
+        return -SKEP_EIO;
     return vs->dev->write(vs->dev, system_offset(vs) + offset, data, bytes);
 }
 
@@ -242,6 +245,8 @@ static int system_zero(struct bdev *dev, uint64_t offset, uint64_t bytes)
 
     if (!is_inside(dev, offset, bytes))
         return -SKEP_EINVAL;
+    if (vs->state != VOLUMES_ONLINE)
+        return -SKEP_EIO;
     return vs->dev->zero(vs->dev, system_offset(vs) + offset, bytes);
 }
 
@@ -264,6 +269,20 @@ static void note_journal(struct volumes *vs)
                 vs->report.damaged_block);
     if (vs->report.strange_home)
         damaged(vs, "journal: a transaction changes blocks that are no metadata");
+    if (vs->report.old_home)
+        damaged(vs, "journal: not all that it has is home, so no volume is known to be whole");
+}
+
+/* The first writes to a disk of which all is well. */
+static int put_to_use(struct volumes *vs, int good_supers)
+{
+    int result = journal_start(&vs->journal);
+
+    if (result == 0 && good_supers != 3) {
+        result = format_write_supers(vs->dev, &vs->super, good_supers);
+        vs->super_repaired = result == 0;
+    }
+    return result;
 }
 
 static int load(struct volumes *vs, int good_supers)
@@ -274,21 +293,15 @@ static int load(struct volumes *vs, int good_supers)
     if (result != 0)
         return result;
     note_journal(vs);
-    if (good_supers != 3 && vs->state == VOLUMES_ONLINE) {
-        result = format_write_supers(vs->dev, &vs->super, good_supers);
-        vs->super_repaired = result == 0;
-    }
-    if (result != 0)
-        return result;
-    /* Without its heads the journal says nothing about how new blocks may be. */
-    if (vs->report.heads_damaged || vs->report.commit_damaged)
+    /* Then it says nothing about how new blocks may be. */
+    if (journal_is_damaged(&vs->report))
         vs->journal.sequence = UINT64_MAX;
     table = malloc(sizeof(*table));
     if (!table)
         return -SKEP_ENOMEM;
     result = load_table(vs, table);
     free(table);
-    return result;
+    return result == 0 && vs->state == VOLUMES_ONLINE ? put_to_use(vs, good_supers) : result;
 }
 
 int volumes_open(struct volumes *vs, struct bdev *dev)

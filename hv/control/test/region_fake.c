@@ -31,6 +31,11 @@ struct bdev *system_region(void)
     return disk.dev.bytes ? &disk.dev : NULL;
 }
 
+bool system_is_writable(void)
+{
+    return true;
+}
+
 const char *system_disk_id(void)
 {
     return "fake-disk";

@@ -616,6 +616,61 @@ static void test_any_bit(void **state)
     }
 }
 
+/* The same while transactions are in the journal, all of which are home. What was damaged stays so at the next opening. */
+static void test_any_bit_of_the_journal(void **state)
+{
+    uint64_t random = 2;
+    uint32_t a[100], b[50], damages = 0;
+
+    (void)state;
+    make_three();
+    for (unsigned round = 0; round < 40; round++) {
+        map("b", 10 + round, 1, 1);
+        assert_int_equal(create("x", 5, false), 0);
+        assert_int_equal(volumes_delete(&vs, volumes_find(&vs, "x")), 0);
+        assert_int_equal(volumes_map(&vs, volumes_find(&vs, "a"), 0, 100, a), 0);
+        assert_int_equal(volumes_map(&vs, volumes_find(&vs, "b"), 0, 50, b), 0);
+        uint32_t first = vs.super.journal_first, blocks = vs.super.journal_blocks;
+        uint32_t block = first + (vs.journal.tail + cut_random(&random, vs.journal.used)) % blocks;
+        uint32_t bit = cut_random(&random, 8 * BDEV_BLOCK);
+        cut_disk_flip(&disk, block, bit);
+        reopen();
+        damages += vs.state == VOLUMES_DAMAGED;
+        cut_disk_flip(&disk, block, bit);
+        check_flip(block, bit, a, b);
+        reopen();
+        assert_int_equal(vs.state, VOLUMES_ONLINE);
+    }
+    assert_int_equal(damages, 40);
+}
+
+/* What a power cut kept from home is in the journal only. When that is damaged, nothing older is shown instead. */
+static void test_damaged_journal_and_old_home(void **state)
+{
+    uint8_t old[BDEV_BLOCK];
+    uint32_t found, home, first;
+
+    (void)state;
+    make_three();
+    home = volumes_find(&vs, "b")->maps[0];
+    first = vs.super.journal_first + vs.journal.tail;
+    disk.dev.read(&disk.dev, (uint64_t)home * BDEV_BLOCK, old, BDEV_BLOCK);
+    map("b", 20, 1, 1);
+    disk.dev.write(&disk.dev, (uint64_t)home * BDEV_BLOCK, old, BDEV_BLOCK);
+    assert_int_equal(create("x", 5, false), 0);
+    cut_disk_flip(&disk, first + 1, 999);
+    for (unsigned i = 0; i < 2; i++) {
+        reopen();
+        assert_int_equal(vs.state, VOLUMES_DAMAGED);
+        assert_true(vs.report.old_home);
+        assert_int_equal(volumes_map(&vs, volumes_find(&vs, "b"), 20, 1, &found), -SKEP_EIO);
+    }
+    cut_disk_flip(&disk, first + 1, 999);
+    reopen();
+    assert_int_not_equal(entry("b", 20), SKEP_CHUNK_NONE);
+    assert_clean();
+}
+
 /* What only a mistake of our own can do: fsck finds it. */
 static void edit_map(const char *name, uint32_t chunk, uint32_t value)
 {
@@ -681,6 +736,8 @@ int main(void)
         TEST(test_damaged_end_of_journal),
         TEST(test_damaged_heads),
         TEST(test_any_bit),
+        TEST(test_any_bit_of_the_journal),
+        TEST(test_damaged_journal_and_old_home),
         TEST(test_fsck_finds),
     };
     return cmocka_run_group_tests_name("storage", tests, NULL, NULL);
