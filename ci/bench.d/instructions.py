@@ -13,6 +13,7 @@ import latency
 import lines
 import longest
 import skep
+import storage
 from counter import CountedMachine, Elf
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -215,5 +216,6 @@ SECTIONS = {
     "stored": latency.stored_rows,
     "first byte": latency.first_byte_rows,
     "vcpus": latency.vcpu_rows,
+    "volumes": storage.guard_rows,
     "longest": longest.rows,
 }

@@ -18,9 +18,11 @@ class Table:
     def __init__(self):
         self.rows = []
 
-    def add(self, name, value, unit, goal=None, counted=False, **more):
-        """counted: the value is a number of executed instructions, which two runs must agree on."""
-        met = None if goal is None else value < goal
+    def add(self, name, value, unit, goal=None, counted=False, at_least=False, **more):
+        """counted: the value is a number of executed instructions, which two runs must agree on. at_least: the goal is
+        to be reached, not to be kept below."""
+        met = None if goal is None else value >= goal if at_least else value < goal
+        more |= {"at_least": True} if at_least else {}
         row = {"name": name, "value": value, "unit": unit, "goal": goal, "met": met}
         self.rows.append(row | {"counted": counted} | more)
 
@@ -61,7 +63,8 @@ class Table:
                 out.append(f"{row['name']:48} {'-':>12}  not measured: {row['why']}")
                 continue
             verdict = {True: "ok", False: "MISS", None: ""}[row["met"]]
-            goal = f"< {row['goal']:,}" if row["goal"] is not None else ""
+            sign = "≥" if row.get("at_least") else "<"
+            goal = f"{sign} {row['goal']:,}" if row["goal"] is not None else ""
             extremes = f"  {row['min']:,} … {row['max']:,} of {row['count']}" if "min" in row else ""
             effects = "".join(f", {row[key]:,} {key}" for key in EFFECTS if row.get(key))
             line = (

@@ -361,6 +361,39 @@ static void only_ended_guests_are_reaped(void **state)
     baseline_check(&before);
 }
 
+/* A CPU stays on the tables of a guest that waits, comes back without loading them, and leaves them when it ends. */
+static void waiting_guest_keeps_its_tables(void **state)
+{
+    (void)state;
+    struct guest *guest = fake_find(fake_guest(fake_image(), 2 * MIB, 1));
+    struct vcpu *vcpu = guest->vcpus[0];
+    assert_int_equal(guest_start(guest), 0);
+    struct cpu *cpu = fake_cpu_set(1);
+    while (fake_interrupts() != vcpu) {
+        fake_clock_advance(10000000);
+    }
+    fake_hypercall(vcpu, SKEP_HC_WAIT, TIME_NEVER, 0, 0);
+    assert_null(fake_resume());
+    assert_ptr_equal(cpu->space, guest);
+    assert_null(cpu->loaded);
+    cpu->arch.ipis = 0;
+    fake_cpu_set(0);
+    guest_kill(guest);
+    assert_int_equal(cpu->arch.ipis, 1);
+    for (int i = 0; i < 100; i++) {
+        fake_interrupts();
+    }
+    assert_int_equal(guest->state, SKEP_GUEST_DYING);
+    fake_cpu_set(1);
+    assert_null(fake_interrupts());
+    assert_null(cpu->space);
+    fake_settle();
+    assert_int_equal(guest->state, SKEP_GUEST_EXITED);
+    fake_cpu_set(0);
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
 int main(void)
 {
     fake_boot(96 << 20, 2);
@@ -372,6 +405,7 @@ int main(void)
         cmocka_unit_test(guests_are_listed_in_order),
         cmocka_unit_test(stuck_guests_do_not_stop_the_reaper),
         cmocka_unit_test(only_ended_guests_are_reaped),
+        cmocka_unit_test(waiting_guest_keeps_its_tables),
         cmocka_unit_test(killed_guests_are_told_apart),
         cmocka_unit_test(objects_of_ring_0_are_few),
         cmocka_unit_test(fragmented_memory_will_do),

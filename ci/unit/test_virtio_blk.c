@@ -26,8 +26,9 @@
 #define MASTER     4u
 #define QUEUE_SIZE 256u
 
+#define F_SIZE_MAX (1u << 1)
 #define F_ALWAYS \
-    (1u << 0 | 1u << 1 | 1u << 2) /* VERSION_1 (in the upper half), SIZE_MAX, SEG_MAX */
+    (1u << 0 | F_SIZE_MAX | 1u << 2) /* VERSION_1 (in the upper half), SIZE_MAX, SEG_MAX */
 #define F_RO       (1u << 5)
 #define F_BLK_SIZE (1u << 6)
 #define F_FLUSH    (1u << 9)
@@ -451,6 +452,7 @@ static void the_largest_request_is_one_chain(void **state)
     (void)state;
     largest_request(F_ALL, DISK_PIECES_MAX + 2);
     largest_request(F_ALL & ~F_INDIRECT, DISK_PIECES_MAX + 2);
+    largest_request(F_ALL & ~F_SIZE_MAX, 5); /* what lies together in memory is one part */
 }
 
 static void each_operation_has_its_type(void **state)

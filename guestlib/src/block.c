@@ -242,14 +242,16 @@ static void finish_all(struct skep_block_io *done)
     }
 }
 
+/* What the done() functions submit goes out in the next round, or in a last one. */
 static void on_event(unsigned event, void *argument)
 {
     struct device *device = &devices[event - SKEP_EVENT_QUEUE_0 - SKEP_QUEUE_BLOCK_0];
+    struct skep_block_io *done;
     bool more;
     (void)argument;
     do {
         bool were_masked = skep_spin_lock(&device->lock);
-        struct skep_block_io *done = done_take(device);
+        done = done_take(device);
         list_send(device);
         bool kick = skep_virtqueue_publish(&device->queue);
         more = skep_virtqueue_arm(&device->queue, 0);
@@ -257,7 +259,7 @@ static void on_event(unsigned event, void *argument)
         if (kick)
             skep_hc_queue_kick(device->queue.number);
         finish_all(done);
-    } while (more);
+    } while (more || done != NULL);
 }
 
 /* ---- submitting ---- */

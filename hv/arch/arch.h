@@ -17,6 +17,7 @@
 #include "core/types.h"
 
 struct cpu;
+struct guest;
 struct vcpu;
 
 #define CPUS_MAX 32u
@@ -101,8 +102,9 @@ void arch_vcpu_save(struct vcpu *vcpu);
  * the one before. */
 void arch_vcpu_load(struct vcpu *vcpu);
 
-/* Leaves the lower half: the CPU runs on ring 0's own page tables afterwards, holding no guest's translations. */
-void arch_vcpu_unload(void);
+/* The CPU has no vCPU's registers any more. It stays on the page tables of that guest, or for NULL it leaves the lower
+ * half: it runs on ring 0's own page tables afterwards, holding no guest's translations. */
+void arch_vcpu_unload(const struct guest *space);
 
 /* Enters ring 3 with the loaded vCPU's registers, sanitized. */
 _Noreturn void arch_vcpu_resume(struct vcpu *vcpu);

@@ -7,6 +7,7 @@
 #include "address.h"
 #include "core.h"
 #include "elf_image.h"
+#include "files.h"
 #include "guest.h"
 #include "hex.h"
 #include "host.h"
@@ -130,7 +131,7 @@ static void add_guests(struct text *t)
             continue;
         json = cJSON_CreateObject();
         cJSON_AddStringToObject(json, "name", g->name);
-        cJSON_AddItemToObject(json, "spec", spec_to_json(g->spec));
+        cJSON_AddItemToObject(json, "spec", guest_spec_to_json(g->spec, g->files, FILES_WHOLE));
         add(t, BACKUP_GUEST, json);
     }
 }

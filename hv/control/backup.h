@@ -15,7 +15,7 @@
 #include "problem.h"
 
 #define BACKUP_TEXT_MAX (4u << 20)
-#define BACKUP_LINE_MAX 65536u
+#define BACKUP_LINE_MAX (256u << 10) /* each byte of a guest's files may take six */
 
 /* All of one moment: others wait meanwhile. NULL and the problem if it can't be made; else the caller frees it. */
 char *backup_make(bool files, size_t *bytes, struct problem *p);

@@ -47,15 +47,18 @@ static int check_image(struct restore *r, const struct backup_line *line, struct
     return backup_read_image(line, &image, p);
 }
 
-int restore_read_guest(const struct backup_line *line, struct spec *spec, const char **name,
-                       struct problem *p)
+int restore_read_guest(const struct backup_line *line, struct spec *spec, struct files *files,
+                       const char **name, struct problem *p)
 {
+    const cJSON *json = cJSON_GetObjectItemCaseSensitive(line->value, "spec");
     char detail[sizeof(p->detail)];
 
+    *files = (struct files){NULL, 0};
     *name = backup_string(line, "name");
     if (!*name || !name_valid(*name))
         return problem_set(p, 422, "The backup has a guest without a right name.");
-    if (spec_from_json(spec, cJSON_GetObjectItemCaseSensitive(line->value, "spec"), *name, p) == 0)
+    if (spec_from_json(spec, json, *name, p) == 0 &&
+        files_take(cJSON_GetObjectItemCaseSensitive(json, "files"), 0, spec, files, p) == 0)
         return 0;
     memcpy(detail, p->detail, sizeof(detail));
     return problem_set(p, 422, "Guest '%s' of the backup can't be here: %.250s", *name, detail);
@@ -63,11 +66,14 @@ int restore_read_guest(const struct backup_line *line, struct spec *spec, const 
 
 static int check_guest(struct restore *r, const struct backup_line *line, struct problem *p)
 {
+    struct files files;
     struct spec spec;
     const char *name;
+    int result = restore_read_guest(line, &spec, &files, &name, p);
 
+    files_free(&files);
     r->guests++;
-    return restore_read_guest(line, &spec, &name, p);
+    return result;
 }
 
 static int read_volume(const struct backup_line *line, struct storage_wish *wish, struct problem *p)
@@ -144,20 +150,28 @@ static void blank_identity(struct restore *r)
         memset(line + 1, ' ', strcspn(line + 1, "\n"));
 }
 
-int restore_check(struct restore *r, struct problem *p)
+static int check_lines(struct restore *r, struct problem *p)
 {
     bool at_start;
-    int result;
 
-    if (check_first(r, p) != 0 || restore_for_each(r, BACKUP_IDENTITY, check_identity, p) != 0 ||
+    if (restore_for_each(r, BACKUP_IDENTITY, check_identity, p) != 0 ||
         restore_for_each(r, BACKUP_IMAGE, check_image, p) != 0 ||
         restore_for_each(r, BACKUP_VOLUME, check_volume, p) != 0 ||
         restore_for_each(r, BACKUP_GUEST, check_guest, p) != 0)
         return -1;
-    blank_identity(r);
+    return check_room(r, &at_start, p);
+}
+
+int restore_check(struct restore *r, struct problem *p)
+{
+    int result;
+
+    if (check_first(r, p) != 0)
+        return -1;
     model_lock();
-    result = check_room(r, &at_start, p);
+    result = check_lines(r, p);
     model_unlock();
+    blank_identity(r);
     return result;
 }
 
@@ -326,11 +340,16 @@ static int take_back(struct problem *p)
 
 static int restore_guest(struct restore *r, const struct backup_line *line, struct problem *p)
 {
+    struct files files;
     struct spec spec;
     const char *name;
+    int result = restore_read_guest(line, &spec, &files, &name, p);
 
     (void)r;
-    return restore_read_guest(line, &spec, &name, p) == 0 ? guest_restore(name, &spec, p) : -1;
+    if (result == 0)
+        result = guest_restore(name, &spec, &files, p);
+    files_free(&files);
+    return result;
 }
 
 /* Volumes don't fail: what can't be had is told. */

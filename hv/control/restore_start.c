@@ -67,13 +67,19 @@ static int keep_image(struct restore *r, const struct backup_line *line, struct 
     return image_keep_record(image.name, image.digest, core_wall_ns(), p);
 }
 
+/* As it is in the text, files included. */
 static int keep_guest(struct restore *r, const struct backup_line *line, struct problem *p)
 {
+    struct files files;
     struct spec spec;
     const char *name;
+    int result = restore_read_guest(line, &spec, &files, &name, p);
 
+    files_free(&files);
     r->guests++;
-    return restore_read_guest(line, &spec, &name, p) == 0 ? guest_keep(name, &spec, p) : -1;
+    if (result != 0)
+        return -1;
+    return guest_keep_json(name, cJSON_GetObjectItemCaseSensitive(line->value, "spec"), p);
 }
 
 /* One that is deleted and in the text all the same comes back with it. */
@@ -92,13 +98,23 @@ static int delete_others(const struct restore *r, struct problem *p)
     return result;
 }
 
-static int apply(struct restore *r, struct problem *p)
+static int apply_lines(struct restore *r, struct problem *p)
 {
     if (delete_others(r, p) != 0 || restore_for_each(r, BACKUP_IMAGE, keep_image, p) != 0 ||
         restore_for_each(r, BACKUP_VOLUME, restore_volume, p) != 0 ||
         restore_for_each(r, BACKUP_GUEST, keep_guest, p) != 0)
         return -1;
     return restore_for_each(r, BACKUP_IDENTITY, restore_identity, p);
+}
+
+static int apply(struct restore *r, struct problem *p)
+{
+    int result;
+
+    model_lock();
+    result = apply_lines(r, p);
+    model_unlock();
+    return result;
 }
 
 /* The end has a record of its own. */

@@ -167,6 +167,19 @@ void aspace_flushed(struct guest *guest, uint32_t cpu_index)
     spin_unlock(&guest->lock);
 }
 
+bool aspace_stays(struct guest *guest)
+{
+    spin_lock(&guest->lock);
+    bool live = guest->state != SKEP_GUEST_DYING;
+    spin_unlock(&guest->lock);
+    return live;
+}
+
+void aspace_expel(struct guest *guest)
+{
+    interrupt_others(others_loaded(&guest->aspace));
+}
+
 /* All under the lock: the reaper looks at loaded_on under it, and what it then frees is no longer touched here. */
 void aspace_leave(struct guest *guest, uint32_t cpu_index)
 {
@@ -197,7 +210,7 @@ static bool range_allows(const struct range *range, uint32_t access)
 static pfn_t image_pfn(const struct guest *guest, const struct range *range, uint64_t address)
 {
     uint32_t page = range->first_page + (uint32_t)((address - range->start) >> SKEP_PAGE_SHIFT);
-    return image_page(guest->image, page);
+    return image_page(range->mapping == SKEP_MAPPING_FILES ? guest->files : guest->image, page);
 }
 
 /* A private copy of an image's page. */

@@ -73,6 +73,13 @@ bool aspace_reap(struct guest *guest);
  * frames when this CPU was the last that they waited for; they take guest.lock themselves. */
 void aspace_enter(struct guest *guest, uint32_t cpu_index);
 void aspace_leave(struct guest *guest, uint32_t cpu_index);
+
+/* Whether a CPU that has nothing to run may go on holding translations: not of a guest that is ending. It takes guest.lock,
+ * so that a CPU that was told that it may is among those that aspace_expel() then interrupts. */
+bool aspace_stays(struct guest *guest);
+
+/* Has the other CPUs look again whether they stay. Holds guest.lock; the guest is ending. */
+void aspace_expel(struct guest *guest);
 void aspace_flushed(struct guest *guest, uint32_t cpu_index);
 
 #endif

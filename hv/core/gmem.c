@@ -78,20 +78,46 @@ int gmem_copy_out(struct guest *guest, gva_t to, const void *from, size_t bytes)
     return copy(guest, to, (void *)(uintptr_t)from, bytes, true);
 }
 
-int gmem_pin(struct guest *guest, gva_t address, bool write, paddr_t *physical)
+/* Holds guest.lock. */
+static int pin_locked(struct guest *guest, gva_t address, bool write, paddr_t *physical)
 {
     pfn_t pfn;
     if (!gmem_range_valid(address, 1)) {
         return -SKEP_EFAULT;
     }
-    spin_lock(&guest->lock);
     int error = frame_behind(guest, address, write, &pfn);
     error = error ? error : frame_pin(pfn);
-    spin_unlock(&guest->lock);
     if (!error) {
         *physical = paddr(pfn_to_paddr(pfn).value + (address.value & PAGE_MASK));
     }
     return error;
+}
+
+int gmem_pin(struct guest *guest, gva_t address, bool write, paddr_t *physical)
+{
+    spin_lock(&guest->lock);
+    int error = pin_locked(guest, address, write, physical);
+    spin_unlock(&guest->lock);
+    return error;
+}
+
+int gmem_pin_pages(struct guest *guest, gva_t address, bool write, uint32_t count,
+                   paddr_t physical[])
+{
+    uint32_t done = 0;
+    int error = 0;
+    spin_lock(&guest->lock);
+    uint64_t charged = guest->charged_frames;
+    while (done < count && guest->charged_frames == charged) {
+        error = pin_locked(guest, address, write, &physical[done]);
+        if (error) {
+            break;
+        }
+        done++;
+        address = gva(page_align_down(address.value) + PAGE_SIZE);
+    }
+    spin_unlock(&guest->lock);
+    return done > 0 ? (int)done : error;
 }
 
 void gmem_unpin(paddr_t physical)

@@ -18,6 +18,12 @@ int gmem_copy_out(struct guest *guest, gva_t to, const void *from, size_t bytes)
 int gmem_pin(struct guest *guest, gva_t address, bool write, paddr_t *physical);
 void gmem_unpin(paddr_t physical);
 
+/* The same for the first byte of `address` and for each page that begins behind it, up to `count` in all. It ends early
+ * behind a page that had to be supplied, which takes long, and before one that can't be pinned. How many, or the error of
+ * the first. */
+int gmem_pin_pages(struct guest *guest, gva_t address, bool write, uint32_t count,
+                   paddr_t physical[]);
+
 /* Whether [address, address + bytes) lies in the part of the lower half that guests may use. No overflow. */
 bool gmem_range_valid(gva_t address, uint64_t bytes);
 

@@ -7,6 +7,7 @@
  */
 #include "core/guest.h"
 
+#include "core/aspace.h"
 #include "core/event.h"
 #include "core/frame.h"
 #include "core/gmem.h"
@@ -275,6 +276,7 @@ static void end_locked(struct guest *guest, enum skep_guest_state final_state, u
     }
     guest_set_state(guest, SKEP_GUEST_DYING);
     guest_hold(guest, 0, VCPU_HOLD_ENDED);
+    aspace_expel(guest);
     reap_begin(guest);
 }
 

@@ -227,8 +227,8 @@ static void arm_timer(struct cpu *cpu, bool work_left)
     if (io_deadline() < deadline) {
         deadline = io_deadline();
     }
-    if (work_left) {
-        uint64_t soon = arch_clock_ns() + (cpu->current ? WORK_DELAY_NS : 0);
+    if (work_left && cpu->current) {
+        uint64_t soon = arch_clock_ns() + WORK_DELAY_NS;
         deadline = soon < deadline ? soon : deadline;
     }
     if (deadline != cpu->armed_ns) {
@@ -274,8 +274,13 @@ static __attribute__((noinline)) bool upcall_deliver(struct vcpu *vcpu, uint64_t
     return true;
 }
 
-static _Noreturn void idle(struct cpu *cpu)
+/* A CPU with nothing else to do comes back at once for left-over work, by an interrupt to itself: then device interrupts
+ * have been taken in between, and it need not wait for a timer, which emulators are slow with. */
+static _Noreturn void idle(struct cpu *cpu, bool work_left)
 {
+    if (work_left) {
+        arch_ipi_send(cpu->index);
+    }
     sched_idle_begin(cpu);
     arch_idle();
 }
@@ -300,7 +305,7 @@ void core_resume(void)
         }
         arm_timer(cpu, io_left || reap_left);
         if (!vcpu) {
-            idle(cpu);
+            idle(cpu, io_left || reap_left);
         }
         uint64_t entry = upcall_wanted(vcpu);
         if (!entry || upcall_deliver(vcpu, entry)) {

@@ -628,18 +628,20 @@ static struct vcpu *decide(struct cpu *cpu, uint64_t now)
     return vcpu;
 }
 
-/* Takes the lower half over to `vcpu`'s guest, or to none. Outside of sched_lock: leaving takes guest.lock. */
+/* Takes the lower half over to `vcpu`'s guest. A CPU without a vCPU stays where it is, unless that guest is ending: most
+ * guests wait for something and go on, and a change of tables costs all translations. Outside of sched_lock: leaving
+ * takes guest.lock. */
 static void change_space(struct cpu *cpu, struct vcpu *vcpu)
 {
     struct guest *old = cpu->space;
-    struct guest *new = vcpu ? vcpu->guest : NULL;
+    struct guest *new = vcpu ? vcpu->guest : old &&aspace_stays(old) ? old : NULL;
     if (new &&new != old) {
         aspace_enter(new, cpu->index);
     }
     if (vcpu) {
         arch_vcpu_load(vcpu);
-    } else if (old) {
-        arch_vcpu_unload();
+    } else {
+        arch_vcpu_unload(new);
     }
     cpu->space = new;
     if (old && old != new) {

@@ -106,6 +106,11 @@ static struct virtio_blk *blk_of(struct disk *disk)
     return (struct virtio_blk *)disk;
 }
 
+static bool has(const struct virtio_blk *blk, uint64_t feature)
+{
+    return blk->device.features & feature;
+}
+
 /* ---- failure ---- */
 
 static bool failed(struct virtio_blk *blk)
@@ -185,19 +190,41 @@ static void packet_fill(struct packet *packet, const struct disk_request *reques
     packet->status = STATUS_NONE;
 }
 
+/* Whether the device may take the piece as one with the part before it: memory that goes on there. A device that limits
+ * a part's size gets them as they are. */
+static bool is_continued(const struct virtio_blk *blk, const struct virtqueue_part *part,
+                         const struct disk_piece *piece)
+{
+    return !has(blk, BLK_F_SIZE_MAX) && part->address.value + part->bytes == piece->address.value;
+}
+
+/* Adds the client's pieces to `count` parts; how many there are then. */
+static uint32_t pieces_add(const struct virtio_blk *blk, struct virtqueue_part *parts,
+                           uint32_t count, const struct disk_request *request)
+{
+    uint32_t first = count;
+    for (uint32_t i = 0; i < request->piece_count; i++) {
+        const struct disk_piece *piece = &request->pieces[i];
+        if (count > first && is_continued(blk, &parts[count - 1], piece)) {
+            parts[count - 1].bytes += piece->bytes;
+        } else {
+            parts[count++] = (struct virtqueue_part){piece->address, piece->bytes};
+        }
+    }
+    return count;
+}
+
 /* How many parts, the first `readable` of which the device reads. */
-static uint32_t parts_fill(struct virtqueue_part *parts, const struct packet *packet,
-                           const struct disk_request *request, uint32_t *readable)
+static uint32_t parts_fill(const struct virtio_blk *blk, struct virtqueue_part *parts,
+                           const struct packet *packet, const struct disk_request *request,
+                           uint32_t *readable)
 {
     uint32_t count = 0;
     parts[count++] = part_of(&packet->header, sizeof(packet->header));
     if (request->op == DISK_DISCARD || request->op == DISK_WRITE_ZEROES) {
         parts[count++] = part_of(&packet->range, sizeof(packet->range));
     }
-    for (uint32_t i = 0; i < request->piece_count; i++) {
-        const struct disk_piece *piece = &request->pieces[i];
-        parts[count++] = (struct virtqueue_part){piece->address, piece->bytes};
-    }
+    count = pieces_add(blk, parts, count, request);
     *readable = request->op == DISK_READ ? 1 : count;
     parts[count++] = part_of(&packet->status, 1);
     return count;
@@ -227,7 +254,7 @@ static int submit_locked(struct blk_queue *queue, struct disk_request *request)
     }
     uint16_t head = queue->ring.free_head; /* that chain_add() will use */
     packet_fill(&queue->packets[head], request);
-    uint32_t count = parts_fill(parts, &queue->packets[head], request, &readable);
+    uint32_t count = parts_fill(queue->blk, parts, &queue->packets[head], request, &readable);
     int error = chain_add(queue, parts, count, readable);
     if (error < 0) {
         return -SKEP_EIO; /* broken, as the next poll will find */
@@ -372,11 +399,6 @@ static uint64_t config_value(const struct virtio_blk *blk, uint32_t offset, uint
     uint64_t value = 0; /* little-endian, as x86 is */
     virtio_config_read(&blk->device, offset, (uint8_t *)&value, bytes);
     return value;
-}
-
-static bool has(const struct virtio_blk *blk, uint64_t feature)
-{
-    return blk->device.features & feature;
 }
 
 /* Whole blocks of what the device names. */

@@ -13,7 +13,7 @@
 
 /* In BLOCK_WORK's measure: header and status, and descriptors. */
 #define TAKE_WORK        5
-#define DESCRIPTORS_WORK 8u /* at one */
+#define DESCRIPTORS_WORK 4u /* at one */
 
 static struct volume raw[SKEP_DISKS_MAX];
 

@@ -9,6 +9,7 @@
 #include "core/log.h"
 #include "io/block.h"
 
+#define COPY_WORK   8 /* of a step, in BLOCK_WORK's measure */
 #define COPIES_MAX  4u
 #define COPY_FRAMES (DISK_BYTES_MAX / SKEP_PAGE_SIZE)
 
@@ -177,7 +178,7 @@ void block_copies_go(struct block_go *go)
         struct copy *copy = &copies[i];
         if (is_of(copy, go->volume) && (copy->state == COPY_READ || copy->state == COPY_WRITE)) {
             submit(go, copy);
-            go->work -= 4;
+            go->work -= COPY_WORK;
         }
     }
 }

@@ -11,8 +11,12 @@
 #include "core/log.h"
 #include "io/block_span.h"
 
-#define TURN_WORK   1  /* in BLOCK_WORK's measure */
-#define SKIP_CHUNKS 4u /* that are nowhere, in one turn of a discard */
+/* In BLOCK_WORK's measure. */
+#define TURN_WORK    1
+#define DISCARD_WORK 2 /* more, for some chunks that are looked at, or one that is unmapped */
+#define WAIT_WORK    3
+#define ZERO_WORK    10 /* for a page that may have to be supplied */
+#define SKIP_CHUNKS  4u /* that are nowhere, in one turn of a discard */
 
 /* ---- holding ---- */
 
@@ -147,7 +151,7 @@ static enum turn zero_fill(struct block_go *go, struct block_slot *slot, uint64_
         if (error < 0) {
             return span_memory_failed(slot, error);
         }
-        go->work -= 2 * TURN_WORK;
+        go->work -= ZERO_WORK;
         slot->done += step;
         span_advance(slot, (uint32_t)step);
     }
@@ -399,6 +403,14 @@ static uint32_t judge(const struct block_slot *slot)
     return in_range(slot) && !(writes && is_read_only(slot)) ? SKEP_BLOCK_S_OK : SKEP_BLOCK_S_IOERR;
 }
 
+/* A turn that ends in waiting for a chunk has looked at much, and has begun a copy perhaps. */
+static enum turn data_turn(struct block_go *go, struct block_slot *slot)
+{
+    enum turn next = write_turn(slot);
+    go->work -= slot->waits ? WAIT_WORK : 0;
+    return next;
+}
+
 static enum turn type_turn(struct block_go *go, struct block_slot *slot)
 {
     slot->waits = false;
@@ -412,8 +424,9 @@ static enum turn type_turn(struct block_go *go, struct block_slot *slot)
     case SKEP_BLOCK_T_IN:
         return read_turn(go, slot);
     case SKEP_BLOCK_T_OUT:
-        return write_turn(slot);
+        return data_turn(go, slot);
     default:
+        go->work -= DISCARD_WORK;
         return discard_turn(slot);
     }
 }

@@ -8,9 +8,10 @@
 #include "core/log.h"
 
 /* In BLOCK_WORK's measure. */
-#define SUBMIT_WORK 3
-#define PIECE_WORK  1
-#define SUPPLY_WORK 4 /* more, for a page that wasn't there */
+#define SUBMIT_WORK  4
+#define PIECE_WORK   1
+#define SUPPLY_WORK  8 /* more, for a page that wasn't there */
+#define PINS_AT_ONCE 16u
 
 /* What is written where nothing was given; each piece of such a request is this page. */
 static pfn_t zeroes;
@@ -159,25 +160,47 @@ static uint64_t charged(const struct guest *guest)
     return __atomic_load_n(&guest->charged_frames, __ATOMIC_RELAXED);
 }
 
-/* The next piece: up to the end of its page, of its part, or of the span. 0, or an error of gmem_pin(). */
-static int piece_add(struct block_go *go, struct block_slot *slot)
+static uint32_t least(uint64_t a, uint64_t b)
+{
+    return (uint32_t)(a < b ? a : b);
+}
+
+/* The next pages that are pinned, of up to `bytes` in all: how many bytes are theirs. */
+static uint32_t pages_add(struct block_slot *slot, const paddr_t pages[], uint32_t count,
+                          uint32_t bytes)
+{
+    struct disk_piece *piece = &slot->pieces[slot->request.piece_count];
+    uint32_t left = bytes;
+    for (uint32_t i = 0; i < count; i++, piece++) {
+        piece->address = pages[i];
+        piece->bytes = least(PAGE_SIZE - (pages[i].value & PAGE_MASK), left);
+        left -= piece->bytes;
+    }
+    slot->request.piece_count += count;
+    return bytes - left;
+}
+
+/* The next pieces, each up to the end of its page, of its part, or of the span. 0, or an error of gmem_pin_pages(). */
+static int pieces_add(struct block_go *go, struct block_slot *slot)
 {
     struct guest *guest = slot->block->guest;
     const struct queue_part *part = &slot->parts[slot->part];
-    uint64_t at = part->address.value + slot->part_at, before = charged(guest);
-    uint64_t bytes = PAGE_SIZE - (at & PAGE_MASK), left = slot->span - slot->pinned;
-    bytes = bytes < part->bytes - slot->part_at ? bytes : part->bytes - slot->part_at;
-    bytes = bytes < left ? bytes : left;
-    struct disk_piece *piece = &slot->pieces[slot->request.piece_count];
-    int error = gmem_pin(guest, gva(at), slot->request.op == DISK_READ, &piece->address);
-    go->work -= PIECE_WORK + (charged(guest) != before ? SUPPLY_WORK : 0);
-    if (error < 0) {
-        return error;
+    gva_t at = gva(part->address.value + slot->part_at);
+    uint32_t bytes = least(part->bytes - slot->part_at, slot->span - slot->pinned);
+    uint64_t pages = ((at.value & PAGE_MASK) + bytes + PAGE_MASK) / PAGE_SIZE;
+    uint64_t before = charged(guest);
+    paddr_t pinned[PINS_AT_ONCE];
+    pages = least(pages, DISK_PIECES_MAX - slot->request.piece_count);
+    pages = least(pages, least(PINS_AT_ONCE, (uint64_t)go->work));
+    int count = gmem_pin_pages(guest, at, slot->request.op == DISK_READ, (uint32_t)pages, pinned);
+    go->work -= count > 0 ? count * PIECE_WORK : PIECE_WORK;
+    go->work -= charged(guest) != before ? SUPPLY_WORK : 0;
+    if (count < 0) {
+        return count;
     }
-    piece->bytes = (uint32_t)bytes;
-    slot->request.piece_count++;
-    slot->pinned += (uint32_t)bytes;
-    span_advance(slot, (uint32_t)bytes);
+    bytes = pages_add(slot, pinned, (uint32_t)count, bytes);
+    slot->pinned += bytes;
+    span_advance(slot, bytes);
     return 0;
 }
 
@@ -248,7 +271,7 @@ enum turn span_turn(struct block_go *go, struct block_slot *slot)
     while (!pieces_full(slot) && go->work > 0) {
         int error = 0;
         if (slot->part_count > 0) {
-            error = piece_add(go, slot);
+            error = pieces_add(go, slot);
         } else {
             zero_piece_add(slot);
         }

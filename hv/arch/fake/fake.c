@@ -144,8 +144,9 @@ void arch_vcpu_load(struct vcpu *vcpu)
     vcpu->arch.loads++;
 }
 
-void arch_vcpu_unload(void)
+void arch_vcpu_unload(const struct guest *space)
 {
+    (void)space;
 }
 
 void arch_vcpu_resume(struct vcpu *vcpu)

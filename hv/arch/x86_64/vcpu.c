@@ -164,12 +164,14 @@ void arch_vcpu_load(struct vcpu *vcpu)
     predictor_barrier(entry->cpu, vcpu->guest);
 }
 
-void arch_vcpu_unload(void)
+void arch_vcpu_unload(const struct guest *space)
 {
     struct entry_cpu *entry = entry_here();
 
     entry->vcpu = NULL;
-    root_load(entry, paging_kernel_cr3());
+    if (!space) {
+        root_load(entry, paging_kernel_cr3());
+    }
 }
 
 _Noreturn void arch_vcpu_resume(struct vcpu *vcpu)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "crashes.h"
+#include "files.h"
 #include "guest.h"
 #include "host.h"
 #include "image.h"
@@ -60,12 +61,20 @@ int boots_upload(const char *name, size_t version, struct problem *p)
 int boots_put_text(const char *name, const char *text, struct problem *p)
 {
     cJSON *json = json_parse(text, strlen(text), p);
+    const struct guest *g = guest_find(name);
     enum guest_change change;
+    struct files files;
     struct spec spec;
     int result = json ? spec_from_json(&spec, json, name, p) : -1;
 
+    if (result == 0)
+        result = files_take(cJSON_GetObjectItem(json, "files"), g ? g->files : 0, &spec, &files, p);
     cJSON_Delete(json);
-    return result != 0 ? -1 : guest_put(name, &spec, &change, p);
+    if (result != 0)
+        return -1;
+    result = guest_put(name, &spec, &files, &change, p);
+    files_free(&files);
+    return result;
 }
 
 int boots_put(const char *name, const char *text)
@@ -87,7 +96,7 @@ char *boots_snapshot(void)
     }
     for (struct guest *g = guest_first(); g; g = guest_after(g->name)) {
         cJSON_AddItemToArray(json, cJSON_CreateString(g->name));
-        cJSON_AddItemToArray(json, spec_to_json(g->spec));
+        cJSON_AddItemToArray(json, guest_spec_to_json(g->spec, g->files, FILES_WHOLE));
     }
     text = cJSON_PrintUnformatted(json);
     cJSON_Delete(json);

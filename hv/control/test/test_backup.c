@@ -184,6 +184,7 @@ static void furnish(void)
     assert_int_equal(boots_upload("img", 0, &p), 201);
     assert_int_equal(boots_upload("spare", 1, &p), 201);
     boots_put("web", "{\"image\":\"img\",\"env\":{\"A\":\"1\"},\"restart\":\"always\","
+                     "\"files\":[{\"path\":\"/etc/key\",\"content\":\"s3cret\",\"secret\":true}],"
                      "\"networks\":[{\"address\":\"10.0.0.9/8\"}]}");
     boots_put("idle", "{\"image\":\"spare\",\"desired_state\":\"stopped\",\"weight\":7}");
     boots_put("after", "{\"image\":\"img\",\"start_after\":[\"web\"]}");

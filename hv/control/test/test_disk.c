@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "crashes.h"
+#include "files.h"
 #include "guest.h"
 #include "host.h"
 #include "identity.h"
@@ -108,6 +109,48 @@ static void test_cold_boot(void **state)
     boots_cold();
     assert_null(guest_find("web"));
     assert_int_equal(state_of("idle"), SKEP_GUEST_RUNNING);
+}
+
+/* All that a spec's files are. */
+static char *files_of(const char *name)
+{
+    cJSON *list = files_to_json(guest_find(name)->files, FILES_WHOLE);
+    char *text = cJSON_PrintUnformatted(list);
+
+    cJSON_Delete(list);
+    return text;
+}
+
+/* Secrets, bytes, and the largest text that there can be on the disk. */
+static void test_files(void **state)
+{
+    char *text = malloc(7 * FILES_BYTES_MAX), *at = text, *before, *after;
+
+    (void)state;
+    boots_upload("img", 0, &(struct problem){0});
+    at += sprintf(
+        at,
+        "{\"image\":\"img\",\"files\":[{\"path\":\"/key\",\"secret\":true,\"content\":\"hidden\"},"
+        "{\"path\":\"/bytes\",\"content_base64\":\"AAEC\"},{\"path\":\"/text\",\"content\":\"");
+    for (unsigned i = 0; i < FILES_BYTES_MAX - 9; i++)
+        at += sprintf(at, "\\u0001");
+    sprintf(at, "\"}]}");
+    assert_int_equal(boots_put("web", text), 201);
+    free(text);
+    for (int boot = 0; boot < 2; boot++) {
+        before = files_of("web");
+        boots_cold();
+        assert_int_equal(state_of("web"), SKEP_GUEST_RUNNING);
+        after = files_of("web");
+        assert_string_equal(after, before);
+        free(before);
+        free(after);
+        boots_put("web", "{\"image\":\"img\",\"files\":[{\"path\":\"/key\",\"secret\":true}]}");
+        settle();
+    }
+    before = files_of("web");
+    assert_string_equal(before, "[{\"path\":\"/key\",\"secret\":true,\"content\":\"hidden\"}]");
+    free(before);
 }
 
 static uint64_t started_at(const char *name)
@@ -400,8 +443,8 @@ static void test_restart_in_between(void **state)
     web = guest_find("web");
     spec_expand(&spec, web->spec);
     spec.weight = 7;
-    assert_int_equal(guest_keep("web", &spec, &p), 0);
-    assert_int_equal(guest_keep("new", &spec, &p), 0);
+    assert_int_equal(guest_keep("web", &spec, 0, &p), 0);
+    assert_int_equal(guest_keep("new", &spec, 0, &p), 0);
     restart(false);
     assert_int_equal(guest_find("web")->spec->weight, SPEC_WEIGHT_DEFAULT);
     assert_int_equal(guest_find("new")->spec->weight, 7);
@@ -442,6 +485,13 @@ static const struct step steps[] = {
     {.image = "img", .version = 1},
     {.guest = "web", .text = "{\"image\":\"img\",\"networks\":[{\"address\":\"10.0.0.9/8\"}]}"},
     {.guest = "idle", .text = "{\"image\":\"img\",\"desired_state\":\"stopped\"}"},
+    {.guest = "idle",
+     .text =
+         "{\"image\":\"img\",\"desired_state\":\"stopped\",\"files\":[{\"path\":\"/a\",\"content\":\"1\"}]}"},
+    {.guest = "idle",
+     .text =
+         "{\"image\":\"img\",\"desired_state\":\"stopped\",\"files\":[{\"path\":\"/a\",\"content\":\"2\"},"
+         "{\"path\":\"/b\",\"content\":\"secret\",\"secret\":true}]}"},
     {.image = "spare", .version = 2},
     {.image = "spare", .version = 3},
     {.guest = "web", .text = "{\"image\":\"img\",\"args\":[\"a\"]}"},
@@ -542,6 +592,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_cold_boot, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_files, setup, teardown),
         cmocka_unit_test_setup_teardown(test_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_images, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unreadable_image, setup, teardown),
