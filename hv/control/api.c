@@ -5,12 +5,16 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
+#include "address.h"
+#include "audit.h"
 #include "identity.h"
 #include "json.h"
 #include "power.h"
@@ -37,6 +41,9 @@ static const struct route routes[] = {
     {{"v1", "host", "panic"}, HTTP_GET, false, api_host_panic},
     {{"v1", "host", "reboot"}, HTTP_POST, false, api_host_reboot},
     {{"v1", "host", "shutdown"}, HTTP_POST, false, api_host_shutdown},
+    {{"v1", "audit"}, HTTP_GET, false, api_audit},
+    {{"v1", "backup"}, HTTP_GET, false, api_backup_get},
+    {{"v1", "backup"}, HTTP_PUT, false, api_backup_put},
     {{"v1", "crashes"}, HTTP_GET, false, api_crash_list},
     {{"v1", "crashes", "*"}, HTTP_GET, false, api_crash_get},
     {{"v1", "images"}, HTTP_GET, false, api_image_list},
@@ -223,12 +230,47 @@ static int check_name(struct request *r, const struct route *route, char *segmen
 }
 
 /* A machine that is about to end takes no more changes. */
-static int check_power(struct request *r, const struct route *route)
+static int check_power(struct request *r)
 {
-    if (route->method == HTTP_GET || !power_is_ending())
+    if (!power_is_ending())
         return 0;
     return problem_set(&r->problem, 503, "The machine is %s: nothing can be changed any more.",
                        power_name());
+}
+
+/* There is one token, so who calls is told by the address. */
+static void describe_caller(const struct request *r, char caller[AUDIT_CALLER_MAX])
+{
+    struct sockaddr_in peer = {0};
+    socklen_t bytes = sizeof(peer);
+    char address[ADDRESS_TEXT_MAX];
+
+    getpeername(r->client->fd, (struct sockaddr *)&peer, &bytes);
+    address_format(address, peer.sin_addr.s_addr);
+    snprintf(caller, AUDIT_CALLER_MAX, "admin %s", address);
+}
+
+/* Names were checked, so the path is as short and plain as it must be. */
+static void describe_path(char *const segments[SEGMENTS_MAX], char path[AUDIT_PATH_MAX])
+{
+    size_t bytes = 0;
+
+    for (int i = 0; i < SEGMENTS_MAX && segments[i] && bytes < AUDIT_PATH_MAX; i++)
+        bytes += (size_t)snprintf(path + bytes, AUDIT_PATH_MAX - bytes, "/%s", segments[i]);
+}
+
+/* Whoever may change something leaves a record of it before the answer. So does who takes all secrets away, behind it. */
+static int handle_audited(struct request *r, const struct route *route, char *const segments[])
+{
+    struct audit_call call = {.method = llhttp_method_name(route->method)};
+    int status;
+
+    describe_caller(r, call.caller);
+    describe_path(segments, call.path);
+    audit_begin(&call);
+    status = route->method == HTTP_GET || check_power(r) == 0 ? route->handler(r) : -1;
+    audit_end(&call, status < 0 ? r->problem.status : status ? status : 200);
+    return status;
 }
 
 static int handle(struct request *r)
@@ -240,9 +282,11 @@ static int handle(struct request *r)
     /* Who has no token learns nothing about what there is. */
     if ((!route || !route->open) && check_token(r) != 0)
         return -1;
-    if (!route || check_name(r, route, segments) != 0 || check_power(r, route) != 0)
+    if (!route || check_name(r, route, segments) != 0)
         return -1;
-    return route->handler(r);
+    if (route->method == HTTP_GET && route->handler != api_backup_get)
+        return route->handler(r);
+    return handle_audited(r, route, segments);
 }
 
 bool api_serve(struct api_client *client)
@@ -353,6 +397,19 @@ int api_query_number(struct request *r, const char *name, uint64_t min, uint64_t
         return problem_set(&r->problem, 400, "%s must be a number, %" PRIu64 " or more.", name,
                            min);
     *value = number;
+    return 0;
+}
+
+int api_query_bool(struct request *r, const char *name, bool *value)
+{
+    char text[8] = "";
+    int found = http_query_value(r->http->query, name, text, sizeof(text));
+
+    if (found == 0)
+        return 0;
+    *value = strcmp(text, "true") == 0;
+    if (found < 0 || (!*value && strcmp(text, "false") != 0))
+        return problem_set(&r->problem, 400, "%s must be true or false.", name);
     return 0;
 }
 

@@ -49,6 +49,7 @@ api_handler api_guest_log, api_guest_vcpus, api_guest_trace;
 api_handler api_disk_list, api_disk_get, api_disk_put;
 api_handler api_volume_list, api_volume_get, api_volume_put, api_volume_patch, api_volume_delete;
 api_handler api_volume_data_get, api_volume_data_put;
+api_handler api_audit, api_backup_get, api_backup_put;
 api_handler api_crash_list, api_crash_get;
 api_handler api_debug_points, api_debug_crash;
 
@@ -61,6 +62,13 @@ bool api_has_body(const struct request *r);
 /* A number of the query, left as it is when it isn't there; -1 and the problem if it isn't from min to max. */
 int api_query_number(struct request *r, const char *name, uint64_t min, uint64_t max,
                      uint64_t *value);
+
+/* "true" or "false" of the query, likewise. */
+int api_query_bool(struct request *r, const char *name, bool *value);
+
+/* One at a time of those that hold whole files in memory; -1 and the problem if others take too long. */
+int api_take_turn(struct request *r);
+void api_end_turn(void);
 
 /* The problem that there is no guest of the path's name. */
 int api_no_guest(struct request *r);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api.h"
+#include "audit.h"
 #include "json.h"
 #include "skep_tls.h"
 #include "storage.h"
@@ -149,6 +150,7 @@ static int answer(struct request *r, struct tls_hash *hash)
     char text[DIGEST_TEXT];
 
     digest_text(hash, text);
+    audit_detail("%s", text);
     if (expected && strcmp(expected, text) != 0)
         return problem_set(&r->problem, 422,
                            "The volume has what came, but that isn't what " DIGEST

@@ -57,11 +57,11 @@ int api_image_delete(struct request *r)
 }
 
 /*
- * Uploads: one at a time, since a file is held in memory until it is checked.
+ * Uploads: one at a time, since a file is held in memory until it is checked. Backups and restores hold files, too.
  */
 static pthread_mutex_t upload_lock = PTHREAD_MUTEX_INITIALIZER;
 
-static int take_turn(struct request *r)
+int api_take_turn(struct request *r)
 {
     const struct timespec pause = {.tv_nsec = 20000000};
     uint64_t deadline = tls_clock_ns() + TURN_NS;
@@ -74,6 +74,11 @@ static int take_turn(struct request *r)
         nanosleep(&pause, NULL);
     }
     return 0;
+}
+
+void api_end_turn(void)
+{
+    pthread_mutex_unlock(&upload_lock);
 }
 
 static int too_large(struct request *r)
@@ -141,12 +146,12 @@ int api_image_put(struct request *r)
     size_t bytes;
     int result;
 
-    if (check_length(r) != 0 || take_turn(r) != 0)
+    if (check_length(r) != 0 || api_take_turn(r) != 0)
         return -1;
     result = read_file(r, &data, &bytes);
     if (result == 0)
         result = image_put(r->name, data, bytes, &r->json, &r->problem);
     free(data);
-    pthread_mutex_unlock(&upload_lock);
+    api_end_turn();
     return result;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api.h"
+#include "audit.h"
 #include "json.h"
 #include "service.h"
 #include "storage.h"
@@ -243,7 +244,7 @@ static int take_field(const cJSON *item, bool create, struct storage_wish *wish,
                        field, create ? "overcommit, disk, snapshot_of, clone_of" : "overcommit");
 }
 
-static int read_wish(const cJSON *body, bool create, struct storage_wish *wish, struct problem *p)
+int volume_wish_read(struct storage_wish *wish, const cJSON *body, bool create, struct problem *p)
 {
     const cJSON *item;
 
@@ -277,7 +278,7 @@ static int put(struct request *r, const cJSON *body)
     struct disk *disk;
     struct volume *v = storage_find(r->name, &disk);
 
-    if (read_wish(body, true, &wish, &r->problem) != 0)
+    if (volume_wish_read(&wish, body, true, &r->problem) != 0)
         return -1;
     if (!v)
         return storage_create(&wish, &r->problem);
@@ -297,7 +298,7 @@ static int patch(struct request *r, const cJSON *body)
     if (!v)
         return no_volume(r);
     wish.limits = v->record.limits;
-    return read_wish(body, false, &wish, &r->problem) == 0
+    return volume_wish_read(&wish, body, false, &r->problem) == 0
                ? storage_change(disk, v, &wish, &r->problem)
                : -1;
 }
@@ -314,8 +315,10 @@ static int change(struct request *r, int (*act)(struct request *r, const cJSON *
     storage_lock();
     status = act(r, body);
     v = status > 0 ? storage_find(r->name, &disk) : NULL;
-    if (v)
+    if (v) {
+        audit_detail("%" PRIu64 " bytes", v->record.bytes);
         r->json = storage_volume_to_json(disk, v);
+    }
     storage_unlock();
     cJSON_Delete(body);
     return status;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "address.h"
+#include "audit.h"
 #include "files.h"
 #include "host.h"
 #include "image.h"
@@ -157,7 +158,10 @@ static int create(const char *name, const struct spec *spec, const struct files 
 
     if (!g)
         return -1;
-    if (take_files(name, files, &g->files, p) != 0 || keep_and_retain(g, NULL, 0, p) != 0)
+    if (take_files(name, files, &g->files, p) != 0)
+        return forget(g);
+    audit_expect(201);
+    if (keep_and_retain(g, NULL, 0, p) != 0)
         return forget(g);
     commit_point(POINT_GUEST_PERSISTED);
     if (spec->desired != SPEC_STOPPED && !guest_must_wait(g))
@@ -212,6 +216,7 @@ static int apply_and_retain(struct guest *g, struct spec *new, uint64_t files,
     g->failures = 0;
     old = guest_set_spec(g, new);
     g->files = files;
+    audit_expect(200);
     if (keep_and_retain(g, old, old_files, p) == 0) {
         free(old);
         if (files != old_files)
@@ -275,8 +280,11 @@ int guest_put(const char *name, const struct spec *spec, const struct files *fil
     enum spec_difference difference = g ? spec_compare(g->spec, spec) : SPEC_ANOTHER;
 
     *kind = GUEST_UNCHANGED;
-    if (g && !g->deleting && difference == SPEC_SAME)
+    audit_detail("image %.30s, %" PRIu64 " bytes", spec->image, spec->memory_bytes);
+    if (g && !g->deleting && difference == SPEC_SAME) {
+        audit_idle();
         return 200;
+    }
     if (check_spec(name, spec, g, p) != 0)
         return -1;
     if (g)
@@ -291,6 +299,7 @@ int guest_delete(struct guest *g, struct problem *p)
 
     memcpy(name, g->name, sizeof(name));
     if (!g->deleting) {
+        audit_expect(202);
         if (guest_unkeep(name, p) != 0)
             return -1;
         commit_point(POINT_GUEST_UNKEPT);
@@ -304,4 +313,32 @@ int guest_delete(struct guest *g, struct problem *p)
     }
     guest_step(g);
     return guest_find(name) ? 202 : 204;
+}
+
+int guest_restore(const char *name, const struct spec *spec, const struct files *files,
+                  struct problem *p)
+{
+    struct guest *g;
+
+    if (guest_find(name))
+        return problem_set(p, 422, "The backup has guest '%s' twice.", name);
+    g = guest_add(name, spec, 0, p);
+    if (!g)
+        return -1;
+    if (take_files(name, files, &g->files, p) != 0 || keep_and_retain(g, NULL, 0, p) != 0)
+        return forget(g);
+    guest_schedule(g, 1);
+    return 0;
+}
+
+void guest_restore_none(void)
+{
+    struct problem ignored;
+    struct guest *g;
+
+    while ((g = guest_first()) != NULL) {
+        guest_unkeep(g->name, &ignored);
+        store_erase(g->record);
+        forget(g);
+    }
 }

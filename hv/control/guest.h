@@ -152,6 +152,12 @@ enum guest_change {
 int guest_put(const char *name, const struct spec *spec, const struct files *files,
               enum guest_change *change, struct problem *p);
 
+/* One of a backup: it is kept, retained, and created in ring 0 when it is its turn; 0, or -1 and the problem. And takes
+ * back all of them, where there were none before. */
+int guest_restore(const char *name, const struct spec *spec, const struct files *files,
+                  struct problem *p);
+void guest_restore_none(void);
+
 /* 204 if it is gone, 202 if it takes a moment, or -1 and the problem. */
 int guest_delete(struct guest *guest, struct problem *p);
 
@@ -213,6 +219,7 @@ int guest_check_order(const char *name, const struct spec *spec, struct problem 
  */
 
 int guest_keep(const char *name, const struct spec *spec, uint64_t files, struct problem *p);
+int guest_keep_json(const char *name, const cJSON *spec, struct problem *p); /* with its files */
 int guest_unkeep(const char *name, struct problem *p);
 void guest_load_kept(void); /* adds those that aren't in the table */
 void guest_keep_all(void);

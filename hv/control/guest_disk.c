@@ -25,22 +25,29 @@ static void kept_name(const char *name, char text[KEPT_BYTES])
     snprintf(text, KEPT_BYTES, PREFIX "%s", name);
 }
 
+int guest_keep_json(const char *name, const cJSON *spec, struct problem *p)
+{
+    char kept[KEPT_BYTES], *text = cJSON_PrintUnformatted(spec);
+    int result;
+
+    if (!text)
+        return problem_set(p, 503, "There is no memory for the request now; try again.");
+    kept_name(name, kept);
+    result = persist_update(kept, text, strlen(text), p);
+    free(text);
+    return result;
+}
+
 int guest_keep(const char *name, const struct spec *spec, uint64_t files, struct problem *p)
 {
-    char kept[KEPT_BYTES], *text;
     cJSON *json;
     int result;
 
     if (!persist_has_disk())
         return 0;
     json = guest_spec_to_json(spec, files, FILES_WHOLE);
-    text = cJSON_PrintUnformatted(json);
+    result = guest_keep_json(name, json, p);
     cJSON_Delete(json);
-    if (!text)
-        return problem_set(p, 503, "There is no memory for the request now; try again.");
-    kept_name(name, kept);
-    result = persist_update(kept, text, strlen(text), p);
-    free(text);
     return result;
 }
 

@@ -120,6 +120,18 @@ char *host_panic_text(void)
     return text;
 }
 
+void host_name_to_json(cJSON *json)
+{
+    struct skep_host_info info;
+    char text[ADDRESS_TEXT_MAX];
+
+    if (core_host_info(&info) == 0)
+        cJSON_AddStringToObject(json, "skep", info.version);
+    cJSON_AddStringToObject(json, "hostname", own.hostname);
+    address_format_host(text, own.net.address, own.net.netmask);
+    cJSON_AddStringToObject(json, "address", text);
+}
+
 cJSON *host_to_json(void)
 {
     struct skep_host_info info;

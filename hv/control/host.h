@@ -21,6 +21,7 @@ uint64_t host_wall_ns(uint64_t clock_ns);
 uint64_t host_until_ns(uint64_t clock_ns);
 
 cJSON *host_to_json(void);
+void host_name_to_json(cJSON *json); /* version, host name and address */
 
 /* What a panic before the last warm reset left behind: the caller frees it. NULL if there is nothing. */
 char *host_panic_text(void);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "hex.h"
 #include "log.h"
 #include "persist.h"
 #include "store.h"
@@ -119,4 +120,76 @@ bool token_matches(const char *token)
     for (unsigned i = 0; i < sizeof(digest); i++)
         difference |= (uint8_t)(digest[i] ^ token_digest[i]);
     return difference == 0;
+}
+
+/*
+ * In backups
+ */
+
+static void add_hex(cJSON *json, const char *name, const void *data, size_t bytes)
+{
+    char text[2 * TLS_DER_MAX + 1];
+
+    hex_format(text, data, bytes);
+    cJSON_AddStringToObject(json, name, text);
+}
+
+cJSON *identity_to_json(void)
+{
+    cJSON *json = cJSON_CreateObject();
+    struct tls_identity id;
+
+    if (store_read(STORE_IDENTITY_RECORD, STORE_IDENTITY, &id, sizeof(id)) == sizeof(id)) {
+        add_hex(json, "key", id.key, id.key_bytes);
+        add_hex(json, "certificate", id.cert, id.cert_bytes);
+    }
+    add_hex(json, "token_sha256", token_digest, sizeof(token_digest));
+    return json;
+}
+
+/* Bytes of the value, 0 if it isn't there or is no hexadecimal text that fits. */
+static size_t take_hex(const cJSON *json, const char *name, void *data, size_t room)
+{
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, name));
+    size_t bytes = text ? strlen(text) / 2 : 0;
+
+    return bytes && bytes <= room && hex_parse(text, data, bytes) ? bytes : 0;
+}
+
+/* Whether there is a key, too. */
+static bool take_json(const cJSON *json, struct tls_identity *id, uint8_t token[32])
+{
+    memset(id, 0, sizeof(*id));
+    id->key_bytes = take_hex(json, "key", id->key, sizeof(id->key));
+    id->cert_bytes = take_hex(json, "certificate", id->cert, sizeof(id->cert));
+    take_hex(json, "token_sha256", token, 32);
+    return id->key_bytes && id->cert_bytes;
+}
+
+int identity_check_json(const cJSON *json, struct problem *p)
+{
+    struct tls_identity id;
+    uint8_t token[32];
+    bool has_key = take_json(json, &id, token);
+
+    if (take_hex(json, "token_sha256", token, sizeof(token)) != sizeof(token))
+        return problem_set(p, 422, "The backup has no right digest of a token.");
+    if (has_key ? tls_identity_check(&id) != 0 : cJSON_HasObjectItem(json, "key"))
+        return problem_set(p, 422, "The backup has a key and certificate that can't be used.");
+    return 0;
+}
+
+int identity_restore(const cJSON *json, struct problem *p)
+{
+    struct tls_identity id;
+    uint8_t token[32];
+
+    if (take_json(json, &id, token) &&
+        (persist_update("identity", &id, sizeof(id), p) != 0 ||
+         !store_write(STORE_IDENTITY_RECORD, STORE_IDENTITY, &id, sizeof(id))))
+        return problem_set(p, 503, "The key and certificate can't be kept.");
+    if (persist_update("token", token, sizeof(token), p) != 0 ||
+        !store_write(STORE_TOKEN_RECORD, STORE_TOKEN, token, sizeof(token)))
+        return problem_set(p, 503, "The token can't be kept.");
+    return 0;
 }

@@ -4,7 +4,10 @@
 
 #include <stdbool.h>
 
+#include <cJSON.h>
+
 #include "config.h"
+#include "problem.h"
 #include "skep_tls.h"
 
 /* The key and certificate of the boot module, else those retained, else those on the disk, else new ones; false, with a log
@@ -17,6 +20,14 @@ bool token_get(const struct config *config, bool entropy);
 
 /* Puts the key, the certificate and the token's digest on a disk that has none of them. */
 void identity_keep(void);
+
+/* For backups: the key and certificate, unless they are the boot module's, and the token's digest. */
+cJSON *identity_to_json(void);
+
+/* Checks them (0, or -1 and the problem), and puts them in the place of those that are kept: both are in force from the
+ * next start on, of the service or the machine. */
+int identity_check_json(const cJSON *json, struct problem *p);
+int identity_restore(const cJSON *json, struct problem *p);
 
 /* In constant time for tokens of any length. */
 bool token_matches(const char *token);

@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "audit.h"
 #include "core.h"
 #include "elf_image.h"
 #include "files.h"
 #include "guest.h"
+#include "hex.h"
 #include "json.h"
 #include "log.h"
 #include "points.h"
@@ -309,7 +311,10 @@ static void forget(struct image *image)
 
 int image_remove(struct image *image, struct problem *p)
 {
-    if (check_unused(image, p) != 0 || image_unkeep(image, p) != 0)
+    if (check_unused(image, p) != 0)
+        return -1;
+    audit_expect(204);
+    if (image_unkeep(image, p) != 0)
         return -1;
     commit_point(POINT_IMAGE_UNKEPT);
     image_unkeep_file(image);
@@ -344,14 +349,10 @@ int image_publish(struct image *image, struct problem *p)
 
 cJSON *image_to_json(const struct image *image)
 {
-    static const char hex[] = "0123456789abcdef";
     char digest[7 + 64 + 1] = "sha256:";
     cJSON *json = cJSON_CreateObject();
 
-    for (unsigned i = 0; i < 32; i++) {
-        digest[7 + 2 * i] = hex[image->digest[i] >> 4];
-        digest[8 + 2 * i] = hex[image->digest[i] & 15];
-    }
+    hex_format(digest + 7, image->digest, 32);
     cJSON_AddStringToObject(json, "name", image->name);
     cJSON_AddStringToObject(json, "digest", digest);
     json_add_integer(json, "size", image->size);

@@ -64,6 +64,13 @@ int image_keep(struct image *image, struct problem *p);
 int image_unkeep(const struct image *image, struct problem *p);
 void image_unkeep_file(const struct image *image);
 
+/* Only the record, for an image whose file is kept: -1 if that isn't there, or the disk refuses. */
+int image_keep_record(const char *name, const uint8_t digest[32], uint64_t uploaded_wall_ns,
+                      struct problem *p);
+
+/* The file itself, which the caller frees; NULL if it can't be read, or there is no memory. */
+uint8_t *image_read_file(const char *name, const uint8_t digest[32], size_t *bytes);
+
 /* Whether the disk's record of this name has this digest. */
 bool image_is_kept(const char *name, const uint8_t digest[32]);
 

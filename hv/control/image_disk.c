@@ -13,6 +13,7 @@
 #include "image.h"
 #include "log.h"
 #include "persist.h"
+#include "restore.h"
 #include "skep/abi.h"
 #include "spec.h"
 
@@ -70,19 +71,24 @@ int image_keep_file(const char *name, const uint8_t digest[32], const uint8_t *e
     return persist_put(text, elf, bytes, p);
 }
 
-int image_keep(struct image *image, struct problem *p)
+int image_keep_record(const char *name, const uint8_t digest[32], uint64_t uploaded_wall_ns,
+                      struct problem *p)
 {
-    struct image_record record = {.version = RECORD_VERSION,
-                                  .uploaded_wall_ns = image->uploaded_wall_ns};
+    struct image_record record = {.version = RECORD_VERSION, .uploaded_wall_ns = uploaded_wall_ns};
     char text[KEPT_BYTES];
 
     /* A deletion of its namesake may have taken the file along meanwhile. */
-    file_name(image->name, image->digest, text);
+    file_name(name, digest, text);
     if (persist_is_open() && persist_get(text, NULL, 0) < 0)
         return problem_set(p, 503, "The image was deleted while it was uploaded; try again.");
-    memcpy(record.digest, image->digest, 32);
-    record_name(image->name, text);
-    if (persist_put(text, &record, sizeof(record), p) != 0)
+    memcpy(record.digest, digest, 32);
+    record_name(name, text);
+    return persist_put(text, &record, sizeof(record), p);
+}
+
+int image_keep(struct image *image, struct problem *p)
+{
+    if (image_keep_record(image->name, image->digest, image->uploaded_wall_ns, p) != 0)
         return -1;
     image->kept = persist_is_open();
     return 0;
@@ -109,8 +115,7 @@ void image_unkeep_file(const struct image *image)
  * At the start
  */
 
-/* The whole file, which the caller frees, or NULL. */
-static uint8_t *read_file(const char *name, const uint8_t digest[32], size_t *bytes)
+uint8_t *image_read_file(const char *name, const uint8_t digest[32], size_t *bytes)
 {
     char text[KEPT_BYTES];
     uint8_t *data = NULL;
@@ -132,7 +137,7 @@ static struct image *build(const char *name, const struct image_record *record, 
 {
     struct image *image = NULL;
     size_t bytes;
-    uint8_t *data = read_file(name, record->digest, &bytes);
+    uint8_t *data = image_read_file(name, record->digest, &bytes);
 
     if (!data)
         problem_set(p, 500, "Its file can't be read.");
@@ -219,7 +224,9 @@ void image_load_kept(void)
         for (const char *kept = names; *kept; kept += strlen(kept) + 1)
             load(kept + strlen(IMAGES));
         end_unkept();
-        delete_files();
+        /* A restore that waits for the machine's start needs files that no record names yet. */
+        if (persist_get(RESTORE_VALUE, NULL, 0) < 0)
+            delete_files();
     }
     free(names);
 }

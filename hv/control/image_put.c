@@ -1,7 +1,9 @@
 /* image_put.c - an upload that has come in full: from the file to the image and its place on the disk. */
 #include <string.h>
 
+#include "audit.h"
 #include "guest.h"
+#include "hex.h"
 #include "image.h"
 #include "persist.h"
 #include "points.h"
@@ -17,6 +19,7 @@ static int check_namesake(const char *name, const uint8_t digest[32], cJSON **js
         return 0;
     if (image_same(old, digest) && (old->kept || !persist_is_open())) {
         *json = image_to_json(old);
+        audit_idle();
         return 200;
     }
     if (old->users && !image_same(old, digest))
@@ -34,6 +37,7 @@ static int publish(struct image *image, cJSON **json, struct problem *p)
     struct image *old = image_find(image->name);
     bool same = old && image_same(old, image->digest);
 
+    audit_expect(same ? 200 : 201);
     if ((same ? image_keep(old, p) : image_publish(image, p)) != 0)
         return -1;
     *json = image_to_json(same ? old : image);
@@ -66,9 +70,12 @@ static int build_and_publish(const char *name, const uint8_t *data, size_t bytes
 int image_put(const char *name, const uint8_t *data, size_t bytes, cJSON **json, struct problem *p)
 {
     uint8_t digest[32];
+    char text[2 * sizeof(digest) + 1];
     int result;
 
     tls_sha256(data, bytes, digest);
+    hex_format(text, digest, sizeof(digest));
+    audit_detail("sha256:%s", text);
     model_lock();
     result = check_namesake(name, digest, json, p);
     model_unlock();

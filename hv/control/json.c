@@ -313,20 +313,27 @@ void json_add_hex(cJSON *object, const char *name, uint64_t value)
     cJSON_AddStringToObject(object, name, text);
 }
 
-void json_add_time(cJSON *object, const char *name, uint64_t wall_ns)
+void json_time_text(uint64_t wall_ns, char text[JSON_TIME_MAX])
 {
     time_t seconds = (time_t)(wall_ns / 1000000000u);
     struct tm tm;
-    char text[80];
 
-    if (wall_ns == 0 || !gmtime_r(&seconds, &tm)) {
+    text[0] = '\0';
+    if (wall_ns && gmtime_r(&seconds, &tm))
+        snprintf(text, JSON_TIME_MAX, "%04d-%02d-%02dT%02d:%02d:%02d.%03uZ", tm.tm_year + 1900,
+                 tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
+                 (unsigned)(wall_ns / 1000000u % 1000u));
+}
+
+void json_add_time(cJSON *object, const char *name, uint64_t wall_ns)
+{
+    char text[JSON_TIME_MAX];
+
+    json_time_text(wall_ns, text);
+    if (*text)
+        cJSON_AddStringToObject(object, name, text);
+    else
         cJSON_AddNullToObject(object, name);
-        return;
-    }
-    snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%03uZ", tm.tm_year + 1900,
-             tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
-             (unsigned)(wall_ns / 1000000u % 1000u));
-    cJSON_AddStringToObject(object, name, text);
 }
 
 void json_clean_text(char *text)

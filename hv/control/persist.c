@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "audit.h"
 #include "json.h"
 #include "log.h"
 #include "region.h"
@@ -50,6 +51,8 @@ static void open_store(struct bdev *region)
     if (is_read_only)
         log_line("storage: disk %s is damaged: what it holds is read, and nothing can be changed",
                  system_disk_id());
+    else
+        audit_start();
     state_usage(&bytes, &used);
     log_line("storage: disk %s, %" PRIu64 " of %" PRIu64 " bytes used", system_disk_id(), used,
              bytes);
@@ -87,6 +90,7 @@ bool persist_begin(void)
 
 void persist_stop(void)
 {
+    audit_stop();
     state_close();
     is_open = false;
     set_condition(NONE);
@@ -149,7 +153,7 @@ int persist_put(const char *name, const void *data, size_t bytes, struct problem
         return 0;
     if (!is_open || is_read_only)
         return refuse(-SKEP_EIO, p);
-    return note(state_put(name, data, bytes), name, p);
+    return note(audit_put(name, data, bytes), name, p);
 }
 
 int persist_delete(const char *name, struct problem *p)
@@ -160,7 +164,7 @@ int persist_delete(const char *name, struct problem *p)
         return 0;
     if (!is_open || is_read_only)
         return refuse(-SKEP_EIO, p);
-    result = state_delete(name);
+    result = audit_delete(name);
     return note(result == -SKEP_ENOENT ? 0 : result, name, p);
 }
 

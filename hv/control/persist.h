@@ -2,8 +2,8 @@
  * persist.h - what the service keeps on a disk (state.h), if the machine has one.
  *
  * Without a disk all changes succeed and nothing is kept. With one, what can't be kept isn't done: the problem is 507,
- * and nothing has changed. What is kept, by name: "began", "identity", "token", "images/NAME" with "files/NAME.DIGEST", and
- * "guests/NAME".
+ * and nothing has changed. What is kept, by name: "began", "identity", "token", "images/NAME" with "files/NAME.DIGEST",
+ * "guests/NAME", and "restore".
  *
  * Any thread may call any function; see state.h about changes of one name.
  */
@@ -32,7 +32,7 @@ bool persist_is_open(void);
 /* Whether it was there when the machine started: then all that was acknowledged since is in it. */
 bool persist_is_complete(void);
 
-/* 0, or -1 and the problem. */
+/* 0, or -1 and the problem. The audit record of a change goes along (audit.h). */
 int persist_put(const char *name, const void *data, size_t bytes, struct problem *p);
 int persist_delete(const char *name, struct problem *p); /* also of what isn't there */
 

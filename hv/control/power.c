@@ -66,6 +66,12 @@ void power_resume(void)
         begin((uint32_t)record.action, record.grace_ns);
 }
 
+void power_forget(void)
+{
+    atomic_store_explicit(&action, POWER_ON, memory_order_relaxed);
+    guest_end_none();
+}
+
 uint64_t power_deadline(void)
 {
     return power_is_ending() ? look_at : UINT64_MAX;

@@ -20,6 +20,9 @@ int power_begin(bool reboot, uint64_t grace_ns, struct problem *p);
 /* What a former service began. */
 void power_resume(void);
 
+/* The machine stays on. For tests of restarts. */
+void power_forget(void);
+
 /* "on", "rebooting" or "shutting-down". Any thread may ask. */
 const char *power_name(void);
 bool power_is_ending(void);

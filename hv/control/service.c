@@ -23,6 +23,7 @@
 #include "log.h"
 #include "persist.h"
 #include "power.h"
+#include "restore.h"
 #include "server.h"
 #include "storage.h"
 #include "wall.h"
@@ -139,6 +140,7 @@ int service_run(uint16_t port)
     config_read(&config);
     storage_start();
     persist_start(info.safe_mode != 0, info.control_restarts == 0);
+    restore_resume(info.control_restarts == 0);
     if (!identity_get(&identity, &config, info.entropy) || !token_get(&config, info.entropy))
         return 1;
     if (tls_server_init(&tls, &identity) != 0) {

@@ -3,7 +3,7 @@
  *
  * The first block of the device says that the rest holds a littlefs and how large that is; it is written when that has
  * been formatted, so that a format which was cut off begins again. A value is a file: a head with a checksum, since
- * littlefs checks its metadata only, and the bytes. Files are spread over SHARDS folders by a hash of their names: a
+ * littlefs checks its metadata only, and the bytes. Files are spread over STATE_SHARDS folders by a hash of their names: a
  * folder is searched from its start.
  *
  * What littlefs gives: all metadata is written to a free block, flushed, and only then used (a block is programmed as a
@@ -17,7 +17,11 @@
  * (settle()). The second one has nothing new, and needs no flush of its own: only the block that it repeats must not be
  * written before the next flush.
  *
- * Known shortcomings: a folder that has just outgrown its two blocks is not repeated as a whole. The space in use is counted at the start, and estimated from then on.
+ * What lies behind the littlefs is the log (state.h). A change's block of it is written before the commit's block, and
+ * the commit's flush makes both durable.
+ *
+ * Known shortcomings: a folder that has just outgrown its two blocks is not repeated as a whole. The space in use is
+ * counted at the start, and estimated from then on.
  */
 #include "state.h"
 
@@ -30,13 +34,14 @@
 
 #include "skep/abi.h"
 #include "skep_tls.h"
+#include "state_name.h"
 
-#define SHARDS          256u
 #define LOOKAHEAD_BYTES 8192u /* a bit a block */
 #define CACHE_BLOCKS    128u
 #define PIECE_BYTES     65536u
 #define INLINE_BYTES    (BDEV_BLOCK / 8) /* files up to this have no blocks of their own */
-#define PATH_BYTES      (STATE_NAME_MAX + 4)
+#define LOG_SHARE       16u              /* of the device */
+#define COUNT_MIN       (STATE_BYTES_MIN / BDEV_BLOCK - 1 - STATE_BYTES_MIN / BDEV_BLOCK / LOG_SHARE)
 
 #define DEVICE_MAGIC 0x3153544154534b53ull /* "SKSTATS1" */
 #define VALUE_MAGIC  0x31564b53u           /* "SKV1" */
@@ -48,7 +53,7 @@ struct device_head {
 
 struct value_head {
     uint32_t magic, bytes;
-    uint8_t digest[24]; /* of the bytes, the beginning of SHA-256 */
+    uint8_t digest[STATE_DIGEST]; /* of the bytes, the beginning of SHA-256 */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -176,8 +181,9 @@ static void head_digest(const struct device_head *head, uint8_t digest[32])
 
 static int format(struct bdev *dev, uint8_t block[BDEV_BLOCK])
 {
-    uint64_t bytes = dev->bytes < STATE_BYTES_MAX ? dev->bytes : STATE_BYTES_MAX;
-    struct device_head head = {.magic = DEVICE_MAGIC, .block_count = bytes / BDEV_BLOCK - 1};
+    uint64_t blocks = (dev->bytes < STATE_BYTES_MAX ? dev->bytes : STATE_BYTES_MAX) / BDEV_BLOCK;
+    uint64_t log_blocks = blocks / LOG_SHARE < STATE_LOG_MAX ? blocks / LOG_SHARE : STATE_LOG_MAX;
+    struct device_head head = {.magic = DEVICE_MAGIC, .block_count = blocks - 1 - log_blocks};
     int result;
 
     config.block_count = (lfs2_size_t)head.block_count;
@@ -209,8 +215,7 @@ static int read_head(struct bdev *dev, bool format_if_empty)
     memcpy(&head, block, sizeof(head));
     head_digest(&head, digest);
     if (head.magic != DEVICE_MAGIC || memcmp(digest, head.digest, sizeof(digest)) != 0 ||
-        head.block_count < STATE_BYTES_MIN / BDEV_BLOCK - 1 ||
-        head.block_count > dev->bytes / BDEV_BLOCK - 1)
+        head.block_count < COUNT_MIN || head.block_count > dev->bytes / BDEV_BLOCK - 1)
         return -SKEP_EIO;
     config.block_count = (lfs2_size_t)head.block_count;
     return 0;
@@ -269,27 +274,52 @@ void state_usage(uint64_t *bytes, uint64_t *used)
 }
 
 /*
- * Names
+ * The log
  */
 
-/* "HH/NAME", with '~' for '/'. */
-static int path_of(const char *name, char path[PATH_BYTES])
+uint32_t state_log_blocks(void)
 {
-    uint32_t hash = 2166136261u; /* FNV-1a */
-    size_t bytes = strlen(name);
+    uint64_t blocks = 0;
 
-    if (bytes == 0 || bytes >= STATE_NAME_MAX)
-        return -SKEP_EINVAL;
-    for (size_t i = 0; i < bytes; i++) {
-        hash = (hash ^ (uint8_t)name[i]) * 16777619u;
-        path[3 + i] = name[i];
-        if (name[i] == '/')
-            path[3 + i] = '~';
-    }
-    path[3 + bytes] = '\0';
-    snprintf(path, 3, "%02x", (hash ^ hash >> 16) % SHARDS);
-    path[2] = '/';
-    return 0;
+    pthread_mutex_lock(&lock);
+    if (device)
+        blocks = device->bytes / BDEV_BLOCK - 1 - config.block_count;
+    pthread_mutex_unlock(&lock);
+    return blocks < STATE_LOG_MAX ? (uint32_t)blocks : STATE_LOG_MAX;
+}
+
+static int write_log(const struct state_log *log)
+{
+    if (log)
+        broken = broken || device->write(device, offset_of(config.block_count + log->block),
+                                         log->data, BDEV_BLOCK) != 0;
+    return broken ? -SKEP_EIO : 0;
+}
+
+int state_log_read(uint32_t block, void *data)
+{
+    int result = -SKEP_ENODEV;
+
+    pthread_mutex_lock(&lock);
+    if (device)
+        result = device->read(device, offset_of(config.block_count + block), data, BDEV_BLOCK) == 0
+                     ? 0
+                     : -SKEP_EIO;
+    pthread_mutex_unlock(&lock);
+    return result;
+}
+
+int state_log_write(const struct state_log *log)
+{
+    int result = -SKEP_ENODEV;
+
+    pthread_mutex_lock(&lock);
+    if (device)
+        result = write_log(log);
+    if (result == 0)
+        result = error_of(fs_sync(&config));
+    pthread_mutex_unlock(&lock);
+    return result;
 }
 
 /* Blocks of a file's own. */
@@ -317,7 +347,7 @@ static int64_t file_bytes(const char *path)
 #define ATTRIBUTE 0x53
 
 struct writing {
-    char path[PATH_BYTES];
+    char path[STATE_PATH_BYTES];
     uint64_t old_bytes;
     lfs2_file_t file;
     struct lfs2_file_config config;
@@ -424,16 +454,21 @@ static int write_pieces(struct writing *w, const uint8_t *data, size_t bytes)
     return result;
 }
 
-static void make_head(struct value_head *head, const void *data, size_t bytes)
+void state_digest_of(const void *data, size_t bytes, uint8_t digest[STATE_DIGEST])
 {
-    uint8_t digest[32];
+    uint8_t whole[32];
 
-    tls_sha256(data, bytes, digest);
-    *head = (struct value_head){.magic = VALUE_MAGIC, .bytes = (uint32_t)bytes};
-    memcpy(head->digest, digest, sizeof(head->digest));
+    tls_sha256(data, bytes, whole);
+    memcpy(digest, whole, STATE_DIGEST);
 }
 
-static int put(struct writing *w, const void *data, size_t bytes)
+static void make_head(struct value_head *head, const void *data, size_t bytes)
+{
+    *head = (struct value_head){.magic = VALUE_MAGIC, .bytes = (uint32_t)bytes};
+    state_digest_of(data, bytes, head->digest);
+}
+
+static int put(struct writing *w, const void *data, size_t bytes, const struct state_log *log)
 {
     struct value_head head;
     int64_t old = file_bytes(w->path);
@@ -451,20 +486,27 @@ static int put(struct writing *w, const void *data, size_t bytes)
         result = write_pieces(w, data, bytes);
     if (result == 0)
         result = write_out(w, sizeof(head) + bytes);
+    if (result == 0)
+        result = write_log(log);
     return commit(w, sizeof(head) + bytes, result);
 }
 
 int state_put(const char *name, const void *data, size_t bytes)
 {
+    return state_put_with(name, data, bytes, NULL);
+}
+
+int state_put_with(const char *name, const void *data, size_t bytes, const struct state_log *log)
+{
     struct writing *w = calloc(1, sizeof(*w));
-    int result = w ? path_of(name, w->path) : -SKEP_ENOMEM;
+    int result = w ? state_path(name, w->path) : -SKEP_ENOMEM;
 
     if (result == 0 && bytes > INT32_MAX - sizeof(struct value_head))
         result = -SKEP_E2BIG;
     if (result == 0) {
         prepare(w);
         pthread_mutex_lock(&lock);
-        result = !device ? -SKEP_ENODEV : broken ? -SKEP_EIO : put(w, data, bytes);
+        result = !device ? -SKEP_ENODEV : broken ? -SKEP_EIO : put(w, data, bytes, log);
         pthread_mutex_unlock(&lock);
     }
     free(w);
@@ -472,14 +514,16 @@ int state_put(const char *name, const void *data, size_t bytes)
 }
 
 /* What would be back if the removal were taken back is an empty file, which counts as none. */
-static int delete (struct writing *w)
+static int delete (struct writing *w, const struct state_log *log)
 {
     int64_t bytes = file_bytes(w->path);
     int result;
 
     if (bytes <= 0)
         return bytes == 0 ? -SKEP_ENOENT : (int)bytes;
-    result = open_for_writing(w);
+    result = write_log(log);
+    if (result == 0)
+        result = open_for_writing(w);
     if (result == 0)
         result = error_of(lfs2_file_close(&fs, &w->file));
     if (result == 0)
@@ -489,13 +533,18 @@ static int delete (struct writing *w)
 
 int state_delete(const char *name)
 {
+    return state_delete_with(name, NULL);
+}
+
+int state_delete_with(const char *name, const struct state_log *log)
+{
     struct writing *w = calloc(1, sizeof(*w));
-    int result = w ? path_of(name, w->path) : -SKEP_ENOMEM;
+    int result = w ? state_path(name, w->path) : -SKEP_ENOMEM;
 
     if (result == 0) {
         prepare(w);
         pthread_mutex_lock(&lock);
-        result = !device ? -SKEP_ENODEV : broken ? -SKEP_EIO : delete (w);
+        result = !device ? -SKEP_ENODEV : broken ? -SKEP_EIO : delete (w, log);
         pthread_mutex_unlock(&lock);
     }
     free(w);
@@ -506,76 +555,85 @@ int state_delete(const char *name)
  * Reading
  */
 
-static int64_t read_value(lfs2_file_t *file, void *data, size_t room)
+/* Its head, if there is one and it fits the file. */
+static int read_value_head(lfs2_file_t *file, struct value_head *head)
 {
-    struct value_head head, check;
-    lfs2_ssize_t n = lfs2_file_read(&fs, file, &head, sizeof(head));
+    lfs2_ssize_t n = lfs2_file_read(&fs, file, head, sizeof(*head));
 
     if (n == 0)
         return -SKEP_ENOENT; /* one that never got its contents */
-    if (n != sizeof(head) || head.magic != VALUE_MAGIC ||
-        lfs2_file_size(&fs, file) != (lfs2_soff_t)(sizeof(head) + head.bytes))
+    if (n != sizeof(*head) || head->magic != VALUE_MAGIC ||
+        lfs2_file_size(&fs, file) != (lfs2_soff_t)(sizeof(*head) + head->bytes))
         return -SKEP_EIO;
-    if (head.bytes > room)
-        return head.bytes;
-    if (lfs2_file_read(&fs, file, data, head.bytes) != (lfs2_ssize_t)head.bytes)
-        return -SKEP_EIO;
-    make_head(&check, data, head.bytes);
-    return memcmp(&check, &head, sizeof(head)) == 0 ? (int64_t)head.bytes : -SKEP_EIO;
+    return 0;
 }
 
-int64_t state_get(const char *name, void *data, size_t room)
+static int64_t read_value(lfs2_file_t *file, const struct value_head *head, void *data, size_t room)
+{
+    struct value_head check;
+
+    if (head->bytes > room)
+        return head->bytes;
+    if (lfs2_file_read(&fs, file, data, head->bytes) != (lfs2_ssize_t)head->bytes)
+        return -SKEP_EIO;
+    make_head(&check, data, head->bytes);
+    return memcmp(&check, head, sizeof(check)) == 0 ? (int64_t)head->bytes : -SKEP_EIO;
+}
+
+/* With no data the value stays unread. */
+static int64_t get(const char *path, struct value_head *head, void *data, size_t room)
 {
     uint8_t buffer[BDEV_BLOCK];
     const struct lfs2_file_config file_config = {.buffer = buffer};
-    char path[PATH_BYTES];
     lfs2_file_t file;
-    int64_t result = path_of(name, path);
+    int64_t result;
+
+    memset(&file, 0, sizeof(file));
+    result = error_of(lfs2_file_opencfg(&fs, &file, path, LFS2_O_RDONLY, &file_config));
+    if (result != 0)
+        return result;
+    result = read_value_head(&file, head);
+    if (result == 0)
+        result = data ? read_value(&file, head, data, room) : head->bytes;
+    lfs2_file_close(&fs, &file);
+    return result;
+}
+
+static int64_t get_locked(const char *name, struct value_head *head, void *data, size_t room)
+{
+    char path[STATE_PATH_BYTES];
+    int64_t result = state_path(name, path);
 
     if (result != 0)
         return result;
     pthread_mutex_lock(&lock);
-    result = -SKEP_ENODEV;
-    if (device) {
-        memset(&file, 0, sizeof(file));
-        result = error_of(lfs2_file_opencfg(&fs, &file, path, LFS2_O_RDONLY, &file_config));
-        if (result == 0) {
-            result = read_value(&file, data, room);
-            lfs2_file_close(&fs, &file);
-        }
-    }
+    result = device ? get(path, head, data, room) : -SKEP_ENODEV;
     pthread_mutex_unlock(&lock);
     return result;
+}
+
+int64_t state_get(const char *name, void *data, size_t room)
+{
+    struct value_head head;
+
+    return get_locked(name, &head, data, room);
+}
+
+int64_t state_digest(const char *name, uint8_t digest[STATE_DIGEST])
+{
+    struct value_head head;
+    int64_t bytes = get_locked(name, &head, NULL, 0);
+
+    if (bytes >= 0)
+        memcpy(digest, head.digest, STATE_DIGEST);
+    return bytes;
 }
 
 /*
  * Lists
  */
 
-struct names {
-    char *text;
-    size_t bytes, room;
-};
-
-static int add_name(struct names *names, const char *name)
-{
-    size_t bytes = strlen(name) + 1;
-
-    if (names->bytes + bytes + 1 > names->room) {
-        size_t room = 2 * names->room + 1024;
-        char *text = realloc(names->text, room);
-        if (!text)
-            return -SKEP_ENOMEM;
-        names->text = text;
-        names->room = room;
-    }
-    memcpy(names->text + names->bytes, name, bytes);
-    names->bytes += bytes;
-    names->text[names->bytes] = '\0';
-    return 0;
-}
-
-static int list_shard(unsigned shard, const char *prefix, struct names *names)
+static int list_shard(unsigned shard, const char *prefix, struct state_names *names)
 {
     struct lfs2_info info;
     char path[4];
@@ -593,7 +651,7 @@ static int list_shard(unsigned shard, const char *prefix, struct names *names)
         if (info.type != LFS2_TYPE_REG || info.size == 0 ||
             strncmp(info.name, prefix, strlen(prefix)) != 0)
             continue;
-        if ((result = add_name(names, info.name)) != 0)
+        if ((result = state_add_name(names, info.name)) != 0)
             break;
     }
     lfs2_dir_close(&fs, &dir);
@@ -602,14 +660,14 @@ static int list_shard(unsigned shard, const char *prefix, struct names *names)
 
 int state_list(const char *prefix, char **names)
 {
-    struct names list = {NULL, 0, 0};
+    struct state_names list = {NULL, 0, 0};
     int result;
 
     *names = NULL;
     pthread_mutex_lock(&lock);
-    result = !device ? -SKEP_ENODEV : add_name(&list, "");
+    result = !device ? -SKEP_ENODEV : state_add_name(&list, "");
     list.bytes = 0;
-    for (unsigned i = 0; i < SHARDS && result == 0; i++)
+    for (unsigned i = 0; i < STATE_SHARDS && result == 0; i++)
         result = list_shard(i, prefix, &list);
     pthread_mutex_unlock(&lock);
     if (result == 0)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "audit.h"
 #include "json.h"
 #include "log.h"
 #include "persist.h"
@@ -518,6 +519,9 @@ int storage_change(struct disk *disk, struct volume *v, const struct storage_wis
                            v->record.bytes);
     if (wish->has_bytes && wish->bytes != v->record.bytes && v->record.kind == FORMAT_SNAPSHOT)
         return problem_set(p, 422, "A snapshot's size can't be changed; clone it.");
+    if ((!wish->has_bytes || wish->bytes == v->record.bytes) &&
+        (!wish->has_limits || memcmp(&v->record.limits, &wish->limits, sizeof(wish->limits)) == 0))
+        audit_idle();
     if (wish->has_bytes && wish->bytes != v->record.bytes && set_bytes(disk, v, wish, p) < 0)
         return -1;
     return wish->has_limits ? set_limits(disk, v, wish, p) : 200;

@@ -94,6 +94,9 @@ struct storage_wish {
     struct skep_volume_limits limits;
 };
 
+/* From the body of a request (api_volume.c): of one that creates, or changes. */
+int volume_wish_read(struct storage_wish *wish, const cJSON *body, bool create, struct problem *p);
+
 int storage_create(const struct storage_wish *wish, struct problem *p);
 int storage_change(struct disk *disk, struct volume *v, const struct storage_wish *wish,
                    struct problem *p);

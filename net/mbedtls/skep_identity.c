@@ -130,6 +130,24 @@ out:
     return result;
 }
 
+int tls_identity_check(const struct tls_identity *id)
+{
+    mbedtls_x509_crt chain;
+    mbedtls_pk_context pk;
+    int result = TLS_FAILED;
+
+    mbedtls_x509_crt_init(&chain);
+    mbedtls_pk_init(&pk);
+    if (psa_crypto_init() == PSA_SUCCESS &&
+        mbedtls_x509_crt_parse_der(&chain, id->cert, id->cert_bytes) == 0 &&
+        mbedtls_pk_parse_key(&pk, id->key, id->key_bytes, NULL, 0, random_for_mbedtls, NULL) == 0 &&
+        mbedtls_pk_check_pair(&chain.pk, &pk, random_for_mbedtls, NULL) == 0)
+        result = 0;
+    mbedtls_x509_crt_free(&chain);
+    mbedtls_pk_free(&pk);
+    return result;
+}
+
 void tls_identity_fingerprint(const struct tls_identity *id, char text[TLS_FINGERPRINT_MAX])
 {
     uint8_t digest[32];

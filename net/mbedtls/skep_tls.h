@@ -69,6 +69,9 @@ int tls_identity_generate(struct tls_identity *id, const char *hostname, uint32_
 /* From PEM texts; fails unless they belong together. */
 int tls_identity_from_pem(struct tls_identity *id, const char *cert, const char *key);
 
+/* 0 if key and certificate can be read and belong together. */
+int tls_identity_check(const struct tls_identity *id);
+
 void tls_identity_fingerprint(const struct tls_identity *id, char text[TLS_FINGERPRINT_MAX]);
 
 int tls_server_init(struct tls_server *server, const struct tls_identity *id);

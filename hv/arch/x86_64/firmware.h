@@ -75,7 +75,7 @@ bool acpi_parse(const struct memory_view *view, uint64_t rsdp, struct acpi_info 
 struct boot_info;
 
 /* Adds the usable RAM of the loader's map to boot->regions: whole pages, ascending, none twice, and
- * never the first page. False when there are too many pieces. */
+ * never the first 64 KiB. False when there are too many pieces. */
 bool memory_map_build(const struct loader_info *loader, struct boot_info *boot);
 
 /* Marks a page-aligned range as the core's. False when it isn't all free RAM, or there are too many

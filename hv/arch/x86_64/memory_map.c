@@ -73,6 +73,12 @@ static bool range_include(struct boot_info *boot, uint64_t base, uint64_t end)
     return region_insert(boot, index, region);
 }
 
+/*
+ * The first 64 KiB stay as they were. QEMU's PVH loader has its variables there, and counts on memory that reads as zeroes:
+ * what it doesn't set (the number of modules, if there are none) would be a guest's data at the boot after a warm reset.
+ */
+#define LOADER_BYTES 0x10000u
+
 bool memory_map_build(const struct loader_info *loader, struct boot_info *boot)
 {
     bool good = true;
@@ -80,7 +86,8 @@ bool memory_map_build(const struct loader_info *loader, struct boot_info *boot)
     boot->region_count = 0;
     for (uint32_t i = 0; i < loader->range_count && good; i++) {
         const struct memory_range *range = &loader->ranges[i];
-        uint64_t base = range->base ? range->base : 1, end = range->base + range->bytes;
+        uint64_t base = range->base > LOADER_BYTES ? range->base : LOADER_BYTES;
+        uint64_t end = range->base + range->bytes;
 
         if (!range->ram || base > UINT64_MAX - PAGE_SIZE) {
             continue;

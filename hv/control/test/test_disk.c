@@ -16,6 +16,7 @@
 #include "service.h"
 #include "skep/abi.h"
 #include "state.h"
+#include "test/boots.h"
 #include "test/fake.h"
 #include "test/ram_disk.h"
 #include "test_control.h"
@@ -23,76 +24,10 @@
 #define MS         1000000ull
 #define DISK_BYTES (2u << 20)
 
-static void end_service(void)
-{
-    while (guest_first())
-        guest_forget(guest_first());
-    image_forget_all();
-    crashes_forget();
-    persist_stop();
-}
-
-static void begin_service(bool safe_mode, bool first)
-{
-    persist_start(safe_mode, first);
-    host_set_cpus(FAKE_CPUS);
-    image_adopt_all();
-    image_load_kept();
-    if (!safe_mode)
-        crashes_load();
-    guest_adopt_all(safe_mode, first, FAKE_RECORDS);
-}
-
 static void restart(bool safe_mode)
 {
-    end_service();
-    begin_service(safe_mode, false);
-}
-
-/* The power goes and comes again. */
-static void cold_boot(void)
-{
-    end_service();
-    fake_start("", "");
-    begin_service(false, true);
-}
-
-/* Files of different versions differ. */
-static int upload(const char *name, size_t version, struct problem *p)
-{
-    uint8_t data[TEST_ELF_MAX + 16] = {0};
-    size_t bytes = test_elf(data) + version;
-    cJSON *json = NULL;
-    int status = image_put(name, data, bytes, &json, p);
-
-    assert_int_equal(status > 0, json != NULL);
-    cJSON_Delete(json);
-    return status;
-}
-
-static int put_text(const char *name, const char *text, struct problem *p)
-{
-    cJSON *json = json_parse(text, strlen(text), p);
-    const struct guest *g = guest_find(name);
-    enum guest_change change;
-    struct files files;
-    struct spec spec;
-    int result = json ? spec_from_json(&spec, json, name, p) : -1;
-
-    if (result == 0)
-        result = files_take(cJSON_GetObjectItem(json, "files"), g ? g->files : 0, &spec, &files, p);
-    cJSON_Delete(json);
-    if (result != 0)
-        return -1;
-    result = guest_put(name, &spec, &files, &change, p);
-    files_free(&files);
-    return result;
-}
-
-static int put(const char *name, const char *text)
-{
-    struct problem p;
-    return put_text(name, text, &p);
+    boots_end();
+    boots_begin(safe_mode, false);
 }
 
 static void settle(void)
@@ -132,14 +67,14 @@ static int setup(void **state)
     (void)state;
     fake_set_disk(NULL, DISK_BYTES);
     fake_start("", "");
-    begin_service(false, true);
+    boots_begin(false, true);
     return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    end_service();
+    boots_end();
     fake_set_disk(NULL, 0);
     return 0;
 }
@@ -158,20 +93,20 @@ static void test_cold_boot(void **state)
 
     (void)state;
     assert_storage("ready");
-    assert_int_equal(upload("img", 0, &p), 201);
-    assert_int_equal(upload("img", 0, &p), 200);
-    put("web", "{\"image\":\"img\",\"args\":[\"print=hello\"],\"env\":{\"A\":\"1\"},"
-               "\"networks\":[{\"address\":\"10.0.0.9/8\"}]}");
-    put("idle", "{\"image\":\"img\",\"desired_state\":\"stopped\"}");
-    cold_boot();
+    assert_int_equal(boots_upload("img", 0, &p), 201);
+    assert_int_equal(boots_upload("img", 0, &p), 200);
+    boots_put("web", "{\"image\":\"img\",\"args\":[\"print=hello\"],\"env\":{\"A\":\"1\"},"
+                     "\"networks\":[{\"address\":\"10.0.0.9/8\"}]}");
+    boots_put("idle", "{\"image\":\"img\",\"desired_state\":\"stopped\"}");
+    boots_cold();
     assert_int_equal(state_of("web"), SKEP_GUEST_RUNNING);
     assert_int_equal(state_of("idle"), UINT32_MAX);
     assert_int_equal(guest_find("web")->spec->envc, 1);
     assert_non_null(guest_with_address(__builtin_bswap32(0x0a000009), ""));
-    assert_int_equal(upload("img", 0, &p), 200);
+    assert_int_equal(boots_upload("img", 0, &p), 200);
     delete_guest("web");
-    put("idle", "{\"image\":\"img\"}");
-    cold_boot();
+    boots_put("idle", "{\"image\":\"img\"}");
+    boots_cold();
     assert_null(guest_find("web"));
     assert_int_equal(state_of("idle"), SKEP_GUEST_RUNNING);
 }
@@ -192,7 +127,7 @@ static void test_files(void **state)
     char *text = malloc(7 * FILES_BYTES_MAX), *at = text, *before, *after;
 
     (void)state;
-    upload("img", 0, &(struct problem){0});
+    boots_upload("img", 0, &(struct problem){0});
     at += sprintf(
         at,
         "{\"image\":\"img\",\"files\":[{\"path\":\"/key\",\"secret\":true,\"content\":\"hidden\"},"
@@ -200,17 +135,17 @@ static void test_files(void **state)
     for (unsigned i = 0; i < FILES_BYTES_MAX - 9; i++)
         at += sprintf(at, "\\u0001");
     sprintf(at, "\"}]}");
-    assert_int_equal(put("web", text), 201);
+    assert_int_equal(boots_put("web", text), 201);
     free(text);
     for (int boot = 0; boot < 2; boot++) {
         before = files_of("web");
-        cold_boot();
+        boots_cold();
         assert_int_equal(state_of("web"), SKEP_GUEST_RUNNING);
         after = files_of("web");
         assert_string_equal(after, before);
         free(before);
         free(after);
-        put("web", "{\"image\":\"img\",\"files\":[{\"path\":\"/key\",\"secret\":true}]}");
+        boots_put("web", "{\"image\":\"img\",\"files\":[{\"path\":\"/key\",\"secret\":true}]}");
         settle();
     }
     before = files_of("web");
@@ -233,13 +168,13 @@ static void test_order(void **state)
     struct problem p;
 
     (void)state;
-    upload("img", 0, &p);
-    put("a", "{\"image\":\"img\",\"start_after\":[\"b\",\"c\"]}");
-    put("b", "{\"image\":\"img\",\"start_after\":[\"c\"]}");
-    put("d", "{\"image\":\"img\",\"start_after\":[\"e\"]}");
-    put("e", "{\"image\":\"img\",\"desired_state\":\"paused\",\"start_after\":[\"c\"]}");
+    boots_upload("img", 0, &p);
+    boots_put("a", "{\"image\":\"img\",\"start_after\":[\"b\",\"c\"]}");
+    boots_put("b", "{\"image\":\"img\",\"start_after\":[\"c\"]}");
+    boots_put("d", "{\"image\":\"img\",\"start_after\":[\"e\"]}");
+    boots_put("e", "{\"image\":\"img\",\"desired_state\":\"paused\",\"start_after\":[\"c\"]}");
     assert_string_equal(guest_find("a")->waits_for, "b");
-    put("c", "{\"image\":\"img\"}");
+    boots_put("c", "{\"image\":\"img\"}");
     for (int boot = 0; boot < 2; boot++) {
         settle();
         assert_true(started_at("c") <= started_at("b"));
@@ -247,7 +182,7 @@ static void test_order(void **state)
         assert_int_equal(state_of("e"), SKEP_GUEST_CREATED);
         assert_int_equal(state_of("d"), UINT32_MAX);
         assert_string_equal(guest_find("d")->waits_for, "e");
-        cold_boot();
+        boots_cold();
     }
 }
 
@@ -256,16 +191,16 @@ static void test_images(void **state)
     struct problem p;
 
     (void)state;
-    upload("a", 0, &p);
-    upload("b", 1, &p);
-    cold_boot();
-    assert_int_equal(upload("a", 0, &p), 200);
-    assert_int_equal(upload("b", 2, &p), 201);
+    boots_upload("a", 0, &p);
+    boots_upload("b", 1, &p);
+    boots_cold();
+    assert_int_equal(boots_upload("a", 0, &p), 200);
+    assert_int_equal(boots_upload("b", 2, &p), 201);
     assert_int_equal(image_remove(image_find("a"), &p), 0);
-    cold_boot();
+    boots_cold();
     assert_null(image_find("a"));
-    assert_int_equal(upload("b", 2, &p), 200);
-    assert_int_equal(upload("b", 1, &p), 201);
+    assert_int_equal(boots_upload("b", 2, &p), 200);
+    assert_int_equal(boots_upload("b", 1, &p), 201);
     /* Of the replaced and the deleted one nothing is left. */
     char *files = persist_list("files/");
     assert_int_equal(strncmp(files, "files/b.", 8), 0);
@@ -280,19 +215,19 @@ static void test_unreadable_image(void **state)
     char *files;
 
     (void)state;
-    upload("img", 0, &p);
-    upload("other", 1, &p);
-    put("web", "{\"image\":\"img\"}");
-    put("more", "{\"image\":\"other\"}");
+    boots_upload("img", 0, &p);
+    boots_upload("other", 1, &p);
+    boots_put("web", "{\"image\":\"img\"}");
+    boots_put("more", "{\"image\":\"other\"}");
     files = persist_list("files/img");
     assert_int_equal(state_put(files, "nonsense", 8), 0);
     free(files);
-    cold_boot();
+    boots_cold();
     assert_null(image_find("img"));
     assert_int_equal(state_of("web"), UINT32_MAX);
     assert_int_equal(guest_find("web")->create_error, -SKEP_ENOENT);
     assert_int_equal(state_of("more"), SKEP_GUEST_RUNNING);
-    assert_int_equal(upload("img", 0, &p), 201);
+    assert_int_equal(boots_upload("img", 0, &p), 201);
     fake_skip(1000 * MS);
     settle();
     assert_int_equal(state_of("web"), SKEP_GUEST_RUNNING);
@@ -307,14 +242,14 @@ static void test_identity_is_kept(void **state)
     config_defaults(&config);
     assert_true(identity_get(&first, &config, true));
     assert_true(token_get(&config, true));
-    cold_boot();
+    boots_cold();
     assert_true(identity_get(&second, &config, false));
     assert_memory_equal(&first, &second, sizeof(first));
     assert_true(token_get(&config, false));
     /* A token that is given stays the token at boots that give none. */
     strcpy(config.token, "0123456789abcdef");
     assert_true(token_get(&config, false));
-    cold_boot();
+    boots_cold();
     config.token[0] = '\0';
     assert_true(token_get(&config, false));
     assert_true(token_matches("0123456789abcdef"));
@@ -325,16 +260,16 @@ static void test_no_disk(void **state)
     struct problem p;
 
     (void)state;
-    end_service();
+    boots_end();
     fake_set_disk(NULL, 0);
-    begin_service(false, true);
+    boots_begin(false, true);
     assert_storage("none");
-    assert_int_equal(upload("img", 0, &p), 201);
-    assert_int_equal(put("web", "{\"image\":\"img\"}"), 201);
+    assert_int_equal(boots_upload("img", 0, &p), 201);
+    assert_int_equal(boots_put("web", "{\"image\":\"img\"}"), 201);
     restart(false);
-    assert_int_equal(upload("img", 0, &p), 200);
+    assert_int_equal(boots_upload("img", 0, &p), 200);
     assert_int_equal(state_of("web"), SKEP_GUEST_RUNNING);
-    cold_boot();
+    boots_cold();
     assert_null(image_find("img"));
     assert_null(guest_find("web"));
 }
@@ -347,24 +282,24 @@ static void test_disk_comes(void **state)
     struct problem p;
 
     (void)state;
-    end_service();
+    boots_end();
     fake_set_disk(NULL, 0);
     fake_start("", "");
-    begin_service(false, true);
+    boots_begin(false, true);
     config_defaults(&config);
     assert_true(identity_get(&first, &config, true));
     assert_true(token_get(&config, true));
-    assert_int_equal(upload("img", 0, &p), 201);
-    assert_int_equal(put("web", "{\"image\":\"img\"}"), 201);
+    assert_int_equal(boots_upload("img", 0, &p), 201);
+    assert_int_equal(boots_put("web", "{\"image\":\"img\"}"), 201);
     service_keep();
     assert_storage("none");
     fake_set_disk(NULL, DISK_BYTES);
     service_keep();
     assert_storage("ready");
-    assert_int_equal(put("more", "{\"image\":\"img\"}"), 201);
-    assert_int_equal(upload("img", 0, &p), 200);
+    assert_int_equal(boots_put("more", "{\"image\":\"img\"}"), 201);
+    assert_int_equal(boots_upload("img", 0, &p), 200);
     service_keep();
-    cold_boot();
+    boots_cold();
     settle();
     assert_int_equal(state_of("web"), SKEP_GUEST_RUNNING);
     assert_int_equal(state_of("more"), SKEP_GUEST_RUNNING);
@@ -384,28 +319,28 @@ static void test_failing_disk(void **state)
     struct problem p;
 
     (void)state;
-    upload("img", 0, &p);
-    upload("spare", 1, &p);
-    put("web", "{\"image\":\"img\"}");
+    boots_upload("img", 0, &p);
+    boots_upload("spare", 1, &p);
+    boots_put("web", "{\"image\":\"img\"}");
     fake_disk()->fails_after = 0;
-    assert_refused(put_text("web", "{\"image\":\"img\",\"weight\":7}", &p), &p);
+    assert_refused(boots_put_text("web", "{\"image\":\"img\",\"weight\":7}", &p), &p);
     assert_int_equal(guest_refresh(guest_find("web"))->weight, SPEC_WEIGHT_DEFAULT);
     assert_int_equal(guest_find("web")->spec->weight, SPEC_WEIGHT_DEFAULT);
     assert_storage("damaged");
-    assert_refused(put_text("new", "{\"image\":\"img\"}", &p), &p);
+    assert_refused(boots_put_text("new", "{\"image\":\"img\"}", &p), &p);
     assert_null(guest_find("new"));
     assert_refused(guest_delete(guest_find("web"), &p), &p);
     assert_false(guest_find("web")->deleting);
-    assert_refused(upload("new", 2, &p), &p);
-    assert_refused(upload("spare", 2, &p), &p);
+    assert_refused(boots_upload("new", 2, &p), &p);
+    assert_refused(boots_upload("spare", 2, &p), &p);
     assert_refused(image_remove(image_find("spare"), &p), &p);
-    assert_int_equal(upload("spare", 1, &p), 200);
+    assert_int_equal(boots_upload("spare", 1, &p), 200);
     assert_int_equal(core_guest_next(core_guest_next(0)), 0);
     fake_disk()->fails_after = -1;
-    cold_boot();
+    boots_cold();
     assert_storage("ready");
     assert_int_equal(state_of("web"), SKEP_GUEST_RUNNING);
-    assert_int_equal(upload("spare", 1, &p), 200);
+    assert_int_equal(boots_upload("spare", 1, &p), 200);
 }
 
 static void test_full_disk(void **state)
@@ -415,14 +350,14 @@ static void test_full_disk(void **state)
     int status, count = 0;
 
     (void)state;
-    end_service();
+    boots_end();
     fake_set_disk(NULL, STATE_BYTES_MIN);
-    begin_service(false, true);
-    upload("img", 0, &p);
-    put("web", "{\"image\":\"img\"}");
+    boots_begin(false, true);
+    boots_upload("img", 0, &p);
+    boots_put("web", "{\"image\":\"img\"}");
     do {
         snprintf(name, sizeof(name), "i%d", ++count);
-        status = upload(name, 1, &p);
+        status = boots_upload(name, 1, &p);
     } while (status == 201 && count < 15);
     assert_refused(status, &p);
     assert_storage("full");
@@ -432,8 +367,8 @@ static void test_full_disk(void **state)
     assert_int_equal(image_remove(image_find("i1"), &p), 0);
     assert_int_equal(image_remove(image_find("i2"), &p), 0);
     assert_int_equal(image_remove(image_find("i3"), &p), 0);
-    assert_int_equal(upload(name, 1, &p), 201);
-    cold_boot();
+    assert_int_equal(boots_upload(name, 1, &p), 201);
+    boots_cold();
     assert_non_null(image_find(name));
     assert_null(image_find("i1"));
     assert_null(guest_find("web"));
@@ -444,11 +379,11 @@ static void test_damaged_disk(void **state)
     struct problem p;
 
     (void)state;
-    end_service();
+    boots_end();
     memset(fake_disk()->data, 0x5a, DISK_BYTES);
-    begin_service(false, true);
+    boots_begin(false, true);
     assert_storage("damaged");
-    assert_refused(upload("img", 0, &p), &p);
+    assert_refused(boots_upload("img", 0, &p), &p);
     assert_int_equal(fake_disk()->data[DISK_BYTES - 1], 0x5a);
 }
 
@@ -458,19 +393,19 @@ static void test_late_disk(void **state)
     struct problem p;
 
     (void)state;
-    end_service();
+    boots_end();
     fake_set_disk(NULL, 0);
-    begin_service(false, true);
-    upload("img", 0, &p);
-    upload("spare", 1, &p);
-    put("web", "{\"image\":\"img\"}");
-    end_service();
+    boots_begin(false, true);
+    boots_upload("img", 0, &p);
+    boots_upload("spare", 1, &p);
+    boots_put("web", "{\"image\":\"img\"}");
+    boots_end();
     fake_set_disk(NULL, DISK_BYTES);
-    begin_service(false, false);
+    boots_begin(false, false);
     assert_storage("ready");
     assert_non_null(image_find("spare"));
-    assert_int_equal(upload("img", 0, &p), 200);
-    cold_boot();
+    assert_int_equal(boots_upload("img", 0, &p), 200);
+    boots_cold();
     assert_int_equal(state_of("web"), SKEP_GUEST_RUNNING);
     assert_null(image_find("spare"));
 }
@@ -481,15 +416,15 @@ static void test_safe_mode(void **state)
     struct problem p;
 
     (void)state;
-    upload("img", 0, &p);
-    put("web", "{\"image\":\"img\",\"args\":[\"a\"]}");
-    put("idle", "{\"image\":\"img\",\"desired_state\":\"stopped\"}");
+    boots_upload("img", 0, &p);
+    boots_put("web", "{\"image\":\"img\",\"args\":[\"a\"]}");
+    boots_put("idle", "{\"image\":\"img\",\"desired_state\":\"stopped\"}");
     restart(true);
     assert_storage("damaged");
     assert_int_equal(state_of("web"), SKEP_GUEST_RUNNING);
-    assert_refused(put_text("web", "{\"image\":\"img\",\"weight\":7}", &p), &p);
+    assert_refused(boots_put_text("web", "{\"image\":\"img\",\"weight\":7}", &p), &p);
     assert_refused(guest_delete(guest_find("web"), &p), &p);
-    cold_boot();
+    boots_cold();
     assert_int_equal(state_of("web"), SKEP_GUEST_RUNNING);
     assert_int_equal(guest_find("web")->spec->argc, 1);
     assert_non_null(guest_find("idle"));
@@ -503,8 +438,8 @@ static void test_restart_in_between(void **state)
     struct spec spec;
 
     (void)state;
-    upload("img", 0, &p);
-    put("web", "{\"image\":\"img\"}");
+    boots_upload("img", 0, &p);
+    boots_put("web", "{\"image\":\"img\"}");
     web = guest_find("web");
     spec_expand(&spec, web->spec);
     spec.weight = 7;
@@ -513,7 +448,7 @@ static void test_restart_in_between(void **state)
     restart(false);
     assert_int_equal(guest_find("web")->spec->weight, SPEC_WEIGHT_DEFAULT);
     assert_int_equal(guest_find("new")->spec->weight, 7);
-    cold_boot();
+    boots_cold();
     assert_int_equal(guest_find("web")->spec->weight, SPEC_WEIGHT_DEFAULT);
     assert_int_equal(guest_find("new")->spec->weight, 7);
     /* An image whose upload was not answered, and one whose deletion was not. */
@@ -522,19 +457,19 @@ static void test_restart_in_between(void **state)
     struct image *half = image_build("half", data, bytes, &p);
     assert_non_null(half);
     free(half);
-    upload("gone", 1, &p);
+    boots_upload("gone", 1, &p);
     assert_int_equal(image_unkeep(image_find("gone"), &p), 0);
     restart(false);
     assert_null(image_find("half"));
     assert_null(image_find("gone"));
     assert_non_null(image_find("img"));
     /* Of two with one name the disk's stays, even if it is the former. */
-    upload("two", 1, &p);
+    boots_upload("two", 1, &p);
     half = image_build("two", data, bytes, &p);
     assert_non_null(half);
     free(half);
     restart(false);
-    assert_int_equal(upload("two", 1, &p), 200);
+    assert_int_equal(boots_upload("two", 1, &p), 200);
 }
 
 /*
@@ -576,34 +511,14 @@ static void make_step(const struct step *s)
     struct problem p;
 
     if (s->image && s->version)
-        assert_true(upload(s->image, s->version, &p) > 0);
+        assert_true(boots_upload(s->image, s->version, &p) > 0);
     else if (s->image)
         assert_int_equal(image_remove(image_find(s->image), &p), 0);
     else if (s->text)
-        assert_true(put(s->guest, s->text) > 0);
+        assert_true(boots_put(s->guest, s->text) > 0);
     else
         delete_guest(s->guest);
     settle();
-}
-
-/* All that clients see of what was wished. */
-static char *snapshot(void)
-{
-    cJSON *json = cJSON_CreateArray();
-    char *text;
-
-    for (const struct image *i = image_first(); i; i = i->next) {
-        cJSON *image = image_to_json(i);
-        cJSON_DeleteItemFromObject(image, "uploaded_at");
-        cJSON_AddItemToArray(json, image);
-    }
-    for (struct guest *g = guest_first(); g; g = guest_after(g->name)) {
-        cJSON_AddItemToArray(json, cJSON_CreateString(g->name));
-        cJSON_AddItemToArray(json, guest_spec_to_json(g->spec, g->files, FILES_WHOLE));
-    }
-    text = cJSON_PrintUnformatted(json);
-    cJSON_Delete(json);
-    return text;
 }
 
 static void check_running(void)
@@ -622,14 +537,14 @@ static void boot_after_cut(struct ram_disk *log, const uint8_t *before, size_t o
 {
     char *now;
 
-    end_service();
+    boots_end();
     fake_set_disk(NULL, DISK_BYTES);
     memcpy(fake_disk()->data, before, DISK_BYTES);
     ram_disk_cut(log, fake_disk()->data, ops, how, seed);
     fake_start("", "");
-    begin_service(false, true);
+    boots_begin(false, true);
     assert_storage("ready");
-    now = snapshot();
+    now = boots_snapshot();
     if (strcmp(now, states[0]) != 0 && strcmp(now, states[1]) != 0)
         fail_msg("cut after %zu operations:\n%s\nis neither\n%s\nnor\n%s", ops, now, states[0],
                  states[1]);
@@ -649,11 +564,11 @@ static void test_power_cuts(void **state)
     (void)state;
     memcpy(before, fake_disk()->data, DISK_BYTES);
     fake_disk()->log = true;
-    states[0] = snapshot();
+    states[0] = boots_snapshot();
     ends[0] = 0;
     for (unsigned i = 0; i < STEPS; i++) {
         make_step(&steps[i]);
-        states[i + 1] = snapshot();
+        states[i + 1] = boots_snapshot();
         ends[i + 1] = fake_disk()->op_count;
     }
     /* The log outlives its disk. */

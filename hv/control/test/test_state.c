@@ -265,7 +265,7 @@ static void test_full(void **state)
     }
     assert_true(count > BYTES / sizeof(value) / 2);
     state_usage(&bytes, &used);
-    assert_int_equal(bytes, BYTES);
+    assert_int_equal(bytes, BYTES / 16 * 15); /* the rest is the log's */
     assert_true(used > bytes * 3 / 4 && used <= bytes);
     assert_int_equal(state_get(name, back, sizeof(back)), -SKEP_ENOENT);
     memset(value, 2, sizeof(value));

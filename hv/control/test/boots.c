@@ -1,0 +1,104 @@
+/* boots.c - the service's starts and ends on the fake machine, and what clients ask of it in between. */
+#include "boots.h"
+
+#include <string.h>
+
+#include "crashes.h"
+#include "files.h"
+#include "guest.h"
+#include "host.h"
+#include "image.h"
+#include "json.h"
+#include "persist.h"
+#include "power.h"
+#include "restore.h"
+#include "test/fake.h"
+#include "test_control.h"
+
+void boots_end(void)
+{
+    while (guest_first())
+        guest_forget(guest_first());
+    image_forget_all();
+    crashes_forget();
+    power_forget();
+    persist_stop();
+}
+
+void boots_begin(bool safe_mode, bool first)
+{
+    persist_start(safe_mode, first);
+    restore_resume(first);
+    host_set_cpus(FAKE_CPUS);
+    image_adopt_all();
+    image_load_kept();
+    if (!safe_mode)
+        crashes_load();
+    guest_adopt_all(safe_mode, first, FAKE_RECORDS);
+}
+
+/* The power goes and comes again. */
+void boots_cold(void)
+{
+    boots_end();
+    fake_start("", "");
+    boots_begin(false, true);
+}
+
+/* Files of different versions differ. */
+int boots_upload(const char *name, size_t version, struct problem *p)
+{
+    uint8_t data[TEST_ELF_MAX + 16] = {0};
+    size_t bytes = test_elf(data) + version;
+    cJSON *json = NULL;
+    int status = image_put(name, data, bytes, &json, p);
+
+    assert_int_equal(status > 0, json != NULL);
+    cJSON_Delete(json);
+    return status;
+}
+
+int boots_put_text(const char *name, const char *text, struct problem *p)
+{
+    cJSON *json = json_parse(text, strlen(text), p);
+    const struct guest *g = guest_find(name);
+    enum guest_change change;
+    struct files files;
+    struct spec spec;
+    int result = json ? spec_from_json(&spec, json, name, p) : -1;
+
+    if (result == 0)
+        result = files_take(cJSON_GetObjectItem(json, "files"), g ? g->files : 0, &spec, &files, p);
+    cJSON_Delete(json);
+    if (result != 0)
+        return -1;
+    result = guest_put(name, &spec, &files, &change, p);
+    files_free(&files);
+    return result;
+}
+
+int boots_put(const char *name, const char *text)
+{
+    struct problem p;
+    return boots_put_text(name, text, &p);
+}
+
+/* All that clients see of what was wished. */
+char *boots_snapshot(void)
+{
+    cJSON *json = cJSON_CreateArray();
+    char *text;
+
+    for (const struct image *i = image_first(); i; i = i->next) {
+        cJSON *image = image_to_json(i);
+        cJSON_DeleteItemFromObject(image, "uploaded_at");
+        cJSON_AddItemToArray(json, image);
+    }
+    for (struct guest *g = guest_first(); g; g = guest_after(g->name)) {
+        cJSON_AddItemToArray(json, cJSON_CreateString(g->name));
+        cJSON_AddItemToArray(json, guest_spec_to_json(g->spec, g->files, FILES_WHOLE));
+    }
+    text = cJSON_PrintUnformatted(json);
+    cJSON_Delete(json);
+    return text;
+}
