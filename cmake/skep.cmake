@@ -13,10 +13,10 @@
 #       - Linked are, as far as the program uses them: the LIBS, the targets guestlib, libc-shim,
 #         net and lwip (those that exist), newlib and libgcc. Their order doesn't matter.
 #       - Execution starts at _start, which guestlib defines. No undefined symbol is left.
-#       - FILES are put into the image, each under its path relative to the CMakeLists.txt, as an
-#         entry of the array __start_skep_files … __stop_skep_files; libc-shim serves them:
-#             struct skep_file { const char *path; const void *data; uint64_t size; };
-#         Paths begin with '/'. Without FILES both symbols are undefined, so declare them weak.
+#       - FILES are put into the image, where POSIX's calls find them (docs/files.md): a file under its
+#         path relative to the CMakeLists.txt, and all that is in a folder at the root, so that FILES www
+#         makes www/a/b.html /a/b.html. The build notices what is added, changed and removed. Links are
+#         followed, empty folders left out. pack-files packs them; the symbol is skep_files_pack.
 #       - FILESYSTEM is for programs that use volumes: it links ext4, and mounts what SKEP_MOUNTS names
 #         before main(). Such a program is also under libext2fs' licence (docs/licences.md).
 #       - STACK is the main thread's stack size: p_memsz of PT_GNU_STACK, 0 when not given.
@@ -73,19 +73,40 @@ function(skep_split_debug target)
             $<TARGET_FILE:${target}>)
 endfunction()
 
-# Writes the assembly that puts files into a guest's image.
-function(skep_embed_files output)
-    set(text "/* Generated: the files in a guest's image. */\n")
+# Packs files and the contents of folders, and puts the pack into a guest.
+function(skep_embed_files name)
+    set(list ${CMAKE_CURRENT_BINARY_DIR}/${name}-files)
+    set(text "")
+    set(sources "")
     foreach(file IN LISTS ARGN)
         cmake_path(ABSOLUTE_PATH file NORMALIZE OUTPUT_VARIABLE path)
-        file(RELATIVE_PATH relative ${CMAKE_CURRENT_SOURCE_DIR} ${path})
-        string(APPEND text
-            ".section .rodata.skep_files,\"a\"\n"
-            "1: .asciz \"/${relative}\"\n.balign 16\n2: .incbin \"${path}\"\n3:\n"
-            ".section skep_files,\"aw\"\n.balign 8\n.quad 1b, 2b, 3b - 2b\n")
+        string(REGEX REPLACE "/$" "" path ${path})
+        set(base ${CMAKE_CURRENT_SOURCE_DIR})
+        set(found ${path})
+        if(IS_DIRECTORY ${path})
+            set(base ${path})
+            file(GLOB_RECURSE found FOLLOW_SYMLINKS LIST_DIRECTORIES false CONFIGURE_DEPENDS ${path}/*)
+        endif()
+        foreach(one IN LISTS found)
+            file(RELATIVE_PATH relative ${base} ${one})
+            string(APPEND text "${relative}\t${one}\n")
+            list(APPEND sources ${one})
+        endforeach()
     endforeach()
-    file(CONFIGURE OUTPUT ${output} CONTENT "${text}" @ONLY)
-    set_property(SOURCE ${output} PROPERTY OBJECT_DEPENDS "${ARGN}")
+    file(CONFIGURE OUTPUT ${list}.list CONTENT "${text}" @ONLY)
+    add_custom_command(OUTPUT ${list}.bin VERBATIM
+        COMMAND ${CMAKE_SOURCE_DIR}/cmake/pack-files ${list}.bin ${list}.list
+        DEPENDS ${list}.list ${sources} ${CMAKE_SOURCE_DIR}/cmake/pack-files)
+    file(CONFIGURE OUTPUT ${list}.S @ONLY CONTENT
+        "/* Generated: the files in a guest's image. */
+.section .rodata.skep_files_pack,\"a\"
+.balign 16
+.globl skep_files_pack
+.hidden skep_files_pack
+skep_files_pack: .incbin \"${list}.bin\"
+")
+    set_property(SOURCE ${list}.S PROPERTY OBJECT_DEPENDS ${list}.bin)
+    target_sources(${name} PRIVATE ${list}.S)
 endfunction()
 
 function(skep_add_guest name)
@@ -104,9 +125,7 @@ function(skep_add_guest name)
 
     if(arg_FILES)
         list(TRANSFORM arg_FILES PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/ REGEX "^[^/]")
-        set(files ${CMAKE_CURRENT_BINARY_DIR}/${name}-files.S)
-        skep_embed_files(${files} ${arg_FILES})
-        target_sources(${name} PRIVATE ${files})
+        skep_embed_files(${name} ${arg_FILES})
     endif()
 
     # The first definition of a name wins, so ours come before newlib's. Folders that come later in

@@ -571,6 +571,9 @@ static void guest_distort(struct skep_guest_spec *spec, const struct operation *
     case 18:
         spec->envc = (uint32_t)value;
         break;
+    case 19:
+        spec->files = value;
+        break;
     default:
         break;
     }

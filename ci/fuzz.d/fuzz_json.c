@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "config.h"
+#include "files.h"
 #include "harness.h"
 #include "json.h"
 #include "spec.h"
@@ -55,16 +56,45 @@ static void spec_round(const struct spec *spec)
     cJSON_Delete(json);
 }
 
+/* Files that were taken are shown as they came, and shown they make the same spec; of secrets nothing is shown. */
+static void files_round(const struct spec *spec, const struct files *files)
+{
+    static struct spec again;
+    struct problem problem;
+    struct files other;
+    uint64_t image;
+    FUZZ_CHECK(files_create("guest", files, &image, &problem) == 0);
+    for (unsigned form = FILES_PATHS; form <= FILES_WHOLE; form++) {
+        cJSON *list = files_to_json(image, (enum files_form)form);
+        FUZZ_CHECK(cJSON_GetArraySize(list) == (int)spec->file_count);
+        again = *spec;
+        memset(again.files_digest, 0, sizeof(again.files_digest));
+        FUZZ_CHECK(files_take(list, form == FILES_WHOLE ? 0 : image, &again, &other, &problem) ==
+                   0);
+        FUZZ_CHECK(spec_compare(spec, &again) == SPEC_SAME);
+        files_free(&other);
+        cJSON_Delete(list);
+    }
+    FUZZ_CHECK(files_destroy(image));
+}
+
 static uint64_t spec_run(const cJSON *json)
 {
     static struct spec spec;
     struct problem problem;
+    struct files files;
     if (spec_from_json(&spec, json, "guest", &problem)) {
         return 1;
     }
     spec_check(&spec);
     spec_round(&spec);
-    return way_add(spec.memory_bytes, spec.strings_bytes);
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "files");
+    if (files_take(list, 0, &spec, &files, &problem)) {
+        return 3;
+    }
+    files_round(&spec, &files);
+    files_free(&files);
+    return way_add(spec.memory_bytes, spec.strings_bytes + spec.file_count);
 }
 
 static uint64_t patch_run(const cJSON *json)
@@ -75,7 +105,10 @@ static uint64_t patch_run(const cJSON *json)
     cJSON *first = json_parse(base, sizeof(base) - 1, &problem);
     FUZZ_CHECK(first && spec_from_json(&spec, first, "guest", &problem) == 0);
     cJSON_Delete(first);
-    if (spec_patch(&spec, json, "guest", &problem)) {
+    cJSON *patched = spec_patch(spec_to_json(&spec), json, &problem);
+    int result = patched ? spec_from_json(&spec, patched, "guest", &problem) : -1;
+    cJSON_Delete(patched);
+    if (result) {
         return 1;
     }
     spec_check(&spec);

@@ -43,7 +43,7 @@ DELETE_IMAGE = Change("DELETE", "/v1/images/spare", dict, lambda answer: answer.
 CREATE = Change(
     "PUT",
     "/v1/guests/second",
-    lambda: {"json": web_spec(SECOND)},
+    lambda: {"json": web_spec(SECOND, files=[{"path": "/key", "content": "k", "secret": True}])},
     lambda answer: answer.status_code == 200,
 )
 CHANGE = Change(
@@ -69,6 +69,7 @@ POINTS = {
     "image on the disk": UPLOAD,
     "image gone from the disk": DELETE_IMAGE,
     "image destroyed": DELETE_IMAGE,
+    "guest's files in ring 0": CREATE,
     "guest's spec on the disk": CREATE,
     "new guest retained": CREATE,
     "guest created in ring 0": CREATE,

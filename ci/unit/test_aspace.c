@@ -88,6 +88,82 @@ static void image_pages_are_shared_until_written(void **state)
     baseline_check(&before);
 }
 
+/* An image of files of two pages, sealed. */
+static uint64_t files_image(char first, char second)
+{
+    struct skep_image_spec spec = {.page_count = 2,
+                                   .segment_count = 1,
+                                   .segments = {{.page_count = 2, .prot = SKEP_PROT_READ}},
+                                   .name = "guest"};
+    struct guest *control = fake_find(1ull << 32 | 1);
+    gva_t buffer = gva(control->aspace.ranges.at[control->aspace.ranges.count - 1].start);
+    uint64_t image = (uint64_t)image_create(&spec);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_int_equal(gmem_copy_out(control, buffer, i == 0 ? &first : &second, 1), 0);
+        assert_int_equal(image_write(control, image, i, buffer, PAGE_SIZE), 0);
+    }
+    assert_int_equal(image_seal(image), 0);
+    return image;
+}
+
+static int64_t create_with_files(uint64_t image, uint64_t files)
+{
+    struct skep_guest_spec spec = {.image = image,
+                                   .files = files,
+                                   .memory_bytes = 2 * MIB,
+                                   .stack_bytes = 16384,
+                                   .vcpu_count = 2,
+                                   .vcpu_max = 2,
+                                   .weight = 100,
+                                   .console_bytes = 4096,
+                                   .name = "guest"};
+    return guest_create(fake_find(1ull << 32 | 1), &spec);
+}
+
+/* The pages of an image of files are in its guests, shared and read-only, and cost them nothing. */
+static void files_are_shared(void **state)
+{
+    (void)state;
+    uint64_t image = fake_image(), files = files_image('f', 'g');
+    struct guest *guest = fake_find((uint64_t)create_with_files(image, files));
+    const struct skep_start_info *info = frame_data(guest->start_info[0]);
+    assert_int_equal(info->files_bytes, 2 * PAGE_SIZE);
+    assert_int_equal(guest_start(guest), 0);
+    run_until(guest->vcpus[0]);
+    uint64_t charged = guest->charged_frames, at = info->files_base;
+    assert_true(fake_touch(guest->vcpus[0], at + PAGE_SIZE, 0));
+    assert_true(fake_touch(guest->vcpus[0], at, 0));
+    assert_int_equal(*(char *)fake_at(guest, at), 'f');
+    assert_int_equal(*(char *)fake_at(guest, at + PAGE_SIZE), 'g');
+    pfn_t pfn = frame_of(fake_at(guest, at));
+    assert_int_equal(frame_type(pfn), SKEP_FRAME_IMAGE);
+    assert_int_equal(frame_shares(pfn), 1);
+    assert_in_range(guest->charged_frames, charged, charged + 3); /* page tables */
+    assert_int_equal(image_destroy(files), -SKEP_EBUSY);
+    assert_false(fake_touch(guest->vcpus[0], at, SKEP_FAULT_WRITE | SKEP_FAULT_PRESENT));
+    assert_int_equal(guest->crash.reason, SKEP_CRASH_PAGE_FAULT);
+    assert_int_equal(guest->crash.mapping.kind, SKEP_MAPPING_FILES);
+    fake_settle();
+    assert_int_equal(image_destroy(files), 0); /* one that has ended has them no more */
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
+static void wrong_files_are_refused(void **state)
+{
+    (void)state;
+    uint64_t image = fake_image(), files = files_image('f', 'g');
+    assert_int_equal(create_with_files(image, image), -SKEP_ENOENT);
+    assert_int_equal(create_with_files(files, files), -SKEP_ENOENT);
+    assert_int_equal(create_with_files(files, 0), -SKEP_ENOENT);
+    assert_int_equal(create_with_files(image, files + (1ull << 32)), -SKEP_ENOENT);
+    assert_int_equal(create_with_files(0, files), -SKEP_ENOENT);
+    assert_int_equal(image_destroy(files), 0);
+    assert_int_equal(create_with_files(image, files), -SKEP_ENOENT);
+    assert_int_equal(image_destroy(image), 0);
+    baseline_check(&before);
+}
+
 static void text_cannot_be_written(void **state)
 {
     (void)state;
@@ -483,6 +559,8 @@ int main(void)
         cmocka_unit_test(pages_are_supplied_on_touch),
         cmocka_unit_test(long_spans_go_in_small_parts),
         cmocka_unit_test(image_pages_are_shared_until_written),
+        cmocka_unit_test(files_are_shared),
+        cmocka_unit_test(wrong_files_are_refused),
         cmocka_unit_test(text_cannot_be_written),
         cmocka_unit_test(stack_overflow_has_its_own_reason),
         cmocka_unit_test(map_is_admitted_against_the_promise),

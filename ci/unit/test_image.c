@@ -67,6 +67,72 @@ static void bad_layouts_are_refused(void **state)
     baseline_check(&before);
 }
 
+static struct skep_image_spec files(void)
+{
+    return (struct skep_image_spec){
+        .page_count = 2,
+        .segment_count = 1,
+        .segments = {{.page_count = 2, .prot = SKEP_PROT_READ}},
+        .name = "test",
+    };
+}
+
+static void bad_layouts_of_files_are_refused(void **state)
+{
+    (void)state;
+    struct skep_image_spec spec = files();
+    spec.entry_offset = 1;
+    refuse(spec);
+    spec = files();
+    spec.segments[0].va_offset = PAGE_SIZE;
+    refuse(spec);
+    spec = files();
+    spec.segments[0].zero_pages = 1;
+    refuse(spec);
+    spec = files();
+    spec.segments[0].page_count = 3;
+    refuse(spec);
+    spec = files();
+    spec.segments[0].prot = SKEP_PROT_READ | SKEP_PROT_WRITE;
+    refuse(spec);
+    spec = files();
+    spec.page_count = spec.segments[0].page_count = SKEP_FILES_PAGES_MAX + 1;
+    refuse(spec);
+    baseline_check(&before);
+}
+
+/* Many images of files: each has its place, and the list goes through all of them. */
+static void table_of_images(void **state)
+{
+    (void)state;
+    enum { COUNT = 200 };
+    struct skep_image_spec spec = files();
+    struct skep_image_info info;
+    uint64_t handles[COUNT], handle = 0;
+    for (uint32_t i = 0; i < COUNT; i++) {
+        handles[i] = (uint64_t)image_create(&spec);
+        assert_true((int64_t)handles[i] > 0);
+    }
+    assert_int_equal(image_count(), COUNT);
+    for (uint32_t i = 1; i < COUNT; i += 2) {
+        assert_int_equal(image_destroy(handles[i]), 0);
+    }
+    for (uint32_t i = 0; i < COUNT; i += 2) {
+        handle = image_next(handle, &info);
+        assert_int_equal(handle, handles[i]);
+    }
+    assert_int_equal(image_next(handle, &info), 0);
+    handle = (uint64_t)image_create(&spec);
+    assert_int_equal((uint32_t)handle, (uint32_t)handles[1]);
+    assert_int_not_equal(handle, handles[1]);
+    assert_int_equal(image_destroy(handle), 0);
+    for (uint32_t i = 0; i < COUNT; i += 2) {
+        assert_int_equal(image_destroy(handles[i]), 0);
+    }
+    assert_int_equal(image_count(), 0);
+    baseline_check(&before);
+}
+
 static void beyond_memory_is_refused(void **state)
 {
     (void)state;
@@ -87,7 +153,7 @@ static void half_destroyed_image_is_listed(void **state)
     assert_int_equal(image_destroy(handle), -SKEP_EAGAIN);
     assert_int_equal(image_next(0, &info), handle);
     assert_int_equal(info.sealed, 0);
-    assert_null(image_use(handle));
+    assert_null(image_use(handle, false));
     while (image_destroy(handle) == -SKEP_EAGAIN) {
     }
     assert_int_equal(image_next(0, &info), 0);
@@ -100,7 +166,7 @@ static void seal_wants_every_page(void **state)
     struct skep_image_spec spec = good();
     uint64_t handle = (uint64_t)image_create(&spec);
     assert_int_equal(image_seal(handle), -SKEP_EINVAL);
-    assert_null(image_use(handle));
+    assert_null(image_use(handle, false));
     assert_int_equal(image_seal(handle + (1ull << 32)), -SKEP_ENOENT);
     assert_int_equal(image_destroy(handle), 0);
     assert_int_equal(image_destroy(handle), -SKEP_ENOENT);
@@ -129,7 +195,7 @@ static void failed_write_writes_nothing(void **state)
         assert_int_equal(image_write(control, handle, i, buffer, 16), 0);
     }
     assert_int_equal(image_seal(handle), 0);
-    struct image *image = image_use(handle);
+    struct image *image = image_use(handle, false);
     const char *data = frame_data(image_page(image, 2));
     for (uint32_t i = 16; i < PAGE_SIZE; i++) {
         assert_int_equal(data[i], 0);
@@ -157,6 +223,8 @@ int main(void)
     baseline_take(&before);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bad_layouts_are_refused),
+        cmocka_unit_test(bad_layouts_of_files_are_refused),
+        cmocka_unit_test(table_of_images),
         cmocka_unit_test(beyond_memory_is_refused),
         cmocka_unit_test(half_destroyed_image_is_listed),
         cmocka_unit_test(seal_wants_every_page),

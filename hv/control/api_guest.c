@@ -6,6 +6,7 @@
 #include "accounts.h"
 #include "api.h"
 #include "crashes.h"
+#include "files.h"
 #include "guest.h"
 #include "host.h"
 #include "json.h"
@@ -117,13 +118,20 @@ int api_guest_get(struct request *r)
     return r->json ? 200 : api_no_guest(r);
 }
 
-static int put_spec(struct request *r, const struct spec *spec)
+/* A spec that is complete but for its files, which are in the JSON that it was made of. */
+static int put_spec(struct request *r, struct spec *spec, const cJSON *json)
 {
     static const char *const changes[] = {"none", "created", "applied", "replacing"};
-    enum guest_change change;
-    int status = guest_put(r->name, spec, &change, &r->problem);
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "files");
+    enum guest_change change = GUEST_UNCHANGED;
     struct guest *g = guest_find(r->name);
+    struct files files;
+    int status = files_take(list, g ? g->files : 0, spec, &files, &r->problem);
 
+    if (status == 0)
+        status = guest_put(r->name, spec, &files, &change, &r->problem);
+    files_free(&files);
+    g = guest_find(r->name);
     if (status > 0 && g) {
         r->json = guest_to_json(g, false);
         cJSON_AddStringToObject(r->json, "change", changes[change]);
@@ -141,7 +149,7 @@ int api_guest_put(struct request *r)
         return -1;
     if (spec_from_json(&spec, body, r->name, &r->problem) == 0) {
         model_lock();
-        status = put_spec(r, &spec);
+        status = put_spec(r, &spec, body);
         model_unlock();
     }
     cJSON_Delete(body);
@@ -152,13 +160,16 @@ static int patch(struct request *r, const cJSON *body)
 {
     const struct guest *g = guest_find(r->name);
     struct spec spec;
+    cJSON *json;
+    int status = -1;
 
     if (!g)
         return api_no_guest(r);
-    spec_expand(&spec, g->spec);
-    if (spec_patch(&spec, body, r->name, &r->problem) != 0)
-        return -1;
-    return put_spec(r, &spec);
+    json = spec_patch(guest_spec_to_json(g->spec, g->files, FILES_PATHS), body, &r->problem);
+    if (json && spec_from_json(&spec, json, r->name, &r->problem) == 0)
+        status = put_spec(r, &spec, json);
+    cJSON_Delete(json);
+    return status;
 }
 
 int api_guest_patch(struct request *r)

@@ -341,7 +341,8 @@ int64_t core_image_seal(uint64_t handle)
 static bool image_in_use(uint64_t handle)
 {
     for (uint32_t i = 0; i < GUESTS; i++)
-        if (m->guests[i].used && m->guests[i].spec.image == handle)
+        if (m->guests[i].used &&
+            (m->guests[i].spec.image == handle || m->guests[i].spec.files == handle))
             return true;
     return false;
 }
@@ -532,13 +533,19 @@ static struct fake_guest *make_guest(const struct skep_guest_spec *spec)
     return g;
 }
 
+static bool is_files(const struct fake_image *image)
+{
+    return image && image->sealed && skep_image_is_files(&image->spec);
+}
+
 int64_t core_guest_create(const struct skep_guest_spec *spec)
 {
     struct fake_image *image = image_of(spec->image);
     struct fake_guest *g;
     int64_t result = -SKEP_ENOSPC;
 
-    if (!image || !image->sealed)
+    if (!image || !image->sealed || skep_image_is_files(&image->spec) ||
+        (spec->files && !is_files(image_of(spec->files))))
         return -SKEP_ENOENT;
     pthread_mutex_lock(&lock);
     if (promised() + spec->memory_bytes > MEMORY_BYTES)

@@ -91,8 +91,8 @@ static void add_backtrace(cJSON *crash, const struct skep_guest_status *status)
 
 static void add_mapping(cJSON *json, const struct skep_mapping *m)
 {
-    static const char *const kinds[] = {"nothing", "image",      "memory",   "stack",
-                                        "guard",   "start-info", "vcpu-page"};
+    static const char *const kinds[] = {"nothing", "image",      "memory",    "stack",
+                                        "guard",   "start-info", "vcpu-page", "files"};
     cJSON *mapping;
     char rights[4];
 

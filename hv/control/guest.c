@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "address.h"
+#include "files.h"
 #include "host.h"
 #include "image.h"
 #include "points.h"
@@ -110,15 +111,16 @@ static int not_retained(struct problem *p)
 }
 
 /* On the disk and in the record, or as it was before (NULL = not there). */
-static int keep_and_retain(struct guest *g, const struct spec *before, struct problem *p)
+static int keep_and_retain(struct guest *g, const struct spec *before, uint64_t files_before,
+                           struct problem *p)
 {
-    if (guest_keep(g->name, g->spec, p) != 0)
+    if (guest_keep(g->name, g->spec, g->files, p) != 0)
         return -1;
     commit_point(POINT_GUEST_KEPT);
     if (guest_retain(g))
         return 0;
     if (before)
-        guest_keep(g->name, before, p);
+        guest_keep(g->name, before, files_before, p);
     else
         guest_unkeep(g->name, p);
     return not_retained(p);
@@ -128,7 +130,26 @@ static int keep_and_retain(struct guest *g, const struct spec *before, struct pr
  * Changes
  */
 
-static int create(const char *name, const struct spec *spec, struct problem *p)
+/* Of a guest that was not to be: out of the table, and its files out of ring 0. */
+static int forget(struct guest *g)
+{
+    files_destroy(g->files);
+    guest_forget(g);
+    return -1;
+}
+
+static int take_files(const char *name, const struct files *files, uint64_t *image,
+                      struct problem *p)
+{
+    if (files_create(name, files, image, p) != 0)
+        return -1;
+    if (*image)
+        commit_point(POINT_GUEST_FILES);
+    return 0;
+}
+
+static int create(const char *name, const struct spec *spec, const struct files *files,
+                  struct problem *p)
 {
     struct guest *g = guest_add(name, spec, 0, p);
     char why[160];
@@ -136,10 +157,8 @@ static int create(const char *name, const struct spec *spec, struct problem *p)
 
     if (!g)
         return -1;
-    if (keep_and_retain(g, NULL, p) != 0) {
-        guest_forget(g);
-        return -1;
-    }
+    if (take_files(name, files, &g->files, p) != 0 || keep_and_retain(g, NULL, 0, p) != 0)
+        return forget(g);
     commit_point(POINT_GUEST_PERSISTED);
     if (spec->desired != SPEC_STOPPED && !guest_must_wait(g))
         result = guest_create_in_core(g);
@@ -148,8 +167,7 @@ static int create(const char *name, const struct spec *spec, struct problem *p)
         guest_explain(g, why, sizeof(why));
         problem_set(p, result == -SKEP_EINVAL ? 422 : 409, "The guest can't be created: %s.", why);
         store_erase(g->record);
-        guest_forget(g);
-        return -1;
+        return forget(g);
     }
     guest_step(g);
     return 201;
@@ -176,10 +194,11 @@ static enum guest_change kind_of_change(const struct guest *g, const struct spec
 
 /* Ring 0 may refuse a live change, so it is asked before the change is retained; if that fails, it is asked to take
  * the change back. A new guest is made with the new values anyway. */
-static int apply_and_retain(struct guest *g, struct spec *new, enum guest_change change, bool live,
-                            struct problem *p)
+static int apply_and_retain(struct guest *g, struct spec *new, uint64_t files,
+                            enum guest_change change, bool live, struct problem *p)
 {
     bool replacing = g->replacing;
+    uint64_t old_files = g->files;
     uint32_t failures = g->failures;
     struct problem ignored;
     struct spec *old;
@@ -192,11 +211,15 @@ static int apply_and_retain(struct guest *g, struct spec *new, enum guest_change
     g->replacing |= change == GUEST_REPLACING;
     g->failures = 0;
     old = guest_set_spec(g, new);
-    if (keep_and_retain(g, old, p) == 0) {
+    g->files = files;
+    if (keep_and_retain(g, old, old_files, p) == 0) {
         free(old);
+        if (files != old_files)
+            guest_drop_files(g, old_files);
         return 0;
     }
     guest_set_spec(g, old);
+    g->files = old_files;
     guest_schedule(g, 1); /* it may wait for another guest, which the exchange has made forgotten */
     g->replacing = replacing;
     g->failures = failures;
@@ -205,21 +228,37 @@ static int apply_and_retain(struct guest *g, struct spec *new, enum guest_change
     return -1;
 }
 
-static int change(struct guest *g, const struct spec *spec, enum spec_difference difference,
-                  enum guest_change *kind, struct problem *p)
+/* The files of a new spec: those that there are, or an image of others. */
+static int files_for(const struct guest *g, const struct spec *spec, const struct files *files,
+                     uint64_t *image, struct problem *p)
+{
+    *image = g->files;
+    if (spec->file_count == g->spec->file_count &&
+        memcmp(spec->files_digest, g->spec->files_digest, sizeof(spec->files_digest)) == 0)
+        return 0;
+    return take_files(g->name, files, image, p);
+}
+
+static int change(struct guest *g, const struct spec *spec, const struct files *files,
+                  enum spec_difference difference, enum guest_change *kind, struct problem *p)
 {
     struct spec *new;
+    uint64_t image;
 
     guest_refresh(g);
     if (g->deleting)
         return problem_set(p, 409, "Guest '%s' is being deleted; try again when it is gone.",
                            g->name);
     *kind = kind_of_change(g, spec, difference);
+    if (files_for(g, spec, files, &image, p) != 0)
+        return -1;
     new = spec_keep(spec);
     if (!new)
-        return problem_set(p, 503, "There is no memory for the request now; try again.");
-    if (apply_and_retain(g, new, *kind, difference == SPEC_LIVE, p) != 0) {
+        problem_set(p, 503, "There is no memory for the request now; try again.");
+    if (!new || apply_and_retain(g, new, image, *kind, difference == SPEC_LIVE, p) != 0) {
         free(new);
+        if (image != g->files)
+            files_destroy(image);
         return -1;
     }
     commit_point(POINT_GUEST_CHANGED);
@@ -229,7 +268,8 @@ static int change(struct guest *g, const struct spec *spec, enum spec_difference
     return 200;
 }
 
-int guest_put(const char *name, const struct spec *spec, enum guest_change *kind, struct problem *p)
+int guest_put(const char *name, const struct spec *spec, const struct files *files,
+              enum guest_change *kind, struct problem *p)
 {
     struct guest *g = guest_find(name);
     enum spec_difference difference = g ? spec_compare(g->spec, spec) : SPEC_ANOTHER;
@@ -240,9 +280,9 @@ int guest_put(const char *name, const struct spec *spec, enum guest_change *kind
     if (check_spec(name, spec, g, p) != 0)
         return -1;
     if (g)
-        return change(g, spec, difference, kind, p);
+        return change(g, spec, files, difference, kind, p);
     *kind = GUEST_CREATED;
-    return create(name, spec, p);
+    return create(name, spec, files, p);
 }
 
 int guest_delete(struct guest *g, struct problem *p)
@@ -257,7 +297,7 @@ int guest_delete(struct guest *g, struct problem *p)
         g->deleting = true;
         if (!guest_retain(g)) {
             g->deleting = false;
-            guest_keep(name, g->spec, p);
+            guest_keep(name, g->spec, g->files, p);
             return not_retained(p);
         }
         commit_point(POINT_GUEST_DELETE_PERSISTED);

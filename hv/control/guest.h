@@ -28,6 +28,7 @@
 #include "spec.h"
 #include "tree.h"
 
+struct files;
 struct image;
 
 /* What is kept of ring 0's guest, as of the last look at it. */
@@ -75,6 +76,7 @@ struct guest {
     bool replacing;    /* ring 0's guest is of a former spec and is to end */
     uint32_t failures; /* restarts in a row, for the back-off */
     uint64_t log_base; /* bytes that former guests of this name printed */
+    uint64_t files;    /* image of its spec's files (files.h), 0 = none */
 
     /* Observed. */
     struct guest_view view;
@@ -82,6 +84,8 @@ struct guest {
     struct guest_end end;  /* of the latest one that ended by itself */
     uint32_t crash;        /* id of its latest crash (crashes.h), 0 = none */
     uint64_t crash_handle; /* of ring 0's guest that it is about */
+    uint64_t
+        old_files; /* image of a former spec's, which ring 0's guest may have still; 0 = none */
     int64_t create_error;  /* why ring 0 doesn't create it, 0 = it does */
     uint32_t create_tries; /* in a row that failed */
 
@@ -145,8 +149,8 @@ enum guest_change {
 };
 
 /* Creates a guest or gives it a spec: 201 or 200, or -1 and the problem, and then nothing changed. */
-int guest_put(const char *name, const struct spec *spec, enum guest_change *change,
-              struct problem *p);
+int guest_put(const char *name, const struct spec *spec, const struct files *files,
+              enum guest_change *change, struct problem *p);
 
 /* 204 if it is gone, 202 if it takes a moment, or -1 and the problem. */
 int guest_delete(struct guest *guest, struct problem *p);
@@ -158,6 +162,9 @@ const struct skep_guest_status *guest_refresh(struct guest *guest);
 bool guest_has_ended(const struct guest *guest);
 
 cJSON *guest_to_json(struct guest *guest, bool in_list);
+
+/* A spec with its files, of which that much is shown (an enum files_form). */
+cJSON *guest_spec_to_json(const struct spec *spec, uint64_t files, unsigned form);
 
 /*
  * The state machine (guest_step.c)
@@ -205,7 +212,7 @@ int guest_check_order(const char *name, const struct spec *spec, struct problem 
  * On the disk (guest_disk.c): 0, or -1 and the problem. Without a disk they do nothing.
  */
 
-int guest_keep(const char *name, const struct spec *spec, struct problem *p);
+int guest_keep(const char *name, const struct spec *spec, uint64_t files, struct problem *p);
 int guest_unkeep(const char *name, struct problem *p);
 void guest_load_kept(void); /* adds those that aren't in the table */
 void guest_keep_all(void);
@@ -216,6 +223,7 @@ void guest_keep_all(void);
 
 bool guest_retain(const struct guest *guest);
 int64_t guest_create_in_core(struct guest *guest);
+void guest_drop_files(struct guest *guest, uint64_t image); /* once ring 0's guest hasn't it */
 void guest_explain(const struct guest *guest, char *text, size_t room); /* create_error in words */
 
 /* guest_live.c: gives ring 0's guest those live fields of a spec that differ from the former one, all or none. -1 and

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "crashes.h"
+#include "files.h"
 #include "guest.h"
 #include "image.h"
 #include "log.h"
@@ -23,6 +24,7 @@ struct guest_record {
     char name[SKEP_NAME_MAX];
     uint32_t deleting, replacing, failures, reserved;
     uint64_t log_base;
+    uint64_t files;
     struct spec spec;
 };
 _Static_assert(sizeof(struct guest_record) <= STORE_BYTES_MAX, "one record");
@@ -32,7 +34,8 @@ bool guest_retain(const struct guest *g)
     struct guest_record r = {.deleting = g->deleting,
                              .replacing = g->replacing,
                              .failures = g->failures,
-                             .log_base = g->log_base};
+                             .log_base = g->log_base,
+                             .files = g->files};
 
     memcpy(r.name, g->name, sizeof(r.name));
     memcpy(&r.spec, g->spec, spec_bytes(g->spec));
@@ -150,6 +153,7 @@ int64_t guest_create_in_core(struct guest *g)
 
     if (image) {
         spec.image = image->handle;
+        spec.files = g->files;
         if (image->stack_bytes)
             spec.stack_bytes = (image->stack_bytes + SKEP_PAGE_SIZE - 1) & ~(SKEP_PAGE_SIZE - 1ull);
         memcpy(spec.name, g->name, sizeof(spec.name));
@@ -165,12 +169,22 @@ int64_t guest_create_in_core(struct guest *g)
         return result;
     }
     guest_set_handle(g, (uint64_t)result);
+    guest_drop_files(g, 0);
     g->view = (struct guest_view){.state = SKEP_GUEST_CREATED};
     g->just_changed = true;
     g->create_tries = 0;
     g->force_at = 0;
     commit_point(POINT_GUEST_CREATED);
     return 0;
+}
+
+/* At most one former image is in use: ring 0 has one guest of a name at a time. */
+void guest_drop_files(struct guest *g, uint64_t image)
+{
+    if (!files_destroy(image))
+        g->old_files = image;
+    else if (g->old_files && files_destroy(g->old_files))
+        g->old_files = 0;
 }
 
 /*
@@ -237,6 +251,28 @@ static void load_record(unsigned record)
     g->replacing = r.replacing;
     g->failures = r.failures;
     g->log_base = r.log_base;
+    g->files = r.files;
+}
+
+/* What a service that died has left: images of files that no guest's record names. */
+static void drop_other_files(void)
+{
+    struct skep_image_info info;
+    uint64_t last = 0;
+    int64_t handle;
+
+    while ((handle = core_image_next(last, &info)) > 0) {
+        struct guest *g;
+        info.spec.name[SKEP_NAME_MAX - 1] = '\0';
+        g = guest_find(info.spec.name);
+        last = (uint64_t)handle;
+        if (!files_is_image(&info) || (g && g->files == last) || files_destroy(last))
+            continue;
+        if (g)
+            g->old_files = last;
+        else
+            log_line("files of a guest '%s' that is not known are in use", info.spec.name);
+    }
 }
 
 /* A spec for a guest of which only ring 0 knows. Its arguments and addresses are lost; they are
@@ -307,6 +343,7 @@ void guest_adopt_all(bool safe_mode, bool first_start, unsigned record_count)
     guest_load_kept();
     while ((handle = core_guest_next((uint64_t)handle)) > 0)
         adopt((uint64_t)handle);
+    drop_other_files();
     if (!first_start && !safe_mode)
         guest_keep_all();
     while (guest_step_after(name, UINT32_MAX) || guest_step_due(UINT32_MAX))

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "files.h"
 #include "guest.h"
 #include "json.h"
 #include "log.h"
@@ -16,7 +17,7 @@
 #include "skep/abi.h"
 
 #define PREFIX     "guests/"
-#define TEXT_MAX   65536u
+#define TEXT_MAX   (256u << 10) /* each byte of a file may take six */
 #define KEPT_BYTES (sizeof(PREFIX) + SKEP_NAME_MAX)
 
 static void kept_name(const char *name, char text[KEPT_BYTES])
@@ -24,7 +25,7 @@ static void kept_name(const char *name, char text[KEPT_BYTES])
     snprintf(text, KEPT_BYTES, PREFIX "%s", name);
 }
 
-int guest_keep(const char *name, const struct spec *spec, struct problem *p)
+int guest_keep(const char *name, const struct spec *spec, uint64_t files, struct problem *p)
 {
     char kept[KEPT_BYTES], *text;
     cJSON *json;
@@ -32,7 +33,7 @@ int guest_keep(const char *name, const struct spec *spec, struct problem *p)
 
     if (!persist_has_disk())
         return 0;
-    json = spec_to_json(spec);
+    json = guest_spec_to_json(spec, files, FILES_WHOLE);
     text = cJSON_PrintUnformatted(json);
     cJSON_Delete(json);
     if (!text)
@@ -51,7 +52,8 @@ int guest_unkeep(const char *name, struct problem *p)
     return persist_delete(kept, p);
 }
 
-static bool read_spec(const char *kept, const char *name, struct spec *spec, struct problem *p)
+static bool read_spec(const char *kept, const char *name, struct spec *spec, struct files *files,
+                      struct problem *p)
 {
     char *text = malloc(TEXT_MAX);
     int64_t bytes = text ? persist_get(kept, text, TEXT_MAX) : -SKEP_ENOMEM;
@@ -62,7 +64,8 @@ static bool read_spec(const char *kept, const char *name, struct spec *spec, str
     if (bytes >= 0 && bytes <= TEXT_MAX)
         json = json_parse(text, (size_t)bytes, p);
     if (json)
-        good = spec_from_json(spec, json, name, p) == 0;
+        good = spec_from_json(spec, json, name, p) == 0 &&
+               files_take(cJSON_GetObjectItemCaseSensitive(json, "files"), 0, spec, files, p) == 0;
     cJSON_Delete(json);
     free(text);
     return good;
@@ -72,12 +75,18 @@ static void load(const char *kept)
 {
     const char *name = kept + strlen(PREFIX);
     struct problem p;
+    struct files files = {0};
     struct spec spec;
     struct guest *g;
 
     if (!name_valid(name) || guest_find(name))
         return;
-    g = read_spec(kept, name, &spec, &p) ? guest_add(name, &spec, 0, &p) : NULL;
+    g = read_spec(kept, name, &spec, &files, &p) ? guest_add(name, &spec, 0, &p) : NULL;
+    if (g && files_create(name, &files, &g->files, &p) != 0) {
+        guest_forget(g);
+        g = NULL;
+    }
+    files_free(&files);
     if (!g)
         log_line("guest '%s' is left aside: %s", name, p.detail);
     else if (!guest_retain(g))
@@ -100,6 +109,6 @@ void guest_keep_all(void)
     if (!persist_is_open())
         return;
     for (struct guest *g = guest_first(); g; g = guest_after(g->name))
-        if (!g->deleting && guest_keep(g->name, g->spec, &p) != 0)
+        if (!g->deleting && guest_keep(g->name, g->spec, g->files, &p) != 0)
             log_line("guest '%s' is not on the disk as it is: %s", g->name, p.detail);
 }

@@ -5,6 +5,7 @@
 #include "accounts.h"
 #include "address.h"
 #include "crashes.h"
+#include "files.h"
 #include "guest.h"
 #include "host.h"
 #include "json.h"
@@ -117,6 +118,14 @@ static void add_vcpus(cJSON *status, const struct guest *g, const struct skep_gu
     cJSON_AddNumberToObject(vcpus, "on", s->vcpus_on);
 }
 
+cJSON *guest_spec_to_json(const struct spec *spec, uint64_t files, unsigned form)
+{
+    cJSON *json = spec_to_json(spec);
+
+    cJSON_AddItemToObject(json, "files", files_to_json(files, (enum files_form)form));
+    return json;
+}
+
 cJSON *guest_to_json(struct guest *g, bool in_list)
 {
     static const struct skep_guest_status none;
@@ -125,7 +134,8 @@ cJSON *guest_to_json(struct guest *g, bool in_list)
 
     s = s ? s : &none;
     cJSON_AddStringToObject(json, "name", g->name);
-    cJSON_AddItemToObject(json, "spec", spec_to_json(g->spec));
+    cJSON_AddItemToObject(
+        json, "spec", guest_spec_to_json(g->spec, g->files, in_list ? FILES_PATHS : FILES_PUBLIC));
     status = cJSON_AddObjectToObject(json, "status");
     cJSON_AddStringToObject(status, "state", state_name(g));
     add_addresses(status, s);

@@ -129,6 +129,7 @@ static enum outcome without_guest(struct guest *g)
         if (!store_erase(g->record))
             return SETTLED;
         commit_point(POINT_GUEST_ERASED);
+        guest_drop_files(g, g->files);
         guest_forget(g);
         return FORGOTTEN;
     }
@@ -241,6 +242,8 @@ static enum outcome step_once(struct guest *g)
     if (!g->just_changed)
         guest_refresh(g);
     g->just_changed = false;
+    if (g->old_files)
+        guest_drop_files(g, 0);
     if (!g->handle)
         return without_guest(g);
     switch ((enum skep_guest_state)g->view.state) {

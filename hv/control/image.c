@@ -7,6 +7,7 @@
 
 #include "core.h"
 #include "elf_image.h"
+#include "files.h"
 #include "guest.h"
 #include "json.h"
 #include "log.h"
@@ -280,12 +281,10 @@ void image_discard(struct image *image)
 static bool is_used_in_core(const struct image *image)
 {
     struct skep_image_info info;
-    int64_t handle = 0;
 
-    while ((handle = core_image_next((uint64_t)handle, &info)) > 0)
-        if ((uint64_t)handle == image->handle)
-            return info.users != 0;
-    return false;
+    /* The one after its predecessor, of which only the index matters. */
+    return core_image_next((uint32_t)image->handle - 1, &info) == (int64_t)image->handle &&
+           info.users != 0;
 }
 
 static int check_unused(const struct image *image, struct problem *p)
@@ -390,11 +389,14 @@ static bool read_manifest(struct image *image, uint64_t handle, const struct ske
     return true;
 }
 
-/* Whether the image is in the table now. */
+/* Whether the image stays: it is in the table now, or has a guest's files. */
 static bool adopt(uint64_t handle, const struct skep_image_info *info)
 {
-    struct image *image = calloc(1, sizeof(*image));
+    struct image *image;
 
+    if (files_is_image(info))
+        return true;
+    image = calloc(1, sizeof(*image));
     if (!image || !info->sealed || !read_manifest(image, handle, info)) {
         log_line("image '%.63s' was not completed and is destroyed", info->spec.name);
         core_image_destroy(handle);

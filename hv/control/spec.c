@@ -321,13 +321,13 @@ static int take_field(const cJSON *item, const char *name, struct spec *spec, st
     if (strcmp(field, "volumes") == 0)
         return spec_take_volumes(item, spec, p);
     if (strcmp(field, "args") == 0 || strcmp(field, "env") == 0 ||
-        strcmp(field, "start_after") == 0)
-        return 0; /* in their own order, see below */
+        strcmp(field, "start_after") == 0 || strcmp(field, "files") == 0)
+        return 0; /* in their own order, see below; files in files.c */
     return problem_set(
         p, 422,
         "'%.40s' is no known field; there are image, memory_bytes, vcpus, max_vcpus, "
-        "weight, cpu_cap, cpu_affinity, args, env, networks, volumes, start_after, desired_state, "
-        "stop_grace_ms, restart, restart_limit, restart_delay_ms, "
+        "weight, cpu_cap, cpu_affinity, args, env, networks, volumes, files, start_after, "
+        "desired_state, stop_grace_ms, restart, restart_limit, restart_delay_ms, "
         "restart_delay_max_ms, restart_reset_ms.",
         field);
 }
@@ -378,19 +378,17 @@ int spec_from_json(struct spec *spec, const cJSON *json, const char *name, struc
     return take_after(cJSON_GetObjectItemCaseSensitive(json, "start_after"), name, spec, p);
 }
 
-int spec_patch(struct spec *spec, const cJSON *patch, const char *name, struct problem *p)
+cJSON *spec_patch(cJSON *json, const cJSON *patch, struct problem *p)
 {
-    cJSON *target;
-    int result;
-
-    if (!cJSON_IsObject(patch))
-        return problem_set(p, 422, "The body must be a JSON object, a merge patch.");
-    target = cJSONUtils_MergePatchCaseSensitive(spec_to_json(spec), patch);
-    if (!target)
-        return problem_set(p, 503, "There is no memory for the request now; try again.");
-    result = spec_from_json(spec, target, name, p);
-    cJSON_Delete(target);
-    return result;
+    if (!cJSON_IsObject(patch)) {
+        cJSON_Delete(json);
+        problem_set(p, 422, "The body must be a JSON object, a merge patch.");
+        return NULL;
+    }
+    json = cJSONUtils_MergePatchCaseSensitive(json, patch);
+    if (!json)
+        problem_set(p, 503, "There is no memory for the request now; try again.");
+    return json;
 }
 
 static void nets_to_json(cJSON *list, const struct spec *spec)

@@ -71,6 +71,8 @@ struct spec {
     uint32_t strings_bytes;
     uint32_t program_bytes; /* of these args, env and mounts */
     uint32_t volume_count;
+    uint32_t file_count; /* files.h, which also fills in the digest */
+    uint8_t files_digest[32];
     struct spec_net net[SKEP_NETS_MAX];
     struct spec_volume volume[SKEP_BLOCKS_MAX];
     /* argc, then envc "NAME=value", then volume_count mount points (may be empty), then after_count names of guests, each
@@ -81,13 +83,15 @@ struct spec {
 /* Names of guests and images: [a-z0-9][a-z0-9-]{0,62}. */
 bool name_valid(const char *name);
 
-/* Fills the spec of the guest called name (its MAC addresses derive from it); 0, or -1 and the
+/* Fills the spec of the guest called name (its MAC addresses derive from it), but for its files; 0, or -1 and the
  * problem. */
 int spec_from_json(struct spec *spec, const cJSON *json, const char *name, struct problem *p);
 
-/* Applies a merge patch (RFC 7396) to a spec. */
-int spec_patch(struct spec *spec, const cJSON *patch, const char *name, struct problem *p);
+/* Applies a merge patch (RFC 7396) to a spec's JSON, which it takes over. The caller deletes what comes of it; NULL and the
+ * problem. */
+cJSON *spec_patch(cJSON *json, const cJSON *patch, struct problem *p);
 
+/* Without its files. */
 cJSON *spec_to_json(const struct spec *spec);
 
 /* The first of the after_count names of guests that must be up before it starts. */

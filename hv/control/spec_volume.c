@@ -127,6 +127,22 @@ size_t spec_env_bytes(const struct spec *spec)
     return (size_t)(first_mount(spec) - spec->strings);
 }
 
+static bool lies_below(const char *lower, const char *upper)
+{
+    size_t bytes = strcmp(upper, "/") == 0 ? 0 : strlen(upper);
+    return strncmp(upper, lower, bytes) == 0 && (lower[bytes] == '/' || lower[bytes] == '\0');
+}
+
+const char *spec_mount_at(const struct spec *spec, const char *path)
+{
+    const char *mount = first_mount(spec);
+
+    for (uint32_t i = 0; i < spec->volume_count; i++, mount += strlen(mount) + 1)
+        if (*mount && (lies_below(path, mount) || lies_below(mount, path)))
+            return mount;
+    return NULL;
+}
+
 void spec_volumes_to_json(cJSON *list, const struct spec *spec)
 {
     const char *mount = first_mount(spec);

@@ -15,6 +15,9 @@ int spec_take_mounts(const cJSON *item, struct spec *spec, struct problem *p);
 
 void spec_volumes_to_json(cJSON *list, const struct spec *spec);
 
+/* The mount point that a file's path lies in, or is in the way of; NULL = none. */
+const char *spec_mount_at(const struct spec *spec, const char *path);
+
 /* Bytes of args and env alone. */
 size_t spec_env_bytes(const struct spec *spec);
 

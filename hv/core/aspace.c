@@ -210,7 +210,7 @@ static bool range_allows(const struct range *range, uint32_t access)
 static pfn_t image_pfn(const struct guest *guest, const struct range *range, uint64_t address)
 {
     uint32_t page = range->first_page + (uint32_t)((address - range->start) >> SKEP_PAGE_SHIFT);
-    return image_page(guest->image, page);
+    return image_page(range->mapping == SKEP_MAPPING_FILES ? guest->files : guest->image, page);
 }
 
 /* A private copy of an image's page. */

@@ -37,6 +37,7 @@ struct guest {
     bool is_control;
     char name[SKEP_NAME_MAX];
     struct image *image; /* NULL once reaped */
+    struct image *files; /* the same, and NULL if it has none */
     uint64_t image_handle;
     uint64_t image_base;
     _Atomic uint64_t wall_ns; /* as its start-info says (wall.h) */

@@ -5,7 +5,7 @@
  * vCPU pages, first stack) and the heap each get a random place of 2 MiB granularity in a part of their own:
  *
  *     + 0        image         64 Ki places
- *     + 128 GiB  start area    64 Ki places
+ *     + 128 GiB  start area    64 Ki places: start-info, vCPU pages, first stack, the spec's files
  *     + 256 GiB  heap          32 Ki places, up to 64 GiB long
  */
 #include "core/frame.h"
@@ -27,6 +27,7 @@
 #define HEAP_BYTES_MAX  (64ull << 30)
 #define GUARD_BYTES     (256ull << 10)
 #define STACK_BYTES_MAX (64ull << 20)
+#define FILES_GAP       (64ull << 10) /* unmapped */
 
 #define CONTROL_RESERVED 30u /* percent of a CPU */
 
@@ -34,6 +35,7 @@ struct layout {
     uint64_t image;
     uint64_t start_info, vcpu_pages;
     uint64_t guard, stack, stack_end;
+    uint64_t files;
     uint64_t heap, heap_end;
 };
 
@@ -53,6 +55,7 @@ static void layout_choose(struct layout *layout, const struct skep_guest_spec *s
     layout->guard = layout->vcpu_pages + GUEST_VCPUS_MAX * PAGE_SIZE;
     layout->stack = layout->guard + GUARD_BYTES;
     layout->stack_end = layout->stack + page_align_up(spec->stack_bytes);
+    layout->files = layout->stack_end + FILES_GAP;
     layout->heap = random_place(slot + 2 * AREA_BYTES, 32768);
     layout->heap_end = layout->heap + (heap < HEAP_BYTES_MAX ? heap : HEAP_BYTES_MAX);
 }
@@ -131,6 +134,19 @@ static int image_map(struct guest *guest, const struct layout *layout)
         }
     }
     return error;
+}
+
+/* The spec's files: shared pages, which cost the guest page tables at most, mostly the stack's. */
+static int files_map(struct guest *guest, const struct layout *layout)
+{
+    if (!guest->files) {
+        return 0;
+    }
+    uint64_t bytes = (uint64_t)guest->files->spec.segments[0].page_count << SKEP_PAGE_SHIFT;
+    guest_start_info(guest)->files_base = layout->files;
+    guest_start_info(guest)->files_bytes = bytes;
+    return range_add(guest, layout->files, layout->files + bytes, RANGE_IMAGE, SKEP_MAPPING_FILES,
+                     SKEP_PROT_READ, guest->files->spec.segments[0].first_page);
 }
 
 /* ---- start-info ---- */
@@ -315,7 +331,7 @@ static int spaces_create(struct guest *guest, struct guest *caller, const struct
         error = range_add(guest, layout->stack, layout->stack_end, RANGE_ANON, SKEP_MAPPING_STACK,
                           SKEP_PROT_READ | SKEP_PROT_WRITE, 0);
     }
-    return error;
+    return error ? error : files_map(guest, layout);
 }
 
 /* Everything but the network, which needs no lock held. The guest is not yet published, so its lock is free; `caller`
@@ -426,16 +442,21 @@ static void unmake(struct guest *guest)
     promise_give(frames);
 }
 
-/* Takes over a use of the image, which ends with the guest. */
-static int64_t create(struct guest *caller, struct image *image, const struct skep_guest_spec *spec)
+/* Takes over a use of both images, which ends with the guest; files may be NULL. */
+static int64_t create(struct guest *caller, struct image *image, struct image *files,
+                      const struct skep_guest_spec *spec)
 {
     struct guest *guest;
     int error = alloc(spec, &guest);
     if (error) {
         image_unuse(image);
+        if (files) {
+            image_unuse(files);
+        }
         return error;
     }
     guest->image = image;
+    guest->files = files;
     guest->image_handle = image->handle;
     guest->is_control = caller == NULL;
     if (guest->is_control) {
@@ -465,8 +486,13 @@ int64_t guest_create(struct guest *caller, const struct skep_guest_spec *spec)
     if (!spec_valid(spec)) {
         return -SKEP_EINVAL;
     }
-    struct image *image = image_use(spec->image);
-    return image ? create(caller, image, spec) : -SKEP_ENOENT;
+    struct image *image = image_use(spec->image, false);
+    struct image *files = image && spec->files ? image_use(spec->files, true) : NULL;
+    if (image && spec->files && !files) {
+        image_unuse(image);
+        return -SKEP_ENOENT;
+    }
+    return image ? create(caller, image, files, spec) : -SKEP_ENOENT;
 }
 
 int64_t guest_create_control(struct image *image, uint64_t memory_bytes)
@@ -484,5 +510,5 @@ int64_t guest_create_control(struct image *image, uint64_t memory_bytes)
     };
     CHECK(spec_valid(&spec));
     atomic_fetch_add(&image->users, 1);
-    return create(NULL, image, &spec);
+    return create(NULL, image, NULL, &spec);
 }

@@ -14,7 +14,6 @@
 #include "core/log.h"
 #include "core/string.h"
 
-#define IMAGES_MAX    1024u
 #define LIST_ENTRIES  (SKEP_PAGE_SIZE / (uint32_t)sizeof(pfn_t))
 #define DESTROY_PAGES 64u
 #define VA_SPAN_MAX   (1ull << 32) /* an image's addresses lie within this of its base */
@@ -22,6 +21,7 @@
 static struct spinlock images_lock = {.kind = LOCK_IMAGES};
 static struct image *images[IMAGES_MAX];
 static uint32_t generations[IMAGES_MAX];
+static uint64_t taken[IMAGES_MAX / 64]; /* a bit for each place of the table */
 static uint32_t count;
 
 static uint32_t index_of(uint64_t handle)
@@ -89,6 +89,13 @@ static bool segment_valid(const struct skep_image_spec *spec, uint32_t i, uint64
     return *end <= VA_SPAN_MAX;
 }
 
+static bool files_valid(const struct skep_image_spec *spec)
+{
+    const struct skep_image_segment *segment = &spec->segments[0];
+    return !spec->entry_offset && !segment->va_offset && !segment->zero_pages &&
+           segment->page_count <= SKEP_FILES_PAGES_MAX;
+}
+
 static bool entry_valid(const struct skep_image_spec *spec)
 {
     for (uint32_t i = 0; i < spec->segment_count; i++) {
@@ -114,7 +121,7 @@ static bool spec_valid(const struct skep_image_spec *spec)
             return false;
         }
     }
-    return entry_valid(spec);
+    return skep_image_is_files(spec) ? files_valid(spec) : entry_valid(spec);
 }
 
 static uint32_t list_count(const struct skep_image_spec *spec)
@@ -127,19 +134,32 @@ static uint64_t promise_of(const struct skep_image_spec *spec)
     return 1ull + list_count(spec) + spec->page_count;
 }
 
-static uint32_t free_index(void)
+/* The first place from `from` on whose bit is `bit`; IMAGES_MAX if there is none. */
+static uint32_t next_index(uint32_t from, uint32_t bit)
 {
-    uint32_t index = 0;
-    while (index < IMAGES_MAX && images[index]) {
-        index++;
+    for (uint32_t word = from / 64; word < IMAGES_MAX / 64; word++) {
+        uint64_t bits = bit ? taken[word] : ~taken[word];
+        if (word == from / 64) {
+            bits &= ~0ull << from % 64;
+        }
+        if (bits) {
+            return word * 64 + (uint32_t)__builtin_ctzll(bits);
+        }
     }
-    return index;
+    return IMAGES_MAX;
+}
+
+static void put(uint32_t index, struct image *image)
+{
+    images[index] = image;
+    taken[index / 64] ^= 1ull << index % 64;
+    count += image ? 1 : -1u;
 }
 
 /* Puts a new image into the table. Holds images_lock. */
 static int64_t insert(const struct skep_image_spec *spec)
 {
-    uint32_t index = free_index();
+    uint32_t index = next_index(0, 0);
     if (index == IMAGES_MAX) {
         return -SKEP_ENOSPC;
     }
@@ -151,8 +171,7 @@ static int64_t insert(const struct skep_image_spec *spec)
     image->spec = *spec;
     generations[index] = (generations[index] + 1) & INT32_MAX; /* handles are positive */
     image->handle = (uint64_t)generations[index] << 32 | (index + 1);
-    images[index] = image;
-    count++;
+    put(index, image);
     return (int64_t)image->handle;
 }
 
@@ -311,8 +330,7 @@ static int destroy_part(struct image *image, uint64_t *freed)
     if (!free_pages(image, freed)) {
         return -SKEP_EAGAIN;
     }
-    images[index_of(image->handle)] = NULL;
-    count--;
+    put(index_of(image->handle), NULL);
     frame_free(frame_of(image), 0);
     ++*freed;
     return 0;
@@ -333,16 +351,13 @@ uint64_t image_next(uint64_t handle, struct skep_image_info *info)
 {
     uint64_t next = 0;
     spin_lock(&images_lock);
-    for (uint32_t i = (uint32_t)handle; i < IMAGES_MAX; i++) {
-        struct image *image = images[i];
-        if (image) {
-            info->spec = image->spec;
-            info->sealed =
-                image->sealed && !image->dying; /* one half destroyed is to be destroyed */
-            info->users = atomic_load(&image->users);
-            next = image->handle;
-            break;
-        }
+    uint32_t index = next_index((uint32_t)handle, 1);
+    if (index < IMAGES_MAX) {
+        const struct image *image = images[index];
+        info->spec = image->spec;
+        info->sealed = image->sealed && !image->dying; /* one half destroyed is to be destroyed */
+        info->users = atomic_load(&image->users);
+        next = image->handle;
     }
     spin_unlock(&images_lock);
     return next;
@@ -353,11 +368,11 @@ uint32_t image_count(void)
     return count;
 }
 
-struct image *image_use(uint64_t handle)
+struct image *image_use(uint64_t handle, bool files)
 {
     spin_lock(&images_lock);
     struct image *image = find(handle);
-    if (image && image->sealed && !image->dying) {
+    if (image && image->sealed && !image->dying && skep_image_is_files(&image->spec) == files) {
         atomic_fetch_add(&image->users, 1);
     } else {
         image = NULL;

@@ -9,6 +9,7 @@
 #include "core/types.h"
 
 #define IMAGE_PAGES_MAX 65536u
+#define IMAGES_MAX      8192u
 
 struct guest;
 
@@ -41,8 +42,8 @@ int image_destroy(uint64_t handle);
 uint64_t image_next(uint64_t handle, struct skep_image_info *info);
 uint32_t image_count(void);
 
-/* A sealed image with one more user, or NULL. */
-struct image *image_use(uint64_t handle);
+/* A sealed image, of files or to be run, with one more user; or NULL. */
+struct image *image_use(uint64_t handle, bool files);
 void image_unuse(struct image *image);
 
 /* The frame of a page of a sealed image. */

@@ -9,8 +9,8 @@
 #include "core/types.h"
 
 enum range_kind {
-    RANGE_ANON,  /* private, zero-filled */
-    RANGE_IMAGE, /* pages of the guest's image from first_page on */
+    RANGE_ANON, /* private, zero-filled */
+    RANGE_IMAGE, /* pages of the guest's image (of its files' for SKEP_MAPPING_FILES) from first_page on */
     RANGE_FIXED, /* start-info and vCPU pages: mapped at creation */
     RANGE_GUARD, /* never mapped: a touch is a stack overflow */
 };

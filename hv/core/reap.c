@@ -136,6 +136,10 @@ bool guest_free_memory(struct guest *guest)
         image_unuse(guest->image);
         guest->image = NULL;
     }
+    if (guest->files) {
+        image_unuse(guest->files);
+        guest->files = NULL;
+    }
     return true;
 }
 

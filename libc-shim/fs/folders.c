@@ -1,6 +1,5 @@
 /*
- * folders.c - opendir() and its friends. Outside volumes folders are what the paths of the image's files and of volumes
- * imply.
+ * folders.c - opendir() and its friends for a program that has volumes. Outside them src/listing.c knows what there is.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -16,102 +15,32 @@
 #include "tree.h"
 
 struct skep_folder {
-    int fd;     /* -1: outside volumes */
-    char *path; /* there */
-    long index; /* there, of the next path that is looked at */
+    int fd;                            /* -1: outside volumes */
+    struct skep_posix_listing listing; /* there */
     struct dirent entry;
 };
 
-/*
- * Outside volumes
- */
-
-/* All paths outside, by number: volumes' first. */
-static const char *path_number(long index)
-{
-    unsigned volumes = 0;
-    while (fs_tree_path(volumes) != NULL)
-        volumes++;
-    return index < volumes ? fs_tree_path((unsigned)index)
-                           : skep_posix_file_path((unsigned)(index - volumes));
-}
-
-/* What follows a folder's path in another, or NULL. */
-static const char *below(const char *upper, const char *lower)
-{
-    size_t length = strcmp(upper, "/") == 0 ? 0 : strlen(upper);
-    return strncmp(lower, upper, length) == 0 && lower[length] == '/' ? lower + length + 1 : NULL;
-}
-
-bool skep_posix_is_folder(const char *path)
-{
-    if (strcmp(path, "/") == 0)
-        return true;
-    const char *other;
-    for (long i = 0; (other = path_number(i)) != NULL; i++)
-        if (below(path, other) != NULL)
-            return true;
-    return false;
-}
-
-/* Whether a path before this one has the same name in the folder. */
-static bool was_named(const char *folder, long index, const char *name, size_t length)
-{
-    for (long i = 0; i < index; i++) {
-        const char *other = below(folder, path_number(i));
-        if (other != NULL && strcspn(other, "/") == length && memcmp(other, name, length) == 0)
-            return true;
-    }
-    return false;
-}
-
-static struct dirent *read_outside(DIR *folder)
-{
-    const char *path;
-    while ((path = path_number(folder->index)) != NULL) {
-        const char *name = below(folder->path, path);
-        size_t length = name != NULL ? strcspn(name, "/") : 0;
-        long index = folder->index++;
-        if (length == 0 || length >= sizeof(folder->entry.d_name) ||
-            was_named(folder->path, index, name, length))
-            continue;
-        struct dirent *entry = &folder->entry;
-        memcpy(entry->d_name, name, length);
-        entry->d_name[length] = 0;
-        entry->d_ino = (ino_t)(index + 1);
-        entry->d_off = folder->index;
-        /* A volume's path ends in a folder, an image's in a file. */
-        entry->d_type =
-            name[length] == '/' || fs_tree_path((unsigned)index) != NULL ? DT_DIR : DT_REG;
-        return entry;
-    }
-    return NULL;
-}
-
-/*
- * POSIX's calls
- */
-
-static DIR *make(int fd, const char *path)
+static DIR *make(int fd)
 {
     DIR *folder = calloc(1, sizeof(*folder));
-    if (folder == NULL)
-        return NULL;
-    folder->fd = fd;
-    if (path != NULL && (folder->path = strdup(path)) == NULL) {
-        free(folder);
-        return NULL;
-    }
+    if (folder != NULL)
+        folder->fd = fd;
     return folder;
 }
 
 static DIR *open_outside(const char *path)
 {
     char canonical[FS_PATH_BYTES];
-    int result = fs_canonical(path, canonical);
-    if (result == FS_OUTSIDE && skep_posix_is_folder(canonical))
-        return make(-1, canonical);
-    errno = result < 0 ? -result : ENOENT;
+    DIR *folder = make(-1);
+    int result = folder != NULL ? fs_canonical(path, canonical) : -ENOMEM;
+    if (result == FS_OUTSIDE)
+        result = skep_posix_listing_open(&folder->listing, canonical);
+    else if (result == 0)
+        result = -ENOENT;
+    if (result == 0)
+        return folder;
+    free(folder);
+    errno = -result;
     return NULL;
 }
 
@@ -131,7 +60,7 @@ DIR *opendir(const char *path)
         errno = -fd;
         return NULL;
     }
-    DIR *folder = make(fd, NULL);
+    DIR *folder = make(fd);
     if (folder == NULL)
         close(fd);
     return folder;
@@ -151,7 +80,7 @@ DIR *fdopendir(int fd)
         errno = ENOTDIR;
         return NULL;
     }
-    return make(fd, NULL);
+    return make(fd);
 }
 
 static unsigned char type_of(unsigned type)
@@ -168,7 +97,7 @@ struct dirent *readdir(DIR *folder)
 {
     struct fs_name name;
     if (folder->fd < 0)
-        return read_outside(folder);
+        return skep_posix_listing_next(&folder->listing, &folder->entry) ? &folder->entry : NULL;
     struct skep_file *file = skep_fd_get(folder->fd, &skep_posix_volume_ops);
     if (file == NULL) {
         errno = EBADF;
@@ -191,14 +120,14 @@ struct dirent *readdir(DIR *folder)
 void seekdir(DIR *folder, long position)
 {
     if (folder->fd < 0)
-        folder->index = position;
+        skep_posix_listing_seek(&folder->listing, position);
     else
         lseek(folder->fd, position, SEEK_SET);
 }
 
 long telldir(DIR *folder)
 {
-    return folder->fd < 0 ? folder->index : lseek(folder->fd, 0, SEEK_CUR);
+    return folder->fd < 0 ? folder->listing.position : lseek(folder->fd, 0, SEEK_CUR);
 }
 
 void rewinddir(DIR *folder)
@@ -214,7 +143,7 @@ int dirfd(DIR *folder)
 int closedir(DIR *folder)
 {
     int result = folder->fd < 0 ? 0 : close(folder->fd);
-    free(folder->path);
+    free(folder->listing.path);
     free(folder);
     return result;
 }

@@ -620,6 +620,38 @@ int fs_canonical(const char *path, char out[FS_PATH_BYTES])
     return result;
 }
 
+/* Of what is there: its folder's path, and the name that it has in it. */
+static int real_path(const struct fs_place *place, char out[FS_PATH_BYTES])
+{
+    if (place->number == 0)
+        return -ENOENT;
+    int result = path_of(place->volume, place->folder != 0 ? place->folder : place->number, out);
+    size_t length = result == 0 ? strlen(out) : 0;
+    if (result != 0 || place->folder == 0)
+        return result;
+    if (length + strlen(place->name) + 2 > FS_PATH_BYTES)
+        return -ENAMETOOLONG;
+    out[length] = '/';
+    fs_copy_text(out + length + 1, FS_PATH_BYTES - length - 1, place->name);
+    return 0;
+}
+
+int fs_real_path(const char *path, char out[FS_PATH_BYTES])
+{
+    struct fs_place *place = malloc(sizeof(*place));
+    if (place == NULL)
+        return -ENOMEM;
+    int result = fs_walk(path, true, NULL, place);
+    if (result == FS_OUTSIDE) {
+        fs_copy_text(out, FS_PATH_BYTES, place->outside);
+    } else if (result == 0) {
+        result = real_path(place, out);
+        fs_walk_end(place, NULL);
+    }
+    free(place);
+    return result;
+}
+
 int fs_chdir(const char *path)
 {
     char folder[FS_PATH_BYTES];

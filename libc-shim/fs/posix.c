@@ -125,7 +125,8 @@ static int open_outside(const char *path, int flags)
     int result = fs_canonical(path, canonical);
     if (result != FS_OUTSIDE)
         return result < 0 ? result : -ENOENT;
-    return skep_posix_file_open(canonical, flags);
+    return skep_posix_file_open(canonical,
+                                flags | (skep_posix_means_folder(path) ? O_DIRECTORY : 0));
 }
 
 static int open_path(const char *path, int flags, mode_t mode)
@@ -177,6 +178,8 @@ static int stat_path(const char *path, bool follow, struct stat *out)
             out->st_mode = S_IFDIR | 0555;
             result = 0;
         }
+        if (result == 0 && skep_posix_means_folder(path) && !S_ISDIR(out->st_mode))
+            result = -ENOTDIR;
     }
     return result;
 }
@@ -204,13 +207,14 @@ int fstatat(int folder, const char *path, struct stat *out, int flags)
 int access(const char *path, int mode)
 {
     struct fs_usage usage;
-    struct stat unused;
-    int result = stat_path(path, true, &unused);
-    if (result == 0 && (mode & W_OK)) {
+    struct stat status;
+    int result = stat_path(path, true, &status);
+    if (result == 0)
         result = fs_usage(path, &usage);
-        if (result == FS_OUTSIDE || (result == 0 && usage.read_only))
-            result = -EROFS;
-    }
+    if (result == FS_OUTSIDE)
+        result = skep_posix_check_access(&status, mode);
+    else if (result == 0 && (mode & W_OK) && usage.read_only)
+        result = -EROFS;
     return (int)skep_posix_result(result);
 }
 
@@ -436,12 +440,29 @@ int chdir(const char *path)
     if (result == FS_OUTSIDE) {
         result = fs_canonical(path, canonical);
         if (result == FS_OUTSIDE) {
-            result = skep_posix_is_folder(canonical) ? 0 : -ENOENT;
+            struct stat status;
+            result = stat_path(path, true, &status);
+            if (result == 0 && !S_ISDIR(status.st_mode))
+                result = -ENOTDIR;
             if (result == 0)
                 fs_set_current(canonical);
         }
     }
     return (int)skep_posix_result(result);
+}
+
+char *realpath(const char *path, char *resolved)
+{
+    char canonical[FS_PATH_BYTES];
+    int result = fs_real_path(path, canonical);
+    struct stat status;
+    if (result == FS_OUTSIDE)
+        result = stat_path(path, true, &status);
+    if (result == 0)
+        return resolved != NULL ? memcpy(resolved, canonical, strlen(canonical) + 1)
+                                : strdup(canonical);
+    errno = -result;
+    return NULL;
 }
 
 char *getcwd(char *buffer, size_t bytes)

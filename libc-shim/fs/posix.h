@@ -4,14 +4,9 @@
 #ifndef LIBC_SHIM_FS_POSIX_H
 #define LIBC_SHIM_FS_POSIX_H
 
-#include <stdbool.h>
-
 #include "skep/fd.h"
 
 /* The files of volumes; skep_file.object is a struct fs_file. */
 extern const struct skep_fd_ops skep_posix_volume_ops;
-
-/* folders.c: whether something lies below a path outside volumes. */
-bool skep_posix_is_folder(const char *path);
 
 #endif

@@ -101,6 +101,8 @@ int fs_usage(const char *path, struct fs_usage *out);
 /* The current folder, as an absolute path. FS_OUTSIDE: out is the path, which may not exist. */
 int fs_chdir(const char *path);
 int fs_canonical(const char *path, char out[FS_PATH_BYTES]);
+int fs_real_path(const char *path,
+                 char out[FS_PATH_BYTES]); /* the same for what is no folder, too */
 int fs_path_of(struct fs_file *file, char out[FS_PATH_BYTES]);
 void fs_current(char out[FS_PATH_BYTES]);
 void fs_set_current(const char *path);

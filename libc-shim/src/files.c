@@ -1,7 +1,8 @@
 /*
- * files.c - the read-only files in a guest's image, and /dev/null, /dev/zero and /dev/urandom.
+ * files.c - the read-only files of a guest, and /dev/null, /dev/zero and /dev/urandom.
  *
- * The build puts files into the array __start_skep_files; a guest without files has no such array.
+ * They are in two packs (pack.h): those of the guest's spec hide those that the build put into its image. Each may be
+ * missing. Data is read where it lies, in pages that are shared.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -10,105 +11,123 @@
 #include <unistd.h>
 
 #include "fd_internal.h"
+#include "pack.h"
 #include "shim.h"
 
-struct embedded_file {
-    const char *path;
-    const char *data;
-    uint64_t bytes;
-};
+/* cmake/pack-files made it, of FILES. */
+extern const struct skep_files skep_files_pack __attribute__((weak));
 
-extern const struct embedded_file __start_skep_files[] __attribute__((weak));
-extern const struct embedded_file __stop_skep_files[] __attribute__((weak));
-
-/* An open embedded file. */
+/* An open file or folder. */
 struct position {
-    const struct embedded_file *file;
+    struct pack_found found;
     struct skep_mutex lock; /* guards offset */
     uint64_t offset;
 };
 
-/* Paths are absolute; the current folder is the root. */
-static const struct embedded_file *find(const char *path)
+static struct pack_tree tree(void)
 {
-    while (*path == '/' || (path[0] == '.' && path[1] == '/'))
-        path++;
-    for (const struct embedded_file *file = __start_skep_files; file < __stop_skep_files; file++)
-        if (strcmp(file->path + 1, path) == 0)
-            return file;
-    return NULL;
+    const struct skep_start_info *info = skep_start_info();
+    uint64_t files = info->abi_minor >= SKEP_FILES_ABI_MINOR ? info->files_base : 0;
+    return (struct pack_tree){.layer = {(const struct skep_files *)files, &skep_files_pack}};
 }
 
-static void fill_stat(const struct embedded_file *file, struct stat *out)
+/* Paths are absolute and canonical. */
+static int find(const char *path, struct pack_found *out)
 {
+    const struct pack_tree all = tree();
+    return pack_find(&all, path + 1, out);
+}
+
+bool skep_posix_file_next(const char *folder, const char *after, char name[PACK_NAME_BYTES],
+                          bool *is_folder)
+{
+    const struct pack_tree all = tree();
+    return pack_next(&all, folder + 1, after, name, is_folder);
+}
+
+static void fill_stat(const struct pack_found *found, struct stat *out)
+{
+    const struct skep_files_entry *entry = found->entry;
     memset(out, 0, sizeof(*out));
-    out->st_mode = S_IFREG | 0444;
+    out->st_mode = S_IFDIR | 0555;
     out->st_nlink = 1;
-    out->st_ino = (ino_t)(file - __start_skep_files + 1);
-    out->st_size = (off_t)file->bytes;
     out->st_blksize = 4096;
+    out->st_mtime = out->st_ctime = out->st_atime = found->pack != NULL ? found->pack->mtime : 0;
+    if (entry == NULL)
+        return;
+    out->st_mode = S_IFREG | (entry->flags & SKEP_FILE_SECRET ? 0400 : 0444);
+    out->st_ino = (ino_t)(entry - found->pack->entries + 1);
+    out->st_size = (off_t)entry->bytes;
+    out->st_blocks = (blkcnt_t)((entry->bytes + 511) / 512);
 }
 
-static ssize_t embedded_read(struct skep_file *open_file, void *data, size_t bytes)
+/* What is read from an offset on, at most `bytes`. */
+static size_t copy_out(const struct position *position, uint64_t offset, void *data, size_t bytes)
 {
-    struct position *position = open_file->object;
-    skep_mutex_lock(&position->lock);
-    uint64_t left = position->file->bytes - position->offset;
+    uint64_t size = position->found.entry->bytes, left = offset < size ? size - offset : 0;
     if (bytes > left)
         bytes = left;
-    memcpy(data, position->file->data + position->offset, bytes);
+    if (bytes > 0)
+        memcpy(data, pack_data(&position->found) + offset, bytes);
+    return bytes;
+}
+
+static ssize_t packed_read(struct skep_file *open_file, void *data, size_t bytes)
+{
+    struct position *position = open_file->object;
+    if (position->found.entry == NULL)
+        return -EISDIR;
+    skep_mutex_lock(&position->lock);
+    bytes = copy_out(position, position->offset, data, bytes);
     position->offset += bytes;
     skep_mutex_unlock(&position->lock);
     return (ssize_t)bytes;
 }
 
-static ssize_t embedded_pread(struct skep_file *open_file, void *data, size_t bytes, off_t offset)
+static ssize_t packed_pread(struct skep_file *open_file, void *data, size_t bytes, off_t offset)
 {
     const struct position *position = open_file->object;
-    if (offset < 0)
-        return -EINVAL;
-    uint64_t size = position->file->bytes,
-             left = (uint64_t)offset < size ? size - (uint64_t)offset : 0;
-    if (bytes > left)
-        bytes = left;
-    if (bytes > 0)
-        memcpy(data, position->file->data + offset, bytes);
-    return (ssize_t)bytes;
+    if (position->found.entry == NULL)
+        return -EISDIR;
+    return offset < 0 ? -EINVAL : (ssize_t)copy_out(position, (uint64_t)offset, data, bytes);
 }
 
-static off_t embedded_lseek(struct skep_file *open_file, off_t offset, int whence)
+/* Beyond the end, too, where nothing is read. */
+static off_t packed_lseek(struct skep_file *open_file, off_t offset, int whence)
 {
     struct position *position = open_file->object;
-    off_t size = (off_t)position->file->bytes;
+    off_t size = position->found.entry != NULL ? (off_t)position->found.entry->bytes : 0, target;
     skep_mutex_lock(&position->lock);
-    off_t from = whence == SEEK_SET ? 0 : whence == SEEK_END ? size : (off_t)position->offset;
-    off_t target = -EINVAL;
-    if (offset >= -from && offset <= size - from) {
-        target = from + offset;
+    off_t from = whence == SEEK_SET   ? 0
+                 : whence == SEEK_CUR ? (off_t)position->offset
+                 : whence == SEEK_END ? size
+                                      : -1;
+    if (from < 0 || __builtin_add_overflow(from, offset, &target) || target < 0)
+        target = -EINVAL;
+    else
         position->offset = (uint64_t)target;
-    }
     skep_mutex_unlock(&position->lock);
     return target;
 }
 
-static int embedded_stat(struct skep_file *open_file, struct stat *out)
+static int packed_stat(struct skep_file *open_file, struct stat *out)
 {
-    struct position *position = open_file->object;
-    fill_stat(position->file, out);
+    const struct position *position = open_file->object;
+    fill_stat(&position->found, out);
     return 0;
 }
 
-static void embedded_close(struct skep_file *open_file)
+static void packed_close(struct skep_file *open_file)
 {
     free(open_file->object);
 }
 
-static const struct skep_fd_ops embedded_ops = {
-    .read = embedded_read,
-    .pread = embedded_pread,
-    .lseek = embedded_lseek,
-    .stat = embedded_stat,
-    .close = embedded_close,
+static const struct skep_fd_ops packed_ops = {
+    .read = packed_read,
+    .pread = packed_pread,
+    .lseek = packed_lseek,
+    .stat = packed_stat,
+    .close = packed_close,
 };
 
 static ssize_t null_read(struct skep_file *file, void *data, size_t bytes)
@@ -155,22 +174,48 @@ static const struct skep_fd_ops *find_device(const char *path)
     return NULL;
 }
 
+/* For a name that isn't there: whether its folder is. */
+static int check_parent(const char *path)
+{
+    struct pack_found found;
+    size_t bytes = (size_t)(strrchr(path, '/') - path);
+    char parent[SKEP_POSIX_PATH_BYTES];
+    memcpy(parent, path, bytes + 1);
+    parent[bytes != 0 ? bytes : 1] = 0;
+    int result = find(parent, &found);
+    return result == 0 && found.entry != NULL ? -ENOTDIR : result;
+}
+
+/* Whether it can be opened in this way. Nothing of it can be changed, nor can anything be added. */
+static int check_open(const struct pack_found *found, int flags)
+{
+    if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
+        return -EEXIST;
+    bool writes = (flags & O_ACCMODE) != O_RDONLY || flags & O_TRUNC;
+    if (found->entry == NULL)
+        return writes || flags & O_CREAT ? -EISDIR : 0;
+    return flags & O_DIRECTORY ? -ENOTDIR : writes ? -EROFS : 0;
+}
+
 int skep_posix_file_open(const char *path, int flags)
 {
+    struct pack_found found;
     const struct skep_fd_ops *device = find_device(path);
     if (device != NULL)
-        return skep_fd_open(device, NULL, flags);
-    const struct embedded_file *file = find(path);
-    if (file == NULL)
-        return flags & O_CREAT ? -EROFS : -ENOENT;
-    if ((flags & O_ACCMODE) != O_RDONLY)
-        return -EROFS;
+        return flags & O_DIRECTORY ? -ENOTDIR : skep_fd_open(device, NULL, flags);
+    int result = find(path, &found);
+    if (result == -ENOENT && flags & O_CREAT && (result = check_parent(path)) == 0)
+        result = -EROFS;
+    if (result == 0)
+        result = check_open(&found, flags);
+    if (result != 0)
+        return result;
 
     struct position *position = calloc(1, sizeof(*position));
     if (position == NULL)
         return -ENOMEM;
-    position->file = file;
-    int fd = skep_fd_open(&embedded_ops, position, flags);
+    position->found = found;
+    int fd = skep_fd_open(&packed_ops, position, flags);
     if (fd < 0)
         free(position);
     return fd;
@@ -178,20 +223,14 @@ int skep_posix_file_open(const char *path, int flags)
 
 int skep_posix_file_stat(const char *path, struct stat *out)
 {
-    const struct embedded_file *file = find(path);
-    if (file != NULL) {
-        fill_stat(file, out);
+    struct pack_found found;
+    if (find_device(path) != NULL) {
+        memset(out, 0, sizeof(*out));
+        out->st_mode = S_IFCHR | 0666;
         return 0;
     }
-    if (find_device(path) == NULL && strcmp(path, "/") != 0)
-        return -ENOENT;
-    memset(out, 0, sizeof(*out));
-    out->st_mode = find_device(path) ? S_IFCHR | 0666 : S_IFDIR | 0555;
-    return 0;
-}
-
-const char *skep_posix_file_path(unsigned index)
-{
-    return index < (size_t)(__stop_skep_files - __start_skep_files) ? __start_skep_files[index].path
-                                                                    : NULL;
+    int result = find(path, &found);
+    if (result == 0)
+        fill_stat(&found, out);
+    return result;
 }

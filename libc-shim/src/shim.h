@@ -40,13 +40,32 @@ void skep_posix_signals_start(void);
 /* fd.c: gives descriptors 0, 1 and 2 to the console. */
 void skep_posix_fd_start(void);
 
-/* files.c */
+/* files.c: the files of the image and of the spec. Paths are absolute and canonical: no empty names, no "." and "..". */
+#define SKEP_POSIX_PATH_BYTES 1024
 struct stat;
 int skep_posix_file_open(const char *path, int flags);
 int skep_posix_file_stat(const char *path, struct stat *out);
 
-/* The paths of the files in the image; NULL behind the last. */
-const char *skep_posix_file_path(unsigned index);
+/* The name that follows another ("" = the first) in a folder. */
+bool skep_posix_file_next(const char *folder, const char *after, char name[256], bool *is_folder);
+
+/* listing.c: what is in a folder outside volumes: these files, and the folders on the way to volumes. */
+struct skep_posix_listing {
+    char *path; /* on the heap */
+    char last[256];
+    long position; /* of the next name */
+};
+struct dirent;
+int skep_posix_listing_open(struct skep_posix_listing *listing, const char *path);
+bool skep_posix_listing_next(struct skep_posix_listing *listing, struct dirent *out);
+void skep_posix_listing_seek(struct skep_posix_listing *listing, long position);
+bool skep_posix_is_folder(const char *path);
+
+/* Whether a path's end says that it is a folder's: a slash, "." or "..". */
+bool skep_posix_means_folder(const char *path);
+
+/* Whether `mode` (of access()) is what a file or folder outside volumes gives. */
+int skep_posix_check_access(const struct stat *status, int mode);
 
 /* fs/start.c, linked only if the program has volumes: leaves them in order. Nobody writes to them any more. */
 void skep_posix_files_end(void) __attribute__((weak));

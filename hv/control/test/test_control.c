@@ -3,5 +3,6 @@
 
 int main(void)
 {
-    return run_elf_tests() + run_json_tests() + run_model_tests() + run_volume_tests();
+    return run_elf_tests() + run_json_tests() + run_model_tests() + run_volume_tests() +
+           run_files_tests();
 }

@@ -13,6 +13,7 @@ int run_elf_tests(void);
 int run_json_tests(void);
 int run_model_tests(void);
 int run_volume_tests(void);
+int run_files_tests(void);
 
 /* A well-formed guest image: three segments, a note, two functions. Returns its bytes. */
 #define TEST_ELF_MAX 16384

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "crashes.h"
+#include "files.h"
 #include "guest.h"
 #include "host.h"
 #include "identity.h"
@@ -72,12 +73,20 @@ static int upload(const char *name, size_t version, struct problem *p)
 static int put_text(const char *name, const char *text, struct problem *p)
 {
     cJSON *json = json_parse(text, strlen(text), p);
+    const struct guest *g = guest_find(name);
     enum guest_change change;
+    struct files files;
     struct spec spec;
     int result = json ? spec_from_json(&spec, json, name, p) : -1;
 
+    if (result == 0)
+        result = files_take(cJSON_GetObjectItem(json, "files"), g ? g->files : 0, &spec, &files, p);
     cJSON_Delete(json);
-    return result != 0 ? -1 : guest_put(name, &spec, &change, p);
+    if (result != 0)
+        return -1;
+    result = guest_put(name, &spec, &files, &change, p);
+    files_free(&files);
+    return result;
 }
 
 static int put(const char *name, const char *text)
@@ -165,6 +174,48 @@ static void test_cold_boot(void **state)
     cold_boot();
     assert_null(guest_find("web"));
     assert_int_equal(state_of("idle"), SKEP_GUEST_RUNNING);
+}
+
+/* All that a spec's files are. */
+static char *files_of(const char *name)
+{
+    cJSON *list = files_to_json(guest_find(name)->files, FILES_WHOLE);
+    char *text = cJSON_PrintUnformatted(list);
+
+    cJSON_Delete(list);
+    return text;
+}
+
+/* Secrets, bytes, and the largest text that there can be on the disk. */
+static void test_files(void **state)
+{
+    char *text = malloc(7 * FILES_BYTES_MAX), *at = text, *before, *after;
+
+    (void)state;
+    upload("img", 0, &(struct problem){0});
+    at += sprintf(
+        at,
+        "{\"image\":\"img\",\"files\":[{\"path\":\"/key\",\"secret\":true,\"content\":\"hidden\"},"
+        "{\"path\":\"/bytes\",\"content_base64\":\"AAEC\"},{\"path\":\"/text\",\"content\":\"");
+    for (unsigned i = 0; i < FILES_BYTES_MAX - 9; i++)
+        at += sprintf(at, "\\u0001");
+    sprintf(at, "\"}]}");
+    assert_int_equal(put("web", text), 201);
+    free(text);
+    for (int boot = 0; boot < 2; boot++) {
+        before = files_of("web");
+        cold_boot();
+        assert_int_equal(state_of("web"), SKEP_GUEST_RUNNING);
+        after = files_of("web");
+        assert_string_equal(after, before);
+        free(before);
+        free(after);
+        put("web", "{\"image\":\"img\",\"files\":[{\"path\":\"/key\",\"secret\":true}]}");
+        settle();
+    }
+    before = files_of("web");
+    assert_string_equal(before, "[{\"path\":\"/key\",\"secret\":true,\"content\":\"hidden\"}]");
+    free(before);
 }
 
 static uint64_t started_at(const char *name)
@@ -457,8 +508,8 @@ static void test_restart_in_between(void **state)
     web = guest_find("web");
     spec_expand(&spec, web->spec);
     spec.weight = 7;
-    assert_int_equal(guest_keep("web", &spec, &p), 0);
-    assert_int_equal(guest_keep("new", &spec, &p), 0);
+    assert_int_equal(guest_keep("web", &spec, 0, &p), 0);
+    assert_int_equal(guest_keep("new", &spec, 0, &p), 0);
     restart(false);
     assert_int_equal(guest_find("web")->spec->weight, SPEC_WEIGHT_DEFAULT);
     assert_int_equal(guest_find("new")->spec->weight, 7);
@@ -499,6 +550,13 @@ static const struct step steps[] = {
     {.image = "img", .version = 1},
     {.guest = "web", .text = "{\"image\":\"img\",\"networks\":[{\"address\":\"10.0.0.9/8\"}]}"},
     {.guest = "idle", .text = "{\"image\":\"img\",\"desired_state\":\"stopped\"}"},
+    {.guest = "idle",
+     .text =
+         "{\"image\":\"img\",\"desired_state\":\"stopped\",\"files\":[{\"path\":\"/a\",\"content\":\"1\"}]}"},
+    {.guest = "idle",
+     .text =
+         "{\"image\":\"img\",\"desired_state\":\"stopped\",\"files\":[{\"path\":\"/a\",\"content\":\"2\"},"
+         "{\"path\":\"/b\",\"content\":\"secret\",\"secret\":true}]}"},
     {.image = "spare", .version = 2},
     {.image = "spare", .version = 3},
     {.guest = "web", .text = "{\"image\":\"img\",\"args\":[\"a\"]}"},
@@ -541,7 +599,7 @@ static char *snapshot(void)
     }
     for (struct guest *g = guest_first(); g; g = guest_after(g->name)) {
         cJSON_AddItemToArray(json, cJSON_CreateString(g->name));
-        cJSON_AddItemToArray(json, spec_to_json(g->spec));
+        cJSON_AddItemToArray(json, guest_spec_to_json(g->spec, g->files, FILES_WHOLE));
     }
     text = cJSON_PrintUnformatted(json);
     cJSON_Delete(json);
@@ -619,6 +677,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_cold_boot, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_files, setup, teardown),
         cmocka_unit_test_setup_teardown(test_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_images, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unreadable_image, setup, teardown),

@@ -267,6 +267,17 @@ static void test_strings_limit(void **state)
     assert_int_equal(make_spec(&spec, text, &p), -1);
 }
 
+static void patch_spec(struct spec *spec, cJSON *patch)
+{
+    struct problem p;
+    cJSON *json = spec_patch(spec_to_json(spec), patch, &p);
+
+    assert_non_null(json);
+    assert_int_equal(spec_from_json(spec, json, "web", &p), 0);
+    cJSON_Delete(json);
+    cJSON_Delete(patch);
+}
+
 static void test_merge_patch(void **state)
 {
     struct spec spec, same, *kept;
@@ -278,16 +289,14 @@ static void test_merge_patch(void **state)
               &p);
     same = spec;
     patch = parse("{\"env\":{\"A\":null,\"C\":\"3\"},\"memory_bytes\":null}");
-    assert_int_equal(spec_patch(&spec, patch, "web", &p), 0);
-    cJSON_Delete(patch);
+    patch_spec(&spec, patch);
     assert_int_equal(spec.memory_bytes, SPEC_MEMORY_DEFAULT);
     assert_int_equal(spec.envc, 2);
     assert_memory_equal(spec.strings, "B=2\0C=3", 8);
     assert_int_equal(spec_compare(&spec, &same), SPEC_ANOTHER);
     spec = same;
     patch = parse("{\"desired_state\":\"paused\"}");
-    assert_int_equal(spec_patch(&spec, patch, "web", &p), 0);
-    cJSON_Delete(patch);
+    patch_spec(&spec, patch);
     assert_int_equal(spec_compare(&spec, &same), SPEC_WISHES);
     spec.weight = 3;
     assert_int_equal(spec_compare(&spec, &same), SPEC_LIVE);

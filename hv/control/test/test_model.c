@@ -8,6 +8,7 @@
 
 #include "accounts.h"
 #include "crashes.h"
+#include "files.h"
 #include "guest.h"
 #include "host.h"
 #include "identity.h"
@@ -70,14 +71,20 @@ static enum guest_change last_change;
 static int put_text(const char *name, const char *text, struct problem *p)
 {
     cJSON *json = json_parse(text, strlen(text), p);
+    const struct guest *g = guest_find(name);
+    struct files files;
     struct spec spec;
     int result = spec_from_json(&spec, json, name, p);
 
+    if (result == 0)
+        result = files_take(cJSON_GetObjectItem(json, "files"), g ? g->files : 0, &spec, &files, p);
     cJSON_Delete(json);
     if (result != 0)
         return -1;
     memset(p, 0, sizeof(*p));
-    return guest_put(name, &spec, &last_change, p);
+    result = guest_put(name, &spec, &files, &last_change, p);
+    files_free(&files);
+    return result;
 }
 
 static int put(const char *name, const char *text)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "files.h"
 #include "guest.h"
 #include "host.h"
 #include "image.h"
@@ -577,10 +578,11 @@ static void start_model(void)
 
 static int put_guest(const char *name, const char *volumes, struct problem *p)
 {
+    const struct files none = {0};
     enum guest_change change;
     struct spec spec;
 
-    return read_spec(&spec, volumes, p) == 0 ? guest_put(name, &spec, &change, p) : -1;
+    return read_spec(&spec, volumes, p) == 0 ? guest_put(name, &spec, &none, &change, p) : -1;
 }
 
 static void test_guests(void **state)

@@ -16,7 +16,9 @@
 #include <stdint.h>
 
 #define SKEP_ABI_MAJOR 1
-#define SKEP_ABI_MINOR 1
+#define SKEP_ABI_MINOR 2
+
+#define SKEP_FILES_ABI_MINOR 2 /* what a hypervisor has at least that fills in files_base */
 
 #define SKEP_PAGE_SIZE  4096u
 #define SKEP_PAGE_SHIFT 12
@@ -210,6 +212,8 @@ struct skep_start_info {
     uint32_t block_count;
     uint32_t reserved;
     struct skep_block block[SKEP_BLOCKS_MAX];
+    /* From SKEP_FILES_ABI_MINOR on: the files of its spec, a struct skep_files (files.h), read-only; 0 = none. */
+    uint64_t files_base, files_bytes;
 };
 
 /*

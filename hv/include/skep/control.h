@@ -146,6 +146,10 @@ struct skep_image_segment {
     uint32_t prot; /* SKEP_PROT_… */
 };
 
+/* Without an executable segment it is an image of files: one read-only segment at offset 0, without zero pages, and entry
+ * offset 0. No guest is made of it; a guest gets it beside its own (files of struct skep_guest_spec). */
+#define SKEP_FILES_PAGES_MAX 16u
+
 /* IN. Pages that no segment names are the control service's own: names of functions, manifest. */
 struct skep_image_spec {
     uint64_t entry_offset;
@@ -160,6 +164,12 @@ struct skep_image_info {
     uint64_t sealed;
     uint64_t users; /* guests */
 };
+
+/* Whether it is an image of files. */
+static inline int skep_image_is_files(const struct skep_image_spec *spec)
+{
+    return spec->segment_count == 1 && spec->segments[0].prot == SKEP_PROT_READ;
+}
 
 /* A guest's block device. */
 struct skep_block_spec {
@@ -187,6 +197,7 @@ struct skep_guest_spec {
     uint32_t block_count;
     uint32_t reserved;
     struct skep_block_spec block[SKEP_BLOCKS_MAX];
+    uint64_t files; /* image of files, mapped read-only at files_base of its start-info; 0 = none */
     char name[SKEP_NAME_MAX];
 };
 
@@ -301,6 +312,7 @@ enum skep_mapping_kind {
     SKEP_MAPPING_GUARD,
     SKEP_MAPPING_START_INFO,
     SKEP_MAPPING_VCPU_PAGE,
+    SKEP_MAPPING_FILES,
 };
 
 struct skep_mapping {
