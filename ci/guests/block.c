@@ -18,19 +18,13 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "pattern.h"
 #include "skep/block.h"
 #include "skep/guest.h"
 
-#define BLOCK 4096u
 #define FLUSH 16u /* blocks */
 
 static uint64_t bytes; /* of device 0 */
-
-static uint64_t mix(uint64_t value)
-{
-    value = (value ^ value >> 31) * 0x9e3779b97f4a7c15ull;
-    return value ^ value >> 29;
-}
 
 /* Scattered, and each once: the device has a power of two of blocks, or what is above isn't used. */
 static uint64_t place(uint64_t number)
@@ -39,12 +33,6 @@ static uint64_t place(uint64_t number)
     while (blocks * 2 <= bytes / BLOCK)
         blocks *= 2;
     return (number * 0x9e3779b1u & (blocks - 1)) * BLOCK;
-}
-
-static void fill(uint64_t *block, uint64_t seed, uint64_t number)
-{
-    for (unsigned i = 0; i < BLOCK / 8; i++)
-        block[i] = mix(seed ^ number << 20 ^ i);
 }
 
 /* From block number first on. */

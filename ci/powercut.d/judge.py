@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import nbd
+import records
 import skep
 import workload
 import world
@@ -25,8 +26,7 @@ def choose_cuts(work, count, chooser):
     to become durable by itself."""
     entries, end = work.disk.entries, work.disk.moment
     marks = [entry.came for entry in entries if entry.kind is nbd.Kind.MARK]
-    # By the next block's write the guest has had its answer.
-    flushes = [entry.came for entry in entries if work.patterns.get(entry.data, (1,))[-1] % workload.FLUSH == 0]
+    flushes = list(work.answers())
     yield nbd.Cut(work.disk.base, entries, end, seed=0, share=0)
     for number in range(1, count):
         moment = (chooser.randint(0, end), chooser.choice(marks), chooser.choice(flushes))[number % 3]
@@ -96,8 +96,7 @@ class Trial:
         spec = seen.guests[name]
         return spec["desired_state"] != "stopped" and all(other in seen.guests for other in spec["start_after"])
 
-    @staticmethod
-    def _check_guest(api, fitting, name):
+    def _check_guest(self, api, fitting, name):
         """It is up, and one that writes has found what it said to be durable."""
         spec = fitting[0].guests[name]
         wanted = PAUSED if spec["desired_state"] == "paused" else UP
@@ -108,6 +107,18 @@ class Trial:
         found = skep.wait_for(lambda: re.search(rb"^found (\d+)\n", api.log(name), re.M), f"{name} has looked")
         durable = min(one.durable.get(name, 0) for one in fitting)
         assert int(found[1]) >= durable, f"{name} finds {int(found[1])} of {durable} durable blocks"
+        if spec["image"] == "records":
+            self._check_files(api, name, spec)
+
+    @staticmethod
+    def _check_files(api, name, spec):
+        """After Skep's replay, and all that the guest has done since."""
+        status = api.wait_state(name, "exited", "crashed")
+        assert status["exit_code"] == 0, f"{name}: {status} {api.log(name)}"
+        volume, (seed, count) = spec["volumes"][0]["name"], map(int, spec["args"][1:])
+        data = api.ok("GET", f"/v1/volumes/{volume}/data")
+        problem = records.Files(len(data), seed, count).problem(data)
+        assert not problem, f"{volume} after {name}: {problem}"
 
     def _check_that_all_goes_on(self, api, fitting, seen):
         """Guests that waited get up, and the disk takes changes."""

@@ -4,11 +4,12 @@ import re
 
 import helpers
 import nbd
+import records
 import skep
 import world
 
 MIB = 1 << 20
-DISK_BYTES = 40 * MIB
+DISK_BYTES = 56 * MIB
 FLUSH = 16  # blocks, after which the guests flush
 # Of a guest's spec, as they are shown: the secret's content is not.
 FILES = [
@@ -16,6 +17,9 @@ FILES = [
     {"path": "/etc/key", "secret": True},
 ]
 GATE = "gate"  # guests that start after it wait until the judge has looked at their volumes
+
+
+RECORDS = 40  # that a guest keeps in files
 
 
 class Moment:
@@ -39,7 +43,7 @@ class Workload:
         self.world = world.World()
         self.moments = []
         self.writers = {}  # guest: (volume, seed)
-        self.patterns = {}  # block: (guest, volume, seed, its number)
+        self.patterns = {}  # block: (guest, volume, seed, its number, blocks after which the guest flushes)
         self.api = None
         self._note("the start")
 
@@ -59,16 +63,23 @@ class Workload:
                         raise AssertionError(f"{error}\n{machine.serial_tail()}") from error
 
     def flushed(self, cut):
-        """What guests knew to be flushed when the power was cut, sooner than they could say so: a guest that writes its
-        17th block has been told that the first 16 are durable. {guest: (volume, seed, number of blocks)}"""
+        """What guests knew to be durable when the power was cut, sooner than they could say so: a guest that flushes after
+        16 blocks and writes its 17th has been told that the first 16 are. {guest: (volume, seed, number of blocks)}"""
         known = {}
         for entry in cut.entries:
             if entry.came > cut.moment:
                 break
             if entry.kind is nbd.Kind.WRITE and entry.data in self.patterns:
-                guest, volume, seed, number = self.patterns[entry.data]
-                known[guest] = (volume, seed, max(number // FLUSH * FLUSH, known.get(guest, (0,))[-1]))
+                guest, volume, seed, number, every = self.patterns[entry.data]
+                known[guest] = (volume, seed, max(number // every * every, known.get(guest, (0,))[-1]))
         return known
+
+    def answers(self):
+        """The moments at which guests have had an answer to a flush."""
+        for entry in self.disk.entries:
+            *_, number, every = self.patterns.get(entry.data, (1, 2))
+            if entry.kind is nbd.Kind.WRITE and number % every == 0:
+                yield entry.came
 
     # ---- the script ----
 
@@ -94,8 +105,9 @@ class Workload:
         self._guest(GATE, image="stay")
         self._writer("on-a", "a", 224, start_after=[GATE])
         self._writer("on-wide", "wide", 128, start_after=[GATE])
+        self._keeper()
         self._delete_guest(GATE)
-        # While both write:
+        # While all write:
         self._copy("a-1", "a", "snapshot")
         self._patch_volume("a", 5 * MIB // 4)
         self._copy("c", "a-1", "clone")
@@ -108,6 +120,8 @@ class Workload:
         self._patch_guest("steady", "paused")
         self._until_written("on-wide")
         self._until_written("on-a")
+        self._copy("files-1", "files", "snapshot")
+        self._until_written("keeper")
         # A clone and its origin are written to; each has the other's chunks no more.
         self._writer("on-c", "c", 128)
         self._until_written("on-c")
@@ -164,10 +178,10 @@ class Workload:
 
     # ---- volumes ----
 
-    def _volume(self, name, size, **more):
+    def _volume(self, name, size, content=None, **more):
         self._change(
             f"create {name}",
-            lambda new: new.add_volume(name, size),
+            lambda new: new.add_volume(name, size, content=content),
             *("PUT", f"/v1/volumes/{name}"),
             json={"size_bytes": size, "overcommit": True, **more},
         )
@@ -262,12 +276,26 @@ class Workload:
     def _writer(self, name, volume, count, **spec):
         seed = self.chooser.randrange(1, 1 << 31)
         self.world.may_write(volume, seed, count)
-        for number in range(count):
-            self.patterns[world.pattern(seed, number)] = (name, volume, seed, number)
+        self._remember(name, volume, seed, count, FLUSH)
         args = ["resume", str(seed), str(count)]
         volumes = [world.volume_of_spec(volume)]
         self._guest(name, image="block", args=args, volumes=volumes, **spec)
         self.writers[name] = (volume, seed)
+
+    def _remember(self, guest, volume, seed, count, every):
+        for number in range(count):
+            self.patterns[world.pattern(seed, number)] = (guest, volume, seed, number, every)
+
+    def _keeper(self):
+        """A guest that keeps records in files; it makes the file system itself."""
+        seed = self.chooser.randrange(1, 1 << 31)
+        self._volume("files", 8 * MIB, records.Files(8 * MIB))
+        self._image("records", helpers.guest_program("records"))
+        self._remember("keeper", "files", seed, RECORDS, 1)
+        volumes = [{"name": "files", "read_only": False, "mount": "/data", "format": True}]
+        args = ["resume", str(seed), str(RECORDS)]
+        self._guest("keeper", image="records", args=args, volumes=volumes, start_after=[GATE])
+        self.writers["keeper"] = ("files", seed)
 
     def _until_written(self, name):
         count = int(self.world.guests[name]["args"][2])

@@ -68,6 +68,11 @@ class Content:
                 return f"block {at // BLOCK}{zero} is none of {len(allowed)} that may be there"
         return None
 
+    def wrote(self, seed, first, count):
+        """Blocks of a guest's pattern are durable."""
+        for number in range(first, count):
+            self.must(place(number, self.size), pattern(seed, number))
+
     @staticmethod
     def _is_mixture(block, allowed):
         return len(allowed) > 1 and all(
@@ -97,8 +102,8 @@ class World:
 
     # ---- changes ----
 
-    def add_volume(self, name, size, copy_of=None, kind="volume"):
-        content = self.contents[copy_of].copy(size) if copy_of else Content(size)
+    def add_volume(self, name, size, copy_of=None, kind="volume", content=None):
+        content = self.contents[copy_of].copy(size) if copy_of else content or Content(size)
         self.volumes[name] = {"kind": kind, "size_bytes": size, "copy_of": copy_of}
         self.contents[name] = content
 
@@ -121,9 +126,7 @@ class World:
 
     def wrote(self, guest, name, seed, count):
         """That guest said that so many blocks are durable."""
-        content = self.contents[name]
-        for number in range(self.durable.get(guest, 0), count):
-            content.must(place(number, content.size), pattern(seed, number))
+        self.contents[name].wrote(seed, self.durable.get(guest, 0), count)
         self.durable[guest] = max(count, self.durable.get(guest, 0))
 
     def may_upload(self, name, data):
