@@ -9,6 +9,7 @@
 
 /* In BLOCK_WORK's measure. */
 #define SUBMIT_WORK  4
+#define PART_WORK    1 /* for looking at a part, whose pages are pinned together */
 #define PIECE_WORK   1
 #define SUPPLY_WORK  8 /* more, for a page that wasn't there */
 #define PINS_AT_ONCE 16u
@@ -193,7 +194,7 @@ static int pieces_add(struct block_go *go, struct block_slot *slot)
     pages = least(pages, DISK_PIECES_MAX - slot->request.piece_count);
     pages = least(pages, least(PINS_AT_ONCE, (uint64_t)go->work));
     int count = gmem_pin_pages(guest, at, slot->request.op == DISK_READ, (uint32_t)pages, pinned);
-    go->work -= count > 0 ? count * PIECE_WORK : PIECE_WORK;
+    go->work -= PART_WORK + (count > 0 ? count * PIECE_WORK : 0);
     go->work -= charged(guest) != before ? SUPPLY_WORK : 0;
     if (count < 0) {
         return count;
