@@ -107,7 +107,7 @@ class Trial:
         found = skep.wait_for(lambda: re.search(rb"^found (\d+)\n", api.log(name), re.M), f"{name} has looked")
         durable = min(one.durable.get(name, 0) for one in fitting)
         assert int(found[1]) >= durable, f"{name} finds {int(found[1])} of {durable} durable blocks"
-        if spec["image"] == "records":
+        if spec["image"] == "records" and self.number % 4 == 0:  # it takes a while
             self._check_files(api, name, spec)
 
     @staticmethod

@@ -19,7 +19,7 @@ FILES = [
 GATE = "gate"  # guests that start after it wait until the judge has looked at their volumes
 
 
-RECORDS = 40  # that a guest keeps in files
+RECORDS = 24  # that a guest keeps in files
 
 
 class Moment:
