@@ -3,15 +3,14 @@
 
 #include <string.h>
 
+#include <mbedtls/pkcs5.h>
 #include <mbedtls/platform_util.h>
-#include <mbedtls/sha512.h>
 
 #include "skep_tls.h"
 
 #define ROUNDS     210000u
 #define ROUNDS_MAX 1000000u
 #define LAST       0x80000000u
-#define BLOCK      128u /* of SHA-512 */
 #define MAGIC      "SKEPBACK"
 
 /* Integers are little-endian. The check is the end of the derived key, which is used for nothing else. */
@@ -31,76 +30,10 @@ static void header_digest(const struct header *h, uint8_t digest[32])
     tls_sha256(h, offsetof(struct header, digest), digest);
 }
 
-/*
- * The key: one block of PBKDF2
- */
-
-struct hmac {
-    mbedtls_sha512_context inner, outer; /* having taken the pads */
-};
-
-static void begin_pad(mbedtls_sha512_context *sha, const uint8_t key[BLOCK], uint8_t pad)
+int seal_derive(const char *passphrase, const uint8_t salt[16], uint32_t rounds, uint8_t key[64])
 {
-    uint8_t block[BLOCK];
-
-    for (unsigned i = 0; i < BLOCK; i++)
-        block[i] = key[i] ^ pad;
-    mbedtls_sha512_init(sha);
-    mbedtls_sha512_starts(sha, 0);
-    mbedtls_sha512_update(sha, block, BLOCK);
-    mbedtls_platform_zeroize(block, sizeof(block));
-}
-
-static void hmac_begin(struct hmac *h, const char *passphrase)
-{
-    size_t bytes = strlen(passphrase);
-    uint8_t key[BLOCK] = {0};
-
-    if (bytes > BLOCK)
-        mbedtls_sha512((const uint8_t *)passphrase, bytes, key, 0);
-    for (size_t i = 0; i < bytes && bytes <= BLOCK; i++)
-        key[i] = (uint8_t)passphrase[i];
-    begin_pad(&h->inner, key, 0x36);
-    begin_pad(&h->outer, key, 0x5c);
-    mbedtls_platform_zeroize(key, sizeof(key));
-}
-
-static void hash_rest(const mbedtls_sha512_context *from, const void *data, size_t bytes,
-                      uint8_t out[64])
-{
-    mbedtls_sha512_context sha;
-
-    mbedtls_sha512_init(&sha);
-    mbedtls_sha512_clone(&sha, from);
-    mbedtls_sha512_update(&sha, data, bytes);
-    mbedtls_sha512_finish(&sha, out);
-    mbedtls_sha512_free(&sha);
-}
-
-static void hmac(const struct hmac *h, const void *data, size_t bytes, uint8_t out[64])
-{
-    uint8_t inner[64];
-
-    hash_rest(&h->inner, data, bytes, inner);
-    hash_rest(&h->outer, inner, sizeof(inner), out);
-}
-
-void seal_derive(const char *passphrase, const uint8_t salt[16], uint32_t rounds, uint8_t key[64])
-{
-    uint8_t first[20] = {[19] = 1}, u[64];
-    struct hmac h;
-
-    hmac_begin(&h, passphrase);
-    memcpy(first, salt, 16);
-    hmac(&h, first, sizeof(first), u);
-    memcpy(key, u, sizeof(u));
-    for (uint32_t i = 1; i < rounds; i++) {
-        hmac(&h, u, sizeof(u), u);
-        for (unsigned k = 0; k < sizeof(u); k++)
-            key[k] ^= u[k];
-    }
-    mbedtls_platform_zeroize(u, sizeof(u));
-    mbedtls_platform_zeroize(&h, sizeof(h));
+    return mbedtls_pkcs5_pbkdf2_hmac_ext(MBEDTLS_MD_SHA512, (const uint8_t *)passphrase,
+                                         strlen(passphrase), salt, 16, rounds, 64, key);
 }
 
 /*
@@ -129,7 +62,8 @@ enum seal_error seal_begin(struct seal *s, const char *passphrase,
     memcpy(h.magic, MAGIC, sizeof(h.magic));
     if (tls_random(h.salt, sizeof(h.salt)) != 0 || tls_random(h.nonce, sizeof(h.nonce)) != 0)
         return SEAL_UNABLE;
-    seal_derive(passphrase, h.salt, h.rounds, key);
+    if (seal_derive(passphrase, h.salt, h.rounds, key) != 0)
+        return SEAL_UNABLE;
     memcpy(h.check, key + 48, sizeof(h.check));
     header_digest(&h, h.digest);
     memcpy(header, &h, sizeof(h));
@@ -171,7 +105,8 @@ enum seal_error seal_open(struct seal *s, const char *passphrase,
     result = check_header(&h);
     if (result != SEAL_OK)
         return result;
-    seal_derive(passphrase, h.salt, h.rounds, key);
+    if (seal_derive(passphrase, h.salt, h.rounds, key) != 0)
+        return SEAL_UNABLE;
     result =
         memcmp(h.check, key + 48, sizeof(h.check)) == 0 ? set_key(s, &h, key) : SEAL_PASSPHRASE;
     mbedtls_platform_zeroize(key, sizeof(key));

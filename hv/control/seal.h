@@ -4,7 +4,7 @@
  *
  * The key is PBKDF2's (RFC 8018) with HMAC-SHA-512; each piece is AES-256-GCM with a nonce of its own, bound to the header,
  * its place and whether it is the last. So a changed, missing, moved or foreign piece is found before anything of it is
- * used. Deriving the key is meant to take long: about a thousand million instructions.
+ * used. Deriving the key is meant to take long: some four thousand million instructions.
  */
 #ifndef CONTROL_SEAL_H
 #define CONTROL_SEAL_H
@@ -61,7 +61,7 @@ bool seal_read_word(const uint8_t word[SEAL_WORD_BYTES], uint32_t *bytes, bool *
 enum seal_error seal_open_piece(struct seal *s, const uint8_t word[SEAL_WORD_BYTES], uint8_t *data,
                                 uint32_t bytes);
 
-/* The key, for tests. */
-void seal_derive(const char *passphrase, const uint8_t salt[16], uint32_t rounds, uint8_t key[64]);
+/* The key, for tests. 0, or an error of mbedTLS: no memory. */
+int seal_derive(const char *passphrase, const uint8_t salt[16], uint32_t rounds, uint8_t key[64]);
 
 #endif

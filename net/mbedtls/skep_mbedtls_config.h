@@ -33,6 +33,7 @@
 #define MBEDTLS_SHA384_C
 #define MBEDTLS_SHA512_C
 #define MBEDTLS_HKDF_C
+#define MBEDTLS_PKCS5_C
 #define MBEDTLS_HMAC_DRBG_C
 
 /* Public keys: P-256 and P-384 to sign, these and X25519 to agree on keys. */
