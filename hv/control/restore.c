@@ -47,8 +47,9 @@ static int check_image(struct restore *r, const struct backup_line *line, struct
     return backup_read_image(line, &image, p);
 }
 
-int restore_read_guest(const struct backup_line *line, struct spec *spec, struct files *files,
-                       const char **name, struct problem *p)
+/* The caller frees the files. */
+static int read_guest(const struct backup_line *line, struct spec *spec, struct files *files,
+                      const char **name, struct problem *p)
 {
     const cJSON *json = cJSON_GetObjectItemCaseSensitive(line->value, "spec");
     char detail[sizeof(p->detail)];
@@ -64,12 +65,12 @@ int restore_read_guest(const struct backup_line *line, struct spec *spec, struct
     return problem_set(p, 422, "Guest '%s' of the backup can't be here: %.250s", *name, detail);
 }
 
-static int check_guest(struct restore *r, const struct backup_line *line, struct problem *p)
+int restore_check_guest(struct restore *r, const struct backup_line *line, struct problem *p)
 {
     struct files files;
     struct spec spec;
     const char *name;
-    int result = restore_read_guest(line, &spec, &files, &name, p);
+    int result = read_guest(line, &spec, &files, &name, p);
 
     files_free(&files);
     r->guests++;
@@ -157,7 +158,7 @@ static int check_lines(struct restore *r, struct problem *p)
     if (restore_for_each(r, BACKUP_IDENTITY, check_identity, p) != 0 ||
         restore_for_each(r, BACKUP_IMAGE, check_image, p) != 0 ||
         restore_for_each(r, BACKUP_VOLUME, check_volume, p) != 0 ||
-        restore_for_each(r, BACKUP_GUEST, check_guest, p) != 0)
+        restore_for_each(r, BACKUP_GUEST, restore_check_guest, p) != 0)
         return -1;
     return check_room(r, &at_start, p);
 }
@@ -343,7 +344,7 @@ static int restore_guest(struct restore *r, const struct backup_line *line, stru
     struct files files;
     struct spec spec;
     const char *name;
-    int result = restore_read_guest(line, &spec, &files, &name, p);
+    int result = read_guest(line, &spec, &files, &name, p);
 
     (void)r;
     if (result == 0)

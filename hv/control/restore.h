@@ -66,9 +66,8 @@ typedef int restore_action(struct restore *r, const struct backup_line *line, st
 int restore_for_each(struct restore *r, enum backup_kind kind, restore_action *action,
                      struct problem *p);
 
-/* The caller frees the files. */
-int restore_read_guest(const struct backup_line *line, struct spec *spec, struct files *files,
-                       const char **name, struct problem *p);
+/* Looks whether the guest of a line can be here, and counts it. */
+restore_action restore_check_guest;
 
 /* Creates the volume of a line if there is none, or notes that it can't be. */
 restore_action restore_volume, restore_identity;

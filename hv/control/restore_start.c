@@ -70,16 +70,10 @@ static int keep_image(struct restore *r, const struct backup_line *line, struct 
 /* As it is in the text, files included. */
 static int keep_guest(struct restore *r, const struct backup_line *line, struct problem *p)
 {
-    struct files files;
-    struct spec spec;
-    const char *name;
-    int result = restore_read_guest(line, &spec, &files, &name, p);
-
-    files_free(&files);
-    r->guests++;
-    if (result != 0)
+    if (restore_check_guest(r, line, p) != 0)
         return -1;
-    return guest_keep_json(name, cJSON_GetObjectItemCaseSensitive(line->value, "spec"), p);
+    return guest_keep_json(backup_string(line, "name"),
+                           cJSON_GetObjectItemCaseSensitive(line->value, "spec"), p);
 }
 
 /* One that is deleted and in the text all the same comes back with it. */
