@@ -599,7 +599,8 @@ int fs_path_of(struct fs_file *file, char out[FS_PATH_BYTES])
     return result;
 }
 
-int fs_canonical(const char *path, char out[FS_PATH_BYTES])
+/* What a path leads to, named by the function; outside of volumes, where it leads from there. */
+static int named(const char *path, int (*name)(const struct fs_place *place, char *out), char *out)
 {
     struct fs_place *place = malloc(sizeof(*place));
     if (place == NULL)
@@ -608,20 +609,31 @@ int fs_canonical(const char *path, char out[FS_PATH_BYTES])
     if (result == FS_OUTSIDE) {
         fs_copy_text(out, FS_PATH_BYTES, place->outside);
     } else if (result == 0) {
-        struct fs_node *node;
-        result = place->number == 0 ? -ENOENT : fs_node_get(place->volume, place->number, &node);
-        if (result == 0) {
-            result = is_folder(node) ? path_of(place->volume, place->number, out) : -ENOTDIR;
-            fs_node_put(place->volume, node);
-        }
+        result = name(place, out);
         fs_walk_end(place, NULL);
     }
     free(place);
     return result;
 }
 
+static int folder_path(const struct fs_place *place, char *out)
+{
+    struct fs_node *node;
+    int result = place->number == 0 ? -ENOENT : fs_node_get(place->volume, place->number, &node);
+    if (result != 0)
+        return result;
+    result = is_folder(node) ? path_of(place->volume, place->number, out) : -ENOTDIR;
+    fs_node_put(place->volume, node);
+    return result;
+}
+
+int fs_canonical(const char *path, char out[FS_PATH_BYTES])
+{
+    return named(path, folder_path, out);
+}
+
 /* Of what is there: its folder's path, and the name that it has in it. */
-static int real_path(const struct fs_place *place, char out[FS_PATH_BYTES])
+static int real_path(const struct fs_place *place, char *out)
 {
     if (place->number == 0)
         return -ENOENT;
@@ -638,18 +650,7 @@ static int real_path(const struct fs_place *place, char out[FS_PATH_BYTES])
 
 int fs_real_path(const char *path, char out[FS_PATH_BYTES])
 {
-    struct fs_place *place = malloc(sizeof(*place));
-    if (place == NULL)
-        return -ENOMEM;
-    int result = fs_walk(path, true, NULL, place);
-    if (result == FS_OUTSIDE) {
-        fs_copy_text(out, FS_PATH_BYTES, place->outside);
-    } else if (result == 0) {
-        result = real_path(place, out);
-        fs_walk_end(place, NULL);
-    }
-    free(place);
-    return result;
+    return named(path, real_path, out);
 }
 
 int fs_chdir(const char *path)
