@@ -173,12 +173,7 @@ class Linux:
 
     def __exit__(self, *_):
         self.process.stdin.close()
-        self.process.terminate()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait(10)
+        skep.end_process(self.process)
 
     def said(self, begin):
         return self.serial.read_bytes()[begin:].decode(errors="replace")

@@ -68,6 +68,15 @@ def end_with_parent():
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
+def end_process(process):
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(10)
+
+
 class PinnedAdapter(requests.adapters.HTTPAdapter):
     """Accepts one certificate, whoever signed it."""
 
@@ -205,12 +214,7 @@ class Machine:
 
     def stop(self):
         if self.process and self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait(10)
+            end_process(self.process)
 
     def __enter__(self):
         return self.start()
