@@ -15,12 +15,43 @@
 #include "test/fake.h"
 #include "test_control.h"
 
-void boots_end(void)
+int boots_setup(void **state)
+{
+    (void)state;
+    fake_set_disk(NULL, BOOTS_DISK_BYTES);
+    fake_start("", "");
+    boots_begin(false, true);
+    return 0;
+}
+
+int boots_teardown(void **state)
+{
+    (void)state;
+    boots_end();
+    fake_set_disk(NULL, 0);
+    return 0;
+}
+
+void boots_forget(void)
 {
     while (guest_first())
         guest_forget(guest_first());
     image_forget_all();
     crashes_forget();
+}
+
+void boots_restart(bool safe_mode)
+{
+    boots_forget();
+    host_set_cpus(FAKE_CPUS);
+    image_adopt_all();
+    crashes_load();
+    guest_adopt_all(safe_mode, false, FAKE_RECORDS);
+}
+
+void boots_end(void)
+{
+    boots_forget();
     power_forget();
     persist_stop();
 }
@@ -58,22 +89,31 @@ int boots_upload(const char *name, size_t version, struct problem *p)
     return status;
 }
 
-int boots_put_text(const char *name, const char *text, struct problem *p)
+int boots_put_json(const char *name, const cJSON *json, enum guest_change *change,
+                   struct problem *p)
 {
-    cJSON *json = json_parse(text, strlen(text), p);
     const struct guest *g = guest_find(name);
-    enum guest_change change;
     struct files files;
     struct spec spec;
-    int result = json ? spec_from_json(&spec, json, name, p) : -1;
+    int result = spec_from_json(&spec, json, name, p);
 
     if (result == 0)
         result = files_take(cJSON_GetObjectItem(json, "files"), g ? g->files : 0, &spec, &files, p);
-    cJSON_Delete(json);
     if (result != 0)
         return -1;
-    result = guest_put(name, &spec, &files, &change, p);
+    memset(p, 0, sizeof(*p));
+    result = guest_put(name, &spec, &files, change, p);
     files_free(&files);
+    return result;
+}
+
+int boots_put_text(const char *name, const char *text, struct problem *p)
+{
+    cJSON *json = json_parse(text, strlen(text), p);
+    enum guest_change change;
+    int result = json ? boots_put_json(name, json, &change, p) : -1;
+
+    cJSON_Delete(json);
     return result;
 }
 

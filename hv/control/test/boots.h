@@ -5,10 +5,23 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <cJSON.h>
+
+#include "guest.h"
 #include "problem.h"
+
+#define BOOTS_DISK_BYTES (2u << 20)
+
+/* Around each test: a first start with an empty disk, and the end of all. */
+int boots_setup(void **state);
+int boots_teardown(void **state);
 
 void boots_end(void);
 void boots_begin(bool safe_mode, bool first);
+
+/* Without a disk: nothing of the service's own is left of guests, images and crashes; and a restart after that. */
+void boots_forget(void);
+void boots_restart(bool safe_mode);
 
 /* The power goes and comes again. */
 void boots_cold(void);
@@ -17,6 +30,8 @@ void boots_cold(void);
 int boots_upload(const char *name, size_t version, struct problem *p);
 
 /* A guest, of its spec as JSON. */
+int boots_put_json(const char *name, const cJSON *json, enum guest_change *change,
+                   struct problem *p);
 int boots_put_text(const char *name, const char *text, struct problem *p);
 int boots_put(const char *name, const char *text);
 

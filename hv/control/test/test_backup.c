@@ -21,8 +21,7 @@
 #include "test/ram_disk.h"
 #include "test_control.h"
 
-#define DISK_BYTES (2u << 20)
-#define WORDS      "correct horse battery"
+#define WORDS "correct horse battery"
 
 /*
  * The seal
@@ -153,28 +152,11 @@ static void test_header(void **state)
  * The text
  */
 
-static int setup(void **state)
-{
-    (void)state;
-    fake_set_disk(NULL, DISK_BYTES);
-    fake_start("", "");
-    boots_begin(false, true);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    boots_end();
-    fake_set_disk(NULL, 0);
-    return 0;
-}
-
 /* Another machine, with an empty disk, or without. */
 static void new_machine(bool disk)
 {
     boots_end();
-    fake_set_disk(NULL, disk ? DISK_BYTES : 0);
+    fake_set_disk(NULL, disk ? BOOTS_DISK_BYTES : 0);
     fake_start("", "");
     boots_begin(false, true);
 }
@@ -456,13 +438,13 @@ static void test_failures(void **state)
 /* Whatever a cut leaves of a restore, a start makes it nothing or all. */
 static void cut_everywhere(const char *text, bool replace, const char *before, const char *all)
 {
-    static uint8_t medium[DISK_BYTES];
+    static uint8_t medium[BOOTS_DISK_BYTES];
     struct ram_disk log;
     struct problem p;
     uint32_t seed = 5;
     unsigned nothing = 0, whole = 0;
 
-    memcpy(medium, fake_disk()->data, DISK_BYTES);
+    memcpy(medium, fake_disk()->data, BOOTS_DISK_BYTES);
     fake_disk()->log = true;
     assert_int_equal(restore(text, replace, &p), replace ? 202 : 200);
     if (replace)
@@ -474,8 +456,8 @@ static void cut_everywhere(const char *text, bool replace, const char *before, c
         for (int how = 0; how < CUT_KINDS; how++) {
             char *now;
             boots_end();
-            fake_set_disk(NULL, DISK_BYTES);
-            memcpy(fake_disk()->data, medium, DISK_BYTES);
+            fake_set_disk(NULL, BOOTS_DISK_BYTES);
+            memcpy(fake_disk()->data, medium, BOOTS_DISK_BYTES);
             ram_disk_cut(&log, fake_disk()->data, ops, (enum ram_cut)how, &seed);
             fake_start("", "");
             boots_begin(false, true);
@@ -521,13 +503,13 @@ int main(void)
         cmocka_unit_test(test_derive),
         cmocka_unit_test(test_pieces),
         cmocka_unit_test(test_header),
-        cmocka_unit_test_setup_teardown(test_restore, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_without_files, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_replace, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_bad_texts, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_identity, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_failures, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_power_cuts, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_restore, boots_setup, boots_teardown),
+        cmocka_unit_test_setup_teardown(test_without_files, boots_setup, boots_teardown),
+        cmocka_unit_test_setup_teardown(test_replace, boots_setup, boots_teardown),
+        cmocka_unit_test_setup_teardown(test_bad_texts, boots_setup, boots_teardown),
+        cmocka_unit_test_setup_teardown(test_identity, boots_setup, boots_teardown),
+        cmocka_unit_test_setup_teardown(test_failures, boots_setup, boots_teardown),
+        cmocka_unit_test_setup_teardown(test_power_cuts, boots_setup, boots_teardown),
     };
     return cmocka_run_group_tests_name("backup", tests, NULL, NULL);
 }

@@ -4,13 +4,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "crashes.h"
 #include "files.h"
 #include "guest.h"
-#include "host.h"
 #include "identity.h"
 #include "image.h"
-#include "json.h"
 #include "log.h"
 #include "persist.h"
 #include "service.h"
@@ -21,8 +18,7 @@
 #include "test/ram_disk.h"
 #include "test_control.h"
 
-#define MS         1000000ull
-#define DISK_BYTES (2u << 20)
+#define MS 1000000ull
 
 static void restart(bool safe_mode)
 {
@@ -60,23 +56,6 @@ static uint32_t state_of(const char *name)
     assert_non_null(g);
     guest_refresh(g);
     return g->handle ? g->view.state : UINT32_MAX;
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    fake_set_disk(NULL, DISK_BYTES);
-    fake_start("", "");
-    boots_begin(false, true);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    boots_end();
-    fake_set_disk(NULL, 0);
-    return 0;
 }
 
 static void assert_storage(const char *state)
@@ -293,7 +272,7 @@ static void test_disk_comes(void **state)
     assert_int_equal(boots_put("web", "{\"image\":\"img\"}"), 201);
     service_keep();
     assert_storage("none");
-    fake_set_disk(NULL, DISK_BYTES);
+    fake_set_disk(NULL, BOOTS_DISK_BYTES);
     service_keep();
     assert_storage("ready");
     assert_int_equal(boots_put("more", "{\"image\":\"img\"}"), 201);
@@ -380,11 +359,11 @@ static void test_damaged_disk(void **state)
 
     (void)state;
     boots_end();
-    memset(fake_disk()->data, 0x5a, DISK_BYTES);
+    memset(fake_disk()->data, 0x5a, BOOTS_DISK_BYTES);
     boots_begin(false, true);
     assert_storage("damaged");
     assert_refused(boots_upload("img", 0, &p), &p);
-    assert_int_equal(fake_disk()->data[DISK_BYTES - 1], 0x5a);
+    assert_int_equal(fake_disk()->data[BOOTS_DISK_BYTES - 1], 0x5a);
 }
 
 /* One that comes while the machine runs, to a service that is started again: it takes what it can. */
@@ -400,7 +379,7 @@ static void test_late_disk(void **state)
     boots_upload("spare", 1, &p);
     boots_put("web", "{\"image\":\"img\"}");
     boots_end();
-    fake_set_disk(NULL, DISK_BYTES);
+    fake_set_disk(NULL, BOOTS_DISK_BYTES);
     boots_begin(false, false);
     assert_storage("ready");
     assert_non_null(image_find("spare"));
@@ -538,8 +517,8 @@ static void boot_after_cut(struct ram_disk *log, const uint8_t *before, size_t o
     char *now;
 
     boots_end();
-    fake_set_disk(NULL, DISK_BYTES);
-    memcpy(fake_disk()->data, before, DISK_BYTES);
+    fake_set_disk(NULL, BOOTS_DISK_BYTES);
+    memcpy(fake_disk()->data, before, BOOTS_DISK_BYTES);
     ram_disk_cut(log, fake_disk()->data, ops, how, seed);
     fake_start("", "");
     boots_begin(false, true);
@@ -554,7 +533,7 @@ static void boot_after_cut(struct ram_disk *log, const uint8_t *before, size_t o
 
 static void test_power_cuts(void **state)
 {
-    static uint8_t before[DISK_BYTES];
+    static uint8_t before[BOOTS_DISK_BYTES];
     char *states[STEPS + 1];
     size_t ends[STEPS + 1];
     struct ram_disk log;
@@ -562,7 +541,7 @@ static void test_power_cuts(void **state)
     unsigned boots = 0;
 
     (void)state;
-    memcpy(before, fake_disk()->data, DISK_BYTES);
+    memcpy(before, fake_disk()->data, BOOTS_DISK_BYTES);
     fake_disk()->log = true;
     states[0] = boots_snapshot();
     ends[0] = 0;
@@ -591,21 +570,21 @@ static void test_power_cuts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_cold_boot, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_files, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_order, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_images, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_unreadable_image, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_identity_is_kept, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_no_disk, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_disk_comes, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_failing_disk, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_damaged_disk, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_late_disk, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_safe_mode, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_restart_in_between, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_power_cuts, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_cold_boot, boots_setup, boots_teardown),
+        cmocka_unit_test_setup_teardown(test_files, boots_setup, boots_teardown),
+        cmocka_unit_test_setup_teardown(test_order, boots_setup, boots_teardown),
+        cmocka_unit_test_setup_teardown(test_images, boots_setup, boots_teardown),
+        cmocka_unit_test_setup_teardown(test_unreadable_image, boots_setup, boots_teardown),
+        cmocka_unit_test_setup_teardown(test_identity_is_kept, boots_setup, boots_teardown),
+        cmocka_unit_test_setup_teardown(test_no_disk, boots_setup, boots_teardown),
+        cmocka_unit_test_setup_teardown(test_disk_comes, boots_setup, boots_teardown),
+        cmocka_unit_test_setup_teardown(test_failing_disk, boots_setup, boots_teardown),
+        cmocka_unit_test_setup_teardown(test_full_disk, boots_setup, boots_teardown),
+        cmocka_unit_test_setup_teardown(test_damaged_disk, boots_setup, boots_teardown),
+        cmocka_unit_test_setup_teardown(test_late_disk, boots_setup, boots_teardown),
+        cmocka_unit_test_setup_teardown(test_safe_mode, boots_setup, boots_teardown),
+        cmocka_unit_test_setup_teardown(test_restart_in_between, boots_setup, boots_teardown),
+        cmocka_unit_test_setup_teardown(test_power_cuts, boots_setup, boots_teardown),
     };
     return cmocka_run_group_tests_name("disk", tests, NULL, NULL);
 }

@@ -3,11 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "boots.h"
 #include "core.h"
-#include "crashes.h"
 #include "files.h"
 #include "guest.h"
-#include "host.h"
 #include "image.h"
 #include "json.h"
 #include "skep/files.h"
@@ -17,22 +16,6 @@
 static enum guest_change last_change;
 static struct problem problem;
 
-static void forget_all(void)
-{
-    while (guest_first())
-        guest_forget(guest_first());
-    image_forget_all();
-    crashes_forget();
-}
-
-static void restart(bool safe_mode)
-{
-    forget_all();
-    host_set_cpus(FAKE_CPUS);
-    image_adopt_all();
-    guest_adopt_all(safe_mode, false, FAKE_RECORDS);
-}
-
 static int setup(void **state)
 {
     uint8_t data[TEST_ELF_MAX];
@@ -40,7 +23,7 @@ static int setup(void **state)
 
     (void)state;
     fake_start("", "");
-    restart(false);
+    boots_restart(false);
     image = image_build("img", data, test_elf(data), &problem);
     assert_non_null(image);
     assert_int_equal(image_publish(image, &problem), 0);
@@ -50,7 +33,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    forget_all();
+    boots_forget();
     return 0;
 }
 
@@ -76,23 +59,6 @@ static unsigned images(void)
     return count;
 }
 
-static int put_json(const char *name, const cJSON *json)
-{
-    const struct guest *g = guest_find(name);
-    struct files files;
-    struct spec spec;
-    int result = spec_from_json(&spec, json, name, &problem);
-
-    if (result == 0)
-        result = files_take(cJSON_GetObjectItem(json, "files"), g ? g->files : 0, &spec, &files,
-                            &problem);
-    if (result != 0)
-        return -1;
-    result = guest_put(name, &spec, &files, &last_change, &problem);
-    files_free(&files);
-    return result;
-}
-
 /* A guest whose spec has these files: the elements of the array. More fields may precede. */
 static int put_more(const char *more, const char *files)
 {
@@ -104,7 +70,7 @@ static int put_more(const char *more, const char *files)
     snprintf(text, bytes, "{\"image\":\"img\",%s\"files\":[%s]}", more, files);
     json = json_parse(text, strlen(text), &problem);
     assert_non_null(json);
-    result = put_json("web", json);
+    result = boots_put_json("web", json, &last_change, &problem);
     cJSON_Delete(json);
     free(text);
     return result;
@@ -289,7 +255,8 @@ static void test_same_again(void **state)
     files = guest_find("web")->files;
     for (int in_list = 0; in_list < 2; in_list++) {
         json = guest_to_json(guest_find("web"), in_list);
-        assert_int_equal(put_json("web", cJSON_GetObjectItem(json, "spec")), 200);
+        assert_int_equal(
+            boots_put_json("web", cJSON_GetObjectItem(json, "spec"), &last_change, &problem), 200);
         assert_int_equal(last_change, GUEST_UNCHANGED);
         cJSON_Delete(json);
     }
@@ -337,7 +304,7 @@ static void test_merge_patch(void **state)
     g = guest_find("web");
     patch = cJSON_Parse("{\"weight\":7}");
     json = spec_patch(guest_spec_to_json(g->spec, g->files, FILES_PATHS), patch, &problem);
-    assert_int_equal(put_json("web", json), 200);
+    assert_int_equal(boots_put_json("web", json, &last_change, &problem), 200);
     assert_int_equal(last_change, GUEST_APPLIED);
     cJSON_Delete(json);
     cJSON_Delete(patch);
@@ -346,7 +313,7 @@ static void test_merge_patch(void **state)
                  "{\"path\":\"/etc/key\",\"secret\":true,\"content\":\"hidden\"}]");
     patch = cJSON_Parse("{\"files\":null}");
     json = spec_patch(guest_spec_to_json(g->spec, g->files, FILES_PATHS), patch, &problem);
-    assert_int_equal(put_json("web", json), 200);
+    assert_int_equal(boots_put_json("web", json, &last_change, &problem), 200);
     assert_int_equal(last_change, GUEST_REPLACING);
     cJSON_Delete(json);
     cJSON_Delete(patch);
@@ -411,7 +378,7 @@ static void test_restart(void **state)
     files_free(&files);
     cJSON_Delete(list);
     assert_int_equal(images(), 3);
-    restart(false);
+    boots_restart(false);
     assert_int_equal(images(), 1);
     assert_int_equal(guest_find("web")->files, image);
     expect_shown(FILES_WHOLE,
@@ -420,7 +387,7 @@ static void test_restart(void **state)
     /* A former one that the guest has still is found again, too. */
     assert_int_equal(put_more(STUBBORN, "{\"path\":\"/a\",\"content\":\"2\"}"), 200);
     assert_int_equal(images(), 2);
-    restart(false);
+    boots_restart(false);
     assert_int_equal(images(), 2);
     settle();
     assert_int_equal(images(), 1);
@@ -433,7 +400,7 @@ static void test_safe_mode(void **state)
     (void)state;
     assert_int_equal(put(TWO_FILES), 201);
     settle();
-    restart(true);
+    boots_restart(true);
     assert_non_null(guest_find("web"));
     assert_int_equal(guest_find("web")->files, 0);
     assert_int_equal(images(), 1);

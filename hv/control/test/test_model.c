@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "accounts.h"
+#include "boots.h"
 #include "crashes.h"
-#include "files.h"
 #include "guest.h"
 #include "host.h"
 #include "identity.h"
@@ -19,24 +19,6 @@
 #include "test/fake.h"
 #include "test_control.h"
 #include "wall.h"
-
-/* What a restart of the service leaves: nothing of its own. */
-static void forget_all(void)
-{
-    while (guest_first())
-        guest_forget(guest_first());
-    image_forget_all();
-    crashes_forget();
-}
-
-static void restart(bool safe_mode)
-{
-    forget_all();
-    host_set_cpus(FAKE_CPUS);
-    image_adopt_all();
-    crashes_load();
-    guest_adopt_all(safe_mode, false, FAKE_RECORDS);
-}
 
 static struct image *upload(const char *name)
 {
@@ -54,7 +36,7 @@ static int setup(void **state)
 {
     (void)state;
     fake_start("", "");
-    restart(false);
+    boots_restart(false);
     upload("img");
     return 0;
 }
@@ -62,7 +44,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    forget_all();
+    boots_forget();
     return 0;
 }
 
@@ -71,19 +53,9 @@ static enum guest_change last_change;
 static int put_text(const char *name, const char *text, struct problem *p)
 {
     cJSON *json = json_parse(text, strlen(text), p);
-    const struct guest *g = guest_find(name);
-    struct files files;
-    struct spec spec;
-    int result = spec_from_json(&spec, json, name, p);
+    int result = boots_put_json(name, json, &last_change, p);
 
-    if (result == 0)
-        result = files_take(cJSON_GetObjectItem(json, "files"), g ? g->files : 0, &spec, &files, p);
     cJSON_Delete(json);
-    if (result != 0)
-        return -1;
-    memset(p, 0, sizeof(*p));
-    result = guest_put(name, &spec, &files, &last_change, p);
-    files_free(&files);
     return result;
 }
 
@@ -205,7 +177,7 @@ static void test_start_after(void **state)
     assert_int_equal(guest_find("web")->handle, handle);
     assert_int_equal(guest_find("web")->spec->after_count, 2);
     /* A restart of the service knows it as before. */
-    restart(false);
+    boots_restart(false);
     assert_int_equal(guest_find("web")->handle, handle);
     assert_int_equal(guest_find("web")->spec->after_count, 2);
     /* A new one of it waits again, and is woken no more when that is taken back. */
@@ -267,7 +239,7 @@ static void test_delete(void **state)
     assert_null(guest_find("web"));
     assert_int_equal(core_guest_next(0), 0);
     assert_int_equal(image_remove(image_find("img"), &p), 0);
-    restart(false);
+    boots_restart(false);
     assert_null(guest_find("web"));
     assert_null(image_find("img"));
 }
@@ -317,7 +289,7 @@ static void test_service_restart(void **state)
     put("web", "{\"image\":\"img\"}");
     put("idle", "{\"image\":\"img\",\"desired_state\":\"stopped\"}");
     handle = guest_find("web")->handle;
-    restart(false);
+    boots_restart(false);
     assert_int_equal(guest_find("web")->handle, handle);
     assert_int_equal(state_of("web"), SKEP_GUEST_RUNNING);
     assert_int_equal(guest_find("idle")->spec->desired, SPEC_STOPPED);
@@ -340,7 +312,7 @@ static void test_changes_amid_dying(void **state)
     assert_int_equal(state_of("web"), SKEP_GUEST_RUNNING);
     assert_int_not_equal(guest_find("web")->handle, first);
     put("web", "{\"image\":\"img\",\"vcpus\":3}");
-    restart(false);
+    boots_restart(false);
     settle();
     assert_int_equal(state_of("web"), SKEP_GUEST_RUNNING);
     assert_int_equal(guest_find("web")->spec->vcpus, 3);
@@ -354,7 +326,7 @@ static void test_damaged_record(void **state)
     put("web", "{\"image\":\"img\",\"env\":{\"A\":\"1\"}}");
     handle = guest_find("web")->handle;
     fake_record(guest_find("web")->record)[200] ^= 1;
-    restart(false);
+    boots_restart(false);
     /* Its spec is lost, the guest isn't. */
     assert_int_equal(guest_find("web")->handle, handle);
     assert_int_equal(guest_find("web")->spec->envc, 0);
@@ -366,10 +338,10 @@ static void test_safe_mode(void **state)
     (void)state;
     put("web", "{\"image\":\"img\"}");
     put("idle", "{\"image\":\"img\",\"desired_state\":\"stopped\"}");
-    restart(true);
+    boots_restart(true);
     assert_non_null(guest_find("web"));
     assert_null(guest_find("idle"));
-    restart(false);
+    boots_restart(false);
     assert_non_null(guest_find("web"));
 }
 
@@ -379,7 +351,7 @@ static void test_unfinished_image(void **state)
 
     (void)state;
     assert_true(core_image_create(&spec) > 0);
-    restart(false);
+    boots_restart(false);
     assert_null(image_find("half"));
     assert_non_null(image_find("img"));
 }
@@ -440,7 +412,7 @@ static void test_live_changes(void **state)
     assert_non_null(strstr(p.detail, "8388608"));
     assert_int_equal(look("web")->weight, 7);
     assert_int_equal(guest_find("web")->spec->weight, 7);
-    restart(false);
+    boots_restart(false);
     assert_int_equal(guest_find("web")->handle, handle);
     assert_int_equal(guest_find("web")->spec->weight, 7);
 }
@@ -477,7 +449,7 @@ static void test_live_change_is_not_half_made(void **state)
     /* Ring 0 has it, but the service died before it was retained: it is as if nobody had asked. */
     core_guest_set(guest_find("web")->handle,
                    &(struct skep_guest_change){.changes = SKEP_CHANGE_WEIGHT, .weight = 9});
-    restart(false);
+    boots_restart(false);
     assert_int_equal(look("web")->weight, SPEC_WEIGHT_DEFAULT);
 }
 
@@ -625,11 +597,11 @@ static void test_crashes_are_kept(void **state)
         assert_non_null(strstr(crashes_text(id), "\"kind\":\"guard\""));
         assert_non_null(strstr(crashes_text(id), "\"kind\":\"fault\""));
         assert_null(crashes_text(id - STORE_CRASHES));
-        restart(false);
+        boots_restart(false);
     }
     /* One of whose records a part is damaged isn't believed. */
     fake_record(STORE_CRASH_FIRST + id % STORE_CRASHES * STORE_CRASH_PARTS)[100] ^= 1;
-    restart(false);
+    boots_restart(false);
     assert_null(crashes_text(id));
     assert_non_null(crashes_text(id - 1));
 }
@@ -643,7 +615,7 @@ static void test_crash_is_known_after_restart(void **state)
     settle();
     id = guest_find("web")->crash;
     assert_int_not_equal(id, 0);
-    restart(false);
+    boots_restart(false);
     assert_int_equal(guest_find("web")->crash, id);
     put("next", "{\"image\":\"img\",\"args\":[\"crash=8\"]}");
     settle();
@@ -664,7 +636,7 @@ static void test_image_users(void **state)
     assert_int_equal(image_remove(image_find("other"), &p), 0);
     /* An image that is lost leaves guests without one, until one of its name comes. */
     core_image_destroy(image_find("img")->handle);
-    restart(false);
+    boots_restart(false);
     assert_null(image_find("img"));
     image = upload("img");
     assert_non_null(image->users);
@@ -767,7 +739,7 @@ static void dies_in_the_midst(void)
 
 static void goes_on(void)
 {
-    restart(false);
+    boots_restart(false);
     power_resume();
     if (!power_is_ending() || state_of("deaf") != SKEP_GUEST_STOPPING)
         _exit(3);
@@ -785,7 +757,7 @@ static void test_reboot_over_a_restart(void **state)
     assert_int_equal(in_process(dies_in_the_midst), 0);
     assert_int_equal(in_process(goes_on), FAKE_REBOOT_CODE);
     assert_int_equal(core_guest_next(0) != 0, true); /* ended, not deleted */
-    restart(false);
+    boots_restart(false);
     power_resume();
     assert_false(power_is_ending());
 }
