@@ -310,7 +310,10 @@ static void test_sleep(void)
     run_all(threads, WORKERS, sleeper);
 }
 
-/* More threads that never give way than vCPUs, and one that sleeps: all make progress. */
+/*
+ * More threads that never give way than vCPUs, and one that sleeps: all make progress, though the first
+ * began when nobody else wanted its vCPU, and the sleeper interrupts another before its turn is over.
+ */
 static _Atomic bool stop_spinning;
 static _Atomic uint64_t passes[WORKERS];
 
@@ -332,8 +335,11 @@ static bool all_ran(const uint64_t *before)
 static void test_turns(void)
 {
     pthread_t threads[WORKERS];
-    for (intptr_t i = 0; i < WORKERS; i++)
+    for (intptr_t i = 0; i < WORKERS; i++) {
         CHECK(pthread_create(&threads[i], NULL, spin, (void *)i) == 0);
+        while (passes[0] == 0)
+            __builtin_ia32_pause();
+    }
     for (int round = 0; round < 3; round++) {
         uint64_t before[WORKERS];
         for (int i = 0; i < WORKERS; i++)

@@ -38,23 +38,28 @@ static struct timespec in_ms(clockid_t clock, long ms)
 }
 
 /*
- * Preemption: a thread that never gives way must not keep others from running.
+ * Preemption: a thread that never gives way must not keep others from running, not even one that is
+ * interrupted before its turn is over each time.
  */
 
 static volatile bool stop_spinning;
+static volatile uint64_t passes[2];
 
-static void *spin(void *unused)
+static void *spin(void *number)
 {
     while (!stop_spinning)
-        ;
-    return unused;
+        passes[(intptr_t)number]++;
+    return NULL;
 }
 
 static void test_preemption(void)
 {
     pthread_t threads[2];
     start_all(threads, 2, spin);
-    usleep(50000); /* comes back only if they are preempted */
+    for (int rounds = 0; passes[0] == 0 || passes[1] == 0; rounds++) {
+        CHECK(rounds < 100); /* a turn is 10 ms */
+        usleep(1000);        /* comes back only if they are preempted */
+    }
     stop_spinning = true;
     join_all(threads, 2);
 }

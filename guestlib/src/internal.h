@@ -43,6 +43,7 @@ struct skep_thread {
     bool preempted;   /* its registers are in context and extended, not on its stack */
     bool sleeping;    /* sleeper is in the heap */
     int wait_result;  /* of skep_wait() */
+    uint64_t left_ns; /* of a turn that was interrupted, 0 = the next is a whole one */
     struct list node; /* in a run queue, or among the waiters for wait_word */
     struct skep_sleeper sleeper;
     _Atomic uint32_t *wait_word;

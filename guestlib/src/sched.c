@@ -27,7 +27,8 @@
  * - A waiter for a word. Who changes the word calls skep_wake() afterwards, which takes the lock: the
  *   change is seen by skep_wait() under the lock, or the wake-up finds the thread queued.
  * - Busy vCPUs that have no timer, because nobody waited when their thread's turn began, are told when a
- *   turn ends elsewhere and threads still wait: from then on all take turns (tell_busy()).
+ *   turn ends elsewhere and threads still wait: from then on all take turns (choose_busy()). A turn does
+ *   end, however often urgent threads interrupt it: its thread then has the rest, not a new one.
  * - A vCPU that stops gives up being the keeper and being told, and tells vCPU 0, which never stops,
  *   to look for all that.
  *
@@ -241,13 +242,16 @@ static inline uint64_t look_deadline(struct vcpu *vcpu)
     return first;
 }
 
-/* A thread's turn begins when another wants one too. */
+/* A thread's turn begins when another wants one too, or goes on where it was interrupted. */
 static inline uint64_t turn_deadline(struct vcpu *vcpu)
 {
     if (!anyone_waits())
         return SKEP_FOREVER;
-    if (vcpu->slice_end_ns == 0)
-        vcpu->slice_end_ns = skep_clock_ns() + SLICE_NS;
+    if (vcpu->slice_end_ns == 0) {
+        struct skep_thread *thread = vcpu->current;
+        vcpu->slice_end_ns = skep_clock_ns() + (thread->left_ns != 0 ? thread->left_ns : SLICE_NS);
+        thread->left_ns = 0;
+    }
     return vcpu->slice_end_ns;
 }
 
@@ -329,12 +333,17 @@ static bool gives_way(struct vcpu *vcpu)
         vcpu->slice_end_ns = 0;
         return false;
     }
-    bool turn_over = vcpu->slice_end_ns != 0 && skep_clock_ns() >= vcpu->slice_end_ns;
+    uint64_t end = vcpu->slice_end_ns, now = end != 0 ? skep_clock_ns() : 0;
+    bool turn_over = end != 0 && now >= end;
     if (!turn_over && list_empty(&sched.urgent) && !vcpu->stop)
         return false;
-    queue_before(turn_over ? &sched.normal : sched.normal.next, vcpu->current);
-    if (turn_over)
+    if (turn_over) {
+        queue_before(&sched.normal, vcpu->current);
         choose_busy(vcpu);
+    } else {
+        vcpu->current->left_ns = end - now;
+        queue_before(sched.normal.next, vcpu->current);
+    }
     return true;
 }
 
