@@ -138,12 +138,14 @@ int api_guest_log(struct request *r)
     if (g && result == 0)
         left = g->log_base + g->view.console_end - offset;
     model_unlock();
-    if (result != 0)
+    if (result != 0 || (follow && api_stream_begin(r) != 0))
         return -1;
     r->http->write_deadline = tls_clock_ns() + LOG_WRITE_NS;
     snprintf(fields, sizeof(fields), "Skep-Log-Offset: %" PRIu64 "\r\n", offset);
     if (http_reply_begin(r->http, 200, "text/plain; charset=utf-8", fields) == 0 &&
         r->http->method != HTTP_HEAD)
         stream_log(r, offset, left, follow);
+    if (follow)
+        api_stream_end();
     return 0;
 }
