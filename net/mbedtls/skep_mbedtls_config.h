@@ -2,8 +2,8 @@
  * skep_mbedtls_config.h - the one mbedTLS configuration, for the control service and for guests.
  *
  * A TLS 1.3 and 1.2 server with ECDSA or RSA certificates and AEAD suites with forward secrecy, nothing
- * older. There is no clock in it: certificates are pinned by fingerprint, and sessions are not resumed.
- * Randomness comes from getentropy(), see skep_entropy.c.
+ * older. Certificates' dates are not looked at: they are pinned by fingerprint. Time is for the age of
+ * session tickets. Randomness comes from getentropy(), see skep_entropy.c.
  */
 #ifndef SKEP_MBEDTLS_CONFIG_H
 #define SKEP_MBEDTLS_CONFIG_H
@@ -11,6 +11,8 @@
 /* Platform. */
 #define MBEDTLS_HAVE_ASM
 #define MBEDTLS_PLATFORM_C
+#define MBEDTLS_HAVE_TIME
+#define MBEDTLS_PLATFORM_MS_TIME_ALT
 #define MBEDTLS_THREADING_C
 #define MBEDTLS_THREADING_PTHREAD
 #define MBEDTLS_NO_PLATFORM_ENTROPY
@@ -76,6 +78,9 @@
 #define MBEDTLS_SSL_PROTO_TLS1_3
 #define MBEDTLS_SSL_TLS1_3_COMPATIBILITY_MODE
 #define MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_EPHEMERAL_ENABLED
+#define MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_PSK_EPHEMERAL_ENABLED
+#define MBEDTLS_SSL_SESSION_TICKETS
+#define MBEDTLS_SSL_TICKET_C
 #define MBEDTLS_KEY_EXCHANGE_ECDHE_ECDSA_ENABLED
 #define MBEDTLS_KEY_EXCHANGE_ECDHE_RSA_ENABLED
 #define MBEDTLS_SSL_ALPN

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <mbedtls/sha256.h>
+#include <mbedtls/ssl_ticket.h>
 #include <psa/crypto.h>
 
 #include "skep_tls.h"
@@ -22,7 +23,13 @@ struct tls_server {
     mbedtls_ssl_config config;
     mbedtls_pk_context key;
     mbedtls_x509_crt chain;
+    mbedtls_ssl_ticket_context tickets;
 };
+
+/* What a session can be resumed by is with the client, sealed by a key of this context that serves for so long, and for as
+ * long again to open what it has sealed. So nothing is kept of sessions, and a client of the former certificate must look
+ * at the new one. */
+#define TICKET_SECONDS 3600u
 
 /* A sleeping session looks this often whether it has been told to end. */
 #define WAIT_SLICE_MS 5000
@@ -69,6 +76,11 @@ static int random_for_mbedtls(void *ctx, unsigned char *buf, size_t bytes)
     return tls_random(buf, bytes) == 0 ? 0 : MBEDTLS_ERR_CTR_DRBG_ENTROPY_SOURCE_FAILED;
 }
 
+mbedtls_ms_time_t mbedtls_ms_time(void)
+{
+    return (mbedtls_ms_time_t)(tls_clock_ns() / 1000000u);
+}
+
 static int configure(struct tls_server *server)
 {
     static const char *const protocols[] = {"http/1.1", NULL};
@@ -80,7 +92,11 @@ static int configure(struct tls_server *server)
     mbedtls_ssl_conf_min_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_2);
     mbedtls_ssl_conf_rng(config, random_for_mbedtls, NULL);
     mbedtls_ssl_conf_authmode(config, MBEDTLS_SSL_VERIFY_NONE);
-    if (mbedtls_ssl_conf_alpn_protocols(config, (const char **)(uintptr_t)protocols) != 0 ||
+    mbedtls_ssl_conf_session_tickets_cb(config, mbedtls_ssl_ticket_write, mbedtls_ssl_ticket_parse,
+                                        &server->tickets);
+    if (mbedtls_ssl_ticket_setup(&server->tickets, random_for_mbedtls, NULL,
+                                 MBEDTLS_CIPHER_AES_256_GCM, TICKET_SECONDS) != 0 ||
+        mbedtls_ssl_conf_alpn_protocols(config, (const char **)(uintptr_t)protocols) != 0 ||
         mbedtls_ssl_conf_own_cert(config, &server->chain, &server->key) != 0)
         return TLS_FAILED;
     return 0;
@@ -95,6 +111,7 @@ struct tls_server *tls_server_new(const struct tls_identity *id)
     mbedtls_ssl_config_init(&server->config);
     mbedtls_pk_init(&server->key);
     mbedtls_x509_crt_init(&server->chain);
+    mbedtls_ssl_ticket_init(&server->tickets);
     atomic_init(&server->holds, 1);
     if (psa_crypto_init() == PSA_SUCCESS &&
         tls_identity_open(id, &server->chain, &server->key) == 0 && configure(server) == 0)
@@ -117,6 +134,7 @@ void tls_server_release(struct tls_server *server)
     mbedtls_ssl_config_free(&server->config);
     mbedtls_pk_free(&server->key);
     mbedtls_x509_crt_free(&server->chain);
+    mbedtls_ssl_ticket_free(&server->tickets);
     free(server);
 }
 
