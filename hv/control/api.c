@@ -19,6 +19,7 @@
 #include "identity.h"
 #include "json.h"
 #include "power.h"
+#include "skep_tls.h"
 #include "spec.h"
 
 #define SECOND       1000000000ull
@@ -42,6 +43,10 @@ static const struct route routes[] = {
     {{"v1", "host", "panic"}, HTTP_GET, false, api_host_panic},
     {{"v1", "host", "reboot"}, HTTP_POST, false, api_host_reboot},
     {{"v1", "host", "shutdown"}, HTTP_POST, false, api_host_shutdown},
+    {{"v1", "host", "certificate"}, HTTP_GET, false, api_certificate_get},
+    {{"v1", "host", "certificate"}, HTTP_PUT, false, api_certificate_put},
+    {{"v1", "host", "certificate", "request"}, HTTP_POST, false, api_certificate_request},
+    {{"v1", "host", "certificate", "renew"}, HTTP_POST, false, api_certificate_renew},
     {{"v1", "audit"}, HTTP_GET, false, api_audit},
     {{"v1", "backup"}, HTTP_GET, false, api_backup_get},
     {{"v1", "backup"}, HTTP_PUT, false, api_backup_put},
