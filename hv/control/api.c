@@ -38,6 +38,7 @@ struct route {
 };
 
 static const struct route routes[] = {
+    {{"openapi.json"}, HTTP_GET, true, api_openapi},
     {{"healthz"}, HTTP_GET, true, api_health},
     {{"v1", "host"}, HTTP_GET, false, api_host},
     {{"v1", "host", "panic"}, HTTP_GET, false, api_host_panic},
