@@ -90,6 +90,28 @@ static const struct command_option restore_options[] = {
     END,
 };
 
+static const struct command_option cert_options[] = {
+    {"pem", 0, NULL, "prints the certificate itself"},
+    END,
+};
+static const struct command_option install_options[] = {
+    {"key", 'k', "FILE",
+     "its private key, PEM; without it, the key in use or of the latest request"},
+    END,
+};
+static const struct command_option request_options[] = {
+    {"new-key", 0, NULL, "for a fresh key, which waits for its certificate"},
+    END,
+};
+static const struct command_option events_options[] = {
+    {"kind", 'k', "KIND", "guests, images, volumes, disks or host"},
+    {"name", 'n', "NAME", "of what has this name"},
+    {"prefix", 0, "TEXT", "of what has a name that begins so"},
+    {"after", 0, "ID", "behind this event"},
+    {"count", 0, "N", "ends after so many"},
+    END,
+};
+
 const struct command commands[] = {
     {"login", "https://HOST[:PORT]", 1, 1, OPERAND_NONE, true, login,
      "gets to know a Skep, and makes it the current context",
@@ -172,6 +194,21 @@ const struct command commands[] = {
      "shows what apply would change; exit code 1 if anything", "skepctl diff -f site.json",
      document_options},
 
+    {"cert", "", 0, 0, OPERAND_NONE, false, cert_show, "shows the certificate that Skep has",
+     "skepctl cert", cert_options},
+    {"cert install", "CHAIN", 1, 1, OPERAND_FILE, false, cert_install,
+     "installs another certificate, and pins its key",
+     "skepctl cert install chain.pem --key key.pem", install_options},
+    {"cert request", "NAME…", 1, ANY, OPERAND_NONE, false, cert_request,
+     "prints a request that an authority can sign", "skepctl cert request skep.example --new-key",
+     request_options},
+    {"cert renew", "[NAME…]", 0, ANY, OPERAND_NONE, false, cert_renew,
+     "makes a new key and a self-signed certificate, and pins that key", "skepctl cert renew",
+     NULL},
+
+    {"events", "", 0, 0, OPERAND_NONE, false, events_show,
+     "shows what changes, as it does, until Ctrl-C", "skepctl events --kind guests",
+     events_options},
     {"audit", "", 0, 0, OPERAND_NONE, false, audit_show, "shows what was changed by whom",
      "skepctl audit --after 41", audit_options},
     {"crashes", "[ID]", 0, 1, OPERAND_NONE, false, crash_show,

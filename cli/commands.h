@@ -44,6 +44,12 @@ int volume_import(const struct call *call);
 int document_apply(const struct call *call);
 int document_diff(const struct call *call);
 
+int cert_show(const struct call *call);
+int cert_install(const struct call *call);
+int cert_request(const struct call *call);
+int cert_renew(const struct call *call);
+
+int events_show(const struct call *call);
 int audit_show(const struct call *call);
 int crash_show(const struct call *call);
 int backup_save(const struct call *call);

@@ -121,9 +121,9 @@ int config_save(const cJSON *config)
     return result;
 }
 
-const cJSON *config_find(const cJSON *config, const char *name)
+cJSON *config_find(const cJSON *config, const char *name)
 {
-    const cJSON *context;
+    cJSON *context;
 
     name = name ? name : value_text(config, "current", NULL);
     context = name ? cJSON_GetObjectItemCaseSensitive(value_at(config, "contexts"), name) : NULL;
@@ -133,6 +133,28 @@ const cJSON *config_find(const cJSON *config, const char *name)
     else if (!context)
         fail(EXIT_USAGE, "there is no context '%s': skepctl context ls has all", name);
     return context;
+}
+
+int config_repin(const char *name, const char *pin, const char *fingerprint)
+{
+    cJSON *config, *context;
+    int result = EXIT_USAGE;
+
+    if ((!name && environment("SKEP_URL")) || environment("SKEP_PIN")) {
+        note("set SKEP_PIN to %s", pin);
+        return EXIT_OK;
+    }
+    config = config_load();
+    context = config ? config_find(config, name) : NULL;
+    if (context) {
+        cJSON_DeleteItemFromObjectCaseSensitive(context, "pin");
+        cJSON_AddStringToObject(context, "pin", pin);
+        cJSON_DeleteItemFromObjectCaseSensitive(context, "fingerprint");
+        cJSON_AddStringToObject(context, "fingerprint", fingerprint);
+        result = config_save(config);
+    }
+    cJSON_Delete(config);
+    return result;
 }
 
 int config_target(const cJSON *config, const char *name, struct target *target)

@@ -20,7 +20,10 @@ cJSON *config_load(void);
 int config_save(const cJSON *config);
 
 /* The context of this name, or the current one for NULL; NULL, with the reason told, if there is none. */
-const cJSON *config_find(const cJSON *config, const char *name);
+cJSON *config_find(const cJSON *config, const char *name);
+
+/* Pins another key from now on: Skep has told it by a connection that the former pin stands for. */
+int config_repin(const char *name, const char *pin, const char *fingerprint);
 
 int config_target(const cJSON *config, const char *name, struct target *target);
 

@@ -1,7 +1,6 @@
 /* document.c - reads documents, and applies them. */
 #include "document.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,35 +9,8 @@
 #include "commands.h"
 #include "image.h"
 
-#define DOCUMENT_MAX (16u << 20)
-
 static const char *const parts[] = {"images", "volumes", "guests"};
 #define PARTS (sizeof(parts) / sizeof(*parts))
-
-/* All of a file; the caller frees it. NULL, with the reason told. */
-static char *read_all(const char *path)
-{
-    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
-    char *text;
-    size_t bytes;
-
-    if (!file) {
-        fail(EXIT_LOCAL, "%s: %s", path, strerror(errno));
-        return NULL;
-    }
-    text = memory_take(DOCUMENT_MAX);
-    bytes = fread(text, 1, DOCUMENT_MAX, file);
-    if (ferror(file) || bytes == DOCUMENT_MAX) {
-        fail(EXIT_LOCAL, "%s: can't be read, or has more than %u bytes", path, DOCUMENT_MAX - 1);
-        free(text);
-        text = NULL;
-    } else {
-        text[bytes] = '\0';
-    }
-    if (file != stdin)
-        fclose(file);
-    return text;
-}
 
 static int line_of(const char *text, const char *place)
 {
@@ -98,7 +70,7 @@ int document_read(struct document *d, const char *path)
 
     d->json = NULL;
     d->folder = slash ? text_format("%.*s", (int)(slash - path + 1), path) : text_copy("");
-    text = read_all(path);
+    text = file_text(path);
     if (!text)
         return EXIT_LOCAL;
     d->json = cJSON_ParseWithOpts(text, &end, true);

@@ -28,7 +28,7 @@ struct transfer {
     struct progress progress;
     size_t room;
     int write_error; /* errno; 0 = none */
-    bool too_large;
+    bool too_large, enough;
 };
 
 void http_begin(const char *url, const char *pin, const char *token)
@@ -79,15 +79,39 @@ static size_t keep_body(struct transfer *t, const char *data, size_t bytes)
     return bytes;
 }
 
+/* Hands on the lines that are whole, and keeps the rest. */
+static size_t take_lines(struct transfer *t, const char *data, size_t bytes)
+{
+    struct http_answer *a = t->answer;
+    char *at, *end;
+
+    if (keep_body(t, data, bytes) != bytes)
+        return 0;
+    for (at = a->body; (end = memchr(at, '\n', a->bytes - (size_t)(at - a->body))); at = end + 1) {
+        *end = '\0';
+        t->enough = !t->request->line(t->request->line_arg, at);
+        if (t->enough)
+            return 0;
+    }
+    a->bytes -= (size_t)(at - a->body);
+    memmove(a->body, at, a->bytes + 1);
+    if (fflush(stdout) == 0)
+        return bytes;
+    t->write_error = errno;
+    return 0;
+}
+
 static size_t take_body(char *data, size_t one, size_t bytes, void *arg)
 {
     struct transfer *t = arg;
+    struct stream *to = t->request->to;
 
     curl_easy_getinfo(far.curl, CURLINFO_RESPONSE_CODE, &t->answer->status);
-    if (!t->request->to || t->answer->status >= 300)
+    if (t->request->line && t->answer->status < 300)
+        return take_lines(t, data, bytes);
+    if (!to || t->answer->status >= 300)
         return keep_body(t, data, bytes);
-    if (stream_put(t->request->to, data, bytes) &&
-        (!t->request->endless || fflush(t->request->to->file) == 0))
+    if (stream_put(to, data, bytes) && (!t->request->endless || fflush(to->file) == 0))
         return bytes;
     t->write_error = errno;
     return 0;
@@ -222,7 +246,7 @@ static void set_transfer(CURL *curl, struct transfer *t)
 /* What libcurl's result means. */
 static int explain(const struct transfer *t, CURLcode code, const char *message)
 {
-    if (code == CURLE_OK)
+    if (code == CURLE_OK || t->enough)
         return EXIT_OK;
     if (code == CURLE_ABORTED_BY_CALLBACK && interrupt_came())
         return t->request->endless ? EXIT_OK : fail(EXIT_NO, "broken off");
@@ -241,7 +265,8 @@ static int explain(const struct transfer *t, CURLcode code, const char *message)
         raise(SIGPIPE);
     }
     if (t->write_error)
-        return fail(EXIT_LOCAL, "%s: %s", t->request->to->path, strerror(t->write_error));
+        return fail(EXIT_LOCAL, "%s: %s", t->request->to ? t->request->to->path : "standard output",
+                    strerror(t->write_error));
     return fail(EXIT_CONNECTION, "%s: %s", far.url, *message ? message : curl_easy_strerror(code));
 }
 

@@ -13,11 +13,16 @@
 
 #include "stream.h"
 
+/* A line of an answer, without its end. False = no more of them are wanted. */
+typedef bool http_line(void *arg, const char *line);
+
 struct http_request {
     const char *method, *path; /* with its query */
     const char *json;          /* the body; or */
     struct stream *from;       /* the body */
     struct stream *to;         /* takes the body of a good answer as it comes */
+    http_line *line;           /* takes it line by line */
+    void *line_arg;
     const char *const *fields; /* more of the header, "Name: value"; ends with NULL */
     const char *progress;      /* what is under way, for a bar on a terminal; NULL = no bar */
     bool endless;              /* an answer that goes on until the far end, or Ctrl-C, ends it */

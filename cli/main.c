@@ -31,13 +31,23 @@ static int run(const struct call *call)
     return result;
 }
 
+/* Whether it is a command without a second word. */
+static bool command_is_alone(const char *word)
+{
+    const struct command *c = commands;
+
+    while (c->words && strcmp(c->words, word) != 0)
+        c++;
+    return c->words;
+}
+
 /* --help and --version without a command, and groups without their second word. */
 static bool answer_alone(int argc, char **argv, int *result)
 {
     const char *word = argc > 1 ? argv[1] : "";
     bool help = strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
     bool second = argc > 2 && strcmp(argv[2], "--help") != 0 && strcmp(argv[2], "-h") != 0;
-    bool group = argc > 1 && command_is_group(word) && strcmp(word, "host") != 0 && !second;
+    bool group = argc > 1 && command_is_group(word) && !command_is_alone(word) && !second;
 
     *result = help || argc > 2 ? EXIT_OK : EXIT_USAGE;
     if (strcmp(word, "--version") == 0) {

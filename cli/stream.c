@@ -10,6 +10,8 @@
 
 #include "fail.h"
 
+#define TEXT_BYTES_MAX (16u << 20) /* of a file that is taken as a whole */
+
 static void begin(struct stream *s, const char *path)
 {
     memset(s, 0, sizeof(*s));
@@ -124,4 +126,28 @@ int file_digest(const char *path, char text[DIGEST_TEXT_MAX])
         result = fail(EXIT_LOCAL, "%s: can't be read", path);
     stream_end(&s, true);
     return result;
+}
+
+char *file_text(const char *path)
+{
+    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+    char *text;
+    size_t bytes;
+
+    if (!file) {
+        fail(EXIT_LOCAL, "%s: %s", path, strerror(errno));
+        return NULL;
+    }
+    text = memory_take(TEXT_BYTES_MAX);
+    bytes = fread(text, 1, TEXT_BYTES_MAX, file);
+    if (ferror(file) || bytes == TEXT_BYTES_MAX) {
+        fail(EXIT_LOCAL, "%s: can't be read, or has more than %u bytes", path, TEXT_BYTES_MAX - 1);
+        free(text);
+        text = NULL;
+    } else {
+        text[bytes] = '\0';
+    }
+    if (file != stdin)
+        fclose(file);
+    return text;
 }

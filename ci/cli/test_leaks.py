@@ -18,7 +18,7 @@ def test_nothing_leaks(service, fresh, tmp_path):
         0 host; 0 context ls; 0 image push ELF leak; 4 image rm leak none
         0 run hello -n one -m 1M -a 10.0.2.20/24 -e A=B -e A=C --restart never; 1 run hello -n one
         1 run hello -n bad -- crash=1; 2 run hello -n no -v db:x; 2 run hello -n no -e x
-        0 ps; 0 inspect one; 0 top -d 100 -n 2; 0 restart one; 0 stop one
+        0 ps; 0 cert; 0 cert --pem; 0 events --after 0000000000000000-0 --count 1; 0 inspect one; 0 top -d 100 -n 2; 0 restart one; 0 stop one
         0 volume create db 8K --iops 5; 1 volume create db 8K; 0 volume import db TMP/data
         0 volume export db TMP/out; 4 volume export none TMP/out; 0 volume ls; 0 disk ls
         1 diff -f TMP/site.json; 0 apply -f TMP/site.json; 0 diff -f TMP/site.json; 2 apply -f TMP/data
