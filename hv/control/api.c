@@ -38,7 +38,9 @@ struct route {
 };
 
 static const struct route routes[] = {
-    {{"openapi.json"}, HTTP_GET, true, api_openapi},
+    {{""}, HTTP_GET, true, api_static},
+    {{"page", "*"}, HTTP_GET, true, api_static},
+    {{"openapi.json"}, HTTP_GET, true, api_static},
     {{"healthz"}, HTTP_GET, true, api_health},
     {{"v1", "host"}, HTTP_GET, false, api_host},
     {{"v1", "host", "panic"}, HTTP_GET, false, api_host_panic},
@@ -149,13 +151,16 @@ void api_answer_error(struct api_client *client, int error)
  * Routing
  */
 
-/* Splits a path in place. -1 if it has too many segments or a bad escape. */
+/* Splits a path in place; "/" has one empty segment. -1 if it has too many segments or a bad escape. */
 static int split(char *path, char *segments[SEGMENTS_MAX])
 {
     int count = 0;
 
     if (*path++ != '/')
         return -1;
+    segments[0] = path;
+    if (!*path)
+        return 1;
     for (char *rest = path; rest && *rest;) {
         if (count == SEGMENTS_MAX)
             return -1;
@@ -206,7 +211,10 @@ static const struct route *find_route(struct request *r, char *segments[], int c
 static bool has_token(const struct http_conn *c)
 {
     const char *value = http_field(c, "authorization");
+    char token[API_TOKEN_MAX];
 
+    if (!value && api_protocol_token(c, token))
+        return token_matches(token);
     if (!value || strncasecmp(value, "Bearer ", 7) != 0)
         return false;
     value += 7;
@@ -228,6 +236,8 @@ static int check_token(struct request *r)
 
 static int check_name(struct request *r, const struct route *route, char *segments[])
 {
+    if (route->handler == api_static)
+        r->name = segments[1] ? segments[1] : segments[0];
     if (!route->path[2] || strcmp(route->path[2], "*") != 0)
         return 0;
     if (!name_valid(segments[2]))
