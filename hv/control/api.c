@@ -15,6 +15,7 @@
 
 #include "address.h"
 #include "audit.h"
+#include "events.h"
 #include "identity.h"
 #include "json.h"
 #include "power.h"
@@ -38,6 +39,7 @@ struct route {
 };
 
 static const struct route routes[] = {
+    {{"openapi.json"}, HTTP_GET, true, api_openapi},
     {{"healthz"}, HTTP_GET, true, api_health},
     {{"v1", "host"}, HTTP_GET, false, api_host},
     {{"v1", "host", "panic"}, HTTP_GET, false, api_host_panic},
@@ -51,6 +53,7 @@ static const struct route routes[] = {
     {{"v1", "backup"}, HTTP_GET, false, api_backup_get},
     {{"v1", "backup"}, HTTP_PUT, false, api_backup_put},
     {{"v1", "crashes"}, HTTP_GET, false, api_crash_list},
+    {{"v1", "events"}, HTTP_GET, false, api_events},
     {{"v1", "crashes", "*"}, HTTP_GET, false, api_crash_get},
     {{"v1", "images"}, HTTP_GET, false, api_image_list},
     {{"v1", "images", "*"}, HTTP_GET, false, api_image_get},
@@ -62,6 +65,7 @@ static const struct route routes[] = {
     {{"v1", "guests", "*"}, HTTP_PATCH, false, api_guest_patch},
     {{"v1", "guests", "*"}, HTTP_DELETE, false, api_guest_delete},
     {{"v1", "guests", "*", "log"}, HTTP_GET, false, api_guest_log},
+    {{"v1", "guests", "*", "console"}, HTTP_GET, false, api_guest_console},
     {{"v1", "guests", "*", "vcpus"}, HTTP_GET, false, api_guest_vcpus},
     {{"v1", "guests", "*", "trace"}, HTTP_GET, false, api_guest_trace},
     {{"v1", "disks"}, HTTP_GET, false, api_disk_list},
@@ -96,10 +100,10 @@ static bool send_problem(struct http_conn *c, const struct problem *p)
     return result == 0;
 }
 
-static bool send_json(struct http_conn *c, int status, const cJSON *json)
+static bool send_json(struct http_conn *c, int status, const char *fields, const cJSON *json)
 {
     char *text = json ? cJSON_PrintUnformatted(json) : NULL;
-    int result = http_reply(c, status, text ? "application/json" : NULL, NULL, text ? text : "",
+    int result = http_reply(c, status, text ? "application/json" : NULL, fields, text ? text : "",
                             text ? strlen(text) : 0);
 
     free(text);
@@ -312,6 +316,15 @@ static int handle_audited(struct request *r, const struct route *route, char *co
     return status;
 }
 
+/* What is read from here on has all changes up to this event. */
+static void note_event(struct request *r)
+{
+    char id[EVENT_ID_MAX];
+
+    events_id_text(events_last(), id);
+    snprintf(r->fields, sizeof(r->fields), "Skep-Event-Id: %s\r\n", id);
+}
+
 static int handle(struct request *r)
 {
     char *segments[SEGMENTS_MAX] = {NULL};
@@ -322,6 +335,8 @@ static int handle(struct request *r)
         return -1;
     if (!route || check_name(r, route, segments) != 0)
         return -1;
+    if (route->method == HTTP_GET && !route->open)
+        note_event(r);
     if (route->method == HTTP_GET && route->handler != api_backup_get)
         return route->handler(r);
     return handle_audited(r, route, segments);
@@ -341,7 +356,7 @@ bool api_serve(struct api_client *client)
     if (status < 0)
         sent = send_problem(c, &r.problem);
     else if (status > 0)
-        sent = send_json(c, status, r.json);
+        sent = send_json(c, status, r.fields, r.json);
     cJSON_Delete(r.json);
     if (!sent || !http_drop_body(c, DROP_MAX, tls_clock_ns() + DROP_NS))
         return false;

@@ -10,6 +10,7 @@
  */
 #include "service.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 
 #include "address.h"
@@ -17,6 +18,7 @@
 #include "config.h"
 #include "core.h"
 #include "crashes.h"
+#include "events.h"
 #include "guest.h"
 #include "host.h"
 #include "identity.h"
@@ -153,6 +155,10 @@ int service_run(uint16_t port)
     image_adopt_all();
     image_load_kept();
     adopt_guests(&info);
+    events_start();
+    events_add(EVENT_HOST, info.control_restarts ? "restarted" : "booted", NULL, NULL,
+               "\"restarts\":%" PRIu32 ",\"safe_mode\":%s", info.control_restarts,
+               info.safe_mode ? "true" : "false");
     /* Before the network, so that guests which wait for others don't wait for our address. */
     if (pthread_create(&follower, NULL, follow_notifications, NULL) != 0)
         return 1;
