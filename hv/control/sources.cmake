@@ -5,7 +5,7 @@ foreach(name accounts address api api_audit api_backup api_certificate api_conso
         crash crashes elf_image events files guest guest_core guest_disk guest_events guest_json guest_live
         guest_log guest_order guest_step guest_table hex host identity image image_disk image_put json log
         persist points power problem restore restore_start seal server service spec spec_volume state state_name
-        storage storage_core storage_data storage_json store symbols tree wall)
+        storage storage_core storage_data storage_json store symbols throttle tree wall)
     list(APPEND control_sources ${CMAKE_CURRENT_LIST_DIR}/${name}.c)
 endforeach()
 
