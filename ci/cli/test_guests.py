@@ -26,20 +26,20 @@ def test_run_and_where(service, cli):
 
 
 def test_run_leaves_a_guest_alone(service, cli):
-    cli.run("run", "hello", "-n", "web")
+    service.api.create("web", image="hello")
     cli.run("run", "hello", "-n", "web", "-m", "1M", code=1)
     assert service.api.ok("GET", "/v1/guests/web")["spec"]["memory_bytes"] == 16 << 20
-    cli.run("run", "hello", "-n", "web", "-m", "1M", "--replace")
+    cli.run("run", "hello", "-n", "web", "-m", "1M", "--replace", "--no-wait")
     assert service.api.ok("GET", "/v1/guests/web")["spec"]["memory_bytes"] == 1 << 20
 
 
 def test_run_pushes_a_file_once(service, cli, tmp_path):
     elf = tmp_path / "My_Program.elf"
     elf.write_bytes((skep.BUILD / "examples/hello.elf").read_bytes())
-    cli.run("run", elf)
+    cli.run("run", elf, "--no-wait")
     assert "image my-program: pushed" in cli.errors
-    assert state(service, "my-program") == "running"
-    cli.run("run", elf, "-n", "another")
+    service.api.wait_state("my-program", "running")
+    cli.run("run", elf, "-n", "another", "--no-wait")
     assert "pushed" not in cli.errors
     cli.run("rm", "my-program", "another")
     cli.run("image", "rm", "my-program")
@@ -75,16 +75,17 @@ def test_refusals_are_repeated(service, cli):
 
 
 def test_power(service, cli):
-    cli.run("run", "hello", "-n", "one")
-    cli.run("run", "hello", "-n", "two")
+    for name in ("one", "two"):
+        service.api.create(name, image="hello")
+        service.api.wait_state(name, "running")
     cli.run("pause", "one", "two")
-    skep.wait_for(lambda: state(service, "two") == "paused", "two is paused")
+    service.api.wait_state("two", "paused")
     cli.run("resume", "one")
-    skep.wait_for(lambda: state(service, "one") == "running", "one is running")
+    service.api.wait_state("one", "running")
     cli.run("stop", "one", "two")
     assert {state(service, "one"), state(service, "two")} <= {"exited", "killed", "stopped"}
     cli.run("start", "one")
-    skep.wait_for(lambda: state(service, "one") == "running", "one is running again")
+    service.api.wait_state("one", "running")
     before = service.api.status("one")["started_at"]
     cli.run("restart", "one")
     skep.wait_for(
@@ -96,14 +97,16 @@ def test_power(service, cli):
 
 
 def test_start_is_for_what_ended_by_itself(service, cli):
-    cli.run("run", "hello", "-n", "job", "--", "exit=0")
+    service.api.create("job", image="hello", args=["exit=0"])
+    service.api.wait_state("job", "exited")
     before = service.api.status("job")["log_end"]
     cli.run("start", "job")
     skep.wait_for(lambda: service.api.status("job")["log_end"] > before, "it ran again")
 
 
 def test_stop_has_a_bound(service, cli):
-    cli.run("run", "hello", "-n", "mule", "--", "stubborn")
+    service.api.create("mule", image="hello", args=["stubborn"])
+    service.api.wait_state("mule", "running")
     cli.run("stop", "mule", "--timeout", "0", code=1)
     assert "is stopping after 0 s" in cli.errors
     service.api.ok("PATCH", "/v1/guests/mule", json={"stop_grace_ms": 0})
@@ -162,7 +165,7 @@ def test_following_a_log(service, cli):
 
 def test_top(service, cli):
     service.api.create("busy", image="hello", networks=[{"address": "10.0.2.20/24"}])
-    skep.wait_for(lambda: state(service, "busy") == "running", "it runs")
+    service.api.wait_state("busy", "running")
     lines = cli.run("top", "-d", "200", "-n", "2").splitlines()
     rows = [line.split() for line in lines if line.startswith("busy")]
     assert len(rows) == 2
