@@ -1,4 +1,5 @@
-"""Fixtures of skepctl's tests: the control service as a Linux program, and skepctl, both sanitized."""
+"""Fixtures of skepctl's tests: the control service as a Linux program, and skepctl, both sanitized. Tests run two at
+once; each of the two processes that do so has a service of its own."""
 
 import concurrent.futures
 import contextlib
