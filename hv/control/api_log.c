@@ -98,14 +98,17 @@ static int read_log(const char *name, uint64_t *offset, void *data, size_t room)
 }
 
 /* At most `left` bytes, so that the answer ends however much the guest prints meanwhile; when following, until the
- * guest's end or the client's. */
+ * guest's end or the client's. With the token's end it is broken off, and doesn't look whole. */
 static void stream_log(struct request *r, uint64_t offset, uint64_t left, bool follow)
 {
     char data[2048];
 
     while (follow || left > 0) {
         size_t room = follow || left > sizeof(data) ? sizeof(data) : (size_t)left;
-        int n = read_log(r->name, &offset, data, room);
+        int n;
+        if (!api_still_allowed(r))
+            return;
+        n = read_log(r->name, &offset, data, room);
         r->http->write_deadline = tls_clock_ns() + LOG_WRITE_NS;
         if (n > 0 && http_reply_chunk(r->http, data, (size_t)n) != 0)
             return;

@@ -13,6 +13,7 @@
 #include "log.h"
 #include "persist.h"
 #include "store.h"
+#include "tokens.h"
 
 _Static_assert(sizeof(struct tls_identity) <= STORE_BYTES_MAX, "one record");
 
@@ -112,12 +113,11 @@ void identity_keep(void)
     keep("token", STORE_TOKEN_RECORD, STORE_TOKEN, token_digest, sizeof(token_digest));
 }
 
-bool token_matches(const char *token)
+bool token_matches(const uint8_t digest[32])
 {
-    uint8_t digest[32], difference = 0;
+    uint8_t difference = 0;
 
-    tls_sha256(token, strlen(token), digest);
-    for (unsigned i = 0; i < sizeof(digest); i++)
+    for (unsigned i = 0; i < sizeof(token_digest); i++)
         difference |= (uint8_t)(digest[i] ^ token_digest[i]);
     return difference == 0;
 }
@@ -144,6 +144,7 @@ cJSON *identity_to_json(void)
         add_hex(json, "certificate", id.cert, id.cert_bytes);
     }
     add_hex(json, "token_sha256", token_digest, sizeof(token_digest));
+    cJSON_AddItemToObject(json, "tokens", tokens_to_kept());
     return json;
 }
 
@@ -169,6 +170,7 @@ static bool take_json(const cJSON *json, struct tls_identity *id, uint8_t token[
 int identity_check_json(const cJSON *json, struct problem *p)
 {
     struct tls_identity id;
+    const cJSON *tokens = cJSON_GetObjectItemCaseSensitive(json, "tokens");
     uint8_t token[32];
     bool has_key = take_json(json, &id, token);
 
@@ -176,11 +178,12 @@ int identity_check_json(const cJSON *json, struct problem *p)
         return problem_set(p, 422, "The backup has no right digest of a token.");
     if (has_key ? tls_identity_check(&id) != 0 : cJSON_HasObjectItem(json, "key"))
         return problem_set(p, 422, "The backup has a key and certificate that can't be used.");
-    return 0;
+    return tokens ? tokens_check_kept(tokens, p) : 0;
 }
 
 int identity_restore(const cJSON *json, struct problem *p)
 {
+    const cJSON *tokens = cJSON_GetObjectItemCaseSensitive(json, "tokens");
     struct tls_identity id;
     uint8_t token[32];
 
@@ -191,5 +194,5 @@ int identity_restore(const cJSON *json, struct problem *p)
     if (persist_update("token", token, sizeof(token), p) != 0 ||
         !store_write(STORE_TOKEN_RECORD, STORE_TOKEN, token, sizeof(token)))
         return problem_set(p, 503, "The token can't be kept.");
-    return 0;
+    return tokens ? tokens_restore(tokens, p) : 0;
 }

@@ -11,6 +11,7 @@
 #include "json.h"
 #include "log.h"
 #include "persist.h"
+#include "quota.h"
 #include "skep_tls.h"
 #include "storage/probe.h"
 
@@ -449,7 +450,9 @@ static int create_on(struct disk *disk, struct volume *source, const struct stor
     if (disk->state != DISK_ONLINE)
         return problem_set(p, 409, "Disk %" PRIu32 " takes no volumes; see GET /v1/disks.",
                            storage_disk_index(disk));
-    if (make_uuid(new.uuid, p) != 0)
+    if (quota_check_volume(!wish->has_bytes && source ? source->record.bytes : wish->bytes, p) !=
+            0 ||
+        make_uuid(new.uuid, p) != 0)
         return -1;
     if (source)
         return copy(disk, source, wish, &new, p);
@@ -522,6 +525,8 @@ int storage_change(struct disk *disk, struct volume *v, const struct storage_wis
     if ((!wish->has_bytes || wish->bytes == v->record.bytes) &&
         (!wish->has_limits || memcmp(&v->record.limits, &wish->limits, sizeof(wish->limits)) == 0))
         audit_idle();
+    if (wish->has_bytes && quota_check_volume(wish->bytes - v->record.bytes, p) != 0)
+        return -1;
     if (wish->has_bytes && wish->bytes != v->record.bytes && set_bytes(disk, v, wish, p) < 0)
         return -1;
     return wish->has_limits ? set_limits(disk, v, wish, p) : 200;

@@ -10,16 +10,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum store_kind { STORE_IDENTITY = 1, STORE_TOKEN, STORE_GUEST, STORE_CRASH, STORE_POWER };
+enum store_kind {
+    STORE_IDENTITY = 1,
+    STORE_TOKEN,
+    STORE_GUEST,
+    STORE_CRASH,
+    STORE_POWER,
+    STORE_TOKENS
+};
 
-/* Fixed places. Each crash has STORE_CRASH_PARTS records from STORE_CRASH_FIRST on; guests have those that follow. */
+/* Fixed places. Each crash has STORE_CRASH_PARTS records from STORE_CRASH_FIRST on; then come those of the tokens that
+ * the API made; guests have those that follow. */
 #define STORE_IDENTITY_RECORD 0u
 #define STORE_TOKEN_RECORD    1u
 #define STORE_POWER_RECORD    2u
 #define STORE_CRASH_FIRST     3u
 #define STORE_CRASH_PARTS     5u
 #define STORE_CRASHES         16u
-#define STORE_GUEST_FIRST     (STORE_CRASH_FIRST + STORE_CRASHES * STORE_CRASH_PARTS)
+#define STORE_TOKENS_FIRST    (STORE_CRASH_FIRST + STORE_CRASHES * STORE_CRASH_PARTS)
+#define STORE_TOKENS_PARTS    5u
+#define STORE_GUEST_FIRST     (STORE_TOKENS_FIRST + STORE_TOKENS_PARTS)
 
 #define STORE_BYTES_MAX 4040u
 
