@@ -21,6 +21,7 @@
 #include "json.h"
 #include "log.h"
 #include "persist.h"
+#include "points.h"
 #include "skep_tls.h"
 #include "spec.h"
 #include "store.h"
@@ -212,6 +213,7 @@ static int commit(struct problem *p)
 
     if (keep(next, p) != 0)
         return -1;
+    commit_point(POINT_TOKENS_KEPT);
     if (!retain(next)) {
         retain(now);
         keep(now, &ignored);
