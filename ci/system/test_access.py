@@ -193,6 +193,28 @@ def test_a_followed_log_ends_with_its_token(machine, api, tokens, change):
         skep.wait_for(lambda: bot.get("/v1/host").status_code == 401, "the token is refused", 10)
 
 
+def test_events_of_others(machine, api, tokens):
+    """A scope's stream has its own guests only, and nobody else's name; it ends with its token."""
+    api.upload("hello", example("hello"))
+    bot = tokens("bot", role="viewer", scope={"prefix": "ci-"})
+    at = bot.get("/v1/guests").headers["Skep-Event-Id"]
+    api.create("other", **GOOD)
+    api.create("ci-web", **GOOD)
+    ends = []
+    text = b""
+    with bot.get("/v1/events", params={"after": at}, stream=True, timeout=60) as answer:
+        try:
+            for data in answer.iter_content(None):
+                text += data
+                if b"ci-web" in text and not ends:
+                    ends.append(api.delete("/v1/tokens/bot").status_code)
+        except requests.exceptions.ChunkedEncodingError:
+            pass
+    assert ends == [204]
+    assert b"ci-web" in text and b"other" not in text and b"admin" not in text
+    is_problem(bot.get("/v1/host"), 401)
+
+
 def test_power_cut(folder, tmp_path):
     """What was answered before it holds after it: new tokens, changes, revocations."""
     image = disk_image(tmp_path, "tokens", 64 * MIB)

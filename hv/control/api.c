@@ -16,6 +16,7 @@
 #include "access.h"
 #include "address.h"
 #include "audit.h"
+#include "events.h"
 #include "json.h"
 #include "power.h"
 #include "skep_tls.h"
@@ -31,11 +32,16 @@
 
 /* The panic's log is an admin's, for it may have the token that was made at that boot. */
 static const struct api_route routes[] = {
+    {{"openapi.json"}, HTTP_GET, ACCESS_ANYBODY, api_openapi},
     {{"healthz"}, HTTP_GET, ACCESS_ANYBODY, api_health},
     {{"v1", "host"}, HTTP_GET, ACCESS_VIEWER, api_host},
     {{"v1", "host", "panic"}, HTTP_GET, ACCESS_ADMIN, api_host_panic},
     {{"v1", "host", "reboot"}, HTTP_POST, ACCESS_ADMIN, api_host_reboot},
     {{"v1", "host", "shutdown"}, HTTP_POST, ACCESS_ADMIN, api_host_shutdown},
+    {{"v1", "host", "certificate"}, HTTP_GET, ACCESS_VIEWER, api_certificate_get},
+    {{"v1", "host", "certificate"}, HTTP_PUT, ACCESS_ADMIN, api_certificate_put},
+    {{"v1", "host", "certificate", "request"}, HTTP_POST, ACCESS_ADMIN, api_certificate_request},
+    {{"v1", "host", "certificate", "renew"}, HTTP_POST, ACCESS_ADMIN, api_certificate_renew},
     {{"v1", "audit"}, HTTP_GET, ACCESS_ADMIN, api_audit},
     {{"v1", "backup"}, HTTP_GET, ACCESS_ADMIN, api_backup_get},
     {{"v1", "backup"}, HTTP_PUT, ACCESS_ADMIN, api_backup_put},
@@ -44,6 +50,7 @@ static const struct api_route routes[] = {
     {{"v1", "tokens", "*"}, HTTP_PUT, ACCESS_ADMIN, api_token_put},
     {{"v1", "tokens", "*"}, HTTP_DELETE, ACCESS_ADMIN, api_token_delete},
     {{"v1", "crashes"}, HTTP_GET, ACCESS_VIEWER, api_crash_list},
+    {{"v1", "events"}, HTTP_GET, ACCESS_VIEWER, api_events},
     {{"v1", "crashes", "*"}, HTTP_GET, ACCESS_VIEWER, api_crash_get},
     {{"v1", "images"}, HTTP_GET, ACCESS_VIEWER, api_image_list},
     {{"v1", "images", "*"}, HTTP_GET, ACCESS_VIEWER, api_image_get},
@@ -55,6 +62,7 @@ static const struct api_route routes[] = {
     {{"v1", "guests", "*"}, HTTP_PATCH, ACCESS_OPERATOR, api_guest_patch},
     {{"v1", "guests", "*"}, HTTP_DELETE, ACCESS_OPERATOR, api_guest_delete},
     {{"v1", "guests", "*", "log"}, HTTP_GET, ACCESS_VIEWER, api_guest_log},
+    {{"v1", "guests", "*", "console"}, HTTP_GET, ACCESS_VIEWER, api_guest_console},
     {{"v1", "guests", "*", "vcpus"}, HTTP_GET, ACCESS_VIEWER, api_guest_vcpus},
     {{"v1", "guests", "*", "trace"}, HTTP_GET, ACCESS_VIEWER, api_guest_trace},
     {{"v1", "disks"}, HTTP_GET, ACCESS_VIEWER, api_disk_list},
@@ -94,10 +102,10 @@ static bool send_problem(struct http_conn *c, const struct problem *p)
     return result == 0;
 }
 
-static bool send_json(struct http_conn *c, int status, const cJSON *json)
+static bool send_json(struct http_conn *c, int status, const char *fields, const cJSON *json)
 {
     char *text = json ? cJSON_PrintUnformatted(json) : NULL;
-    int result = http_reply(c, status, text ? "application/json" : NULL, NULL, text ? text : "",
+    int result = http_reply(c, status, text ? "application/json" : NULL, fields, text ? text : "",
                             text ? strlen(text) : 0);
 
     free(text);
@@ -243,13 +251,12 @@ bool api_still_allowed(struct request *r)
     return false;
 }
 
-static int check_role(struct request *r, const struct api_route *route)
+int api_check_role(struct request *r, enum access_role least)
 {
-    if (r->caller.role <= route->least)
+    if (r->caller.role <= least)
         return 0;
     return problem_set(&r->problem, 403, "This needs the role %s, and the token '%s' has %s.",
-                       access_role_name(route->least), r->caller.name,
-                       access_role_name(r->caller.role));
+                       access_role_name(least), r->caller.name, access_role_name(r->caller.role));
 }
 
 /* Names that the caller doesn't see are as if there were nothing, and can't be made. Images are everybody's to see. */
@@ -313,7 +320,7 @@ static void describe_path(char *const segments[API_SEGMENTS_MAX], char path[AUDI
 
 static int call(struct request *r, const struct api_route *route)
 {
-    if (check_role(r, route) != 0 || check_scope(r, route) != 0 ||
+    if (api_check_role(r, route->least) != 0 || check_scope(r, route) != 0 ||
         (route->method != HTTP_GET && check_power(r) != 0))
         return -1;
     return route->handler(r);
@@ -333,6 +340,15 @@ static int handle_audited(struct request *r, const struct api_route *route, char
     return status;
 }
 
+/* What is read from here on has all changes up to this event. */
+static void note_event(struct request *r)
+{
+    char id[EVENT_ID_MAX];
+
+    events_id_text(events_last(), id);
+    snprintf(r->fields, sizeof(r->fields), "Skep-Event-Id: %s\r\n", id);
+}
+
 static int handle(struct request *r)
 {
     char *segments[API_SEGMENTS_MAX] = {NULL};
@@ -344,6 +360,8 @@ static int handle(struct request *r)
         return -1;
     if (!route || check_name(r, route, segments) != 0)
         return -1;
+    if (route->method == HTTP_GET && route->least != ACCESS_ANYBODY)
+        note_event(r);
     if (route->method == HTTP_GET && route->handler != api_backup_get)
         return call(r, route);
     return handle_audited(r, route, segments);
@@ -367,7 +385,7 @@ bool api_serve(struct api_client *client)
     if (status < 0)
         sent = send_problem(c, &r.problem);
     else if (status > 0)
-        sent = send_json(c, status, r.json);
+        sent = send_json(c, status, r.fields, r.json);
     cJSON_Delete(r.json);
     if (!sent || !http_drop_body(c, DROP_MAX, tls_clock_ns() + DROP_NS))
         return false;

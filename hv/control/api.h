@@ -29,7 +29,8 @@ struct request {
     struct principal caller; /* as of the head's coming */
     const char *name;        /* the path's variable segment, checked; NULL if it has none */
     struct problem problem;
-    cJSON *json; /* the answer's body; the dispatcher frees it */
+    char fields[64]; /* header lines of an answer that isn't a problem */
+    cJSON *json;     /* the answer's body; the dispatcher frees it */
 };
 
 /* Serves the request; whether the connection can go on. */
@@ -44,14 +45,16 @@ void api_answer_error(struct api_client *client, int http_error);
  */
 typedef int api_handler(struct request *r);
 
-api_handler api_health, api_host, api_host_panic, api_host_reboot, api_host_shutdown;
+api_handler api_openapi, api_health, api_host, api_host_panic, api_host_reboot, api_host_shutdown;
+api_handler api_certificate_get, api_certificate_put, api_certificate_request,
+    api_certificate_renew;
 api_handler api_image_list, api_image_get, api_image_put, api_image_delete;
 api_handler api_guest_list, api_guest_get, api_guest_put, api_guest_patch, api_guest_delete;
-api_handler api_guest_log, api_guest_vcpus, api_guest_trace;
+api_handler api_guest_log, api_guest_console, api_guest_vcpus, api_guest_trace;
 api_handler api_disk_list, api_disk_get, api_disk_put;
 api_handler api_volume_list, api_volume_get, api_volume_put, api_volume_patch, api_volume_delete;
 api_handler api_volume_data_get, api_volume_data_put;
-api_handler api_audit, api_backup_get, api_backup_put;
+api_handler api_audit, api_backup_get, api_backup_put, api_events;
 api_handler api_token_list, api_token_get, api_token_put, api_token_delete;
 api_handler api_crash_list, api_crash_get;
 api_handler api_debug_points, api_debug_crash;
@@ -66,12 +69,19 @@ struct api_route {
 };
 const struct api_route *api_route(unsigned index); /* NULL = there are no more */
 
+/* 0, or -1 and the problem: the caller hasn't this role, nor one above. The route's is checked already. */
+int api_check_role(struct request *r, enum access_role least);
+
 /* Whether the caller's token still permits what it did; else the problem is set, and the connection is to end. Whoever
  * serves a request for longer asks after each wait, and waits for a bounded time. */
 bool api_still_allowed(struct request *r);
 
 /* Reads a JSON body; NULL with the problem set. */
 cJSON *api_read_json(struct request *r);
+
+/* An entity tag, in quotes, of these bytes. */
+#define ETAG_MAX 35
+void api_make_etag(char etag[ETAG_MAX], const void *data, size_t bytes);
 
 /* Whether the request has a body at all. */
 bool api_has_body(const struct request *r);
@@ -93,6 +103,14 @@ int api_no_volume(struct request *r);
 
 /* {"items": […]} */
 cJSON *api_new_list(struct request *r);
+
+/*
+ * Answers that have no end: each holds one of the connections, so that there are API_STREAMS_MAX of them at most. -1 and
+ * the problem when there are as many; else api_stream_end() comes after it.
+ */
+#define API_STREAMS_MAX 16u
+int api_stream_begin(struct request *r);
+void api_stream_end(void);
 
 /* Waits for the client to speak or leave, at most ms; whether it did. */
 bool api_client_stirs(struct request *r, int ms);

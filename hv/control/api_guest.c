@@ -103,7 +103,7 @@ int api_guest_list(struct request *r)
         return -1;
     r->http->write_deadline = tls_clock_ns() + LIST_NS;
     /* A list that was broken off must not look like a whole one. */
-    if (http_reply_begin(r->http, 200, "application/json", NULL) != 0 ||
+    if (http_reply_begin(r->http, 200, "application/json", r->fields) != 0 ||
         (r->http->method != HTTP_HEAD && send_list(r, &list) != 0))
         r->http->keep_alive = false;
     return 0;
@@ -124,7 +124,6 @@ int api_guest_get(struct request *r)
 /* A spec that is complete but for its files, which are in the JSON that it was made of. */
 static int put_spec(struct request *r, struct spec *spec, const cJSON *json)
 {
-    static const char *const changes[] = {"none", "created", "applied", "replacing"};
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "files");
     enum guest_change change = GUEST_UNCHANGED;
     struct guest *g = guest_find(r->name);
@@ -137,7 +136,7 @@ static int put_spec(struct request *r, struct spec *spec, const cJSON *json)
     g = guest_find(r->name);
     if (status > 0 && g) {
         r->json = guest_to_json(g, false);
-        cJSON_AddStringToObject(r->json, "change", changes[change]);
+        cJSON_AddStringToObject(r->json, "change", guest_change_name(change));
     }
     return status;
 }

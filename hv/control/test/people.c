@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "certificate.h"
 #include "config.h"
 #include "core.h"
 #include "identity.h"
@@ -62,6 +63,7 @@ void people_furnish(void)
 
 int people_setup(void **state)
 {
+    static struct tls_identity identity;
     struct config config;
     struct problem p;
     char time[JSON_TIME_MAX], body[120];
@@ -69,7 +71,7 @@ int people_setup(void **state)
     boots_setup(state);
     config_defaults(&config);
     strcpy(config.token, BOOT);
-    token_get(&config, true);
+    assert_true(certificate_get(&identity, &config, true) && token_get(&config, true));
     fake_disk_add(NULL, 64u << 20);
     storage_start();
     if (storage_format(storage_disk(0), false, &p) != 200)

@@ -12,7 +12,7 @@
  * The matrix
  */
 
-/* A route: what it answers to who may call it, and to who doesn't see the object. `name` goes with "*"; names that begin with
+/* A route: what it answers to who may call it, and to who doesn't see the object. `name` goes with "*" or behind the path; names that begin with
  * ci- are the scoped operator's. */
 struct row {
     const char *method, *path, *name, *body;
@@ -22,10 +22,16 @@ struct row {
 
 static const struct row rows[] = {
     {"GET", "/healthz", NULL, NULL, ACCESS_ANYBODY, 200, 0},
+    {"GET", "/openapi.json", NULL, NULL, ACCESS_ANYBODY, 200, 0},
     {"GET", "/v1/host", NULL, NULL, ACCESS_VIEWER, 200, 0},
     {"GET", "/v1/host/panic", NULL, NULL, ACCESS_ADMIN, 200, 0},
     {"POST", "/v1/host/reboot", NULL, "{\"grace\":1}", ACCESS_ADMIN, 422, 0},
     {"POST", "/v1/host/shutdown", NULL, "{\"grace\":1}", ACCESS_ADMIN, 422, 0},
+    {"GET", "/v1/host/certificate", NULL, NULL, ACCESS_VIEWER, 200, 0},
+    {"PUT", "/v1/host/certificate", NULL, "{\"x\":1}", ACCESS_ADMIN, 422, 0},
+    {"POST", "/v1/host/certificate/request", NULL, "{\"x\":1}", ACCESS_ADMIN, 422, 0},
+    {"POST", "/v1/host/certificate/renew", NULL, "{\"x\":1}", ACCESS_ADMIN, 422, 0},
+    {"GET", "/v1/events", "?after=x", NULL, ACCESS_VIEWER, 400, 0},
     {"GET", "/v1/audit", NULL, NULL, ACCESS_ADMIN, 200, 0},
     {"GET", "/v1/backup", NULL, NULL, ACCESS_ADMIN, 422, 0},
     {"PUT", "/v1/backup", NULL, "x", ACCESS_ADMIN, 422, 0},
@@ -52,6 +58,8 @@ static const struct row rows[] = {
     {"DELETE", "/v1/guests/*", "ci-web", NULL, ACCESS_OPERATOR, 204, 0},
     {"GET", "/v1/guests/*/log", "web", NULL, ACCESS_VIEWER, 200, 404},
     {"GET", "/v1/guests/*/log", "ci-web", NULL, ACCESS_VIEWER, 200, 0},
+    {"GET", "/v1/guests/*/console", "web", NULL, ACCESS_VIEWER, 426, 404},
+    {"GET", "/v1/guests/*/console", "ci-web", NULL, ACCESS_VIEWER, 426, 0},
     {"GET", "/v1/guests/*/vcpus", "web", NULL, ACCESS_VIEWER, 409, 404},
     {"GET", "/v1/guests/*/trace", "web", NULL, ACCESS_VIEWER, 409, 404},
     {"GET", "/v1/disks", NULL, NULL, ACCESS_VIEWER, 200, 0},
@@ -111,7 +119,7 @@ static void fill_path(const struct row *row, char path[80])
     if (star)
         snprintf(path, 80, "%.*s%s%s", (int)(star - row->path), row->path, row->name, star + 1);
     else
-        snprintf(path, 80, "%s", row->path);
+        snprintf(path, 80, "%s%s", row->path, row->name ? row->name : "");
 }
 
 static void test_matrix(void **state)
@@ -167,6 +175,18 @@ static void test_head(void **state)
     assert_int_equal(client_call(people_scoped, "HEAD", "/v1/guests/ci-web", NULL), 200);
     assert_int_equal(client_call(people_viewer, "HEAD", "/v1/tokens", NULL), 403);
     assert_int_equal(client_call(people_viewer, "HEAD", "/v1/backup", NULL), 403);
+}
+
+/* Looking at a console is reading, typing isn't. */
+static void test_console(void **state)
+{
+    (void)state;
+    assert_int_equal(client_call(people_viewer, "GET", "/v1/guests/web/console?input=true", NULL),
+                     403);
+    assert_int_equal(client_call(people_operator, "GET", "/v1/guests/web/console?input=true", NULL),
+                     426);
+    assert_int_equal(client_call(people_scoped, "GET", "/v1/guests/web/console?input=true", NULL),
+                     404);
 }
 
 /*
@@ -402,10 +422,10 @@ static void test_quota_of_none(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_matrix),   TEST(test_matrix_is_whole), TEST(test_head),
-        TEST(test_fields),   TEST(test_escapes),         TEST(test_lists),
-        TEST(test_prefixes), TEST(test_references),      TEST(test_leaks),
-        TEST(test_quotas),   TEST(test_quota_of_none),
+        TEST(test_matrix),  TEST(test_matrix_is_whole), TEST(test_head),
+        TEST(test_console), TEST(test_fields),          TEST(test_escapes),
+        TEST(test_lists),   TEST(test_prefixes),        TEST(test_references),
+        TEST(test_leaks),   TEST(test_quotas),          TEST(test_quota_of_none),
     };
     return cmocka_run_group_tests_name("access", tests, NULL, NULL);
 }

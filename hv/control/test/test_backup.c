@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "audit.h"
+#include "certificate.h"
 #include "config.h"
 #include "guest.h"
 #include "hex.h"
@@ -382,25 +383,25 @@ static void test_identity(void **state)
     (void)state;
     config_defaults(&config);
     strcpy(config.token, "0123456789abcdef");
-    assert_true(identity_get(&first, &config, true) && token_get(&config, true));
+    assert_true(certificate_get(&first, &config, true) && token_get(&config, true));
     put_token("theirs", theirs);
     text = make(false);
     assert_null(strstr(text, theirs));
     new_machine(true);
     put_token("ours", ours);
     strcpy(config.token, "another-token-it-is");
-    assert_true(identity_get(&second, &config, true) && token_get(&config, true));
+    assert_true(certificate_get(&second, &config, true) && token_get(&config, true));
     config.token[0] = '\0';
     assert_int_equal(restore_text(text, &without, false, &p), 200);
     boots_cold();
-    assert_true(identity_get(&now, &config, false) && token_get(&config, false));
+    assert_true(certificate_get(&now, &config, false) && token_get(&config, false));
     assert_memory_equal(&now, &second, sizeof(now));
     assert_true(boots_obeys("another-token-it-is"));
     assert_true(boots_obeys(ours) && !boots_obeys(theirs));
     assert_int_equal(restore_text(text, &with, false, &p), 200);
     assert_true(boots_obeys(theirs) && !boots_obeys(ours));
     boots_cold();
-    assert_true(identity_get(&now, &config, false) && token_get(&config, false));
+    assert_true(certificate_get(&now, &config, false) && token_get(&config, false));
     assert_memory_equal(&now, &first, sizeof(now));
     assert_true(boots_obeys("0123456789abcdef"));
     assert_true(boots_obeys(theirs) && !boots_obeys(ours));
