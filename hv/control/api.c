@@ -15,7 +15,9 @@
 
 #include "address.h"
 #include "audit.h"
+#include "counters.h"
 #include "events.h"
+#include "exposition.h"
 #include "identity.h"
 #include "json.h"
 #include "power.h"
@@ -38,6 +40,7 @@ struct route {
 
 static const struct route routes[] = {
     {{"healthz"}, HTTP_GET, true, api_health},
+    {{"metrics"}, HTTP_GET, false, api_metrics},
     {{"v1", "host"}, HTTP_GET, false, api_host},
     {{"v1", "host", "panic"}, HTTP_GET, false, api_host_panic},
     {{"v1", "host", "reboot"}, HTTP_POST, false, api_host_reboot},
@@ -76,6 +79,50 @@ static const struct route routes[] = {
 #endif
 };
 #define ROUTE_COUNT (sizeof(routes) / sizeof(*routes))
+
+/* By route, the last one being "none", and class of status, from 2xx on. */
+#define CLASSES 4u
+static _Atomic uint64_t request_counts[ROUTE_COUNT + 1][CLASSES];
+
+/*
+ * Counting
+ */
+
+static void count_answer(unsigned route, int status)
+{
+    unsigned class = (unsigned)status / 100 - 2;
+
+    if (class < CLASSES)
+        atomic_fetch_add_explicit(&request_counts[route][class], 1, memory_order_relaxed);
+}
+
+/* "/v1/guests/{name}/log" */
+static void format_route(const struct route *route, char text[AUDIT_PATH_MAX])
+{
+    size_t bytes = 0;
+
+    for (int i = 0; i < SEGMENTS_MAX && route->path[i]; i++)
+        bytes += (size_t)snprintf(text + bytes, AUDIT_PATH_MAX - bytes, "/%s",
+                                  strcmp(route->path[i], "*") == 0 ? "{name}" : route->path[i]);
+}
+
+void api_write_requests(struct exposition *x)
+{
+    for (unsigned i = 0; i <= ROUTE_COUNT; i++)
+        for (unsigned class = 0; class < CLASSES; class ++) {
+            uint64_t count = atomic_load_explicit(&request_counts[i][class], memory_order_relaxed);
+            char text[AUDIT_PATH_MAX] = "none", code[] = {(char)('2' + class), 'x', 'x', '\0'};
+            if (count == 0)
+                continue;
+            if (i < ROUTE_COUNT)
+                format_route(&routes[i], text);
+            exposition_label(x, "method",
+                             i < ROUTE_COUNT ? llhttp_method_name(routes[i].method) : "none");
+            exposition_label(x, "route", text);
+            exposition_label(x, "code", code);
+            exposition_number(x, count);
+        }
+}
 
 /*
  * Answers
@@ -136,6 +183,7 @@ void api_answer_error(struct api_client *client, int error)
         return;
     }
     send_problem(c, &p);
+    count_answer(ROUTE_COUNT, p.status);
 }
 
 /*
@@ -290,6 +338,8 @@ static int handle(struct request *r)
     int count = split(r->http->path, segments);
     const struct route *route = find_route(r, segments, count);
 
+    r->route = route ? (unsigned)(route - routes) : ROUTE_COUNT;
+
     /* Who has no token learns nothing about what there is. */
     if ((!route || !route->open) && check_token(r) != 0)
         return -1;
@@ -306,6 +356,7 @@ bool api_serve(struct api_client *client)
 {
     struct request r = {.client = client, .http = &client->http};
     struct http_conn *c = r.http;
+    uint64_t began_ns = tls_clock_ns();
     bool sent = true;
     int status = handle(&r);
 
@@ -318,6 +369,9 @@ bool api_serve(struct api_client *client)
     else if (status > 0)
         sent = send_json(c, status, r.fields, r.json);
     cJSON_Delete(r.json);
+    count_answer(r.route, c->reply_status);
+    if (!r.is_stream)
+        latency_add(tls_clock_ns() - began_ns);
     if (!sent || !http_drop_body(c, DROP_MAX, tls_clock_ns() + DROP_NS))
         return false;
     return c->keep_alive;

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "api.h"
+#include "counters.h"
 #include "log.h"
 
 #define SECOND        1000000000ull
@@ -62,14 +63,23 @@ static int to_http(int result)
                                                  : HTTP_E_TRANSPORT;
 }
 
+static int count_bytes(enum counter counter, int result)
+{
+    if (result > 0)
+        counter_add(counter, (uint64_t)result);
+    return result;
+}
+
 static int read_tls(void *context, void *buf, size_t bytes, uint64_t deadline)
 {
-    return to_http(tls_session_read(context, buf, bytes, deadline));
+    return count_bytes(COUNTER_RECEIVED_BYTES,
+                       to_http(tls_session_read(context, buf, bytes, deadline)));
 }
 
 static int write_tls(void *context, const void *buf, size_t bytes, uint64_t deadline)
 {
-    return to_http(tls_session_write(context, buf, bytes, deadline));
+    return count_bytes(COUNTER_SENT_BYTES,
+                       to_http(tls_session_write(context, buf, bytes, deadline)));
 }
 
 static void set_serving(struct slot *s, bool serving)
@@ -138,6 +148,7 @@ static void serve_connection(struct slot *s, int fd)
 
     s->client.fd = fd;
     result = tls_session_open(&s->session, server_tls, fd, tls_clock_ns() + HANDSHAKE_NS);
+    counter_add(result == 0 ? COUNTER_HANDSHAKES : COUNTER_HANDSHAKES_FAILED, 1);
     if (result == 0)
         serve_requests(s);
     else if (result == TLS_PLAIN_HTTP)
@@ -154,6 +165,7 @@ static void release(struct slot *s)
     close(s->fd);
     s->fd = -1;
     s->taken = s->evicted = false;
+    counter_add(COUNTER_CLOSED, 1);
     pthread_cond_signal(&slot_free);
     pthread_mutex_unlock(&lock);
 }
@@ -230,6 +242,7 @@ static bool evict_one(void)
     if (!victim)
         return false;
     victim->evicted = true;
+    counter_add(COUNTER_EVICTED, 1);
     shutdown(victim->fd, SHUT_RDWR);
     return true;
 }
@@ -261,6 +274,7 @@ static bool place(int fd)
         s->since = tls_clock_ns();
         atomic_store_explicit(&s->client.authenticated, false, memory_order_relaxed);
         s->taken = true;
+        counter_add(COUNTER_ACCEPTED, 1);
         pthread_cond_signal(&s->work);
         placed = true;
     }
@@ -297,7 +311,9 @@ void server_run(int listener, struct tls_server *tls)
             continue;
         }
         fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-        if (!place(fd))
+        if (!place(fd)) {
+            counter_add(COUNTER_REFUSED, 1);
             close(fd);
+        }
     }
 }

@@ -109,6 +109,7 @@ int http_reply(struct http_conn *c, int status, const char *type, const char *fi
     size_t head_bytes;
 
     c->reply_started = true;
+    c->reply_status = status;
     if (status != 204)
         snprintf(framing, sizeof(framing), "Content-Length: %lu\r\n", (unsigned long)bytes);
     head_bytes = make_head(c, head, status, type, fields, framing);
@@ -125,6 +126,7 @@ int http_reply_begin(struct http_conn *c, int status, const char *type, const ch
     size_t head_bytes;
 
     c->reply_started = true;
+    c->reply_status = status;
     c->reply_chunked = c->parser.http_major == 1 && c->parser.http_minor >= 1;
     if (!c->reply_chunked)
         c->keep_alive = false; /* the connection's end is the body's */
