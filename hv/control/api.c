@@ -61,6 +61,7 @@ static const struct route routes[] = {
     {{"v1", "guests", "*"}, HTTP_PATCH, false, api_guest_patch},
     {{"v1", "guests", "*"}, HTTP_DELETE, false, api_guest_delete},
     {{"v1", "guests", "*", "log"}, HTTP_GET, false, api_guest_log},
+    {{"v1", "guests", "*", "console"}, HTTP_GET, false, api_guest_console},
     {{"v1", "guests", "*", "vcpus"}, HTTP_GET, false, api_guest_vcpus},
     {{"v1", "guests", "*", "trace"}, HTTP_GET, false, api_guest_trace},
     {{"v1", "disks"}, HTTP_GET, false, api_disk_list},
@@ -80,8 +81,8 @@ static const struct route routes[] = {
 };
 #define ROUTE_COUNT (sizeof(routes) / sizeof(*routes))
 
-/* By route, the last one being "none", and class of status, from 2xx on. */
-#define CLASSES 4u
+/* By route, the last one being "none", and class of status, from 1xx on. */
+#define CLASSES 5u
 static _Atomic uint64_t request_counts[ROUTE_COUNT + 1][CLASSES];
 
 /*
@@ -90,7 +91,7 @@ static _Atomic uint64_t request_counts[ROUTE_COUNT + 1][CLASSES];
 
 static void count_answer(unsigned route, int status)
 {
-    unsigned class = (unsigned)status / 100 - 2;
+    unsigned class = (unsigned)status / 100 - 1;
 
     if (class < CLASSES)
         atomic_fetch_add_explicit(&request_counts[route][class], 1, memory_order_relaxed);
@@ -111,7 +112,7 @@ void api_write_requests(struct exposition *x)
     for (unsigned i = 0; i <= ROUTE_COUNT; i++)
         for (unsigned class = 0; class < CLASSES; class ++) {
             uint64_t count = atomic_load_explicit(&request_counts[i][class], memory_order_relaxed);
-            char text[AUDIT_PATH_MAX] = "none", code[] = {(char)('2' + class), 'x', 'x', '\0'};
+            char text[AUDIT_PATH_MAX] = "none", code[] = {(char)('1' + class), 'x', 'x', '\0'};
             if (count == 0)
                 continue;
             if (i < ROUTE_COUNT)

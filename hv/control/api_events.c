@@ -33,7 +33,7 @@ int api_stream_begin(struct request *r)
     api_stream_end();
     strcpy(r->problem.fields, "Retry-After: 5\r\n");
     return problem_set(&r->problem, 503,
-                       "There are %u streams, of events and followed logs: end one first.",
+                       "There are %u streams, of events, logs and consoles: end one first.",
                        API_STREAMS_MAX);
 }
 

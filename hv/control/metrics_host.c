@@ -202,7 +202,7 @@ void metrics_write_service(struct exposition *x)
               counter_get(COUNTER_RECEIVED_BYTES));
     write_one(x, METRIC_COUNTER, "skep_http_sent_bytes", "Bytes of HTTP, within TLS.",
               counter_get(COUNTER_SENT_BYTES));
-    write_one(x, METRIC_GAUGE, "skep_streams", "Streams of events and followed logs.",
+    write_one(x, METRIC_GAUGE, "skep_streams", "Streams of events, followed logs and consoles.",
               api_stream_count());
     write_one(x, METRIC_COUNTER, "skep_events", "Events since the control service's start.",
               events_last());

@@ -399,7 +399,7 @@ static void test_too_many(void **state)
     for (unsigned i = 0; i < API_STREAMS_MAX; i++)
         assert_int_equal(api_stream_begin(&r), 0);
     assert_memory_equal(wire_get("/v1/events", ""), "HTTP/1.1 503 ", 13);
-    assert_non_null(strstr(wire.answer, "There are 16 streams, of events and followed logs"));
+    assert_non_null(strstr(wire.answer, "There are 16 streams, of events, logs and consoles"));
     assert_non_null(strstr(wire.answer, "Retry-After: 5\r\n"));
     api_stream_end();
     assert_memory_equal(wire_get("/v1/events", ""), "HTTP/1.1 200 ", 13);
