@@ -40,6 +40,7 @@ static int send_metrics(struct http_conn *c, struct exposition *x,
     metrics_write_disks(x);
     metrics_write_volumes(x, volumes);
     metrics_write_guests(x, guests);
+    metrics_write_stats(x);
     return exposition_end(x) ? http_reply_end(c) : HTTP_E_TRANSPORT;
 }
 

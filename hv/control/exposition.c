@@ -51,9 +51,10 @@ static const char *suffix_of(enum metric_type type)
 
 static const char *type_name(const struct exposition *x, enum metric_type type)
 {
-    static const char *const names[] = {"gauge", "counter", "info", "histogram"};
+    static const char *const names[] = {"gauge", "counter", "info", "histogram", "unknown"};
+    static const char *const former[] = {"gauge", "counter", "gauge", "histogram", "untyped"};
 
-    return type == METRIC_INFO && !x->open_metrics ? "gauge" : names[type];
+    return x->open_metrics ? names[type] : former[type];
 }
 
 static void put_comment(struct exposition *x, const char *word, const char *text)

@@ -14,7 +14,7 @@
 #define EXPOSITION_BYTES 8192u
 
 /* INFO is a gauge that is always 1 and has labels. */
-enum metric_type { METRIC_GAUGE, METRIC_COUNTER, METRIC_INFO, METRIC_HISTOGRAM };
+enum metric_type { METRIC_GAUGE, METRIC_COUNTER, METRIC_INFO, METRIC_HISTOGRAM, METRIC_UNKNOWN };
 
 struct exposition {
     /* Whoever takes the text: 0, or it wants no more. */

@@ -33,6 +33,7 @@ void metrics_free_guests(struct metrics_guests *guests);
 void metrics_free_volumes(struct metrics_volumes *volumes);
 
 void metrics_write_guests(struct exposition *x, const struct metrics_guests *guests);
+void metrics_write_stats(struct exposition *x); /* what guests say of themselves */
 void metrics_write_volumes(struct exposition *x, const struct metrics_volumes *volumes);
 void metrics_write_disks(struct exposition *x);
 void metrics_write_host(struct exposition *x);

@@ -9,6 +9,8 @@
 #define STEP  8u  /* guests that are looked at in one go */
 #define SPARE 16u /* for guests that come meanwhile */
 
+#define STAT_NAME sizeof(((struct skep_stat *)0)->name)
+
 /* Counters are those of ring 0's guest: they begin anew when one takes another's place, and so does the start time. */
 static const struct {
     const char *name, *help;
@@ -242,4 +244,58 @@ void metrics_write_guests(struct exposition *x, const struct metrics_guests *all
         write_family(x, all, i);
     for (unsigned i = 0; i < sizeof(net_families) / sizeof(*net_families) && !x->failed; i++)
         write_net_family(x, all, i);
+}
+
+/*
+ * What guests say of themselves. It is one family, so it is written as it is read: nothing of it is kept, and a guest
+ * can't make anything grow. Nothing is believed but that a number is a number.
+ */
+
+static bool stat_name_valid(const char name[STAT_NAME])
+{
+    static const char first[] = "abcdefghijklmnopqrstuvwxyz",
+                      rest[] = "abcdefghijklmnopqrstuvwxyz0123456789_";
+    size_t bytes = strnlen(name, STAT_NAME);
+
+    return bytes < STAT_NAME && strspn(name, first) > 0 && strspn(name, rest) == bytes;
+}
+
+/* Two of one name would spoil the whole answer. */
+static bool is_first(const struct skep_stat *stats, unsigned index)
+{
+    for (unsigned i = 0; i < index; i++)
+        if (strncmp(stats[i].name, stats[index].name, sizeof(stats->name)) == 0)
+            return false;
+    return true;
+}
+
+static void write_stats_of(struct exposition *x, const char *guest, const struct skep_stat *stats)
+{
+    for (unsigned i = 0; i < SKEP_STATS_MAX; i++) {
+        if (!stat_name_valid(stats[i].name) || !is_first(stats, i))
+            continue;
+        exposition_label(x, "guest", guest);
+        exposition_label(x, "name", stats[i].name);
+        exposition_number(x, stats[i].value);
+    }
+}
+
+void metrics_write_stats(struct exposition *x)
+{
+    struct skep_stat stats[SKEP_STATS_MAX];
+    char name[SKEP_NAME_MAX] = "";
+    struct guest *g;
+
+    exposition_family(x, METRIC_UNKNOWN, "skep_guest_stat", "What a guest says of itself.");
+    do {
+        bool known;
+        model_lock();
+        g = guest_after(name);
+        if (g)
+            memcpy(name, g->name, sizeof(name));
+        known = g && g->handle && core_guest_stats(g->handle, stats) == 0;
+        model_unlock();
+        if (known)
+            write_stats_of(x, name, stats);
+    } while (g && !x->failed);
 }

@@ -242,6 +242,26 @@ static void test_guests(void **state)
     assert_false(has("skep_guest_start_time_seconds{guest=\"c-stopped\"}"));
 }
 
+/* What a guest says of itself is copied if it is a name, once, and nothing that it says can spoil the answer. */
+static void test_stats(void **state)
+{
+    (void)state;
+    boots_put(
+        "a",
+        "{\"image\":\"img\",\"args\":[\"stat=requests\",\"stat=Upper\",\"stat=a\\\"b\",\"stat=\","
+        "\"stat=requests\",\"stat=2nd\",\"stat=n2_x\",\"stat=a-b\",\"stat=abcdefghijklmnopqrstuvw\","
+        "\"stat=abcdefghijklmnopqrstuvwx\",\"stat=abcdefghijklmnopqrstuvwxyz\"]}");
+    boots_put("b", "{\"image\":\"img\",\"args\":[\"stat=requests\"]}");
+    boots_put("c", "{\"image\":\"img\",\"desired_state\":\"stopped\"}");
+    get_metrics("");
+    assert_int_equal(number("skep_guest_stat{guest=\"a\",name=\"requests\"}"), 0);
+    assert_int_equal(number("skep_guest_stat{guest=\"a\",name=\"n2_x\"}"), 6);
+    assert_int_equal(number("skep_guest_stat{guest=\"a\",name=\"abcdefghijklmnopqrstuvw\"}"), 8);
+    assert_int_equal(number("skep_guest_stat{guest=\"b\",name=\"requests\"}"), 0);
+    assert_int_equal(wire_count(wire.answer, "skep_guest_stat{"), 4);
+    assert_true(has("# TYPE skep_guest_stat untyped\n"));
+}
+
 /* Counters of a guest that takes another's place begin anew, and so does its start time; its own never go back. */
 static void test_restarts(void **state)
 {
@@ -320,6 +340,7 @@ int main(void)
         cmocka_unit_test(test_pieces),
         cmocka_unit_test(test_latencies),
         TEST(test_guests),
+        TEST(test_stats),
         TEST(test_restarts),
         TEST(test_many_guests),
         TEST(test_service),
