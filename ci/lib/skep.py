@@ -91,6 +91,9 @@ class PinnedAdapter(requests.adapters.HTTPAdapter):
 class Api(requests.Session):
     """The API of one Skep. Paths are as in its reference: api.get("/v1/host")."""
 
+    # Sees each answer; tests check there that it is as docs/openapi.json says.
+    observer = None
+
     def __init__(self, port, token, fingerprint=None):
         super().__init__()
         self.base = f"https://127.0.0.1:{port}"
@@ -118,7 +121,10 @@ class Api(requests.Session):
 
     def request(self, method, path, **kwargs):
         kwargs.setdefault("timeout", 30)
-        return super().request(method, self.base + path, **kwargs)
+        response = super().request(method, self.base + path, **kwargs)
+        if self.observer:
+            self.observer(response)
+        return response
 
     def ok(self, method, path, *, status=(200, 201, 202, 204), **kwargs):
         """The decoded answer; an assertion tells what came instead of success."""

@@ -1,6 +1,9 @@
 """Metrics, read by the parsers of Prometheus' own client library, against what the rest of the API tells."""
 
+import contextlib
 import re
+import socket
+import ssl
 import threading
 
 from prometheus_client import parser
@@ -229,6 +232,33 @@ def test_the_service_counts_itself(machine, api):
     )]
     assert buckets == sorted(buckets) and buckets[-1] == after("skep_http_request_duration_seconds_count")
     skep.wait_for(lambda: Metrics(api)("skep_streams") == 0, "the stream has ended")
+
+
+def test_handshakes(machine, api):
+    """Full ones, resumed ones, and what was none."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.maximum_version = ssl.TLSVersion.TLSv1_2  # its ticket comes with the handshake
+    before = Metrics(api)
+    session = None
+    for _ in range(3):
+        with socket.create_connection(("127.0.0.1", machine.api_port), timeout=30) as plain:
+            with context.wrap_socket(plain, session=session) as connection:
+                assert connection.session_reused == (session is not None)
+                session = connection.session
+    with socket.create_connection(("127.0.0.1", machine.api_port), timeout=30) as plain:
+        plain.sendall(b"\x16\x03\x01\x00\x04nope")
+        with contextlib.suppress(ConnectionResetError):
+            while plain.recv(100):  # an alert may come before the end
+                pass
+
+    def more():
+        after = Metrics(api)
+        results = ("full", "resumed", "failed")
+        name = "skep_tls_handshakes_total"
+        return [after(name, result=result) - before(name, result=result) for result in results]
+
+    skep.wait_for(lambda: more() == [1, 2, 1], "one full, two resumed, one failed")
 
 
 def test_disks_and_volumes(folder, tmp_path):

@@ -21,6 +21,7 @@
 #include "identity.h"
 #include "json.h"
 #include "power.h"
+#include "skep_tls.h"
 #include "spec.h"
 
 #define SECOND       1000000000ull
@@ -39,12 +40,17 @@ struct route {
 };
 
 static const struct route routes[] = {
+    {{"openapi.json"}, HTTP_GET, true, api_openapi},
     {{"healthz"}, HTTP_GET, true, api_health},
     {{"metrics"}, HTTP_GET, false, api_metrics},
     {{"v1", "host"}, HTTP_GET, false, api_host},
     {{"v1", "host", "panic"}, HTTP_GET, false, api_host_panic},
     {{"v1", "host", "reboot"}, HTTP_POST, false, api_host_reboot},
     {{"v1", "host", "shutdown"}, HTTP_POST, false, api_host_shutdown},
+    {{"v1", "host", "certificate"}, HTTP_GET, false, api_certificate_get},
+    {{"v1", "host", "certificate"}, HTTP_PUT, false, api_certificate_put},
+    {{"v1", "host", "certificate", "request"}, HTTP_POST, false, api_certificate_request},
+    {{"v1", "host", "certificate", "renew"}, HTTP_POST, false, api_certificate_renew},
     {{"v1", "audit"}, HTTP_GET, false, api_audit},
     {{"v1", "backup"}, HTTP_GET, false, api_backup_get},
     {{"v1", "backup"}, HTTP_PUT, false, api_backup_put},

@@ -45,7 +45,9 @@ void api_answer_error(struct api_client *client, int http_error);
  */
 typedef int api_handler(struct request *r);
 
-api_handler api_health, api_host, api_host_panic, api_host_reboot, api_host_shutdown;
+api_handler api_openapi, api_health, api_host, api_host_panic, api_host_reboot, api_host_shutdown;
+api_handler api_certificate_get, api_certificate_put, api_certificate_request,
+    api_certificate_renew;
 api_handler api_image_list, api_image_get, api_image_put, api_image_delete;
 api_handler api_guest_list, api_guest_get, api_guest_put, api_guest_patch, api_guest_delete;
 api_handler api_guest_log, api_guest_console, api_guest_vcpus, api_guest_trace;
@@ -58,6 +60,10 @@ api_handler api_debug_points, api_debug_crash;
 
 /* Reads a JSON body; NULL with the problem set. */
 cJSON *api_read_json(struct request *r);
+
+/* An entity tag, in quotes, of these bytes. */
+#define ETAG_MAX 35
+void api_make_etag(char etag[ETAG_MAX], const void *data, size_t bytes);
 
 /* Whether the request has a body at all. */
 bool api_has_body(const struct request *r);

@@ -179,7 +179,7 @@ static int refuse(struct request *r)
     return problem_set(&r->problem, 426, "A console is a WebSocket (RFC 6455) of version 13.");
 }
 
-static int run(struct request *r, struct console *console, const char *accept)
+static void run(struct request *r, struct console *console, const char *accept)
 {
     char fields[64];
 
@@ -189,7 +189,6 @@ static int run(struct request *r, struct console *console, const char *accept)
         serve(r, console);
     websocket_free(&console->ws);
     r->http->keep_alive = false;
-    return 0;
 }
 
 int api_guest_console(struct request *r)
@@ -209,7 +208,7 @@ int api_guest_console(struct request *r)
         return -1;
     status = console.writes ? writer_enter(&console, &r->problem) : 0;
     if (status == 0)
-        status = run(r, &console, accept);
+        run(r, &console, accept);
     if (status == 0 && console.writes)
         writer_leave(&console);
     api_stream_end();

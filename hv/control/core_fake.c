@@ -15,6 +15,7 @@
  *   keep-vcpus      doesn't stop any when it may have fewer
  *   used=BYTES      of memory
  *   stat=NAME       says this of itself, with its place as the value
+ *   dying=MS        how long its end takes
  */
 #include "core.h"
 
@@ -39,7 +40,7 @@
 #define MEMORY_BYTES  (512ull << 20)
 #define OWN_MEMORY    (48ull << 20)
 #define MS            1000000ull
-#define REAP_NS       (3 * MS) /* how long a guest is dying */
+#define REAP_NS       (3 * MS) /* how long a guest is dying, unless it says otherwise */
 
 struct fake_image {
     bool used, sealed;
@@ -52,7 +53,7 @@ struct fake_guest {
     bool used, stubborn, destroyed, keeps_vcpus, ends_when_changed, echoes;
     uint32_t vcpus_on;
     uint32_t final_state; /* after dying, at reap_ns */
-    uint64_t reap_ns;
+    uint64_t reap_ns, dying_ns;
     uint32_t generation;
     struct skep_guest_spec spec;
     struct skep_guest_status status;
@@ -441,7 +442,7 @@ static void end(struct fake_guest *g, uint32_t state, uint32_t code, uint32_t re
 
     g->status.state = SKEP_GUEST_DYING;
     g->final_state = state;
-    g->reap_ns = core_clock_ns() + REAP_NS;
+    g->reap_ns = core_clock_ns() + (g->dying_ns ? g->dying_ns : REAP_NS);
     g->status.exit_code = code;
     g->status.ended_ns = core_clock_ns();
     crash->reason = reason;
@@ -490,6 +491,8 @@ static void read_script(struct fake_guest *g, const char *strings)
         } else if (strncmp(strings, "crash=", 6) == 0) {
             g->end_reason = (uint32_t)number;
             ends = true;
+        } else if (strncmp(strings, "dying=", 6) == 0) {
+            g->dying_ns = number * MS;
         } else if (strncmp(strings, "tick=", 5) == 0) {
             g->tick_ns = number * MS;
         } else if (strncmp(strings, "vcpus=", 6) == 0) {

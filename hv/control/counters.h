@@ -7,9 +7,10 @@
 enum counter {
     COUNTER_ACCEPTED, /* connections */
     COUNTER_CLOSED,
-    COUNTER_EVICTED, /* closed for another one's sake */
-    COUNTER_REFUSED, /* there was no slot */
-    COUNTER_HANDSHAKES,
+    COUNTER_EVICTED,    /* closed for another one's sake */
+    COUNTER_REFUSED,    /* there was no slot */
+    COUNTER_HANDSHAKES, /* full ones */
+    COUNTER_HANDSHAKES_RESUMED,
     COUNTER_HANDSHAKES_FAILED,
     COUNTER_RECEIVED_BYTES, /* of HTTP, within TLS */
     COUNTER_SENT_BYTES,

@@ -151,6 +151,8 @@ static void write_handshakes(struct exposition *x)
                       "TLS handshakes by how they ended.");
     exposition_label(x, "result", "full");
     exposition_number(x, counter_get(COUNTER_HANDSHAKES));
+    exposition_label(x, "result", "resumed");
+    exposition_number(x, counter_get(COUNTER_HANDSHAKES_RESUMED));
     exposition_label(x, "result", "failed");
     exposition_number(x, counter_get(COUNTER_HANDSHAKES_FAILED));
 }

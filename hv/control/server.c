@@ -48,7 +48,7 @@ struct slot {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t slot_free = PTHREAD_COND_INITIALIZER;
 static struct slot slots[SERVER_CONNECTIONS_MAX];
-static struct tls_server *server_tls;
+static struct tls_server *server_tls; /* under `lock` */
 
 /*
  * One connection
@@ -142,13 +142,26 @@ static void linger(int fd)
     }
 }
 
+static struct tls_server *hold_tls(void)
+{
+    struct tls_server *tls;
+
+    pthread_mutex_lock(&lock);
+    tls = tls_server_hold(server_tls);
+    pthread_mutex_unlock(&lock);
+    return tls;
+}
+
 static void serve_connection(struct slot *s, int fd)
 {
     int result;
 
     s->client.fd = fd;
-    result = tls_session_open(&s->session, server_tls, fd, tls_clock_ns() + HANDSHAKE_NS);
-    counter_add(result == 0 ? COUNTER_HANDSHAKES : COUNTER_HANDSHAKES_FAILED, 1);
+    result = tls_session_open(&s->session, hold_tls(), fd, tls_clock_ns() + HANDSHAKE_NS);
+    counter_add(result != 0             ? COUNTER_HANDSHAKES_FAILED
+                : s->session.is_resumed ? COUNTER_HANDSHAKES_RESUMED
+                                        : COUNTER_HANDSHAKES,
+                1);
     if (result == 0)
         serve_requests(s);
     else if (result == TLS_PLAIN_HTTP)
@@ -282,6 +295,18 @@ static bool place(int fd)
     return placed;
 }
 
+void server_use(struct tls_server *tls)
+{
+    struct tls_server *former;
+
+    pthread_mutex_lock(&lock);
+    former = server_tls;
+    server_tls = tls;
+    pthread_mutex_unlock(&lock);
+    if (former)
+        tls_server_release(former);
+}
+
 int server_listen(uint16_t port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
@@ -298,11 +323,10 @@ int server_listen(uint16_t port)
     return -1;
 }
 
-void server_run(int listener, struct tls_server *tls)
+void server_run(int listener)
 {
     const struct timespec pause = {.tv_nsec = 50000000};
 
-    server_tls = tls;
     for (;;) {
         int fd = accept(listener, NULL, NULL);
         if (fd < 0) {

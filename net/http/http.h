@@ -85,6 +85,12 @@ int http_read_head(struct http_conn *c, uint64_t idle_deadline, uint64_t head_ns
 /* A header field's value, NULL if there is none. Names are compared without case. */
 const char *http_field(const struct http_conn *c, const char *name);
 
+/* Whether If-Match or If-None-Match names the entity tag, which is in quotes; NULL = there is nothing, and so no tag of
+ * it. Weak tags match where weak says so. */
+enum http_match { HTTP_MATCH_NONE, HTTP_MATCH_YES, HTTP_MATCH_NO, HTTP_MATCH_MALFORMED };
+enum http_match http_match(const struct http_conn *c, const char *field, const char *etag,
+                           bool weak);
+
 /* Up to bytes of the body; 0 = it is complete. Says "100 Continue" first to who waits for it. */
 int http_read_body(struct http_conn *c, void *buf, size_t bytes, uint64_t deadline);
 

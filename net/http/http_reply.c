@@ -21,6 +21,8 @@ const char *http_status_text(int status)
         return "Accepted";
     case 204:
         return "No Content";
+    case 304:
+        return "Not Modified";
     case 400:
         return "Bad Request";
     case 401:
@@ -39,6 +41,8 @@ const char *http_status_text(int status)
         return "Gone";
     case 411:
         return "Length Required";
+    case 412:
+        return "Precondition Failed";
     case 413:
         return "Content Too Large";
     case 414:
@@ -68,6 +72,12 @@ const char *http_status_text(int status)
     default:
         return text ? text : "";
     }
+}
+
+/* 204 and 304 have no body, and so no length of one. */
+static bool has_body(int status)
+{
+    return status != 204 && status != 304;
 }
 
 /* Nothing isn't written: TLS would make an empty record of it, which OpenSSL's SSL_read() may take for the end. */
@@ -114,12 +124,12 @@ int http_reply(struct http_conn *c, int status, const char *type, const char *fi
 
     c->reply_started = true;
     c->reply_status = status;
-    if (status != 204)
+    if (has_body(status))
         snprintf(framing, sizeof(framing), "Content-Length: %lu\r\n", (unsigned long)bytes);
     head_bytes = make_head(c, head, status, type, fields, framing);
     if (head_bytes == 0)
         return HTTP_E_TRANSPORT;
-    if (c->method == HTTP_HEAD || status == 204)
+    if (c->method == HTTP_HEAD || !has_body(status))
         bytes = 0;
     return write_with_body(c, head, head_bytes, body, bytes);
 }

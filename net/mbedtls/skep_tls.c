@@ -1,12 +1,15 @@
 /* skep_tls.c - TLS server sessions on non-blocking POSIX sockets. */
 #include <errno.h>
 #include <poll.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <mbedtls/sha256.h>
+#include <mbedtls/ssl_ticket.h>
 #include <psa/crypto.h>
 
 #include "skep_tls.h"
@@ -14,6 +17,19 @@
 #ifndef MSG_NOSIGNAL
 #define MSG_NOSIGNAL 0
 #endif
+
+struct tls_server {
+    atomic_uint holds;
+    mbedtls_ssl_config config;
+    mbedtls_pk_context key;
+    mbedtls_x509_crt chain;
+    mbedtls_ssl_ticket_context tickets;
+};
+
+/* What a session can be resumed by is with the client, sealed by a key of this context that serves for so long, and for as
+ * long again to open what it has sealed. So nothing is kept of sessions, and a client of the former certificate must look
+ * at the new one. */
+#define TICKET_SECONDS 3600u
 
 /* A sleeping session looks this often whether it has been told to end. */
 #define WAIT_SLICE_MS 5000
@@ -60,37 +76,78 @@ static int random_for_mbedtls(void *ctx, unsigned char *buf, size_t bytes)
     return tls_random(buf, bytes) == 0 ? 0 : MBEDTLS_ERR_CTR_DRBG_ENTROPY_SOURCE_FAILED;
 }
 
-int tls_server_init(struct tls_server *server, const struct tls_identity *id)
+mbedtls_ms_time_t mbedtls_ms_time(void)
 {
+    return (mbedtls_ms_time_t)(tls_clock_ns() / 1000000u);
+}
+
+/* A handshake is one thread's from its start to its end. */
+static _Thread_local bool has_good_ticket;
+
+static int parse_ticket(void *tickets, mbedtls_ssl_session *session, unsigned char *text,
+                        size_t bytes)
+{
+    int result = mbedtls_ssl_ticket_parse(tickets, session, text, bytes);
+
+    has_good_ticket = result == 0;
+    return result;
+}
+
+static int configure(struct tls_server *server)
+{
+    static const char *const protocols[] = {"http/1.1", NULL};
+    mbedtls_ssl_config *config = &server->config;
+
+    if (mbedtls_ssl_config_defaults(config, MBEDTLS_SSL_IS_SERVER, MBEDTLS_SSL_TRANSPORT_STREAM,
+                                    MBEDTLS_SSL_PRESET_DEFAULT) != 0)
+        return TLS_FAILED;
+    mbedtls_ssl_conf_min_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_2);
+    mbedtls_ssl_conf_rng(config, random_for_mbedtls, NULL);
+    mbedtls_ssl_conf_authmode(config, MBEDTLS_SSL_VERIFY_NONE);
+    mbedtls_ssl_conf_session_tickets_cb(config, mbedtls_ssl_ticket_write, parse_ticket,
+                                        &server->tickets);
+    if (mbedtls_ssl_ticket_setup(&server->tickets, random_for_mbedtls, NULL,
+                                 MBEDTLS_CIPHER_AES_256_GCM, TICKET_SECONDS) != 0 ||
+        mbedtls_ssl_conf_alpn_protocols(config, (const char **)(uintptr_t)protocols) != 0 ||
+        mbedtls_ssl_conf_own_cert(config, &server->chain, &server->key) != 0)
+        return TLS_FAILED;
+    return 0;
+}
+
+struct tls_server *tls_server_new(const struct tls_identity *id)
+{
+    struct tls_server *server = calloc(1, sizeof(*server));
+
+    if (!server)
+        return NULL;
     mbedtls_ssl_config_init(&server->config);
     mbedtls_pk_init(&server->key);
     mbedtls_x509_crt_init(&server->chain);
-    if (psa_crypto_init() != PSA_SUCCESS)
-        goto fail;
-    if (mbedtls_x509_crt_parse_der(&server->chain, id->cert, id->cert_bytes) != 0)
-        goto fail;
-    if (mbedtls_pk_parse_key(&server->key, id->key, id->key_bytes, NULL, 0, random_for_mbedtls,
-                             NULL) != 0)
-        goto fail;
-    if (mbedtls_ssl_config_defaults(&server->config, MBEDTLS_SSL_IS_SERVER,
-                                    MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT) != 0)
-        goto fail;
-    mbedtls_ssl_conf_min_tls_version(&server->config, MBEDTLS_SSL_VERSION_TLS1_2);
-    mbedtls_ssl_conf_rng(&server->config, random_for_mbedtls, NULL);
-    mbedtls_ssl_conf_authmode(&server->config, MBEDTLS_SSL_VERIFY_NONE);
-    if (mbedtls_ssl_conf_own_cert(&server->config, &server->chain, &server->key) != 0)
-        goto fail;
-    return 0;
-fail:
-    tls_server_free(server);
-    return TLS_FAILED;
+    mbedtls_ssl_ticket_init(&server->tickets);
+    atomic_init(&server->holds, 1);
+    if (psa_crypto_init() == PSA_SUCCESS &&
+        tls_identity_open(id, &server->chain, &server->key) == 0 && configure(server) == 0)
+        return server;
+    tls_server_release(server);
+    return NULL;
 }
 
-void tls_server_free(struct tls_server *server)
+struct tls_server *tls_server_hold(struct tls_server *server)
 {
+    atomic_fetch_add_explicit(&server->holds, 1, memory_order_relaxed);
+    return server;
+}
+
+void tls_server_release(struct tls_server *server)
+{
+    /* Whoever lets go last sees what the others did with it: each release pairs with the last one's acquire. */
+    if (atomic_fetch_sub_explicit(&server->holds, 1, memory_order_acq_rel) != 1)
+        return;
     mbedtls_ssl_config_free(&server->config);
     mbedtls_pk_free(&server->key);
     mbedtls_x509_crt_free(&server->chain);
+    mbedtls_ssl_ticket_free(&server->tickets);
+    free(server);
 }
 
 static bool looks_like_http(uint8_t first)
@@ -146,18 +203,21 @@ int tls_session_open(struct tls_session *s, struct tls_server *server, int fd, u
     int result, error;
 
     memset(s, 0, sizeof(*s));
+    s->server = server;
     s->fd = fd;
     s->deadline = deadline;
     mbedtls_ssl_init(&s->ssl);
     if (mbedtls_ssl_setup(&s->ssl, &server->config) != 0)
         return TLS_FAILED;
     mbedtls_ssl_set_bio(&s->ssl, s, transmit, receive, NULL);
+    has_good_ticket = false;
     while ((result = mbedtls_ssl_handshake(&s->ssl)) != 0) {
         if (s->plain_http)
             return TLS_PLAIN_HTTP;
         if ((error = wait_for(s, result)) != 0)
             return error;
     }
+    s->is_resumed = has_good_ticket;
     return 0;
 }
 
@@ -197,4 +257,5 @@ void tls_session_close(struct tls_session *s)
     if (mbedtls_ssl_is_handshake_over(&s->ssl))
         (void)mbedtls_ssl_close_notify(&s->ssl);
     mbedtls_ssl_free(&s->ssl);
+    tls_server_release(s->server);
 }

@@ -2,7 +2,7 @@
  * native_main.c - the control service as a Linux program, with a model of ring 0.
  *
  *   skep-control-native [--port N] [--token T] [--cmdline WORDS] [--module FILE] [--disk FILE]
- *                       [--volumes FILE]
+ *                       [--volumes FILE] [--panic TEXT]
  *
  * The first process is ring 0: it keeps the machine and starts the service again when that crashes. With a disk the
  * machine starts anew when it is rebooted.
@@ -26,7 +26,7 @@ struct options {
     int port;
     bool has_disk;
     char cmdline[2048], module[16384];
-    const char *disk;
+    const char *disk, *panic;
 };
 
 /* The file's size is the disk's. */
@@ -81,6 +81,8 @@ static void read_options(struct options *o, int argc, char **argv)
             add_words(o, "", value);
         } else if (strcmp(argv[i], "--volumes") == 0) {
             o->disk = value;
+        } else if (strcmp(argv[i], "--panic") == 0) {
+            o->panic = value;
         } else if (strcmp(argv[i], "--module") == 0) {
             read_module(o, value);
         } else if (strcmp(argv[i], "--disk") == 0) {
@@ -88,7 +90,7 @@ static void read_options(struct options *o, int argc, char **argv)
         } else {
             fprintf(stderr,
                     "usage: %s [--port N] [--token T] [--cmdline WORDS] [--module FILE] "
-                    "[--disk FILE] [--volumes FILE]\n",
+                    "[--disk FILE] [--volumes FILE] [--panic TEXT]\n",
                     argv[0]);
             exit(2);
         }
@@ -103,6 +105,8 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     read_options(&options, argc, argv);
     fake_start(options.cmdline, options.module);
+    if (options.panic)
+        fake_set_panic(options.panic);
     if (options.disk)
         fake_disk_add(options.disk, 0);
     for (;;) {

@@ -1,0 +1,72 @@
+"""Fixtures of the API's tests: the control service as a Linux program, and docs/openapi.json as a contract."""
+
+import pathlib
+import sys
+
+import pytest
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+
+import native  # noqa: E402
+import openapi  # noqa: E402
+import skep  # noqa: E402
+
+MIB = 1 << 20
+CONTRACT = openapi.Contract()
+skep.Api.observer = CONTRACT.note
+
+
+@pytest.fixture(autouse=True)
+def as_described():
+    """Each answer that a test got is one that docs/openapi.json knows."""
+    yield
+    mistakes = CONTRACT.take_mistakes()
+    assert not mistakes, "not as docs/openapi.json says:\n" + "\n".join(mistakes[:20])
+
+
+@pytest.fixture(scope="session")
+def elf():
+    return (skep.BUILD / "examples/hello.elf").read_bytes()
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts services of the test's own; all of them are ended with it."""
+    running = []
+
+    def begin(**options):
+        service = native.Native(tmp_path / str(len(running)), **options)
+        running.append(service)
+        service.start().wait_ready()
+        return service
+
+    yield begin
+    for service in running:
+        service.stop()
+        assert "ERROR: AddressSanitizer" not in service.text() and "runtime error:" not in service.text(), service.text()
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory, elf):
+    """One for the tests of a module: with an image, guests of which one has crashed, and volumes."""
+    with native.Native(tmp_path_factory.mktemp("native"), volume_bytes=64 * MIB, panic="PANIC: once") as service:
+        furnish(service.wait_ready(), elf)
+        yield service
+        service.check_alive()
+
+
+def furnish(api, elf):
+    api.upload("httpd", elf)
+    api.ok("PUT", "/v1/disks/0", json={"format": True})
+    api.ok("PUT", "/v1/volumes/db", json={"size_bytes": MIB})
+    api.create("web", image="httpd", memory_bytes=4 * MIB, args=["print=hello"])
+    api.create("broken", image="httpd", memory_bytes=4 * MIB, args=["crash=8"])
+    api.wait_state("broken", "crashed")
+
+
+@pytest.fixture
+def api(service):
+    service.check_alive()
+    yield service.api
+    service.check_alive()

@@ -1,0 +1,285 @@
+"""docs/openapi.json is complete and true: its operations are the service's, and each was driven to each success that it
+has, by requests made of it."""
+
+import json
+import re
+
+import jsonschema
+import pytest
+
+import skep
+from conftest import CONTRACT, MIB
+
+CASES = [(operation, status) for operation in CONTRACT.operations for status in operation.successes]
+PASSPHRASE = CONTRACT.document["components"]["parameters"]["Passphrase"]["example"]
+
+
+def operations():
+    return {(operation.method, operation.template) for operation in CONTRACT.operations}
+
+
+#
+# The document
+#
+
+
+def test_the_routes_are_the_documents():
+    source = (skep.ROOT / "hv/control/api.c").read_text()
+    table = re.search(r"routes\[\] = \{\n(.*?)\n\};", source, re.S)[1]
+    rows = re.findall(r'^    \{\{((?:"[^"]+"(?:, )?)+)\}, HTTP_(\w+),', table, re.M)
+    assert len(rows) == table.count("{{"), "a route isn't understood"
+    templates = {re.sub(r"\{\w+\}", "*", template): template for _, template in operations()}
+    routes = set()
+    for names, method in rows:
+        path = "/" + "/".join(re.findall(r'"([^"]+)"', names))
+        routes.add((method, templates.get(path, path)))
+    assert routes == operations()
+
+
+def test_the_reference_has_the_same_calls():
+    text = (skep.ROOT / "docs/api.md").read_text()
+    sections = re.findall(r"^## (?:Calls|Debug builds)\n(.*?)(?=^## |\Z)", text, re.M | re.S)
+    named = re.findall(r"^\|.*", "\n".join(sections), re.M)
+    calls = {call for row in named for call in re.findall(r"`([A-Z]+) (/[^\s`]*)`", row)}
+    assert calls == operations()
+
+
+def test_the_service_serves_it(api):
+    response = api.get("/openapi.json", headers={"Authorization": None})
+    assert response.json() == CONTRACT.document
+    assert api.get("/openapi.json", headers={"If-None-Match": response.headers["ETag"]}).status_code == 304
+    assert api.get("/openapi.json", headers={"If-None-Match": '"other"'}).status_code == 200
+    version = re.search(r"project\(skep VERSION ([\d.]+)", (skep.ROOT / "CMakeLists.txt").read_text())[1]
+    assert CONTRACT.document["info"]["version"] == version == api.host()["version"]
+
+
+def test_the_document_is_sound():
+    names = [operation.id for operation in CONTRACT.operations]
+    assert len(names) == len(set(names))
+    for schema in CONTRACT.document["components"]["schemas"].values():
+        jsonschema.Draft202012Validator.check_schema(CONTRACT.expand(schema))
+    for operation in CONTRACT.operations:
+        in_path = {parameter["name"] for parameter in operation.parameters if parameter["in"] == "path"}
+        assert in_path == set(re.findall(r"\{(\w+)\}", operation.template)), operation.id
+        assert operation.successes, operation.id
+        for status, answer in operation.responses.items():
+            if status[0] in "45":
+                assert list(answer["content"]) == ["application/problem+json"], (operation.id, status)
+        for kind in operation.body():
+            for name, example in operation.body(kind).get("examples", {}).items():
+                assert not list(operation.request_validator(kind).iter_errors(example["value"])), (operation.id, name)
+    for response in CONTRACT.document["components"]["responses"].values():
+        for content in CONTRACT.expand(response)["content"].values():
+            if "example" in content:
+                jsonschema.Draft202012Validator(content["schema"]).validate(content["example"])
+
+
+def test_what_it_does_not_know_is_found(api):
+    """The check itself: an answer with another field, type or status than the document's is a mistake."""
+    get = CONTRACT.at_path("/v1/guests/web")["GET"]
+    good = api.ok("GET", "/v1/guests/web")
+    for spoil in (
+        lambda guest: guest.update(colour="blue"),
+        lambda guest: guest["spec"].update(memory_bytes="4M"),
+        lambda guest: guest["status"].pop("state"),
+        lambda guest: guest["status"].update(state="asleep"),
+    ):
+        guest = json.loads(json.dumps(good))
+        assert not get.answer_validator(200, "application/json").validate(guest)
+        spoil(guest)
+        headers = {"Content-Type": "application/json", "ETag": '"' + "0" * 32 + '"'}
+        assert CONTRACT.check("GET", "/v1/guests/web", 200, headers, json.dumps(guest).encode())
+    assert CONTRACT.check("GET", "/v1/guests/web", 418, {}, b"")
+    assert CONTRACT.check("GET", "/v1/nowhere", 200, {}, b"")
+
+
+#
+# Requests that are made of it
+#
+
+
+def call(api, operation, names=(), kind=None, example=None, data=None, query=None, headers=None):
+    """A request for an operation: its path filled in, its required headers from their examples."""
+    needed = {p["name"]: p["example"] for p in operation.parameters if p["in"] == "header" and p.get("required")}
+    path = operation.template.format(**dict(names))
+    if example:
+        data = json.dumps(operation.body(kind)["examples"][example]["value"])
+        needed["Content-Type"] = kind
+    return api.request(operation.method, path, params=query, data=data, headers={**needed, **(headers or {})})
+
+
+def examples(operation):
+    """(media type, name) of each; (None, None) where it has no JSON body."""
+    found = [(kind, name) for kind in operation.body() for name in operation.body(kind).get("examples", {})]
+    return found or [(None, None)]
+
+
+def usual_names(api, operation):
+    """What is there from the start, for the variable part of a path."""
+    thing = operation.template.split("/")[2] if operation.template.startswith("/v1/") else ""
+    if thing == "crashes":
+        return {"id": api.ok("GET", "/v1/crashes")["items"][0]["id"]}
+    return {"name": {"guests": "web", "images": "httpd", "volumes": "db"}.get(thing, ""), "id": "0"}
+
+
+# How to come to a success that isn't that of a plain request for what is there. Each yields the answers.
+
+
+def not_modified(api, operation, **_):
+    known = api.get(operation.template).headers["ETag"]
+    yield call(api, operation, headers={"If-None-Match": known})
+
+
+def power(api, operation, start, **_):
+    for kind, example in examples(operation):
+        yield call(start().api, operation, kind=kind, example=example)
+    yield call(start().api, operation)
+
+
+def image_new(api, operation, elf, **_):
+    yield call(api, operation, {"name": "fresh"}, data=elf)
+    api.ok("DELETE", "/v1/images/fresh")
+
+
+def image_same(api, operation, elf, **_):
+    yield call(api, operation, {"name": "httpd"}, data=elf)
+
+
+def image_gone(api, operation, elf, **_):
+    api.upload("fresh", elf)
+    yield call(api, operation, {"name": "fresh"})
+
+
+def guest_new(api, operation, **_):
+    for kind, example in examples(operation):
+        yield call(api, operation, {"name": "fresh"}, kind, example)
+        api.delete_guest("fresh")
+
+
+def guest_changed(api, operation, **_):
+    for kind, example in examples(operation):
+        api.create("fresh", image="httpd", desired_state="stopped")
+        yield call(api, operation, {"name": "fresh"}, kind, example)
+        api.delete_guest("fresh")
+
+
+def guest_gone(api, operation, **_):
+    api.create("fresh", image="httpd")
+    yield call(api, operation, {"name": "fresh"})
+
+
+def guest_lingers(api, operation, **_):
+    api.create("fresh", image="httpd", args=["dying=3000"])
+    yield call(api, operation, {"name": "fresh"})
+    skep.wait_for(lambda: api.get("/v1/guests/fresh").status_code == 404, "it is gone")
+
+
+def volume_new(api, operation, **_):
+    for kind, example in examples(operation):
+        yield call(api, operation, {"name": "fresh"}, kind, example)
+        api.ok("DELETE", "/v1/volumes/fresh")
+
+
+def volume_same(api, operation, **_):
+    for kind, example in examples(operation):
+        call(api, operation, {"name": "fresh"}, kind, example)
+        yield call(api, operation, {"name": "fresh"}, kind, example)
+        api.ok("DELETE", "/v1/volumes/fresh")
+
+
+def volume_gone(api, operation, **_):
+    api.ok("PUT", "/v1/volumes/fresh", json={"size_bytes": MIB})
+    yield call(api, operation, {"name": "fresh"})
+
+
+def volume_changed(api, operation, **_):
+    for kind, example in examples(operation):
+        yield call(api, operation, {"name": "db"}, kind, example)
+
+
+def volume_written(api, operation, **_):
+    yield call(api, operation, {"name": "db"}, data=b"\1" * MIB)
+
+
+def disk_formatted(api, operation, start, **_):
+    for kind, example in examples(operation):
+        yield call(start(volume_bytes=64 * MIB).api, operation, {"id": "0"}, kind, example)
+
+
+def backup_of(api):
+    return api.ok("GET", "/v1/backup", headers={"Skep-Passphrase": PASSPHRASE})
+
+
+def backup_restored(api, operation, start, **_):
+    yield call(start().api, operation, data=backup_of(api))
+
+
+def backup_replaces(api, operation, start, elf, **_):
+    """The machine restores it when it has started again."""
+    service = start(disk_bytes=16 * MIB)
+    service.api.upload("httpd", elf)
+    service.api.create("old", image="httpd")
+    yield call(service.api, operation, data=backup_of(api), query={"replace": "true"})
+    service.wait_ready(starts=2)
+    names = [item["name"] for item in service.api.ok("GET", "/v1/guests")["items"]]
+    assert names == ["broken", "web"]
+
+
+WAYS = {
+    ("getDescription", 304): not_modified,
+    ("rebootHost", 202): power,
+    ("shutDownHost", 202): power,
+    ("putImage", 200): image_same,
+    ("putImage", 201): image_new,
+    ("deleteImage", 204): image_gone,
+    ("putGuest", 200): guest_changed,
+    ("putGuest", 201): guest_new,
+    ("patchGuest", 200): guest_changed,
+    ("deleteGuest", 202): guest_lingers,
+    ("deleteGuest", 204): guest_gone,
+    ("formatDisk", 200): disk_formatted,
+    ("putVolume", 200): volume_same,
+    ("putVolume", 201): volume_new,
+    ("patchVolume", 200): volume_changed,
+    ("deleteVolume", 204): volume_gone,
+    ("putVolumeData", 200): volume_written,
+    ("putBackup", 200): backup_restored,
+    ("putBackup", 202): backup_replaces,
+}
+
+
+def usual(api, operation, **_):
+    for kind, example in examples(operation):
+        yield call(api, operation, usual_names(api, operation), kind, example)
+
+
+@pytest.mark.parametrize("operation, status", CASES, ids=[f"{o.id}-{s}" for o, s in CASES])
+def test_each_success(api, start, elf, operation, status):
+    way = WAYS.get((operation.id, status), usual)
+    answers = list(way(api, operation, start=start, elf=elf))
+    assert answers and {answer.status_code for answer in answers} == {status}, [answer.text[:300] for answer in answers]
+
+
+@pytest.mark.parametrize("operation", CONTRACT.operations, ids=lambda operation: operation.id)
+def test_without_the_token(api, operation):
+    """Only what says so is open; all else changes nothing, and tells nothing."""
+    names = {"name": "nobody", "id": "77"}
+    answer = call(api, operation, names, headers={"Authorization": None})
+    assert (answer.status_code == 401) == (operation.item.get("security") != []), answer.text
+
+
+@pytest.mark.parametrize("template", CONTRACT.document["paths"])
+def test_other_methods(api, template):
+    """405 names exactly the methods that the document has."""
+    path = template.format(name="web", id="0")
+    assert api.request("OPTIONS", path).status_code == 405
+
+
+@pytest.mark.parametrize("operation", [o for o in CONTRACT.operations if o.method == "GET"], ids=lambda o: o.id)
+def test_head(api, operation):
+    """HEAD is GET without the body."""
+    names = usual_names(api, operation)
+    needed = {"Skep-Passphrase": PASSPHRASE}
+    got, head = (api.request(m, operation.template.format(**names), headers=needed) for m in ("GET", "HEAD"))
+    assert head.status_code == got.status_code and not head.content
+    assert head.headers.get("Content-Type") == got.headers["Content-Type"]
