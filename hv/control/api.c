@@ -23,6 +23,7 @@
 #include "power.h"
 #include "skep_tls.h"
 #include "spec.h"
+#include "throttle.h"
 
 #define SECOND       1000000000ull
 #define BODY_STEP_NS (15 * SECOND) /* without a byte */
@@ -40,7 +41,9 @@ struct route {
 };
 
 static const struct route routes[] = {
-    {{"openapi.json"}, HTTP_GET, true, api_openapi},
+    {{""}, HTTP_GET, true, api_static},
+    {{"page", "*"}, HTTP_GET, true, api_static},
+    {{"openapi.json"}, HTTP_GET, true, api_static},
     {{"healthz"}, HTTP_GET, true, api_health},
     {{"metrics"}, HTTP_GET, false, api_metrics},
     {{"v1", "host"}, HTTP_GET, false, api_host},
@@ -197,13 +200,16 @@ void api_answer_error(struct api_client *client, int error)
  * Routing
  */
 
-/* Splits a path in place. -1 if it has too many segments or a bad escape. */
+/* Splits a path in place; "/" has one empty segment. -1 if it has too many segments or a bad escape. */
 static int split(char *path, char *segments[SEGMENTS_MAX])
 {
     int count = 0;
 
     if (*path++ != '/')
         return -1;
+    segments[0] = path;
+    if (!*path)
+        return 1;
     for (char *rest = path; rest && *rest;) {
         if (count == SEGMENTS_MAX)
             return -1;
@@ -254,7 +260,10 @@ static const struct route *find_route(struct request *r, char *segments[], int c
 static bool has_token(const struct http_conn *c)
 {
     const char *value = http_field(c, "authorization");
+    char token[API_TOKEN_MAX];
 
+    if (!value && api_protocol_token(c, token))
+        return token_matches(token);
     if (!value || strncasecmp(value, "Bearer ", 7) != 0)
         return false;
     value += 7;
@@ -274,8 +283,46 @@ static int check_token(struct request *r)
                        "Send the right token: \"Authorization: Bearer <token>\".");
 }
 
+static void describe_address(const struct request *r, char text[ADDRESS_TEXT_MAX])
+{
+    struct sockaddr_in peer = {0};
+    socklen_t bytes = sizeof(peer);
+
+    getpeername(r->client->fd, (struct sockaddr *)&peer, &bytes);
+    address_format(text, peer.sin_addr.s_addr);
+}
+
+/* Calls without a right token are counted by where they come from, so that these keep out nobody who has one. */
+static int check_rate(struct request *r, bool has_right_token)
+{
+    char address[ADDRESS_TEXT_MAX];
+    unsigned seconds;
+
+    describe_address(r, address);
+    if (throttle_request(has_right_token ? THROTTLE_PRINCIPAL : THROTTLE_ADDRESS,
+                         has_right_token ? "admin" : address, tls_clock_ns(), &seconds))
+        return 0;
+    snprintf(r->problem.fields, sizeof(r->problem.fields), "Retry-After: %u\r\n", seconds);
+    return problem_set(&r->problem, 429,
+                       "There are too many requests %s: at most %u a second in the long run.",
+                       has_right_token ? "of this caller" : "without a right token from here",
+                       has_right_token ? THROTTLE_PRINCIPAL_RATE : THROTTLE_ADDRESS_RATE);
+}
+
+/* Who has no token learns nothing about what there is. */
+static int check_caller(struct request *r)
+{
+    int result = check_token(r);
+
+    if (check_rate(r, result == 0) != 0)
+        return -1;
+    return result;
+}
+
 static int check_name(struct request *r, const struct route *route, char *segments[])
 {
+    if (route->handler == api_static)
+        r->name = segments[1] ? segments[1] : segments[0];
     if (!route->path[2] || strcmp(route->path[2], "*") != 0)
         return 0;
     if (!name_valid(segments[2]))
@@ -298,12 +345,9 @@ static int check_power(struct request *r)
 /* There is one token, so who calls is told by the address. */
 static void describe_caller(const struct request *r, char caller[AUDIT_CALLER_MAX])
 {
-    struct sockaddr_in peer = {0};
-    socklen_t bytes = sizeof(peer);
     char address[ADDRESS_TEXT_MAX];
 
-    getpeername(r->client->fd, (struct sockaddr *)&peer, &bytes);
-    address_format(address, peer.sin_addr.s_addr);
+    describe_address(r, address);
     snprintf(caller, AUDIT_CALLER_MAX, "admin %s", address);
 }
 
@@ -346,9 +390,7 @@ static int handle(struct request *r)
     const struct route *route = find_route(r, segments, count);
 
     r->route = route ? (unsigned)(route - routes) : ROUTE_COUNT;
-
-    /* Who has no token learns nothing about what there is. */
-    if ((!route || !route->open) && check_token(r) != 0)
+    if ((!route || !route->open) && check_caller(r) != 0)
         return -1;
     if (!route || check_name(r, route, segments) != 0)
         return -1;
