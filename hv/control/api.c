@@ -21,6 +21,7 @@
 #include "power.h"
 #include "skep_tls.h"
 #include "spec.h"
+#include "throttle.h"
 #include "tokens.h"
 
 #define SECOND       1000000000ull
@@ -32,7 +33,9 @@
 
 /* The panic's log is an admin's, for it may have the token that was made at that boot. */
 static const struct api_route routes[] = {
-    {{"openapi.json"}, HTTP_GET, ACCESS_ANYBODY, api_openapi},
+    {{""}, HTTP_GET, ACCESS_ANYBODY, api_static},
+    {{"page", "*"}, HTTP_GET, ACCESS_ANYBODY, api_static},
+    {{"openapi.json"}, HTTP_GET, ACCESS_ANYBODY, api_static},
     {{"healthz"}, HTTP_GET, ACCESS_ANYBODY, api_health},
     {{"v1", "host"}, HTTP_GET, ACCESS_VIEWER, api_host},
     {{"v1", "host", "panic"}, HTTP_GET, ACCESS_ADMIN, api_host_panic},
@@ -152,13 +155,16 @@ void api_answer_error(struct api_client *client, int error)
  * Routing
  */
 
-/* Splits a path in place. -1 if it has too many segments or a bad escape. */
+/* Splits a path in place; "/" has one empty segment. -1 if it has too many segments or a bad escape. */
 static int split(char *path, char *segments[API_SEGMENTS_MAX])
 {
     int count = 0;
 
     if (*path++ != '/')
         return -1;
+    segments[0] = path;
+    if (!*path)
+        return 1;
     for (char *rest = path; rest && *rest;) {
         if (count == API_SEGMENTS_MAX)
             return -1;
@@ -210,14 +216,16 @@ static const struct api_route *find_route(struct request *r, char *segments[], i
  * Who calls
  */
 
-/* What is said behind "Bearer", NULL if that isn't said exactly once. */
-static const char *find_token(const struct http_conn *c)
+/* What is said behind "Bearer", NULL if that isn't said exactly once. Or what a WebSocket's request has instead, in room. */
+static const char *find_token(const struct http_conn *c, char room[API_TOKEN_MAX])
 {
     const char *value = http_field(c, "authorization");
     unsigned count = 0;
 
     for (unsigned i = 0; i < c->field_count; i++)
         count += strcasecmp(c->fields[i].name, "authorization") == 0;
+    if (count == 0)
+        return api_protocol_token(c, room) ? room : NULL;
     if (count != 1 || strncasecmp(value, "Bearer ", 7) != 0)
         return NULL;
     value += 7;
@@ -226,7 +234,8 @@ static const char *find_token(const struct http_conn *c)
 
 static int check_token(struct request *r)
 {
-    const char *token = find_token(r->http);
+    char room[API_TOKEN_MAX];
+    const char *token = find_token(r->http, room);
     enum token_state state = token ? tokens_identify(token, &r->caller) : TOKEN_UNKNOWN;
 
     atomic_store_explicit(&r->client->authenticated, state == TOKEN_GOOD, memory_order_relaxed);
@@ -239,6 +248,42 @@ static int check_token(struct request *r)
                            r->caller.name);
     return problem_set(&r->problem, 401,
                        "Send the right token, once: \"Authorization: Bearer <token>\".");
+}
+
+static void describe_address(const struct request *r, char text[ADDRESS_TEXT_MAX])
+{
+    struct sockaddr_in peer = {0};
+    socklen_t bytes = sizeof(peer);
+
+    getpeername(r->client->fd, (struct sockaddr *)&peer, &bytes);
+    address_format(text, peer.sin_addr.s_addr);
+}
+
+/* Calls without a right token are counted by where they come from, so that these keep out nobody who has one. */
+static int check_rate(struct request *r, bool has_right_token)
+{
+    char address[ADDRESS_TEXT_MAX];
+    unsigned seconds;
+
+    describe_address(r, address);
+    if (throttle_request(has_right_token ? THROTTLE_PRINCIPAL : THROTTLE_ADDRESS,
+                         has_right_token ? r->caller.name : address, tls_clock_ns(), &seconds))
+        return 0;
+    snprintf(r->problem.fields, sizeof(r->problem.fields), "Retry-After: %u\r\n", seconds);
+    return problem_set(&r->problem, 429,
+                       "There are too many requests %s: at most %u a second in the long run.",
+                       has_right_token ? "of this caller" : "without a right token from here",
+                       has_right_token ? THROTTLE_PRINCIPAL_RATE : THROTTLE_ADDRESS_RATE);
+}
+
+/* Who has no token learns nothing about what there is. */
+static int check_caller(struct request *r)
+{
+    int result = check_token(r);
+
+    if (check_rate(r, result == 0) != 0)
+        return -1;
+    return result;
 }
 
 bool api_still_allowed(struct request *r)
@@ -262,7 +307,7 @@ int api_check_role(struct request *r, enum access_role least)
 /* Names that the caller doesn't see are as if there were nothing, and can't be made. Images are everybody's to see. */
 static int check_scope(struct request *r, const struct api_route *route)
 {
-    const char *kind = route->path[1];
+    const char *kind = route->path[1] ? route->path[1] : "";
     bool image = r->name && strcmp(kind, "images") == 0;
     bool guest = r->name && strcmp(kind, "guests") == 0;
     bool volume = r->name && strcmp(kind, "volumes") == 0;
@@ -279,6 +324,8 @@ static int check_scope(struct request *r, const struct api_route *route)
 
 static int check_name(struct request *r, const struct api_route *route, char *segments[])
 {
+    if (route->handler == api_static)
+        r->name = segments[1] ? segments[1] : segments[0];
     if (!route->path[2] || strcmp(route->path[2], "*") != 0)
         return 0;
     if (!name_valid(segments[2]))
@@ -300,12 +347,9 @@ static int check_power(struct request *r)
 
 static void describe_caller(const struct request *r, char caller[AUDIT_CALLER_MAX])
 {
-    struct sockaddr_in peer = {0};
-    socklen_t bytes = sizeof(peer);
     char address[ADDRESS_TEXT_MAX];
 
-    getpeername(r->client->fd, (struct sockaddr *)&peer, &bytes);
-    address_format(address, peer.sin_addr.s_addr);
+    describe_address(r, address);
     snprintf(caller, AUDIT_CALLER_MAX, "%s %s", r->caller.name, address);
 }
 
@@ -355,8 +399,7 @@ static int handle(struct request *r)
     int count = split(r->http->path, segments);
     const struct api_route *route = find_route(r, segments, count);
 
-    /* Who has no token learns nothing about what there is. */
-    if ((!route || route->least != ACCESS_ANYBODY) && check_token(r) != 0)
+    if ((!route || route->least != ACCESS_ANYBODY) && check_caller(r) != 0)
         return -1;
     if (!route || check_name(r, route, segments) != 0)
         return -1;

@@ -45,7 +45,7 @@ void api_answer_error(struct api_client *client, int http_error);
  */
 typedef int api_handler(struct request *r);
 
-api_handler api_openapi, api_health, api_host, api_host_panic, api_host_reboot, api_host_shutdown;
+api_handler api_static, api_health, api_host, api_host_panic, api_host_reboot, api_host_shutdown;
 api_handler api_certificate_get, api_certificate_put, api_certificate_request,
     api_certificate_renew;
 api_handler api_image_list, api_image_get, api_image_put, api_image_delete;
@@ -75,6 +75,11 @@ int api_check_role(struct request *r, enum access_role least);
 /* Whether the caller's token still permits what it did; else the problem is set, and the connection is to end. Whoever
  * serves a request for longer asks after each wait, and waits for a bounded time. */
 bool api_still_allowed(struct request *r);
+
+/* The token that a WebSocket's request has among its protocols, since browsers let no page send a header with one; false if
+ * it has none. */
+#define API_TOKEN_MAX 129u
+bool api_protocol_token(const struct http_conn *c, char token[API_TOKEN_MAX]);
 
 /* Reads a JSON body; NULL with the problem set. */
 cJSON *api_read_json(struct request *r);

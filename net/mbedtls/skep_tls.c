@@ -173,6 +173,7 @@ static int wait_for(struct tls_session *s, int wish)
     struct pollfd p = {.fd = s->fd};
     uint64_t now = tls_clock_ns();
     uint64_t left_ms = now < s->deadline ? (s->deadline - now) / 1000000 + 1 : 0;
+    int n;
 
     if (wish != MBEDTLS_ERR_SSL_WANT_READ && wish != MBEDTLS_ERR_SSL_WANT_WRITE)
         return wish == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY || wish == MBEDTLS_ERR_SSL_CONN_EOF
@@ -181,24 +182,42 @@ static int wait_for(struct tls_session *s, int wish)
     if (left_ms == 0)
         return TLS_TIMEOUT;
     p.events = wish == MBEDTLS_ERR_SSL_WANT_READ ? POLLIN : POLLOUT;
-    if (poll(&p, 1, left_ms > WAIT_SLICE_MS ? WAIT_SLICE_MS : (int)left_ms) < 0 && errno != EINTR)
-        return TLS_CLOSED;
-    return 0;
+    atomic_store_explicit(&s->waits, s->began, memory_order_relaxed);
+    n = poll(&p, 1, left_ms > WAIT_SLICE_MS ? WAIT_SLICE_MS : (int)left_ms);
+    atomic_store_explicit(&s->waits, 0, memory_order_relaxed);
+    return n < 0 && errno != EINTR ? TLS_CLOSED : 0;
 }
 
-int tls_session_open(struct tls_session *s, struct tls_server *server, int fd, uint64_t deadline)
+static void begin_call(struct tls_session *s, uint64_t deadline)
+{
+    s->began = tls_clock_ns();
+    s->deadline = deadline;
+}
+
+static int step_handshake(struct tls_session *s, const struct tls_turns *turns)
+{
+    int result;
+
+    turns->begin(turns->context);
+    result = mbedtls_ssl_handshake(&s->ssl);
+    turns->end(turns->context);
+    return result;
+}
+
+int tls_session_open(struct tls_session *s, struct tls_server *server, int fd, uint64_t deadline,
+                     const struct tls_turns *turns)
 {
     int result, error;
 
     memset(s, 0, sizeof(*s));
     s->server = server;
     s->fd = fd;
-    s->deadline = deadline;
+    begin_call(s, deadline);
     mbedtls_ssl_init(&s->ssl);
     if (mbedtls_ssl_setup(&s->ssl, &server->config) != 0)
         return TLS_FAILED;
     mbedtls_ssl_set_bio(&s->ssl, s, transmit, receive, NULL);
-    while ((result = mbedtls_ssl_handshake(&s->ssl)) != 0) {
+    while ((result = step_handshake(s, turns)) != 0) {
         if (s->plain_http)
             return TLS_PLAIN_HTTP;
         if ((error = wait_for(s, result)) != 0)
@@ -211,7 +230,7 @@ int tls_session_read(struct tls_session *s, void *buf, size_t bytes, uint64_t de
 {
     int result, error;
 
-    s->deadline = deadline;
+    begin_call(s, deadline);
     for (;;) {
         result = mbedtls_ssl_read(&s->ssl, buf, bytes);
         if (result > 0)
@@ -227,13 +246,15 @@ int tls_session_write(struct tls_session *s, const void *buf, size_t bytes, uint
 {
     size_t done = 0;
 
-    s->deadline = deadline;
+    begin_call(s, deadline);
     while (done < bytes) {
         int error, result = mbedtls_ssl_write(&s->ssl, (const uint8_t *)buf + done, bytes - done);
-        if (result >= 0)
+        if (result >= 0) {
             done += (size_t)result;
-        else if ((error = wait_for(s, result)) != 0)
+            s->began = tls_clock_ns(); /* the client takes something */
+        } else if ((error = wait_for(s, result)) != 0) {
             return error;
+        }
     }
     return (int)bytes;
 }

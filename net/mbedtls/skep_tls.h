@@ -51,12 +51,21 @@ struct tls_identity {
 /* A context for sessions. It ends with the last that holds it. */
 struct tls_server;
 
+/* Around the arithmetic of a handshake: the first may wait for others to end theirs. */
+struct tls_turns {
+    void (*begin)(void *context);
+    void (*end)(void *context);
+    void *context;
+};
+
 struct tls_session {
     mbedtls_ssl_context ssl;
     struct tls_server *server;
     int fd;
-    uint64_t deadline; /* of the call in progress */
-    bool timed_out, plain_http, seen_bytes;
+    uint64_t began, deadline; /* of the call in progress */
+    /* Since when it is waited for the client, 0 = it isn't. Any thread may look. */
+    _Atomic uint64_t waits;
+    bool plain_http, seen_bytes;
 };
 
 uint64_t tls_clock_ns(void);
@@ -136,7 +145,8 @@ struct tls_server *tls_server_hold(struct tls_server *server);
 void tls_server_release(struct tls_server *server);
 
 /* fd must be non-blocking and stays the caller's. The session has the caller's hold on the server, until it is closed. */
-int tls_session_open(struct tls_session *s, struct tls_server *server, int fd, uint64_t deadline);
+int tls_session_open(struct tls_session *s, struct tls_server *server, int fd, uint64_t deadline,
+                     const struct tls_turns *turns);
 int tls_session_read(struct tls_session *s, void *buf, size_t bytes, uint64_t deadline);
 int tls_session_write(struct tls_session *s, const void *buf, size_t bytes, uint64_t deadline);
 
