@@ -264,7 +264,7 @@ static const struct api_route *find_route(struct request *r, char *segments[], i
  * Who calls
  */
 
-/* What is said behind "Bearer", NULL if that isn't said exactly once. */
+/* What is said behind "Bearer", NULL if that isn't said exactly once. Or what a WebSocket's request has instead, in room. */
 static const char *find_token(const struct http_conn *c, char room[API_TOKEN_MAX])
 {
     const char *value = http_field(c, "authorization");
@@ -272,8 +272,8 @@ static const char *find_token(const struct http_conn *c, char room[API_TOKEN_MAX
 
     for (unsigned i = 0; i < c->field_count; i++)
         count += strcasecmp(c->fields[i].name, "authorization") == 0;
-    if (count == 0 && api_protocol_token(c, room))
-        return room;
+    if (count == 0)
+        return api_protocol_token(c, room) ? room : NULL;
     if (count != 1 || strncasecmp(value, "Bearer ", 7) != 0)
         return NULL;
     value += 7;
@@ -355,7 +355,7 @@ int api_check_role(struct request *r, enum access_role least)
 /* Names that the caller doesn't see are as if there were nothing, and can't be made. Images are everybody's to see. */
 static int check_scope(struct request *r, const struct api_route *route)
 {
-    const char *kind = route->path[1];
+    const char *kind = route->path[1] ? route->path[1] : "";
     bool image = r->name && strcmp(kind, "images") == 0;
     bool guest = r->name && strcmp(kind, "guests") == 0;
     bool volume = r->name && strcmp(kind, "volumes") == 0;
