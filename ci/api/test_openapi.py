@@ -287,7 +287,8 @@ def test_head(api, operation):
     names = usual_names(api, operation)
     needed = {"Skep-Passphrase": PASSPHRASE}
     path = operation.template.format(**names)
-    got, head = (api.request(m, path, headers=needed, stream=True) for m in ("GET", "HEAD"))
-    got.close()  # it may have no end
+    endless = operation.id == "followEvents"
+    got, head = (api.request(m, path, headers=needed, stream=endless) for m in ("GET", "HEAD"))
+    got.close()
     assert head.status_code == got.status_code and not head.content
     assert head.headers.get("Content-Type") == got.headers["Content-Type"]
