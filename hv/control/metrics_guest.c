@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "access.h"
 #include "guest.h"
 #include "host.h"
 #include "metrics.h"
@@ -137,7 +138,8 @@ struct metrics_guests *metrics_take_guests(void)
         model_lock();
         for (unsigned i = 0; i < STEP && all->count < all->room && (g = guest_after(last)); i++) {
             memcpy(last, g->name, sizeof(last));
-            take_guest(all, g);
+            if (access_sees(g->name))
+                take_guest(all, g);
         }
         more = g != NULL;
         model_unlock();
@@ -293,7 +295,7 @@ void metrics_write_stats(struct exposition *x)
         g = guest_after(name);
         if (g)
             memcpy(name, g->name, sizeof(name));
-        known = g && g->handle && core_guest_stats(g->handle, stats) == 0;
+        known = g && g->handle && access_sees(g->name) && core_guest_stats(g->handle, stats) == 0;
         model_unlock();
         if (known)
             write_stats_of(x, name, stats);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "access.h"
 #include "metrics.h"
 #include "storage.h"
 
@@ -86,7 +87,8 @@ struct metrics_volumes *metrics_take_volumes(void)
     all = calloc(1, sizeof(*all) + count * sizeof(*all->rows));
     for (uint32_t i = 0; all && i < SKEP_DISKS_MAX; i++)
         for (const struct volume *v = first_volume(i); v; v = v->next)
-            take_volume(&all->rows[all->count++], storage_disk(i), v);
+            if (access_sees(v->record.name))
+                take_volume(&all->rows[all->count++], storage_disk(i), v);
     storage_unlock();
     return all;
 }
