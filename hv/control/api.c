@@ -16,7 +16,9 @@
 #include "access.h"
 #include "address.h"
 #include "audit.h"
+#include "counters.h"
 #include "events.h"
+#include "exposition.h"
 #include "json.h"
 #include "power.h"
 #include "skep_tls.h"
@@ -37,6 +39,7 @@ static const struct api_route routes[] = {
     {{"page", "*"}, HTTP_GET, ACCESS_ANYBODY, api_static},
     {{"openapi.json"}, HTTP_GET, ACCESS_ANYBODY, api_static},
     {{"healthz"}, HTTP_GET, ACCESS_ANYBODY, api_health},
+    {{"metrics"}, HTTP_GET, ACCESS_VIEWER, api_metrics},
     {{"v1", "host"}, HTTP_GET, ACCESS_VIEWER, api_host},
     {{"v1", "host", "panic"}, HTTP_GET, ACCESS_ADMIN, api_host_panic},
     {{"v1", "host", "reboot"}, HTTP_POST, ACCESS_ADMIN, api_host_reboot},
@@ -88,6 +91,50 @@ static const struct api_route routes[] = {
 const struct api_route *api_route(unsigned index)
 {
     return index < ROUTE_COUNT ? &routes[index] : NULL;
+}
+
+/* By route, the last one being "none", and class of status, from 1xx on. */
+#define CLASSES 5u
+static _Atomic uint64_t request_counts[ROUTE_COUNT + 1][CLASSES];
+
+/*
+ * Counting
+ */
+
+static void count_answer(unsigned route, int status)
+{
+    unsigned class = (unsigned)status / 100 - 1;
+
+    if (class < CLASSES)
+        atomic_fetch_add_explicit(&request_counts[route][class], 1, memory_order_relaxed);
+}
+
+/* "/v1/guests/{name}/log" */
+static void format_route(const struct api_route *route, char text[AUDIT_PATH_MAX])
+{
+    size_t bytes = 0;
+
+    for (int i = 0; i < API_SEGMENTS_MAX && route->path[i]; i++)
+        bytes += (size_t)snprintf(text + bytes, AUDIT_PATH_MAX - bytes, "/%s",
+                                  strcmp(route->path[i], "*") == 0 ? "{name}" : route->path[i]);
+}
+
+void api_write_requests(struct exposition *x)
+{
+    for (unsigned i = 0; i <= ROUTE_COUNT; i++)
+        for (unsigned class = 0; class < CLASSES; class ++) {
+            uint64_t count = atomic_load_explicit(&request_counts[i][class], memory_order_relaxed);
+            char text[AUDIT_PATH_MAX] = "none", code[] = {(char)('1' + class), 'x', 'x', '\0'};
+            if (count == 0)
+                continue;
+            if (i < ROUTE_COUNT)
+                format_route(&routes[i], text);
+            exposition_label(x, "method",
+                             i < ROUTE_COUNT ? llhttp_method_name(routes[i].method) : "none");
+            exposition_label(x, "route", text);
+            exposition_label(x, "code", code);
+            exposition_number(x, count);
+        }
 }
 
 /*
@@ -149,6 +196,7 @@ void api_answer_error(struct api_client *client, int error)
         return;
     }
     send_problem(c, &p);
+    count_answer(ROUTE_COUNT, p.status);
 }
 
 /*
@@ -399,6 +447,7 @@ static int handle(struct request *r)
     int count = split(r->http->path, segments);
     const struct api_route *route = find_route(r, segments, count);
 
+    r->route = route ? (unsigned)(route - routes) : ROUTE_COUNT;
     if ((!route || route->least != ACCESS_ANYBODY) && check_caller(r) != 0)
         return -1;
     if (!route || check_name(r, route, segments) != 0)
@@ -415,6 +464,7 @@ bool api_serve(struct api_client *client)
     struct request r = {
         .client = client, .http = &client->http, .caller = {.role = ACCESS_ANYBODY}};
     struct http_conn *c = r.http;
+    uint64_t began_ns = tls_clock_ns();
     bool sent = true;
     int status;
 
@@ -430,6 +480,9 @@ bool api_serve(struct api_client *client)
     else if (status > 0)
         sent = send_json(c, status, r.fields, r.json);
     cJSON_Delete(r.json);
+    count_answer(r.route, c->reply_status);
+    if (!r.is_stream)
+        latency_add(tls_clock_ns() - began_ns);
     if (!sent || !http_drop_body(c, DROP_MAX, tls_clock_ns() + DROP_NS))
         return false;
     return c->keep_alive;

@@ -29,6 +29,8 @@ struct request {
     struct principal caller; /* as of the head's coming */
     const char *name;        /* the path's variable segment, checked; NULL if it has none */
     struct problem problem;
+    unsigned route; /* in the table of routes, or their number: none */
+    bool is_stream;
     char fields[64]; /* header lines of an answer that isn't a problem */
     cJSON *json;     /* the answer's body; the dispatcher frees it */
 };
@@ -54,7 +56,7 @@ api_handler api_guest_log, api_guest_console, api_guest_vcpus, api_guest_trace;
 api_handler api_disk_list, api_disk_get, api_disk_put;
 api_handler api_volume_list, api_volume_get, api_volume_put, api_volume_patch, api_volume_delete;
 api_handler api_volume_data_get, api_volume_data_put;
-api_handler api_audit, api_backup_get, api_backup_put, api_events;
+api_handler api_audit, api_backup_get, api_backup_put, api_events, api_metrics;
 api_handler api_token_list, api_token_get, api_token_put, api_token_delete;
 api_handler api_crash_list, api_crash_get;
 api_handler api_debug_points, api_debug_crash;
@@ -116,6 +118,11 @@ cJSON *api_new_list(struct request *r);
 #define API_STREAMS_MAX 16u
 int api_stream_begin(struct request *r);
 void api_stream_end(void);
+unsigned api_stream_count(void);
+
+/* Metrics: how many requests there were of each route, by the class of the answer's status. */
+struct exposition;
+void api_write_requests(struct exposition *x);
 
 /* Waits for the client to speak or leave, at most ms; whether it did. */
 bool api_client_stirs(struct request *r, int ms);
