@@ -296,7 +296,7 @@ def test_without_the_token(api, operation):
     assert (answer.status_code == 401) == (operation.item.get("security") != []), answer.text
 
 
-def test_with_too_small_a_role(api, service):
+def test_with_too_small_a_role(api):
     """Each call that changes something tells a viewer so, as the document has it."""
     secret = api.ok("PUT", "/v1/tokens/small", json={"role": "viewer"})["token"]
     with skep.Api(api.port, secret, api.fingerprint) as viewer:
