@@ -91,11 +91,16 @@ static bool send_problem(struct http_conn *c, const struct problem *p)
     return result == 0;
 }
 
-static bool send_json(struct http_conn *c, int status, const cJSON *json)
+static bool send_json(struct http_conn *c, int status, const struct request *r)
 {
-    char *text = json ? cJSON_PrintUnformatted(json) : NULL;
-    int result = http_reply(c, status, text ? "application/json" : NULL, NULL, text ? text : "",
-                            text ? strlen(text) : 0);
+    char *text = r->json ? cJSON_PrintUnformatted(r->json) : NULL;
+    char fields[ETAG_MAX + 8] = "";
+    int result;
+
+    if (*r->etag)
+        snprintf(fields, sizeof(fields), "ETag: %s\r\n", r->etag);
+    result = http_reply(c, status, text ? "application/json" : NULL, fields, text ? text : "",
+                        text ? strlen(text) : 0);
 
     free(text);
     return result == 0;
@@ -260,6 +265,24 @@ static void describe_path(char *const segments[SEGMENTS_MAX], char path[AUDIT_PA
         bytes += (size_t)snprintf(path + bytes, AUDIT_PATH_MAX - bytes, "/%s", segments[i]);
 }
 
+static bool has_dry_run(const struct route *route)
+{
+    return route->handler == api_guest_put || route->handler == api_guest_patch ||
+           route->handler == api_volume_put || route->handler == api_volume_patch;
+}
+
+/* Who asks for a dry run must not get a change. */
+static int check_dry_run(struct request *r, const struct route *route)
+{
+    if (api_query_bool(r, "dry_run", &r->dry_run) != 0)
+        return -1;
+    if (r->dry_run && !has_dry_run(route))
+        return problem_set(&r->problem, 400,
+                           "There is no dry run of this call, only of PUT and PATCH of a guest or "
+                           "volume.");
+    return 0;
+}
+
 /* Whoever may change something leaves a record of it before the answer. So does who takes all secrets away, behind it. */
 static int handle_audited(struct request *r, const struct route *route, char *const segments[])
 {
@@ -287,6 +310,10 @@ static int handle(struct request *r)
         return -1;
     if (route->method == HTTP_GET && route->handler != api_backup_get)
         return route->handler(r);
+    if (check_dry_run(r, route) != 0)
+        return -1;
+    if (r->dry_run)
+        return check_power(r) == 0 ? route->handler(r) : -1;
     return handle_audited(r, route, segments);
 }
 
@@ -304,7 +331,7 @@ bool api_serve(struct api_client *client)
     if (status < 0)
         sent = send_problem(c, &r.problem);
     else if (status > 0)
-        sent = send_json(c, status, r.json);
+        sent = send_json(c, status, &r);
     cJSON_Delete(r.json);
     if (!sent || !http_drop_body(c, DROP_MAX, tls_clock_ns() + DROP_NS))
         return false;
@@ -412,6 +439,15 @@ int api_query_bool(struct request *r, const char *name, bool *value)
     if (found < 0 || (!*value && strcmp(text, "false") != 0))
         return problem_set(&r->problem, 400, "%s must be true or false.", name);
     return 0;
+}
+
+int api_query_page(struct request *r, char after[SKEP_NAME_MAX], uint64_t *limit)
+{
+    int found = http_query_value(r->http->query, "after", after, SKEP_NAME_MAX);
+
+    if (found < 0 || (found > 0 && !name_valid(after)))
+        return problem_set(&r->problem, 400, "after must be a name.");
+    return api_query_number(r, "limit", 1, UINT32_MAX, limit);
 }
 
 cJSON *api_new_list(struct request *r)

@@ -12,8 +12,10 @@
 
 #include "http.h"
 #include "problem.h"
+#include "skep/control.h"
 
 #define API_JSON_MAX 65536u
+#define ETAG_MAX     35
 
 /* One client's connection. */
 struct api_client {
@@ -27,7 +29,9 @@ struct request {
     struct http_conn *http;
     const char *name; /* the path's variable segment, checked; NULL if it has none */
     struct problem problem;
-    cJSON *json; /* the answer's body; the dispatcher frees it */
+    cJSON *json;         /* the answer's body; the dispatcher frees it */
+    char etag[ETAG_MAX]; /* of the answer, "" = none */
+    bool dry_run;        /* tells what would be, and changes nothing */
 };
 
 /* Serves the request; whether the connection can go on. */
@@ -56,9 +60,20 @@ api_handler api_debug_points, api_debug_crash;
 /* Reads a JSON body; NULL with the problem set. */
 cJSON *api_read_json(struct request *r);
 
-/* An entity tag, in quotes, of these bytes. */
-#define ETAG_MAX 35
+/*
+ * Entity tags (api_match.c)
+ */
+
+/* One, in quotes, of these bytes; or of a JSON object without its status, which changes by itself. */
 void api_make_etag(char etag[ETAG_MAX], const void *data, size_t bytes);
+void api_tag_json(char etag[ETAG_MAX], const cJSON *json);
+
+/* Whether If-Match and If-None-Match let a change be made of what has this tag, or NULL: of what isn't there; else -1
+ * and the problem. Under the lock of what is changed. */
+int api_check_match(struct request *r, const char *etag);
+
+/* "after" and "limit" of a list's query; what isn't there is left as it is. */
+int api_query_page(struct request *r, char after[SKEP_NAME_MAX], uint64_t *limit);
 
 /* Whether the request has a body at all. */
 bool api_has_body(const struct request *r);

@@ -1,24 +1,13 @@
-/* api_openapi.c - the handler for the API's description (docs/openapi.json), and entity tags. */
+/* api_openapi.c - the handler for the API's description (docs/openapi.json). */
 #include <stdio.h>
 
 #include "api.h"
-#include "hex.h"
 #include "skep_tls.h"
 
 #define WRITE_NS 30000000000ull
 
 /* Put into the service by the build. */
 extern const char openapi_json[], openapi_json_end[];
-
-void api_make_etag(char etag[ETAG_MAX], const void *data, size_t bytes)
-{
-    uint8_t digest[32];
-    char text[ETAG_MAX - 2];
-
-    tls_sha256(data, bytes, digest);
-    hex_format(text, digest, sizeof(text) / 2);
-    snprintf(etag, ETAG_MAX, "\"%s\"", text);
-}
 
 int api_openapi(struct request *r)
 {

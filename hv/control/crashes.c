@@ -174,15 +174,16 @@ const char *crashes_text(uint32_t id)
     return e ? e->text : NULL;
 }
 
-cJSON *crashes_to_json(void)
+cJSON *crashes_to_json(uint64_t before, uint64_t most)
 {
     cJSON *list = cJSON_CreateArray();
 
     for (uint32_t i = 0, id = last_id; i < STORE_CRASHES && id; i++, id--) {
         const struct entry *e = entry_of(id);
         cJSON *item;
-        if (!e)
+        if (!e || id >= before || most == 0)
             continue;
+        most--;
         item = cJSON_CreateObject();
         cJSON_AddNumberToObject(item, "id", id);
         cJSON_AddStringToObject(item, "guest", e->head.name);

@@ -424,15 +424,22 @@ static struct disk *choose_disk(struct problem *p)
 }
 
 static int copy(struct disk *disk, struct volume *source, const struct storage_wish *wish,
-                const struct volumes_wish *new, struct problem *p)
+                const struct volumes_wish *new, struct volume **made)
 {
-    struct open_volume *o = storage_find_open(disk, source);
-    struct volume *v;
+    struct open_volume *o = wish->foreseen ? NULL : storage_find_open(disk, source);
     int result = o ? (int)storage_core_freeze(disk, o) : 0;
 
-    if (result == 0)
-        result = volumes_copy(disk->volumes, source, wish->snapshot, new, &v);
-    return result == 0 ? 201 : failed(disk, result, wish, p);
+    return result ? result : volumes_copy(disk->volumes, source, wish->snapshot, new, made);
+}
+
+/* 201; or 200 for what would only be made, which is told. */
+static int made(const struct disk *disk, struct volume *v, const struct storage_wish *wish)
+{
+    if (!wish->foreseen)
+        return 201;
+    *wish->foreseen = storage_new_to_json(disk, v);
+    volumes_discard(v);
+    return 200;
 }
 
 static int create_on(struct disk *disk, struct volume *source, const struct storage_wish *wish,
@@ -442,7 +449,8 @@ static int create_on(struct disk *disk, struct volume *source, const struct stor
                                .bytes = wish->bytes,
                                .created_ns = core_wall_ns(),
                                .limits = wish->limits,
-                               .overcommit = wish->overcommit};
+                               .overcommit = wish->overcommit,
+                               .dry_run = wish->foreseen != NULL};
     struct volume *v;
     int result;
 
@@ -451,10 +459,8 @@ static int create_on(struct disk *disk, struct volume *source, const struct stor
                            storage_disk_index(disk));
     if (make_uuid(new.uuid, p) != 0)
         return -1;
-    if (source)
-        return copy(disk, source, wish, &new, p);
-    result = volumes_create(disk->volumes, &new, &v);
-    return result == 0 ? 201 : failed(disk, result, wish, p);
+    result = source ? copy(disk, source, wish, &new, &v) : volumes_create(disk->volumes, &new, &v);
+    return result == 0 ? made(disk, v, wish) : failed(disk, result, wish, p);
 }
 
 int storage_create(const struct storage_wish *wish, struct problem *p)
@@ -509,6 +515,18 @@ static int set_bytes(struct disk *disk, struct volume *v, const struct storage_w
     return 200;
 }
 
+static int foresee_change(const struct disk *disk, struct volume *v,
+                          const struct storage_wish *wish, struct problem *p)
+{
+    int result =
+        wish->has_bytes ? volumes_check_size(disk->volumes, v, wish->bytes, wish->overcommit) : 0;
+
+    if (result != 0)
+        return explain(disk, result, wish, p);
+    *wish->foreseen = storage_changed_to_json(disk, v, wish);
+    return 200;
+}
+
 int storage_change(struct disk *disk, struct volume *v, const struct storage_wish *wish,
                    struct problem *p)
 {
@@ -519,6 +537,8 @@ int storage_change(struct disk *disk, struct volume *v, const struct storage_wis
                            v->record.bytes);
     if (wish->has_bytes && wish->bytes != v->record.bytes && v->record.kind == FORMAT_SNAPSHOT)
         return problem_set(p, 422, "A snapshot's size can't be changed; clone it.");
+    if (wish->foreseen)
+        return foresee_change(disk, v, wish, p);
     if ((!wish->has_bytes || wish->bytes == v->record.bytes) &&
         (!wish->has_limits || memcmp(&v->record.limits, &wish->limits, sizeof(wish->limits)) == 0))
         audit_idle();

@@ -317,22 +317,28 @@ bool http_unescape(char *text)
     return true;
 }
 
-int http_query_value(const char *query, const char *name, char *value, size_t room)
+int http_query_next(const char **query, const char *name, char *value, size_t room)
 {
     size_t name_bytes = strlen(name);
 
-    while (*query) {
-        size_t bytes = strcspn(query, "&");
-        if (bytes >= name_bytes && strncmp(query, name, name_bytes) == 0 &&
-            (bytes == name_bytes || query[name_bytes] == '=')) {
+    while (**query) {
+        const char *at = *query;
+        size_t bytes = strcspn(at, "&");
+        *query += bytes + (at[bytes] == '&');
+        if (bytes >= name_bytes && strncmp(at, name, name_bytes) == 0 &&
+            (bytes == name_bytes || at[name_bytes] == '=')) {
             size_t skip = bytes == name_bytes ? name_bytes : name_bytes + 1;
             if (bytes - skip >= room)
                 return -1;
-            memcpy(value, query + skip, bytes - skip);
+            memcpy(value, at + skip, bytes - skip);
             value[bytes - skip] = '\0';
             return http_unescape(value) ? 1 : -1;
         }
-        query += bytes + (query[bytes] == '&');
     }
     return 0;
+}
+
+int http_query_value(const char *query, const char *name, char *value, size_t room)
+{
+    return http_query_next(&query, name, value, room);
 }
