@@ -32,7 +32,7 @@
 #
 # The kernel's own link: add_executable(), then target_link_libraries(… skep_flags_core), which brings
 # the linker flags too, and skep_split_debug(target). Upstream libraries: lwip, mbedtls, cjson,
-# llhttp, littlefs (cmake/upstream.cmake). Code compiled by any of these functions gets SKEP_DEBUG (0 or 1) and
+# llhttp, wslay, littlefs (cmake/upstream.cmake). Code compiled by any of these functions gets SKEP_DEBUG (0 or 1) and
 # SKEP_VERSION (a string); __skep__ is defined in target builds only.
 
 # Archives refer to each other in circles (libc-shim to newlib and back), so all are one group.

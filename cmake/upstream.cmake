@@ -1,4 +1,4 @@
-# Upstream libraries, compiled as they are, for guests or natively: lwip, mbedtls, cjson, llhttp, littlefs.
+# Upstream libraries, compiled as they are, for guests or natively: lwip, mbedtls, cjson, llhttp, wslay, littlefs.
 # Each is built only when something links it.
 
 # upstream_library(name SOURCES … INCLUDES …): INCLUDES are public.
@@ -23,6 +23,13 @@ upstream_library(cjson
 upstream_library(llhttp
     SOURCES ${llhttp_DIR}/src/api.c ${llhttp_DIR}/src/http.c ${llhttp_DIR}/src/llhttp.c
     INCLUDES ${llhttp_DIR}/include)
+
+# Its own configure script would find out the version and <arpa/inet.h>.
+upstream_library(wslay
+    SOURCES ${wslay_DIR}/lib/wslay_event.c ${wslay_DIR}/lib/wslay_frame.c ${wslay_DIR}/lib/wslay_net.c
+            ${wslay_DIR}/lib/wslay_queue.c
+    INCLUDES ${wslay_DIR}/lib/includes)
+target_compile_definitions(wslay PUBLIC WSLAY_VERSION="1.1.1" PRIVATE HAVE_ARPA_INET_H)
 
 # All memory is the caller's, and nothing is printed. What its assertions find ends the program.
 upstream_library(littlefs

@@ -98,14 +98,14 @@ def test_what_it_does_not_know_is_found(api):
 #
 
 
-def call(api, operation, names=(), kind=None, example=None, data=None, query=None, headers=None):
+def call(api, operation, names=(), kind=None, example=None, data=None, query=None, headers=None, stream=False):
     """A request for an operation: its path filled in, its required headers from their examples."""
     needed = {p["name"]: p["example"] for p in operation.parameters if p["in"] == "header" and p.get("required")}
     path = operation.template.format(**dict(names))
     if example:
         data = json.dumps(operation.body(kind)["examples"][example]["value"])
         needed["Content-Type"] = kind
-    return api.request(operation.method, path, params=query, data=data, headers={**needed, **(headers or {})})
+    return api.request(operation.method, path, params=query, data=data, headers={**needed, **(headers or {})}, stream=stream)
 
 
 def examples(operation):
@@ -225,7 +225,15 @@ def backup_replaces(api, operation, start, elf, **_):
     assert names == ["broken", "web"]
 
 
+def console_opened(api, operation, **_):
+    headers = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    key = {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
+    with call(api, operation, {"name": "web"}, headers=headers | key, stream=True) as answer:
+        yield answer
+
+
 WAYS = {
+    ("openGuestConsole", 101): console_opened,
     ("getDescription", 304): not_modified,
     ("rebootHost", 202): power,
     ("shutDownHost", 202): power,

@@ -57,6 +57,7 @@ static const struct route routes[] = {
     {{"v1", "guests", "*"}, HTTP_PATCH, false, api_guest_patch},
     {{"v1", "guests", "*"}, HTTP_DELETE, false, api_guest_delete},
     {{"v1", "guests", "*", "log"}, HTTP_GET, false, api_guest_log},
+    {{"v1", "guests", "*", "console"}, HTTP_GET, false, api_guest_console},
     {{"v1", "guests", "*", "vcpus"}, HTTP_GET, false, api_guest_vcpus},
     {{"v1", "guests", "*", "trace"}, HTTP_GET, false, api_guest_trace},
     {{"v1", "disks"}, HTTP_GET, false, api_disk_list},

@@ -49,7 +49,7 @@ typedef int api_handler(struct request *r);
 api_handler api_openapi, api_health, api_host, api_host_panic, api_host_reboot, api_host_shutdown;
 api_handler api_image_list, api_image_get, api_image_put, api_image_delete;
 api_handler api_guest_list, api_guest_get, api_guest_put, api_guest_patch, api_guest_delete;
-api_handler api_guest_log, api_guest_vcpus, api_guest_trace;
+api_handler api_guest_log, api_guest_console, api_guest_vcpus, api_guest_trace;
 api_handler api_disk_list, api_disk_get, api_disk_put;
 api_handler api_volume_list, api_volume_get, api_volume_put, api_volume_patch, api_volume_delete;
 api_handler api_volume_data_get, api_volume_data_put;

@@ -60,6 +60,7 @@ int64_t core_vcpu_status(uint64_t guest, uint32_t index, struct skep_vcpu_status
 int64_t core_trace_read(uint64_t guest, uint32_t cpu, struct skep_trace_record *out,
                         uint32_t count);
 int64_t core_console_read(uint64_t guest, uint64_t offset, void *data, size_t bytes);
+int64_t core_console_write(uint64_t guest, const void *data, size_t bytes); /* bytes taken */
 
 /* Disks by index; -SKEP_ENOENT = there are no more. */
 int64_t core_disk_info(uint32_t disk, struct skep_disk_info *out);

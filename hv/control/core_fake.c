@@ -9,6 +9,7 @@
  *   exit=CODE       ends
  *   crash=REASON    ends with that enum skep_crash_reason
  *   tick=MS         prints a line again and again
+ *   echo            prints what it is given; else it takes one buffer of input and leaves it there
  *   stubborn        doesn't heed the shutdown event
  *   vcpus=N         has so many vCPUs on, as far as it may
  *   keep-vcpus      doesn't stop any when it may have fewer
@@ -34,6 +35,7 @@
 #define GUESTS        64u
 #define NOTES         64u
 #define CONSOLE_BYTES 65536u
+#define INPUT_BYTES   256u
 #define MEMORY_BYTES  (512ull << 20)
 #define OWN_MEMORY    (48ull << 20)
 #define MS            1000000ull
@@ -47,7 +49,7 @@ struct fake_image {
 };
 
 struct fake_guest {
-    bool used, stubborn, destroyed, keeps_vcpus, ends_when_changed;
+    bool used, stubborn, destroyed, keeps_vcpus, ends_when_changed, echoes;
     uint32_t vcpus_on;
     uint32_t final_state; /* after dying, at reap_ns */
     uint64_t reap_ns, dying_ns;
@@ -56,6 +58,7 @@ struct fake_guest {
     struct skep_guest_status status;
     uint64_t end_ns, end_code, tick_ns, next_tick_ns;
     uint32_t end_reason; /* 0 = exits */
+    uint32_t input_bytes;
     char console[CONSOLE_BYTES];
 };
 
@@ -415,14 +418,19 @@ void fake_notify(uint64_t handle, uint32_t reason)
     pthread_mutex_unlock(&lock);
 }
 
-static void print(struct fake_guest *g, const char *text)
+static void print_bytes(struct fake_guest *g, const char *data, size_t bytes)
 {
     struct skep_guest_status *s = &g->status;
 
-    for (; *text; text++)
-        g->console[s->console_end++ % CONSOLE_BYTES] = *text;
+    for (size_t i = 0; i < bytes; i++)
+        g->console[s->console_end++ % CONSOLE_BYTES] = data[i];
     if (s->console_end - s->console_first > CONSOLE_BYTES)
         s->console_first = s->console_end - CONSOLE_BYTES;
+}
+
+static void print(struct fake_guest *g, const char *text)
+{
+    print_bytes(g, text, strlen(text));
 }
 
 static void end(struct fake_guest *g, uint32_t state, uint32_t code, uint32_t reason)
@@ -481,6 +489,8 @@ static void read_script(struct fake_guest *g, const char *strings)
             g->status.memory_used = g->status.memory_committed = number;
         } else if (strcmp(strings, "stubborn") == 0) {
             g->stubborn = true;
+        } else if (strcmp(strings, "echo") == 0) {
+            g->echoes = true;
         } else if (strcmp(strings, "keep-vcpus") == 0) {
             g->keeps_vcpus = true;
         } else if (strcmp(strings, "ends-when-changed") == 0) {
@@ -795,6 +805,24 @@ int64_t core_console_read(uint64_t handle, uint64_t offset, void *data, size_t b
     } else if (g) {
         for (n = 0; (size_t)n < bytes && offset < g->status.console_end; n++, offset++)
             ((char *)data)[n] = g->console[offset % CONSOLE_BYTES];
+    }
+    pthread_mutex_unlock(&lock);
+    return n;
+}
+
+int64_t core_console_write(uint64_t handle, const void *data, size_t bytes)
+{
+    struct fake_guest *g;
+    int64_t n = -SKEP_ENOENT;
+
+    pthread_mutex_lock(&lock);
+    g = guest_of(handle);
+    if (g) {
+        n = bytes < INPUT_BYTES - g->input_bytes ? (int64_t)bytes : INPUT_BYTES - g->input_bytes;
+        if (g->echoes)
+            print_bytes(g, data, (size_t)n);
+        else
+            g->input_bytes += (uint32_t)n;
     }
     pthread_mutex_unlock(&lock);
     return n;

@@ -204,6 +204,11 @@ int64_t core_console_read(uint64_t guest, uint64_t offset, void *data, size_t by
     return skep_ctl_console_read(guest, offset, data, bytes);
 }
 
+int64_t core_console_write(uint64_t guest, const void *data, size_t bytes)
+{
+    return skep_ctl_console_write(guest, data, bytes);
+}
+
 int64_t core_disk_info(uint32_t disk, struct skep_disk_info *out)
 {
     return skep_hypercall(SKEP_CTL_VOLUME_READ, disk, SKEP_VOLUME_DISK, (uintptr_t)out, 0, 0);

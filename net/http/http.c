@@ -78,6 +78,8 @@ static int on_head(llhttp_t *parser)
 {
     struct http_conn *c = conn_of(parser);
     c->head_done = true;
+    c->upgrade = parser->upgrade;
+    parser->upgrade = 0; /* who isn't given another protocol goes on with this one */
     return HPE_PAUSED;
 }
 
@@ -162,7 +164,7 @@ static void reset_request(struct http_conn *c)
     c->error = 0;
     c->head_bytes = c->url_bytes = c->text_bytes = c->value_start = 0;
     c->content_length = 0;
-    c->has_length = c->chunked = c->keep_alive = c->expects_continue = false;
+    c->has_length = c->chunked = c->keep_alive = c->expects_continue = c->upgrade = false;
 }
 
 static int finish_head(struct http_conn *c)
@@ -250,6 +252,20 @@ int http_read_body(struct http_conn *c, void *buf, size_t bytes, uint64_t deadli
             return error;
     }
     return (int)c->body_bytes;
+}
+
+int http_raw_read(struct http_conn *c, void *buf, size_t bytes, uint64_t deadline)
+{
+    int error = fill(c, deadline);
+    size_t there = c->input_end - c->input_first;
+
+    if (error != 0)
+        return error;
+    if (bytes > there)
+        bytes = there;
+    memcpy(buf, c->input + c->input_first, bytes);
+    c->input_first += bytes;
+    return (int)bytes;
 }
 
 bool http_drop_body(struct http_conn *c, size_t limit, uint64_t deadline)

@@ -55,6 +55,7 @@ struct http_conn {
     unsigned field_count;
     struct http_field fields[HTTP_FIELDS_MAX];
     bool has_length, chunked, keep_alive, expects_continue;
+    bool upgrade; /* it asks for another protocol: "upgrade" has its name */
     uint64_t content_length;
 
     /* The reply. */
@@ -112,6 +113,15 @@ int http_reply_chunk(struct http_conn *c, const void *data, size_t bytes);
 int http_reply_end(struct http_conn *c);
 /* With header lines that were not known before, each ended by CRLF; a client of HTTP/1.0 doesn't get them. */
 int http_reply_end_with(struct http_conn *c, const char *fields);
+
+/*
+ * Another protocol (RFC 9110, 7.8): says 101 with these header lines, among them Upgrade and Connection. From then on the
+ * connection is the caller's alone, and its bytes are read and written as they are, by the transport's rules; the first
+ * ones may have come along with the request.
+ */
+int http_upgrade(struct http_conn *c, const char *fields);
+int http_raw_read(struct http_conn *c, void *buf, size_t bytes, uint64_t deadline);
+int http_raw_write(struct http_conn *c, const void *data, size_t bytes);
 
 /* Decodes %XX in place; false for bad or NUL sequences. */
 bool http_unescape(char *text);

@@ -11,6 +11,8 @@ const char *http_status_text(int status)
 {
     const char *text = llhttp_status_name((llhttp_status_t)status);
     switch (status) { /* llhttp has them in capitals; these are the ones we use */
+    case 101:
+        return "Switching Protocols";
     case 200:
         return "OK";
     case 201:
@@ -51,6 +53,8 @@ const char *http_status_text(int status)
         return "Expectation Failed";
     case 422:
         return "Unprocessable Content";
+    case 426:
+        return "Upgrade Required";
     case 429:
         return "Too Many Requests";
     case 431:
@@ -127,6 +131,23 @@ int http_reply(struct http_conn *c, int status, const char *type, const char *fi
     if (c->method == HTTP_HEAD || !has_body(status))
         bytes = 0;
     return write_with_body(c, head, head_bytes, body, bytes);
+}
+
+int http_upgrade(struct http_conn *c, const char *fields)
+{
+    char head[HEAD_ROOM];
+    size_t head_bytes;
+
+    c->reply_started = c->body_done = true;
+    c->keep_alive = true; /* "Connection" is among the fields */
+    head_bytes = make_head(c, head, 101, NULL, fields, "");
+    c->keep_alive = false; /* no request follows */
+    return head_bytes ? write_all(c, head, head_bytes) : HTTP_E_TRANSPORT;
+}
+
+int http_raw_write(struct http_conn *c, const void *data, size_t bytes)
+{
+    return write_all(c, data, bytes);
 }
 
 int http_reply_begin(struct http_conn *c, int status, const char *type, const char *fields)
