@@ -147,22 +147,25 @@ void api_answer_error(struct api_client *client, int error)
  * Routing
  */
 
-/* Splits a path in place. -1 if it has too many segments or a bad escape. */
+#define PATH_UNKNOWN   (-1) /* no path of ours: too many segments */
+#define PATH_MALFORMED (-2) /* a bad escape */
+
+/* Splits a path in place; how many segments it has, or one of the above. */
 static int split(char *path, char *segments[SEGMENTS_MAX])
 {
     int count = 0;
 
     if (*path++ != '/')
-        return -1;
+        return PATH_UNKNOWN;
     for (char *rest = path; rest && *rest;) {
         if (count == SEGMENTS_MAX)
-            return -1;
+            return PATH_UNKNOWN;
         segments[count] = rest;
         rest = strchr(rest, '/');
         if (rest)
             *rest++ = '\0';
         if (!http_unescape(segments[count++]))
-            return -1;
+            return PATH_MALFORMED;
     }
     return count;
 }
@@ -178,7 +181,7 @@ static bool route_matches(const struct route *route, char *const segments[], int
     return true;
 }
 
-/* The route, or NULL with the problem: 404, or 405 with the methods that there are. */
+/* The route, or NULL with the problem: 400, 404, or 405 with the methods that there are. */
 static const struct route *find_route(struct request *r, char *segments[], int count)
 {
     llhttp_method_t method = r->http->method == HTTP_HEAD ? HTTP_GET : r->http->method;
@@ -192,7 +195,10 @@ static const struct route *find_route(struct request *r, char *segments[], int c
         snprintf(allow + strlen(allow), sizeof(allow) - strlen(allow), "%s%s", *allow ? ", " : "",
                  llhttp_method_name(routes[i].method));
     }
-    if (*allow) {
+    if (count == PATH_MALFORMED) {
+        problem_set(&r->problem, 400,
+                    "The path has a %% without two hexadecimal digits behind it, or %%00.");
+    } else if (*allow) {
         snprintf(r->problem.fields, sizeof(r->problem.fields), "Allow: %s\r\n", allow);
         problem_set(&r->problem, 405, "There is no such method here; there is %s.", allow);
     } else {

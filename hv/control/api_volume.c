@@ -68,6 +68,8 @@ static int read_format(const cJSON *body, bool *force, struct problem *p)
     const cJSON *item;
     bool format = false;
 
+    if (!cJSON_IsObject(body))
+        return problem_set(p, 422, "The body must be a JSON object.");
     cJSON_ArrayForEach(item, body)
     {
         bool *to = strcmp(item->string, "format") == 0  ? &format
@@ -79,7 +81,7 @@ static int read_format(const cJSON *body, bool *force, struct problem *p)
         if (take_bool(item, to, p) != 0)
             return -1;
     }
-    if (!cJSON_IsObject(body) || !format)
+    if (!format)
         return problem_set(p, 422,
                            "Say {\"format\": true}: the disk becomes Skep's, and all data on it is "
                            "lost.");

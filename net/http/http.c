@@ -167,9 +167,19 @@ static void reset_request(struct http_conn *c)
     c->has_length = c->chunked = c->keep_alive = c->expects_continue = c->upgrade = false;
 }
 
+static unsigned count_fields(const struct http_conn *c, const char *name)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < c->field_count; i++)
+        count += strcasecmp(c->fields[i].name, name) == 0;
+    return count;
+}
+
 static int finish_head(struct http_conn *c)
 {
     const char *expect = http_field(c, "expect");
+    unsigned hosts;
     char *mark;
 
     if (c->parser.http_major != 1)
@@ -188,10 +198,12 @@ static int finish_head(struct http_conn *c)
     if (expect && strcasecmp(expect, "100-continue") != 0)
         return HTTP_E_EXPECTATION;
     c->expects_continue = expect != NULL;
-    /* RFC 9112, 3.2: without or with two Host fields the request is malformed. */
-    if (c->parser.http_major == 1 && c->parser.http_minor == 1 && !http_field(c, "host"))
+    /* RFC 9112, 6.3: where chunks aren't the last coding, nobody knows where the body ends. */
+    if (c->parser.flags & F_TRANSFER_ENCODING && !c->chunked)
         return HTTP_E_SYNTAX;
-    return 0;
+    /* RFC 9112, 3.2: without or with two Host fields the request is malformed. */
+    hosts = count_fields(c, "host");
+    return hosts > 1 || (hosts == 0 && c->parser.http_minor >= 1) ? HTTP_E_SYNTAX : 0;
 }
 
 int http_read_head(struct http_conn *c, uint64_t idle_deadline, uint64_t head_ns,
