@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 
+import handshake
 import latency
 import lines
 import longest
@@ -210,6 +211,7 @@ SECTIONS = {
     "boot": boot_rows,
     "calls": call_rows,
     "create": create_rows,
+    "handshake": handshake.rows,
     "web": web_rows,
     "busy": busy_rows,
     "wake": latency.wake_rows,

@@ -45,7 +45,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("skep")
 
 
-def boot(folder, name, **options):
+def boot(folder, name, growth=CONTROL_GROWTH, **options):
     """Boots a Skep, yields it with its API ready and its disks formatted, and checks at the end that nothing was left
     or broken."""
     options.setdefault("elf", skep.build_exists())
@@ -63,7 +63,7 @@ def boot(folder, name, **options):
         machine.check_alive()
         clear(machine.api)
         assert not disks_with_volumes(machine.api)
-        wait_frames(machine.api, baseline, CONTROL_GROWTH)
+        wait_frames(machine.api, baseline, growth)
         machine.check_alive()
 
 

@@ -15,10 +15,13 @@
 
 #include "address.h"
 #include "audit.h"
+#include "events.h"
 #include "identity.h"
 #include "json.h"
 #include "power.h"
+#include "skep_tls.h"
 #include "spec.h"
+#include "throttle.h"
 
 #define SECOND       1000000000ull
 #define BODY_STEP_NS (15 * SECOND) /* without a byte */
@@ -36,16 +39,23 @@ struct route {
 };
 
 static const struct route routes[] = {
-    {{"openapi.json"}, HTTP_GET, true, api_openapi},
+    {{""}, HTTP_GET, true, api_static},
+    {{"page", "*"}, HTTP_GET, true, api_static},
+    {{"openapi.json"}, HTTP_GET, true, api_static},
     {{"healthz"}, HTTP_GET, true, api_health},
     {{"v1", "host"}, HTTP_GET, false, api_host},
     {{"v1", "host", "panic"}, HTTP_GET, false, api_host_panic},
     {{"v1", "host", "reboot"}, HTTP_POST, false, api_host_reboot},
     {{"v1", "host", "shutdown"}, HTTP_POST, false, api_host_shutdown},
+    {{"v1", "host", "certificate"}, HTTP_GET, false, api_certificate_get},
+    {{"v1", "host", "certificate"}, HTTP_PUT, false, api_certificate_put},
+    {{"v1", "host", "certificate", "request"}, HTTP_POST, false, api_certificate_request},
+    {{"v1", "host", "certificate", "renew"}, HTTP_POST, false, api_certificate_renew},
     {{"v1", "audit"}, HTTP_GET, false, api_audit},
     {{"v1", "backup"}, HTTP_GET, false, api_backup_get},
     {{"v1", "backup"}, HTTP_PUT, false, api_backup_put},
     {{"v1", "crashes"}, HTTP_GET, false, api_crash_list},
+    {{"v1", "events"}, HTTP_GET, false, api_events},
     {{"v1", "crashes", "*"}, HTTP_GET, false, api_crash_get},
     {{"v1", "images"}, HTTP_GET, false, api_image_list},
     {{"v1", "images", "*"}, HTTP_GET, false, api_image_get},
@@ -92,16 +102,11 @@ static bool send_problem(struct http_conn *c, const struct problem *p)
     return result == 0;
 }
 
-static bool send_json(struct http_conn *c, int status, const struct request *r)
+static bool send_json(struct http_conn *c, int status, const char *fields, const cJSON *json)
 {
-    char *text = r->json ? cJSON_PrintUnformatted(r->json) : NULL;
-    char fields[ETAG_MAX + 8] = "";
-    int result;
-
-    if (*r->etag)
-        snprintf(fields, sizeof(fields), "ETag: %s\r\n", r->etag);
-    result = http_reply(c, status, text ? "application/json" : NULL, fields, text ? text : "",
-                        text ? strlen(text) : 0);
+    char *text = json ? cJSON_PrintUnformatted(json) : NULL;
+    int result = http_reply(c, status, text ? "application/json" : NULL, fields, text ? text : "",
+                            text ? strlen(text) : 0);
 
     free(text);
     return result == 0;
@@ -150,13 +155,16 @@ void api_answer_error(struct api_client *client, int error)
 #define PATH_UNKNOWN   (-1) /* no path of ours: too many segments */
 #define PATH_MALFORMED (-2) /* a bad escape */
 
-/* Splits a path in place; how many segments it has, or one of the above. */
+/* Splits a path in place; "/" has one, which is empty. How many there are, or one of the above. */
 static int split(char *path, char *segments[SEGMENTS_MAX])
 {
     int count = 0;
 
     if (*path++ != '/')
         return PATH_UNKNOWN;
+    segments[0] = path;
+    if (!*path)
+        return 1;
     for (char *rest = path; rest && *rest;) {
         if (count == SEGMENTS_MAX)
             return PATH_UNKNOWN;
@@ -210,7 +218,10 @@ static const struct route *find_route(struct request *r, char *segments[], int c
 static bool has_token(const struct http_conn *c)
 {
     const char *value = http_field(c, "authorization");
+    char token[API_TOKEN_MAX];
 
+    if (!value && api_protocol_token(c, token))
+        return token_matches(token);
     if (!value || strncasecmp(value, "Bearer ", 7) != 0)
         return false;
     value += 7;
@@ -230,8 +241,46 @@ static int check_token(struct request *r)
                        "Send the right token: \"Authorization: Bearer <token>\".");
 }
 
+static void describe_address(const struct request *r, char text[ADDRESS_TEXT_MAX])
+{
+    struct sockaddr_in peer = {0};
+    socklen_t bytes = sizeof(peer);
+
+    getpeername(r->client->fd, (struct sockaddr *)&peer, &bytes);
+    address_format(text, peer.sin_addr.s_addr);
+}
+
+/* Calls without a right token are counted by where they come from, so that these keep out nobody who has one. */
+static int check_rate(struct request *r, bool has_right_token)
+{
+    char address[ADDRESS_TEXT_MAX];
+    unsigned seconds;
+
+    describe_address(r, address);
+    if (throttle_request(has_right_token ? THROTTLE_PRINCIPAL : THROTTLE_ADDRESS,
+                         has_right_token ? "admin" : address, tls_clock_ns(), &seconds))
+        return 0;
+    snprintf(r->problem.fields, sizeof(r->problem.fields), "Retry-After: %u\r\n", seconds);
+    return problem_set(&r->problem, 429,
+                       "There are too many requests %s: at most %u a second in the long run.",
+                       has_right_token ? "of this caller" : "without a right token from here",
+                       has_right_token ? THROTTLE_PRINCIPAL_RATE : THROTTLE_ADDRESS_RATE);
+}
+
+/* Who has no token learns nothing about what there is. */
+static int check_caller(struct request *r)
+{
+    int result = check_token(r);
+
+    if (check_rate(r, result == 0) != 0)
+        return -1;
+    return result;
+}
+
 static int check_name(struct request *r, const struct route *route, char *segments[])
 {
+    if (route->handler == api_static)
+        r->name = segments[1] ? segments[1] : segments[0];
     if (!route->path[2] || strcmp(route->path[2], "*") != 0)
         return 0;
     if (!name_valid(segments[2]))
@@ -254,12 +303,9 @@ static int check_power(struct request *r)
 /* There is one token, so who calls is told by the address. */
 static void describe_caller(const struct request *r, char caller[AUDIT_CALLER_MAX])
 {
-    struct sockaddr_in peer = {0};
-    socklen_t bytes = sizeof(peer);
     char address[ADDRESS_TEXT_MAX];
 
-    getpeername(r->client->fd, (struct sockaddr *)&peer, &bytes);
-    address_format(address, peer.sin_addr.s_addr);
+    describe_address(r, address);
     snprintf(caller, AUDIT_CALLER_MAX, "admin %s", address);
 }
 
@@ -304,17 +350,27 @@ static int handle_audited(struct request *r, const struct route *route, char *co
     return status;
 }
 
+/* What is read from here on has all changes up to this event. */
+static void note_event(struct request *r)
+{
+    char id[EVENT_ID_MAX];
+
+    events_id_text(events_last(), id);
+    snprintf(r->fields, sizeof(r->fields), "Skep-Event-Id: %s\r\n", id);
+}
+
 static int handle(struct request *r)
 {
     char *segments[SEGMENTS_MAX] = {NULL};
     int count = split(r->http->path, segments);
     const struct route *route = find_route(r, segments, count);
 
-    /* Who has no token learns nothing about what there is. */
-    if ((!route || !route->open) && check_token(r) != 0)
+    if ((!route || !route->open) && check_caller(r) != 0)
         return -1;
     if (!route || check_name(r, route, segments) != 0)
         return -1;
+    if (route->method == HTTP_GET && !route->open)
+        note_event(r);
     if (route->method == HTTP_GET && route->handler != api_backup_get)
         return route->handler(r);
     if (check_dry_run(r, route) != 0)
@@ -335,10 +391,13 @@ bool api_serve(struct api_client *client)
     /* Too much of an unread body: better a new connection than to read it. */
     if (!c->body_done && (c->chunked || c->content_length > DROP_MAX || c->expects_continue))
         c->keep_alive = false;
+    if (*r.etag)
+        snprintf(r.fields + strlen(r.fields), sizeof(r.fields) - strlen(r.fields), "ETag: %s\r\n",
+                 r.etag);
     if (status < 0)
         sent = send_problem(c, &r.problem);
     else if (status > 0)
-        sent = send_json(c, status, &r);
+        sent = send_json(c, status, r.fields, r.json);
     cJSON_Delete(r.json);
     if (!sent || !http_drop_body(c, DROP_MAX, tls_clock_ns() + DROP_NS))
         return false;

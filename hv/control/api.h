@@ -29,6 +29,7 @@ struct request {
     struct http_conn *http;
     const char *name; /* the path's variable segment, checked; NULL if it has none */
     struct problem problem;
+    char fields[128];    /* header lines of an answer that isn't a problem */
     cJSON *json;         /* the answer's body; the dispatcher frees it */
     char etag[ETAG_MAX]; /* of the answer, "" = none */
     bool dry_run;        /* tells what would be, and changes nothing */
@@ -46,16 +47,23 @@ void api_answer_error(struct api_client *client, int http_error);
  */
 typedef int api_handler(struct request *r);
 
-api_handler api_openapi, api_health, api_host, api_host_panic, api_host_reboot, api_host_shutdown;
+api_handler api_static, api_health, api_host, api_host_panic, api_host_reboot, api_host_shutdown;
+api_handler api_certificate_get, api_certificate_put, api_certificate_request,
+    api_certificate_renew;
 api_handler api_image_list, api_image_get, api_image_put, api_image_delete;
 api_handler api_guest_list, api_guest_get, api_guest_put, api_guest_patch, api_guest_delete;
 api_handler api_guest_log, api_guest_console, api_guest_vcpus, api_guest_trace;
 api_handler api_disk_list, api_disk_get, api_disk_put;
 api_handler api_volume_list, api_volume_get, api_volume_put, api_volume_patch, api_volume_delete;
 api_handler api_volume_data_get, api_volume_data_put;
-api_handler api_audit, api_backup_get, api_backup_put;
+api_handler api_audit, api_backup_get, api_backup_put, api_events;
 api_handler api_crash_list, api_crash_get;
 api_handler api_debug_points, api_debug_crash;
+
+/* The token that a WebSocket's request has among its protocols, since browsers let no page send a header with one; false if
+ * it has none. */
+#define API_TOKEN_MAX 129u
+bool api_protocol_token(const struct http_conn *c, char token[API_TOKEN_MAX]);
 
 /* Reads a JSON body; NULL with the problem set. */
 cJSON *api_read_json(struct request *r);
@@ -94,6 +102,14 @@ int api_no_guest(struct request *r);
 
 /* {"items": […]} */
 cJSON *api_new_list(struct request *r);
+
+/*
+ * Answers that have no end: each holds one of the connections, so that there are API_STREAMS_MAX of them at most. -1 and
+ * the problem when there are as many; else api_stream_end() comes after it.
+ */
+#define API_STREAMS_MAX 16u
+int api_stream_begin(struct request *r);
+void api_stream_end(void);
 
 /* Waits for the client to speak or leave, at most ms; whether it did. */
 bool api_client_stirs(struct request *r, int ms);

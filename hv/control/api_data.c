@@ -6,6 +6,7 @@
 
 #include "api.h"
 #include "audit.h"
+#include "events.h"
 #include "json.h"
 #include "skep_tls.h"
 #include "storage.h"
@@ -151,6 +152,7 @@ static int answer(struct request *r, struct tls_hash *hash)
 
     digest_text(hash, text);
     audit_detail("%s", text);
+    events_add(EVENT_VOLUMES, "written", r->name, audit_caller(), "\"digest\":\"%s\"", text);
     if (expected && strcmp(expected, text) != 0)
         return problem_set(&r->problem, 422,
                            "The volume has what came, but that isn't what " DIGEST

@@ -121,7 +121,7 @@ int api_guest_list(struct request *r)
         return -1;
     r->http->write_deadline = tls_clock_ns() + LIST_NS;
     /* A list that was broken off must not look like a whole one. */
-    if (http_reply_begin(r->http, 200, "application/json", NULL) != 0 ||
+    if (http_reply_begin(r->http, 200, "application/json", r->fields) != 0 ||
         (r->http->method != HTTP_HEAD && send_list(r->http, &list) != 0))
         r->http->keep_alive = false;
     return 0;
@@ -170,7 +170,6 @@ int api_guest_get(struct request *r)
 /* Does it, or tells what would be done: a status, or -1 and the problem. */
 static int put_or_foresee(struct request *r, struct spec *spec, const struct files *files)
 {
-    static const char *const changes[] = {"none", "created", "applied", "replacing"};
     enum guest_change change = GUEST_UNCHANGED;
     int status = r->dry_run ? guest_foresee(r->name, spec, &change, &r->problem)
                             : guest_put(r->name, spec, files, &change, &r->problem);
@@ -181,7 +180,7 @@ static int put_or_foresee(struct request *r, struct spec *spec, const struct fil
     else if (status > 0 && g)
         answer_guest(r, g);
     if (r->json)
-        cJSON_AddStringToObject(r->json, "change", changes[change]);
+        cJSON_AddStringToObject(r->json, "change", guest_change_name(change));
     return status;
 }
 

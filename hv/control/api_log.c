@@ -42,12 +42,15 @@ int api_guest_log(struct request *r)
 
     if (api_query_number(r, "offset", 0, GUEST_LOG_OLDEST - 1, &offset) != 0 ||
         api_query_bool(r, "follow", &follow) != 0 ||
-        guest_log_begin(r->name, &offset, &end, &r->problem) != 0)
+        guest_log_begin(r->name, &offset, &end, &r->problem) != 0 ||
+        (follow && api_stream_begin(r) != 0))
         return -1;
     r->http->write_deadline = tls_clock_ns() + LOG_WRITE_NS;
     snprintf(fields, sizeof(fields), "Skep-Log-Offset: %" PRIu64 "\r\n", offset);
     if (http_reply_begin(r->http, 200, "text/plain; charset=utf-8", fields) == 0 &&
         r->http->method != HTTP_HEAD)
         stream_log(r, offset, end - offset, follow);
+    if (follow)
+        api_stream_end();
     return 0;
 }

@@ -214,6 +214,11 @@ void audit_detail(const char *format, ...)
     json_clean_text(current->detail);
 }
 
+const char *audit_caller(void)
+{
+    return current ? current->caller : NULL;
+}
+
 void audit_end(struct audit_call *call, int status)
 {
     current = NULL;

@@ -46,6 +46,9 @@ void audit_expect(int status);
 void audit_idle(void);
 __attribute__((format(printf, 1, 2))) void audit_detail(const char *format, ...);
 
+/* Who makes this thread's call, NULL = it has none. */
+const char *audit_caller(void);
+
 /* What the service does by itself. */
 void audit_note(const char *method, const char *path, const char *detail, int status);
 

@@ -24,15 +24,6 @@ struct entry {
     char *text;
 };
 
-/* Text and head are cut into the records of the entry. */
-struct part {
-    uint32_t id;
-    uint32_t bytes; /* in all */
-    char data[STORE_BYTES_MAX - 8];
-};
-_Static_assert(sizeof(struct part) == STORE_BYTES_MAX, "a part fills a record");
-#define PART_BYTES sizeof(((struct part *)0)->data)
-
 static struct entry entries[STORE_CRASHES];
 static uint32_t last_id;
 
@@ -47,73 +38,37 @@ static unsigned first_record(const struct entry *e)
     return STORE_CRASH_FIRST + (unsigned)(e - entries) * STORE_CRASH_PARTS;
 }
 
-/* A part that isn't written leaves an id that differs from the others', and the whole is not believed. */
 static void retain(const struct entry *e)
 {
-    size_t text_bytes = strlen(e->text), all = sizeof(e->head) + text_bytes, done = 0;
-    struct part part = {.id = e->head.id, .bytes = (uint32_t)all};
+    size_t text_bytes = strlen(e->text), all = sizeof(e->head) + text_bytes;
     char *whole = malloc(all);
 
-    if (!whole || all > PART_BYTES * STORE_CRASH_PARTS) {
-        log_line("crash %u is too large to be retained", e->head.id);
-        free(whole);
-        return;
+    if (whole) {
+        memcpy(whole, &e->head, sizeof(e->head));
+        memcpy(whole + sizeof(e->head), e->text, text_bytes);
     }
-    memcpy(whole, &e->head, sizeof(e->head));
-    memcpy(whole + sizeof(e->head), e->text, text_bytes);
-    for (unsigned i = 0; done < all; i++) {
-        size_t bytes = all - done < PART_BYTES ? all - done : PART_BYTES;
-        memcpy(part.data, whole + done, bytes);
-        if (!store_write(first_record(e) + i, STORE_CRASH, &part,
-                         offsetof(struct part, data) + bytes))
-            break;
-        done += bytes;
-    }
+    if (!whole ||
+        !store_write_parts(first_record(e), STORE_CRASH_PARTS, STORE_CRASH, e->head.id, whole, all))
+        log_line("crash %u can't be retained", e->head.id);
     free(whole);
-}
-
-/* The head and text as they were retained, NULL if they aren't there in full. */
-static char *read_parts(const struct entry *e, size_t *all)
-{
-    struct part part = {0};
-    char *whole = NULL;
-    uint32_t id = 0;
-    size_t done = 0;
-
-    *all = 0;
-    for (unsigned i = 0; i < STORE_CRASH_PARTS && (i == 0 || done < *all); i++) {
-        size_t bytes = store_read(first_record(e) + i, STORE_CRASH, &part, sizeof(part));
-        if (i == 0 && bytes > offsetof(struct part, data)) {
-            id = part.id;
-            *all = part.bytes;
-            whole = *all <= PART_BYTES * STORE_CRASH_PARTS ? malloc(*all + 1) : NULL;
-        }
-        bytes -= bytes ? offsetof(struct part, data) : 0;
-        if (!whole || bytes == 0 || bytes > *all - done || part.id != id || part.bytes != *all)
-            break;
-        memcpy(whole + done, part.data, bytes);
-        done += bytes;
-    }
-    if (whole && (done != *all || *all < sizeof(struct crash_head))) {
-        free(whole);
-        whole = NULL;
-    }
-    return whole;
 }
 
 static void load(struct entry *e)
 {
     size_t all, text_bytes;
-    char *whole = read_parts(e, &all);
+    uint32_t id;
+    char *whole = store_read_parts(first_record(e), STORE_CRASH_PARTS, STORE_CRASH, &id, &all);
 
-    if (!whole)
+    if (!whole || all < sizeof(e->head) || !(e->text = malloc(all - sizeof(e->head) + 1))) {
+        free(whole);
         return;
+    }
     memcpy(&e->head, whole, sizeof(e->head));
     e->head.name[SKEP_NAME_MAX - 1] = '\0';
     text_bytes = all - sizeof(e->head);
-    memmove(whole, whole + sizeof(e->head), text_bytes);
-    whole[text_bytes] = '\0';
-    e->text = whole;
+    memcpy(e->text, whole + sizeof(e->head), text_bytes);
+    e->text[text_bytes] = '\0';
+    free(whole);
     if (e->head.id > last_id)
         last_id = e->head.id;
 }

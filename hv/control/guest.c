@@ -173,6 +173,7 @@ static int create(const char *name, const struct spec *spec, const struct files 
         store_erase(g->record);
         return forget(g);
     }
+    guest_tell_created(g);
     guest_step(g);
     return 201;
 }
@@ -284,6 +285,7 @@ static int change(struct guest *g, const struct spec *spec, const struct files *
         return -1;
     }
     commit_point(POINT_GUEST_CHANGED);
+    guest_tell_changed(g, *kind);
     g->restart_at = 0;
     guest_step(g);
     commit_point(POINT_GUEST_APPLIED);
@@ -368,6 +370,7 @@ int guest_restore(const char *name, const struct spec *spec, const struct files 
         return -1;
     if (take_files(name, files, &g->files, p) != 0 || keep_and_retain(g, NULL, 0, p) != 0)
         return forget(g);
+    guest_tell_created(g);
     guest_schedule(g, 1);
     return 0;
 }
@@ -380,6 +383,7 @@ void guest_restore_none(void)
     while ((g = guest_first()) != NULL) {
         guest_unkeep(g->name, &ignored);
         store_erase(g->record);
+        guest_tell_deleted(g);
         forget(g);
     }
 }

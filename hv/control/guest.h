@@ -81,6 +81,7 @@ struct guest {
     /* Observed. */
     struct guest_view view;
     bool just_changed;     /* by us: the view is true without another look */
+    const char *told;      /* the state that was told last (guest_events.c), NULL = none */
     struct guest_end end;  /* of the latest one that ended by itself */
     uint32_t crash;        /* id of its latest crash (crashes.h), 0 = none */
     uint64_t crash_handle; /* of ring 0's guest that it is about */
@@ -173,6 +174,8 @@ const struct skep_guest_status *guest_refresh(struct guest *guest);
 bool guest_has_ended(const struct guest *guest);
 
 cJSON *guest_to_json(struct guest *guest, bool in_list);
+const char *guest_state_text(const struct guest *guest);
+const char *guest_change_name(enum guest_change change);
 
 /* What it would be with another spec and other files; NULL = there is no such guest yet. */
 cJSON *guest_foreseen_to_json(const char *name, struct guest *guest, struct spec *spec,
@@ -241,6 +244,15 @@ bool guest_retain(const struct guest *guest);
 int64_t guest_create_in_core(struct guest *guest);
 void guest_drop_files(struct guest *guest, uint64_t image); /* once ring 0's guest hasn't it */
 void guest_explain(const struct guest *guest, char *text, size_t room); /* create_error in words */
+/* Why it isn't created now; false: nothing is known that keeps it. */
+bool guest_explain_wait(const struct guest *guest, char *text, size_t room);
+
+/* guest_events.c: tells what clients asked for, what the policy decides, and the state if it isn't the one told last. */
+void guest_tell_created(const struct guest *guest);
+void guest_tell_changed(const struct guest *guest, enum guest_change change);
+void guest_tell_restart(const struct guest *guest);
+void guest_tell_deleted(const struct guest *guest);
+void guest_tell_state(struct guest *guest);
 
 /* guest_live.c: gives ring 0's guest those live fields of a spec that differ from the former one, all or none. -1 and
  * the problem if it refuses. */

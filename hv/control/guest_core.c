@@ -135,6 +135,15 @@ void guest_explain(const struct guest *g, char *text, size_t room)
     }
 }
 
+bool guest_explain_wait(const struct guest *g, char *text, size_t room)
+{
+    if (g->waits_for)
+        snprintf(text, room, "it starts after guest '%s', which isn't up", g->waits_for);
+    else if (g->create_error)
+        guest_explain(g, text, room);
+    return g->waits_for || g->create_error;
+}
+
 int64_t guest_create_in_core(struct guest *g)
 {
     struct skep_guest_spec spec = {.memory_bytes = g->spec->memory_bytes,

@@ -11,7 +11,7 @@
 #include "json.h"
 #include "skep/crash_name.h"
 
-static const char *state_name(const struct guest *g)
+const char *guest_state_text(const struct guest *g)
 {
     bool ended = g->view.state == SKEP_GUEST_EXITED || g->view.state == SKEP_GUEST_CRASHED;
 
@@ -22,6 +22,12 @@ static const char *state_name(const struct guest *g)
     if (guest_is_crash_looping(g))
         return "crash-looping";
     return ended && g->view.killed ? "killed" : guest_state_name(g->view.state);
+}
+
+const char *guest_change_name(enum guest_change change)
+{
+    static const char *const names[] = {"none", "created", "applied", "replacing"};
+    return names[change];
 }
 
 static void add_addresses(cJSON *status, const struct skep_guest_status *s)
@@ -101,13 +107,8 @@ static void add_end(cJSON *status, const struct guest *g, const struct skep_gues
                  g->failures);
         cJSON_AddStringToObject(status, "error", text);
     }
-    if (g->waits_for) {
-        snprintf(text, sizeof(text), "it starts after guest '%s', which isn't up", g->waits_for);
+    if (guest_explain_wait(g, text, sizeof(text)))
         cJSON_AddStringToObject(status, "error", text);
-    } else if (g->create_error) {
-        guest_explain(g, text, sizeof(text));
-        cJSON_AddStringToObject(status, "error", text);
-    }
 }
 
 static void add_vcpus(cJSON *status, const struct guest *g, const struct skep_guest_status *s)
@@ -150,7 +151,7 @@ cJSON *guest_to_json(struct guest *g, bool in_list)
     cJSON_AddItemToObject(
         json, "spec", guest_spec_to_json(g->spec, g->files, in_list ? FILES_PATHS : FILES_PUBLIC));
     status = cJSON_AddObjectToObject(json, "status");
-    cJSON_AddStringToObject(status, "state", state_name(g));
+    cJSON_AddStringToObject(status, "state", guest_state_text(g));
     add_addresses(status, s);
     json_add_time(status, "started_at", host_wall_ns(s->started_ns));
     json_add_time(status, "ended_at", host_wall_ns(s->ended_ns));

@@ -129,6 +129,7 @@ static enum outcome without_guest(struct guest *g)
         if (!store_erase(g->record))
             return SETTLED;
         commit_point(POINT_GUEST_ERASED);
+        guest_tell_deleted(g);
         guest_drop_files(g, g->files);
         guest_forget(g);
         return FORGOTTEN;
@@ -197,6 +198,7 @@ static enum outcome ended(struct guest *g)
         if (ran_well(g))
             g->failures = 0;
         g->restart_at = now + backoff_ns(g, g->failures++);
+        guest_tell_restart(g);
         if (g->failures == LOOP_FAILURES)
             log_line("guest '%s' is crash-looping: it ended %u times in a row", g->name,
                      g->failures);
@@ -216,8 +218,8 @@ static enum outcome running_or_paused(struct guest *g)
         guest_force_vcpus(g);
     if (g->spec->desired == SPEC_RUNNING && paused)
         return start(g);
-    if (g->spec->desired == SPEC_PAUSED && !paused)
-        core_guest_pause(g->handle);
+    if (g->spec->desired == SPEC_PAUSED && !paused && core_guest_pause(g->handle) == 0)
+        g->view.state = SKEP_GUEST_PAUSED;
     return SETTLED;
 }
 
@@ -239,8 +241,8 @@ static enum outcome dying(struct guest *g)
 static enum outcome step_once(struct guest *g)
 {
     /* Of what was made or started just now nothing else is known yet. */
-    if (!g->just_changed)
-        guest_refresh(g);
+    if (!g->just_changed && guest_refresh(g))
+        guest_tell_state(g);
     g->just_changed = false;
     if (g->old_files)
         guest_drop_files(g, 0);
@@ -320,6 +322,7 @@ void guest_step(struct guest *g)
             break;
     }
     schedule(g);
+    guest_tell_state(g);
     if (guest_is_up(g))
         guest_wake_waiting(g);
 }

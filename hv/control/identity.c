@@ -1,5 +1,5 @@
 /*
- * identity.c - the TLS identity and the token.
+ * identity.c - the token, and what a backup has of it and of the certificate.
  *
  * Of the token only a SHA-256 digest is kept. Digests are compared in full, so that the time tells
  * nothing about how much of a guess was right.
@@ -9,12 +9,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "certificate.h"
 #include "hex.h"
 #include "log.h"
 #include "persist.h"
+#include "skep_tls.h"
 #include "store.h"
-
-_Static_assert(sizeof(struct tls_identity) <= STORE_BYTES_MAX, "one record");
 
 static uint8_t token_digest[32];
 
@@ -38,41 +38,6 @@ static bool recall(const char *name, unsigned record, enum store_kind kind, void
         return false;
     keep(name, record, kind, data, bytes);
     return true;
-}
-
-static bool tell(const struct tls_identity *id, const char *origin)
-{
-    char text[TLS_FINGERPRINT_MAX];
-
-    tls_identity_fingerprint(id, text);
-    log_line("certificate %s, SHA-256 fingerprint %s", origin, text);
-    return true;
-}
-
-bool identity_get(struct tls_identity *id, const struct config *config, bool entropy)
-{
-    if (config->certificate && config->key) {
-        if (tls_identity_from_pem(id, config->certificate, config->key) == 0)
-            return tell(id, "from the boot module");
-        log_line("the boot module's certificate and key are not used: they must be PEM of an ECDSA "
-                 "P-256 or P-384 key and of a certificate for it, at most %d bytes",
-                 TLS_DER_MAX);
-    }
-    if (recall("identity", STORE_IDENTITY_RECORD, STORE_IDENTITY, id, sizeof(*id)) &&
-        id->key_bytes <= sizeof(id->key) && id->cert_bytes <= sizeof(id->cert))
-        return tell(id, "as before");
-    if (!entropy) {
-        log_line("no key is made: this machine has no source of entropy. Give it RDRAND or "
-                 "RDSEED, or a certificate and key in the boot module");
-        return false;
-    }
-    if (tls_identity_generate(id, config->hostname, config->net.address) != 0) {
-        log_line("a key and certificate could not be made");
-        return false;
-    }
-    if (!keep("identity", STORE_IDENTITY_RECORD, STORE_IDENTITY, id, sizeof(*id)))
-        return false;
-    return tell(id, "made now");
 }
 
 static bool set_token(const char *token)
@@ -105,10 +70,7 @@ bool token_get(const struct config *config, bool entropy)
 
 void identity_keep(void)
 {
-    struct tls_identity id;
-
-    if (store_read(STORE_IDENTITY_RECORD, STORE_IDENTITY, &id, sizeof(id)) == sizeof(id))
-        keep("identity", STORE_IDENTITY_RECORD, STORE_IDENTITY, &id, sizeof(id));
+    certificate_keep();
     keep("token", STORE_TOKEN_RECORD, STORE_TOKEN, token_digest, sizeof(token_digest));
 }
 
@@ -126,69 +88,40 @@ bool token_matches(const char *token)
  * In backups
  */
 
-static void add_hex(cJSON *json, const char *name, const void *data, size_t bytes)
-{
-    char text[2 * TLS_DER_MAX + 1];
-
-    hex_format(text, data, bytes);
-    cJSON_AddStringToObject(json, name, text);
-}
-
 cJSON *identity_to_json(void)
 {
     cJSON *json = cJSON_CreateObject();
-    struct tls_identity id;
+    char text[2 * sizeof(token_digest) + 1];
 
-    if (store_read(STORE_IDENTITY_RECORD, STORE_IDENTITY, &id, sizeof(id)) == sizeof(id)) {
-        add_hex(json, "key", id.key, id.key_bytes);
-        add_hex(json, "certificate", id.cert, id.cert_bytes);
-    }
-    add_hex(json, "token_sha256", token_digest, sizeof(token_digest));
+    certificate_to_backup(json);
+    hex_format(text, token_digest, sizeof(token_digest));
+    cJSON_AddStringToObject(json, "token_sha256", text);
     return json;
 }
 
-/* Bytes of the value, 0 if it isn't there or is no hexadecimal text that fits. */
-static size_t take_hex(const cJSON *json, const char *name, void *data, size_t room)
+static bool take_token(const cJSON *json, uint8_t token[32])
 {
-    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, name));
-    size_t bytes = text ? strlen(text) / 2 : 0;
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "token_sha256"));
 
-    return bytes && bytes <= room && hex_parse(text, data, bytes) ? bytes : 0;
-}
-
-/* Whether there is a key, too. */
-static bool take_json(const cJSON *json, struct tls_identity *id, uint8_t token[32])
-{
-    memset(id, 0, sizeof(*id));
-    id->key_bytes = take_hex(json, "key", id->key, sizeof(id->key));
-    id->cert_bytes = take_hex(json, "certificate", id->cert, sizeof(id->cert));
-    take_hex(json, "token_sha256", token, 32);
-    return id->key_bytes && id->cert_bytes;
+    return text && hex_parse(text, token, 32);
 }
 
 int identity_check_json(const cJSON *json, struct problem *p)
 {
-    struct tls_identity id;
     uint8_t token[32];
-    bool has_key = take_json(json, &id, token);
 
-    if (take_hex(json, "token_sha256", token, sizeof(token)) != sizeof(token))
+    if (!take_token(json, token))
         return problem_set(p, 422, "The backup has no right digest of a token.");
-    if (has_key ? tls_identity_check(&id) != 0 : cJSON_HasObjectItem(json, "key"))
-        return problem_set(p, 422, "The backup has a key and certificate that can't be used.");
-    return 0;
+    return certificate_check_backup(json, p);
 }
 
 int identity_restore(const cJSON *json, struct problem *p)
 {
-    struct tls_identity id;
     uint8_t token[32];
 
-    if (take_json(json, &id, token) &&
-        (persist_update("identity", &id, sizeof(id), p) != 0 ||
-         !store_write(STORE_IDENTITY_RECORD, STORE_IDENTITY, &id, sizeof(id))))
-        return problem_set(p, 503, "The key and certificate can't be kept.");
-    if (persist_update("token", token, sizeof(token), p) != 0 ||
+    if (certificate_restore(json, p) != 0)
+        return -1;
+    if (!take_token(json, token) || persist_update("token", token, sizeof(token), p) != 0 ||
         !store_write(STORE_TOKEN_RECORD, STORE_TOKEN, token, sizeof(token)))
         return problem_set(p, 503, "The token can't be kept.");
     return 0;

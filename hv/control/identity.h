@@ -1,4 +1,4 @@
-/* identity.h - who the service is (TLS key, certificate) and whom it obeys (the token). */
+/* identity.h - whom the service obeys (the token); who it is, is in certificate.h. */
 #ifndef CONTROL_IDENTITY_H
 #define CONTROL_IDENTITY_H
 
@@ -8,11 +8,6 @@
 
 #include "config.h"
 #include "problem.h"
-#include "skep_tls.h"
-
-/* The key and certificate of the boot module, else those retained, else those on the disk, else new ones; false, with a log
- * line, if none can be had. entropy: whether keys may be made here. */
-bool identity_get(struct tls_identity *id, const struct config *config, bool entropy);
 
 /* Sets the token to the configured one, else the retained one, else the disk's, else a new one that is told on the
  * console, this once. Whichever it is, the disk has its digest from then on. */

@@ -8,6 +8,7 @@
 #include "audit.h"
 #include "core.h"
 #include "elf_image.h"
+#include "events.h"
 #include "files.h"
 #include "guest.h"
 #include "hex.h"
@@ -318,6 +319,7 @@ int image_remove(struct image *image, struct problem *p)
         return -1;
     commit_point(POINT_IMAGE_UNKEPT);
     image_unkeep_file(image);
+    events_add(EVENT_IMAGES, "deleted", image->name, audit_caller(), "%s", "");
     forget(image);
     return 0;
 }
@@ -328,6 +330,15 @@ int image_end(struct image *image, struct problem *p)
         return -1;
     forget(image);
     return 0;
+}
+
+static void tell_uploaded(const struct image *image)
+{
+    char digest[2 * sizeof(image->digest) + 1];
+
+    hex_format(digest, image->digest, sizeof(image->digest));
+    events_add(EVENT_IMAGES, "uploaded", image->name, audit_caller(),
+               "\"digest\":\"sha256:%s\",\"size\":%" PRIu64, digest, image->size);
 }
 
 int image_publish(struct image *image, struct problem *p)
@@ -343,6 +354,7 @@ int image_publish(struct image *image, struct problem *p)
         forget(old);
     }
     image_insert(image);
+    tell_uploaded(image);
     guest_image_published(image);
     return 0;
 }

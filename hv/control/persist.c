@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "audit.h"
+#include "events.h"
 #include "json.h"
 #include "log.h"
 #include "region.h"
@@ -23,14 +24,21 @@ static _Atomic bool is_open;
 static bool is_safe_mode; /* set at the start only */
 static bool is_read_only; /* set when the store is opened */
 
-static void set_condition(int to)
-{
-    atomic_store_explicit(&condition, to, memory_order_relaxed);
-}
+static const char *const condition_names[] = {"none", "ready", "damaged", "full"};
 
 static int get_condition(void)
 {
     return atomic_load_explicit(&condition, memory_order_relaxed);
+}
+
+static void set_condition(int to)
+{
+    bool changes = get_condition() != to;
+
+    atomic_store_explicit(&condition, to, memory_order_relaxed);
+    if (changes)
+        events_add(EVENT_HOST, "storage", NULL, audit_caller(), "\"state\":\"%s\"",
+                   condition_names[to]);
 }
 
 /* The condition comes last: whoever sees that there is a disk may go on to the store. */
@@ -199,12 +207,11 @@ char *persist_list(const char *prefix)
 
 cJSON *persist_to_json(void)
 {
-    static const char *const names[] = {"none", "ready", "damaged", "full"};
     cJSON *json = cJSON_CreateObject();
     uint64_t bytes, used;
 
     state_usage(&bytes, &used);
-    cJSON_AddStringToObject(json, "state", names[get_condition()]);
+    cJSON_AddStringToObject(json, "state", condition_names[get_condition()]);
     if (!persist_has_disk())
         cJSON_AddNullToObject(json, "disk");
     else

@@ -4,7 +4,9 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "audit.h"
 #include "core.h"
+#include "events.h"
 #include "guest.h"
 #include "log.h"
 #include "store.h"
@@ -42,6 +44,7 @@ static void begin(uint32_t what, uint64_t longest_ns)
     begin_ns = look_at = core_clock_ns();
     guest_end_all(longest_ns);
     atomic_store_explicit(&action, what, memory_order_relaxed);
+    events_add(EVENT_HOST, "power", NULL, audit_caller(), "\"power\":\"%s\"", power_name());
     core_notify_kick();
 }
 
@@ -94,6 +97,7 @@ static void leave(void)
     log_line("the core can't %s (error %d): the guests are started again",
              reboot ? "reboot" : "power off", (int)-result);
     atomic_store_explicit(&action, POWER_ON, memory_order_relaxed);
+    events_add(EVENT_HOST, "power", NULL, NULL, "\"power\":\"%s\"", power_name());
     guest_end_none();
 }
 

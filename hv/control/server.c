@@ -3,9 +3,9 @@
  *
  * There is a fixed number of slots. Each has a connection, or none, and a thread, made at its first
  * use, which does the handshake and then serves request after request. When all slots are taken, a
- * new connection takes the place of the oldest one that has shown no token yet, or else of the one
- * that has been idle longest; one that is being served isn't touched. So silent clients can't keep
- * others out, and what all of them can cost is bounded.
+ * new connection takes the place of one that waits for its client: see claim_of(). So clients that
+ * are silent or slow can't keep others out, and what all of them can cost is bounded. throttle.c bounds
+ * how many threads do the arithmetic of handshakes at a time.
  */
 #include "server.h"
 
@@ -21,22 +21,28 @@
 
 #include "api.h"
 #include "log.h"
+#include "throttle.h"
 
 #define SECOND        1000000000ull
 #define HANDSHAKE_NS  (15 * SECOND)
 #define FIRST_IDLE_NS (15 * SECOND) /* without a token yet */
 #define IDLE_NS       (60 * SECOND)
 #define HEAD_NS       (10 * SECOND)
-#define EVICT_NS      (2 * SECOND) /* to wait for a slot that is being cleared */
+#define EVICT_NS      (3 * SECOND) /* to wait for a slot that can be cleared, and is */
+#define STALLED_NS    (2 * SECOND) /* that a client takes or sends nothing, amid a request */
+#define FRESH_NS      (1 * SECOND)
+#define LOOK_NS       (SECOND / 50) /* again, when no slot can be cleared */
 #define LINGER_NS     (1 * SECOND)
 #define STACK_BYTES   (256u << 10)
-#define BACKLOG       16
+#define BACKLOG       64
 
 struct slot {
     /* Under `lock`. */
     bool taken, has_thread, evicted, serving;
     int fd;
-    uint64_t since; /* when it began to wait */
+    uint32_t address;  /* the client's */
+    uint64_t accepted; /* when it came */
+    uint64_t since;    /* when it began to be served, or to be idle */
     pthread_cond_t work;
 
     /* The thread's own. */
@@ -47,7 +53,7 @@ struct slot {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t slot_free = PTHREAD_COND_INITIALIZER;
 static struct slot slots[SERVER_CONNECTIONS_MAX];
-static struct tls_server *server_tls;
+static struct tls_server *server_tls; /* under `lock` */
 
 /*
  * One connection
@@ -72,12 +78,19 @@ static int write_tls(void *context, const void *buf, size_t bytes, uint64_t dead
     return to_http(tls_session_write(context, buf, bytes, deadline));
 }
 
+static bool is_known(struct slot *s)
+{
+    return atomic_load_explicit(&s->client.authenticated, memory_order_relaxed);
+}
+
 static void set_serving(struct slot *s, bool serving)
 {
     pthread_mutex_lock(&lock);
     s->serving = serving;
     s->since = tls_clock_ns();
     pthread_mutex_unlock(&lock);
+    if (!serving && is_known(s))
+        throttle_know(s->address);
 }
 
 static void serve_requests(struct slot *s)
@@ -88,8 +101,7 @@ static void serve_requests(struct slot *s)
 
     http_conn_init(&client->http, &transport);
     while (go_on) {
-        bool known = atomic_load_explicit(&client->authenticated, memory_order_relaxed);
-        uint64_t idle = tls_clock_ns() + (known ? IDLE_NS : FIRST_IDLE_NS);
+        uint64_t idle = tls_clock_ns() + (is_known(s) ? IDLE_NS : FIRST_IDLE_NS);
         int error = http_read_head(&client->http, idle, HEAD_NS, tls_clock_ns);
         /* Silence between requests needs no answer. */
         if (error == HTTP_E_TIMEOUT && client->http.head_bytes == 0)
@@ -113,7 +125,7 @@ static void refuse_plain_http(int fd)
 }
 
 /* Closing with unread bytes would reset the connection, and the answer might be lost with it. */
-static void linger(int fd)
+static void linger(struct slot *s, int fd)
 {
     struct pollfd p = {.fd = fd, .events = POLLIN};
     uint64_t now, deadline = tls_clock_ns() + LINGER_NS;
@@ -121,30 +133,55 @@ static void linger(int fd)
     char scratch[1024];
 
     shutdown(fd, SHUT_WR);
+    atomic_store_explicit(&s->session.waits, tls_clock_ns(), memory_order_relaxed);
     while ((now = tls_clock_ns()) < deadline && dropped < (1u << 20)) {
         ssize_t n;
         if (poll(&p, 1, (int)((deadline - now) / 1000000) + 1) <= 0)
-            return;
+            break;
         n = recv(fd, scratch, sizeof(scratch), 0);
         if (n <= 0)
-            return;
+            break;
         dropped += (size_t)n;
     }
+    atomic_store_explicit(&s->session.waits, 0, memory_order_relaxed);
+}
+
+static struct tls_server *hold_tls(void)
+{
+    struct tls_server *tls;
+
+    pthread_mutex_lock(&lock);
+    tls = tls_server_hold(server_tls);
+    pthread_mutex_unlock(&lock);
+    return tls;
+}
+
+static void begin_turn(void *context)
+{
+    const struct slot *s = context;
+    throttle_handshake_begin(throttle_knows(s->address));
+}
+
+static void end_turn(void *context)
+{
+    (void)context;
+    throttle_handshake_end();
 }
 
 static void serve_connection(struct slot *s, int fd)
 {
+    const struct tls_turns turns = {begin_turn, end_turn, s};
     int result;
 
     s->client.fd = fd;
-    result = tls_session_open(&s->session, server_tls, fd, tls_clock_ns() + HANDSHAKE_NS);
+    result = tls_session_open(&s->session, hold_tls(), fd, tls_clock_ns() + HANDSHAKE_NS, &turns);
     if (result == 0)
         serve_requests(s);
     else if (result == TLS_PLAIN_HTTP)
         refuse_plain_http(fd);
     tls_session_close(&s->session);
     if (result == 0 || result == TLS_PLAIN_HTTP)
-        linger(fd);
+        linger(s, fd);
 }
 
 /* The last to know the descriptor closes it: the acceptor may still shut it down before. */
@@ -208,47 +245,82 @@ static struct slot *find_free(void)
     return found;
 }
 
-static bool is_known(struct slot *s)
+/*
+ * What a connection has to its slot, the least first. None that does not wait for its client loses it, nor one whose
+ * request goes on.
+ */
+enum claim {
+    NO_TOKEN,      /* none shown yet, and none from this address lately */
+    KNOWN_ADDRESS, /* none shown yet */
+    STALLED,       /* amid a request */
+    FRESH,         /* from a known address, and none shown for it has only just come */
+    IDLE,          /* between requests */
+    KEEPS,
+};
+
+static enum claim claim_of(struct slot *s, uint64_t now)
 {
-    return atomic_load_explicit(&s->client.authenticated, memory_order_relaxed);
+    uint64_t waits = atomic_load_explicit(&s->session.waits, memory_order_relaxed);
+
+    if (waits == 0)
+        return KEEPS;
+    if (!is_known(s))
+        return !throttle_knows(s->address)    ? NO_TOKEN
+               : now < s->accepted + FRESH_NS ? FRESH
+                                              : KNOWN_ADDRESS;
+    if (!s->serving)
+        return IDLE;
+    return now > waits + STALLED_NS ? STALLED : KEEPS;
 }
 
-/* Ends the connection that has the least claim to its slot; false if none may be. With the lock. */
-static bool evict_one(void)
+/* Who has shown no token goes by when it came, else by when it began to be idle or served. */
+static uint64_t rank_of(struct slot *s)
 {
+    return is_known(s) ? s->since : s->accepted;
+}
+
+/* Ends the connection that has the least claim to its slot, unless one is on its way. With the lock. */
+static void evict_one(void)
+{
+    uint64_t now = tls_clock_ns();
     struct slot *victim = NULL;
+    enum claim least = KEEPS;
 
     for (struct slot *s = slots; s < slots + SERVER_CONNECTIONS_MAX; s++) {
+        enum claim claim = claim_of(s, now);
         if (s->evicted)
-            return true; /* one is on its way */
-        if (s->serving)
-            continue;
-        if (!victim || (is_known(victim) && !is_known(s)) ||
-            (is_known(victim) == is_known(s) && s->since < victim->since))
+            return;
+        if (claim < least || (victim && claim == least && rank_of(s) < rank_of(victim))) {
             victim = s;
+            least = claim;
+        }
     }
-    if (!victim)
-        return false;
-    victim->evicted = true;
-    shutdown(victim->fd, SHUT_RDWR);
-    return true;
+    if (victim) {
+        victim->evicted = true;
+        shutdown(victim->fd, SHUT_RDWR);
+    }
 }
 
+/* A free slot, or NULL if none can be cleared in time. With the lock. */
 static struct slot *wait_for_slot(void)
 {
+    uint64_t end = tls_clock_ns() + EVICT_NS;
     struct timespec until;
     struct slot *s;
 
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += (time_t)(EVICT_NS / SECOND);
-    while ((s = find_free()) == NULL && evict_one())
-        if (pthread_cond_timedwait(&slot_free, &lock, &until) == ETIMEDOUT)
-            return find_free();
+    while ((s = find_free()) == NULL && tls_clock_ns() < end) {
+        evict_one();
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += LOOK_NS;
+        until.tv_sec += until.tv_nsec / (long)SECOND;
+        until.tv_nsec %= (long)SECOND;
+        pthread_cond_timedwait(&slot_free, &lock, &until);
+    }
     return s;
 }
 
 /* Gives a new connection to a slot's thread. False if there is none for it. */
-static bool place(int fd)
+static bool place(int fd, uint32_t address)
 {
     struct slot *s;
     bool placed = false;
@@ -257,8 +329,9 @@ static bool place(int fd)
     s = wait_for_slot();
     if (s && (s->has_thread || (s->has_thread = start_thread(s)))) {
         s->fd = fd;
+        s->address = address;
         s->serving = false;
-        s->since = tls_clock_ns();
+        s->accepted = s->since = tls_clock_ns();
         atomic_store_explicit(&s->client.authenticated, false, memory_order_relaxed);
         s->taken = true;
         pthread_cond_signal(&s->work);
@@ -266,6 +339,18 @@ static bool place(int fd)
     }
     pthread_mutex_unlock(&lock);
     return placed;
+}
+
+void server_use(struct tls_server *tls)
+{
+    struct tls_server *former;
+
+    pthread_mutex_lock(&lock);
+    former = server_tls;
+    server_tls = tls;
+    pthread_mutex_unlock(&lock);
+    if (former)
+        tls_server_release(former);
 }
 
 int server_listen(uint16_t port)
@@ -284,20 +369,21 @@ int server_listen(uint16_t port)
     return -1;
 }
 
-void server_run(int listener, struct tls_server *tls)
+void server_run(int listener)
 {
     const struct timespec pause = {.tv_nsec = 50000000};
 
-    server_tls = tls;
     for (;;) {
-        int fd = accept(listener, NULL, NULL);
+        struct sockaddr_in peer = {0};
+        socklen_t bytes = sizeof(peer);
+        int fd = accept(listener, (struct sockaddr *)&peer, &bytes);
         if (fd < 0) {
             /* Out of descriptors or memory: it passes when others close. */
             nanosleep(&pause, NULL);
             continue;
         }
         fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-        if (!place(fd))
+        if (!place(fd, peer.sin_addr.s_addr))
             close(fd);
     }
 }

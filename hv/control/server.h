@@ -11,7 +11,10 @@
 /* Listens on the port; a socket, or -1 with a log line. */
 int server_listen(uint16_t port);
 
+/* New connections use it, open ones go on with what they have. Takes the caller's hold. */
+void server_use(struct tls_server *tls);
+
 /* Serves for ever. */
-_Noreturn void server_run(int listener, struct tls_server *tls);
+_Noreturn void server_run(int listener);
 
 #endif

@@ -10,12 +10,15 @@
  */
 #include "service.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 
 #include "address.h"
+#include "certificate.h"
 #include "config.h"
 #include "core.h"
 #include "crashes.h"
+#include "events.h"
 #include "guest.h"
 #include "host.h"
 #include "identity.h"
@@ -130,7 +133,7 @@ int service_run(uint16_t port)
 {
     static struct config config;
     static struct tls_identity identity;
-    static struct tls_server tls;
+    struct tls_server *tls;
     struct skep_host_info info;
     pthread_t follower;
     int listener;
@@ -141,16 +144,21 @@ int service_run(uint16_t port)
     storage_start();
     persist_start(info.safe_mode != 0, info.control_restarts == 0);
     restore_resume(info.control_restarts == 0);
-    if (!identity_get(&identity, &config, info.entropy) || !token_get(&config, info.entropy))
+    if (!certificate_get(&identity, &config, info.entropy) || !token_get(&config, info.entropy))
         return 1;
-    if (tls_server_init(&tls, &identity) != 0) {
+    if ((tls = tls_server_new(&identity)) == NULL) {
         log_line("the key and certificate can't be used");
         return 1;
     }
+    server_use(tls);
     host_set_cpus(info.cpu_count);
     image_adopt_all();
     image_load_kept();
     adopt_guests(&info);
+    events_start();
+    events_add(EVENT_HOST, info.control_restarts ? "restarted" : "booted", NULL, NULL,
+               "\"restarts\":%" PRIu32 ",\"safe_mode\":%s", info.control_restarts,
+               info.safe_mode ? "true" : "false");
     /* Before the network, so that guests which wait for others don't wait for our address. */
     if (pthread_create(&follower, NULL, follow_notifications, NULL) != 0)
         return 1;
@@ -159,5 +167,5 @@ int service_run(uint16_t port)
     if (!storage_serve() || (listener = server_listen(port)) < 0)
         return 1;
     log_line("the API is served on port %u", port);
-    server_run(listener, &tls);
+    server_run(listener);
 }

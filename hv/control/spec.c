@@ -129,6 +129,11 @@ static int take_choice(const cJSON *item, const char *const *names, uint32_t *va
 
 /* A guest that the first packet for it starts has its place in the state machine (guest_step.c), but the switch can't
  * hold that packet yet. */
+const char *spec_desired_name(enum spec_desired desired)
+{
+    return desired_names[desired];
+}
+
 static int take_desired(const cJSON *item, uint32_t *desired, struct problem *p)
 {
     if (cJSON_IsString(item) && strcmp(item->valuestring, "on-demand") == 0)
@@ -475,7 +480,8 @@ cJSON *spec_to_json(const struct spec *spec)
     spec_volumes_to_json(cJSON_AddArrayToObject(json, "volumes"), spec);
     after_to_json(cJSON_AddArrayToObject(json, "start_after"), spec);
     spec_labels_to_json(cJSON_AddObjectToObject(json, "labels"), spec);
-    cJSON_AddStringToObject(json, "desired_state", desired_names[spec->desired]);
+    cJSON_AddStringToObject(json, "desired_state",
+                            spec_desired_name((enum spec_desired)spec->desired));
     cJSON_AddStringToObject(json, "restart", restart_names[spec->restart]);
     return json;
 }

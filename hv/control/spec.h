@@ -31,6 +31,7 @@
     3072u /* of args, env, mounts, start_after and labels, NULs included: a record is one page */
 
 enum spec_desired { SPEC_RUNNING, SPEC_PAUSED, SPEC_STOPPED };
+const char *spec_desired_name(enum spec_desired desired);
 enum spec_restart { SPEC_NEVER, SPEC_ON_FAILURE, SPEC_ALWAYS };
 
 struct spec_net {

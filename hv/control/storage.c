@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "audit.h"
+#include "events.h"
 #include "json.h"
 #include "log.h"
 #include "persist.h"
@@ -114,6 +115,8 @@ void storage_start(void)
     for (uint32_t i = 0; i < SKEP_DISKS_MAX && core_disk_info(i, &info) == 0; i++)
         look_at(&disks[i], &info);
     storage_core_adopt();
+    for (uint32_t i = 0; i < SKEP_DISKS_MAX; i++)
+        disks[i].told = disks[i].state;
     storage_unlock();
 }
 
@@ -179,6 +182,23 @@ void storage_forget(void)
     for (uint32_t i = 0; i < SKEP_DISKS_MAX; i++)
         detach(&disks[i]);
     memset(disks, 0, sizeof(disks));
+}
+
+static void tell_disk(const struct disk *disk, const char *type)
+{
+    char id[12];
+
+    snprintf(id, sizeof(id), "%" PRIu32, storage_disk_index(disk));
+    events_add(EVENT_DISKS, type, id, audit_caller(), "\"state\":\"%s\"", storage_state_text(disk));
+}
+
+/* What a call has done is told by it. */
+static void tell_state(struct disk *disk)
+{
+    if (disk->told == disk->state)
+        return;
+    disk->told = disk->state;
+    tell_disk(disk, "state");
 }
 
 /* Ring 0 asks nothing of a failed disk any more, and neither do we. */
@@ -268,6 +288,8 @@ int storage_format(struct disk *disk, bool force, struct problem *p)
     disk->content = PROBE_SKEP;
     attach(disk);
     log_line("disk %" PRIu32 " is formatted", storage_disk_index(disk));
+    disk->told = disk->state;
+    tell_disk(disk, "formatted");
     return disk->volumes ? 200 : problem_set(p, 503, "The disk can't be opened.");
 }
 
@@ -298,6 +320,7 @@ uint64_t storage_step(void)
     for (uint32_t i = 0; i < SKEP_DISKS_MAX; i++) {
         struct open_volume *o = disks[i].open;
         check_disk(&disks[i]);
+        tell_state(&disks[i]);
         while (o) {
             struct open_volume *after = o->next;
             uint64_t due = step_volume(&disks[i], o);
@@ -463,10 +486,17 @@ static int create_on(struct disk *disk, struct volume *source, const struct stor
     return result == 0 ? made(disk, v, wish) : failed(disk, result, wish, p);
 }
 
+static void tell_volume(const struct volume *v, const char *type)
+{
+    events_add(EVENT_VOLUMES, type, v->record.name, audit_caller(), "\"size_bytes\":%" PRIu64,
+               v->record.bytes);
+}
+
 int storage_create(const struct storage_wish *wish, struct problem *p)
 {
     struct disk *disk = wish->disk;
     struct volume *source = NULL;
+    int status;
 
     if (!volume_name_valid(wish->name))
         return problem_set(p, 400, "'%s' is no name of a volume: " NAMES_OF ".", wish->name);
@@ -482,7 +512,10 @@ int storage_create(const struct storage_wish *wish, struct problem *p)
     }
     if (!disk)
         disk = choose_disk(p);
-    return disk ? create_on(disk, source, wish, p) : -1;
+    status = disk ? create_on(disk, source, wish, p) : -1;
+    if (status == 201)
+        tell_volume(storage_find(wish->name, &disk), "created");
+    return status;
 }
 
 static int set_limits(struct disk *disk, struct volume *v, const struct storage_wish *wish,
@@ -530,27 +563,36 @@ static int foresee_change(const struct disk *disk, struct volume *v,
 int storage_change(struct disk *disk, struct volume *v, const struct storage_wish *wish,
                    struct problem *p)
 {
+    bool resized = wish->has_bytes && wish->bytes != v->record.bytes;
+    bool limited =
+        wish->has_limits && memcmp(&v->record.limits, &wish->limits, sizeof(wish->limits)) != 0;
+    int status = 200;
+
     if (disk->state != DISK_ONLINE)
         return problem_set(p, 409, "The volume's disk can't be written; see GET /v1/disks.");
     if (wish->has_bytes && wish->bytes < v->record.bytes)
         return problem_set(p, 422, "A volume can't be made smaller: it has %" PRIu64 " bytes.",
                            v->record.bytes);
-    if (wish->has_bytes && wish->bytes != v->record.bytes && v->record.kind == FORMAT_SNAPSHOT)
+    if (resized && v->record.kind == FORMAT_SNAPSHOT)
         return problem_set(p, 422, "A snapshot's size can't be changed; clone it.");
     if (wish->foreseen)
         return foresee_change(disk, v, wish, p);
-    if ((!wish->has_bytes || wish->bytes == v->record.bytes) &&
-        (!wish->has_limits || memcmp(&v->record.limits, &wish->limits, sizeof(wish->limits)) == 0))
+    if (!resized && !limited)
         audit_idle();
-    if (wish->has_bytes && wish->bytes != v->record.bytes && set_bytes(disk, v, wish, p) < 0)
+    if (resized && set_bytes(disk, v, wish, p) < 0)
         return -1;
-    return wish->has_limits ? set_limits(disk, v, wish, p) : 200;
+    if (wish->has_limits)
+        status = set_limits(disk, v, wish, p);
+    if (resized || (limited && status > 0))
+        tell_volume(v, "changed");
+    return status;
 }
 
 int storage_delete(struct disk *disk, struct volume *v, struct problem *p)
 {
     struct storage_wish wish = {.name = v->record.name};
     struct open_volume *o = storage_find_open(disk, v);
+    char name[FORMAT_VOLUME_NAME];
     int result;
 
     if (disk->state != DISK_ONLINE)
@@ -559,8 +601,12 @@ int storage_delete(struct disk *disk, struct volume *v, struct problem *p)
         return problem_set(p, 409, "A client is reading or writing the volume's data.");
     if (o && storage_core_close(disk, o) != 0)
         return problem_set(p, 409, "A guest uses the volume: stop and delete it first.");
+    memcpy(name, v->record.name, sizeof(name));
     result = volumes_delete(disk->volumes, v);
-    return result == 0 ? 204 : failed(disk, result, &wish, p);
+    if (result != 0)
+        return failed(disk, result, &wish, p);
+    events_add(EVENT_VOLUMES, "deleted", name, audit_caller(), "%s", "");
+    return 204;
 }
 
 int64_t storage_open(const char *name)

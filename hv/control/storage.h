@@ -41,6 +41,7 @@ struct open_volume {
 
 struct disk {
     enum disk_state state;
+    enum disk_state told; /* the one that the latest event had */
     struct bdev *dev;
     int content;             /* enum probe_kind, or negative: it can't be read */
     struct volumes *volumes; /* NULL unless it is online or damaged */
@@ -81,6 +82,7 @@ struct open_volume *storage_find_open(const struct disk *disk, const struct volu
 
 int storage_format(struct disk *disk, bool force, struct problem *p);
 cJSON *storage_disk_to_json(const struct disk *disk);
+const char *storage_state_text(const struct disk *disk);
 
 /* What a client wants of a volume. */
 struct storage_wish {

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "events.h"
 #include "log.h"
 #include "storage.h"
 
@@ -35,6 +36,8 @@ void storage_core_offline(struct disk *disk, struct open_volume *o, const char *
     o->offline = true;
     core_volume_set(o->handle, SKEP_VOLUME_FLAGS, SKEP_VOLUME_OFFLINE, 0, 0);
     log_line("volume '%s' is offline: %s", o->volume->record.name, why);
+    events_add(EVENT_VOLUMES, "state", o->volume->record.name, NULL,
+               "\"state\":\"offline\",\"error\":\"%s\"", why);
     if (disk->volumes->state == VOLUMES_FAILED)
         disk->state = DISK_FAILED;
     else if (disk->volumes->state == VOLUMES_DAMAGED)
@@ -251,8 +254,10 @@ static void tell_full(struct disk *disk, struct open_volume *o)
     if (get_status(o, &status) != 0)
         return;
     full = status.pool_count == 0 && disk->volumes->chunks.free_count == 0;
-    if (full != (status.full != 0))
-        core_volume_set(o->handle, SKEP_VOLUME_FULL, full, 0, 0);
+    if (full == (status.full != 0) || core_volume_set(o->handle, SKEP_VOLUME_FULL, full, 0, 0) != 0)
+        return;
+    events_add(EVENT_VOLUMES, "state", o->volume->record.name, NULL, "\"state\":\"%s\"",
+               full ? "full" : "online");
 }
 
 static void fill_pool(struct disk *disk, struct open_volume *o, uint32_t taken)

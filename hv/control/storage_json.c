@@ -18,7 +18,7 @@ static void add_uuid(cJSON *json, const uint8_t uuid[16])
     cJSON_AddStringToObject(json, "uuid", text);
 }
 
-static const char *state_name(const struct disk *disk)
+const char *storage_state_text(const struct disk *disk)
 {
     static const char *const names[] = {[DISK_ABSENT] = "absent",
                                         [DISK_UNFORMATTED] = "unformatted",
@@ -78,7 +78,7 @@ cJSON *storage_disk_to_json(const struct disk *disk)
 
     snprintf(id, sizeof(id), "%u", (unsigned)storage_disk_index(disk));
     cJSON_AddStringToObject(json, "id", id);
-    cJSON_AddStringToObject(json, "state", state_name(disk));
+    cJSON_AddStringToObject(json, "state", storage_state_text(disk));
     if (disk->content >= 0)
         cJSON_AddStringToObject(json, "content", probe_name((enum probe_kind)disk->content));
     else

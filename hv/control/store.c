@@ -2,6 +2,7 @@
 #include "store.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core.h"
@@ -74,4 +75,61 @@ size_t store_read(unsigned record, enum store_kind kind, void *data, size_t room
         return 0;
     memcpy(data, r.data, r.bytes);
     return r.bytes;
+}
+
+/*
+ * Values of several records
+ */
+
+struct part {
+    uint32_t id;
+    uint32_t bytes; /* in all */
+    char data[STORE_BYTES_MAX - 8];
+};
+_Static_assert(sizeof(struct part) == STORE_BYTES_MAX, "a part fills a record");
+#define PART_BYTES sizeof(((struct part *)0)->data)
+
+bool store_write_parts(unsigned first, unsigned parts, enum store_kind kind, uint32_t id,
+                       const void *data, size_t bytes)
+{
+    struct part part = {.id = id, .bytes = (uint32_t)bytes};
+    size_t done = 0;
+
+    if (bytes > PART_BYTES * parts)
+        return false;
+    for (unsigned i = 0; done < bytes; i++) {
+        size_t some = bytes - done < PART_BYTES ? bytes - done : PART_BYTES;
+        memcpy(part.data, (const char *)data + done, some);
+        if (!store_write(first + i, kind, &part, offsetof(struct part, data) + some))
+            return false;
+        done += some;
+    }
+    return true;
+}
+
+void *store_read_parts(unsigned first, unsigned parts, enum store_kind kind, uint32_t *id,
+                       size_t *bytes)
+{
+    struct part part = {0};
+    char *whole = NULL;
+    size_t done = 0;
+
+    *bytes = 0;
+    for (unsigned i = 0; i < parts && (i == 0 || done < *bytes); i++) {
+        size_t some = store_read(first + i, kind, &part, sizeof(part));
+        if (i == 0 && some > offsetof(struct part, data)) {
+            *id = part.id;
+            *bytes = part.bytes;
+            whole = *bytes <= PART_BYTES * parts ? malloc(*bytes) : NULL;
+        }
+        some -= some ? offsetof(struct part, data) : 0;
+        if (!whole || some == 0 || some > *bytes - done || part.id != *id || part.bytes != *bytes)
+            break;
+        memcpy(whole + done, part.data, some);
+        done += some;
+    }
+    if (done == *bytes)
+        return whole;
+    free(whole);
+    return NULL;
 }

@@ -12,14 +12,17 @@
 
 enum store_kind { STORE_IDENTITY = 1, STORE_TOKEN, STORE_GUEST, STORE_CRASH, STORE_POWER };
 
-/* Fixed places. Each crash has STORE_CRASH_PARTS records from STORE_CRASH_FIRST on; guests have those that follow. */
-#define STORE_IDENTITY_RECORD 0u
-#define STORE_TOKEN_RECORD    1u
-#define STORE_POWER_RECORD    2u
-#define STORE_CRASH_FIRST     3u
+/* Fixed places. Each crash has STORE_CRASH_PARTS records from STORE_CRASH_FIRST on, each copy of the identity likewise;
+ * guests have those that follow. */
+#define STORE_TOKEN_RECORD    0u
+#define STORE_POWER_RECORD    1u
+#define STORE_CRASH_FIRST     2u
 #define STORE_CRASH_PARTS     5u
 #define STORE_CRASHES         16u
-#define STORE_GUEST_FIRST     (STORE_CRASH_FIRST + STORE_CRASHES * STORE_CRASH_PARTS)
+#define STORE_IDENTITY_FIRST  (STORE_CRASH_FIRST + STORE_CRASHES * STORE_CRASH_PARTS)
+#define STORE_IDENTITY_PARTS  3u
+#define STORE_IDENTITY_COPIES 2u
+#define STORE_GUEST_FIRST     (STORE_IDENTITY_FIRST + STORE_IDENTITY_COPIES * STORE_IDENTITY_PARTS)
 
 #define STORE_BYTES_MAX 4040u
 
@@ -29,5 +32,12 @@ bool store_erase(unsigned record);
 
 /* Its bytes, if there is a valid record of this kind that fits into room; else 0. */
 size_t store_read(unsigned record, enum store_kind kind, void *data, size_t room);
+
+/* A value that takes up to `parts` records from `first` on. All carry its id: what is not there in full, with the same id
+ * in each, is not believed. The reader gets memory to free, or NULL. */
+bool store_write_parts(unsigned first, unsigned parts, enum store_kind kind, uint32_t id,
+                       const void *data, size_t bytes);
+void *store_read_parts(unsigned first, unsigned parts, enum store_kind kind, uint32_t *id,
+                       size_t *bytes);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "address.h"
 #include "core.h"
+#include "events.h"
 #include "json.h"
 #include "log.h"
 
@@ -77,6 +78,7 @@ static void begin(uint64_t base)
     slew_at = 0;
     set(target);
     log_line("the time was wrong by %" PRId64 " ms and is set", offset / (int64_t)MS);
+    events_add(EVENT_HOST, "clock", NULL, NULL, "\"offset_ns\":%" PRId64, offset);
 }
 
 static void slew(uint64_t base)

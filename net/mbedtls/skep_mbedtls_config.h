@@ -1,9 +1,9 @@
 /*
  * skep_mbedtls_config.h - the one mbedTLS configuration, for the control service and for guests.
  *
- * A TLS 1.3 and 1.2 server with ECDSA certificates and AEAD suites, nothing older. There is no
- * clock in it: certificates are pinned by fingerprint, and sessions are not resumed. Randomness
- * comes from getentropy(), see skep_entropy.c.
+ * A TLS 1.3 and 1.2 server with ECDSA or RSA certificates and AEAD suites with forward secrecy, nothing
+ * older. Certificates' dates are not looked at: they are pinned by fingerprint. Time is for the age of
+ * session tickets. Randomness comes from getentropy(), see skep_entropy.c.
  */
 #ifndef SKEP_MBEDTLS_CONFIG_H
 #define SKEP_MBEDTLS_CONFIG_H
@@ -11,6 +11,8 @@
 /* Platform. */
 #define MBEDTLS_HAVE_ASM
 #define MBEDTLS_PLATFORM_C
+#define MBEDTLS_HAVE_TIME
+#define MBEDTLS_PLATFORM_MS_TIME_ALT
 #define MBEDTLS_THREADING_C
 #define MBEDTLS_THREADING_PTHREAD
 #define MBEDTLS_NO_PLATFORM_ENTROPY
@@ -37,7 +39,11 @@
 #define MBEDTLS_PKCS5_C
 #define MBEDTLS_HMAC_DRBG_C
 
-/* Public keys: P-256 and P-384 to sign, these and X25519 to agree on keys. */
+/* Public keys: P-256, P-384 and RSA to sign, the curves and X25519 to agree on keys. Most authorities' own certificates
+ * have RSA signatures. */
+#define MBEDTLS_RSA_C
+#define MBEDTLS_PKCS1_V15
+#define MBEDTLS_PKCS1_V21
 #define MBEDTLS_BIGNUM_C
 #define MBEDTLS_ECP_C
 #define MBEDTLS_ECP_NIST_OPTIM
@@ -55,13 +61,16 @@
 #define MBEDTLS_BASE64_C
 #define MBEDTLS_OID_C
 #define MBEDTLS_PEM_PARSE_C
+#define MBEDTLS_PEM_WRITE_C
 #define MBEDTLS_PK_C
 #define MBEDTLS_PK_PARSE_C
 #define MBEDTLS_PK_WRITE_C
 #define MBEDTLS_X509_USE_C
+#define MBEDTLS_X509_RSASSA_PSS_SUPPORT
 #define MBEDTLS_X509_CRT_PARSE_C
 #define MBEDTLS_X509_CREATE_C
 #define MBEDTLS_X509_CRT_WRITE_C
+#define MBEDTLS_X509_CSR_WRITE_C
 
 /* TLS. */
 #define MBEDTLS_SSL_TLS_C
@@ -70,7 +79,12 @@
 #define MBEDTLS_SSL_PROTO_TLS1_3
 #define MBEDTLS_SSL_TLS1_3_COMPATIBILITY_MODE
 #define MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_EPHEMERAL_ENABLED
+#define MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_PSK_EPHEMERAL_ENABLED
+#define MBEDTLS_SSL_SESSION_TICKETS
+#define MBEDTLS_SSL_TICKET_C
 #define MBEDTLS_KEY_EXCHANGE_ECDHE_ECDSA_ENABLED
+#define MBEDTLS_KEY_EXCHANGE_ECDHE_RSA_ENABLED
+#define MBEDTLS_SSL_ALPN
 #define MBEDTLS_SSL_EXTENDED_MASTER_SECRET
 #define MBEDTLS_SSL_KEEP_PEER_CERTIFICATE
 
@@ -78,10 +92,14 @@
     MBEDTLS_TLS1_3_AES_128_GCM_SHA256, MBEDTLS_TLS1_3_AES_256_GCM_SHA384,                         \
         MBEDTLS_TLS1_3_CHACHA20_POLY1305_SHA256, MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, \
         MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,                                          \
-        MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
+        MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,                                    \
+        MBEDTLS_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,                                            \
+        MBEDTLS_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,                                            \
+        MBEDTLS_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
 
-/* A client may send full records; ours are small, to bound what a connection costs. */
+/* A client may send full records; ours are smaller, to bound what a connection costs. The server's chain of certificates
+ * must fit into one (TLS_CHAIN_MAX). */
 #define MBEDTLS_SSL_IN_CONTENT_LEN  16384
-#define MBEDTLS_SSL_OUT_CONTENT_LEN 4096
+#define MBEDTLS_SSL_OUT_CONTENT_LEN 8192
 
 #endif

@@ -1,12 +1,15 @@
 /* skep_tls.c - TLS server sessions on non-blocking POSIX sockets. */
 #include <errno.h>
 #include <poll.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <mbedtls/sha256.h>
+#include <mbedtls/ssl_ticket.h>
 #include <psa/crypto.h>
 
 #include "skep_tls.h"
@@ -14,6 +17,19 @@
 #ifndef MSG_NOSIGNAL
 #define MSG_NOSIGNAL 0
 #endif
+
+struct tls_server {
+    atomic_uint holds;
+    mbedtls_ssl_config config;
+    mbedtls_pk_context key;
+    mbedtls_x509_crt chain;
+    mbedtls_ssl_ticket_context tickets;
+};
+
+/* What a session can be resumed by is with the client, sealed by a key of this context that serves for so long, and for as
+ * long again to open what it has sealed. So nothing is kept of sessions, and a client of the former certificate must look
+ * at the new one. */
+#define TICKET_SECONDS 3600u
 
 /* A sleeping session looks this often whether it has been told to end. */
 #define WAIT_SLICE_MS 5000
@@ -60,37 +76,66 @@ static int random_for_mbedtls(void *ctx, unsigned char *buf, size_t bytes)
     return tls_random(buf, bytes) == 0 ? 0 : MBEDTLS_ERR_CTR_DRBG_ENTROPY_SOURCE_FAILED;
 }
 
-int tls_server_init(struct tls_server *server, const struct tls_identity *id)
+mbedtls_ms_time_t mbedtls_ms_time(void)
 {
+    return (mbedtls_ms_time_t)(tls_clock_ns() / 1000000u);
+}
+
+static int configure(struct tls_server *server)
+{
+    static const char *const protocols[] = {"http/1.1", NULL};
+    mbedtls_ssl_config *config = &server->config;
+
+    if (mbedtls_ssl_config_defaults(config, MBEDTLS_SSL_IS_SERVER, MBEDTLS_SSL_TRANSPORT_STREAM,
+                                    MBEDTLS_SSL_PRESET_DEFAULT) != 0)
+        return TLS_FAILED;
+    mbedtls_ssl_conf_min_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_2);
+    mbedtls_ssl_conf_rng(config, random_for_mbedtls, NULL);
+    mbedtls_ssl_conf_authmode(config, MBEDTLS_SSL_VERIFY_NONE);
+    mbedtls_ssl_conf_session_tickets_cb(config, mbedtls_ssl_ticket_write, mbedtls_ssl_ticket_parse,
+                                        &server->tickets);
+    if (mbedtls_ssl_ticket_setup(&server->tickets, random_for_mbedtls, NULL,
+                                 MBEDTLS_CIPHER_AES_256_GCM, TICKET_SECONDS) != 0 ||
+        mbedtls_ssl_conf_alpn_protocols(config, (const char **)(uintptr_t)protocols) != 0 ||
+        mbedtls_ssl_conf_own_cert(config, &server->chain, &server->key) != 0)
+        return TLS_FAILED;
+    return 0;
+}
+
+struct tls_server *tls_server_new(const struct tls_identity *id)
+{
+    struct tls_server *server = calloc(1, sizeof(*server));
+
+    if (!server)
+        return NULL;
     mbedtls_ssl_config_init(&server->config);
     mbedtls_pk_init(&server->key);
     mbedtls_x509_crt_init(&server->chain);
-    if (psa_crypto_init() != PSA_SUCCESS)
-        goto fail;
-    if (mbedtls_x509_crt_parse_der(&server->chain, id->cert, id->cert_bytes) != 0)
-        goto fail;
-    if (mbedtls_pk_parse_key(&server->key, id->key, id->key_bytes, NULL, 0, random_for_mbedtls,
-                             NULL) != 0)
-        goto fail;
-    if (mbedtls_ssl_config_defaults(&server->config, MBEDTLS_SSL_IS_SERVER,
-                                    MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT) != 0)
-        goto fail;
-    mbedtls_ssl_conf_min_tls_version(&server->config, MBEDTLS_SSL_VERSION_TLS1_2);
-    mbedtls_ssl_conf_rng(&server->config, random_for_mbedtls, NULL);
-    mbedtls_ssl_conf_authmode(&server->config, MBEDTLS_SSL_VERIFY_NONE);
-    if (mbedtls_ssl_conf_own_cert(&server->config, &server->chain, &server->key) != 0)
-        goto fail;
-    return 0;
-fail:
-    tls_server_free(server);
-    return TLS_FAILED;
+    mbedtls_ssl_ticket_init(&server->tickets);
+    atomic_init(&server->holds, 1);
+    if (psa_crypto_init() == PSA_SUCCESS &&
+        tls_identity_open(id, &server->chain, &server->key) == 0 && configure(server) == 0)
+        return server;
+    tls_server_release(server);
+    return NULL;
 }
 
-void tls_server_free(struct tls_server *server)
+struct tls_server *tls_server_hold(struct tls_server *server)
 {
+    atomic_fetch_add_explicit(&server->holds, 1, memory_order_relaxed);
+    return server;
+}
+
+void tls_server_release(struct tls_server *server)
+{
+    /* Whoever lets go last sees what the others did with it: each release pairs with the last one's acquire. */
+    if (atomic_fetch_sub_explicit(&server->holds, 1, memory_order_acq_rel) != 1)
+        return;
     mbedtls_ssl_config_free(&server->config);
     mbedtls_pk_free(&server->key);
     mbedtls_x509_crt_free(&server->chain);
+    mbedtls_ssl_ticket_free(&server->tickets);
+    free(server);
 }
 
 static bool looks_like_http(uint8_t first)
@@ -128,6 +173,7 @@ static int wait_for(struct tls_session *s, int wish)
     struct pollfd p = {.fd = s->fd};
     uint64_t now = tls_clock_ns();
     uint64_t left_ms = now < s->deadline ? (s->deadline - now) / 1000000 + 1 : 0;
+    int n;
 
     if (wish != MBEDTLS_ERR_SSL_WANT_READ && wish != MBEDTLS_ERR_SSL_WANT_WRITE)
         return wish == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY || wish == MBEDTLS_ERR_SSL_CONN_EOF
@@ -136,23 +182,42 @@ static int wait_for(struct tls_session *s, int wish)
     if (left_ms == 0)
         return TLS_TIMEOUT;
     p.events = wish == MBEDTLS_ERR_SSL_WANT_READ ? POLLIN : POLLOUT;
-    if (poll(&p, 1, left_ms > WAIT_SLICE_MS ? WAIT_SLICE_MS : (int)left_ms) < 0 && errno != EINTR)
-        return TLS_CLOSED;
-    return 0;
+    atomic_store_explicit(&s->waits, s->began, memory_order_relaxed);
+    n = poll(&p, 1, left_ms > WAIT_SLICE_MS ? WAIT_SLICE_MS : (int)left_ms);
+    atomic_store_explicit(&s->waits, 0, memory_order_relaxed);
+    return n < 0 && errno != EINTR ? TLS_CLOSED : 0;
 }
 
-int tls_session_open(struct tls_session *s, struct tls_server *server, int fd, uint64_t deadline)
+static void begin_call(struct tls_session *s, uint64_t deadline)
+{
+    s->began = tls_clock_ns();
+    s->deadline = deadline;
+}
+
+static int step_handshake(struct tls_session *s, const struct tls_turns *turns)
+{
+    int result;
+
+    turns->begin(turns->context);
+    result = mbedtls_ssl_handshake(&s->ssl);
+    turns->end(turns->context);
+    return result;
+}
+
+int tls_session_open(struct tls_session *s, struct tls_server *server, int fd, uint64_t deadline,
+                     const struct tls_turns *turns)
 {
     int result, error;
 
     memset(s, 0, sizeof(*s));
+    s->server = server;
     s->fd = fd;
-    s->deadline = deadline;
+    begin_call(s, deadline);
     mbedtls_ssl_init(&s->ssl);
     if (mbedtls_ssl_setup(&s->ssl, &server->config) != 0)
         return TLS_FAILED;
     mbedtls_ssl_set_bio(&s->ssl, s, transmit, receive, NULL);
-    while ((result = mbedtls_ssl_handshake(&s->ssl)) != 0) {
+    while ((result = step_handshake(s, turns)) != 0) {
         if (s->plain_http)
             return TLS_PLAIN_HTTP;
         if ((error = wait_for(s, result)) != 0)
@@ -165,7 +230,7 @@ int tls_session_read(struct tls_session *s, void *buf, size_t bytes, uint64_t de
 {
     int result, error;
 
-    s->deadline = deadline;
+    begin_call(s, deadline);
     for (;;) {
         result = mbedtls_ssl_read(&s->ssl, buf, bytes);
         if (result > 0)
@@ -181,13 +246,15 @@ int tls_session_write(struct tls_session *s, const void *buf, size_t bytes, uint
 {
     size_t done = 0;
 
-    s->deadline = deadline;
+    begin_call(s, deadline);
     while (done < bytes) {
         int error, result = mbedtls_ssl_write(&s->ssl, (const uint8_t *)buf + done, bytes - done);
-        if (result >= 0)
+        if (result >= 0) {
             done += (size_t)result;
-        else if ((error = wait_for(s, result)) != 0)
+            s->began = tls_clock_ns(); /* the client takes something */
+        } else if ((error = wait_for(s, result)) != 0) {
             return error;
+        }
     }
     return (int)bytes;
 }
@@ -197,4 +264,5 @@ void tls_session_close(struct tls_session *s)
     if (mbedtls_ssl_is_handshake_over(&s->ssl))
         (void)mbedtls_ssl_close_notify(&s->ssl);
     mbedtls_ssl_free(&s->ssl);
+    tls_server_release(s->server);
 }

@@ -24,27 +24,48 @@
 #define TLS_FAILED     (-3) /* the protocol was broken, or a key is unusable */
 #define TLS_PLAIN_HTTP (-4) /* the client's first bytes are an HTTP request */
 
-#define TLS_DER_MAX         1536 /* bytes of a certificate or key that tls_identity_… handles */
+/* What is wrong with a key or certificates; tls_why() has the words. */
+#define TLS_CHAIN_UNREADABLE (-5)
+#define TLS_CHAIN_LARGE      (-6)
+#define TLS_CHAIN_ORDER      (-7)
+#define TLS_CHAIN_USAGE      (-8)
+#define TLS_KEY_UNREADABLE   (-9)
+#define TLS_KEY_UNFIT        (-10)
+#define TLS_KEY_OTHER        (-11)
+
+#define TLS_CHAIN_MAX       8000 /* bytes of a server's certificate and those behind it */
+#define TLS_KEY_MAX         2400 /* bytes of a key: RSA of 4096 bits */
+#define TLS_EC_KEY_MAX      160  /* bytes of a key that is made here */
+#define TLS_NAMES_MAX       16   /* that a certificate or request is made for */
+#define TLS_NAME_MAX        254  /* bytes of one, with its NUL */
 #define TLS_FINGERPRINT_MAX 100  /* "AB:CD:…" of SHA-256 and a NUL */
 
-/* Private key and certificate in DER, as they are kept. */
+/* Private key and certificates in DER, as they are kept: the server's own certificate, followed by its issuer's, and so
+ * on. */
 struct tls_identity {
-    size_t key_bytes, cert_bytes;
-    uint8_t key[TLS_DER_MAX / 4];
-    uint8_t cert[TLS_DER_MAX];
+    size_t key_bytes, chain_bytes;
+    uint8_t key[TLS_KEY_MAX];
+    uint8_t chain[TLS_CHAIN_MAX];
 };
 
-struct tls_server {
-    mbedtls_ssl_config config;
-    mbedtls_pk_context key;
-    mbedtls_x509_crt chain;
+/* A context for sessions. It ends with the last that holds it. */
+struct tls_server;
+
+/* Around the arithmetic of a handshake: the first may wait for others to end theirs. */
+struct tls_turns {
+    void (*begin)(void *context);
+    void (*end)(void *context);
+    void *context;
 };
 
 struct tls_session {
     mbedtls_ssl_context ssl;
+    struct tls_server *server;
     int fd;
-    uint64_t deadline; /* of the call in progress */
-    bool timed_out, plain_http, seen_bytes;
+    uint64_t began, deadline; /* of the call in progress */
+    /* Since when it is waited for the client, 0 = it isn't. Any thread may look. */
+    _Atomic uint64_t waits;
+    bool plain_http, seen_bytes;
 };
 
 uint64_t tls_clock_ns(void);
@@ -62,23 +83,70 @@ void tls_hash_begin(struct tls_hash *hash);
 void tls_hash_add(struct tls_hash *hash, const void *data, size_t bytes);
 void tls_hash_end(struct tls_hash *hash, uint8_t digest[32]);
 
-/* Makes a P-256 key and a self-signed certificate for the name and, unless it is 0, the IPv4
- * address (network byte order). */
-int tls_identity_generate(struct tls_identity *id, const char *hostname, uint32_t address);
+/*
+ * Identities (skep_identity.c)
+ */
 
-/* From PEM texts; fails unless they belong together. */
-int tls_identity_from_pem(struct tls_identity *id, const char *cert, const char *key);
+/* Makes a P-256 key. */
+int tls_key_generate(uint8_t key[TLS_EC_KEY_MAX], size_t *bytes);
 
-/* 0 if key and certificate can be read and belong together. */
+/* A P-256 key and a certificate for it, signed by itself. Names are those of hosts, or IPv4 addresses. */
+int tls_identity_generate(struct tls_identity *id, const char *const *names, unsigned count);
+
+/* From PEM texts; one of the TLS_CHAIN_… or TLS_KEY_… codes unless they can serve together. */
+int tls_identity_from_pem(struct tls_identity *id, const char *chain, const char *key);
+
+/* The same with a key in DER. */
+int tls_identity_from_chain(struct tls_identity *id, const char *chain, const uint8_t *key,
+                            size_t bytes);
+
+/* 0 if key and certificates can be read and belong together. */
 int tls_identity_check(const struct tls_identity *id);
 
+/* Parses both into contexts that were initialized. */
+int tls_identity_open(const struct tls_identity *id, mbedtls_x509_crt *chain,
+                      mbedtls_pk_context *key);
+
+/* What is wrong, and how it should be. */
+const char *tls_why(int error);
+
+/* A request (PKCS #10, PEM) for a certificate of these names and the key; the caller frees it, NULL without memory. */
+char *tls_request_pem(const uint8_t *key, size_t bytes, const char *const *names, unsigned count);
+
+/*
+ * Certificates (skep_certificate.c)
+ */
+
+/* What a server's certificate says. */
+struct tls_description {
+    char subject[256], issuer[256], key[24];
+    char pin[48]; /* SHA-256 of the public key, base64, as curl has it */
+    char not_before[24], not_after[24];
+    void (*name)(void *context, const char *name); /* called for each, unless it is NULL */
+    void *context;
+};
+
+int tls_describe(const struct tls_identity *id, struct tls_description *d);
+
+/* Of a certificate in DER, and of the server's. */
+void tls_fingerprint(const void *der, size_t bytes, char text[TLS_FINGERPRINT_MAX]);
 void tls_identity_fingerprint(const struct tls_identity *id, char text[TLS_FINGERPRINT_MAX]);
 
-int tls_server_init(struct tls_server *server, const struct tls_identity *id);
-void tls_server_free(struct tls_server *server);
+/* The chain as PEM; the caller frees it, NULL without memory. */
+char *tls_chain_pem(const struct tls_identity *id);
 
-/* fd must be non-blocking and stays the caller's. */
-int tls_session_open(struct tls_session *s, struct tls_server *server, int fd, uint64_t deadline);
+/*
+ * Servers and sessions (skep_tls.c)
+ */
+
+/* NULL if the identity can't be used, or there is no memory. */
+struct tls_server *tls_server_new(const struct tls_identity *id);
+struct tls_server *tls_server_hold(struct tls_server *server);
+void tls_server_release(struct tls_server *server);
+
+/* fd must be non-blocking and stays the caller's. The session has the caller's hold on the server, until it is closed. */
+int tls_session_open(struct tls_session *s, struct tls_server *server, int fd, uint64_t deadline,
+                     const struct tls_turns *turns);
 int tls_session_read(struct tls_session *s, void *buf, size_t bytes, uint64_t deadline);
 int tls_session_write(struct tls_session *s, const void *buf, size_t bytes, uint64_t deadline);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "audit.h"
+#include "certificate.h"
 #include "config.h"
 #include "guest.h"
 #include "hex.h"
@@ -369,20 +370,20 @@ static void test_identity(void **state)
     (void)state;
     config_defaults(&config);
     strcpy(config.token, "0123456789abcdef");
-    assert_true(identity_get(&first, &config, true) && token_get(&config, true));
+    assert_true(certificate_get(&first, &config, true) && token_get(&config, true));
     text = make(false);
     new_machine(true);
     strcpy(config.token, "another-token-it-is");
-    assert_true(identity_get(&second, &config, true) && token_get(&config, true));
+    assert_true(certificate_get(&second, &config, true) && token_get(&config, true));
     config.token[0] = '\0';
     assert_int_equal(restore_text(text, &without, false, &p), 200);
     boots_cold();
-    assert_true(identity_get(&now, &config, false) && token_get(&config, false));
+    assert_true(certificate_get(&now, &config, false) && token_get(&config, false));
     assert_memory_equal(&now, &second, sizeof(now));
     assert_true(token_matches("another-token-it-is"));
     assert_int_equal(restore_text(text, &with, false, &p), 200);
     boots_cold();
-    assert_true(identity_get(&now, &config, false) && token_get(&config, false));
+    assert_true(certificate_get(&now, &config, false) && token_get(&config, false));
     assert_memory_equal(&now, &first, sizeof(now));
     assert_true(token_matches("0123456789abcdef"));
     /* A key that isn't its certificate's would lock everybody out. */

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "certificate.h"
 #include "files.h"
 #include "guest.h"
 #include "identity.h"
@@ -219,10 +220,10 @@ static void test_identity_is_kept(void **state)
 
     (void)state;
     config_defaults(&config);
-    assert_true(identity_get(&first, &config, true));
+    assert_true(certificate_get(&first, &config, true));
     assert_true(token_get(&config, true));
     boots_cold();
-    assert_true(identity_get(&second, &config, false));
+    assert_true(certificate_get(&second, &config, false));
     assert_memory_equal(&first, &second, sizeof(first));
     assert_true(token_get(&config, false));
     /* A token that is given stays the token at boots that give none. */
@@ -266,7 +267,7 @@ static void test_disk_comes(void **state)
     fake_start("", "");
     boots_begin(false, true);
     config_defaults(&config);
-    assert_true(identity_get(&first, &config, true));
+    assert_true(certificate_get(&first, &config, true));
     assert_true(token_get(&config, true));
     assert_int_equal(boots_upload("img", 0, &p), 201);
     assert_int_equal(boots_put("web", "{\"image\":\"img\"}"), 201);
@@ -282,7 +283,7 @@ static void test_disk_comes(void **state)
     settle();
     assert_int_equal(state_of("web"), SKEP_GUEST_RUNNING);
     assert_int_equal(state_of("more"), SKEP_GUEST_RUNNING);
-    assert_true(identity_get(&second, &config, false));
+    assert_true(certificate_get(&second, &config, false));
     assert_memory_equal(&first, &second, sizeof(first));
 }
 

@@ -8,6 +8,7 @@
 
 #include "accounts.h"
 #include "boots.h"
+#include "certificate.h"
 #include "crashes.h"
 #include "guest.h"
 #include "host.h"
@@ -364,10 +365,10 @@ static void test_identity(void **state)
     (void)state;
     config_defaults(&config);
     fake_set_entropy(false);
-    assert_false(identity_get(&first, &config, false));
+    assert_false(certificate_get(&first, &config, false));
     assert_false(token_get(&config, false));
-    assert_true(identity_get(&first, &config, true));
-    assert_true(identity_get(&second, &config, false));
+    assert_true(certificate_get(&first, &config, true));
+    assert_true(certificate_get(&second, &config, false));
     assert_memory_equal(&first, &second, sizeof(first));
     strcpy(config.token, "0123456789abcdef");
     assert_true(token_get(&config, false));

@@ -1,0 +1,101 @@
+"""TLS of the API on a booted machine: its certificate, resumed sessions, and slow clients."""
+
+import hashlib
+import socket
+import ssl
+import time
+
+import pytest
+import requests
+
+from authority import Authority, Key
+from conftest import boot
+from helpers import CONTROL_GROWTH, frames, wait_frames
+from skep import Api
+from slow import Attack, any_certificate
+
+CERTIFICATE = "/v1/host/certificate"
+
+
+@pytest.fixture(scope="module")
+def machine(folder):
+    """A machine of its own: its certificate changes, and all of its connections are in use for the first time."""
+    yield from boot(folder, "test_tls", growth=CONTROL_GROWTH | {"guest": 640})
+
+
+def connect(machine, context, session=None):
+    """A connection that has been answered once, so that its handshake is over; the caller closes it."""
+    plain = socket.create_connection(("127.0.0.1", machine.api_port), timeout=30)
+    connection = context.wrap_socket(plain, session=session)
+    ask(connection)
+    return connection
+
+
+def ask(connection):
+    connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: skep\r\n\r\n")
+    assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+
+
+def pin(machine):
+    """The certificate has changed, and the machine's API goes on with the new one."""
+    machine.api = Api(machine.api_port, machine.token)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_sessions_are_resumed(machine, api, version):
+    context = any_certificate()
+    context.minimum_version = context.maximum_version = version
+    with connect(machine, context) as first:
+        assert not first.session_reused
+        session = first.session
+    with connect(machine, context, session) as again:
+        assert again.session_reused
+
+
+def test_an_installed_certificate(machine, api, tmp_path):
+    """Signed by an authority for a key that never left the machine; a connection of before goes on meanwhile."""
+    authority = Authority(tmp_path / "authority")
+    with connect(machine, any_certificate()) as before:
+        request = api.ok("POST", CERTIFICATE + "/request", json={"names": ["skep.example"], "key": "new"})["request"]
+        chain = authority.sign_request(request, "skep.example")
+        assert api.ok("PUT", CERTIFICATE, json={"certificate": chain})["origin"] == "installed"
+        ask(before)
+    for version in ("1.2", "1.3"):
+        authority.check_served(machine.api_port, "skep.example", version)
+    installed = Api.presented_certificate(machine.api_port)
+    with pytest.raises(requests.exceptions.SSLError):
+        Api(machine.api_port, machine.token, fingerprint=api.fingerprint).host()
+    pin(machine)
+    machine.api.ok("POST", CERTIFICATE + "/renew")
+    renewed = Api.presented_fingerprint(machine.api_port)
+    assert renewed not in (api.fingerprint, hashlib.sha256(installed).hexdigest())
+    pin(machine)
+
+
+def ordinary(machine):
+    """Seconds that the calls of an ordinary client take, each on a connection of its own; sorted."""
+    out = []
+    for path in ["/healthz", "/v1/guests"] * 10:
+        with requests.Session() as session:
+            session.trust_env = False
+            session.headers["Authorization"] = f"Bearer {machine.token}"
+            began = time.monotonic()
+            assert session.get(machine.api.base + path, verify=False, timeout=30).status_code == 200
+            out.append(time.monotonic() - began)
+    return sorted(out)
+
+
+def test_slow_clients_keep_nobody_out(machine, api):
+    """Half of 200 are stuck in the handshake, others dribble a head or body or don't read what they are answered, and all
+    come from the same address as the ordinary client, which is answered in under a second. This host may be busy: of its
+    calls a tenth may take longer, and all if they do without the attack."""
+    quiet = ordinary(machine)
+    with Attack(machine.api_port, 200) as attack:
+        attack.wait_open()
+        busy = ordinary(machine)
+        attack.check()
+    before = frames(machine.api)
+    with Attack(machine.api_port, 200) as attack:
+        attack.wait_open()
+    wait_frames(machine.api, before, {"guest": 64, "pagetable": 2})
+    assert busy[17] < max(1.0, 3 * quiet[17]) and busy[-1] < max(5.0, 3 * quiet[-1]), (quiet, busy)

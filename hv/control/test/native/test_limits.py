@@ -1,0 +1,114 @@
+"""Too many clients, slow ones and greedy ones: what an ordinary client gets meanwhile."""
+
+import contextlib
+import http.client
+import socket
+import threading
+import time
+
+import pytest
+from conftest import TOKEN
+from test_tls import client_context
+
+import skep
+from slow import Attack, stalled_reader
+
+
+def get(service, path, source="127.0.0.1", token=TOKEN):
+    """A GET on a connection of its own: the status and the seconds until its answer was there."""
+    began = time.monotonic()
+    connection = http.client.HTTPSConnection(
+        "127.0.0.1", service.port, timeout=30, context=client_context(), source_address=(source, 0)
+    )
+    connection.request("GET", path, headers={"Authorization": f"Bearer {token}"} if token else {})
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    return answer.status, time.monotonic() - began
+
+
+def ordinary(service, **options):
+    """Seconds that the calls of an ordinary client take, sorted."""
+    out = []
+    for path in ["/healthz", "/v1/guests"] * 10:
+        status, seconds = get(service, path, **options)
+        assert status == 200
+        out.append(seconds)
+    return sorted(out)
+
+
+@pytest.mark.parametrize("source", ["127.0.0.1", "127.0.0.2"])
+def test_slow_clients_keep_nobody_out(service, source):
+    """200 connections of all kinds of slowness, some of which come again when they are closed: an ordinary client is answered in
+    under a second. This host may be busy: of its calls a tenth may take longer, and all if they do without the attack, but
+    none as long as it takes until slow clients run into their time-outs."""
+    quiet = ordinary(service, source=source)
+    with Attack(service.port, 200) as attack:
+        attack.wait_open()
+        busy = ordinary(service, source=source)
+        attack.check()
+    assert busy[17] < max(1.0, 3 * quiet[17]) and busy[-1] < max(5.0, 3 * quiet[-1]), (quiet, busy)
+
+
+def test_readers_that_stall_lose_their_places(start, tmp_path):
+    """With the token: they may take their time, but not when others need the slots."""
+    disk = tmp_path / "disk.img"
+    with open(disk, "wb") as file:
+        file.truncate(64 << 20)
+    service = start("--volumes", str(disk))
+    service.api.ok("PUT", "/v1/disks/0", json={"format": True})
+    paths = []
+    for number in range(34):
+        service.api.ok("PUT", f"/v1/volumes/v{number}", json={"size_bytes": 16 << 20, "overcommit": True})
+        paths.append(f"/v1/volumes/v{number}/data")
+    readers = [stalled_reader(service.port, TOKEN, path) for path in paths]
+    try:
+        ordinary(service)
+    finally:
+        for reader in readers:
+            reader.close()
+
+
+def test_too_many_requests(service):
+    """One caller beyond its rate is told when to come again; others, and those without a token, are not concerned."""
+    seen = set()
+
+    def flood():
+        connection = http.client.HTTPSConnection("127.0.0.1", service.port, timeout=30, context=client_context())
+        for _ in range(800):
+            connection.request("GET", "/v1/images", headers={"Authorization": f"Bearer {token}"})
+            answer = connection.getresponse()
+            answer.read()
+            seen.add(answer.status)
+            if answer.status == 429:
+                assert int(answer.headers["Retry-After"]) >= 1
+                break
+        connection.close()
+
+    token = "wrong-token-wrong"
+    flood()
+    assert seen == {401, 429}
+    assert get(service, "/v1/images")[0] == 200  # the same address, with the token
+    assert get(service, "/healthz", token=None)[0] == 200
+    assert get(service, "/v1/images", token=None, source="127.0.0.3")[0] == 401
+    skep.wait_for(lambda: get(service, "/v1/images", token=None)[0] == 401, "the wrong caller's next turn", 10)
+
+
+def test_handshakes_are_bounded(service):
+    """Many full handshakes at once all succeed."""
+    failures = []
+
+    def connect():
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", service.port), timeout=30) as plain:
+            with client_context().wrap_socket(plain):
+                return
+        failures.append(1)
+
+    for _ in range(2):
+        threads = [threading.Thread(target=connect) for _ in range(24)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+            assert not thread.is_alive()
+    assert not failures

@@ -1,0 +1,98 @@
+"""The server's TLS with ordinary clients: openssl and Python's ssl."""
+
+import socket
+import ssl
+
+import pytest
+
+VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+
+
+def client_context(version=None):
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if version:
+        context.minimum_version = context.maximum_version = VERSIONS[version]
+    return context
+
+
+class Connection:
+    """One connection, with a session of a former one to resume, or without."""
+
+    def __init__(self, service, context, session=None):
+        plain = socket.create_connection(("127.0.0.1", service.port), timeout=30)
+        self.tls = context.wrap_socket(plain, session=session)
+
+    def get(self, path="/healthz", token=None):
+        """The status, once the whole answer has come: by then so has the ticket."""
+        head = f"GET {path} HTTP/1.1\r\nHost: skep\r\n"
+        head += f"Authorization: Bearer {token}\r\n" if token else ""
+        self.tls.sendall(head.encode() + b"\r\n")
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            answer += self.receive()
+        head, _, body = answer.partition(b"\r\n\r\n")
+        length = next(int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
+        while len(body) < length:
+            body += self.receive()
+        return int(answer.split()[1])
+
+    def receive(self):
+        data = self.tls.recv(65536)
+        assert data, "closed amid an answer"
+        return data
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.tls.close()
+
+
+def full_session(service, context):
+    with Connection(service, context) as first:
+        assert first.get() == 200 and not first.tls.session_reused
+        assert first.tls.session.has_ticket and 0 < first.tls.session.ticket_lifetime_hint <= 3600
+        return first.tls.session
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_sessions_are_resumed(service, version):
+    context = client_context(version)
+    session = full_session(service, context)
+    for _ in range(3):
+        with Connection(service, context, session) as again:
+            assert again.get() == 200 and again.tls.session_reused
+            session = again.tls.session
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_another_certificate_isn_t_resumed_to(service, version):
+    """Else a client would go on without having seen it."""
+    context = client_context(version)
+    session = full_session(service, context)
+    service.api.ok("POST", "/v1/host/certificate/renew")
+    with Connection(service, context, session) as again:
+        assert again.get() == 200 and not again.tls.session_reused
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_other_servers_tickets_are_left_aside(start, version):
+    """Another service's keys don't open it: a full handshake, and no error."""
+    one, other = start(), start()
+    context = client_context(version)
+    session = full_session(one, context)
+    with Connection(other, context, session) as again:
+        assert again.get() == 200 and not again.tls.session_reused
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_resumed_session_needs_the_token(service, version):
+    """What a connection was allowed isn't in its ticket."""
+    context = client_context(version)
+    with Connection(service, context) as first:
+        assert first.get("/v1/host", token="0123456789abcdef") == 200
+        session = first.tls.session
+    with Connection(service, context, session) as again:
+        assert again.tls.session_reused and again.get("/v1/host") == 401

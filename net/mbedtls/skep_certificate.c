@@ -1,0 +1,122 @@
+/* skep_certificate.c - what a server's certificates say. */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <mbedtls/base64.h>
+#include <mbedtls/pem.h>
+
+#include "skep_tls.h"
+
+#define PEM_BEGIN "-----BEGIN CERTIFICATE-----\n"
+#define PEM_END   "-----END CERTIFICATE-----\n"
+
+/* Of RFC 5280's GeneralName. */
+#define TAG_MASK    0x1f
+#define TAG_DNS     2
+#define TAG_ADDRESS 7
+
+void tls_fingerprint(const void *der, size_t bytes, char text[TLS_FINGERPRINT_MAX])
+{
+    uint8_t digest[32];
+
+    tls_sha256(der, bytes, digest);
+    for (unsigned i = 0; i < sizeof(digest); i++)
+        snprintf(text + 3 * i, 4, "%02X:", digest[i]);
+    text[3 * sizeof(digest) - 1] = '\0';
+}
+
+/* The bytes of the first of several certificates: a SEQUENCE whose length has two bytes, or one; else all. */
+static size_t first_bytes(const uint8_t *der, size_t bytes)
+{
+    size_t first = bytes;
+
+    if (bytes > 4 && der[1] == 0x82)
+        first = 4u + (size_t)(der[2] << 8 | der[3]);
+    else if (bytes > 3 && der[1] == 0x81)
+        first = 3u + der[2];
+    return first < bytes ? first : bytes;
+}
+
+void tls_identity_fingerprint(const struct tls_identity *id, char text[TLS_FINGERPRINT_MAX])
+{
+    tls_fingerprint(id->chain, first_bytes(id->chain, id->chain_bytes), text);
+}
+
+static void describe_key(struct tls_description *d, const mbedtls_x509_crt *cert)
+{
+    bool is_rsa = mbedtls_pk_get_type(&cert->pk) == MBEDTLS_PK_RSA;
+    uint8_t digest[32];
+    size_t bytes;
+
+    snprintf(d->key, sizeof(d->key), is_rsa ? "RSA %u" : "ECDSA P-%u",
+             (unsigned)mbedtls_pk_get_bitlen(&cert->pk));
+    tls_sha256(cert->pk_raw.p, cert->pk_raw.len, digest);
+    mbedtls_base64_encode((uint8_t *)d->pin, sizeof(d->pin), &bytes, digest, sizeof(digest));
+}
+
+static void describe_names(const struct tls_description *d, const mbedtls_x509_crt *cert)
+{
+    const mbedtls_x509_sequence *at = &cert->subject_alt_names;
+    char text[TLS_NAME_MAX];
+
+    for (; d->name && at && at->buf.p; at = at->next) {
+        int tag = at->buf.tag & TAG_MASK;
+        if (tag == TAG_DNS && at->buf.len < sizeof(text)) {
+            memcpy(text, at->buf.p, at->buf.len);
+            text[at->buf.len] = '\0';
+        } else if (tag != TAG_ADDRESS || at->buf.len != 4 ||
+                   !inet_ntop(AF_INET, at->buf.p, text, sizeof(text))) {
+            continue;
+        }
+        d->name(d->context, text);
+    }
+}
+
+static void format_time(char text[24], const mbedtls_x509_time *t)
+{
+    snprintf(text, 24, "%04u-%02u-%02uT%02u:%02u:%02uZ", (unsigned)t->year % 10000u,
+             (unsigned)t->mon % 100u, (unsigned)t->day % 100u, (unsigned)t->hour % 100u,
+             (unsigned)t->min % 100u, (unsigned)t->sec % 100u);
+}
+
+int tls_describe(const struct tls_identity *id, struct tls_description *d)
+{
+    mbedtls_x509_crt chain;
+    mbedtls_pk_context pk;
+    int result;
+
+    mbedtls_x509_crt_init(&chain);
+    mbedtls_pk_init(&pk);
+    result = tls_identity_open(id, &chain, &pk);
+    if (result == 0 && (mbedtls_x509_dn_gets(d->subject, sizeof(d->subject), &chain.subject) < 0 ||
+                        mbedtls_x509_dn_gets(d->issuer, sizeof(d->issuer), &chain.issuer) < 0))
+        result = TLS_FAILED;
+    if (result == 0) {
+        describe_key(d, &chain);
+        format_time(d->not_before, &chain.valid_from);
+        format_time(d->not_after, &chain.valid_to);
+        describe_names(d, &chain);
+    }
+    mbedtls_x509_crt_free(&chain);
+    mbedtls_pk_free(&pk);
+    return result;
+}
+
+char *tls_chain_pem(const struct tls_identity *id)
+{
+    size_t room = 2 * sizeof(id->chain), used = 0, bytes = 0;
+    char *text = malloc(room);
+
+    for (size_t at = 0; text && at < id->chain_bytes; at += bytes, used += strlen(text + used)) {
+        size_t written;
+        bytes = first_bytes(id->chain + at, id->chain_bytes - at);
+        if (mbedtls_pem_write_buffer(PEM_BEGIN, PEM_END, id->chain + at, bytes,
+                                     (uint8_t *)text + used, room - used, &written) != 0) {
+            free(text);
+            return NULL;
+        }
+    }
+    return text;
+}
