@@ -123,7 +123,7 @@ def usual_names(api, operation):
     thing = operation.template.split("/")[2] if operation.template.startswith("/v1/") else ""
     if thing == "crashes":
         return {"id": api.ok("GET", "/v1/crashes")["items"][0]["id"]}
-    return {"name": {"guests": "web", "images": "httpd", "volumes": "db"}.get(thing, ""), "id": "0", "file": "style.css"}
+    return {"name": {"guests": "web", "images": "httpd", "volumes": "db", "tokens": "watcher"}.get(thing, ""), "id": "0", "file": "style.css"}
 
 
 # How to come to a success that isn't that of a plain request for what is there. Each yields the answers.
@@ -260,7 +260,26 @@ def certificate_renewed(api, operation, start, **_):
         yield call(start().api, operation, kind=kind, example=example)
 
 
+def token_made(api, operation, **_):
+    for kind, example in examples(operation):
+        yield call(api, operation, {"name": "fresh"}, kind, example)
+        api.ok("DELETE", "/v1/tokens/fresh")
+
+
+def token_changed(api, operation, **_):
+    for kind, example in examples(operation):
+        yield call(api, operation, {"name": "watcher"}, kind, example, query={"rotate": "true"})
+
+
+def token_revoked(api, operation, **_):
+    api.ok("PUT", "/v1/tokens/fresh", json={"role": "viewer"})
+    yield call(api, operation, {"name": "fresh"})
+
+
 WAYS = {
+    ("putToken", 200): token_changed,
+    ("putToken", 201): token_made,
+    ("deleteToken", 204): token_revoked,
     ("followEvents", 200): events_followed,
     ("putCertificate", 200): certificate_installed,
     ("requestCertificate", 200): certificate_renewed,

@@ -29,7 +29,7 @@ RAW_NUMBERS = ["1e400", "-0", "1.5", "1e3", "0.1e1", "01", "+1", "NaN", "Infinit
 METHODS = ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "BREW", "get", "PRI"]
 
 # What would end the machine or the service is only sent in forms that are refused.
-FATAL = {"rebootHost", "shutDownHost", "armCrash", "putCertificate", "renewCertificate"}
+FATAL = {"rebootHost", "shutDownHost", "armCrash", "putCertificate", "renewCertificate", "putToken"}
 ENDLESS = {"followEvents"}
 
 

@@ -2,8 +2,8 @@
  * persist.h - what the service keeps on a disk (state.h), if the machine has one.
  *
  * Without a disk all changes succeed and nothing is kept. With one, what can't be kept isn't done: the problem is 507,
- * and nothing has changed. What is kept, by name: "began", "identity", "token", "images/NAME" with "files/NAME.DIGEST",
- * "guests/NAME", and "restore".
+ * and nothing has changed. What is kept, by name: "began", "identity", "token", "tokens", "images/NAME" with
+ * "files/NAME.DIGEST", "guests/NAME", and "restore".
  *
  * Any thread may call any function; see state.h about changes of one name.
  */
@@ -45,6 +45,7 @@ int64_t persist_get(const char *name, void *data, size_t room);
 /* As state_list(); NULL if nothing can be listed. The caller frees it. */
 char *persist_list(const char *prefix);
 
+const char *persist_state_name(void);
 cJSON *persist_to_json(void);
 
 #endif

@@ -12,6 +12,7 @@
 #include "json.h"
 #include "log.h"
 #include "persist.h"
+#include "quota.h"
 #include "skep_tls.h"
 #include "storage/probe.h"
 
@@ -480,7 +481,9 @@ static int create_on(struct disk *disk, struct volume *source, const struct stor
     if (disk->state != DISK_ONLINE)
         return problem_set(p, 409, "Disk %" PRIu32 " takes no volumes; see GET /v1/disks.",
                            storage_disk_index(disk));
-    if (make_uuid(new.uuid, p) != 0)
+    if (quota_check_volume(!wish->has_bytes && source ? source->record.bytes : wish->bytes, p) !=
+            0 ||
+        make_uuid(new.uuid, p) != 0)
         return -1;
     result = source ? copy(disk, source, wish, &new, &v) : volumes_create(disk->volumes, &new, &v);
     return result == 0 ? made(disk, v, wish) : failed(disk, result, wish, p);
@@ -575,6 +578,8 @@ int storage_change(struct disk *disk, struct volume *v, const struct storage_wis
                            v->record.bytes);
     if (resized && v->record.kind == FORMAT_SNAPSHOT)
         return problem_set(p, 422, "A snapshot's size can't be changed; clone it.");
+    if (wish->has_bytes && quota_check_volume(wish->bytes - v->record.bytes, p) != 0)
+        return -1;
     if (wish->foreseen)
         return foresee_change(disk, v, wish, p);
     if (!resized && !limited)

@@ -1,6 +1,7 @@
 /* storage_json.c - disks and volumes as clients see them. */
 #include <stdio.h>
 
+#include "access.h"
 #include "json.h"
 #include "storage.h"
 #include "storage/probe.h"
@@ -28,9 +29,17 @@ const char *storage_state_text(const struct disk *disk)
     return names[disk->state];
 }
 
-static void add_volumes(cJSON *json, const struct volumes *vs)
+void storage_usage(const struct volumes *vs, uint64_t *capacity_bytes, uint64_t *used_bytes)
 {
     uint64_t chunk = vs->super.chunk_bytes;
+
+    *capacity_bytes = vs->super.chunk_count * chunk;
+    *used_bytes = (vs->super.chunk_count - vs->chunks.free_count - vs->chunks.taken_count) * chunk;
+}
+
+static void add_volumes(cJSON *json, const struct volumes *vs)
+{
+    uint64_t chunk = vs->super.chunk_bytes, capacity, used;
     unsigned count = 0;
     cJSON *damage;
 
@@ -40,15 +49,15 @@ static void add_volumes(cJSON *json, const struct volumes *vs)
     json_add_time(json, "formatted_at", vs->super.created_ns);
     cJSON_AddNumberToObject(json, "volumes", count);
     json_add_integer(json, "chunk_bytes", chunk);
-    json_add_integer(json, "capacity_bytes", vs->super.chunk_count * chunk);
+    storage_usage(vs, &capacity, &used);
+    json_add_integer(json, "capacity_bytes", capacity);
     json_add_integer(json, "promised_bytes", volumes_promised(vs) * chunk);
-    json_add_integer(json, "used_bytes",
-                     (vs->super.chunk_count - vs->chunks.free_count - vs->chunks.taken_count) *
-                         chunk);
+    json_add_integer(json, "used_bytes", used);
     json_add_integer(json, "pooled_bytes", vs->chunks.taken_count * chunk);
     damage = cJSON_AddArrayToObject(json, "damage");
     for (uint32_t i = 0; i < vs->damage_count && i < VOLUMES_DAMAGE_MAX; i++)
-        cJSON_AddItemToArray(damage, cJSON_CreateString(vs->damage[i]));
+        if (!*access_prefix()) /* they name volumes */
+            cJSON_AddItemToArray(damage, cJSON_CreateString(vs->damage[i]));
 }
 
 static void add_device(cJSON *json, uint32_t index)
@@ -97,20 +106,28 @@ static void add_limits(cJSON *json, const struct skep_volume_limits *l)
     json_add_integer(json, "bytes_burst", l->bytes_burst);
 }
 
-static void add_status(cJSON *json, const struct disk *disk, const struct volume *v)
+const char *storage_look(const struct disk *disk, const struct volume *v,
+                         struct skep_volume_status *s, uint64_t *allocated_bytes)
 {
     const struct open_volume *o = storage_find_open(disk, v);
-    struct skep_volume_status s = {0};
-    bool open = o && core_volume_read(o->handle, SKEP_VOLUME_STATUS, (uintptr_t)&s, 0, 0) == 0;
+    bool open = o && core_volume_read(o->handle, SKEP_VOLUME_STATUS, (uintptr_t)s, 0, 0) == 0;
 
-    cJSON_AddStringToObject(json, "state",
-                            disk->state == DISK_FAILED || v->damaged || (o && o->offline)
-                                ? "offline"
-                            : disk->state == DISK_DAMAGED ? "read-only"
-                            : open && s.full              ? "full"
-                                                          : "online");
-    json_add_integer(json, "allocated_bytes",
-                     (open ? s.mapped : v->mapped) * (uint64_t)disk->volumes->super.chunk_bytes);
+    if (!open)
+        *s = (struct skep_volume_status){.mapped = v->mapped};
+    *allocated_bytes = s->mapped * (uint64_t)disk->volumes->super.chunk_bytes;
+    return disk->state == DISK_FAILED || v->damaged || (o && o->offline) ? "offline"
+           : disk->state == DISK_DAMAGED                                 ? "read-only"
+           : s->full                                                     ? "full"
+                                                                         : "online";
+}
+
+static void add_status(cJSON *json, const struct disk *disk, const struct volume *v)
+{
+    struct skep_volume_status s;
+    uint64_t allocated;
+
+    cJSON_AddStringToObject(json, "state", storage_look(disk, v, &s, &allocated));
+    json_add_integer(json, "allocated_bytes", allocated);
     cJSON_AddNumberToObject(json, "guests", s.users);
     json_add_integer(json, "reads", s.reads);
     json_add_integer(json, "writes", s.writes);
@@ -133,7 +150,7 @@ cJSON *storage_volume_to_json(const struct disk *disk, struct volume *v)
                             v->record.kind == FORMAT_SNAPSHOT ? "snapshot" : "volume");
     cJSON_AddStringToObject(json, "disk", id);
     json_add_integer(json, "size_bytes", v->record.bytes);
-    if (v->record.parent_id)
+    if (v->record.parent_id && access_sees(v->record.parent))
         cJSON_AddStringToObject(json, "copy_of", v->record.parent);
     else
         cJSON_AddNullToObject(json, "copy_of");

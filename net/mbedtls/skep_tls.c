@@ -81,6 +81,18 @@ mbedtls_ms_time_t mbedtls_ms_time(void)
     return (mbedtls_ms_time_t)(tls_clock_ns() / 1000000u);
 }
 
+/* A handshake is one thread's from its start to its end. */
+static _Thread_local bool has_good_ticket;
+
+static int parse_ticket(void *tickets, mbedtls_ssl_session *session, unsigned char *text,
+                        size_t bytes)
+{
+    int result = mbedtls_ssl_ticket_parse(tickets, session, text, bytes);
+
+    has_good_ticket = result == 0;
+    return result;
+}
+
 static int configure(struct tls_server *server)
 {
     static const char *const protocols[] = {"http/1.1", NULL};
@@ -92,7 +104,7 @@ static int configure(struct tls_server *server)
     mbedtls_ssl_conf_min_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_2);
     mbedtls_ssl_conf_rng(config, random_for_mbedtls, NULL);
     mbedtls_ssl_conf_authmode(config, MBEDTLS_SSL_VERIFY_NONE);
-    mbedtls_ssl_conf_session_tickets_cb(config, mbedtls_ssl_ticket_write, mbedtls_ssl_ticket_parse,
+    mbedtls_ssl_conf_session_tickets_cb(config, mbedtls_ssl_ticket_write, parse_ticket,
                                         &server->tickets);
     if (mbedtls_ssl_ticket_setup(&server->tickets, random_for_mbedtls, NULL,
                                  MBEDTLS_CIPHER_AES_256_GCM, TICKET_SECONDS) != 0 ||
@@ -217,12 +229,14 @@ int tls_session_open(struct tls_session *s, struct tls_server *server, int fd, u
     if (mbedtls_ssl_setup(&s->ssl, &server->config) != 0)
         return TLS_FAILED;
     mbedtls_ssl_set_bio(&s->ssl, s, transmit, receive, NULL);
+    has_good_ticket = false;
     while ((result = step_handshake(s, turns)) != 0) {
         if (s->plain_http)
             return TLS_PLAIN_HTTP;
         if ((error = wait_for(s, result)) != 0)
             return error;
     }
+    s->is_resumed = has_good_ticket;
     return 0;
 }
 
