@@ -123,7 +123,7 @@ def usual_names(api, operation):
     thing = operation.template.split("/")[2] if operation.template.startswith("/v1/") else ""
     if thing == "crashes":
         return {"id": api.ok("GET", "/v1/crashes")["items"][0]["id"]}
-    return {"name": {"guests": "web", "images": "httpd", "volumes": "db", "tokens": "watcher"}.get(thing, ""), "id": "0", "file": "style.css"}
+    return {"name": {"guests": "web", "images": "httpd", "volumes": "db", "tokens": "eye"}.get(thing, ""), "id": "0", "file": "style.css"}
 
 
 # How to come to a success that isn't that of a plain request for what is there. Each yields the answers.
@@ -206,6 +206,25 @@ def volume_written(api, operation, **_):
     yield call(api, operation, {"name": "db"}, data=b"\1" * MIB)
 
 
+def token_new(api, operation, **_):
+    for kind, example in examples(operation):
+        yield call(api, operation, {"name": "fresh"}, kind, example)
+        api.ok("DELETE", "/v1/tokens/fresh")
+
+
+def token_same(api, operation, **_):
+    for kind, example in examples(operation):
+        call(api, operation, {"name": "fresh"}, kind, example)
+        yield call(api, operation, {"name": "fresh"}, kind, example)
+        yield call(api, operation, {"name": "fresh"}, kind, example, query={"rotate": "true"})
+        api.ok("DELETE", "/v1/tokens/fresh")
+
+
+def token_gone(api, operation, **_):
+    api.ok("PUT", "/v1/tokens/fresh", json={"role": "admin"})
+    yield call(api, operation, {"name": "fresh"})
+
+
 def disk_formatted(api, operation, start, **_):
     for kind, example in examples(operation):
         yield call(start(volume_bytes=64 * MIB).api, operation, {"id": "0"}, kind, example)
@@ -260,26 +279,7 @@ def certificate_renewed(api, operation, start, **_):
         yield call(start().api, operation, kind=kind, example=example)
 
 
-def token_made(api, operation, **_):
-    for kind, example in examples(operation):
-        yield call(api, operation, {"name": "fresh"}, kind, example)
-        api.ok("DELETE", "/v1/tokens/fresh")
-
-
-def token_changed(api, operation, **_):
-    for kind, example in examples(operation):
-        yield call(api, operation, {"name": "watcher"}, kind, example, query={"rotate": "true"})
-
-
-def token_revoked(api, operation, **_):
-    api.ok("PUT", "/v1/tokens/fresh", json={"role": "viewer"})
-    yield call(api, operation, {"name": "fresh"})
-
-
 WAYS = {
-    ("putToken", 200): token_changed,
-    ("putToken", 201): token_made,
-    ("deleteToken", 204): token_revoked,
     ("followEvents", 200): events_followed,
     ("putCertificate", 200): certificate_installed,
     ("requestCertificate", 200): certificate_renewed,
@@ -304,6 +304,9 @@ WAYS = {
     ("patchVolume", 200): volume_changed,
     ("deleteVolume", 204): volume_gone,
     ("putVolumeData", 200): volume_written,
+    ("putToken", 200): token_same,
+    ("putToken", 201): token_new,
+    ("deleteToken", 204): token_gone,
     ("putBackup", 200): backup_restored,
     ("putBackup", 202): backup_replaces,
 }
@@ -327,6 +330,18 @@ def test_without_the_token(api, operation):
     names = {"name": "nobody", "id": "77", "file": "none"}
     answer = call(api, operation, names, headers={"Authorization": None})
     assert (answer.status_code == 401) == (operation.item.get("security") != []), answer.text
+
+
+def test_with_too_small_a_role(api, service):
+    """Each call that changes something tells a viewer so, as the document has it."""
+    secret = api.ok("PUT", "/v1/tokens/small", json={"role": "viewer"})["token"]
+    with skep.Api(api.port, secret, api.fingerprint) as viewer:
+        for operation in CONTRACT.operations:
+            if operation.method == "GET" or operation.is_debug:
+                continue
+            answer = call(viewer, operation, {"name": "nobody", "id": "77"})
+            assert answer.status_code == 403, f"{operation.id}: {answer.text}"
+    api.ok("DELETE", "/v1/tokens/small")
 
 
 @pytest.mark.parametrize("template", CONTRACT.document["paths"])

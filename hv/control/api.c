@@ -270,7 +270,7 @@ static const struct api_route *find_route(struct request *r, char *segments[], i
  * Who calls
  */
 
-/* What is said behind "Bearer", NULL if that isn't said exactly once. */
+/* What is said behind "Bearer", NULL if that isn't said exactly once. Or what a WebSocket's request has instead, in room. */
 static const char *find_token(const struct http_conn *c, char room[API_TOKEN_MAX])
 {
     const char *value = http_field(c, "authorization");
@@ -278,8 +278,8 @@ static const char *find_token(const struct http_conn *c, char room[API_TOKEN_MAX
 
     for (unsigned i = 0; i < c->field_count; i++)
         count += strcasecmp(c->fields[i].name, "authorization") == 0;
-    if (count == 0 && api_protocol_token(c, room))
-        return room;
+    if (count == 0)
+        return api_protocol_token(c, room) ? room : NULL;
     if (count != 1 || strncasecmp(value, "Bearer ", 7) != 0)
         return NULL;
     value += 7;

@@ -65,10 +65,6 @@ api_handler api_token_list, api_token_get, api_token_put, api_token_delete;
 api_handler api_crash_list, api_crash_get;
 api_handler api_debug_points, api_debug_crash;
 
-/* The token that a WebSocket's request has among its protocols, since browsers let no page send a header with one; false if
- * it has none. */
-#define API_TOKEN_MAX 129u
-bool api_protocol_token(const struct http_conn *c, char token[API_TOKEN_MAX]);
 /* What there is to call: paths of up to API_SEGMENTS_MAX segments, "*" = a name. A HEAD is a GET. */
 #define API_SEGMENTS_MAX 4
 struct api_route {
@@ -85,6 +81,11 @@ int api_check_role(struct request *r, enum access_role least);
 /* Whether the caller's token still permits what it did; else the problem is set, and the connection is to end. Whoever
  * serves a request for longer asks after each wait, and waits for a bounded time. */
 bool api_still_allowed(struct request *r);
+
+/* The token that a WebSocket's request has among its protocols, since browsers let no page send a header with one; false if
+ * it has none. */
+#define API_TOKEN_MAX 129u
+bool api_protocol_token(const struct http_conn *c, char token[API_TOKEN_MAX]);
 
 /* Reads a JSON body; NULL with the problem set. */
 cJSON *api_read_json(struct request *r);
