@@ -136,6 +136,17 @@ def power(api, operation, start, **_):
     yield call(start().api, operation)
 
 
+def certificate_put(api, operation, **_):
+    """Its own again, which is for the key in use."""
+    yield api.request(operation.method, operation.template, json={"certificate": api.ok("GET", operation.template)["certificate"]})
+
+
+def certificate_changed(api, operation, start, **_):
+    """Of a service of its own: clients pin the certificate."""
+    for kind, example in examples(operation):
+        yield call(start().api, operation, kind=kind, example=example)
+
+
 def image_new(api, operation, elf, **_):
     yield call(api, operation, {"name": "fresh"}, data=elf)
     api.ok("DELETE", "/v1/images/fresh")
@@ -229,6 +240,9 @@ WAYS = {
     ("getDescription", 304): not_modified,
     ("rebootHost", 202): power,
     ("shutDownHost", 202): power,
+    ("putCertificate", 200): certificate_put,
+    ("requestCertificate", 200): certificate_changed,
+    ("renewCertificate", 200): certificate_changed,
     ("putImage", 200): image_same,
     ("putImage", 201): image_new,
     ("deleteImage", 204): image_gone,

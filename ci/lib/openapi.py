@@ -18,7 +18,7 @@ METHODS = ("get", "put", "post", "patch", "delete")
 
 # What a request can be told before it is known which one it is, and what one without an operation is told.
 HEAD_STATUSES = {400, 408, 414, 417, 431, 501, 505}
-NO_OPERATION_STATUSES = HEAD_STATUSES | {401, 404, 405}
+NO_OPERATION_STATUSES = HEAD_STATUSES | {401, 404, 405, 429}
 
 
 def merge_all_of(schema):

@@ -5,16 +5,21 @@ import ssl
 
 import pytest
 
+from slow import any_certificate
+
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
 def client_context(version=None):
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
+    context = any_certificate()
     if version:
         context.minimum_version = context.maximum_version = VERSIONS[version]
     return context
+
+
+@pytest.fixture
+def service(start):
+    return start()
 
 
 class Connection:
@@ -92,7 +97,7 @@ def test_a_resumed_session_needs_the_token(service, version):
     """What a connection was allowed isn't in its ticket."""
     context = client_context(version)
     with Connection(service, context) as first:
-        assert first.get("/v1/host", token="0123456789abcdef") == 200
+        assert first.get("/v1/host", token=service.token) == 200
         session = first.tls.session
     with Connection(service, context, session) as again:
         assert again.tls.session_reused and again.get("/v1/host") == 401
