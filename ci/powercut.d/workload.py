@@ -16,6 +16,10 @@ FILES = [
     {"path": "/etc/app.conf", "secret": False, "content": "x" * 3000},
     {"path": "/etc/key", "secret": True},
 ]
+SCOPE = {
+    "prefix": "ci-",
+    "quotas": {"guests": 3, "memory_bytes": None, "vcpus": None, "volume_bytes": 1 << 30},
+}
 GATE = "gate"  # guests that start after it wait until the judge has looked at their volumes
 
 
@@ -91,6 +95,8 @@ class Workload:
         self._volume("a", MIB, limits={"iops": 400})
         self._volume("b", MIB // 2)
         self._volume("wide", 128 * MIB, limits={"iops": 300})  # three maps, all but empty
+        self._token("ci-bot", "operator", scope=SCOPE)
+        self._token("eye", "viewer")
         self._upload("b")
         self._copy("b-1", "b", "snapshot")
         self._upload("b")
@@ -117,6 +123,7 @@ class Workload:
         self._learn("a-1")
         self._volume("d", MIB // 2)
         self._delete_volume("d")
+        self._token("eye", "operator", expires_at="2099-12-31T00:00:00.000Z")
         self._patch_guest("steady", "paused")
         self._until_written("on-wide")
         self._until_written("on-a")
@@ -129,6 +136,7 @@ class Workload:
         self._learn("c")
         self._delete_volume("a-1")
         self._upload("b")
+        self._revoke("ci-bot")
         self._delete_image("spare")
         self._patch_guest("steady", "running")
 
@@ -231,6 +239,20 @@ class Workload:
         """A start without a cut: all is there."""
         lines = self.world.differences(world.observe(self.api))
         assert not lines, f"after a reboot: {'; '.join(lines)}"
+
+    # ---- tokens ----
+
+    def _token(self, name, role, scope=None, expires_at=None):
+        wish = {"role": role, "scope": scope, "expires_at": expires_at}
+        self._change(
+            f"token {name}",
+            lambda new: new.tokens.__setitem__(name, wish),
+            *("PUT", f"/v1/tokens/{name}"),
+            json=wish,
+        )
+
+    def _revoke(self, name):
+        self._change(f"revoke {name}", lambda new: new.tokens.pop(name), "DELETE", f"/v1/tokens/{name}")
 
     # ---- images and guests ----
 

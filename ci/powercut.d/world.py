@@ -90,12 +90,13 @@ class World:
         self.contents = {}  # name: Content
         self.guests = {}  # name: the fields of the spec that were given
         self.images = {}  # name: digest
+        self.tokens = {}  # name: the fields that were given
         self.durable = {}  # guest: number of blocks that it said to be durable
 
     def copy(self):
         other = World()
         other.formatted = self.formatted
-        for name in ("volumes", "guests", "images", "durable"):
+        for name in ("volumes", "guests", "images", "tokens", "durable"):
             setattr(other, name, dict(getattr(self, name)))
         other.contents = {name: content.copy() for name, content in self.contents.items()}
         return other
@@ -149,7 +150,7 @@ class World:
     def differences(self, seen):
         """What the API tells otherwise: lines of text."""
         lines = []
-        for kind in ("volumes", "guests", "images"):
+        for kind in ("volumes", "guests", "images", "tokens"):
             wanted, there = getattr(self, kind), getattr(seen, kind)
             for name in sorted(wanted.keys() | there.keys()):
                 if name not in there:
@@ -165,6 +166,7 @@ class World:
 
 # What is compared of the API's objects.
 VOLUME_FIELDS = ("kind", "size_bytes", "copy_of")
+TOKEN_FIELDS = ("role", "scope", "expires_at")
 SPEC_FIELDS = ("image", "args", "volumes", "files", "desired_state", "start_after")
 
 
@@ -179,6 +181,8 @@ def observe(api):
         assert item["status"]["state"] == "online", item
     for item in api.ok("GET", "/v1/images")["items"]:
         seen.images[item["name"]] = item["digest"]
+    for item in api.ok("GET", "/v1/tokens")["items"]:
+        seen.tokens[item["name"]] = {key: item[key] for key in TOKEN_FIELDS}
     for item in api.ok("GET", "/v1/guests")["items"]:
         # Lists leave out what files contain.
         spec = api.ok("GET", f"/v1/guests/{item['name']}")["spec"] if item["spec"]["files"] else item["spec"]

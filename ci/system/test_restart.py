@@ -40,6 +40,12 @@ UPLOAD = Change(
     lambda answer: answer.status_code == 200,
 )
 DELETE_IMAGE = Change("DELETE", "/v1/images/spare", dict, lambda answer: answer.status_code == 404)
+TOKEN = Change(
+    "PUT",
+    "/v1/tokens/bot",
+    lambda: {"json": {"role": "viewer"}},
+    lambda answer: answer.status_code == 200,
+)
 CREATE = Change(
     "PUT",
     "/v1/guests/second",
@@ -69,6 +75,7 @@ POINTS = {
     "image on the disk": UPLOAD,
     "image gone from the disk": DELETE_IMAGE,
     "image destroyed": DELETE_IMAGE,
+    "tokens on the disk": TOKEN,
     "guest's files in ring 0": CREATE,
     "guest's spec on the disk": CREATE,
     "new guest retained": CREATE,

@@ -1,5 +1,5 @@
 /*
- * api.c - finds the handler of a request, checks the token, and sends what the handler says.
+ * api.c - finds the handler of a request, checks who calls and whether that one may, and sends what the handler says.
  */
 #include "api.h"
 
@@ -13,15 +13,16 @@
 #include <strings.h>
 #include <sys/socket.h>
 
+#include "access.h"
 #include "address.h"
 #include "audit.h"
 #include "events.h"
-#include "identity.h"
 #include "json.h"
 #include "power.h"
 #include "skep_tls.h"
 #include "spec.h"
 #include "throttle.h"
+#include "tokens.h"
 
 #define SECOND       1000000000ull
 #define BODY_STEP_NS (15 * SECOND) /* without a byte */
@@ -29,61 +30,63 @@
 #define WRITE_NS     (30 * SECOND)
 #define DROP_MAX     (64u << 10)
 #define DROP_NS      (2 * SECOND)
-#define SEGMENTS_MAX 4
 
-struct route {
-    const char *path[SEGMENTS_MAX]; /* "*" = a name */
-    llhttp_method_t method;
-    bool open; /* without a token */
-    api_handler *handler;
-};
-
-static const struct route routes[] = {
-    {{"openapi.json"}, HTTP_GET, true, api_openapi},
-    {{"healthz"}, HTTP_GET, true, api_health},
-    {{"v1", "host"}, HTTP_GET, false, api_host},
-    {{"v1", "host", "panic"}, HTTP_GET, false, api_host_panic},
-    {{"v1", "host", "reboot"}, HTTP_POST, false, api_host_reboot},
-    {{"v1", "host", "shutdown"}, HTTP_POST, false, api_host_shutdown},
-    {{"v1", "host", "certificate"}, HTTP_GET, false, api_certificate_get},
-    {{"v1", "host", "certificate"}, HTTP_PUT, false, api_certificate_put},
-    {{"v1", "host", "certificate", "request"}, HTTP_POST, false, api_certificate_request},
-    {{"v1", "host", "certificate", "renew"}, HTTP_POST, false, api_certificate_renew},
-    {{"v1", "audit"}, HTTP_GET, false, api_audit},
-    {{"v1", "backup"}, HTTP_GET, false, api_backup_get},
-    {{"v1", "backup"}, HTTP_PUT, false, api_backup_put},
-    {{"v1", "crashes"}, HTTP_GET, false, api_crash_list},
-    {{"v1", "events"}, HTTP_GET, false, api_events},
-    {{"v1", "crashes", "*"}, HTTP_GET, false, api_crash_get},
-    {{"v1", "images"}, HTTP_GET, false, api_image_list},
-    {{"v1", "images", "*"}, HTTP_GET, false, api_image_get},
-    {{"v1", "images", "*"}, HTTP_PUT, false, api_image_put},
-    {{"v1", "images", "*"}, HTTP_DELETE, false, api_image_delete},
-    {{"v1", "guests"}, HTTP_GET, false, api_guest_list},
-    {{"v1", "guests", "*"}, HTTP_GET, false, api_guest_get},
-    {{"v1", "guests", "*"}, HTTP_PUT, false, api_guest_put},
-    {{"v1", "guests", "*"}, HTTP_PATCH, false, api_guest_patch},
-    {{"v1", "guests", "*"}, HTTP_DELETE, false, api_guest_delete},
-    {{"v1", "guests", "*", "log"}, HTTP_GET, false, api_guest_log},
-    {{"v1", "guests", "*", "console"}, HTTP_GET, false, api_guest_console},
-    {{"v1", "guests", "*", "vcpus"}, HTTP_GET, false, api_guest_vcpus},
-    {{"v1", "guests", "*", "trace"}, HTTP_GET, false, api_guest_trace},
-    {{"v1", "disks"}, HTTP_GET, false, api_disk_list},
-    {{"v1", "disks", "*"}, HTTP_GET, false, api_disk_get},
-    {{"v1", "disks", "*"}, HTTP_PUT, false, api_disk_put},
-    {{"v1", "volumes"}, HTTP_GET, false, api_volume_list},
-    {{"v1", "volumes", "*"}, HTTP_GET, false, api_volume_get},
-    {{"v1", "volumes", "*"}, HTTP_PUT, false, api_volume_put},
-    {{"v1", "volumes", "*"}, HTTP_PATCH, false, api_volume_patch},
-    {{"v1", "volumes", "*"}, HTTP_DELETE, false, api_volume_delete},
-    {{"v1", "volumes", "*", "data"}, HTTP_GET, false, api_volume_data_get},
-    {{"v1", "volumes", "*", "data"}, HTTP_PUT, false, api_volume_data_put},
+/* The panic's log is an admin's, for it may have the token that was made at that boot. */
+static const struct api_route routes[] = {
+    {{"openapi.json"}, HTTP_GET, ACCESS_ANYBODY, api_openapi},
+    {{"healthz"}, HTTP_GET, ACCESS_ANYBODY, api_health},
+    {{"v1", "host"}, HTTP_GET, ACCESS_VIEWER, api_host},
+    {{"v1", "host", "panic"}, HTTP_GET, ACCESS_ADMIN, api_host_panic},
+    {{"v1", "host", "reboot"}, HTTP_POST, ACCESS_ADMIN, api_host_reboot},
+    {{"v1", "host", "shutdown"}, HTTP_POST, ACCESS_ADMIN, api_host_shutdown},
+    {{"v1", "host", "certificate"}, HTTP_GET, ACCESS_VIEWER, api_certificate_get},
+    {{"v1", "host", "certificate"}, HTTP_PUT, ACCESS_ADMIN, api_certificate_put},
+    {{"v1", "host", "certificate", "request"}, HTTP_POST, ACCESS_ADMIN, api_certificate_request},
+    {{"v1", "host", "certificate", "renew"}, HTTP_POST, ACCESS_ADMIN, api_certificate_renew},
+    {{"v1", "audit"}, HTTP_GET, ACCESS_ADMIN, api_audit},
+    {{"v1", "backup"}, HTTP_GET, ACCESS_ADMIN, api_backup_get},
+    {{"v1", "backup"}, HTTP_PUT, ACCESS_ADMIN, api_backup_put},
+    {{"v1", "tokens"}, HTTP_GET, ACCESS_ADMIN, api_token_list},
+    {{"v1", "tokens", "*"}, HTTP_GET, ACCESS_ADMIN, api_token_get},
+    {{"v1", "tokens", "*"}, HTTP_PUT, ACCESS_ADMIN, api_token_put},
+    {{"v1", "tokens", "*"}, HTTP_DELETE, ACCESS_ADMIN, api_token_delete},
+    {{"v1", "crashes"}, HTTP_GET, ACCESS_VIEWER, api_crash_list},
+    {{"v1", "events"}, HTTP_GET, ACCESS_VIEWER, api_events},
+    {{"v1", "crashes", "*"}, HTTP_GET, ACCESS_VIEWER, api_crash_get},
+    {{"v1", "images"}, HTTP_GET, ACCESS_VIEWER, api_image_list},
+    {{"v1", "images", "*"}, HTTP_GET, ACCESS_VIEWER, api_image_get},
+    {{"v1", "images", "*"}, HTTP_PUT, ACCESS_OPERATOR, api_image_put},
+    {{"v1", "images", "*"}, HTTP_DELETE, ACCESS_OPERATOR, api_image_delete},
+    {{"v1", "guests"}, HTTP_GET, ACCESS_VIEWER, api_guest_list},
+    {{"v1", "guests", "*"}, HTTP_GET, ACCESS_VIEWER, api_guest_get},
+    {{"v1", "guests", "*"}, HTTP_PUT, ACCESS_OPERATOR, api_guest_put},
+    {{"v1", "guests", "*"}, HTTP_PATCH, ACCESS_OPERATOR, api_guest_patch},
+    {{"v1", "guests", "*"}, HTTP_DELETE, ACCESS_OPERATOR, api_guest_delete},
+    {{"v1", "guests", "*", "log"}, HTTP_GET, ACCESS_VIEWER, api_guest_log},
+    {{"v1", "guests", "*", "console"}, HTTP_GET, ACCESS_VIEWER, api_guest_console},
+    {{"v1", "guests", "*", "vcpus"}, HTTP_GET, ACCESS_VIEWER, api_guest_vcpus},
+    {{"v1", "guests", "*", "trace"}, HTTP_GET, ACCESS_VIEWER, api_guest_trace},
+    {{"v1", "disks"}, HTTP_GET, ACCESS_VIEWER, api_disk_list},
+    {{"v1", "disks", "*"}, HTTP_GET, ACCESS_VIEWER, api_disk_get},
+    {{"v1", "disks", "*"}, HTTP_PUT, ACCESS_ADMIN, api_disk_put},
+    {{"v1", "volumes"}, HTTP_GET, ACCESS_VIEWER, api_volume_list},
+    {{"v1", "volumes", "*"}, HTTP_GET, ACCESS_VIEWER, api_volume_get},
+    {{"v1", "volumes", "*"}, HTTP_PUT, ACCESS_OPERATOR, api_volume_put},
+    {{"v1", "volumes", "*"}, HTTP_PATCH, ACCESS_OPERATOR, api_volume_patch},
+    {{"v1", "volumes", "*"}, HTTP_DELETE, ACCESS_OPERATOR, api_volume_delete},
+    {{"v1", "volumes", "*", "data"}, HTTP_GET, ACCESS_OPERATOR, api_volume_data_get},
+    {{"v1", "volumes", "*", "data"}, HTTP_PUT, ACCESS_OPERATOR, api_volume_data_put},
 #if SKEP_DEBUG
-    {{"v1", "debug", "points"}, HTTP_GET, false, api_debug_points},
-    {{"v1", "debug", "crash"}, HTTP_POST, false, api_debug_crash},
+    {{"v1", "debug", "points"}, HTTP_GET, ACCESS_ADMIN, api_debug_points},
+    {{"v1", "debug", "crash"}, HTTP_POST, ACCESS_ADMIN, api_debug_crash},
 #endif
 };
 #define ROUTE_COUNT (sizeof(routes) / sizeof(*routes))
+
+const struct api_route *api_route(unsigned index)
+{
+    return index < ROUTE_COUNT ? &routes[index] : NULL;
+}
 
 /*
  * Answers
@@ -151,14 +154,14 @@ void api_answer_error(struct api_client *client, int error)
  */
 
 /* Splits a path in place. -1 if it has too many segments or a bad escape. */
-static int split(char *path, char *segments[SEGMENTS_MAX])
+static int split(char *path, char *segments[API_SEGMENTS_MAX])
 {
     int count = 0;
 
     if (*path++ != '/')
         return -1;
     for (char *rest = path; rest && *rest;) {
-        if (count == SEGMENTS_MAX)
+        if (count == API_SEGMENTS_MAX)
             return -1;
         segments[count] = rest;
         rest = strchr(rest, '/');
@@ -170,9 +173,9 @@ static int split(char *path, char *segments[SEGMENTS_MAX])
     return count;
 }
 
-static bool route_matches(const struct route *route, char *const segments[], int count)
+static bool route_matches(const struct api_route *route, char *const segments[], int count)
 {
-    for (int i = 0; i < SEGMENTS_MAX; i++) {
+    for (int i = 0; i < API_SEGMENTS_MAX; i++) {
         if (i >= count || !route->path[i])
             return i >= count && !route->path[i];
         if (strcmp(route->path[i], "*") != 0 && strcmp(route->path[i], segments[i]) != 0)
@@ -182,7 +185,7 @@ static bool route_matches(const struct route *route, char *const segments[], int
 }
 
 /* The route, or NULL with the problem: 404, or 405 with the methods that there are. */
-static const struct route *find_route(struct request *r, char *segments[], int count)
+static const struct api_route *find_route(struct request *r, char *segments[], int count)
 {
     llhttp_method_t method = r->http->method == HTTP_HEAD ? HTTP_GET : r->http->method;
     char allow[64] = "";
@@ -204,27 +207,39 @@ static const struct route *find_route(struct request *r, char *segments[], int c
     return NULL;
 }
 
-static bool has_token(const struct http_conn *c)
+/*
+ * Who calls
+ */
+
+/* What is said behind "Bearer", NULL if that isn't said exactly once. */
+static const char *find_token(const struct http_conn *c)
 {
     const char *value = http_field(c, "authorization");
+    unsigned count = 0;
 
-    if (!value || strncasecmp(value, "Bearer ", 7) != 0)
-        return false;
+    for (unsigned i = 0; i < c->field_count; i++)
+        count += strcasecmp(c->fields[i].name, "authorization") == 0;
+    if (count != 1 || strncasecmp(value, "Bearer ", 7) != 0)
+        return NULL;
     value += 7;
-    value += strspn(value, " ");
-    return token_matches(value);
+    return value + strspn(value, " ");
 }
 
 static int check_token(struct request *r)
 {
-    if (has_token(r->http)) {
-        atomic_store_explicit(&r->client->authenticated, true, memory_order_relaxed);
+    const char *token = find_token(r->http);
+    enum token_state state = token ? tokens_identify(token, &r->caller) : TOKEN_UNKNOWN;
+
+    atomic_store_explicit(&r->client->authenticated, state == TOKEN_GOOD, memory_order_relaxed);
+    if (state == TOKEN_GOOD)
         return 0;
-    }
     snprintf(r->problem.fields, sizeof(r->problem.fields),
              "WWW-Authenticate: Bearer realm=\"skep\"\r\n");
+    if (state == TOKEN_EXPIRED)
+        return problem_set(&r->problem, 401, "The token '%s' has expired: ask for a new one.",
+                           r->caller.name);
     return problem_set(&r->problem, 401,
-                       "Send the right token: \"Authorization: Bearer <token>\".");
+                       "Send the right token, once: \"Authorization: Bearer <token>\".");
 }
 
 static void describe_address(const struct request *r, char text[ADDRESS_TEXT_MAX])
@@ -244,7 +259,7 @@ static int check_rate(struct request *r, bool has_right_token)
 
     describe_address(r, address);
     if (throttle_request(has_right_token ? THROTTLE_PRINCIPAL : THROTTLE_ADDRESS,
-                         has_right_token ? "admin" : address, tls_clock_ns(), &seconds))
+                         has_right_token ? r->caller.name : address, tls_clock_ns(), &seconds))
         return 0;
     snprintf(r->problem.fields, sizeof(r->problem.fields), "Retry-After: %u\r\n", seconds);
     return problem_set(&r->problem, 429,
@@ -263,7 +278,43 @@ static int check_caller(struct request *r)
     return result;
 }
 
-static int check_name(struct request *r, const struct route *route, char *segments[])
+bool api_still_allowed(struct request *r)
+{
+    if (tokens_hold(&r->caller))
+        return true;
+    r->http->keep_alive = false;
+    problem_set(&r->problem, 401,
+                "The token was revoked or changed, or has expired, while the request was served.");
+    return false;
+}
+
+int api_check_role(struct request *r, enum access_role least)
+{
+    if (r->caller.role <= least)
+        return 0;
+    return problem_set(&r->problem, 403, "This needs the role %s, and the token '%s' has %s.",
+                       access_role_name(least), r->caller.name, access_role_name(r->caller.role));
+}
+
+/* Names that the caller doesn't see are as if there were nothing, and can't be made. Images are everybody's to see. */
+static int check_scope(struct request *r, const struct api_route *route)
+{
+    const char *kind = route->path[1];
+    bool image = r->name && strcmp(kind, "images") == 0;
+    bool guest = r->name && strcmp(kind, "guests") == 0;
+    bool volume = r->name && strcmp(kind, "volumes") == 0;
+
+    if (!(image && route->method != HTTP_GET) && !guest && !volume)
+        return 0;
+    if (access_sees(r->name))
+        return 0;
+    if (image || (route->method == HTTP_PUT && !route->path[3]))
+        return problem_set(&r->problem, 403, "The token '%s' is for names that begin with '%s'.",
+                           r->caller.name, r->caller.prefix);
+    return guest ? api_no_guest(r) : api_no_volume(r);
+}
+
+static int check_name(struct request *r, const struct api_route *route, char *segments[])
 {
     if (!route->path[2] || strcmp(route->path[2], "*") != 0)
         return 0;
@@ -284,35 +335,42 @@ static int check_power(struct request *r)
                        power_name());
 }
 
-/* There is one token, so who calls is told by the address. */
 static void describe_caller(const struct request *r, char caller[AUDIT_CALLER_MAX])
 {
     char address[ADDRESS_TEXT_MAX];
 
     describe_address(r, address);
-    snprintf(caller, AUDIT_CALLER_MAX, "admin %s", address);
+    snprintf(caller, AUDIT_CALLER_MAX, "%s %s", r->caller.name, address);
 }
 
 /* Names were checked, so the path is as short and plain as it must be. */
-static void describe_path(char *const segments[SEGMENTS_MAX], char path[AUDIT_PATH_MAX])
+static void describe_path(char *const segments[API_SEGMENTS_MAX], char path[AUDIT_PATH_MAX])
 {
     size_t bytes = 0;
 
-    for (int i = 0; i < SEGMENTS_MAX && segments[i] && bytes < AUDIT_PATH_MAX; i++)
+    for (int i = 0; i < API_SEGMENTS_MAX && segments[i] && bytes < AUDIT_PATH_MAX; i++)
         bytes += (size_t)snprintf(path + bytes, AUDIT_PATH_MAX - bytes, "/%s", segments[i]);
 }
 
-/* Whoever may change something leaves a record of it before the answer. So does who takes all secrets away, behind it. */
-static int handle_audited(struct request *r, const struct route *route, char *const segments[])
+static int call(struct request *r, const struct api_route *route)
 {
-    struct audit_call call = {.method = llhttp_method_name(route->method)};
+    if (api_check_role(r, route->least) != 0 || check_scope(r, route) != 0 ||
+        (route->method != HTTP_GET && check_power(r) != 0))
+        return -1;
+    return route->handler(r);
+}
+
+/* Whoever may change something leaves a record of it before the answer. So does who takes all secrets away, behind it. */
+static int handle_audited(struct request *r, const struct api_route *route, char *const segments[])
+{
+    struct audit_call record = {.method = llhttp_method_name(route->method)};
     int status;
 
-    describe_caller(r, call.caller);
-    describe_path(segments, call.path);
-    audit_begin(&call);
-    status = route->method == HTTP_GET || check_power(r) == 0 ? route->handler(r) : -1;
-    audit_end(&call, status < 0 ? r->problem.status : status ? status : 200);
+    describe_caller(r, record.caller);
+    describe_path(segments, record.path);
+    audit_begin(&record);
+    status = call(r, route);
+    audit_end(&record, status < 0 ? r->problem.status : status ? status : 200);
     return status;
 }
 
@@ -327,28 +385,32 @@ static void note_event(struct request *r)
 
 static int handle(struct request *r)
 {
-    char *segments[SEGMENTS_MAX] = {NULL};
+    char *segments[API_SEGMENTS_MAX] = {NULL};
     int count = split(r->http->path, segments);
-    const struct route *route = find_route(r, segments, count);
+    const struct api_route *route = find_route(r, segments, count);
 
-    if ((!route || !route->open) && check_caller(r) != 0)
+    if ((!route || route->least != ACCESS_ANYBODY) && check_caller(r) != 0)
         return -1;
     if (!route || check_name(r, route, segments) != 0)
         return -1;
-    if (route->method == HTTP_GET && !route->open)
+    if (route->method == HTTP_GET && route->least != ACCESS_ANYBODY)
         note_event(r);
     if (route->method == HTTP_GET && route->handler != api_backup_get)
-        return route->handler(r);
+        return call(r, route);
     return handle_audited(r, route, segments);
 }
 
 bool api_serve(struct api_client *client)
 {
-    struct request r = {.client = client, .http = &client->http};
+    struct request r = {
+        .client = client, .http = &client->http, .caller = {.role = ACCESS_ANYBODY}};
     struct http_conn *c = r.http;
     bool sent = true;
-    int status = handle(&r);
+    int status;
 
+    access_begin(&r.caller);
+    status = handle(&r);
+    access_end();
     c->write_deadline = tls_clock_ns() + WRITE_NS;
     /* Too much of an unread body: better a new connection than to read it. */
     if (!c->body_done && (c->chunked || c->content_length > DROP_MAX || c->expects_continue))
@@ -423,7 +485,7 @@ cJSON *api_read_json(struct request *r)
         problem_set(&r->problem, 503, "There is no memory for the request now; try again.");
         return NULL;
     }
-    if ((bytes = read_body(r, body, API_JSON_MAX + 1)) >= 0)
+    if ((bytes = read_body(r, body, API_JSON_MAX + 1)) >= 0 && api_still_allowed(r))
         json = json_parse(body, (size_t)bytes, &r->problem);
     free(body);
     return json;

@@ -10,6 +10,7 @@
 
 #include <cJSON.h>
 
+#include "access.h"
 #include "http.h"
 #include "problem.h"
 
@@ -25,7 +26,8 @@ struct api_client {
 struct request {
     struct api_client *client;
     struct http_conn *http;
-    const char *name; /* the path's variable segment, checked; NULL if it has none */
+    struct principal caller; /* as of the head's coming */
+    const char *name;        /* the path's variable segment, checked; NULL if it has none */
     struct problem problem;
     char fields[64]; /* header lines of an answer that isn't a problem */
     cJSON *json;     /* the answer's body; the dispatcher frees it */
@@ -53,8 +55,26 @@ api_handler api_disk_list, api_disk_get, api_disk_put;
 api_handler api_volume_list, api_volume_get, api_volume_put, api_volume_patch, api_volume_delete;
 api_handler api_volume_data_get, api_volume_data_put;
 api_handler api_audit, api_backup_get, api_backup_put, api_events;
+api_handler api_token_list, api_token_get, api_token_put, api_token_delete;
 api_handler api_crash_list, api_crash_get;
 api_handler api_debug_points, api_debug_crash;
+
+/* What there is to call: paths of up to API_SEGMENTS_MAX segments, "*" = a name. A HEAD is a GET. */
+#define API_SEGMENTS_MAX 4
+struct api_route {
+    const char *path[API_SEGMENTS_MAX];
+    llhttp_method_t method;
+    enum access_role least; /* who may call it, and those above */
+    api_handler *handler;
+};
+const struct api_route *api_route(unsigned index); /* NULL = there are no more */
+
+/* 0, or -1 and the problem: the caller hasn't this role, nor one above. The route's is checked already. */
+int api_check_role(struct request *r, enum access_role least);
+
+/* Whether the caller's token still permits what it did; else the problem is set, and the connection is to end. Whoever
+ * serves a request for longer asks after each wait, and waits for a bounded time. */
+bool api_still_allowed(struct request *r);
 
 /* Reads a JSON body; NULL with the problem set. */
 cJSON *api_read_json(struct request *r);
@@ -77,8 +97,9 @@ int api_query_bool(struct request *r, const char *name, bool *value);
 int api_take_turn(struct request *r);
 void api_end_turn(void);
 
-/* The problem that there is no guest of the path's name. */
+/* The problem that there is none of the path's name. */
 int api_no_guest(struct request *r);
+int api_no_volume(struct request *r);
 
 /* {"items": […]} */
 cJSON *api_new_list(struct request *r);

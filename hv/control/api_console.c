@@ -169,6 +169,8 @@ static void serve(struct request *r, struct console *console)
         lively_until = took || heard ? now + LIVELY_NS : lively_until;
         if (!printed && !took && !heard)
             pause_for(r, console, now < lively_until ? LIVELY_MS : QUIET_MS);
+        if (!api_still_allowed(r))
+            say_goodbye(console, WEBSOCKET_REFUSED, "the token has ended");
     }
 }
 
@@ -200,6 +202,7 @@ int api_guest_console(struct request *r)
 
     if (api_query_number(r, "offset", 0, GUEST_LOG_OLDEST - 1, &console.offset) != 0 ||
         api_query_bool(r, "input", &console.writes) != 0 ||
+        (console.writes && api_check_role(r, ACCESS_OPERATOR) != 0) ||
         guest_log_begin(r->name, &console.offset, &end, &r->problem) != 0)
         return -1;
     if (!websocket_accepts(r->http, accept))

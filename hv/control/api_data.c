@@ -55,7 +55,7 @@ static int send_parts(struct request *r, struct storage_stream *s, uint8_t *data
 
     tls_hash_begin(&hash);
     for (uint32_t n = 0; result == 0 && n < part_count(s); n++) {
-        result = storage_stream_read(s, n, data);
+        result = api_still_allowed(r) ? storage_stream_read(s, n, data) : HTTP_E_TRANSPORT;
         tls_hash_add(&hash, data, part_bytes(s, n));
         r->http->write_deadline = tls_clock_ns() + STEP_NS;
         if (result == 0)
@@ -124,7 +124,7 @@ static int receive_parts(struct request *r, struct storage_stream *s, struct tls
 {
     for (uint32_t n = 0; n < part_count(s); n++) {
         int result;
-        if (receive_part(r, s, n, data) != 0)
+        if (receive_part(r, s, n, data) != 0 || !api_still_allowed(r))
             return -1;
         tls_hash_add(hash, data, part_bytes(s, n));
         result = storage_stream_write(s, n, data);

@@ -110,9 +110,15 @@ static int read_name(struct request *r, const char *field, char name[SKEP_NAME_M
                        SKEP_NAME_MAX - 1);
 }
 
+/* Only guests and volumes are somebody's. */
+static bool is_seen(const struct event *e)
+{
+    return (e->kind != EVENT_GUESTS && e->kind != EVENT_VOLUMES) || access_sees(e->name);
+}
+
 static bool passes(const struct follow *f, const struct event *e)
 {
-    return (f->kind < 0 || f->kind == (int)e->kind) &&
+    return is_seen(e) && (f->kind < 0 || f->kind == (int)e->kind) &&
            (!f->name[0] || strcmp(f->name, e->name) == 0) &&
            strncmp(f->prefix, e->name, strlen(f->prefix)) == 0;
 }
@@ -124,7 +130,7 @@ static bool passes(const struct follow *f, const struct event *e)
 /* Bytes, 0 without memory. */
 static size_t format_event(char *text, const struct event *event)
 {
-    cJSON *json = event_to_json(event);
+    cJSON *json = event_to_json(event, !*access_prefix());
     char *data = cJSON_PrintUnformatted(json);
     char id[EVENT_ID_MAX];
     int n = 0;
@@ -193,7 +199,7 @@ static void stream_events(struct request *r, struct follow *f)
     uint64_t quiet_since = tls_clock_ns();
     bool sent, goes_on = send_place(r, f);
 
-    while (goes_on && send_events(r, f, &sent) && !api_client_stirs(r, 0)) {
+    while (goes_on && api_still_allowed(r) && send_events(r, f, &sent) && !api_client_stirs(r, 0)) {
         bool quiet = tls_clock_ns() - quiet_since >= QUIET_NS;
         goes_on = !quiet || send_sign(r, f);
         if (sent || quiet)
@@ -201,7 +207,8 @@ static void stream_events(struct request *r, struct follow *f)
         events_wait(f->at, LOOK_MS);
     }
     r->http->keep_alive = false;
-    http_reply_end(r->http);
+    if (api_still_allowed(r))
+        http_reply_end(r->http);
 }
 
 int api_events(struct request *r)

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "access.h"
 #include "accounts.h"
 #include "api.h"
 #include "crashes.h"
@@ -41,12 +42,13 @@ static char *next_guests(struct list *list, bool *more)
     char *text;
 
     model_lock();
-    for (unsigned i = 0; i < LIST_STEP && list->left && (g = guest_after(list->name)); i++) {
+    for (unsigned i = 0;
+         i < LIST_STEP && list->left && (g = guest_after_with(list->name, access_prefix())); i++) {
         memcpy(list->name, g->name, sizeof(list->name));
         cJSON_AddItemToArray(items, guest_to_json(g, true));
         list->left--;
     }
-    *more = list->left && guest_after(list->name);
+    *more = list->left && guest_after_with(list->name, access_prefix());
     model_unlock();
     text = cJSON_PrintUnformatted(items);
     cJSON_Delete(items);
@@ -67,15 +69,16 @@ static int send_guests(struct http_conn *c, struct list *list, char *text)
     return result;
 }
 
-static int send_list(struct http_conn *c, struct list *list)
+static int send_list(struct request *r, struct list *list)
 {
+    struct http_conn *c = r->http;
     bool more = true;
     int result = http_reply_chunk(c, "{\"items\":[", 10);
 
     while (more && result == 0) {
         char *text = next_guests(list, &more);
         c->write_deadline = tls_clock_ns() + LIST_NS;
-        result = text ? send_guests(c, list, text) : HTTP_E_TRANSPORT;
+        result = text && api_still_allowed(r) ? send_guests(c, list, text) : HTTP_E_TRANSPORT;
         free(text);
     }
     if (result == 0)
@@ -101,7 +104,7 @@ int api_guest_list(struct request *r)
     r->http->write_deadline = tls_clock_ns() + LIST_NS;
     /* A list that was broken off must not look like a whole one. */
     if (http_reply_begin(r->http, 200, "application/json", r->fields) != 0 ||
-        (r->http->method != HTTP_HEAD && send_list(r->http, &list) != 0))
+        (r->http->method != HTTP_HEAD && send_list(r, &list) != 0))
         r->http->keep_alive = false;
     return 0;
 }

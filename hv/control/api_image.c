@@ -149,6 +149,8 @@ int api_image_put(struct request *r)
     if (check_length(r) != 0 || api_take_turn(r) != 0)
         return -1;
     result = read_file(r, &data, &bytes);
+    if (result == 0 && !api_still_allowed(r))
+        result = -1;
     if (result == 0)
         result = image_put(r->name, data, bytes, &r->json, &r->problem);
     free(data);

@@ -11,7 +11,7 @@
 #define LOG_WRITE_NS (30000 * MS)
 
 /* At most `left` bytes, so that the answer ends however much the guest prints meanwhile; when following, until the
- * guest's end or the client's. */
+ * guest's end or the client's. With the token's end it is broken off, and doesn't look whole. */
 static void stream_log(struct request *r, uint64_t offset, uint64_t left, bool follow)
 {
     uint64_t lost = 0; /* plain text can't tell */
@@ -19,7 +19,10 @@ static void stream_log(struct request *r, uint64_t offset, uint64_t left, bool f
 
     while (follow || left > 0) {
         size_t room = follow || left > sizeof(data) ? sizeof(data) : (size_t)left;
-        int n = guest_log_read(r->name, &offset, data, room, &lost);
+        int n;
+        if (!api_still_allowed(r))
+            return;
+        n = guest_log_read(r->name, &offset, data, room, &lost);
         r->http->write_deadline = tls_clock_ns() + LOG_WRITE_NS;
         if (n > 0 && http_reply_chunk(r->http, data, (size_t)n) != 0)
             return;

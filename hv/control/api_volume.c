@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "access.h"
 #include "api.h"
 #include "audit.h"
 #include "json.h"
@@ -112,7 +113,7 @@ int api_disk_put(struct request *r)
  * Volumes
  */
 
-static int no_volume(struct request *r)
+int api_no_volume(struct request *r)
 {
     return problem_set(&r->problem, 404, "There is no volume '%s'.", r->name);
 }
@@ -135,7 +136,8 @@ int api_volume_list(struct request *r)
                 least = i;
         if (least == SKEP_DISKS_MAX)
             break;
-        cJSON_AddItemToArray(items, storage_volume_to_json(storage_disk(least), next[least]));
+        if (access_sees(next[least]->record.name))
+            cJSON_AddItemToArray(items, storage_volume_to_json(storage_disk(least), next[least]));
         next[least] = next[least]->next;
     }
     storage_unlock();
@@ -152,7 +154,7 @@ int api_volume_get(struct request *r)
     if (v)
         r->json = storage_volume_to_json(disk, v);
     storage_unlock();
-    return v ? 200 : no_volume(r);
+    return v ? 200 : api_no_volume(r);
 }
 
 static int take_number(const cJSON *item, uint64_t max, uint64_t *value, struct problem *p)
@@ -211,6 +213,8 @@ static int take_source(const cJSON *item, bool snapshot, struct storage_wish *wi
         return problem_set(p, 422, "%s must be the name of a volume, a string.", item->string);
     if (wish->source)
         return problem_set(p, 422, "A volume is a snapshot or a clone, not both.");
+    if (!access_sees(item->valuestring))
+        return problem_set(p, 422, "There is no volume '%s' to copy.", item->valuestring);
     wish->source = item->valuestring;
     wish->snapshot = snapshot;
     return 0;
@@ -296,7 +300,7 @@ static int patch(struct request *r, const cJSON *body)
     struct volume *v = storage_find(r->name, &disk);
 
     if (!v)
-        return no_volume(r);
+        return api_no_volume(r);
     wish.limits = v->record.limits;
     return volume_wish_read(&wish, body, false, &r->problem) == 0
                ? storage_change(disk, v, &wish, &r->problem)
@@ -342,7 +346,7 @@ int api_volume_delete(struct request *r)
 
     storage_lock();
     v = storage_find(r->name, &disk);
-    status = v ? storage_delete(disk, v, &r->problem) : no_volume(r);
+    status = v ? storage_delete(disk, v, &r->problem) : api_no_volume(r);
     storage_unlock();
     return status;
 }

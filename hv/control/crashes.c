@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "access.h"
 #include "host.h"
 #include "json.h"
 #include "log.h"
@@ -126,7 +127,7 @@ uint64_t crashes_newest_ns(void)
 const char *crashes_text(uint32_t id)
 {
     const struct entry *e = entry_of(id);
-    return e ? e->text : NULL;
+    return e && access_sees(e->head.name) ? e->text : NULL;
 }
 
 cJSON *crashes_to_json(void)
@@ -136,7 +137,7 @@ cJSON *crashes_to_json(void)
     for (uint32_t i = 0, id = last_id; i < STORE_CRASHES && id; i++, id--) {
         const struct entry *e = entry_of(id);
         cJSON *item;
-        if (!e)
+        if (!e || !access_sees(e->head.name))
             continue;
         item = cJSON_CreateObject();
         cJSON_AddNumberToObject(item, "id", id);

@@ -25,8 +25,9 @@ uint32_t crashes_add(const char *name, uint64_t handle, uint64_t log_base,
 uint32_t crashes_find(uint64_t handle); /* its id, 0 = not kept */
 uint64_t crashes_newest_ns(void);       /* core_clock_ns of the latest, 0 = none */
 
-const char *crashes_text(uint32_t id); /* the record as JSON, NULL if it isn't kept (any more) */
-cJSON *crashes_to_json(void);          /* short ones of all, the latest first */
+/* The record as JSON, NULL if it isn't kept (any more). Both leave out those of guests that the caller doesn't see. */
+const char *crashes_text(uint32_t id);
+cJSON *crashes_to_json(void); /* short ones of all, the latest first */
 
 /* crash.c: all that is known of a crash, built now. */
 cJSON *crash_to_json(const char *name, uint64_t handle, uint64_t log_base,

@@ -151,7 +151,7 @@ static void add_text(cJSON *json, const char *field, const char *text)
         cJSON_AddNullToObject(json, field);
 }
 
-cJSON *event_to_json(const struct event *event)
+cJSON *event_to_json(const struct event *event, bool with_caller)
 {
     cJSON *json = cJSON_CreateObject();
     char id[EVENT_ID_MAX];
@@ -162,7 +162,7 @@ cJSON *event_to_json(const struct event *event)
     cJSON_AddStringToObject(json, "type", event->type);
     cJSON_AddStringToObject(json, "kind", event_kind_name(event->kind));
     add_text(json, "name", event->name);
-    add_text(json, "caller", event->caller);
+    add_text(json, "caller", with_caller ? event->caller : "");
     cJSON_AddRawToObject(json, "change", event->change);
     return json;
 }

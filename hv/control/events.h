@@ -63,7 +63,7 @@ int events_read(uint64_t after, struct event *event);
 /* Waits until there is one behind `after`, or for so long. */
 void events_wait(uint64_t after, unsigned ms);
 
-/* As clients see it. */
-cJSON *event_to_json(const struct event *event);
+/* As clients see it; whose call did it is told to who sees all. */
+cJSON *event_to_json(const struct event *event, bool with_caller);
 
 #endif

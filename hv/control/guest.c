@@ -5,12 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "access.h"
 #include "address.h"
 #include "audit.h"
 #include "files.h"
 #include "host.h"
 #include "image.h"
 #include "points.h"
+#include "quota.h"
 #include "storage.h"
 #include "store.h"
 
@@ -47,9 +49,10 @@ static int check_network(const struct spec_net *net, const char *name, struct pr
     if (net->address && net->address == host_net()->address)
         return problem_set(p, 409, "networks: the address %s is Skep's own.", text);
     if (net->address && (other = guest_with_address(net->address, name)) != NULL)
-        return problem_set(p, 409, "networks: guest '%s' has the address %s.", other->name, text);
+        return problem_set(p, 409, "networks: guest '%s' has the address %s.",
+                           access_shown(other->name), text);
     if ((other = guest_with_mac(net->mac, name)) != NULL)
-        return problem_set(p, 409, "networks: guest '%s' has this mac.", other->name);
+        return problem_set(p, 409, "networks: guest '%s' has this mac.", access_shown(other->name));
     return 0;
 }
 
@@ -66,7 +69,17 @@ static int check_affinity(const struct spec *spec, struct problem *p)
                        cpus - 1);
 }
 
-static int check_volumes(const struct spec *spec, struct problem *p)
+/* What somebody else has given to the guest it may keep, just so. */
+static bool may_name(const struct spec_volume *v, const struct spec *old)
+{
+    bool has = access_sees(v->name);
+
+    for (uint32_t i = 0; !has && old && i < old->volume_count; i++)
+        has = memcmp(&old->volume[i], v, sizeof(*v)) == 0;
+    return has;
+}
+
+static int check_volumes(const struct spec *spec, const struct spec *old, struct problem *p)
 {
     int result = 0;
 
@@ -75,7 +88,8 @@ static int check_volumes(const struct spec *spec, struct problem *p)
     storage_lock();
     for (uint32_t i = 0; result == 0 && i < spec->volume_count; i++) {
         struct disk *disk;
-        const struct volume *v = storage_find(spec->volume[i].name, &disk);
+        const struct volume *v =
+            may_name(&spec->volume[i], old) ? storage_find(spec->volume[i].name, &disk) : NULL;
         if (!v)
             result = problem_set(p, 422, "volumes[%u]: there is no volume '%s'; create it first.",
                                  i, spec->volume[i].name);
@@ -95,8 +109,9 @@ static int check_spec(const char *name, const struct spec *spec, const struct gu
 {
     if (!image_find(spec->image))
         return problem_set(p, 422, "image: there is no image '%s'; upload it first.", spec->image);
-    if (check_affinity(spec, p) != 0 || check_volumes(spec, p) != 0 ||
-        guest_check_order(name, spec, p) != 0)
+    if (check_affinity(spec, p) != 0 || check_volumes(spec, old ? old->spec : NULL, p) != 0 ||
+        guest_check_order(name, spec, p) != 0 ||
+        quota_check_guest(spec, old ? old->spec : NULL, p) != 0)
         return -1;
     for (uint32_t i = 0; i < spec->net_count; i++)
         if (check_network(&spec->net[i], name, p) != 0)

@@ -109,7 +109,9 @@ struct guest *guest_find(const char *name);
 struct guest *guest_by_handle(uint64_t handle);
 struct guest *guest_first(void);             /* by name */
 struct guest *guest_after(const char *name); /* the next name's, NULL = none; "" gives the first */
-struct guest *guest_first_due(void);         /* NULL if none waits for a moment */
+/* Of the next name that begins with the prefix. */
+struct guest *guest_after_with(const char *name, const char *prefix);
+struct guest *guest_first_due(void); /* NULL if none waits for a moment */
 struct guest *guest_with_address(uint32_t address, const char *but);
 struct guest *guest_with_mac(const uint8_t mac[6], const char *but);
 unsigned guest_count(void);

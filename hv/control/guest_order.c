@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "access.h"
 #include "guest.h"
 
 bool guest_is_up(const struct guest *g)
@@ -90,9 +91,10 @@ static int tell_cycle(const char *name, const struct guest *last, struct problem
 
     memcpy(at, name, strlen(name) + 1);
     for (const struct guest *g = last; g; g = g->search.via) {
-        size_t bytes = strlen(g->name);
+        const char *shown = access_shown(g->name);
+        size_t bytes = strlen(shown);
         bool fits = (size_t)(at - text) >= bytes + 2;
-        const char *put = fits ? g->name : "...";
+        const char *put = fits ? shown : "...";
         bytes = fits ? bytes : 3;
         if ((size_t)(at - text) < bytes + 2)
             break;
@@ -107,10 +109,27 @@ static int tell_cycle(const char *name, const struct guest *last, struct problem
                        at);
 }
 
+/* Whoever waits for a guest sees when it is up. So only its own guests may be named by who doesn't see all, and those that
+ * somebody else has put there. */
+static int check_seen(const struct guest *old, const struct spec *spec, struct problem *p)
+{
+    const char *name = spec_start_after(spec);
+
+    for (uint32_t i = 0; i < spec->after_count; i++, name += strlen(name) + 1)
+        if (!access_sees(name) && !(old && names(old->spec, name)))
+            return problem_set(p, 422,
+                               "start_after: '%s' doesn't begin with '%s', as all names must "
+                               "that this token is for.",
+                               name, access_prefix());
+    return 0;
+}
+
 int guest_check_order(const char *name, const struct spec *spec, struct problem *p)
 {
     struct search search = {NULL, &search.first};
 
+    if (check_seen(guest_find(name), spec, p) != 0)
+        return -1;
     round_number++;
     add_all(&search, spec, NULL);
     for (struct guest *g = search.first; g; g = g->search.next) {

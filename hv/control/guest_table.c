@@ -166,6 +166,15 @@ struct guest *guest_after(const char *name)
     return guest_of(tree_after(&names, name, false));
 }
 
+/* Names with one prefix follow each other. */
+struct guest *guest_after_with(const char *name, const char *prefix)
+{
+    bool before = strcmp(name, prefix) < 0;
+    struct guest *g = guest_of(tree_after(&names, before ? prefix : name, before));
+
+    return g && strncmp(g->name, prefix, strlen(prefix)) == 0 ? g : NULL;
+}
+
 struct guest *guest_by_handle(uint64_t handle)
 {
     const struct key key = {handle, NULL};

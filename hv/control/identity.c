@@ -15,6 +15,7 @@
 #include "persist.h"
 #include "skep_tls.h"
 #include "store.h"
+#include "tokens.h"
 
 static uint8_t token_digest[32];
 
@@ -74,12 +75,11 @@ void identity_keep(void)
     keep("token", STORE_TOKEN_RECORD, STORE_TOKEN, token_digest, sizeof(token_digest));
 }
 
-bool token_matches(const char *token)
+bool token_matches(const uint8_t digest[32])
 {
-    uint8_t digest[32], difference = 0;
+    uint8_t difference = 0;
 
-    tls_sha256(token, strlen(token), digest);
-    for (unsigned i = 0; i < sizeof(digest); i++)
+    for (unsigned i = 0; i < sizeof(token_digest); i++)
         difference |= (uint8_t)(digest[i] ^ token_digest[i]);
     return difference == 0;
 }
@@ -96,6 +96,7 @@ cJSON *identity_to_json(void)
     certificate_to_backup(json);
     hex_format(text, token_digest, sizeof(token_digest));
     cJSON_AddStringToObject(json, "token_sha256", text);
+    cJSON_AddItemToObject(json, "tokens", tokens_to_kept());
     return json;
 }
 
@@ -108,15 +109,19 @@ static bool take_token(const cJSON *json, uint8_t token[32])
 
 int identity_check_json(const cJSON *json, struct problem *p)
 {
+    const cJSON *tokens = cJSON_GetObjectItemCaseSensitive(json, "tokens");
     uint8_t token[32];
 
     if (!take_token(json, token))
         return problem_set(p, 422, "The backup has no right digest of a token.");
-    return certificate_check_backup(json, p);
+    if (certificate_check_backup(json, p) != 0)
+        return -1;
+    return tokens ? tokens_check_kept(tokens, p) : 0;
 }
 
 int identity_restore(const cJSON *json, struct problem *p)
 {
+    const cJSON *tokens = cJSON_GetObjectItemCaseSensitive(json, "tokens");
     uint8_t token[32];
 
     if (certificate_restore(json, p) != 0)
@@ -124,5 +129,5 @@ int identity_restore(const cJSON *json, struct problem *p)
     if (!take_token(json, token) || persist_update("token", token, sizeof(token), p) != 0 ||
         !store_write(STORE_TOKEN_RECORD, STORE_TOKEN, token, sizeof(token)))
         return problem_set(p, 503, "The token can't be kept.");
-    return 0;
+    return tokens ? tokens_restore(tokens, p) : 0;
 }

@@ -16,15 +16,16 @@ bool token_get(const struct config *config, bool entropy);
 /* Puts the key, the certificate and the token's digest on a disk that has none of them. */
 void identity_keep(void);
 
-/* For backups: the key and certificate, unless they are the boot module's, and the token's digest. */
+/* For backups: the key and certificate, unless they are the boot module's, and the tokens' digests. Holds
+ * the model's lock, as do the others. */
 cJSON *identity_to_json(void);
 
-/* Checks them (0, or -1 and the problem), and puts them in the place of those that are kept: both are in force from the
- * next start on, of the service or the machine. */
+/* Checks them (0, or -1 and the problem), and puts them in the place of those that are kept: in force from the next start
+ * on, of the service or the machine; tokens that the API made at once. */
 int identity_check_json(const cJSON *json, struct problem *p);
 int identity_restore(const cJSON *json, struct problem *p);
 
-/* In constant time for tokens of any length. */
-bool token_matches(const char *token);
+/* Whether it is the SHA-256 of the token; in constant time. */
+bool token_matches(const uint8_t digest[32]);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "access.h"
 #include "audit.h"
 #include "core.h"
 #include "elf_image.h"
@@ -295,7 +296,8 @@ static int check_unused(const struct image *image, struct problem *p)
     if (!image->users && !is_used_in_core(image))
         return 0;
     return problem_set(p, 409, "Image '%s' is in use by guest '%s': delete that first.",
-                       image->name, image->users ? image->users->name : "(one that is ending)");
+                       image->name,
+                       image->users ? access_shown(image->users->name) : "(one that is ending)");
 }
 
 /* One that nobody uses. */

@@ -1,6 +1,7 @@
 /* image_put.c - an upload that has come in full: from the file to the image and its place on the disk. */
 #include <string.h>
 
+#include "access.h"
 #include "audit.h"
 #include "guest.h"
 #include "hex.h"
@@ -26,7 +27,7 @@ static int check_namesake(const char *name, const uint8_t digest[32], cJSON **js
         return problem_set(p, 409,
                            "Guest '%s' uses another image of this name: choose a new name, or "
                            "delete the guest first.",
-                           old->users->name);
+                           access_shown(old->users->name));
     return 0;
 }
 

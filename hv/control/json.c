@@ -336,6 +336,67 @@ void json_add_time(cJSON *object, const char *name, uint64_t wall_ns)
         cJSON_AddNullToObject(object, name);
 }
 
+/* Digits, then the character behind them; -1 if they aren't there or are no number from min to max. */
+static int take_digits(const char **at, unsigned count, char behind, int min, int max)
+{
+    int value = 0;
+
+    for (unsigned i = 0; i < count; i++, ++*at) {
+        if (**at < '0' || **at > '9')
+            return -1;
+        value = 10 * value + (**at - '0');
+    }
+    if (value < min || value > max || (behind && *(*at)++ != behind))
+        return -1;
+    return value;
+}
+
+/* Milliseconds, if there is a fraction; what is finer is left out. */
+static int take_fraction(const char **at)
+{
+    int ms = 0, weight = 100;
+
+    if (**at != '.')
+        return 0;
+    for (++*at; **at >= '0' && **at <= '9' && weight >= 0; ++*at, weight /= 10)
+        ms += weight * (**at - '0');
+    return (*at)[-1] == '.' ? -1 : ms;
+}
+
+/* Days from 1970 on, in the proleptic Gregorian calendar; years begin with March here, so that the leap day is the last. */
+static int64_t days_until(int year, int month, int day)
+{
+    int64_t y = month > 2 ? year : year - 1;
+    int64_t in_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
+
+    return 365 * y + y / 4 - y / 100 + y / 400 + in_year - 719468;
+}
+
+static int days_in(int year, int month)
+{
+    int next = month == 12 ? 1 : month + 1;
+    return (int)(days_until(month == 12 ? year + 1 : year, next, 1) - days_until(year, month, 1));
+}
+
+bool json_time_read(const char *text, uint64_t *wall_ns)
+{
+    int year, month, day, hour, minute, second, ms;
+
+    if ((year = take_digits(&text, 4, '-', 1970, 2499)) < 0 ||
+        (month = take_digits(&text, 2, '-', 1, 12)) < 0 ||
+        (day = take_digits(&text, 2, 'T', 1, days_in(year, month))) < 0 ||
+        (hour = take_digits(&text, 2, ':', 0, 23)) < 0 ||
+        (minute = take_digits(&text, 2, ':', 0, 59)) < 0 ||
+        (second = take_digits(&text, 2, 0, 0, 59)) < 0 || (ms = take_fraction(&text)) < 0 ||
+        strcmp(text, "Z") != 0)
+        return false;
+    *wall_ns = ((uint64_t)days_until(year, month, day) * 86400 +
+                (uint64_t)(3600 * hour + 60 * minute + second)) *
+                   1000000000u +
+               (uint64_t)ms * 1000000u;
+    return true;
+}
+
 void json_clean_text(char *text)
 {
     size_t room = strlen(text);

@@ -31,6 +31,9 @@ void json_add_time(cJSON *object, const char *name, uint64_t wall_ns); /* RFC 33
 #define JSON_TIME_MAX 80
 void json_time_text(uint64_t wall_ns, char text[JSON_TIME_MAX]); /* RFC 3339, "" for 0 */
 
+/* Such a text, in UTC and from 1970 to 2499, to the millisecond; false if it is none. */
+bool json_time_read(const char *text, uint64_t *wall_ns);
+
 /* Makes a text printable UTF-8: cuts a broken last character, replaces what is no character. */
 void json_clean_text(char *text);
 void json_clean_line(char *text, const char *end); /* the same up to end; nothing is cut */

@@ -2,8 +2,8 @@
  * persist.h - what the service keeps on a disk (state.h), if the machine has one.
  *
  * Without a disk all changes succeed and nothing is kept. With one, what can't be kept isn't done: the problem is 507,
- * and nothing has changed. What is kept, by name: "began", "identity", "token", "images/NAME" with "files/NAME.DIGEST",
- * "guests/NAME", and "restore".
+ * and nothing has changed. What is kept, by name: "began", "identity", "token", "tokens", "images/NAME" with
+ * "files/NAME.DIGEST", "guests/NAME", and "restore".
  *
  * Any thread may call any function; see state.h about changes of one name.
  */

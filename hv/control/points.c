@@ -15,6 +15,7 @@ static const char *const names[POINT_COUNT] = {
     [POINT_IMAGE_KEPT] = "image on the disk",
     [POINT_IMAGE_UNKEPT] = "image gone from the disk",
     [POINT_IMAGE_DELETED] = "image destroyed",
+    [POINT_TOKENS_KEPT] = "tokens on the disk",
     [POINT_GUEST_FILES] = "guest's files in ring 0",
     [POINT_GUEST_KEPT] = "guest's spec on the disk",
     [POINT_GUEST_PERSISTED] = "new guest retained",

@@ -29,6 +29,7 @@
 #include "restore.h"
 #include "server.h"
 #include "storage.h"
+#include "tokens.h"
 #include "wall.h"
 
 #define NOTIFICATIONS 32
@@ -124,6 +125,7 @@ void service_keep(void)
     model_lock();
     if (persist_begin()) {
         identity_keep();
+        tokens_keep();
         guest_keep_all();
     }
     model_unlock();
@@ -146,6 +148,9 @@ int service_run(uint16_t port)
     restore_resume(info.control_restarts == 0);
     if (!certificate_get(&identity, &config, info.entropy) || !token_get(&config, info.entropy))
         return 1;
+    model_lock();
+    tokens_start();
+    model_unlock();
     if ((tls = tls_server_new(&identity)) == NULL) {
         log_line("the key and certificate can't be used");
         return 1;

@@ -1,11 +1,11 @@
 # What the control service is made of, whichever core it runs on.
 set(control_sources)
-foreach(name accounts address api api_audit api_backup api_certificate api_console api_data api_events api_guest
-        api_host api_image api_log api_openapi api_volume audit audit_json audit_log backup certificate config
+foreach(name access accounts address api api_audit api_backup api_certificate api_console api_data api_events api_guest
+        api_host api_image api_log api_openapi api_token api_volume audit audit_json audit_log backup certificate config
         crash crashes elf_image events files guest guest_core guest_disk guest_events guest_json guest_live
         guest_log guest_order guest_step guest_table hex host identity image image_disk image_put json log
-        persist points power problem restore restore_start seal server service spec spec_volume state state_name
-        storage storage_core storage_data storage_json store symbols throttle tree wall)
+        persist points power problem quota restore restore_start seal server service spec spec_volume state state_name
+        storage storage_core storage_data storage_json store symbols throttle tokens tokens_json tree wall)
     list(APPEND control_sources ${CMAKE_CURRENT_LIST_DIR}/${name}.c)
 endforeach()
 

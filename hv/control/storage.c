@@ -12,6 +12,7 @@
 #include "json.h"
 #include "log.h"
 #include "persist.h"
+#include "quota.h"
 #include "skep_tls.h"
 #include "storage/probe.h"
 
@@ -472,7 +473,9 @@ static int create_on(struct disk *disk, struct volume *source, const struct stor
     if (disk->state != DISK_ONLINE)
         return problem_set(p, 409, "Disk %" PRIu32 " takes no volumes; see GET /v1/disks.",
                            storage_disk_index(disk));
-    if (make_uuid(new.uuid, p) != 0)
+    if (quota_check_volume(!wish->has_bytes && source ? source->record.bytes : wish->bytes, p) !=
+            0 ||
+        make_uuid(new.uuid, p) != 0)
         return -1;
     if (source)
         return copy(disk, source, wish, &new, p);
@@ -559,6 +562,8 @@ int storage_change(struct disk *disk, struct volume *v, const struct storage_wis
         return problem_set(p, 422, "A snapshot's size can't be changed; clone it.");
     if (!resized && !limited)
         audit_idle();
+    if (wish->has_bytes && quota_check_volume(wish->bytes - v->record.bytes, p) != 0)
+        return -1;
     if (resized && set_bytes(disk, v, wish, p) < 0)
         return -1;
     if (wish->has_limits)

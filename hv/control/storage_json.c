@@ -1,6 +1,7 @@
 /* storage_json.c - disks and volumes as clients see them. */
 #include <stdio.h>
 
+#include "access.h"
 #include "json.h"
 #include "storage.h"
 #include "storage/probe.h"
@@ -48,7 +49,8 @@ static void add_volumes(cJSON *json, const struct volumes *vs)
     json_add_integer(json, "pooled_bytes", vs->chunks.taken_count * chunk);
     damage = cJSON_AddArrayToObject(json, "damage");
     for (uint32_t i = 0; i < vs->damage_count && i < VOLUMES_DAMAGE_MAX; i++)
-        cJSON_AddItemToArray(damage, cJSON_CreateString(vs->damage[i]));
+        if (!*access_prefix()) /* they name volumes */
+            cJSON_AddItemToArray(damage, cJSON_CreateString(vs->damage[i]));
 }
 
 static void add_device(cJSON *json, uint32_t index)
@@ -133,7 +135,7 @@ cJSON *storage_volume_to_json(const struct disk *disk, struct volume *v)
                             v->record.kind == FORMAT_SNAPSHOT ? "snapshot" : "volume");
     cJSON_AddStringToObject(json, "disk", id);
     json_add_integer(json, "size_bytes", v->record.bytes);
-    if (v->record.parent_id)
+    if (v->record.parent_id && access_sees(v->record.parent))
         cJSON_AddStringToObject(json, "copy_of", v->record.parent);
     else
         cJSON_AddNullToObject(json, "copy_of");

@@ -10,10 +10,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum store_kind { STORE_IDENTITY = 1, STORE_TOKEN, STORE_GUEST, STORE_CRASH, STORE_POWER };
+enum store_kind {
+    STORE_IDENTITY = 1,
+    STORE_TOKEN,
+    STORE_GUEST,
+    STORE_CRASH,
+    STORE_POWER,
+    STORE_TOKENS
+};
 
-/* Fixed places. Each crash has STORE_CRASH_PARTS records from STORE_CRASH_FIRST on, each copy of the identity likewise;
- * guests have those that follow. */
+/* Fixed places. Each crash has STORE_CRASH_PARTS records from STORE_CRASH_FIRST on, each copy of the identity
+ * likewise; then come those of the tokens that the API made; guests have those that follow. */
 #define STORE_TOKEN_RECORD    0u
 #define STORE_POWER_RECORD    1u
 #define STORE_CRASH_FIRST     2u
@@ -22,7 +29,9 @@ enum store_kind { STORE_IDENTITY = 1, STORE_TOKEN, STORE_GUEST, STORE_CRASH, STO
 #define STORE_IDENTITY_FIRST  (STORE_CRASH_FIRST + STORE_CRASHES * STORE_CRASH_PARTS)
 #define STORE_IDENTITY_PARTS  3u
 #define STORE_IDENTITY_COPIES 2u
-#define STORE_GUEST_FIRST     (STORE_IDENTITY_FIRST + STORE_IDENTITY_COPIES * STORE_IDENTITY_PARTS)
+#define STORE_TOKENS_FIRST    (STORE_IDENTITY_FIRST + STORE_IDENTITY_COPIES * STORE_IDENTITY_PARTS)
+#define STORE_TOKENS_PARTS    5u
+#define STORE_GUEST_FIRST     (STORE_TOKENS_FIRST + STORE_TOKENS_PARTS)
 
 #define STORE_BYTES_MAX 4040u
 

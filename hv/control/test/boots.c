@@ -14,6 +14,7 @@
 #include "restore.h"
 #include "test/fake.h"
 #include "test_control.h"
+#include "tokens.h"
 
 int boots_setup(void **state)
 {
@@ -53,6 +54,7 @@ void boots_end(void)
 {
     boots_forget();
     power_forget();
+    tokens_forget();
     persist_stop();
 }
 
@@ -60,6 +62,7 @@ void boots_begin(bool safe_mode, bool first)
 {
     persist_start(safe_mode, first);
     restore_resume(first);
+    tokens_start();
     host_set_cpus(FAKE_CPUS);
     image_adopt_all();
     image_load_kept();
@@ -74,6 +77,12 @@ void boots_cold(void)
     boots_end();
     fake_start("", "");
     boots_begin(false, true);
+}
+
+bool boots_obeys(const char *token)
+{
+    struct principal who;
+    return tokens_identify(token, &who) == TOKEN_GOOD;
 }
 
 /* Files of different versions differ. */

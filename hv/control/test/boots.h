@@ -26,6 +26,9 @@ void boots_restart(bool safe_mode);
 /* The power goes and comes again. */
 void boots_cold(void);
 
+/* Whether this is somebody's token. */
+bool boots_obeys(const char *token);
+
 /* An image; files of different versions differ. */
 int boots_upload(const char *name, size_t version, struct problem *p);
 

@@ -21,6 +21,7 @@
 #include "test/fake.h"
 #include "test/ram_disk.h"
 #include "test_control.h"
+#include "tokens.h"
 
 #define WORDS "correct horse battery"
 
@@ -359,8 +360,20 @@ static void test_bad_texts(void **state)
 }
 
 /* The key and the token of the former machine, only if that is wished. */
+static void put_token(const char *name, char secret[TOKEN_TEXT_MAX])
+{
+    cJSON *json = cJSON_Parse("{\"role\":\"viewer\",\"scope\":{\"prefix\":\"a\"}}");
+    struct problem p;
+    struct token wish;
+
+    assert_int_equal(token_from_json(&wish, json, name, &p), 0);
+    assert_int_equal(tokens_put(&wish, false, secret, &p), 201);
+    cJSON_Delete(json);
+}
+
 static void test_identity(void **state)
 {
+    char theirs[TOKEN_TEXT_MAX], ours[TOKEN_TEXT_MAX];
     struct tls_identity first, second, now;
     struct restore with = {.identity = true}, without = {.identity = false};
     struct config config;
@@ -371,8 +384,11 @@ static void test_identity(void **state)
     config_defaults(&config);
     strcpy(config.token, "0123456789abcdef");
     assert_true(certificate_get(&first, &config, true) && token_get(&config, true));
+    put_token("theirs", theirs);
     text = make(false);
+    assert_null(strstr(text, theirs));
     new_machine(true);
+    put_token("ours", ours);
     strcpy(config.token, "another-token-it-is");
     assert_true(certificate_get(&second, &config, true) && token_get(&config, true));
     config.token[0] = '\0';
@@ -380,12 +396,21 @@ static void test_identity(void **state)
     boots_cold();
     assert_true(certificate_get(&now, &config, false) && token_get(&config, false));
     assert_memory_equal(&now, &second, sizeof(now));
-    assert_true(token_matches("another-token-it-is"));
+    assert_true(boots_obeys("another-token-it-is"));
+    assert_true(boots_obeys(ours) && !boots_obeys(theirs));
     assert_int_equal(restore_text(text, &with, false, &p), 200);
+    assert_true(boots_obeys(theirs) && !boots_obeys(ours));
     boots_cold();
     assert_true(certificate_get(&now, &config, false) && token_get(&config, false));
     assert_memory_equal(&now, &first, sizeof(now));
-    assert_true(token_matches("0123456789abcdef"));
+    assert_true(boots_obeys("0123456789abcdef"));
+    assert_true(boots_obeys(theirs) && !boots_obeys(ours));
+    /* A token of which only a part is known here would be somebody else's. */
+    strstr(text, "\"viewer\"")[1] = 'V';
+    with = (struct restore){.identity = true};
+    assert_int_equal(restore_text(text, &with, false, &p), -1);
+    assert_int_equal(p.status, 422);
+    strstr(text, "\"Viewer\"")[1] = 'v';
     /* A key that isn't its certificate's would lock everybody out. */
     memset(strstr(text, "\"key\":\"") + 40, '0', 8);
     with = (struct restore){.identity = true};

@@ -232,7 +232,7 @@ static void test_identity_is_kept(void **state)
     boots_cold();
     config.token[0] = '\0';
     assert_true(token_get(&config, false));
-    assert_true(token_matches("0123456789abcdef"));
+    assert_true(boots_obeys("0123456789abcdef"));
 }
 
 static void test_no_disk(void **state)

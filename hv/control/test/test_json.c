@@ -332,6 +332,59 @@ static void test_times(void **state)
     cJSON_Delete(json);
 }
 
+static void test_time_read(void **state)
+{
+    static const struct {
+        const char *text;
+        uint64_t ms;
+    } good[] = {
+        {"1970-01-01T00:00:00Z", 0},
+        {"1970-01-01T00:00:00.001Z", 1},
+        {"2000-02-29T12:00:00Z", 951825600000},
+        {"2026-11-23T14:08:17.436Z", 1795442897436},
+        {"2026-11-23T14:08:17.4369999999999Z", 1795442897436},
+        {"2026-11-23T14:08:17.4Z", 1795442897400},
+        {"2499-12-31T23:59:59.999Z", 16725225599999},
+    };
+    static const char *const bad[] = {
+        "",
+        "2026-11-23",
+        "2026-11-23T14:08:17",
+        "2026-11-23 14:08:17Z",
+        "2026-11-23t14:08:17z",
+        "2026-11-23T14:08:17+00:00",
+        "2026-11-23T14:08:17.Z",
+        "2026-11-23T14:08:17ZZ",
+        "2026-11-23T14:08:60Z",
+        "2026-11-23T24:00:00Z",
+        "2026-11-31T14:08:17Z",
+        "2026-00-23T14:08:17Z",
+        "2026-13-23T14:08:17Z",
+        "2026-11-00T14:08:17Z",
+        "2025-02-29T00:00:00Z",
+        "2100-02-29T00:00:00Z",
+        "1969-12-31T23:59:59Z",
+        "2500-01-01T00:00:00Z",
+        "-026-11-23T14:08:17Z",
+        "2026-1-23T14:08:17Z",
+    };
+    uint64_t wall_ns;
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(good) / sizeof(*good); i++) {
+        assert_true(json_time_read(good[i].text, &wall_ns));
+        assert_int_equal(wall_ns, good[i].ms * 1000000);
+    }
+    for (unsigned i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+        assert_false(json_time_read(bad[i], &wall_ns));
+    for (uint64_t day = 0; day < 193000; day += 11) {
+        char text[JSON_TIME_MAX];
+        json_time_text((day * 86400 + 1) * 1000000000, text);
+        assert_true(json_time_read(text, &wall_ns));
+        assert_int_equal(wall_ns, (day * 86400 + 1) * 1000000000);
+    }
+}
+
 static void test_config(void **state)
 {
     static const char module[] =
@@ -373,7 +426,8 @@ int run_json_tests(void)
         cmocka_unit_test(test_addresses),   cmocka_unit_test(test_spec_defaults),
         cmocka_unit_test(test_wrong_specs), cmocka_unit_test(test_strings_limit),
         cmocka_unit_test(test_merge_patch), cmocka_unit_test(test_problem_text),
-        cmocka_unit_test(test_times),       cmocka_unit_test(test_config),
+        cmocka_unit_test(test_times),       cmocka_unit_test(test_time_read),
+        cmocka_unit_test(test_config),
     };
     return cmocka_run_group_tests_name("json", tests, NULL, NULL);
 }

@@ -372,10 +372,10 @@ static void test_identity(void **state)
     assert_memory_equal(&first, &second, sizeof(first));
     strcpy(config.token, "0123456789abcdef");
     assert_true(token_get(&config, false));
-    assert_true(token_matches("0123456789abcdef"));
-    assert_false(token_matches("0123456789abcde"));
-    assert_false(token_matches("0123456789abcdef0"));
-    assert_false(token_matches(""));
+    assert_true(boots_obeys("0123456789abcdef"));
+    assert_false(boots_obeys("0123456789abcde"));
+    assert_false(boots_obeys("0123456789abcdef0"));
+    assert_false(boots_obeys(""));
 }
 
 static const struct skep_guest_status *look(const char *name)
