@@ -8,6 +8,7 @@ import jsonschema
 import pytest
 
 import skep
+from authority import Key, openssl
 from conftest import CONTRACT, MIB
 
 CASES = [(operation, status) for operation in CONTRACT.operations for status in operation.successes]
@@ -147,6 +148,23 @@ def certificate_changed(api, operation, start, **_):
         yield call(start().api, operation, kind=kind, example=example)
 
 
+def client_new(api, operation, tmp_path, **_):
+    yield put_client(api, tmp_path, "fresh")
+    api.ok("DELETE", "/v1/client-certificates/fresh")
+
+
+def put_client(api, folder, name):
+    key = Key(folder / name, "prime256v1")
+    pem = openssl("req", "-x509", "-new", "-key", key.path, "-subj", f"/CN={name}")
+    return api.put(f"/v1/client-certificates/{name}", json={"role": "viewer", "certificate": pem})
+
+
+def client_there(api, operation, tmp_path, **_):
+    put_client(api, tmp_path, "there")
+    yield call(api, operation, {"name": "there"}, data='{"role": "viewer"}', headers={"Content-Type": "application/json"})
+    api.delete("/v1/client-certificates/there")
+
+
 def image_new(api, operation, elf, **_):
     yield call(api, operation, {"name": "fresh"}, data=elf)
     api.ok("DELETE", "/v1/images/fresh")
@@ -243,6 +261,10 @@ WAYS = {
     ("putCertificate", 200): certificate_put,
     ("requestCertificate", 200): certificate_changed,
     ("renewCertificate", 200): certificate_changed,
+    ("getClientCertificate", 200): client_there,
+    ("putClientCertificate", 200): client_there,
+    ("putClientCertificate", 201): client_new,
+    ("deleteClientCertificate", 204): client_there,
     ("putImage", 200): image_same,
     ("putImage", 201): image_new,
     ("deleteImage", 204): image_gone,
@@ -268,9 +290,9 @@ def usual(api, operation, **_):
 
 
 @pytest.mark.parametrize("operation, status", CASES, ids=[f"{o.id}-{s}" for o, s in CASES])
-def test_each_success(api, start, elf, operation, status):
+def test_each_success(api, start, elf, tmp_path, operation, status):
     way = WAYS.get((operation.id, status), usual)
-    answers = list(way(api, operation, start=start, elf=elf))
+    answers = list(way(api, operation, start=start, elf=elf, tmp_path=tmp_path))
     assert answers and {answer.status_code for answer in answers} == {status}, [answer.text[:300] for answer in answers]
 
 

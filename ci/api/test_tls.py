@@ -1,5 +1,6 @@
 """The server's TLS with ordinary clients: openssl and Python's ssl."""
 
+import http.client
 import socket
 import ssl
 
@@ -34,19 +35,10 @@ class Connection:
         head = f"GET {path} HTTP/1.1\r\nHost: skep\r\n"
         head += f"Authorization: Bearer {token}\r\n" if token else ""
         self.tls.sendall(head.encode() + b"\r\n")
-        answer = b""
-        while b"\r\n\r\n" not in answer:
-            answer += self.receive()
-        head, _, body = answer.partition(b"\r\n\r\n")
-        length = next(int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
-        while len(body) < length:
-            body += self.receive()
-        return int(answer.split()[1])
-
-    def receive(self):
-        data = self.tls.recv(65536)
-        assert data, "closed amid an answer"
-        return data
+        answer = http.client.HTTPResponse(self.tls)
+        answer.begin()
+        answer.read()
+        return answer.status
 
     def __enter__(self):
         return self

@@ -175,6 +175,7 @@ static void serve_connection(struct slot *s, int fd)
 
     s->client.fd = fd;
     result = tls_session_open(&s->session, hold_tls(), fd, tls_clock_ns() + HANDSHAKE_NS, &turns);
+    s->client.has_certificate = result == 0 && tls_session_peer(&s->session, s->client.certificate);
     if (result == 0)
         serve_requests(s);
     else if (result == TLS_PLAIN_HTTP)
