@@ -61,12 +61,17 @@ if(EXISTS ${net}/lwip/include/lwipopts.h)
 endif()
 
 if(EXISTS ${net}/mbedtls/skep_mbedtls_config.h)
-    set(p256m ${mbedtls_DIR}/3rdparty/p256-m) # empty unless the configuration asks for it
+    # Both are empty unless the configuration asks for them.
+    set(p256m ${mbedtls_DIR}/3rdparty/p256-m)
+    set(everest ${mbedtls_DIR}/3rdparty/everest)
     file(GLOB sources ${mbedtls_DIR}/library/*.c ${p256m}/*.c ${p256m}/p256-m/*.c)
     upstream_library(mbedtls
-        SOURCES ${sources}
+        SOURCES ${sources} ${everest}/library/everest.c ${everest}/library/x25519.c
+                ${everest}/library/Hacl_Curve25519_joined.c
         INCLUDES ${net}/mbedtls ${mbedtls_DIR}/include)
     target_include_directories(mbedtls PRIVATE
-        ${mbedtls_DIR}/library ${p256m} ${p256m}/p256-m ${p256m}/p256-m/include)
+        ${mbedtls_DIR}/library ${p256m} ${p256m}/p256-m ${p256m}/p256-m/include
+        ${everest}/include/everest ${everest}/include/everest/kremlib)
+    target_include_directories(mbedtls SYSTEM PUBLIC ${everest}/include)
     target_compile_definitions(mbedtls PUBLIC MBEDTLS_CONFIG_FILE="skep_mbedtls_config.h")
 endif()

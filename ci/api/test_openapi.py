@@ -27,12 +27,12 @@ def operations():
 def test_the_routes_are_the_documents():
     source = (skep.ROOT / "hv/control/api.c").read_text()
     table = re.search(r"routes\[\] = \{\n(.*?)\n\};", source, re.S)[1]
-    rows = re.findall(r'^    \{\{((?:"[^"]+"(?:, )?)+)\}, HTTP_(\w+),', table, re.M)
+    rows = re.findall(r'^    \{\{((?:"[^"]*"(?:, )?)+)\}, HTTP_(\w+),', table, re.M)
     assert len(rows) == table.count("{{"), "a route isn't understood"
     templates = {re.sub(r"\{\w+\}", "*", template): template for _, template in operations()}
     routes = set()
     for names, method in rows:
-        path = "/" + "/".join(re.findall(r'"([^"]+)"', names))
+        path = "/" + "/".join(re.findall(r'"([^"]*)"', names))
         routes.add((method, templates.get(path, path)))
     assert routes == operations()
 
@@ -120,7 +120,7 @@ def usual_names(api, operation):
     thing = operation.template.split("/")[2] if operation.template.startswith("/v1/") else ""
     if thing == "crashes":
         return {"id": api.ok("GET", "/v1/crashes")["items"][0]["id"]}
-    return {"name": {"guests": "web", "images": "httpd", "volumes": "db"}.get(thing, ""), "id": "0"}
+    return {"name": {"guests": "web", "images": "httpd", "volumes": "db", "tokens": "eye"}.get(thing, ""), "id": "0"}
 
 
 # How to come to a success that isn't that of a plain request for what is there. Each yields the answers.
@@ -230,6 +230,25 @@ def volume_written(api, operation, **_):
     yield call(api, operation, {"name": "db"}, data=b"\1" * MIB)
 
 
+def token_new(api, operation, **_):
+    for kind, example in examples(operation):
+        yield call(api, operation, {"name": "fresh"}, kind, example)
+        api.ok("DELETE", "/v1/tokens/fresh")
+
+
+def token_same(api, operation, **_):
+    for kind, example in examples(operation):
+        call(api, operation, {"name": "fresh"}, kind, example)
+        yield call(api, operation, {"name": "fresh"}, kind, example)
+        yield call(api, operation, {"name": "fresh"}, kind, example, query={"rotate": "true"})
+        api.ok("DELETE", "/v1/tokens/fresh")
+
+
+def token_gone(api, operation, **_):
+    api.ok("PUT", "/v1/tokens/fresh", json={"role": "admin"})
+    yield call(api, operation, {"name": "fresh"})
+
+
 def disk_formatted(api, operation, start, **_):
     for kind, example in examples(operation):
         yield call(start(volume_bytes=64 * MIB).api, operation, {"id": "0"}, kind, example)
@@ -254,8 +273,14 @@ def backup_replaces(api, operation, start, elf, **_):
     assert names == ["broken", "web"]
 
 
+def stream_begun(api, operation, **_):
+    with api.get(operation.template, stream=True) as answer:
+        yield answer
+
+
 WAYS = {
     ("getDescription", 304): not_modified,
+    ("followEvents", 200): stream_begun,
     ("rebootHost", 202): power,
     ("shutDownHost", 202): power,
     ("putCertificate", 200): certificate_put,
@@ -279,6 +304,9 @@ WAYS = {
     ("patchVolume", 200): volume_changed,
     ("deleteVolume", 204): volume_gone,
     ("putVolumeData", 200): volume_written,
+    ("putToken", 200): token_same,
+    ("putToken", 201): token_new,
+    ("deleteToken", 204): token_gone,
     ("putBackup", 200): backup_restored,
     ("putBackup", 202): backup_replaces,
 }
@@ -304,6 +332,18 @@ def test_without_the_token(api, operation):
     assert (answer.status_code == 401) == (operation.item.get("security") != []), answer.text
 
 
+def test_with_too_small_a_role(api, service):
+    """Each call that changes something tells a viewer so, as the document has it."""
+    secret = api.ok("PUT", "/v1/tokens/small", json={"role": "viewer"})["token"]
+    with skep.Api(api.port, secret, api.fingerprint) as viewer:
+        for operation in CONTRACT.operations:
+            if operation.method == "GET" or operation.is_debug:
+                continue
+            answer = call(viewer, operation, {"name": "nobody", "id": "77"})
+            assert answer.status_code == 403, f"{operation.id}: {answer.text}"
+    api.ok("DELETE", "/v1/tokens/small")
+
+
 @pytest.mark.parametrize("template", CONTRACT.document["paths"])
 def test_other_methods(api, template):
     """405 names exactly the methods that the document has."""
@@ -316,6 +356,11 @@ def test_head(api, operation):
     """HEAD is GET without the body."""
     names = usual_names(api, operation)
     needed = {"Skep-Passphrase": PASSPHRASE}
-    got, head = (api.request(m, operation.template.format(**names), headers=needed) for m in ("GET", "HEAD"))
+    path = operation.template.format(**names)
+    got = api.request("GET", path, headers=needed, stream=True)
+    if got.headers["Content-Type"] != "text/event-stream":  # that has no end
+        assert got.content is not None
+    got.close()
+    head = api.request("HEAD", path, headers=needed)
     assert head.status_code == got.status_code and not head.content
     assert head.headers.get("Content-Type") == got.headers["Content-Type"]

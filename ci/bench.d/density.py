@@ -149,6 +149,8 @@ def rows(guests, table, folder):
         fill(table, machine, api, guests)
         add_memory(table, api, guests, empty)
         table.add_counts("list of all guests", cost(machine, lambda: api.ok("GET", "/v1/guests")))
+        metrics = cost(machine, lambda: api.get("/metrics").raise_for_status())
+        table.add_counts(f"metrics of {guests:,} guests, each", metrics, share=guests)
         table.add_counts(f"idle second, {guests:,} guests", idle_second(machine), 5_000, share=5)
         last = f"/v1/guests/{name_of(guests - 1)}"
         table.add_counts(f"delete, of {guests:,}", cost(machine, lambda: api.ok("DELETE", last)))

@@ -12,7 +12,7 @@ VERSIONS = {"1.3": ssl.TLSVersion.TLSv1_3, "1.2": ssl.TLSVersion.TLSv1_2}
 # Instructions, at most. A full handshake is an agreement on keys and a signature, a resumed one with 1.3 the former
 # alone, with 1.2 neither.
 M = 1_000_000
-GOALS = {("1.3", "full"): 25 * M, ("1.3", "resumed"): 20 * M, ("1.2", "full"): 25 * M, ("1.2", "resumed"): M}
+GOALS = {("1.3", "full"): 16 * M, ("1.3", "resumed"): 12 * M, ("1.2", "full"): 8 * M, ("1.2", "resumed"): M}
 
 
 def client_context(version):

@@ -50,10 +50,14 @@ def wait_for(condition, what, seconds=WAIT_SECONDS, interval=0.05):
 
 
 def free_ports(count):
-    """Ports that nobody listens on. Below those that outgoing connections get."""
+    """Ports that nobody listens on. Below those that outgoing connections get, and others for each of pytest's workers:
+    what one has been told is free is taken a moment later."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    candidates = range(20000 + worker, 32000, workers)
     with contextlib.ExitStack() as stack:
         ports = []
-        for port in random.sample(range(20000, 32000), 4000):
+        for port in random.sample(candidates, len(candidates)):
             if len(ports) == count:
                 return ports
             listener = stack.enter_context(socket.socket())

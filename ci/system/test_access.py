@@ -97,6 +97,7 @@ def test_scope(api, tokens):
         ("PATCH", "{}"),
         ("DELETE", "{}"),
         ("GET", "{}/log"),
+        ("GET", "{}/console"),
         ("GET", "{}/vcpus"),
         ("GET", "{}/trace"),
     ):
@@ -109,6 +110,8 @@ def test_scope(api, tokens):
     bot.ok("PUT", "/v1/guests/ci-web", json=GOOD)
     assert [item["name"] for item in bot.ok("GET", "/v1/guests")["items"]] == ["ci-web"]
     assert len(api.ok("GET", "/v1/guests")["items"]) == 2
+    metrics = bot.ok("GET", "/metrics").decode()
+    assert 'guest="ci-web"' in metrics and "other" not in metrics
     is_problem(bot.delete("/v1/images/hello"), 403)
     bot.ok("PUT", "/v1/images/ci-hello", data=example("hello").read_bytes())
     bot.ok("DELETE", "/v1/images/ci-hello")

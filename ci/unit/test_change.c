@@ -237,6 +237,21 @@ static void calls_are_counted_by_number(void **state)
     end(guest);
 }
 
+static void stats_are_copied(void **state)
+{
+    (void)state;
+    struct guest *guest = guest_of(MIB, 1, 1);
+    struct skep_stat *told =
+        (struct skep_stat *)(void *)((uint8_t *)guest->vcpus[0]->page + SKEP_STATS_OFFSET);
+    struct skep_stat stats[SKEP_STATS_MAX];
+    assert_int_equal(guest_stats(guest, stats), 0);
+    assert_int_equal(stats[0].name[0], 0);
+    memset(told, 0xa5, sizeof(stats)); /* whatever it is */
+    assert_int_equal(guest_stats(guest, stats), 0);
+    assert_memory_equal(stats, told, sizeof(stats));
+    end(guest);
+}
+
 static void all_is_given_back(void **state)
 {
     (void)state;
@@ -316,6 +331,7 @@ int main(void)
         cmocka_unit_test(calls_are_counted_by_number),
         cmocka_unit_test(many_vcpus_come_in_parts),
         cmocka_unit_test(many_vcpus_are_made_at_the_start),
+        cmocka_unit_test(stats_are_copied),
         cmocka_unit_test(all_is_given_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -88,6 +88,7 @@ int skep_heap_grow(ptrdiff_t increment, void **old_end)
     if (result == 0) {
         *old_end = (void *)(heap_base() + heap.used_bytes);
         heap.used_bytes = used_bytes;
+        atomic_store_explicit(skep_stat("heap_bytes"), used_bytes, memory_order_relaxed);
     }
     skep_mutex_unlock(&heap.lock);
     return result;

@@ -16,7 +16,9 @@
 #include "access.h"
 #include "address.h"
 #include "audit.h"
+#include "counters.h"
 #include "events.h"
+#include "exposition.h"
 #include "json.h"
 #include "power.h"
 #include "skep_tls.h"
@@ -33,8 +35,11 @@
 
 /* The panic's log is an admin's, for it may have the token that was made at that boot. */
 static const struct api_route routes[] = {
-    {{"openapi.json"}, HTTP_GET, ACCESS_ANYBODY, api_openapi},
+    {{""}, HTTP_GET, ACCESS_ANYBODY, api_static},
+    {{"page", "*"}, HTTP_GET, ACCESS_ANYBODY, api_static},
+    {{"openapi.json"}, HTTP_GET, ACCESS_ANYBODY, api_static},
     {{"healthz"}, HTTP_GET, ACCESS_ANYBODY, api_health},
+    {{"metrics"}, HTTP_GET, ACCESS_VIEWER, api_metrics},
     {{"v1", "host"}, HTTP_GET, ACCESS_VIEWER, api_host},
     {{"v1", "host", "panic"}, HTTP_GET, ACCESS_ADMIN, api_host_panic},
     {{"v1", "host", "reboot"}, HTTP_POST, ACCESS_ADMIN, api_host_reboot},
@@ -90,6 +95,50 @@ static const struct api_route routes[] = {
 const struct api_route *api_route(unsigned index)
 {
     return index < ROUTE_COUNT ? &routes[index] : NULL;
+}
+
+/* By route, the last one being "none", and class of status, from 1xx on. */
+#define CLASSES 5u
+static _Atomic uint64_t request_counts[ROUTE_COUNT + 1][CLASSES];
+
+/*
+ * Counting
+ */
+
+static void count_answer(unsigned route, int status)
+{
+    unsigned class = (unsigned)status / 100 - 1;
+
+    if (class < CLASSES)
+        atomic_fetch_add_explicit(&request_counts[route][class], 1, memory_order_relaxed);
+}
+
+/* "/v1/guests/{name}/log" */
+static void format_route(const struct api_route *route, char text[AUDIT_PATH_MAX])
+{
+    size_t bytes = 0;
+
+    for (int i = 0; i < API_SEGMENTS_MAX && route->path[i]; i++)
+        bytes += (size_t)snprintf(text + bytes, AUDIT_PATH_MAX - bytes, "/%s",
+                                  strcmp(route->path[i], "*") == 0 ? "{name}" : route->path[i]);
+}
+
+void api_write_requests(struct exposition *x)
+{
+    for (unsigned i = 0; i <= ROUTE_COUNT; i++)
+        for (unsigned class = 0; class < CLASSES; class ++) {
+            uint64_t count = atomic_load_explicit(&request_counts[i][class], memory_order_relaxed);
+            char text[AUDIT_PATH_MAX] = "none", code[] = {(char)('1' + class), 'x', 'x', '\0'};
+            if (count == 0)
+                continue;
+            if (i < ROUTE_COUNT)
+                format_route(&routes[i], text);
+            exposition_label(x, "method",
+                             i < ROUTE_COUNT ? llhttp_method_name(routes[i].method) : "none");
+            exposition_label(x, "route", text);
+            exposition_label(x, "code", code);
+            exposition_number(x, count);
+        }
 }
 
 /*
@@ -151,19 +200,23 @@ void api_answer_error(struct api_client *client, int error)
         return;
     }
     send_problem(c, &p);
+    count_answer(ROUTE_COUNT, p.status);
 }
 
 /*
  * Routing
  */
 
-/* Splits a path in place. -1 if it has too many segments or a bad escape. */
+/* Splits a path in place; "/" has one empty segment. -1 if it has too many segments or a bad escape. */
 static int split(char *path, char *segments[API_SEGMENTS_MAX])
 {
     int count = 0;
 
     if (*path++ != '/')
         return -1;
+    segments[0] = path;
+    if (!*path)
+        return 1;
     for (char *rest = path; rest && *rest;) {
         if (count == API_SEGMENTS_MAX)
             return -1;
@@ -215,14 +268,16 @@ static const struct api_route *find_route(struct request *r, char *segments[], i
  * Who calls
  */
 
-/* What is said behind "Bearer", NULL if that isn't said exactly once. */
-static const char *find_token(const struct http_conn *c)
+/* What is said behind "Bearer", NULL if that isn't said exactly once. Or what a WebSocket's request has instead, in room. */
+static const char *find_token(const struct http_conn *c, char room[API_TOKEN_MAX])
 {
     const char *value = http_field(c, "authorization");
     unsigned count = 0;
 
     for (unsigned i = 0; i < c->field_count; i++)
         count += strcasecmp(c->fields[i].name, "authorization") == 0;
+    if (count == 0)
+        return api_protocol_token(c, room) ? room : NULL;
     if (count != 1 || strncasecmp(value, "Bearer ", 7) != 0)
         return NULL;
     value += 7;
@@ -232,7 +287,8 @@ static const char *find_token(const struct http_conn *c)
 /* A token that is shown counts, right or wrong; else the certificate of the connection. */
 static enum token_state identify(struct request *r)
 {
-    const char *token = find_token(r->http);
+    char room[API_TOKEN_MAX];
+    const char *token = find_token(r->http, room);
 
     if (token)
         return tokens_identify(token, &r->caller);
@@ -314,7 +370,7 @@ int api_check_role(struct request *r, enum access_role least)
 /* Names that the caller doesn't see are as if there were nothing, and can't be made. Images are everybody's to see. */
 static int check_scope(struct request *r, const struct api_route *route)
 {
-    const char *kind = route->path[1];
+    const char *kind = route->path[1] ? route->path[1] : "";
     bool image = r->name && strcmp(kind, "images") == 0;
     bool guest = r->name && strcmp(kind, "guests") == 0;
     bool volume = r->name && strcmp(kind, "volumes") == 0;
@@ -331,6 +387,8 @@ static int check_scope(struct request *r, const struct api_route *route)
 
 static int check_name(struct request *r, const struct api_route *route, char *segments[])
 {
+    if (route->handler == api_static)
+        r->name = segments[1] ? segments[1] : segments[0];
     if (!route->path[2] || strcmp(route->path[2], "*") != 0)
         return 0;
     if (!name_valid(segments[2]))
@@ -404,6 +462,7 @@ static int handle(struct request *r)
     int count = split(r->http->path, segments);
     const struct api_route *route = find_route(r, segments, count);
 
+    r->route = route ? (unsigned)(route - routes) : ROUTE_COUNT;
     if ((!route || route->least != ACCESS_ANYBODY) && check_caller(r) != 0)
         return -1;
     if (!route || check_name(r, route, segments) != 0)
@@ -420,6 +479,7 @@ bool api_serve(struct api_client *client)
     struct request r = {
         .client = client, .http = &client->http, .caller = {.role = ACCESS_ANYBODY}};
     struct http_conn *c = r.http;
+    uint64_t began_ns = tls_clock_ns();
     bool sent = true;
     int status;
 
@@ -435,6 +495,9 @@ bool api_serve(struct api_client *client)
     else if (status > 0)
         sent = send_json(c, status, r.fields, r.json);
     cJSON_Delete(r.json);
+    count_answer(r.route, c->reply_status);
+    if (!r.is_stream)
+        latency_add(tls_clock_ns() - began_ns);
     if (!sent || !http_drop_body(c, DROP_MAX, tls_clock_ns() + DROP_NS))
         return false;
     return c->keep_alive;

@@ -31,6 +31,8 @@ struct request {
     struct principal caller; /* as of the head's coming */
     const char *name;        /* the path's variable segment, checked; NULL if it has none */
     struct problem problem;
+    unsigned route; /* in the table of routes, or their number: none */
+    bool is_stream;
     char fields[64]; /* header lines of an answer that isn't a problem */
     cJSON *json;     /* the answer's body; the dispatcher frees it */
 };
@@ -47,7 +49,7 @@ void api_answer_error(struct api_client *client, int http_error);
  */
 typedef int api_handler(struct request *r);
 
-api_handler api_openapi, api_health, api_host, api_host_panic, api_host_reboot, api_host_shutdown;
+api_handler api_static, api_health, api_host, api_host_panic, api_host_reboot, api_host_shutdown;
 api_handler api_certificate_get, api_certificate_put, api_certificate_request,
     api_certificate_renew;
 api_handler api_client_list, api_client_get, api_client_put, api_client_delete;
@@ -57,7 +59,7 @@ api_handler api_guest_log, api_guest_console, api_guest_vcpus, api_guest_trace;
 api_handler api_disk_list, api_disk_get, api_disk_put;
 api_handler api_volume_list, api_volume_get, api_volume_put, api_volume_patch, api_volume_delete;
 api_handler api_volume_data_get, api_volume_data_put;
-api_handler api_audit, api_backup_get, api_backup_put, api_events;
+api_handler api_audit, api_backup_get, api_backup_put, api_events, api_metrics;
 api_handler api_token_list, api_token_get, api_token_put, api_token_delete;
 api_handler api_crash_list, api_crash_get;
 api_handler api_debug_points, api_debug_crash;
@@ -78,6 +80,11 @@ int api_check_role(struct request *r, enum access_role least);
 /* Whether the caller's token still permits what it did; else the problem is set, and the connection is to end. Whoever
  * serves a request for longer asks after each wait, and waits for a bounded time. */
 bool api_still_allowed(struct request *r);
+
+/* The token that a WebSocket's request has among its protocols, since browsers let no page send a header with one; false if
+ * it has none. */
+#define API_TOKEN_MAX 129u
+bool api_protocol_token(const struct http_conn *c, char token[API_TOKEN_MAX]);
 
 /* Reads a JSON body; NULL with the problem set. */
 cJSON *api_read_json(struct request *r);
@@ -114,6 +121,11 @@ cJSON *api_new_list(struct request *r);
 #define API_STREAMS_MAX 16u
 int api_stream_begin(struct request *r);
 void api_stream_end(void);
+unsigned api_stream_count(void);
+
+/* Metrics: how many requests there were of each route, by the class of the answer's status. */
+struct exposition;
+void api_write_requests(struct exposition *x);
 
 /* Waits for the client to speak or leave, at most ms; whether it did. */
 bool api_client_stirs(struct request *r, int ms);

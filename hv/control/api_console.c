@@ -12,6 +12,7 @@
 #include "api.h"
 #include "guest.h"
 #include "guest_log.h"
+#include "hex.h"
 #include "skep_tls.h"
 #include "websocket.h"
 
@@ -23,6 +24,9 @@
 #define STUCK_NS     (30000 * MS) /* that input may wait for the guest */
 #define GOODBYE_NS   (2000 * MS)
 #define OUTPUT_BYTES 2048u
+
+#define PROTOCOL       "skep.console"
+#define TOKEN_PROTOCOL "skep.token."
 
 struct console {
     const char *name;     /* of the guest */
@@ -181,11 +185,55 @@ static int refuse(struct request *r)
     return problem_set(&r->problem, 426, "A console is a WebSocket (RFC 6455) of version 13.");
 }
 
+/* The next of the protocols that the client offers (RFC 6455, 4.1), its bytes in *bytes; NULL = no more. */
+static const char *next_protocol(const char *at, size_t *bytes)
+{
+    at += strspn(at, ", \t");
+    *bytes = strcspn(at, ", \t");
+    return *at ? at : NULL;
+}
+
+static bool read_token(const char *at, size_t bytes, char token[API_TOKEN_MAX])
+{
+    char digits[2 * API_TOKEN_MAX];
+
+    if (bytes >= sizeof(digits) - 1)
+        return false;
+    memcpy(digits, at, bytes);
+    digits[bytes] = '\0';
+    token[bytes / 2] = '\0';
+    return hex_parse(digits, token, bytes / 2);
+}
+
+bool api_protocol_token(const struct http_conn *c, char token[API_TOKEN_MAX])
+{
+    const char *at = c->upgrade ? http_field(c, "sec-websocket-protocol") : NULL;
+    size_t bytes, start = strlen(TOKEN_PROTOCOL);
+
+    for (; at && (at = next_protocol(at, &bytes)) != NULL; at += bytes)
+        if (bytes > start && memcmp(at, TOKEN_PROTOCOL, start) == 0 &&
+            read_token(at + start, bytes - start, token))
+            return true;
+    return false;
+}
+
+static bool offers_protocol(const struct http_conn *c)
+{
+    const char *at = http_field(c, "sec-websocket-protocol");
+    size_t bytes;
+
+    for (; at && (at = next_protocol(at, &bytes)) != NULL; at += bytes)
+        if (bytes == strlen(PROTOCOL) && memcmp(at, PROTOCOL, bytes) == 0)
+            return true;
+    return false;
+}
+
 static void run(struct request *r, struct console *console, const char *accept)
 {
-    char fields[64];
+    char fields[128];
 
-    snprintf(fields, sizeof(fields), "Skep-Log-Offset: %" PRIu64 "\r\n", console->offset);
+    snprintf(fields, sizeof(fields), "Skep-Log-Offset: %" PRIu64 "\r\n%s", console->offset,
+             offers_protocol(r->http) ? "Sec-WebSocket-Protocol: " PROTOCOL "\r\n" : "");
     r->http->write_deadline = tls_clock_ns() + WRITE_NS;
     if (websocket_open(&console->ws, r->http, accept, fields, tls_clock_ns) == 0)
         serve(r, console);

@@ -27,6 +27,7 @@ static _Atomic unsigned streams;
 
 int api_stream_begin(struct request *r)
 {
+    r->is_stream = true;
     if (atomic_fetch_add_explicit(&streams, 1, memory_order_relaxed) < API_STREAMS_MAX)
         return 0;
     api_stream_end();
@@ -39,6 +40,11 @@ int api_stream_begin(struct request *r)
 void api_stream_end(void)
 {
     atomic_fetch_sub_explicit(&streams, 1, memory_order_relaxed);
+}
+
+unsigned api_stream_count(void)
+{
+    return atomic_load_explicit(&streams, memory_order_relaxed);
 }
 
 /*

@@ -56,6 +56,8 @@ int64_t core_guest_status(uint64_t guest, struct skep_guest_status *out);
 int64_t core_guest_next(uint64_t guest);
 int64_t core_guest_set(uint64_t guest, const struct skep_guest_change *change);
 int64_t core_vcpu_status(uint64_t guest, uint32_t index, struct skep_vcpu_status *out);
+/* What the guest says of itself: not to be trusted. */
+int64_t core_guest_stats(uint64_t guest, struct skep_stat out[SKEP_STATS_MAX]);
 /* Those of one CPU, oldest first; SKEP_TRACE_CPU_MAX are always all. */
 int64_t core_trace_read(uint64_t guest, uint32_t cpu, struct skep_trace_record *out,
                         uint32_t count);

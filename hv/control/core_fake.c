@@ -14,6 +14,7 @@
  *   vcpus=N         has so many vCPUs on, as far as it may
  *   keep-vcpus      doesn't stop any when it may have fewer
  *   used=BYTES      of memory
+ *   stat=NAME       says this of itself, with its place as the value
  *   dying=MS        how long its end takes
  */
 #include "core.h"
@@ -59,6 +60,8 @@ struct fake_guest {
     uint64_t end_ns, end_code, tick_ns, next_tick_ns;
     uint32_t end_reason; /* 0 = exits */
     uint32_t input_bytes;
+    struct skep_stat stats[SKEP_STATS_MAX];
+    uint32_t stat_count;
     char console[CONSOLE_BYTES];
 };
 
@@ -457,6 +460,15 @@ static void end(struct fake_guest *g, uint32_t state, uint32_t code, uint32_t re
     notify(g, SKEP_NOTIFY_STATE);
 }
 
+/* Names may be as long as their place, or longer. */
+static void add_stat(struct fake_guest *g, const char *name)
+{
+    struct skep_stat *stat = &g->stats[g->stat_count % SKEP_STATS_MAX];
+
+    memcpy(stat->name, name, strnlen(name, sizeof(stat->name)));
+    stat->value = g->stat_count++;
+}
+
 static void read_script(struct fake_guest *g, const char *strings)
 {
     uint64_t after = 0;
@@ -487,6 +499,8 @@ static void read_script(struct fake_guest *g, const char *strings)
             g->vcpus_on = (uint32_t)number;
         } else if (strncmp(strings, "used=", 5) == 0) {
             g->status.memory_used = g->status.memory_committed = number;
+        } else if (strncmp(strings, "stat=", 5) == 0) {
+            add_stat(g, strings + 5);
         } else if (strcmp(strings, "stubborn") == 0) {
             g->stubborn = true;
         } else if (strcmp(strings, "echo") == 0) {
@@ -748,6 +762,18 @@ int64_t core_guest_set(uint64_t handle, const struct skep_guest_change *change)
         result = set_locked(g, change);
     pthread_mutex_unlock(&lock);
     return result;
+}
+
+int64_t core_guest_stats(uint64_t handle, struct skep_stat out[SKEP_STATS_MAX])
+{
+    struct fake_guest *g;
+
+    pthread_mutex_lock(&lock);
+    g = guest_of(handle);
+    if (g)
+        memcpy(out, g->stats, sizeof(g->stats));
+    pthread_mutex_unlock(&lock);
+    return g ? 0 : -SKEP_ENOENT;
 }
 
 int64_t core_vcpu_status(uint64_t handle, uint32_t index, struct skep_vcpu_status *out)

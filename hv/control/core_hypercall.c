@@ -189,6 +189,11 @@ int64_t core_guest_set(uint64_t guest, const struct skep_guest_change *change)
     return skep_ctl_guest_set(guest, change);
 }
 
+int64_t core_guest_stats(uint64_t guest, struct skep_stat out[SKEP_STATS_MAX])
+{
+    return skep_ctl_guest_stats(guest, out);
+}
+
 int64_t core_vcpu_status(uint64_t guest, uint32_t index, struct skep_vcpu_status *out)
 {
     return skep_ctl_vcpu_status(guest, index, out);

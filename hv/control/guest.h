@@ -68,6 +68,7 @@ struct guest {
         uint32_t round;
         struct guest *via, *next;
     } search;        /* guest_order.c */
+    uint32_t starts; /* ring 0's guests that were made of it */
     uint64_t due_ns; /* when the next step is due without a notification, core_clock_ns; 0 = not */
 
     /* Retained. */
@@ -115,6 +116,7 @@ struct guest *guest_first_due(void); /* NULL if none waits for a moment */
 struct guest *guest_with_address(uint32_t address, const char *but);
 struct guest *guest_with_mac(const uint8_t mac[6], const char *but);
 unsigned guest_count(void);
+unsigned guest_device_count(void); /* network devices of all specs */
 
 /* Sets when the next step is due, and wakes who waits longer. */
 void guest_schedule(struct guest *guest, uint64_t due_ns);

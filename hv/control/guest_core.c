@@ -178,6 +178,7 @@ int64_t guest_create_in_core(struct guest *g)
         return result;
     }
     guest_set_handle(g, (uint64_t)result);
+    g->starts++;
     guest_drop_files(g, 0);
     g->view = (struct guest_view){.state = SKEP_GUEST_CREATED};
     g->just_changed = true;

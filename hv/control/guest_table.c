@@ -88,7 +88,7 @@ static struct tree names = {.compare = compare_name}, handles = {.compare = comp
                    dues = {.compare = compare_due}, addresses = {.compare = compare_address},
                    macs = {.compare = compare_mac}, waits = {.compare = compare_wait};
 static struct guest *without_image; /* whose image there isn't */
-static unsigned count;
+static unsigned count, device_count;
 
 void model_lock(void)
 {
@@ -103,6 +103,11 @@ void model_unlock(void)
 unsigned guest_count(void)
 {
     return count;
+}
+
+unsigned guest_device_count(void)
+{
+    return device_count;
 }
 
 /*
@@ -268,6 +273,7 @@ struct guest *guest_with_mac(const uint8_t mac[6], const char *but)
 
 static void link_addresses(struct guest *g)
 {
+    device_count += g->spec->net_count;
     for (uint32_t i = 0; i < g->spec->net_count; i++) {
         struct guest_address *a = &g->addresses[i];
         const struct key address = {g->spec->net[i].address, a};
@@ -282,6 +288,7 @@ static void link_addresses(struct guest *g)
 
 static void unlink_addresses(struct guest *g)
 {
+    device_count -= g->spec->net_count;
     for (uint32_t i = 0; i < g->spec->net_count; i++) {
         struct guest_address *a = &g->addresses[i];
         const struct key address = {g->spec->net[i].address, a};

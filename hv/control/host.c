@@ -65,6 +65,11 @@ uint64_t host_wall_ns(uint64_t clock_ns)
     return clock_ns && base ? base + clock_ns : 0;
 }
 
+const char *host_frame_name(unsigned type)
+{
+    return frame_names[type];
+}
+
 static void add_memory(cJSON *json, const struct skep_host_info *info)
 {
     cJSON *memory = cJSON_AddObjectToObject(json, "memory");

@@ -20,6 +20,7 @@ uint64_t host_wall_ns(uint64_t clock_ns);
 /* From now to a moment of the core's clock; 0 if it has passed. */
 uint64_t host_until_ns(uint64_t clock_ns);
 
+const char *host_frame_name(unsigned type); /* of enum skep_frame_type; NULL = it has none */
 cJSON *host_to_json(void);
 void host_name_to_json(cJSON *json); /* version, host name and address */
 

@@ -205,13 +205,18 @@ char *persist_list(const char *prefix)
     return names;
 }
 
+const char *persist_state_name(void)
+{
+    return condition_names[get_condition()];
+}
+
 cJSON *persist_to_json(void)
 {
     cJSON *json = cJSON_CreateObject();
     uint64_t bytes, used;
 
     state_usage(&bytes, &used);
-    cJSON_AddStringToObject(json, "state", condition_names[get_condition()]);
+    cJSON_AddStringToObject(json, "state", persist_state_name());
     if (!persist_has_disk())
         cJSON_AddNullToObject(json, "disk");
     else

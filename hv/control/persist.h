@@ -45,6 +45,7 @@ int64_t persist_get(const char *name, void *data, size_t room);
 /* As state_list(); NULL if nothing can be listed. The caller frees it. */
 char *persist_list(const char *prefix);
 
+const char *persist_state_name(void);
 cJSON *persist_to_json(void);
 
 #endif

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "api.h"
+#include "counters.h"
 #include "log.h"
 #include "throttle.h"
 
@@ -68,14 +69,23 @@ static int to_http(int result)
                                                  : HTTP_E_TRANSPORT;
 }
 
+static int count_bytes(enum counter counter, int result)
+{
+    if (result > 0)
+        counter_add(counter, (uint64_t)result);
+    return result;
+}
+
 static int read_tls(void *context, void *buf, size_t bytes, uint64_t deadline)
 {
-    return to_http(tls_session_read(context, buf, bytes, deadline));
+    return count_bytes(COUNTER_RECEIVED_BYTES,
+                       to_http(tls_session_read(context, buf, bytes, deadline)));
 }
 
 static int write_tls(void *context, const void *buf, size_t bytes, uint64_t deadline)
 {
-    return to_http(tls_session_write(context, buf, bytes, deadline));
+    return count_bytes(COUNTER_SENT_BYTES,
+                       to_http(tls_session_write(context, buf, bytes, deadline)));
 }
 
 static bool is_known(struct slot *s)
@@ -176,6 +186,10 @@ static void serve_connection(struct slot *s, int fd)
     s->client.fd = fd;
     result = tls_session_open(&s->session, hold_tls(), fd, tls_clock_ns() + HANDSHAKE_NS, &turns);
     s->client.has_certificate = result == 0 && tls_session_peer(&s->session, s->client.certificate);
+    counter_add(result != 0             ? COUNTER_HANDSHAKES_FAILED
+                : s->session.is_resumed ? COUNTER_HANDSHAKES_RESUMED
+                                        : COUNTER_HANDSHAKES,
+                1);
     if (result == 0)
         serve_requests(s);
     else if (result == TLS_PLAIN_HTTP)
@@ -192,6 +206,7 @@ static void release(struct slot *s)
     close(s->fd);
     s->fd = -1;
     s->taken = s->evicted = false;
+    counter_add(COUNTER_CLOSED, 1);
     pthread_cond_signal(&slot_free);
     pthread_mutex_unlock(&lock);
 }
@@ -298,6 +313,7 @@ static void evict_one(void)
     }
     if (victim) {
         victim->evicted = true;
+        counter_add(COUNTER_EVICTED, 1);
         shutdown(victim->fd, SHUT_RDWR);
     }
 }
@@ -335,6 +351,7 @@ static bool place(int fd, uint32_t address)
         s->accepted = s->since = tls_clock_ns();
         atomic_store_explicit(&s->client.authenticated, false, memory_order_relaxed);
         s->taken = true;
+        counter_add(COUNTER_ACCEPTED, 1);
         pthread_cond_signal(&s->work);
         placed = true;
     }
@@ -384,7 +401,9 @@ void server_run(int listener)
             continue;
         }
         fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-        if (!place(fd, peer.sin_addr.s_addr))
+        if (!place(fd, peer.sin_addr.s_addr)) {
+            counter_add(COUNTER_REFUSED, 1);
             close(fd);
+        }
     }
 }

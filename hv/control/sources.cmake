@@ -1,10 +1,11 @@
 # What the control service is made of, whichever core it runs on.
 set(control_sources)
-foreach(name access accounts address api api_audit api_backup api_certificate api_console api_data api_events api_guest
-        api_host api_image api_log api_openapi api_token api_volume audit audit_json audit_log backup certificate config
-        crash crashes elf_image events files guest guest_core guest_disk guest_events guest_json guest_live
-        guest_log guest_order guest_step guest_table hex host identity image image_disk image_put json log
-        persist points power problem quota restore restore_start seal server service spec spec_volume state state_name
+foreach(name access accounts address api api_audit api_backup api_certificate api_console api_data api_events
+        api_guest api_host api_image api_log api_metrics api_static api_token api_volume audit audit_json
+        audit_log backup certificate config counters crash crashes elf_image events exposition files guest
+        guest_core guest_disk guest_events guest_json guest_live guest_log guest_order guest_step guest_table
+        hex host identity image image_disk image_put json log metrics_guest metrics_host metrics_storage persist
+        points power problem quota restore restore_start seal server service spec spec_volume state state_name
         storage storage_core storage_data storage_json store symbols throttle tokens tokens_json tree wall)
     list(APPEND control_sources ${CMAKE_CURRENT_LIST_DIR}/${name}.c)
 endforeach()
@@ -16,9 +17,14 @@ foreach(name crc32c format fsck journal overlay probe usage volumes volumes_chan
 endforeach()
 list(APPEND control_sources ${storage_sources})
 
-# The API's description, which the service sends to who asks for it.
-set(openapi ${CMAKE_CURRENT_BINARY_DIR}/openapi.S)
-add_custom_command(OUTPUT ${openapi} VERBATIM
-    COMMAND ${CMAKE_SOURCE_DIR}/cmake/embed-json ${openapi} ${CMAKE_SOURCE_DIR}/docs/openapi.json openapi_json
-    DEPENDS ${CMAKE_SOURCE_DIR}/docs/openapi.json ${CMAKE_SOURCE_DIR}/cmake/embed-json)
-list(APPEND control_sources ${openapi})
+# What the service sends as it is: the page, and the API's description.
+set(static ${CMAKE_CURRENT_BINARY_DIR}/static-files.S)
+set(static_files ${CMAKE_SOURCE_DIR}/docs/openapi.json ${CMAKE_CURRENT_LIST_DIR}/page/index.html
+    ${CMAKE_CURRENT_LIST_DIR}/page/style.css)
+foreach(name api dom events guest guests host images live main plot volumes)
+    list(APPEND static_files ${CMAKE_CURRENT_LIST_DIR}/page/${name}.js)
+endforeach()
+add_custom_command(OUTPUT ${static} VERBATIM
+    COMMAND ${CMAKE_SOURCE_DIR}/cmake/embed-static ${static} ${static_files}
+    DEPENDS ${static_files} ${CMAKE_SOURCE_DIR}/cmake/embed-static)
+list(APPEND control_sources ${static})

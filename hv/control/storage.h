@@ -84,6 +84,13 @@ int storage_format(struct disk *disk, bool force, struct problem *p);
 cJSON *storage_disk_to_json(const struct disk *disk);
 const char *storage_state_text(const struct disk *disk);
 
+/* Of all chunks of a disk: how many bytes they are, and how many of these volumes have. */
+void storage_usage(const struct volumes *vs, uint64_t *capacity_bytes, uint64_t *used_bytes);
+
+/* A volume's state in a word. Its status is ring 0's, or all zeroes while that doesn't have it open. */
+const char *storage_look(const struct disk *disk, const struct volume *v,
+                         struct skep_volume_status *status, uint64_t *allocated_bytes);
+
 /* What a client wants of a volume. */
 struct storage_wish {
     const char *name;

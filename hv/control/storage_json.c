@@ -29,9 +29,17 @@ const char *storage_state_text(const struct disk *disk)
     return names[disk->state];
 }
 
-static void add_volumes(cJSON *json, const struct volumes *vs)
+void storage_usage(const struct volumes *vs, uint64_t *capacity_bytes, uint64_t *used_bytes)
 {
     uint64_t chunk = vs->super.chunk_bytes;
+
+    *capacity_bytes = vs->super.chunk_count * chunk;
+    *used_bytes = (vs->super.chunk_count - vs->chunks.free_count - vs->chunks.taken_count) * chunk;
+}
+
+static void add_volumes(cJSON *json, const struct volumes *vs)
+{
+    uint64_t chunk = vs->super.chunk_bytes, capacity, used;
     unsigned count = 0;
     cJSON *damage;
 
@@ -41,11 +49,10 @@ static void add_volumes(cJSON *json, const struct volumes *vs)
     json_add_time(json, "formatted_at", vs->super.created_ns);
     cJSON_AddNumberToObject(json, "volumes", count);
     json_add_integer(json, "chunk_bytes", chunk);
-    json_add_integer(json, "capacity_bytes", vs->super.chunk_count * chunk);
+    storage_usage(vs, &capacity, &used);
+    json_add_integer(json, "capacity_bytes", capacity);
     json_add_integer(json, "promised_bytes", volumes_promised(vs) * chunk);
-    json_add_integer(json, "used_bytes",
-                     (vs->super.chunk_count - vs->chunks.free_count - vs->chunks.taken_count) *
-                         chunk);
+    json_add_integer(json, "used_bytes", used);
     json_add_integer(json, "pooled_bytes", vs->chunks.taken_count * chunk);
     damage = cJSON_AddArrayToObject(json, "damage");
     for (uint32_t i = 0; i < vs->damage_count && i < VOLUMES_DAMAGE_MAX; i++)
@@ -99,20 +106,28 @@ static void add_limits(cJSON *json, const struct skep_volume_limits *l)
     json_add_integer(json, "bytes_burst", l->bytes_burst);
 }
 
-static void add_status(cJSON *json, const struct disk *disk, const struct volume *v)
+const char *storage_look(const struct disk *disk, const struct volume *v,
+                         struct skep_volume_status *s, uint64_t *allocated_bytes)
 {
     const struct open_volume *o = storage_find_open(disk, v);
-    struct skep_volume_status s = {0};
-    bool open = o && core_volume_read(o->handle, SKEP_VOLUME_STATUS, (uintptr_t)&s, 0, 0) == 0;
+    bool open = o && core_volume_read(o->handle, SKEP_VOLUME_STATUS, (uintptr_t)s, 0, 0) == 0;
 
-    cJSON_AddStringToObject(json, "state",
-                            disk->state == DISK_FAILED || v->damaged || (o && o->offline)
-                                ? "offline"
-                            : disk->state == DISK_DAMAGED ? "read-only"
-                            : open && s.full              ? "full"
-                                                          : "online");
-    json_add_integer(json, "allocated_bytes",
-                     (open ? s.mapped : v->mapped) * (uint64_t)disk->volumes->super.chunk_bytes);
+    if (!open)
+        *s = (struct skep_volume_status){.mapped = v->mapped};
+    *allocated_bytes = s->mapped * (uint64_t)disk->volumes->super.chunk_bytes;
+    return disk->state == DISK_FAILED || v->damaged || (o && o->offline) ? "offline"
+           : disk->state == DISK_DAMAGED                                 ? "read-only"
+           : s->full                                                     ? "full"
+                                                                         : "online";
+}
+
+static void add_status(cJSON *json, const struct disk *disk, const struct volume *v)
+{
+    struct skep_volume_status s;
+    uint64_t allocated;
+
+    cJSON_AddStringToObject(json, "state", storage_look(disk, v, &s, &allocated));
+    json_add_integer(json, "allocated_bytes", allocated);
     cJSON_AddNumberToObject(json, "guests", s.users);
     json_add_integer(json, "reads", s.reads);
     json_add_integer(json, "writes", s.writes);

@@ -35,6 +35,7 @@ static union {
     struct skep_guest_status status;
     struct skep_guest_change change;
     struct skep_vcpu_status vcpu_status;
+    struct skep_stat stats[SKEP_STATS_MAX];
 } scratch;
 
 static uint64_t to_bytes(uint64_t frames)
@@ -225,8 +226,17 @@ static int64_t guest_set_call(struct guest *caller, struct guest *guest, gva_t f
     return error ? error : guest_change(guest, &scratch.change);
 }
 
+static int64_t stats_call(struct guest *caller, struct guest *guest, gva_t to)
+{
+    int error = guest_stats(guest, scratch.stats);
+    return error ? error : gmem_copy_out(caller, to, scratch.stats, sizeof(scratch.stats));
+}
+
 static int64_t vcpu_status_call(struct guest *caller, struct guest *guest, uint64_t index, gva_t to)
 {
+    if (index == SKEP_VCPU_STATS) {
+        return stats_call(caller, guest, to);
+    }
     int error = guest_vcpu_status(guest, index, &scratch.vcpu_status);
     return error ? error
                  : gmem_copy_out(caller, to, &scratch.vcpu_status, sizeof(scratch.vcpu_status));

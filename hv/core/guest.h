@@ -143,6 +143,9 @@ int guest_change(struct guest *guest, const struct skep_guest_change *change);
 /* -SKEP_EINVAL when there can be no such vCPU. One that was never there is off. */
 int guest_vcpu_status(struct guest *guest, uint64_t index, struct skep_vcpu_status *status);
 
+/* What the guest wrote about itself. -SKEP_ENOENT: it has no vCPU any more. */
+int guest_stats(struct guest *guest, struct skep_stat stats[SKEP_STATS_MAX]);
+
 /* Sets up and starts vCPU `index`, which must be off. -SKEP_EINVAL, -SKEP_EBUSY. */
 int guest_vcpu_start(struct guest *guest, uint32_t index, const struct skep_context *context);
 

@@ -142,3 +142,16 @@ int guest_vcpu_status(struct guest *guest, uint64_t index, struct skep_vcpu_stat
     spin_unlock(&guest->lock);
     return error;
 }
+
+/* The guest may write at the same time: what is copied is for who trusts none of it. */
+int guest_stats(struct guest *guest, struct skep_stat stats[SKEP_STATS_MAX])
+{
+    spin_lock(&guest->lock);
+    struct vcpu *vcpu = guest_vcpu(guest, 0);
+    if (vcpu) {
+        memcpy(stats, (const uint8_t *)vcpu->page + SKEP_STATS_OFFSET,
+               SKEP_STATS_MAX * sizeof(*stats));
+    }
+    spin_unlock(&guest->lock);
+    return vcpu ? 0 : -SKEP_ENOENT;
+}

@@ -160,6 +160,7 @@ static int fill(struct http_conn *c, uint64_t deadline)
 static void reset_request(struct http_conn *c)
 {
     c->head_done = c->body_done = c->reply_started = false;
+    c->reply_status = 0;
     c->field_count = 0;
     c->error = 0;
     c->head_bytes = c->url_bytes = c->text_bytes = c->value_start = 0;

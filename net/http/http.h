@@ -60,6 +60,7 @@ struct http_conn {
 
     /* The reply. */
     bool reply_started, reply_chunked;
+    int reply_status; /* once it has started */
     uint64_t write_deadline;
 
     /* Parsing. */

@@ -123,6 +123,7 @@ int http_reply(struct http_conn *c, int status, const char *type, const char *fi
     size_t head_bytes;
 
     c->reply_started = true;
+    c->reply_status = status;
     if (has_body(status))
         snprintf(framing, sizeof(framing), "Content-Length: %lu\r\n", (unsigned long)bytes);
     head_bytes = make_head(c, head, status, type, fields, framing);
@@ -139,6 +140,7 @@ int http_upgrade(struct http_conn *c, const char *fields)
     size_t head_bytes;
 
     c->reply_started = c->body_done = true;
+    c->reply_status = 101;
     c->keep_alive = true; /* "Connection" is among the fields */
     head_bytes = make_head(c, head, 101, NULL, fields, "");
     c->keep_alive = false; /* no request follows */
@@ -156,6 +158,7 @@ int http_reply_begin(struct http_conn *c, int status, const char *type, const ch
     size_t head_bytes;
 
     c->reply_started = true;
+    c->reply_status = status;
     c->reply_chunked = c->parser.http_major == 1 && c->parser.http_minor >= 1;
     if (!c->reply_chunked)
         c->keep_alive = false; /* the connection's end is the body's */

@@ -97,6 +97,18 @@ static int write_ticket(void *tickets, const mbedtls_ssl_session *session, unsig
     return 0;
 }
 
+/* A handshake is one thread's from its start to its end. */
+static _Thread_local bool has_good_ticket;
+
+static int parse_ticket(void *tickets, mbedtls_ssl_session *session, unsigned char *text,
+                        size_t bytes)
+{
+    int result = mbedtls_ssl_ticket_parse(tickets, session, text, bytes);
+
+    has_good_ticket = result == 0;
+    return result;
+}
+
 static int configure(struct tls_server *server)
 {
     static const char *const protocols[] = {"http/1.1", NULL};
@@ -109,7 +121,7 @@ static int configure(struct tls_server *server)
     mbedtls_ssl_conf_rng(config, random_for_mbedtls, NULL);
     /* A client may show a certificate. Whose it is, is for the server's owner to say: nobody has to have signed it. */
     mbedtls_ssl_conf_authmode(config, MBEDTLS_SSL_VERIFY_OPTIONAL);
-    mbedtls_ssl_conf_session_tickets_cb(config, write_ticket, mbedtls_ssl_ticket_parse,
+    mbedtls_ssl_conf_session_tickets_cb(config, write_ticket, parse_ticket,
                                         &server->tickets);
     if (mbedtls_ssl_ticket_setup(&server->tickets, random_for_mbedtls, NULL,
                                  MBEDTLS_CIPHER_AES_256_GCM, TICKET_SECONDS) != 0 ||
@@ -234,12 +246,14 @@ int tls_session_open(struct tls_session *s, struct tls_server *server, int fd, u
     if (mbedtls_ssl_setup(&s->ssl, &server->config) != 0)
         return TLS_FAILED;
     mbedtls_ssl_set_bio(&s->ssl, s, transmit, receive, NULL);
+    has_good_ticket = false;
     while ((result = step_handshake(s, turns)) != 0) {
         if (s->plain_http)
             return TLS_PLAIN_HTTP;
         if ((error = wait_for(s, result)) != 0)
             return error;
     }
+    s->is_resumed = has_good_ticket;
     return 0;
 }
 

@@ -66,6 +66,7 @@ struct tls_session {
     /* Since when it is waited for the client, 0 = it isn't. Any thread may look. */
     _Atomic uint64_t waits;
     bool plain_http, seen_bytes;
+    bool is_resumed; /* by a ticket of the client's, which was good */
 };
 
 uint64_t tls_clock_ns(void);

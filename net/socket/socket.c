@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -90,6 +91,15 @@ static void on_event(struct netconn *connection, enum netconn_evt event, u16_t l
  * Operations on the descriptor
  */
 
+/* Those that are open, for metrics; made known before the first one is. */
+static _Atomic uint64_t *_Atomic open_sockets;
+
+static void count_socket(int64_t change)
+{
+    _Atomic uint64_t *count = atomic_load_explicit(&open_sockets, memory_order_relaxed);
+    atomic_fetch_add_explicit(count, (uint64_t)change, memory_order_relaxed);
+}
+
 static int number_of(const struct skep_file *file)
 {
     return (int)(intptr_t)file->object;
@@ -121,6 +131,7 @@ static ssize_t socket_write(struct skep_file *file, const void *data, size_t byt
 
 static void socket_close(struct skep_file *file)
 {
+    count_socket(-1);
     lwip_close(number_of(file));
 }
 
@@ -192,6 +203,8 @@ static int descriptor_open(int number, int type)
     int fd = skep_fd_open(&socket_ops, (void *)(intptr_t)number, O_RDWR | flags);
     if (fd < 0)
         lwip_close(number);
+    else
+        count_socket(1);
     return fd;
 }
 
@@ -202,6 +215,7 @@ int socket(int domain, int type, int protocol)
     int error = skep_net_start();
     if (error < 0)
         return (int)result_of(error);
+    atomic_store_explicit(&open_sockets, skep_stat("sockets"), memory_order_relaxed);
     int number = lwip_socket(domain, type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), protocol);
     if (number < 0)
         return -1;

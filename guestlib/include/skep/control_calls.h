@@ -146,6 +146,11 @@ static inline int64_t skep_ctl_vcpu_status(uint64_t guest, uint32_t index,
     return skep_hypercall3(SKEP_CTL_VCPU_STATUS, guest, index, (uintptr_t)out);
 }
 
+static inline int64_t skep_ctl_guest_stats(uint64_t guest, struct skep_stat out[SKEP_STATS_MAX])
+{
+    return skep_hypercall3(SKEP_CTL_VCPU_STATUS, guest, SKEP_VCPU_STATS, (uintptr_t)out);
+}
+
 /* One CPU's records of the guest; the order over all CPUs is that of their times. */
 static inline int64_t skep_ctl_trace_read(uint64_t guest, uint32_t cpu,
                                           struct skep_trace_record *out, uint64_t count)

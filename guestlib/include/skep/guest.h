@@ -74,6 +74,16 @@ bool skep_console_readable(void);
 void skep_console_on_input(void (*function)(void));
 
 /*
+ * Statistics
+ */
+
+/* A number of this name, which whoever operates the machine can read (GET /metrics): add to it or set it at any time, for
+ * no more than any memory costs. Names are [a-z][a-z0-9_]*, 23 characters at most; the same name gives the same number.
+ * There can be SKEP_STATS_MAX, of which libraries take some when they are first used: "heap_bytes", "sockets". The number
+ * of a name that is too long, or one too many, is read by nobody. */
+_Atomic uint64_t *skep_stat(const char *name);
+
+/*
  * Randomness
  */
 

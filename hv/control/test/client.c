@@ -8,6 +8,7 @@
 #include "api.h"
 #include "skep_tls.h"
 #include "test_control.h"
+#include "throttle.h"
 
 #define ANSWER_MAX 262144u
 
@@ -70,6 +71,7 @@ int client_send(const char *method, const char *path, const char *fields, const 
                      fields, bytes);
 
     assert_in_range(n, 1, sizeof(head) - 1);
+    throttle_forget();
     pieces[0] = (struct piece){head, (size_t)n};
     pieces[1] = (struct piece){body, bytes};
     answer_bytes = 0;

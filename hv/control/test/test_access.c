@@ -22,7 +22,10 @@ struct row {
 
 static const struct row rows[] = {
     {"GET", "/healthz", NULL, NULL, ACCESS_ANYBODY, 200, 0},
+    {"GET", "/", NULL, NULL, ACCESS_ANYBODY, 200, 0},
+    {"GET", "/page/*", "none", NULL, ACCESS_ANYBODY, 404, 0},
     {"GET", "/openapi.json", NULL, NULL, ACCESS_ANYBODY, 200, 0},
+    {"GET", "/metrics", NULL, NULL, ACCESS_VIEWER, 200, 0},
     {"GET", "/v1/host", NULL, NULL, ACCESS_VIEWER, 200, 0},
     {"GET", "/v1/host/panic", NULL, NULL, ACCESS_ADMIN, 200, 0},
     {"POST", "/v1/host/reboot", NULL, "{\"grace\":1}", ACCESS_ADMIN, 422, 0},

@@ -2,35 +2,23 @@
 #include "events.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "api.h"
 #include "boots.h"
-#include "config.h"
 #include "guest.h"
-#include "host.h"
-#include "identity.h"
 #include "image.h"
 #include "power.h"
-#include "skep_tls.h"
-#include "storage.h"
 #include "test/fake.h"
 #include "test_control.h"
+#include "wire.h"
 
-#define MS    1000000ull
-#define TOKEN "0123456789abcdef"
+#define MS 1000000ull
 
 static int setup(void **state)
 {
-    struct config config;
-
     boots_setup(state);
-    config_defaults(&config);
-    strcpy(config.token, TOKEN);
-    assert_true(token_get(&config, true));
+    wire_setup();
     events_start();
     return 0;
 }
@@ -242,90 +230,28 @@ static void test_host(void **state)
 }
 
 /*
- * The stream: a client that is a text, and leaves when it was told so often
+ * The stream: a client that leaves when it was told so often
  */
 
-static struct wire {
-    struct api_client client;
-    char in[1024], out[65536];
-    size_t in_bytes, in_at, out_bytes;
-    int peer;
-    int events_more; /* one is added at each of the next writes… */
-    unsigned flood;  /* …and so many with it */
-    int writes_left; /* after which writing fails, -1 = never */
-} wire;
+/* At each of the next writes an event is added, and so many with it. */
+static int events_more;
+static unsigned flood;
 
-static int read_wire(void *context, void *buf, size_t bytes, uint64_t deadline)
+static bool add_while_written(void)
 {
-    size_t n = wire.in_bytes - wire.in_at < bytes ? wire.in_bytes - wire.in_at : bytes;
-
-    (void)context;
-    (void)deadline;
-    memcpy(buf, wire.in + wire.in_at, n);
-    wire.in_at += n;
-    return n ? (int)n : HTTP_E_CLOSED;
+    if (events_more == 0)
+        return false;
+    add(EVENT_GUESTS, "web", 1 + flood);
+    events_more--;
+    return true;
 }
 
-/* Events that are added while a client is being written to: nothing is held meanwhile. */
-static int write_wire(void *context, const void *buf, size_t bytes, uint64_t deadline)
+static void setup_wire(int more, int writes_left)
 {
-    (void)context;
-    (void)deadline;
-    if (wire.writes_left >= 0 && wire.writes_left-- == 0)
-        return HTTP_E_TIMEOUT;
-    assert_true(bytes < sizeof(wire.out) - wire.out_bytes);
-    memcpy(wire.out + wire.out_bytes, buf, bytes);
-    wire.out_bytes += bytes;
-    wire.out[wire.out_bytes] = '\0';
-    if (wire.events_more > 0) {
-        add(EVENT_GUESTS, "web", 1 + wire.flood);
-        wire.events_more--;
-    } else if (wire.peer >= 0) {
-        close(wire.peer);
-        wire.peer = -1;
-    }
-    return (int)bytes;
-}
-
-/* The whole answer. */
-static const char *get(const char *path, const char *field)
-{
-    const struct http_transport transport = {NULL, read_wire, write_wire};
-    int pair[2];
-
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-    wire.client.fd = pair[0];
-    wire.peer = pair[1];
-    wire.in_at = wire.out_bytes = 0;
-    wire.in_bytes = (size_t)snprintf(
-        wire.in, sizeof(wire.in),
-        "GET %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " TOKEN "\r\n%s\r\n", path, field);
-    http_conn_init(&wire.client.http, &transport);
-    assert_int_equal(http_read_head(&wire.client.http, UINT64_MAX, UINT64_MAX / 2, tls_clock_ns),
-                     0);
-    api_serve(&wire.client);
-    close(pair[0]);
-    if (wire.peer >= 0)
-        close(wire.peer);
-    return wire.out;
-}
-
-static void setup_wire(int events_more, int writes_left)
-{
-    wire.events_more = events_more;
+    events_more = more;
+    flood = 0;
+    wire.on_write = add_while_written;
     wire.writes_left = writes_left;
-    wire.flood = 0;
-}
-
-static unsigned count_of(const char *text, const char *word)
-{
-    unsigned n = 0;
-
-    while ((text = strstr(text, word)) != NULL) {
-        text += strlen(word);
-        n++;
-    }
-    return n;
 }
 
 static void test_stream(void **state)
@@ -336,7 +262,7 @@ static void test_stream(void **state)
     (void)state;
     add(EVENT_GUESTS, "web", 2);
     setup_wire(4, -1);
-    text = get("/v1/events", "");
+    text = wire_get("/v1/events", "");
     events_id_text(2, id);
     assert_non_null(strstr(text, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"));
     snprintf(line, sizeof(line), "Skep-Event-Id: %s\r\n", id);
@@ -349,17 +275,17 @@ static void test_stream(void **state)
     assert_non_null(strstr(text, line));
     assert_non_null(strstr(text, "\"type\":\"noted\",\"kind\":\"guests\",\"name\":\"web\","
                                  "\"caller\":null,\"change\":{\"n\":0}}\n\n"));
-    assert_int_equal(count_of(text, "event: noted\n"), 4);
+    assert_int_equal(wire_count(text, "event: noted\n"), 4);
     assert_non_null(strstr(text, "\r\n0\r\n\r\n"));
     /* From a place on, by the query or by the header, which is the newer one. */
     setup_wire(0, -1);
     events_id_text(4, id);
     snprintf(path, sizeof(path), "/v1/events?after=%s", id);
-    assert_int_equal(count_of(get(path, ""), "event: noted\n"), 2);
+    assert_int_equal(wire_count(wire_get(path, ""), "event: noted\n"), 2);
     events_id_text(5, id);
     snprintf(line, sizeof(line), "Last-Event-ID: %s\r\n", id);
-    assert_int_equal(count_of(get(path, line), "event: noted\n"), 1);
-    assert_null(strstr(wire.out, "event: lost"));
+    assert_int_equal(wire_count(wire_get(path, line), "event: noted\n"), 1);
+    assert_null(strstr(wire.answer, "event: lost"));
 }
 
 static void test_filters(void **state)
@@ -388,7 +314,7 @@ static void test_filters(void **state)
     add(EVENT_HOST, NULL, 1);
     for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         snprintf(path, sizeof(path), "/v1/events?after=%s%s", id, cases[i].query);
-        assert_int_equal(count_of(get(path, ""), "event: noted\n"), cases[i].count);
+        assert_int_equal(wire_count(wire_get(path, ""), "event: noted\n"), cases[i].count);
     }
 }
 
@@ -412,10 +338,10 @@ static void test_bad_requests(void **state)
     setup_wire(0, -1);
     for (unsigned i = 0; i < sizeof(queries) / sizeof(*queries); i++) {
         snprintf(path, sizeof(path), "/v1/events?%s", queries[i]);
-        if (strncmp(get(path, ""), "HTTP/1.1 400 ", 13) != 0)
-            fail_msg("%s: %s", queries[i], wire.out);
+        if (strncmp(wire_get(path, ""), "HTTP/1.1 400 ", 13) != 0)
+            fail_msg("%s: %s", queries[i], wire.answer);
     }
-    assert_memory_equal(get("/v1/events", "Last-Event-ID: x\r\n"), "HTTP/1.1 400 ", 13);
+    assert_memory_equal(wire_get("/v1/events", "Last-Event-ID: x\r\n"), "HTTP/1.1 400 ", 13);
 }
 
 /* What the client has is gone: it is told once, and goes on with what is new. */
@@ -429,18 +355,18 @@ static void test_lost(void **state)
     snprintf(path, sizeof(path), "/v1/events?after=%s", old);
     add(EVENT_GUESTS, "web", EVENTS_KEPT);
     setup_wire(0, -1);
-    assert_null(strstr(get(path, ""), "event: lost"));
+    assert_null(strstr(wire_get(path, ""), "event: lost"));
     events_id_text(2, now);
     snprintf(line, sizeof(line), "id: %s\nevent: noted\n", now);
-    assert_non_null(strstr(wire.out, line));
+    assert_non_null(strstr(wire.answer, line));
     add(EVENT_GUESTS, "web", 1);
     for (unsigned start = 0; start < 2; start++) {
         setup_wire(2, -1);
         events_id_text(events_last(), now);
         snprintf(line, sizeof(line), "id: %s\nevent: lost\ndata: {\"id\":\"%s\"", now, now);
-        assert_non_null(strstr(get(path, ""), line));
-        assert_int_equal(count_of(wire.out, "event: lost\n"), 1);
-        assert_int_equal(count_of(wire.out, "event: noted\n"), 2);
+        assert_non_null(strstr(wire_get(path, ""), line));
+        assert_int_equal(wire_count(wire.answer, "event: lost\n"), 1);
+        assert_int_equal(wire_count(wire.answer, "event: noted\n"), 2);
         /* The same after another start. */
         events_stop();
         events_start();
@@ -453,15 +379,15 @@ static void test_slow_readers(void **state)
     (void)state;
     for (unsigned i = 0; i < 2 * API_STREAMS_MAX; i++) {
         setup_wire(1, 1 + (int)i % 6);
-        get("/v1/events", "");
+        wire_get("/v1/events", "");
         assert_false(wire.client.http.keep_alive);
-        assert_null(strstr(wire.out, " 503 "));
+        assert_null(strstr(wire.answer, " 503 "));
     }
     setup_wire(1, -1);
-    wire.flood = EVENTS_KEPT;
-    get("/v1/events", "");
-    assert_int_equal(count_of(wire.out, "event: noted\n"), 0);
-    assert_non_null(strstr(wire.out, "\r\n0\r\n\r\n"));
+    flood = EVENTS_KEPT;
+    wire_get("/v1/events", "");
+    assert_int_equal(wire_count(wire.answer, "event: noted\n"), 0);
+    assert_non_null(strstr(wire.answer, "\r\n0\r\n\r\n"));
 }
 
 static void test_too_many(void **state)
@@ -472,11 +398,11 @@ static void test_too_many(void **state)
     setup_wire(0, -1);
     for (unsigned i = 0; i < API_STREAMS_MAX; i++)
         assert_int_equal(api_stream_begin(&r), 0);
-    assert_memory_equal(get("/v1/events", ""), "HTTP/1.1 503 ", 13);
-    assert_non_null(strstr(wire.out, "There are 16 streams, of events, logs and consoles"));
-    assert_non_null(strstr(wire.out, "Retry-After: 5\r\n"));
+    assert_memory_equal(wire_get("/v1/events", ""), "HTTP/1.1 503 ", 13);
+    assert_non_null(strstr(wire.answer, "There are 16 streams, of events, logs and consoles"));
+    assert_non_null(strstr(wire.answer, "Retry-After: 5\r\n"));
     api_stream_end();
-    assert_memory_equal(get("/v1/events", ""), "HTTP/1.1 200 ", 13);
+    assert_memory_equal(wire_get("/v1/events", ""), "HTTP/1.1 200 ", 13);
     assert_int_equal(api_stream_begin(&r), 0);
     for (unsigned i = 0; i < API_STREAMS_MAX; i++)
         api_stream_end();
@@ -494,9 +420,9 @@ static void test_ids_of_answers(void **state)
         add(EVENT_GUESTS, "web", 1);
         events_id_text(i + 1, id);
         snprintf(line, sizeof(line), "\r\nSkep-Event-Id: %s\r\n", id);
-        assert_non_null(strstr(get(paths[i], ""), line));
+        assert_non_null(strstr(wire_get(paths[i], ""), line));
     }
-    assert_null(strstr(get("/healthz", ""), "Skep-Event-Id"));
+    assert_null(strstr(wire_get("/healthz", ""), "Skep-Event-Id"));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

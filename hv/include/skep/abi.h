@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #define SKEP_ABI_MAJOR 1
-#define SKEP_ABI_MINOR 2
+#define SKEP_ABI_MINOR 3
 
 #define SKEP_FILES_ABI_MINOR 2 /* what a hypervisor has at least that fills in files_base */
 
@@ -124,6 +124,21 @@ struct skep_vcpu_page {
 _Static_assert(__builtin_offsetof(struct skep_vcpu_page, mask) == 64, "ABI");
 _Static_assert(__builtin_offsetof(struct skep_vcpu_page, context) == 128, "ABI");
 _Static_assert(__builtin_offsetof(struct skep_vcpu_page, run_ns) == 320, "ABI");
+
+/*
+ * What a guest tells of itself to whoever reads metrics: numbers with names, in vCPU 0's page from SKEP_STATS_OFFSET on.
+ * Ring 0 only copies them. A name is [a-z][a-z0-9_]*, ended by a NUL, each once; "" = nothing here.
+ */
+#define SKEP_STATS_MAX    32u
+#define SKEP_STATS_OFFSET 3072u
+
+struct skep_stat {
+    char name[24];
+    _Atomic uint64_t value;
+};
+_Static_assert(sizeof(struct skep_stat) == 32, "ABI");
+_Static_assert(SKEP_STATS_OFFSET + SKEP_STATS_MAX * sizeof(struct skep_stat) == SKEP_PAGE_SIZE,
+               "ABI");
 
 /* Feature bits of struct skep_start_info. */
 #define SKEP_FEATURE_CLOCK_TSC \

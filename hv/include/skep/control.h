@@ -35,8 +35,10 @@ enum skep_control_hypercall {
     SKEP_CTL_CONSOLE_WRITE, /* (handle, va, bytes) input -> bytes taken */
     SKEP_CTL_HOST_SET,      /* (SKEP_HOST_…, value, value) -> 0 */
     SKEP_CTL_POWER,         /* (0 = off, 1 = reboot) */
-    SKEP_CTL_GUEST_SET,   /* (handle, va of IN struct skep_guest_change) -> 0; until it has ended */
-    SKEP_CTL_VCPU_STATUS, /* (handle, vCPU index, va of OUT struct skep_vcpu_status) -> 0 */
+    SKEP_CTL_GUEST_SET, /* (handle, va of IN struct skep_guest_change) -> 0; until it has ended */
+    /* (handle, vCPU index, va of OUT struct skep_vcpu_status) -> 0; or (handle, SKEP_VCPU_STATS, va of OUT struct
+       skep_stat[SKEP_STATS_MAX]) -> 0, -ENOENT when it has ended: as the guest wrote them, who may write meanwhile */
+    SKEP_CTL_VCPU_STATUS,
     SKEP_CTL_TRACE_READ, /* (handle, CPU index, va of OUT struct skep_trace_record[], count) -> records of the guest that
                             this CPU wrote, oldest first; SKEP_TRACE_CPU_MAX are always all */
     SKEP_CTL_VOLUME_OPEN, /* (va of IN struct skep_volume_spec) -> handle; nothing is mapped yet */
@@ -240,6 +242,8 @@ struct skep_vcpu_status {
     uint64_t page_faults;
     uint64_t hypercalls[SKEP_HC_GUEST_COUNT + 1]; /* by number; the last entry counts all others */
 };
+
+#define SKEP_VCPU_STATS UINT32_MAX /* in the place of a vCPU's index */
 
 enum skep_trace_kind {
     SKEP_TRACE_RUN = 1,   /* put on a CPU: a = ns that it was ready */

@@ -1,0 +1,268 @@
+"""The page at "/", end to end: an ordinary browser, and the control service as a Linux program."""
+
+import contextlib
+
+import pytest
+from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+import skep
+from conftest import MIB
+
+FILES = ("index.html", "style.css", *(f"{name}.js" for name in (
+    "api", "dom", "events", "guest", "guests", "host", "images", "live", "main", "plot", "volumes")))  # fmt: skip
+PAGE_MAX = 200 << 10
+PHONE, DESK = (390, 844), (1280, 900)
+NASTY = "<img src=x onerror=document.title='owned'>"
+
+
+class Browser:
+    """One that looks at one service. What it is asked for it waits for."""
+
+    def __init__(self, driver, service):
+        self.driver, self.service = driver, service
+
+    def open(self, place=""):
+        self.driver.get(f"https://127.0.0.1:{self.service.port}/{place}")
+
+    def wait(self, what, condition):
+        def met():
+            with contextlib.suppress(WebDriverException):
+                return condition()
+            return False
+
+        skep.wait_for(met, what)
+
+    def text(self, selector="body"):
+        return self.driver.find_element(By.CSS_SELECTOR, selector).text
+
+    def shows(self, text, selector="body"):
+        self.wait(f"{selector} shows {text!r}", lambda: text in self.text(selector))
+
+    def hides(self, text, selector="body"):
+        self.wait(f"{selector} doesn't show {text!r} any more", lambda: text not in self.text(selector))
+
+    def find(self, selector):
+        found = []
+        self.wait(selector, lambda: found.append(self.driver.find_element(By.CSS_SELECTOR, selector)) or True)
+        return found[0]
+
+    def press(self, label, within="body"):
+        """A button or link that reads so."""
+        path = f".//*[self::button or self::a][normalize-space()='{label}']"
+
+        def pressed():
+            for element in self.find(within).find_elements(By.XPATH, path):
+                if element.is_displayed():
+                    element.click()
+                    return True
+            return False
+
+        self.wait(f"a button {label!r}", pressed)
+
+    def fill(self, name, text):
+        element = self.find(f"[name={name}]")
+        element.clear()
+        element.send_keys(text)
+
+    def sign_in(self, token=None):
+        self.open()
+        self.fill("token", token or self.service.token)
+        self.press("Sign in", "form")
+
+    def run(self, script):
+        return self.driver.execute_script(script)
+
+
+@pytest.fixture(scope="module")
+def driver():
+    options = webdriver.ChromeOptions()
+    for argument in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "disable-gpu", "ignore-certificate-errors"):
+        options.add_argument(f"--{argument}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def browser(driver, service):
+    """Signed in. Nothing but what was meant is on its console in the end, and nothing was asked of anybody else."""
+    driver.set_window_size(*DESK)
+    browser = Browser(driver, service)
+    browser.sign_in()
+    browser.shows("broken", "#guests")
+    yield browser
+    assert browser.run("return document.title") == "Skep"
+    elsewhere = "return performance.getEntriesByType('resource').map(e => e.name).filter(n => new URL(n).host !== location.host)"
+    assert not browser.run(elsewhere)
+    browser.run("sessionStorage.clear()")
+    severe = [line["message"] for line in driver.get_log("browser") if line["level"] == "SEVERE"]
+    assert not [line for line in severe if " 4" not in line], severe  # refusals were asked for
+
+
+def test_it_is_small_and_strict(api):
+    size = 0
+    for name in FILES:
+        answer = api.get("/" if name == "index.html" else f"/page/{name}", headers={"Authorization": None})
+        assert answer.status_code == 200, name
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert b"http:" not in answer.content.replace(b"http://www.w3.org/2000/svg", b"")
+        known = api.get(answer.request.path_url, headers={"If-None-Match": answer.headers["ETag"]})
+        assert known.status_code == 304 and not known.content
+        size += len(answer.content)
+    assert size < PAGE_MAX
+    assert api.get("/page/none.js").status_code == api.get("/page/").status_code == 404
+    assert api.request("PUT", "/", data=b"x").status_code == 405
+
+
+def test_signing_in_and_out(browser):
+    browser.press("Sign out")
+    browser.sign_in("wrong-token-wrong-token")
+    browser.shows("Send the right token", "#notice")
+    browser.sign_in()
+    browser.shows("web", "#guests")
+    browser.open()  # the tab remembers
+    browser.shows("web", "#guests")
+    browser.press("Sign out")
+    assert browser.run("return sessionStorage.length") == 0
+    browser.open()
+    browser.find("[name=token]")
+
+
+def test_a_dropped_file_becomes_a_guest(browser, api):
+    try:
+        browser.find("input[type=file]").send_keys(str(skep.BUILD / "examples/hello.elf"))
+        browser.fill("name", "dropped")
+        browser.fill("memory", "much")
+        browser.press("Create", "dialog")
+        browser.shows('"much" is no size', "dialog")
+        browser.fill("memory", "2M")
+        browser.fill("address", "10.0.2.77/24")
+        browser.fill("args", "print=one print=two")
+        browser.press("Create", "dialog")
+        browser.shows("dropped starts\none\ntwo", ".screen")
+        spec = api.ok("GET", "/v1/guests/dropped")["spec"]
+        assert spec["image"] == "hello" and spec["memory_bytes"] == 2 * MIB
+        assert spec["networks"][0]["address"] == "10.0.2.77/24"
+        browser.press("Delete", "main")
+        browser.press("Delete", "dialog")
+        browser.hides("dropped", "#guests")
+        skep.wait_for(lambda: api.get("/v1/guests/dropped").status_code == 404, "the guest is gone")
+        # The same name isn't taken over.
+        browser.press("New guest")
+        browser.fill("name", "web")
+        browser.press("Create", "dialog")
+        browser.shows("web", "dialog .bad")
+        browser.press("Cancel", "dialog")
+    finally:
+        api.delete("/v1/guests/dropped")
+        api.delete("/v1/images/hello")
+
+
+def test_a_guests_life(browser, api):
+    browser.press("web")
+    browser.shows("hello", ".screen")
+    for press, wished in (("Pause", "paused"), ("Resume", "running"), ("Stop", "stopped"), ("Start", "running")):
+        browser.press(press, "main")
+        skep.wait_for(lambda wished=wished: api.ok("GET", "/v1/guests/web")["spec"]["desired_state"] == wished, wished)
+    browser.shows("running", "main dl")
+    browser.wait("a plot", lambda: browser.driver.find_element(By.CSS_SELECTOR, ".plot path").get_attribute("d"))
+    browser.open("#/guest/broken")
+    browser.shows(f"Latest crash: {api.status('broken')['crash']['reason']}", "main")
+
+
+def test_the_console_takes_input(browser, api):
+    api.create("talk", image="httpd", memory_bytes=4 * MIB, args=["echo"])
+    try:
+        browser.open("#/guest/talk")
+        browser.shows("talk starts", ".screen")
+        line = browser.find("[aria-label='Console input']")
+        line.send_keys("said by hand", Keys.ENTER)
+        browser.shows("said by hand", ".screen")
+        line.send_keys(NASTY, Keys.ENTER)
+        browser.shows(NASTY, ".screen")
+        assert browser.text(".screen").count("said by hand") == 1
+    finally:
+        api.delete_guest("talk")
+
+
+def test_what_others_do_is_seen(browser, api):
+    """Without being asked: the events tell."""
+    api.create("by-another", image="httpd", memory_bytes=4 * MIB)
+    try:
+        browser.shows("by-another", "#guests")
+        browser.open("#/events")
+        browser.shows("guests by-another created", "#events")
+    finally:
+        api.delete_guest("by-another")
+    browser.shows("guests by-another deleted", "#events")
+
+
+def test_volumes(browser, api):
+    try:
+        browser.open("#/volumes")
+        browser.press("New volume")
+        browser.fill("name", "of-the-page")
+        browser.fill("size", "1M")
+        browser.press("Create", "dialog")
+        browser.shows("of-the-page", "#volumes")
+        assert api.ok("GET", "/v1/volumes/of-the-page")["size_bytes"] == MIB
+        browser.shows("Skep disk", "#disks")
+    finally:
+        api.delete("/v1/volumes/of-the-page")
+    browser.hides("of-the-page", "#volumes")
+
+
+def test_the_host(browser, api):
+    browser.open("#/host")
+    browser.shows(api.host()["version"], "main")
+    for text in ("Used", "Promised", "CPU 0", "CPU 1", *api.host()["mitigations"]):
+        browser.shows(text, "main")
+    browser.press("Shut down")
+    browser.press("Cancel", "dialog")
+    assert api.host()["power"] == "on"
+
+
+def test_keyboard(browser):
+    """Everything that can be pressed can be reached, and seen to be."""
+    reached = []
+    for _ in range(30):
+        browser.driver.switch_to.active_element.send_keys(Keys.TAB)
+        element = browser.driver.switch_to.active_element
+        if element.tag_name == "body":
+            continue  # once around
+        if element.text in reached:
+            break
+        reached.append(element.text)
+        assert browser.run("return getComputedStyle(document.activeElement).outlineStyle") == "solid", element.text
+    assert {"Guests", "Host", "Sign out", "New guest", "choose one", "web", "broken"} <= set(reached)
+    link = browser.find("#guests a")
+    link.send_keys("")  # focus
+    browser.run("window.was = document.activeElement")
+    looked = "return performance.getEntriesByType('resource').filter(e => e.name.includes('/v1/guests?limit')).length"
+    before = browser.run(looked)
+    browser.wait("the list was renewed", lambda: browser.run(looked) > before + 1)
+    assert browser.run("return document.activeElement === window.was && window.was.tagName === 'A'")
+    browser.press("New guest")
+    browser.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
+    browser.wait("the dialog is closed", lambda: not browser.driver.find_elements(By.TAG_NAME, "dialog"))
+
+
+def test_phone_and_dark(browser):
+    browser.driver.set_window_size(*PHONE)
+    for place, text in (("#/guests", "web"), ("#/guest/web", "Console"), ("#/images", "httpd"), ("#/volumes", "Disks"),
+                        ("#/events", "Events"), ("#/host", "Memory")):  # fmt: skip
+        browser.open(place)
+        browser.shows(text, "main")
+        assert browser.run("return document.documentElement.scrollWidth <= innerWidth"), place
+    colours = set()
+    for scheme in ("light", "dark"):
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+        colours.add(browser.run("return getComputedStyle(document.body).backgroundColor"))
+    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    assert len(colours) == 2

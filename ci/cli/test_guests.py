@@ -1,0 +1,192 @@
+"""Guests by skepctl: from run to rm."""
+
+import json
+import subprocess
+
+import skep
+
+
+def state(service, name):
+    return service.api.status(name)["state"]
+
+
+def test_run_and_where(service, cli):
+    said = cli.run(
+        *("run", "hello", "-n", "web", "-m", "4M", "-a", "10.0.2.20/24", "-g", "10.0.2.2", "--dns", "10.0.2.3"),
+        *("-e", "A=1", "-e", "B=x=y", "-e", "A=2", "--restart", "on-failure", "--vcpus", "2"),
+        *("--", "print=hi", "-n", "--", "x"),
+    )
+    assert said == "guest web is running at 10.0.2.20\n"
+    spec = service.api.ok("GET", "/v1/guests/web")["spec"]
+    assert spec["memory_bytes"] == 4 << 20 and spec["vcpus"] == 2 and spec["restart"] == "on-failure"
+    assert spec["env"] == {"A": "2", "B": "x=y"} and spec["args"] == ["print=hi", "-n", "--", "x"]
+    network = spec["networks"][0]
+    assert (network["address"], network["gateway"], network["dns"]) == ("10.0.2.20/24", "10.0.2.2", "10.0.2.3")
+    assert cli.run("logs", "web") == "web starts\nhi\n"
+
+
+def test_run_leaves_a_guest_alone(service, cli):
+    service.api.create("web", image="hello")
+    cli.run("run", "hello", "-n", "web", "-m", "1M", code=1)
+    assert service.api.ok("GET", "/v1/guests/web")["spec"]["memory_bytes"] == 16 << 20
+    cli.run("run", "hello", "-n", "web", "-m", "1M", "--replace", "--no-wait")
+    assert service.api.ok("GET", "/v1/guests/web")["spec"]["memory_bytes"] == 1 << 20
+
+
+def test_run_pushes_a_file_once(service, cli, tmp_path):
+    elf = tmp_path / "My_Program.elf"
+    elf.write_bytes((skep.BUILD / "examples/hello.elf").read_bytes())
+    cli.run("run", elf, "--no-wait")
+    assert "image my-program: pushed" in cli.errors
+    service.api.wait_state("my-program", "running")
+    cli.run("run", elf, "-n", "another", "--no-wait")
+    assert "pushed" not in cli.errors
+    cli.run("rm", "my-program", "another")
+    cli.run("image", "rm", "my-program")
+
+
+def test_run_tells_of_a_crash(cli):
+    said = cli.run("run", "hello", "-n", "bad", "--", "print=last words", "crash=1", code=1)
+    assert said == "bad starts\nlast words\n"
+    assert "divide-error at 0x1234" in cli.errors and "_start+0x5" in cli.errors
+    assert cli.errors.endswith("skepctl: guest bad crashed: divide-error\n")
+
+
+def test_run_tells_of_a_crash_that_is_restarted(cli):
+    cli.run("run", "hello", "-n", "bad", "--restart", "always", "--", "crash=1", code=1)
+    assert "crashed: divide-error" in cli.errors
+
+
+def test_an_old_crash_is_no_new_one(cli):
+    cli.run("run", "hello", "-n", "web", "--", "crash=1", code=1)
+    assert cli.run("run", "hello", "-n", "web", "--replace") == "guest web is running\n"
+
+
+def test_run_follows_to_the_end(cli):
+    assert cli.run("run", "hello", "-n", "job", "-f", "--", "print=work", "exit=0") == "job starts\nwork\n"
+    cli.run("run", "hello", "-n", "job2", "-f", "--", "exit=3", code=1)
+    assert "exited with code 3" in cli.errors
+
+
+def test_refusals_are_repeated(service, cli):
+    cli.run("run", "nonsense", code=4)
+    detail = service.api.put("/v1/guests/x", json={"image": "nonsense"}).json()["detail"]
+    assert cli.errors == f"skepctl: {detail}\n"
+
+
+def test_power(service, cli):
+    for name in ("one", "two"):
+        service.api.create(name, image="hello")
+        service.api.wait_state(name, "running")
+    cli.run("pause", "one", "two")
+    service.api.wait_state("two", "paused")
+    cli.run("resume", "one")
+    service.api.wait_state("one", "running")
+    cli.run("stop", "one", "two")
+    assert {state(service, "one"), state(service, "two")} <= {"exited", "killed", "stopped"}
+    cli.run("start", "one")
+    service.api.wait_state("one", "running")
+    before = service.api.status("one")["started_at"]
+    cli.run("restart", "one")
+    skep.wait_for(
+        lambda: state(service, "one") == "running" and service.api.status("one")["started_at"] != before,
+        "one was started anew",
+    )
+    cli.run("rm", "one", "two")
+    assert service.api.ok("GET", "/v1/guests")["items"] == []
+
+
+def test_start_is_for_what_ended_by_itself(service, cli):
+    service.api.create("job", image="hello", args=["exit=0"])
+    service.api.wait_state("job", "exited")
+    before = service.api.status("job")["log_end"]
+    cli.run("start", "job")
+    skep.wait_for(lambda: service.api.status("job")["log_end"] > before, "it ran again")
+
+
+def test_stop_has_a_bound(service, cli):
+    service.api.create("mule", image="hello", args=["stubborn"])
+    service.api.wait_state("mule", "running")
+    cli.run("stop", "mule", "--timeout", "0", code=1)
+    assert "is stopping after 0 s" in cli.errors
+    service.api.ok("PATCH", "/v1/guests/mule", json={"stop_grace_ms": 0})
+
+
+def test_several_names(service, cli):
+    """Each is tried, and the first that failed gives the exit code."""
+    service.api.create("one", image="hello")
+    cli.run("rm", "nobody", "one", code=4)
+    assert "There is no guest 'nobody'" in cli.errors
+    assert service.api.ok("GET", "/v1/guests")["items"] == []
+
+
+def test_names_are_no_paths(cli):
+    for name in ("../host", "x?y", "..", "a/b", "%2e"):
+        cli.run("inspect", name, code=4)
+
+
+def test_inspect(service, cli):
+    service.api.create("web", image="hello", args=['"{[,', "\\"])
+    text = cli.run("inspect", "web")
+    guest = json.loads(text)
+    assert guest["spec"] == service.api.ok("GET", "/v1/guests/web")["spec"]
+    assert '\n  "spec": {\n    "image": "hello",\n' in text and '"env": {},\n' in text
+
+
+def test_logs(service, cli):
+    service.api.create("web", image="hello", args=["print=hello"])
+    skep.wait_for(lambda: b"hello" in service.api.log("web"), "it printed")
+    assert cli.run("logs", "web", "--offset", "4") == "starts\nhello\n"
+    cli.run("logs", "web", "--offset", "1000", code=4)
+    cli.run("logs", "nobody", code=4)
+
+
+def test_following_a_log(service, cli):
+    service.api.create("ticks", image="hello", args=["tick=20"])
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
+    process = cli.start("logs", "-f", "ticks", **pipes)
+    try:
+        for expected in ("ticks starts\n", "tick\n", "tick\n"):
+            assert process.stdout.readline() == expected
+        process.send_signal(2)  # Ctrl-C
+        _, errors = process.communicate(timeout=60)
+        assert (process.returncode, errors) == (0, "")
+    finally:
+        process.kill()
+    process = cli.start("logs", "-f", "ticks", **pipes)
+    try:
+        assert process.stdout.readline() == "ticks starts\n"
+        service.api.ok("PATCH", "/v1/guests/ticks", json={"desired_state": "stopped"})
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    finally:
+        process.kill()
+
+
+def test_top(service, cli):
+    service.api.create("busy", image="hello", networks=[{"address": "10.0.2.20/24"}])
+    service.api.wait_state("busy", "running")
+    lines = cli.run("top", "-d", "200", "-n", "2").splitlines()
+    rows = [line.split() for line in lines if line.startswith("busy")]
+    assert len(rows) == 2
+    for row in rows:  # the model's guests compute all the time
+        assert row[1] == "running" and float(row[2]) > 20 and row[3:5] == ["64", "KiB"], row
+    with cli.terminal("top", "-d", "100") as terminal:
+        terminal.wait("busy")
+        terminal.interrupt()
+        assert terminal.end() == 0
+        assert "\x1b[2J" in terminal.text
+
+
+def test_crashes_and_audit(service, cli):
+    cli.run("run", "hello", "-n", "bad", "--", "crash=1", code=1)
+    latest = service.api.ok("GET", "/v1/crashes")["items"][0]["id"]
+    assert any(line.split()[:2] == [str(latest), "bad"] for line in cli.run("crashes").splitlines())
+    assert cli.run("crashes", latest) == "bad starts\n"
+    assert f"crash {latest}: divide-error" in cli.errors
+    cli.run("crashes", "9999", code=4)
+    last = service.api.ok("GET", "/v1/audit")["last"]
+    cli.run("rm", "bad")
+    lines = cli.run("audit", "--after", last).splitlines()
+    assert lines[1].split()[0] == str(last + 1) and "DELETE  /v1/guests/bad" in lines[1]
+    assert lines[-1].endswith(service.api.ok("GET", "/v1/audit")["head"])

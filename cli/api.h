@@ -1,0 +1,47 @@
+/* api.h - calls of the API: JSON in, JSON out, and problems told as the API tells them. */
+#ifndef CLI_API_H
+#define CLI_API_H
+
+#include <cJSON.h>
+
+#include "call.h"
+#include "http.h"
+
+struct answer {
+    struct http_answer http;
+    cJSON *json; /* NULL if the answer has none */
+};
+
+/* Sends, and reads the answer's JSON. Statuses of 400 and more are for the caller to look at. */
+int api_try(const char *method, const char *path, const cJSON *body, struct answer *a);
+
+/* The same, and a problem is told and has its exit code. The answer has to be ended in any case. */
+int api_call(const char *method, const char *path, const cJSON *body, struct answer *a);
+int api_get(const char *path, struct answer *a);
+void answer_end(struct answer *a);
+
+/* With streams and fields; problems as above. */
+int api_transfer(const struct http_request *request, struct answer *a);
+
+/* Tells the answer's problem, if it is one. */
+int api_check(const struct answer *a);
+
+/* "/v1/guests/NAME/log": of kind "guests", and rest "/log" or "". The caller frees it. */
+char *api_path(const char *kind, const char *name, const char *rest);
+
+/* The answer as it came, and a line's end. */
+void answer_print(const struct answer *a);
+
+/* Members by path, "status.state": NULL, otherwise, or 0 if there is none, or null. */
+const cJSON *value_at(const cJSON *json, const char *path);
+const char *value_text(const cJSON *json, const char *path, const char *otherwise);
+const char *string_of(const cJSON *value); /* "?" if it is none */
+double value_number(const cJSON *json, const char *path);
+
+/* "2025-01-31 09:14:10": the API's moment without fractions, "-" for none. */
+const char *moment_text(const cJSON *json, const char *path, char text[32]);
+
+/* Indents JSON and leaves its values as they are: numbers beyond a double's precision, too. */
+void json_print(const char *text);
+
+#endif

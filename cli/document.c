@@ -1,0 +1,178 @@
+/* document.c - reads documents, and applies them. */
+#include "document.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api.h"
+#include "commands.h"
+#include "image.h"
+
+static const char *const parts[] = {"images", "volumes", "guests"};
+#define PARTS (sizeof(parts) / sizeof(*parts))
+
+static int line_of(const char *text, const char *place)
+{
+    int line = 1;
+
+    for (; text < place && *text; text++)
+        line += *text == '\n';
+    return line;
+}
+
+/* Objects of objects, but images, which are files. */
+static int check_part(const cJSON *part, const char *path)
+{
+    bool images = strcmp(part->string, "images") == 0;
+    const cJSON *item;
+    size_t i = 0;
+
+    while (i < PARTS && strcmp(parts[i], part->string) != 0)
+        i++;
+    if (i == PARTS)
+        return fail(EXIT_USAGE, "%s: '%s' is no known part; there are images, volumes, guests",
+                    path, part->string);
+    if (!cJSON_IsObject(part))
+        return fail(EXIT_USAGE, "%s: %s must be an object", path, part->string);
+    cJSON_ArrayForEach(item, part)
+    {
+        if (images ? !cJSON_IsString(item) : !cJSON_IsObject(item))
+            return fail(EXIT_USAGE, "%s: %s.%s must be %s", path, part->string, item->string,
+                        images ? "a file's name" : "an object");
+        if (cJSON_GetObjectItemCaseSensitive(part, item->string) != item)
+            return fail(EXIT_USAGE, "%s: %s.%s is there twice", path, part->string, item->string);
+    }
+    return EXIT_OK;
+}
+
+static int check_document(const cJSON *json, const char *path)
+{
+    const cJSON *part;
+    int result = EXIT_OK;
+
+    if (!cJSON_IsObject(json))
+        return fail(EXIT_USAGE, "%s: must be a JSON object", path);
+    cJSON_ArrayForEach(part, json)
+    {
+        result = check_part(part, path);
+        if (result != EXIT_OK)
+            break;
+    }
+    return result;
+}
+
+int document_read(struct document *d, const char *path)
+{
+    const char *slash = strrchr(path, '/'), *end = NULL;
+    char *text;
+    int result;
+
+    d->json = NULL;
+    d->folder = slash ? text_format("%.*s", (int)(slash - path + 1), path) : text_copy("");
+    text = file_text(path);
+    if (!text)
+        return EXIT_LOCAL;
+    d->json = cJSON_ParseWithOpts(text, &end, true);
+    result = d->json ? check_document(d->json, path)
+                     : fail(EXIT_USAGE, "%s: is no JSON, at line %d", path, line_of(text, end));
+    free(text);
+    return result;
+}
+
+void document_end(struct document *d)
+{
+    cJSON_Delete(d->json);
+    free(d->folder);
+}
+
+const cJSON *document_part(const struct document *d, const char *part)
+{
+    return cJSON_GetObjectItemCaseSensitive(d->json, part);
+}
+
+char *document_file(const struct document *d, const cJSON *image)
+{
+    const char *file = image->valuestring;
+    return text_format("%s%s", *file == '/' ? "" : d->folder, file);
+}
+
+/*
+ * apply
+ */
+
+static int apply_image(const struct document *d, const cJSON *image)
+{
+    char *file = document_file(d, image);
+    bool sent;
+    int result = image_send(file, image->string, false, &sent);
+
+    if (result == EXIT_OK)
+        printf("image %s: %s\n", image->string, sent ? "pushed" : "none");
+    free(file);
+    return result;
+}
+
+static int apply_volume(const struct document *d, const cJSON *wanted)
+{
+    char *path = api_path("volumes", wanted->string, "");
+    struct answer before, after = {.json = NULL};
+    int result = api_try("GET", path, NULL, &before);
+    bool there = before.http.status == 200;
+
+    if (result == EXIT_OK && !there && before.http.status != 404)
+        result = api_check(&before);
+    if (result == EXIT_OK)
+        result = api_call("PUT", path, wanted, &after);
+    if (result == EXIT_OK) {
+        bool same =
+            there &&
+            cJSON_Compare(value_at(before.json, "size_bytes"), value_at(after.json, "size_bytes"),
+                          true) &&
+            cJSON_Compare(value_at(before.json, "limits"), value_at(after.json, "limits"), true);
+        printf("volume %s: %s\n", wanted->string, !there ? "created" : same ? "none" : "applied");
+    }
+    answer_end(&before);
+    answer_end(&after);
+    free(path);
+    return result;
+}
+
+static int apply_guest(const struct document *d, const cJSON *wanted)
+{
+    char *path = api_path("guests", wanted->string, "");
+    struct answer a;
+    int result = api_call("PUT", path, wanted, &a);
+
+    if (result == EXIT_OK)
+        printf("guest %s: %s\n", wanted->string, value_text(a.json, "change", "?"));
+    answer_end(&a);
+    free(path);
+    return result;
+}
+
+typedef int apply_one(const struct document *d, const cJSON *wanted);
+
+/* In this order, so that what guests name is there. Ends at the first that is refused. */
+int document_apply(const struct call *call)
+{
+    static apply_one *const acts[PARTS] = {apply_image, apply_volume, apply_guest};
+    const char *path = call_value(call, "file");
+    struct document d;
+    const cJSON *item;
+    int result;
+
+    if (!path)
+        return fail(EXIT_USAGE, "say -f FILE, or -f - for standard input");
+    result = document_read(&d, path);
+    for (size_t i = 0; i < PARTS; i++)
+        cJSON_ArrayForEach(item, document_part(&d, parts[i]))
+        {
+            if (result == EXIT_OK)
+                result = acts[i](&d, item);
+            if (result != EXIT_OK)
+                break;
+        }
+    document_end(&d);
+    return result;
+}

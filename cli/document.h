@@ -1,0 +1,30 @@
+/*
+ * document.h - what somebody wants a Skep to have, in one JSON document:
+ *
+ *   {"images": {NAME: FILE}, "volumes": {NAME: what PUT takes}, "guests": {NAME: a spec}}
+ *
+ * Files are relative to the document's folder. What it doesn't name stays as it is.
+ */
+#ifndef CLI_DOCUMENT_H
+#define CLI_DOCUMENT_H
+
+#include <stdbool.h>
+
+#include <cJSON.h>
+
+struct document {
+    cJSON *json;
+    char *folder; /* of the document, with a slash at its end; "" for standard input */
+};
+
+/* An exit code; the document has to be ended in any case. */
+int document_read(struct document *d, const char *path);
+void document_end(struct document *d);
+const cJSON *document_part(const struct document *d, const char *part);
+char *document_file(const struct document *d, const cJSON *image); /* the caller frees it */
+
+/* Prints what PUT of the wanted spec or volume would change in what there is; how many differences there are. */
+unsigned diff_guest(const char *name, const cJSON *wanted, const cJSON *there);
+unsigned diff_volume(const char *name, const cJSON *wanted, const cJSON *there);
+
+#endif

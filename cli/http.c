@@ -1,0 +1,349 @@
+/* http.c - HTTPS to one Skep, by libcurl. */
+#include "http.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "fail.h"
+#include "interrupt.h"
+#include "progress.h"
+
+#define CONNECT_SECONDS 10L
+#define SILENT_SECONDS  60L         /* without a byte in either direction */
+#define ANSWER_MAX      (64u << 20) /* of an answer that is kept in memory */
+
+static struct {
+    CURL *curl; /* one, so that it keeps its connection */
+    const char *url, *pin, *token;
+} far;
+
+/* A call under way. */
+struct transfer {
+    const struct http_request *request;
+    struct http_answer *answer;
+    struct progress progress;
+    size_t room;
+    int write_error; /* errno; 0 = none */
+    bool too_large, enough;
+};
+
+void http_begin(const char *url, const char *pin, const char *token)
+{
+    far.url = url;
+    far.pin = pin;
+    far.token = token;
+}
+
+void http_end(void)
+{
+    curl_easy_cleanup(far.curl);
+    far.curl = NULL;
+    curl_global_cleanup();
+}
+
+static CURL *handle(void)
+{
+    if (!far.curl) {
+        curl_global_init(CURL_GLOBAL_DEFAULT);
+        far.curl = curl_easy_init();
+    }
+    if (!far.curl)
+        exit(fail(EXIT_LOCAL, "libcurl can't be used here"));
+    curl_easy_reset(far.curl); /* keeps connections */
+    return far.curl;
+}
+
+/*
+ * Callbacks
+ */
+
+static size_t keep_body(struct transfer *t, const char *data, size_t bytes)
+{
+    struct http_answer *a = t->answer;
+
+    if (bytes > ANSWER_MAX - a->bytes) {
+        t->too_large = true;
+        return 0;
+    }
+    if (a->bytes + bytes + 1 > t->room) {
+        t->room = 2 * (a->bytes + bytes + 1);
+        a->body = memory_resize(a->body, t->room);
+    }
+    memcpy(a->body + a->bytes, data, bytes);
+    a->bytes += bytes;
+    a->body[a->bytes] = '\0';
+    return bytes;
+}
+
+/* Hands on the lines that are whole, and keeps the rest. */
+static size_t take_lines(struct transfer *t, const char *data, size_t bytes)
+{
+    struct http_answer *a = t->answer;
+    char *at, *end;
+
+    if (keep_body(t, data, bytes) != bytes)
+        return 0;
+    for (at = a->body; (end = memchr(at, '\n', a->bytes - (size_t)(at - a->body))); at = end + 1) {
+        *end = '\0';
+        t->enough = !t->request->line(t->request->line_arg, at);
+        if (t->enough)
+            return 0;
+    }
+    a->bytes -= (size_t)(at - a->body);
+    memmove(a->body, at, a->bytes + 1);
+    if (fflush(stdout) == 0)
+        return bytes;
+    t->write_error = errno;
+    return 0;
+}
+
+static size_t take_body(char *data, size_t one, size_t bytes, void *arg)
+{
+    struct transfer *t = arg;
+    struct stream *to = t->request->to;
+
+    curl_easy_getinfo(far.curl, CURLINFO_RESPONSE_CODE, &t->answer->status);
+    if (t->request->line && t->answer->status < 300)
+        return take_lines(t, data, bytes);
+    if (!to || t->answer->status >= 300)
+        return keep_body(t, data, bytes);
+    if (stream_put(to, data, bytes) && (!t->request->endless || fflush(to->file) == 0))
+        return bytes;
+    t->write_error = errno;
+    return 0;
+}
+
+static size_t give_body(char *data, size_t one, size_t room, void *arg)
+{
+    struct transfer *t = arg;
+    size_t bytes = stream_get(t->request->from, data, one * room);
+
+    return bytes == 0 && ferror(t->request->from->file) ? CURL_READFUNC_ABORT : bytes;
+}
+
+/* The value if the line is this field and its value fits, without what surrounds it; else NULL. */
+static const char *field_value(const char *line, size_t bytes, const char *name, char *text,
+                               size_t room)
+{
+    size_t skip = strlen(name);
+
+    if (bytes <= skip || strncasecmp(line, name, skip) != 0 || line[skip] != ':')
+        return NULL;
+    for (skip++; skip < bytes && line[skip] == ' ';)
+        skip++;
+    while (bytes > skip && strchr("\r\n ", line[bytes - 1]))
+        bytes--;
+    if (bytes - skip >= room)
+        return NULL;
+    memcpy(text, line + skip, bytes - skip);
+    text[bytes - skip] = '\0';
+    return text;
+}
+
+/* Also of trailers. */
+static size_t take_field(char *line, size_t one, size_t bytes, void *arg)
+{
+    struct transfer *t = arg;
+    struct http_answer *a = t->answer;
+    char text[DIGEST_TEXT_MAX];
+
+    if (field_value(line, bytes, "Skep-Digest", text, sizeof(text)))
+        memcpy(a->digest, text, sizeof(text));
+    else if (field_value(line, bytes, "Skep-Size", text, sizeof(text)) ||
+             field_value(line, bytes, "Content-Length", text, sizeof(text)))
+        a->size = strtoull(text, NULL, 10);
+    return bytes;
+}
+
+/* Also asked once a second when nothing moves. */
+static int look(void *arg, curl_off_t to_come, curl_off_t came, curl_off_t to_go, curl_off_t gone)
+{
+    struct transfer *t = arg;
+
+    if (t->request->from)
+        progress_show(&t->progress, (uint64_t)gone, t->request->from->bytes);
+    else
+        progress_show(&t->progress, (uint64_t)came, t->answer->size);
+    return interrupt_came();
+}
+
+/*
+ * Calls
+ */
+
+static void set_security(CURL *curl, const char *pin)
+{
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "https");
+    curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L); /* the pin says more */
+    curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
+    if (pin)
+        curl_easy_setopt(curl, CURLOPT_PINNEDPUBLICKEY, pin);
+    curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_SECONDS);
+    curl_easy_setopt(curl, CURLOPT_USERAGENT, "skepctl/" SKEP_VERSION);
+}
+
+static void set_body(CURL *curl, struct transfer *t)
+{
+    const struct http_request *r = t->request;
+
+    if (r->json) {
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(r->json));
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, r->json);
+    } else if (r->from) {
+        curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
+        curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)r->from->bytes);
+        curl_easy_setopt(curl, CURLOPT_READFUNCTION, give_body);
+        curl_easy_setopt(curl, CURLOPT_READDATA, t);
+    }
+    curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, r->method);
+}
+
+static struct curl_slist *add_field(struct curl_slist *list, const char *line)
+{
+    struct curl_slist *longer = curl_slist_append(list, line);
+
+    if (!longer)
+        exit(fail(EXIT_LOCAL, "there is no memory for the request"));
+    return longer;
+}
+
+static struct curl_slist *make_fields(const struct http_request *r)
+{
+    char *token = text_format("Authorization: Bearer %s", far.token);
+    struct curl_slist *list = add_field(NULL, token);
+
+    if (r->json)
+        list = add_field(list, "Content-Type: application/json");
+    if (r->from)
+        list = add_field(list, "Content-Type: application/octet-stream");
+    for (const char *const *field = r->fields; field && *field; field++)
+        list = add_field(list, *field);
+    free(token);
+    return list;
+}
+
+static void set_transfer(CURL *curl, struct transfer *t)
+{
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, t);
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_field);
+    curl_easy_setopt(curl, CURLOPT_HEADERDATA, t);
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, look);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, t);
+    if (!t->request->endless) {
+        curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+        curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, SILENT_SECONDS);
+    }
+}
+
+/* What libcurl's result means. */
+static int explain(const struct transfer *t, CURLcode code, const char *message)
+{
+    if (code == CURLE_OK || t->enough)
+        return EXIT_OK;
+    if (code == CURLE_ABORTED_BY_CALLBACK && interrupt_came())
+        return t->request->endless ? EXIT_OK : fail(EXIT_NO, "broken off");
+    if (code == CURLE_ABORTED_BY_CALLBACK)
+        return fail(EXIT_LOCAL, "%s: can't be read", t->request->from->path);
+    if (code == CURLE_SSL_PINNEDPUBKEYNOTMATCH)
+        return fail(
+            EXIT_CONNECTION,
+            "%s shows another key than the one that is pinned: it was made anew, or it is not "
+            "that Skep. If the former, log in again",
+            far.url);
+    if (t->too_large)
+        return fail(EXIT_SERVER, "the answer has more than %u bytes", ANSWER_MAX);
+    if (t->write_error == EPIPE) { /* libcurl keeps the signal away while it works */
+        signal(SIGPIPE, SIG_DFL);
+        raise(SIGPIPE);
+    }
+    if (t->write_error)
+        return fail(EXIT_LOCAL, "%s: %s", t->request->to ? t->request->to->path : "standard output",
+                    strerror(t->write_error));
+    return fail(EXIT_CONNECTION, "%s: %s", far.url, *message ? message : curl_easy_strerror(code));
+}
+
+int http_send(const struct http_request *request, struct http_answer *answer)
+{
+    struct transfer t = {.request = request, .answer = answer};
+    char *url = text_format("%s%s", far.url, request->path), message[CURL_ERROR_SIZE] = "";
+    struct curl_slist *fields = make_fields(request);
+    CURL *curl = handle();
+    CURLcode code;
+
+    memset(answer, 0, sizeof(*answer));
+    progress_begin(&t.progress, request->progress);
+    curl_easy_setopt(curl, CURLOPT_URL, url);
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, fields);
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, message);
+    set_security(curl, far.pin);
+    set_body(curl, &t);
+    set_transfer(curl, &t);
+    code = curl_easy_perform(curl);
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &answer->status);
+    progress_end(&t.progress);
+    curl_slist_free_all(fields);
+    free(url);
+    /* An upload that is refused early: the answer counts, not that the rest couldn't be sent. */
+    if (code == CURLE_SEND_ERROR && answer->status >= 400 && answer->bytes > 0)
+        code = CURLE_OK;
+    return explain(&t, code, message);
+}
+
+void http_answer_end(struct http_answer *answer)
+{
+    free(answer->body);
+    answer->body = NULL;
+}
+
+static size_t drop(char *data, size_t one, size_t bytes, void *arg)
+{
+    return bytes;
+}
+
+int http_certificate(const char *url, char **pem)
+{
+    char *whole = text_format("%s/healthz", url), message[CURL_ERROR_SIZE] = "";
+    struct curl_certinfo *info = NULL;
+    CURL *curl = handle();
+    CURLcode code;
+
+    *pem = NULL;
+    curl_easy_setopt(curl, CURLOPT_URL, whole);
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, message);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, drop);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT, SILENT_SECONDS);
+    curl_easy_setopt(curl, CURLOPT_CERTINFO, 1L);
+    /* The next call must not go on with a connection that nobody has checked. */
+    curl_easy_setopt(curl, CURLOPT_FORBID_REUSE, 1L);
+    set_security(curl, NULL);
+    code = curl_easy_perform(curl);
+    curl_easy_getinfo(curl, CURLINFO_CERTINFO, &info);
+    for (struct curl_slist *line = info && info->num_of_certs > 0 ? info->certinfo[0] : NULL;
+         line && code == CURLE_OK; line = line->next)
+        if (strncmp(line->data, "Cert:", 5) == 0 && !*pem)
+            *pem = text_copy(line->data + 5);
+    free(whole);
+    if (*pem)
+        return EXIT_OK;
+    return fail(EXIT_CONNECTION, "%s: %s", url,
+                *message ? message : "it shows no certificate that libcurl could read");
+}
+
+char *http_escape(const char *text)
+{
+    char *escaped = curl_easy_escape(NULL, text, 0), *copy;
+
+    if (!escaped)
+        exit(fail(EXIT_LOCAL, "there is no memory for the request"));
+    copy = text_copy(escaped);
+    curl_free(escaped);
+    return copy;
+}

@@ -1,0 +1,17 @@
+/* interrupt.h - Ctrl-C as a wish to end, for commands that go on until then. */
+#ifndef CLI_INTERRUPT_H
+#define CLI_INTERRUPT_H
+
+#include <stdbool.h>
+
+/* From now on Ctrl-C (and SIGTERM) doesn't end the program, but is remembered. */
+void interrupt_catch(void);
+bool interrupt_came(void);
+
+/* Sleeps so long, or until the interrupt. Whether it can go on. */
+bool interrupt_sleep(unsigned milliseconds);
+
+/* Waits until something can be read. Whether it can, and there was no interrupt. */
+bool interrupt_read(int descriptor);
+
+#endif

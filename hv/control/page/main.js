@@ -1,0 +1,72 @@
+// Signing in, and which view is shown.
+
+import { follow, get, session } from "./api.js";
+import { attempt, field, h, tell } from "./dom.js";
+import { eventsView } from "./events.js";
+import { guestsView } from "./guests.js";
+import { guestView } from "./guest.js";
+import { hostView } from "./host.js";
+import { imagesView } from "./images.js";
+import { volumesView } from "./volumes.js";
+
+const VIEWS = { guests: guestsView, guest: guestView, images: imagesView, volumes: volumesView, events: eventsView, host: hostView };
+const view = document.getElementById("view"), nav = document.getElementById("nav");
+
+let leave = new AbortController(); // the present view
+let signOut = null; // ends what goes on as long as somebody is signed in
+
+/** A view is a function of (element, name, signal); what it starts ends with the signal. */
+function show() {
+  if (!session.token) return signIn();
+  const [section, name] = location.hash.replace(/^#\//, "").split("/").map(decodeURIComponent);
+  const chosen = section in VIEWS ? section : "guests";
+  leave.abort();
+  leave = new AbortController();
+  nav.hidden = false;
+  for (const link of nav.querySelectorAll("a")) {
+    const here = link.hash === `#/${chosen === "guest" ? "guests" : chosen}`;
+    if (here) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  view.replaceChildren();
+  VIEWS[chosen](view, name, leave.signal);
+}
+
+function signIn() {
+  leave.abort();
+  nav.hidden = true;
+  const form = h("form", { className: "panel sign-in" }, h("h2", {}, "Sign in"),
+    field("Token", { name: "token", type: "password", required: true, autofocus: true, autocomplete: "current-password" }),
+    h("p", { className: "faint" }, "It is kept in this tab until that is closed."),
+    h("button", { className: "main" }, "Sign in"));
+  form.onsubmit = async (event) => {
+    event.preventDefault();
+    session.token = new FormData(form).get("token").trim();
+    if (await attempt(() => get("/v1/guests?limit=1"))) begin();
+    else session.token = null;
+  };
+  view.replaceChildren(form);
+  form.querySelector("input").focus();
+}
+
+/** Views listen for "skep-event" on the window. */
+async function begin() {
+  signOut?.abort();
+  signOut = new AbortController();
+  tell("");
+  follow((event) => window.dispatchEvent(new CustomEvent("skep-event", { detail: event })), signOut.signal);
+  attempt(async () => { document.getElementById("hostname").textContent = (await get("/v1/host")).hostname; });
+  show();
+}
+
+function end() {
+  session.token = null;
+  signOut?.abort();
+  signIn();
+}
+
+document.getElementById("sign-out").onclick = end;
+window.addEventListener("skep-signed-out", () => { if (signOut && !signOut.signal.aborted) end(); });
+window.addEventListener("hashchange", show);
+if (session.token) begin();
+else signIn();
