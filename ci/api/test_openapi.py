@@ -120,7 +120,8 @@ def usual_names(api, operation):
     thing = operation.template.split("/")[2] if operation.template.startswith("/v1/") else ""
     if thing == "crashes":
         return {"id": api.ok("GET", "/v1/crashes")["items"][0]["id"]}
-    return {"name": {"guests": "web", "images": "httpd", "volumes": "db", "tokens": "eye"}.get(thing, ""), "id": "0"}
+    names = {"guests": "web", "images": "httpd", "volumes": "db", "client-certificates": "nobody", "tokens": "eye"}
+    return {"name": names.get(thing, ""), "id": "0"}
 
 
 # How to come to a success that isn't that of a plain request for what is there. Each yields the answers.

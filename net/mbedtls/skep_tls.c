@@ -121,8 +121,7 @@ static int configure(struct tls_server *server)
     mbedtls_ssl_conf_rng(config, random_for_mbedtls, NULL);
     /* A client may show a certificate. Whose it is, is for the server's owner to say: nobody has to have signed it. */
     mbedtls_ssl_conf_authmode(config, MBEDTLS_SSL_VERIFY_OPTIONAL);
-    mbedtls_ssl_conf_session_tickets_cb(config, write_ticket, parse_ticket,
-                                        &server->tickets);
+    mbedtls_ssl_conf_session_tickets_cb(config, write_ticket, parse_ticket, &server->tickets);
     if (mbedtls_ssl_ticket_setup(&server->tickets, random_for_mbedtls, NULL,
                                  MBEDTLS_CIPHER_AES_256_GCM, TICKET_SECONDS) != 0 ||
         mbedtls_ssl_conf_alpn_protocols(config, (const char **)(uintptr_t)protocols) != 0 ||
