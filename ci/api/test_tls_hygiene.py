@@ -99,8 +99,8 @@ def test_junk_is_refused(server):
                 plain.shutdown(socket.SHUT_WR)
                 while data := plain.recv(4096):
                     assert data[0] == ALERT
-            except ConnectionError:
-                pass  # it needn't be polite
+            except OSError:
+                pass  # it needn't be polite: the connection may be gone before all is sent
 
 
 #
