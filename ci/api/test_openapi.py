@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 import skep
+from authority import Key, openssl
 from conftest import CONTRACT, MIB
 
 CASES = [(operation, status) for operation in CONTRACT.operations for status in operation.successes]
@@ -123,7 +124,8 @@ def usual_names(api, operation):
     thing = operation.template.split("/")[2] if operation.template.startswith("/v1/") else ""
     if thing == "crashes":
         return {"id": api.ok("GET", "/v1/crashes")["items"][0]["id"]}
-    return {"name": {"guests": "web", "images": "httpd", "volumes": "db", "tokens": "eye"}.get(thing, ""), "id": "0", "file": "style.css"}
+    names = {"guests": "web", "images": "httpd", "volumes": "db", "client-certificates": "nobody", "tokens": "eye"}
+    return {"name": names.get(thing, ""), "id": "0", "file": "style.css"}
 
 
 # How to come to a success that isn't that of a plain request for what is there. Each yields the answers.
@@ -139,6 +141,23 @@ def power(api, operation, start, **_):
     for kind, example in examples(operation):
         yield call(start().api, operation, kind=kind, example=example)
     yield call(start().api, operation)
+
+
+def client_new(api, operation, tmp_path, **_):
+    yield put_client(api, tmp_path, "fresh")
+    api.ok("DELETE", "/v1/client-certificates/fresh")
+
+
+def put_client(api, folder, name):
+    key = Key(folder / name, "prime256v1")
+    pem = openssl("req", "-x509", "-new", "-key", key.path, "-subj", f"/CN={name}")
+    return api.put(f"/v1/client-certificates/{name}", json={"role": "viewer", "certificate": pem})
+
+
+def client_there(api, operation, tmp_path, **_):
+    put_client(api, tmp_path, "there")
+    yield call(api, operation, {"name": "there"}, data='{"role": "viewer"}', headers={"Content-Type": "application/json"})
+    api.delete("/v1/client-certificates/there")
 
 
 def image_new(api, operation, elf, **_):
@@ -290,6 +309,10 @@ WAYS = {
     ("getPageFile", 304): not_modified,
     ("rebootHost", 202): power,
     ("shutDownHost", 202): power,
+    ("getClientCertificate", 200): client_there,
+    ("putClientCertificate", 200): client_there,
+    ("putClientCertificate", 201): client_new,
+    ("deleteClientCertificate", 204): client_there,
     ("putImage", 200): image_same,
     ("putImage", 201): image_new,
     ("deleteImage", 204): image_gone,
@@ -318,9 +341,9 @@ def usual(api, operation, **_):
 
 
 @pytest.mark.parametrize("operation, status", CASES, ids=[f"{o.id}-{s}" for o, s in CASES])
-def test_each_success(api, start, elf, operation, status):
+def test_each_success(api, start, elf, tmp_path, operation, status):
     way = WAYS.get((operation.id, status), usual)
-    answers = list(way(api, operation, start=start, elf=elf))
+    answers = list(way(api, operation, start=start, elf=elf, tmp_path=tmp_path))
     assert answers and {answer.status_code for answer in answers} == {status}, [answer.text[:300] for answer in answers]
 
 
@@ -332,7 +355,7 @@ def test_without_the_token(api, operation):
     assert (answer.status_code == 401) == (operation.item.get("security") != []), answer.text
 
 
-def test_with_too_small_a_role(api, service):
+def test_with_too_small_a_role(api):
     """Each call that changes something tells a viewer so, as the document has it."""
     secret = api.ok("PUT", "/v1/tokens/small", json={"role": "viewer"})["token"]
     with skep.Api(api.port, secret, api.fingerprint) as viewer:

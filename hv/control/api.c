@@ -55,6 +55,10 @@ static const struct api_route routes[] = {
     {{"v1", "tokens", "*"}, HTTP_GET, ACCESS_ADMIN, api_token_get},
     {{"v1", "tokens", "*"}, HTTP_PUT, ACCESS_ADMIN, api_token_put},
     {{"v1", "tokens", "*"}, HTTP_DELETE, ACCESS_ADMIN, api_token_delete},
+    {{"v1", "client-certificates"}, HTTP_GET, ACCESS_ADMIN, api_client_list},
+    {{"v1", "client-certificates", "*"}, HTTP_GET, ACCESS_ADMIN, api_client_get},
+    {{"v1", "client-certificates", "*"}, HTTP_PUT, ACCESS_ADMIN, api_client_put},
+    {{"v1", "client-certificates", "*"}, HTTP_DELETE, ACCESS_ADMIN, api_client_delete},
     {{"v1", "crashes"}, HTTP_GET, ACCESS_VIEWER, api_crash_list},
     {{"v1", "events"}, HTTP_GET, ACCESS_VIEWER, api_events},
     {{"v1", "crashes", "*"}, HTTP_GET, ACCESS_VIEWER, api_crash_get},
@@ -286,11 +290,22 @@ static const char *find_token(const struct http_conn *c, char room[API_TOKEN_MAX
     return value + strspn(value, " ");
 }
 
-static int check_token(struct request *r)
+/* A token that is shown counts, right or wrong; else the certificate of the connection. */
+static enum token_state identify(struct request *r)
 {
     char room[API_TOKEN_MAX];
     const char *token = find_token(r->http, room);
-    enum token_state state = token ? tokens_identify(token, &r->caller) : TOKEN_UNKNOWN;
+
+    if (token)
+        return tokens_identify(token, &r->caller);
+    if (r->client->has_certificate && !http_field(r->http, "authorization"))
+        return tokens_identify_certificate(r->client->certificate, &r->caller);
+    return TOKEN_UNKNOWN;
+}
+
+static int check_token(struct request *r)
+{
+    enum token_state state = identify(r);
 
     atomic_store_explicit(&r->client->authenticated, state == TOKEN_GOOD, memory_order_relaxed);
     if (state == TOKEN_GOOD)

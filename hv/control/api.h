@@ -23,6 +23,8 @@ struct api_client {
     struct http_conn http;
     int fd;
     atomic_bool authenticated;
+    bool has_certificate; /* shown in the handshake: */
+    uint8_t certificate[32];
 };
 
 struct request {
@@ -54,6 +56,7 @@ typedef int api_handler(struct request *r);
 api_handler api_static, api_health, api_host, api_host_panic, api_host_reboot, api_host_shutdown;
 api_handler api_certificate_get, api_certificate_put, api_certificate_request,
     api_certificate_renew;
+api_handler api_client_list, api_client_get, api_client_put, api_client_delete;
 api_handler api_image_list, api_image_get, api_image_put, api_image_delete;
 api_handler api_guest_list, api_guest_get, api_guest_put, api_guest_patch, api_guest_delete;
 api_handler api_guest_log, api_guest_console, api_guest_vcpus, api_guest_trace;

@@ -52,17 +52,18 @@ static bool has_expired(const struct token *t)
     return t->expires_ns && (!wall_ns || wall_ns >= t->expires_ns);
 }
 
-/* All are looked at, and all of each, whatever is found. TOKENS_MAX if it is none's. Holds `lock`. */
-static unsigned find_digest(const uint8_t digest[32])
+/* All are looked at, and all of each, whatever is found. TOKENS_MAX if it is none's. */
+static unsigned find_digest(const struct token *table, enum token_kind kind,
+                            const uint8_t digest[32])
 {
     unsigned found = TOKENS_MAX;
     uint64_t wanted[4], theirs[4];
 
     memcpy(wanted, digest, sizeof(wanted));
     for (unsigned i = 0; i < TOKENS_MAX; i++) {
-        if (!now[i].name[0])
+        if (!table[i].name[0] || table[i].kind != kind)
             continue;
-        memcpy(theirs, now[i].digest, sizeof(theirs));
+        memcpy(theirs, table[i].digest, sizeof(theirs));
         if (((wanted[0] ^ theirs[0]) | (wanted[1] ^ theirs[1]) | (wanted[2] ^ theirs[2]) |
              (wanted[3] ^ theirs[3])) == 0)
             found = i;
@@ -82,9 +83,11 @@ static void describe(unsigned slot, struct principal *who)
     memcpy(who->prefix, t->prefix, sizeof(who->prefix));
 }
 
-static enum token_state identify(const uint8_t digest[32], struct principal *who)
+/* Holds `lock`. */
+static enum token_state identify(enum token_kind kind, const uint8_t digest[32],
+                                 struct principal *who)
 {
-    unsigned slot = find_digest(digest);
+    unsigned slot = find_digest(now, kind, digest);
 
     if (slot == TOKENS_MAX)
         return TOKEN_UNKNOWN;
@@ -97,21 +100,33 @@ static enum token_state identify(const uint8_t digest[32], struct principal *who
     return TOKEN_GOOD;
 }
 
-enum token_state tokens_identify(const char *text, struct principal *who)
+static enum token_state look_for(enum token_kind kind, const uint8_t digest[32],
+                                 struct principal *who)
 {
     enum token_state state;
-    uint8_t digest[32];
 
     *who = (struct principal){.role = ACCESS_ANYBODY};
+    pthread_mutex_lock(&lock);
+    state = identify(kind, digest, who);
+    pthread_mutex_unlock(&lock);
+    return state;
+}
+
+enum token_state tokens_identify(const char *text, struct principal *who)
+{
+    uint8_t digest[32];
+
     tls_sha256(text, strlen(text), digest);
     if (token_matches(digest)) {
         *who = (struct principal){.name = TOKENS_BOOT_NAME, .role = ACCESS_ADMIN};
         return TOKEN_GOOD;
     }
-    pthread_mutex_lock(&lock);
-    state = identify(digest, who);
-    pthread_mutex_unlock(&lock);
-    return state;
+    return look_for(TOKEN_SECRET, digest, who);
+}
+
+enum token_state tokens_identify_certificate(const uint8_t digest[32], struct principal *who)
+{
+    return look_for(TOKEN_CERTIFICATE, digest, who);
 }
 
 bool tokens_hold(const struct principal *who)
@@ -277,7 +292,7 @@ static bool load_disk(void)
 static bool is_whole(const struct token *t)
 {
     return memchr(t->name, 0, sizeof(t->name)) && memchr(t->prefix, 0, sizeof(t->prefix)) &&
-           t->role < ACCESS_ANYBODY;
+           t->role < ACCESS_ANYBODY && t->kind < TOKEN_KINDS;
 }
 
 static void load_records(void)
@@ -368,6 +383,48 @@ static void tell(const struct token *t, bool rotate)
                  t->prefix[0] ? ", " : "", t->prefix);
 }
 
+static const char *const kind_names[TOKEN_KINDS] = {"token", "client certificate"};
+
+static bool is_of(unsigned slot, enum token_kind kind)
+{
+    return slot < TOKENS_MAX && now[slot].kind == kind;
+}
+
+/* A certificate is one client's only, or it wouldn't be known whose. `slot` is that of the name. */
+static int check_wish(const struct token *wish, unsigned slot, bool there, struct problem *p)
+{
+    static const uint8_t none[32];
+    bool given = memcmp(wish->digest, none, sizeof(none)) != 0;
+    unsigned other = given ? find_digest(now, TOKEN_CERTIFICATE, wish->digest) : TOKENS_MAX;
+
+    if (there && now[slot].kind != wish->kind)
+        return problem_set(p, 409, "'%s' is the name of a %s: choose another name.", wish->name,
+                           kind_names[now[slot].kind]);
+    if (wish->kind == TOKEN_CERTIFICATE && !there && !given)
+        return problem_set(p, 422, "certificate is missing: PEM.");
+    if (wish->kind == TOKEN_CERTIFICATE && other < TOKENS_MAX && other != slot)
+        return problem_set(p, 409, "The certificate is that of '%s' already.", now[other].name);
+    return 0;
+}
+
+/* What it is known by: as before, or anew. */
+static int set_digest(struct token *t, const struct token *wish, unsigned slot, bool fresh,
+                      char text[TOKEN_TEXT_MAX], struct problem *p)
+{
+    static const uint8_t none[32];
+
+    t->made_ns = now[slot].made_ns;
+    memcpy(t->digest, now[slot].digest, sizeof(t->digest));
+    if (wish->kind == TOKEN_SECRET)
+        return fresh ? make_secret(t, text, p) : 0;
+    if (memcmp(wish->digest, none, sizeof(none)) != 0 &&
+        memcmp(wish->digest, t->digest, sizeof(t->digest)) != 0) {
+        memcpy(t->digest, wish->digest, sizeof(t->digest));
+        t->made_ns = core_wall_ns() / MS * MS;
+    }
+    return 0;
+}
+
 int tokens_put(const struct token *wish, bool rotate, char text[TOKEN_TEXT_MAX], struct problem *p)
 {
     unsigned slot = find(wish->name);
@@ -376,32 +433,37 @@ int tokens_put(const struct token *wish, bool rotate, char text[TOKEN_TEXT_MAX],
 
     text[0] = '\0';
     tell(wish, rotate);
+    if (check_wish(wish, slot, there, p) != 0)
+        return -1;
     if (!there && (slot = find("")) == TOKENS_MAX)
-        return problem_set(p, 409, "There are %u tokens, and no room for more: delete one first.",
+        return problem_set(p, 409,
+                           "There are %u tokens and client certificates, and no room for more: "
+                           "delete one first.",
                            TOKENS_MAX);
     memcpy(next, now, sizeof(next));
     t = &next[slot];
     *t = *wish;
-    t->made_ns = now[slot].made_ns;
-    memcpy(t->digest, now[slot].digest, sizeof(t->digest));
+    if (set_digest(t, wish, slot, false, text, p) != 0)
+        return -1;
     if (there && !rotate && memcmp(t, &now[slot], sizeof(*t)) == 0) {
         audit_idle();
         return 200;
     }
-    if (check_expiry(wish, p) != 0 || ((!there || rotate) && make_secret(t, text, p) != 0))
+    if (check_expiry(wish, p) != 0 ||
+        ((!there || rotate) && set_digest(t, wish, slot, true, text, p) != 0))
         return -1;
     audit_expect(there ? 200 : 201);
     return commit(p) == 0 ? (there ? 200 : 201) : -1;
 }
 
-int tokens_delete(const char *name, struct problem *p)
+int tokens_delete(enum token_kind kind, const char *name, struct problem *p)
 {
     unsigned slot = find(name);
 
     if (token_check_name(name, p) != 0)
         return -1;
-    if (slot == TOKENS_MAX)
-        return problem_set(p, 404, "There is no token '%s'.", name);
+    if (!is_of(slot, kind))
+        return problem_set(p, 404, "There is no %s '%s'.", kind_names[kind], name);
     tell(&now[slot], false);
     memcpy(next, now, sizeof(next));
     memset(&next[slot], 0, sizeof(next[slot]));
@@ -422,10 +484,10 @@ static cJSON *slot_to_json(unsigned slot)
     return json;
 }
 
-cJSON *tokens_get(const char *name)
+cJSON *tokens_get(enum token_kind kind, const char *name)
 {
     unsigned slot = find(name);
-    return slot < TOKENS_MAX ? slot_to_json(slot) : NULL;
+    return is_of(slot, kind) ? slot_to_json(slot) : NULL;
 }
 
 /* The one with the least name above this one. */
@@ -440,12 +502,13 @@ static unsigned find_after(const char *name)
     return least;
 }
 
-cJSON *tokens_list(void)
+cJSON *tokens_list(enum token_kind kind)
 {
     cJSON *list = cJSON_CreateArray();
 
     for (unsigned slot = find_after(""); slot < TOKENS_MAX; slot = find_after(now[slot].name))
-        cJSON_AddItemToArray(list, slot_to_json(slot));
+        if (is_of(slot, kind))
+            cJSON_AddItemToArray(list, slot_to_json(slot));
     return list;
 }
 

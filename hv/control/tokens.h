@@ -26,14 +26,17 @@
 #define TOKEN_BYTES      32u
 #define TOKEN_TEXT_MAX   (sizeof(TOKEN_PREFIX) + 2 * TOKEN_BYTES)
 
+/* What shows who calls: a secret that was made here, or a certificate of the client's own. Names are common to both. */
+enum token_kind { TOKEN_SECRET, TOKEN_CERTIFICATE, TOKEN_KINDS };
+
 /* As it is retained. */
 struct token {
     char name[ACCESS_NAME_MAX]; /* "" = none here */
     char prefix[ACCESS_PREFIX_MAX];
-    uint32_t role, reserved;
+    uint32_t role, kind;
     struct access_quotas quotas;
     uint64_t made_ns, expires_ns; /* UNIX time; 0 = unknown, never */
-    uint8_t digest[32];
+    uint8_t digest[32];           /* SHA-256 of the secret, or of the certificate */
 };
 
 /* What there is: the disk's, or that of a former service. */
@@ -47,16 +50,19 @@ enum token_state { TOKEN_GOOD, TOKEN_UNKNOWN, TOKEN_EXPIRED };
  * told. */
 enum token_state tokens_identify(const char *text, struct principal *who);
 
+/* Whose certificate has this digest. */
+enum token_state tokens_identify_certificate(const uint8_t digest[32], struct principal *who);
+
 /* Whether that is as true as it was then: not revoked, changed or expired since. */
 bool tokens_hold(const struct principal *who);
 
 /* Role, scope and expiry of the wish. A new one, or one that is to have a new secret, gets it, told in text; it is "" else.
- * 201 or 200. */
+ * A certificate's wish has its digest, or zeroes: then what it has stays. 201 or 200. */
 int tokens_put(const struct token *wish, bool rotate, char text[TOKEN_TEXT_MAX], struct problem *p);
-int tokens_delete(const char *name, struct problem *p);
+int tokens_delete(enum token_kind kind, const char *name, struct problem *p);
 
-cJSON *tokens_list(void);            /* by name */
-cJSON *tokens_get(const char *name); /* NULL if there is none */
+cJSON *tokens_list(enum token_kind kind);                  /* by name */
+cJSON *tokens_get(enum token_kind kind, const char *name); /* NULL if there is none */
 
 /* For backups: with digests, as on the disk. */
 cJSON *tokens_to_kept(void);
@@ -70,7 +76,8 @@ int tokens_restore(const cJSON *json, struct problem *p);
 int token_check_name(const char *name, struct problem *p);
 
 /* What a client wishes, for the token of this name. */
-int token_from_json(struct token *t, const cJSON *json, const char *name, struct problem *p);
+int token_from_json(struct token *t, enum token_kind kind, const cJSON *json, const char *name,
+                    struct problem *p);
 cJSON *token_to_json(const struct token *t);
 
 /* With its digest. */

@@ -3,6 +3,7 @@
 
 #include "hex.h"
 #include "json.h"
+#include "skep_tls.h"
 #include "spec.h"
 #include "tokens.h"
 
@@ -45,12 +46,17 @@ static void add_scope(cJSON *json, const struct token *t)
 cJSON *token_to_json(const struct token *t)
 {
     cJSON *json = cJSON_CreateObject();
+    char fingerprint[TLS_FINGERPRINT_MAX];
 
     cJSON_AddStringToObject(json, "name", t->name);
     cJSON_AddStringToObject(json, "role", access_role_name((enum access_role)t->role));
     add_scope(json, t);
     json_add_time(json, "made_at", t->made_ns);
     json_add_time(json, "expires_at", t->expires_ns);
+    if (t->kind == TOKEN_CERTIFICATE) {
+        tls_fingerprint(t->digest, fingerprint);
+        cJSON_AddStringToObject(json, "fingerprint", fingerprint);
+    }
     return json;
 }
 
@@ -152,6 +158,17 @@ static int take_expiry(struct token *t, const cJSON *item, struct problem *p)
                        "\"2030-01-31T09:00:00Z\", or null.");
 }
 
+static int take_certificate(struct token *t, const cJSON *item, struct problem *p)
+{
+    const char *text = cJSON_GetStringValue(item);
+
+    if (text && tls_certificate_digest(text, t->digest) == 0)
+        return 0;
+    return problem_set(p, 422,
+                       "certificate must be PEM of a certificate with an ECDSA (P-256 or P-384) or "
+                       "RSA key.");
+}
+
 static int take_field(struct token *t, const cJSON *item, struct problem *p)
 {
     if (strcmp(item->string, "role") == 0)
@@ -160,8 +177,10 @@ static int take_field(struct token *t, const cJSON *item, struct problem *p)
         return take_scope(t, item, p);
     if (strcmp(item->string, "expires_at") == 0)
         return take_expiry(t, item, p);
-    return problem_set(p, 422, "'%.40s' is no known field; there are role, scope, expires_at.",
-                       item->string);
+    if (t->kind == TOKEN_CERTIFICATE && strcmp(item->string, "certificate") == 0)
+        return take_certificate(t, item, p);
+    return problem_set(p, 422, "'%.40s' is no known field; there are role, scope, expires_at%s.",
+                       item->string, t->kind == TOKEN_CERTIFICATE ? ", certificate" : "");
 }
 
 /* The trail has the names of those who call. */
@@ -182,11 +201,13 @@ int token_check_name(const char *name, struct problem *p)
     return 0;
 }
 
-int token_from_json(struct token *t, const cJSON *json, const char *name, struct problem *p)
+int token_from_json(struct token *t, enum token_kind kind, const cJSON *json, const char *name,
+                    struct problem *p)
 {
     const cJSON *item;
 
     memset(t, 0, sizeof(*t));
+    t->kind = kind;
     memset(&t->quotas, 0xff, sizeof(t->quotas)); /* ACCESS_NO_QUOTA */
     t->role = ACCESS_ANYBODY;
     if (token_check_name(name, p) != 0)
@@ -209,13 +230,16 @@ bool token_from_kept(struct token *t, const cJSON *json)
     cJSON *name = cJSON_DetachItemFromObjectCaseSensitive(copy, "name");
     cJSON *made = cJSON_DetachItemFromObjectCaseSensitive(copy, "made_at");
     cJSON *digest = cJSON_DetachItemFromObjectCaseSensitive(copy, "sha256");
+    cJSON *fingerprint = cJSON_DetachItemFromObjectCaseSensitive(copy, "fingerprint");
     const char *text = cJSON_GetStringValue(digest), *time = cJSON_GetStringValue(made);
     struct problem ignored;
     bool good = copy && cJSON_IsString(name) && text &&
-                token_from_json(t, copy, name->valuestring, &ignored) == 0 &&
+                token_from_json(t, TOKEN_SECRET, copy, name->valuestring, &ignored) == 0 &&
                 hex_parse(text, t->digest, sizeof(t->digest)) &&
                 (!time || json_time_read(time, &t->made_ns));
 
+    t->kind = fingerprint ? TOKEN_CERTIFICATE : TOKEN_SECRET;
+    cJSON_Delete(fingerprint);
     cJSON_Delete(name);
     cJSON_Delete(made);
     cJSON_Delete(digest);

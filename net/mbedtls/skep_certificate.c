@@ -17,14 +17,11 @@
 #define TAG_DNS     2
 #define TAG_ADDRESS 7
 
-void tls_fingerprint(const void *der, size_t bytes, char text[TLS_FINGERPRINT_MAX])
+void tls_fingerprint(const uint8_t digest[32], char text[TLS_FINGERPRINT_MAX])
 {
-    uint8_t digest[32];
-
-    tls_sha256(der, bytes, digest);
-    for (unsigned i = 0; i < sizeof(digest); i++)
+    for (unsigned i = 0; i < 32; i++)
         snprintf(text + 3 * i, 4, "%02X:", digest[i]);
-    text[3 * sizeof(digest) - 1] = '\0';
+    text[3 * 32 - 1] = '\0';
 }
 
 /* The bytes of the first of several certificates: a SEQUENCE whose length has two bytes, or one; else all. */
@@ -41,7 +38,10 @@ static size_t first_bytes(const uint8_t *der, size_t bytes)
 
 void tls_identity_fingerprint(const struct tls_identity *id, char text[TLS_FINGERPRINT_MAX])
 {
-    tls_fingerprint(id->chain, first_bytes(id->chain, id->chain_bytes), text);
+    uint8_t digest[32];
+
+    tls_sha256(id->chain, first_bytes(id->chain, id->chain_bytes), digest);
+    tls_fingerprint(digest, text);
 }
 
 static void describe_key(struct tls_description *d, const mbedtls_x509_crt *cert)
@@ -102,6 +102,19 @@ int tls_describe(const struct tls_identity *id, struct tls_description *d)
     mbedtls_x509_crt_free(&chain);
     mbedtls_pk_free(&pk);
     return result;
+}
+
+int tls_certificate_digest(const char *pem, uint8_t digest[32])
+{
+    mbedtls_x509_crt chain;
+    int result;
+
+    mbedtls_x509_crt_init(&chain);
+    result = mbedtls_x509_crt_parse(&chain, (const uint8_t *)pem, strlen(pem) + 1);
+    if (result == 0)
+        tls_sha256(chain.raw.p, chain.raw.len, digest);
+    mbedtls_x509_crt_free(&chain);
+    return result == 0 ? 0 : TLS_CHAIN_UNREADABLE;
 }
 
 char *tls_chain_pem(const struct tls_identity *id)

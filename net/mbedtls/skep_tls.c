@@ -81,6 +81,22 @@ mbedtls_ms_time_t mbedtls_ms_time(void)
     return (mbedtls_ms_time_t)(tls_clock_ns() / 1000000u);
 }
 
+/* A ticket doesn't hold the client's certificate, so who has shown one gets none that is worth anything, and shows it again:
+ * with 1.3 one to be discarded at once (RFC 8446, 4.6.1), with 1.2 an empty one (RFC 5077, 3.3). */
+static int write_ticket(void *tickets, const mbedtls_ssl_session *session, unsigned char *start,
+                        const unsigned char *end, size_t *bytes, uint32_t *lifetime)
+{
+    if (!session->MBEDTLS_PRIVATE(peer_cert))
+        return mbedtls_ssl_ticket_write(tickets, session, start, end, bytes, lifetime);
+    *lifetime = 0;
+    *bytes = 0;
+    if (session->MBEDTLS_PRIVATE(tls_version) == MBEDTLS_SSL_VERSION_TLS1_3 && start < end) {
+        *start = 0;
+        *bytes = 1;
+    }
+    return 0;
+}
+
 /* A handshake is one thread's from its start to its end. */
 static _Thread_local bool has_good_ticket;
 
@@ -103,9 +119,9 @@ static int configure(struct tls_server *server)
         return TLS_FAILED;
     mbedtls_ssl_conf_min_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_2);
     mbedtls_ssl_conf_rng(config, random_for_mbedtls, NULL);
-    mbedtls_ssl_conf_authmode(config, MBEDTLS_SSL_VERIFY_NONE);
-    mbedtls_ssl_conf_session_tickets_cb(config, mbedtls_ssl_ticket_write, parse_ticket,
-                                        &server->tickets);
+    /* A client may show a certificate. Whose it is, is for the server's owner to say: nobody has to have signed it. */
+    mbedtls_ssl_conf_authmode(config, MBEDTLS_SSL_VERIFY_OPTIONAL);
+    mbedtls_ssl_conf_session_tickets_cb(config, write_ticket, parse_ticket, &server->tickets);
     if (mbedtls_ssl_ticket_setup(&server->tickets, random_for_mbedtls, NULL,
                                  MBEDTLS_CIPHER_AES_256_GCM, TICKET_SECONDS) != 0 ||
         mbedtls_ssl_conf_alpn_protocols(config, (const char **)(uintptr_t)protocols) != 0 ||
@@ -238,6 +254,15 @@ int tls_session_open(struct tls_session *s, struct tls_server *server, int fd, u
     }
     s->is_resumed = has_good_ticket;
     return 0;
+}
+
+bool tls_session_peer(const struct tls_session *s, uint8_t digest[32])
+{
+    const mbedtls_x509_crt *peer = mbedtls_ssl_get_peer_cert(&s->ssl);
+
+    if (peer)
+        tls_sha256(peer->raw.p, peer->raw.len, digest);
+    return peer != NULL;
 }
 
 int tls_session_read(struct tls_session *s, void *buf, size_t bytes, uint64_t deadline)

@@ -129,9 +129,12 @@ struct tls_description {
 
 int tls_describe(const struct tls_identity *id, struct tls_description *d);
 
-/* Of a certificate in DER, and of the server's. */
-void tls_fingerprint(const void *der, size_t bytes, char text[TLS_FINGERPRINT_MAX]);
+/* Of a digest, and of the server's certificate. */
+void tls_fingerprint(const uint8_t digest[32], char text[TLS_FINGERPRINT_MAX]);
 void tls_identity_fingerprint(const struct tls_identity *id, char text[TLS_FINGERPRINT_MAX]);
+
+/* SHA-256 of the first certificate of a PEM text. */
+int tls_certificate_digest(const char *pem, uint8_t digest[32]);
 
 /* The chain as PEM; the caller frees it, NULL without memory. */
 char *tls_chain_pem(const struct tls_identity *id);
@@ -148,6 +151,10 @@ void tls_server_release(struct tls_server *server);
 /* fd must be non-blocking and stays the caller's. The session has the caller's hold on the server, until it is closed. */
 int tls_session_open(struct tls_session *s, struct tls_server *server, int fd, uint64_t deadline,
                      const struct tls_turns *turns);
+
+/* SHA-256 of the certificate whose key the client has shown to have, if it has. */
+bool tls_session_peer(const struct tls_session *s, uint8_t digest[32]);
+
 int tls_session_read(struct tls_session *s, void *buf, size_t bytes, uint64_t deadline);
 int tls_session_write(struct tls_session *s, const void *buf, size_t bytes, uint64_t deadline);
 

@@ -366,7 +366,7 @@ static void put_token(const char *name, char secret[TOKEN_TEXT_MAX])
     struct problem p;
     struct token wish;
 
-    assert_int_equal(token_from_json(&wish, json, name, &p), 0);
+    assert_int_equal(token_from_json(&wish, TOKEN_SECRET, json, name, &p), 0);
     assert_int_equal(tokens_put(&wish, false, secret, &p), 201);
     cJSON_Delete(json);
 }

@@ -170,7 +170,7 @@ static void revoke(void)
     struct problem p;
 
     model_lock();
-    assert_int_equal(tokens_delete("hand", &p), 204);
+    assert_int_equal(tokens_delete(TOKEN_SECRET, "hand", &p), 204);
     model_unlock();
 }
 
@@ -181,7 +181,7 @@ static void demote(void)
     char text[TOKEN_TEXT_MAX];
     cJSON *json = cJSON_Parse("{\"role\":\"viewer\"}");
 
-    assert_int_equal(token_from_json(&wish, json, "hand", &p), 0);
+    assert_int_equal(token_from_json(&wish, TOKEN_SECRET, json, "hand", &p), 0);
     model_lock();
     assert_int_equal(tokens_put(&wish, false, text, &p), 200);
     model_unlock();

@@ -1,20 +1,26 @@
 """The server's TLS with ordinary clients: openssl and Python's ssl."""
 
+import http.client
 import socket
 import ssl
 
 import pytest
 
+from slow import any_certificate
+
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
 def client_context(version=None):
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
+    context = any_certificate()
     if version:
         context.minimum_version = context.maximum_version = VERSIONS[version]
     return context
+
+
+@pytest.fixture
+def service(start):
+    return start()
 
 
 class Connection:
@@ -29,19 +35,10 @@ class Connection:
         head = f"GET {path} HTTP/1.1\r\nHost: skep\r\n"
         head += f"Authorization: Bearer {token}\r\n" if token else ""
         self.tls.sendall(head.encode() + b"\r\n")
-        answer = b""
-        while b"\r\n\r\n" not in answer:
-            answer += self.receive()
-        head, _, body = answer.partition(b"\r\n\r\n")
-        length = next(int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
-        while len(body) < length:
-            body += self.receive()
-        return int(answer.split()[1])
-
-    def receive(self):
-        data = self.tls.recv(65536)
-        assert data, "closed amid an answer"
-        return data
+        answer = http.client.HTTPResponse(self.tls)
+        answer.begin()
+        answer.read()
+        return answer.status
 
     def __enter__(self):
         return self
@@ -92,7 +89,7 @@ def test_a_resumed_session_needs_the_token(service, version):
     """What a connection was allowed isn't in its ticket."""
     context = client_context(version)
     with Connection(service, context) as first:
-        assert first.get("/v1/host", token="0123456789abcdef") == 200
+        assert first.get("/v1/host", token=service.token) == 200
         session = first.tls.session
     with Connection(service, context, session) as again:
         assert again.tls.session_reused and again.get("/v1/host") == 401

@@ -2,10 +2,16 @@
 
 import pytest
 
+import skep
 from authority import Authority, Key, describe_request
-from skep import Api
 
 PATH = "/v1/host/certificate"
+
+
+@pytest.fixture
+def service(start):
+    """One of the test's own, since its certificate changes."""
+    return start()
 
 
 @pytest.fixture
@@ -14,7 +20,7 @@ def authority(tmp_path):
 
 
 def shown(service):
-    return Api.presented_fingerprint(service.port)
+    return skep.Api.presented_fingerprint(service.port)
 
 
 def plain(fingerprint):
@@ -38,7 +44,7 @@ def test_what_is_shown(service):
 
 
 def test_needs_the_token(service):
-    api = service.new_api(token=None)
+    api = skep.Api(service.port, None)
     for method, path in (("GET", PATH), ("PUT", PATH), ("POST", PATH + "/renew"), ("POST", PATH + "/request")):
         problem(api.request(method, path), 401)
 
@@ -61,7 +67,7 @@ def test_install_with_an_intermediate(service, authority, kind):
 
 def test_open_connections_go_on(service, authority):
     """Each keeps the context that it began with, however often that changes meanwhile."""
-    old = [service.new_api() for _ in range(3)]
+    old = [skep.Api(service.port, service.token) for _ in range(3)]
     for api in old:
         api.ok("GET", "/v1/host")
     seen = set()
@@ -144,17 +150,14 @@ def test_a_long_chain(service, authority):
     assert "too large" in problem(answer, 422)
 
 
-def test_kept_over_reboots(start, authority, tmp_path):
-    disk = tmp_path / "disk.img"
-    with open(disk, "wb") as file:
-        file.truncate(8 << 20)
-    service = start("--disk", str(disk))
+def test_kept_over_reboots(start, authority):
+    service = start(disk_bytes=8 << 20)
     key = Key(authority.folder / "server", "prime256v1")
     chain = authority.sign(key, "skep.example")
     service.api.ok("PUT", PATH, json={"certificate": chain, "key": key.pem()})
     installed = shown(service)
-    service.new_api().ok("POST", "/v1/host/reboot")
-    service.wait_start()
+    skep.Api(service.port, service.token).ok("POST", "/v1/host/reboot")
+    service.wait_ready(starts=2)
     assert shown(service) == installed
     assert service.api.ok("GET", PATH)["certificate"] == chain
     trail = service.api.ok("GET", "/v1/audit")["items"]

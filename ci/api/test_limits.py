@@ -7,20 +7,23 @@ import threading
 import time
 
 import pytest
-from conftest import TOKEN
-from test_tls import client_context
 
 import skep
-from slow import Attack, stalled_reader
+from slow import Attack, any_certificate, stalled_reader
 
 
-def get(service, path, source="127.0.0.1", token=TOKEN):
+@pytest.fixture
+def service(start):
+    return start()
+
+
+def get(service, path, source="127.0.0.1", token=""):
     """A GET on a connection of its own: the status and the seconds until its answer was there."""
     began = time.monotonic()
     connection = http.client.HTTPSConnection(
-        "127.0.0.1", service.port, timeout=30, context=client_context(), source_address=(source, 0)
+        "127.0.0.1", service.port, timeout=30, context=any_certificate(), source_address=(source, 0)
     )
-    connection.request("GET", path, headers={"Authorization": f"Bearer {token}"} if token else {})
+    connection.request("GET", path, headers={} if token is None else {"Authorization": f"Bearer {token or service.token}"})
     answer = connection.getresponse()
     answer.read()
     connection.close()
@@ -50,18 +53,15 @@ def test_slow_clients_keep_nobody_out(service, source):
     assert busy[17] < max(1.0, 3 * quiet[17]) and busy[-1] < max(5.0, 3 * quiet[-1]), (quiet, busy)
 
 
-def test_readers_that_stall_lose_their_places(start, tmp_path):
+def test_readers_that_stall_lose_their_places(start):
     """With the token: they may take their time, but not when others need the slots."""
-    disk = tmp_path / "disk.img"
-    with open(disk, "wb") as file:
-        file.truncate(64 << 20)
-    service = start("--volumes", str(disk))
+    service = start(volume_bytes=64 << 20)
     service.api.ok("PUT", "/v1/disks/0", json={"format": True})
     paths = []
     for number in range(34):
         service.api.ok("PUT", f"/v1/volumes/v{number}", json={"size_bytes": 16 << 20, "overcommit": True})
         paths.append(f"/v1/volumes/v{number}/data")
-    readers = [stalled_reader(service.port, TOKEN, path) for path in paths]
+    readers = [stalled_reader(service.port, service.token, path) for path in paths]
     try:
         ordinary(service)
     finally:
@@ -74,7 +74,7 @@ def test_too_many_requests(service):
     seen = set()
 
     def flood():
-        connection = http.client.HTTPSConnection("127.0.0.1", service.port, timeout=30, context=client_context())
+        connection = http.client.HTTPSConnection("127.0.0.1", service.port, timeout=30, context=any_certificate())
         for _ in range(800):
             connection.request("GET", "/v1/images", headers={"Authorization": f"Bearer {token}"})
             answer = connection.getresponse()
@@ -100,7 +100,7 @@ def test_handshakes_are_bounded(service):
 
     def connect():
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", service.port), timeout=30) as plain:
-            with client_context().wrap_socket(plain):
+            with any_certificate().wrap_socket(plain):
                 return
         failures.append(1)
 
