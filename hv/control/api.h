@@ -97,7 +97,8 @@ cJSON *api_read_json(struct request *r);
  * Entity tags (api_match.c)
  */
 
-/* One, in quotes, of these bytes; or of a JSON object without its status, which changes by itself. */
+/* One, in quotes, of a SHA-256; of these bytes; or of a JSON object without its status, which changes by itself. */
+void api_format_etag(char etag[ETAG_MAX], const uint8_t digest[32]);
 void api_make_etag(char etag[ETAG_MAX], const void *data, size_t bytes);
 void api_tag_json(char etag[ETAG_MAX], const cJSON *json);
 

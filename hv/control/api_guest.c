@@ -33,14 +33,16 @@ struct list {
     char name[SKEP_NAME_MAX]; /* of the last one sent */
     uint64_t left;
     bool begun;
-    unsigned label_count; /* all of which a guest must have */
-    char labels[SPEC_LABELS_MAX][SPEC_LABEL_TEXT];
+    const char *query; /* has the labels, all of which a guest must have */
 };
 
 static bool is_wanted(const struct list *list, const struct guest *g)
 {
-    for (unsigned i = 0; i < list->label_count; i++)
-        if (!spec_has_label(g->spec, list->labels[i]))
+    const char *query = list->query;
+    char text[SPEC_LABEL_TEXT];
+
+    while (http_query_next(&query, "label", text, sizeof(text)) > 0)
+        if (!spec_has_label(g->spec, text))
             return false;
     return true;
 }
@@ -100,27 +102,26 @@ static int send_list(struct request *r, struct list *list)
 }
 
 /* ?label=NAME=value, which may come several times. */
-static int read_labels(struct request *r, struct list *list)
+static int check_labels(struct request *r)
 {
     const char *query = r->http->query;
     char text[SPEC_LABEL_TEXT];
+    unsigned count = 0;
     int found;
 
-    while ((found = http_query_next(&query, "label", text, sizeof(text))) != 0) {
-        if (found < 0 || !strchr(text, '=') || list->label_count == SPEC_LABELS_MAX)
+    while ((found = http_query_next(&query, "label", text, sizeof(text))) != 0)
+        if (found < 0 || !strchr(text, '=') || ++count > SPEC_LABELS_MAX)
             return problem_set(&r->problem, 400,
                                "label must be name=value of a label, and there may be %u of them.",
                                SPEC_LABELS_MAX);
-        memcpy(list->labels[list->label_count++], text, sizeof(text));
-    }
     return 0;
 }
 
 int api_guest_list(struct request *r)
 {
-    struct list list = {.left = UINT64_MAX};
+    struct list list = {.left = UINT64_MAX, .query = r->http->query};
 
-    if (api_query_page(r, list.name, &list.left) != 0 || read_labels(r, &list) != 0)
+    if (api_query_page(r, list.name, &list.left) != 0 || check_labels(r) != 0)
         return -1;
     r->http->write_deadline = tls_clock_ns() + LIST_NS;
     /* A list that was broken off must not look like a whole one. */
@@ -133,14 +134,17 @@ int api_guest_list(struct request *r)
 /* Of what is wished. Of files their image counts: a digest of contents would tell something of secrets. */
 static void tag_guest(const struct guest *g, char etag[ETAG_MAX])
 {
-    struct {
-        uint64_t files;
-        struct spec spec;
-    } wished = {.files = g->files};
+    const size_t before = offsetof(struct spec, files_digest);
+    const size_t after = before + sizeof(g->spec->files_digest);
+    struct tls_hash hash;
+    uint8_t digest[32];
 
-    memcpy(&wished.spec, g->spec, spec_bytes(g->spec));
-    memset(wished.spec.files_digest, 0, sizeof(wished.spec.files_digest));
-    api_make_etag(etag, &wished, offsetof(typeof(wished), spec) + spec_bytes(g->spec));
+    tls_hash_begin(&hash);
+    tls_hash_add(&hash, &g->files, sizeof(g->files));
+    tls_hash_add(&hash, g->spec, before);
+    tls_hash_add(&hash, (const char *)g->spec + after, spec_bytes(g->spec) - after);
+    tls_hash_end(&hash, digest);
+    api_format_etag(etag, digest);
 }
 
 static void answer_guest(struct request *r, struct guest *g)

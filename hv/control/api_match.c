@@ -7,14 +7,20 @@
 #include "hex.h"
 #include "skep_tls.h"
 
+void api_format_etag(char etag[ETAG_MAX], const uint8_t digest[32])
+{
+    char text[ETAG_MAX - 2];
+
+    hex_format(text, digest, sizeof(text) / 2);
+    snprintf(etag, ETAG_MAX, "\"%s\"", text);
+}
+
 void api_make_etag(char etag[ETAG_MAX], const void *data, size_t bytes)
 {
     uint8_t digest[32];
-    char text[ETAG_MAX - 2];
 
     tls_sha256(data, bytes, digest);
-    hex_format(text, digest, sizeof(text) / 2);
-    snprintf(etag, ETAG_MAX, "\"%s\"", text);
+    api_format_etag(etag, digest);
 }
 
 void api_tag_json(char etag[ETAG_MAX], const cJSON *json)
