@@ -16,6 +16,7 @@ enum operand_kind {
     OPERAND_IMAGE,
     OPERAND_VOLUME,
     OPERAND_DISK,
+    OPERAND_TOKEN,
     OPERAND_CONTEXT,
 };
 

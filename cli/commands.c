@@ -112,6 +112,17 @@ static const struct command_option events_options[] = {
     END,
 };
 
+static const struct command_option token_options[] = {
+    {"role", 'r', "ROLE", "admin, operator or viewer"},
+    {"prefix", 'p', "TEXT", "sees only guests and volumes whose names begin so"},
+    {"guests", 0, "N", "the most guests of the prefix"},
+    {"vcpus", 0, "N", "the most vCPUs of these together"},
+    {"memory", 'm', "SIZE", "the most memory of these together"},
+    {"volumes", 0, "SIZE", "the most bytes of volumes of the prefix"},
+    {"expires", 0, "MOMENT", "when it ends, as 2026-01-31T00:00:00Z"},
+    END,
+};
+
 const struct command commands[] = {
     {"login", "https://HOST[:PORT]", 1, 1, OPERAND_NONE, true, login,
      "gets to know a Skep, and makes it the current context",
@@ -206,6 +217,21 @@ const struct command commands[] = {
      "makes a new key and a self-signed certificate, and pins that key", "skepctl cert renew",
      NULL},
 
+    {"token ls", "", 0, 0, OPERAND_NONE, false, token_list, "lists tokens and what they may do",
+     "skepctl token ls", NULL},
+    {"token create", "NAME", 1, 1, OPERAND_NONE, false, token_create,
+     "makes a token, and prints its secret, once",
+     "skepctl token create ci-bot --role operator --prefix ci- --memory 256M", token_options},
+    {"token set", "NAME", 1, 1, OPERAND_TOKEN, false, token_set,
+     "changes what a token may do: what isn't said goes",
+     "skepctl token set ci-bot --role viewer --prefix ci-", token_options},
+    {"token rotate", "NAME", 1, 1, OPERAND_TOKEN, false, token_rotate,
+     "gives a token a new secret, and prints that", "skepctl token rotate ci-bot", NULL},
+    {"token rm", "NAME…", 1, ANY, OPERAND_TOKEN, false, token_remove, "revokes tokens",
+     "skepctl token rm ci-bot", NULL},
+
+    {"metrics", "", 0, 0, OPERAND_NONE, false, metrics_show,
+     "prints counters and gauges for Prometheus", "skepctl metrics", NULL},
     {"events", "", 0, 0, OPERAND_NONE, false, events_show,
      "shows what changes, as it does, until Ctrl-C", "skepctl events --kind guests",
      events_options},

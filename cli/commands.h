@@ -49,6 +49,13 @@ int cert_install(const struct call *call);
 int cert_request(const struct call *call);
 int cert_renew(const struct call *call);
 
+int token_list(const struct call *call);
+int token_create(const struct call *call);
+int token_set(const struct call *call);
+int token_rotate(const struct call *call);
+int token_remove(const struct call *call);
+
+int metrics_show(const struct call *call);
 int events_show(const struct call *call);
 int audit_show(const struct call *call);
 int crash_show(const struct call *call);

@@ -24,7 +24,7 @@ static void print_change(const cJSON *change)
     {
         char *value =
             cJSON_IsString(one) ? text_copy(one->valuestring) : cJSON_PrintUnformatted(one);
-        printf(" %s=%s", one->string, value ? text_clean(value) : "?");
+        printf(" %s=%s", one->string, value ? text_clean(value, 0) : "?");
         free(value);
     }
 }
@@ -37,12 +37,12 @@ static void print_event(const cJSON *event)
     head = text_format("%s  %s %s  %s", moment_text(event, "time", moment),
                        value_text(event, "kind", "?"), value_text(event, "name", "-"),
                        value_text(event, "type", "?"));
-    fputs(text_clean(head), stdout);
+    fputs(text_clean(head, 0), stdout);
     free(head);
     print_change(value_at(event, "change"));
     if (value_at(event, "caller")) {
         head = text_copy(value_text(event, "caller", "?"));
-        printf("  (%s)", text_clean(head));
+        printf("  (%s)", text_clean(head, 0));
         free(head);
     }
     putchar('\n');

@@ -6,11 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-char *text_clean(char *text)
+/* UTF-8 has another 32 of them, as two bytes: some terminals obey these, too. */
+char *text_clean(char *text, char kept)
 {
-    for (char *at = text; *at; at++)
-        if ((unsigned char)*at < 0x20 || *at == 0x7f)
+    for (unsigned char *at = (unsigned char *)text; *at; at++) {
+        if ((*at < 0x20 || *at == 0x7f) && *at != (unsigned char)kept)
             *at = '?';
+        else if (*at == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0)
+            at[0] = at[1] = '?';
+    }
     return text;
 }
 
@@ -34,7 +38,7 @@ int fail(enum exit_code code, const char *format, ...)
     text = format_list(format, list);
     va_end(list);
     fflush(stdout);
-    fprintf(stderr, "skepctl: %s\n", text_clean(text));
+    fprintf(stderr, "skepctl: %s\n", text_clean(text, 0));
     free(text);
     return code;
 }
@@ -47,7 +51,7 @@ void note(const char *format, ...)
     va_start(list, format);
     text = format_list(format, list);
     va_end(list);
-    fprintf(stderr, "%s\n", text_clean(text));
+    fprintf(stderr, "%s\n", text_clean(text, 0));
     free(text);
 }
 

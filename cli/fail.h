@@ -30,7 +30,7 @@ char *text_format(const char *format, ...) __attribute__((format(printf, 1, 2)))
 /* The text with more behind it; the text itself is freed. */
 char *text_extend(char *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Replaces control characters, and returns the text. */
-char *text_clean(char *text);
+/* Replaces control characters but this one (0 = all of them), and returns the text. */
+char *text_clean(char *text, char kept);
 
 #endif

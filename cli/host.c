@@ -63,15 +63,26 @@ int host_show(const struct call *call)
     return result;
 }
 
-int host_panic(const struct call *call)
+/* What isn't JSON is printed as it is. */
+static int print_text(const char *path)
 {
     struct answer a;
-    int result = api_call("GET", "/v1/host/panic", NULL, &a);
+    int result = api_call("GET", path, NULL, &a);
 
     if (result == EXIT_OK)
         answer_print(&a);
     answer_end(&a);
     return result;
+}
+
+int host_panic(const struct call *call)
+{
+    return print_text("/v1/host/panic");
+}
+
+int metrics_show(const struct call *call)
+{
+    return print_text("/metrics");
 }
 
 /* Reboot or shutdown. */

@@ -28,9 +28,7 @@ void table_add(struct table *t, const char *format, ...)
     if (vasprintf(&text, format, list) < 0)
         exit(fail(EXIT_LOCAL, "there is no memory for a table"));
     va_end(list);
-    for (char *at = text; *at; at++)
-        if (((unsigned char)*at < 0x20 && *at != '\t') || *at == 0x7f)
-            *at = '?';
+    text_clean(text, '\t');
     if (t->count == t->room) {
         t->room *= 2;
         t->rows = memory_resize(t->rows, t->room * sizeof(*t->rows));

@@ -61,7 +61,7 @@ def furnish(api, elf):
     api.ok("PUT", "/v1/disks/0", json={"format": True})
     api.ok("PUT", "/v1/volumes/db", json={"size_bytes": MIB})
     api.ok("PUT", "/v1/tokens/eye", json={"role": "viewer"})
-    api.create("web", image="httpd", memory_bytes=4 * MIB, args=["print=hello"])
+    api.create("web", image="httpd", memory_bytes=4 * MIB, args=["print=hello"], labels={"team": "edge"})
     api.create("broken", image="httpd", memory_bytes=4 * MIB, args=["crash=8"])
     api.wait_state("broken", "crashed")
 

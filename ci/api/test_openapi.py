@@ -1,11 +1,15 @@
 """docs/openapi.json is complete and true: its operations are the service's, and each was driven to each success that it
 has, by requests made of it."""
 
+import datetime
 import json
 import re
 
 import jsonschema
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 import skep
 from authority import Key, openssl
@@ -99,14 +103,14 @@ def test_what_it_does_not_know_is_found(api):
 #
 
 
-def call(api, operation, names=(), kind=None, example=None, data=None, query=None, headers=None):
+def call(api, operation, names=(), kind=None, example=None, data=None, query=None, headers=None, stream=False):
     """A request for an operation: its path filled in, its required headers from their examples."""
     needed = {p["name"]: p["example"] for p in operation.parameters if p["in"] == "header" and p.get("required")}
     path = operation.template.format(**dict(names))
     if example:
         data = json.dumps(operation.body(kind)["examples"][example]["value"])
         needed["Content-Type"] = kind
-    return api.request(operation.method, path, params=query, data=data, headers={**needed, **(headers or {})})
+    return api.request(operation.method, path, params=query, data=data, headers={**needed, **(headers or {})}, stream=stream)
 
 
 def examples(operation):
@@ -121,32 +125,22 @@ def usual_names(api, operation):
     if thing == "crashes":
         return {"id": api.ok("GET", "/v1/crashes")["items"][0]["id"]}
     names = {"guests": "web", "images": "httpd", "volumes": "db", "client-certificates": "nobody", "tokens": "eye"}
-    return {"name": names.get(thing, ""), "id": "0"}
+    return {"name": names.get(thing, ""), "id": "0", "file": "style.css"}
 
 
 # How to come to a success that isn't that of a plain request for what is there. Each yields the answers.
 
 
 def not_modified(api, operation, **_):
-    known = api.get(operation.template).headers["ETag"]
-    yield call(api, operation, headers={"If-None-Match": known})
+    names = usual_names(api, operation)
+    known = call(api, operation, names).headers["ETag"]
+    yield call(api, operation, names, headers={"If-None-Match": known})
 
 
 def power(api, operation, start, **_):
     for kind, example in examples(operation):
         yield call(start().api, operation, kind=kind, example=example)
     yield call(start().api, operation)
-
-
-def certificate_put(api, operation, **_):
-    """Its own again, which is for the key in use."""
-    yield api.request(operation.method, operation.template, json={"certificate": api.ok("GET", operation.template)["certificate"]})
-
-
-def certificate_changed(api, operation, start, **_):
-    """Of a service of its own: clients pin the certificate."""
-    for kind, example in examples(operation):
-        yield call(start().api, operation, kind=kind, example=example)
 
 
 def client_new(api, operation, tmp_path, **_):
@@ -274,19 +268,47 @@ def backup_replaces(api, operation, start, elf, **_):
     assert names == ["broken", "web"]
 
 
-def stream_begun(api, operation, **_):
-    with api.get(operation.template, stream=True) as answer:
+def console_opened(api, operation, **_):
+    headers = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    key = {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
+    with call(api, operation, {"name": "web"}, headers=headers | key, stream=True) as answer:
         yield answer
 
 
+def events_followed(api, operation, **_):
+    with call(api, operation, stream=True) as answer:
+        yield answer
+
+
+def certificate_installed(api, operation, start, **_):
+    """One that is signed by nobody but itself, for a key of its own."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "skep.example")])
+    now = datetime.datetime(2026, 1, 1)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(9999))
+    certificate = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    texts = {"certificate": certificate.decode(), "key": key.private_bytes(*form).decode()}
+    headers = {"Content-Type": "application/json"}
+    yield call(start().api, operation, data=json.dumps(texts), headers=headers)
+
+
+def certificate_renewed(api, operation, start, **_):
+    for kind, example in examples(operation):
+        yield call(start().api, operation, kind=kind, example=example)
+
+
 WAYS = {
+    ("followEvents", 200): events_followed,
+    ("putCertificate", 200): certificate_installed,
+    ("requestCertificate", 200): certificate_renewed,
+    ("renewCertificate", 200): certificate_renewed,
+    ("openGuestConsole", 101): console_opened,
     ("getDescription", 304): not_modified,
-    ("followEvents", 200): stream_begun,
+    ("getPage", 304): not_modified,
+    ("getPageFile", 304): not_modified,
     ("rebootHost", 202): power,
     ("shutDownHost", 202): power,
-    ("putCertificate", 200): certificate_put,
-    ("requestCertificate", 200): certificate_changed,
-    ("renewCertificate", 200): certificate_changed,
     ("getClientCertificate", 200): client_there,
     ("putClientCertificate", 200): client_there,
     ("putClientCertificate", 201): client_new,
@@ -328,12 +350,12 @@ def test_each_success(api, start, elf, tmp_path, operation, status):
 @pytest.mark.parametrize("operation", CONTRACT.operations, ids=lambda operation: operation.id)
 def test_without_the_token(api, operation):
     """Only what says so is open; all else changes nothing, and tells nothing."""
-    names = {"name": "nobody", "id": "77"}
+    names = {"name": "nobody", "id": "77", "file": "none"}
     answer = call(api, operation, names, headers={"Authorization": None})
     assert (answer.status_code == 401) == (operation.item.get("security") != []), answer.text
 
 
-def test_with_too_small_a_role(api, service):
+def test_with_too_small_a_role(api):
     """Each call that changes something tells a viewer so, as the document has it."""
     secret = api.ok("PUT", "/v1/tokens/small", json={"role": "viewer"})["token"]
     with skep.Api(api.port, secret, api.fingerprint) as viewer:
@@ -348,7 +370,7 @@ def test_with_too_small_a_role(api, service):
 @pytest.mark.parametrize("template", CONTRACT.document["paths"])
 def test_other_methods(api, template):
     """405 names exactly the methods that the document has."""
-    path = template.format(name="web", id="0")
+    path = template.format(name="web", id="0", file="style.css")
     assert api.request("OPTIONS", path).status_code == 405
 
 
@@ -358,10 +380,8 @@ def test_head(api, operation):
     names = usual_names(api, operation)
     needed = {"Skep-Passphrase": PASSPHRASE}
     path = operation.template.format(**names)
-    got = api.request("GET", path, headers=needed, stream=True)
-    if got.headers["Content-Type"] != "text/event-stream":  # that has no end
-        assert got.content is not None
-    got.close()
-    head = api.request("HEAD", path, headers=needed)
+    endless = any("text/event-stream" in answer.get("content", {}) for answer in operation.responses.values())
+    with api.get(path, headers=needed, stream=endless) as got:
+        head = api.head(path, headers=needed)
     assert head.status_code == got.status_code and not head.content
     assert head.headers.get("Content-Type") == got.headers["Content-Type"]

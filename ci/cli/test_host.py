@@ -110,3 +110,38 @@ def test_a_stream_that_ends(own, fresh):
         assert process.returncode == 3 and errors.startswith("skepctl: "), errors
     finally:
         process.kill()
+
+
+def test_metrics(service, cli):
+    service.api.create("web", image="hello")
+    text = cli.run("metrics")
+    assert re.search(r"^# TYPE skep_\w+ counter$", text, re.M) and '"web"' in text
+
+
+def test_tokens(service, cli):
+    limits = ("--prefix", "ci-", "--guests", "2", "--vcpus", "3", "-m", "64M", "--volumes", "1G")
+    secret = cli.run("token", "create", "ci-bot", "-r", "operator", *limits, "--expires", "2100-01-31T00:00:00Z").strip()
+    token = service.api.ok("GET", "/v1/tokens/ci-bot")
+    assert token["scope"]["prefix"] == "ci-" and token["expires_at"].startswith("2100-01-31")
+    quotas = {"guests": 2, "vcpus": 3, "memory_bytes": 64 << 20, "volume_bytes": 1 << 30}
+    assert token["scope"]["quotas"] == quotas
+    # It is told nowhere else, and is the one.
+    row = cli.run("token", "ls").splitlines()[1]
+    assert re.match(r"ci-bot +operator +ci- ", row) and "64 MiB memory" in row and secret not in row
+    cli.run("run", "hello", "-n", "web", "--no-wait", environment={"SKEP_TOKEN": secret}, code=4)
+    cli.run("run", "hello", "-n", "ci-web", "-m", "1M", "--no-wait", environment={"SKEP_TOKEN": secret})
+
+    cli.run("token", "create", "ci-bot", "-r", "viewer", code=1)
+    other = cli.run("token", "rotate", "ci-bot").strip()
+    assert other != secret and service.api.ok("GET", "/v1/tokens/ci-bot")["scope"] == token["scope"]
+    cli.run("ps", environment={"SKEP_TOKEN": secret}, code=4)
+    assert "ci-web" in cli.run("ps", environment={"SKEP_TOKEN": other})
+    assert cli.run("token", "set", "ci-bot", "-r", "viewer") == ""
+    changed = service.api.ok("GET", "/v1/tokens/ci-bot")
+    assert changed["role"] == "viewer" and changed["expires_at"] is None
+    cli.run("rm", "ci-web", environment={"SKEP_TOKEN": other}, code=4)
+    assert cli.run("complete", "--", "token", "rm", "") == "ci-bot\n"
+    cli.run("token", "rm", "ci-bot")
+    cli.run("ps", environment={"SKEP_TOKEN": other}, code=4)
+    for words in (("set", "ci-bot"), ("set", "ci-bot", "-r", "viewer"), ("rotate", "ci-bot")):
+        cli.run("token", *words, code=2 if len(words) == 2 and words[0] == "set" else 4)

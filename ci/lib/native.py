@@ -1,5 +1,6 @@
 """The control service as a Linux program over a model of ring 0 (build-host/skep-control-native), sanitized."""
 
+import contextlib
 import os
 import pathlib
 import secrets
@@ -74,6 +75,11 @@ class Native:
         assert code is None, f"the service ended with code {code}:\n{self.text()[-4000:]}"
         assert "ERROR: AddressSanitizer" not in self.text(), self.text()[-4000:]
         assert "runtime error:" not in self.text(), self.text()[-4000:]
+
+    def wait_end(self, seconds=5):
+        """Waits a moment for it to end of what is wrong with it, so that its log tells."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(seconds)
 
     def stop(self):
         if self.process and self.process.poll() is None:

@@ -56,7 +56,7 @@ class Operation:
 
     @property
     def successes(self):
-        return [int(status) for status in self.responses if status[0] in "23"]
+        return [int(status) for status in self.responses if status[0] in "123"]
 
     @property
     def is_debug(self):

@@ -207,25 +207,28 @@ void api_answer_error(struct api_client *client, int error)
  * Routing
  */
 
-/* Splits a path in place; "/" has one empty segment. -1 if it has too many segments or a bad escape. */
+#define PATH_UNKNOWN   (-1) /* no path of ours: too many segments */
+#define PATH_MALFORMED (-2) /* a bad escape */
+
+/* Splits a path in place; "/" has one, which is empty. How many there are, or one of the above. */
 static int split(char *path, char *segments[API_SEGMENTS_MAX])
 {
     int count = 0;
 
     if (*path++ != '/')
-        return -1;
+        return PATH_UNKNOWN;
     segments[0] = path;
     if (!*path)
         return 1;
     for (char *rest = path; rest && *rest;) {
         if (count == API_SEGMENTS_MAX)
-            return -1;
+            return PATH_UNKNOWN;
         segments[count] = rest;
         rest = strchr(rest, '/');
         if (rest)
             *rest++ = '\0';
         if (!http_unescape(segments[count++]))
-            return -1;
+            return PATH_MALFORMED;
     }
     return count;
 }
@@ -241,7 +244,7 @@ static bool route_matches(const struct api_route *route, char *const segments[],
     return true;
 }
 
-/* The route, or NULL with the problem: 404, or 405 with the methods that there are. */
+/* The route, or NULL with the problem: 400, 404, or 405 with the methods that there are. */
 static const struct api_route *find_route(struct request *r, char *segments[], int count)
 {
     llhttp_method_t method = r->http->method == HTTP_HEAD ? HTTP_GET : r->http->method;
@@ -255,7 +258,10 @@ static const struct api_route *find_route(struct request *r, char *segments[], i
         snprintf(allow + strlen(allow), sizeof(allow) - strlen(allow), "%s%s", *allow ? ", " : "",
                  llhttp_method_name(routes[i].method));
     }
-    if (*allow) {
+    if (count == PATH_MALFORMED) {
+        problem_set(&r->problem, 400,
+                    "The path has a %% without two hexadecimal digits behind it, or %%00.");
+    } else if (*allow) {
         snprintf(r->problem.fields, sizeof(r->problem.fields), "Allow: %s\r\n", allow);
         problem_set(&r->problem, 405, "There is no such method here; there is %s.", allow);
     } else {
@@ -370,10 +376,10 @@ int api_check_role(struct request *r, enum access_role least)
 /* Names that the caller doesn't see are as if there were nothing, and can't be made. Images are everybody's to see. */
 static int check_scope(struct request *r, const struct api_route *route)
 {
-    const char *kind = route->path[1] ? route->path[1] : "";
-    bool image = r->name && strcmp(kind, "images") == 0;
-    bool guest = r->name && strcmp(kind, "guests") == 0;
-    bool volume = r->name && strcmp(kind, "volumes") == 0;
+    const char *kind = r->name && route->path[1] ? route->path[1] : "";
+    bool image = strcmp(kind, "images") == 0;
+    bool guest = strcmp(kind, "guests") == 0;
+    bool volume = strcmp(kind, "volumes") == 0;
 
     if (!(image && route->method != HTTP_GET) && !guest && !volume)
         return 0;
@@ -425,6 +431,24 @@ static void describe_path(char *const segments[API_SEGMENTS_MAX], char path[AUDI
         bytes += (size_t)snprintf(path + bytes, AUDIT_PATH_MAX - bytes, "/%s", segments[i]);
 }
 
+static bool has_dry_run(const struct api_route *route)
+{
+    return route->handler == api_guest_put || route->handler == api_guest_patch ||
+           route->handler == api_volume_put || route->handler == api_volume_patch;
+}
+
+/* Who asks for a dry run must not get a change. */
+static int check_dry_run(struct request *r, const struct api_route *route)
+{
+    if (api_query_bool(r, "dry_run", &r->dry_run) != 0)
+        return -1;
+    if (r->dry_run && !has_dry_run(route))
+        return problem_set(&r->problem, 400,
+                           "There is no dry run of this call, only of PUT and PATCH of a guest or "
+                           "volume.");
+    return 0;
+}
+
 static int call(struct request *r, const struct api_route *route)
 {
     if (api_check_role(r, route->least) != 0 || check_scope(r, route) != 0 ||
@@ -471,6 +495,10 @@ static int handle(struct request *r)
         note_event(r);
     if (route->method == HTTP_GET && route->handler != api_backup_get)
         return call(r, route);
+    if (check_dry_run(r, route) != 0)
+        return -1;
+    if (r->dry_run)
+        return call(r, route);
     return handle_audited(r, route, segments);
 }
 
@@ -490,6 +518,9 @@ bool api_serve(struct api_client *client)
     /* Too much of an unread body: better a new connection than to read it. */
     if (!c->body_done && (c->chunked || c->content_length > DROP_MAX || c->expects_continue))
         c->keep_alive = false;
+    if (*r.etag)
+        snprintf(r.fields + strlen(r.fields), sizeof(r.fields) - strlen(r.fields), "ETag: %s\r\n",
+                 r.etag);
     if (status < 0)
         sent = send_problem(c, &r.problem);
     else if (status > 0)
@@ -604,6 +635,15 @@ int api_query_bool(struct request *r, const char *name, bool *value)
     if (found < 0 || (!*value && strcmp(text, "false") != 0))
         return problem_set(&r->problem, 400, "%s must be true or false.", name);
     return 0;
+}
+
+int api_query_page(struct request *r, char after[SKEP_NAME_MAX], uint64_t *limit)
+{
+    int found = http_query_value(r->http->query, "after", after, SKEP_NAME_MAX);
+
+    if (found < 0 || (found > 0 && !name_valid(after)))
+        return problem_set(&r->problem, 400, "after must be a name.");
+    return api_query_number(r, "limit", 1, UINT32_MAX, limit);
 }
 
 cJSON *api_new_list(struct request *r)

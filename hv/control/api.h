@@ -13,8 +13,10 @@
 #include "access.h"
 #include "http.h"
 #include "problem.h"
+#include "skep/control.h"
 
 #define API_JSON_MAX 65536u
+#define ETAG_MAX     35
 
 /* One client's connection. */
 struct api_client {
@@ -33,8 +35,10 @@ struct request {
     struct problem problem;
     unsigned route; /* in the table of routes, or their number: none */
     bool is_stream;
-    char fields[64]; /* header lines of an answer that isn't a problem */
-    cJSON *json;     /* the answer's body; the dispatcher frees it */
+    char fields[128];    /* header lines of an answer that isn't a problem */
+    cJSON *json;         /* the answer's body; the dispatcher frees it */
+    char etag[ETAG_MAX]; /* of the answer, "" = none */
+    bool dry_run;        /* tells what would be, and changes nothing */
 };
 
 /* Serves the request; whether the connection can go on. */
@@ -89,9 +93,20 @@ bool api_protocol_token(const struct http_conn *c, char token[API_TOKEN_MAX]);
 /* Reads a JSON body; NULL with the problem set. */
 cJSON *api_read_json(struct request *r);
 
-/* An entity tag, in quotes, of these bytes. */
-#define ETAG_MAX 35
+/*
+ * Entity tags (api_match.c)
+ */
+
+/* One, in quotes, of these bytes; or of a JSON object without its status, which changes by itself. */
 void api_make_etag(char etag[ETAG_MAX], const void *data, size_t bytes);
+void api_tag_json(char etag[ETAG_MAX], const cJSON *json);
+
+/* Whether If-Match and If-None-Match let a change be made of what has this tag, or NULL: of what isn't there; else -1
+ * and the problem. Under the lock of what is changed. */
+int api_check_match(struct request *r, const char *etag);
+
+/* "after" and "limit" of a list's query; what isn't there is left as it is. */
+int api_query_page(struct request *r, char after[SKEP_NAME_MAX], uint64_t *limit);
 
 /* Whether the request has a body at all. */
 bool api_has_body(const struct request *r);

@@ -12,6 +12,7 @@
 #include "host.h"
 #include "json.h"
 #include "skep_tls.h"
+#include "spec_label.h"
 
 #define MS        1000000ull
 #define DELETE_NS (2000 * MS)  /* to wait for a guest's end before answering 202 */
@@ -32,7 +33,17 @@ struct list {
     char name[SKEP_NAME_MAX]; /* of the last one sent */
     uint64_t left;
     bool begun;
+    unsigned label_count; /* all of which a guest must have */
+    char labels[SPEC_LABELS_MAX][SPEC_LABEL_TEXT];
 };
+
+static bool is_wanted(const struct list *list, const struct guest *g)
+{
+    for (unsigned i = 0; i < list->label_count; i++)
+        if (!spec_has_label(g->spec, list->labels[i]))
+            return false;
+    return true;
+}
 
 /* The texts of the next few, NULL without memory; *more tells whether others follow. */
 static char *next_guests(struct list *list, bool *more)
@@ -45,6 +56,8 @@ static char *next_guests(struct list *list, bool *more)
     for (unsigned i = 0;
          i < LIST_STEP && list->left && (g = guest_after_with(list->name, access_prefix())); i++) {
         memcpy(list->name, g->name, sizeof(list->name));
+        if (!is_wanted(list, g))
+            continue;
         cJSON_AddItemToArray(items, guest_to_json(g, true));
         list->left--;
     }
@@ -86,20 +99,28 @@ static int send_list(struct request *r, struct list *list)
     return result == 0 ? http_reply_end(c) : result;
 }
 
-static int read_list_query(struct request *r, struct list *list)
+/* ?label=NAME=value, which may come several times. */
+static int read_labels(struct request *r, struct list *list)
 {
-    int after = http_query_value(r->http->query, "after", list->name, sizeof(list->name));
+    const char *query = r->http->query;
+    char text[SPEC_LABEL_TEXT];
+    int found;
 
-    if (after < 0 || (after > 0 && !name_valid(list->name)))
-        return problem_set(&r->problem, 400, "after must be a guest's name.");
-    return api_query_number(r, "limit", 1, UINT32_MAX, &list->left);
+    while ((found = http_query_next(&query, "label", text, sizeof(text))) != 0) {
+        if (found < 0 || !strchr(text, '=') || list->label_count == SPEC_LABELS_MAX)
+            return problem_set(&r->problem, 400,
+                               "label must be name=value of a label, and there may be %u of them.",
+                               SPEC_LABELS_MAX);
+        memcpy(list->labels[list->label_count++], text, sizeof(text));
+    }
+    return 0;
 }
 
 int api_guest_list(struct request *r)
 {
     struct list list = {.left = UINT64_MAX};
 
-    if (read_list_query(r, &list) != 0)
+    if (api_query_page(r, list.name, &list.left) != 0 || read_labels(r, &list) != 0)
         return -1;
     r->http->write_deadline = tls_clock_ns() + LIST_NS;
     /* A list that was broken off must not look like a whole one. */
@@ -109,6 +130,34 @@ int api_guest_list(struct request *r)
     return 0;
 }
 
+/* Of what is wished. Of files their image counts: a digest of contents would tell something of secrets. */
+static void tag_guest(const struct guest *g, char etag[ETAG_MAX])
+{
+    struct {
+        uint64_t files;
+        struct spec spec;
+    } wished = {.files = g->files};
+
+    memcpy(&wished.spec, g->spec, spec_bytes(g->spec));
+    memset(wished.spec.files_digest, 0, sizeof(wished.spec.files_digest));
+    api_make_etag(etag, &wished, offsetof(typeof(wished), spec) + spec_bytes(g->spec));
+}
+
+static void answer_guest(struct request *r, struct guest *g)
+{
+    r->json = guest_to_json(g, false);
+    tag_guest(g, r->etag);
+}
+
+static int check_match(struct request *r, const struct guest *g)
+{
+    char etag[ETAG_MAX];
+
+    if (g)
+        tag_guest(g, etag);
+    return api_check_match(r, g ? etag : NULL);
+}
+
 int api_guest_get(struct request *r)
 {
     struct guest *g;
@@ -116,28 +165,41 @@ int api_guest_get(struct request *r)
     model_lock();
     g = guest_find(r->name);
     if (g)
-        r->json = guest_to_json(g, false);
+        answer_guest(r, g);
     model_unlock();
     return r->json ? 200 : api_no_guest(r);
+}
+
+/* Does it, or tells what would be done: a status, or -1 and the problem. */
+static int put_or_foresee(struct request *r, struct spec *spec, const struct files *files)
+{
+    enum guest_change change = GUEST_UNCHANGED;
+    int status = r->dry_run ? guest_foresee(r->name, spec, &change, &r->problem)
+                            : guest_put(r->name, spec, files, &change, &r->problem);
+    struct guest *g = guest_find(r->name);
+
+    if (status > 0 && r->dry_run)
+        r->json = guest_foreseen_to_json(r->name, g, spec, files);
+    else if (status > 0 && g)
+        answer_guest(r, g);
+    if (r->json)
+        cJSON_AddStringToObject(r->json, "change", guest_change_name(change));
+    return status;
 }
 
 /* A spec that is complete but for its files, which are in the JSON that it was made of. */
 static int put_spec(struct request *r, struct spec *spec, const cJSON *json)
 {
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "files");
-    enum guest_change change = GUEST_UNCHANGED;
-    struct guest *g = guest_find(r->name);
-    struct files files;
-    int status = files_take(list, g ? g->files : 0, spec, &files, &r->problem);
+    const struct guest *g = guest_find(r->name);
+    struct files files = {0};
+    int status = check_match(r, g);
 
     if (status == 0)
-        status = guest_put(r->name, spec, &files, &change, &r->problem);
+        status = files_take(list, g ? g->files : 0, spec, &files, &r->problem);
+    if (status == 0)
+        status = put_or_foresee(r, spec, &files);
     files_free(&files);
-    g = guest_find(r->name);
-    if (status > 0 && g) {
-        r->json = guest_to_json(g, false);
-        cJSON_AddStringToObject(r->json, "change", guest_change_name(change));
-    }
     return status;
 }
 
@@ -198,7 +260,9 @@ int api_guest_delete(struct request *r)
 
     model_lock();
     g = guest_find(r->name);
-    status = g ? guest_delete(g, &r->problem) : api_no_guest(r);
+    status = g ? check_match(r, g) : api_no_guest(r);
+    if (status == 0)
+        status = guest_delete(g, &r->problem);
     model_unlock();
     while (status == 202 && tls_clock_ns() < deadline) {
         nanosleep(&pause, NULL);
@@ -255,9 +319,14 @@ int api_guest_trace(struct request *r)
 
 int api_crash_list(struct request *r)
 {
+    uint64_t before = UINT64_MAX, limit = UINT64_MAX;
+
+    if (api_query_number(r, "after", 1, UINT32_MAX, &before) != 0 ||
+        api_query_number(r, "limit", 1, UINT32_MAX, &limit) != 0)
+        return -1;
     r->json = cJSON_CreateObject();
     model_lock();
-    cJSON_AddItemToObject(r->json, "items", crashes_to_json());
+    cJSON_AddItemToObject(r->json, "items", crashes_to_json(before, limit));
     model_unlock();
     return 200;
 }

@@ -23,11 +23,20 @@ static int no_image(struct request *r)
 
 int api_image_list(struct request *r)
 {
-    cJSON *items = api_new_list(r);
+    char after[SKEP_NAME_MAX] = "";
+    uint64_t left = UINT64_MAX;
+    cJSON *items;
 
+    if (api_query_page(r, after, &left) != 0)
+        return -1;
+    items = api_new_list(r);
     model_lock();
-    for (const struct image *i = image_first(); i; i = i->next)
+    for (const struct image *i = image_first(); i && left; i = i->next) {
+        if (strcmp(i->name, after) <= 0)
+            continue;
         cJSON_AddItemToArray(items, image_to_json(i));
+        left--;
+    }
     model_unlock();
     return 200;
 }
@@ -38,10 +47,25 @@ int api_image_get(struct request *r)
 
     model_lock();
     image = image_find(r->name);
-    if (image)
+    if (image) {
         r->json = image_to_json(image);
+        api_tag_json(r->etag, r->json);
+    }
     model_unlock();
     return r->json ? 200 : no_image(r);
+}
+
+/* An image_guard's. */
+static int check_match(void *context, const struct image *there)
+{
+    struct request *r = context;
+    cJSON *json = there ? image_to_json(there) : NULL;
+    char etag[ETAG_MAX];
+
+    if (json)
+        api_tag_json(etag, json);
+    cJSON_Delete(json);
+    return api_check_match(r, there ? etag : NULL);
 }
 
 int api_image_delete(struct request *r)
@@ -51,7 +75,9 @@ int api_image_delete(struct request *r)
 
     model_lock();
     image = image_find(r->name);
-    result = image ? image_remove(image, &r->problem) : no_image(r);
+    result = image ? check_match(r, image) : no_image(r);
+    if (result == 0)
+        result = image_remove(image, &r->problem);
     model_unlock();
     return result == 0 ? 204 : -1;
 }
@@ -142,6 +168,7 @@ static int read_file(struct request *r, uint8_t **data, size_t *bytes)
 
 int api_image_put(struct request *r)
 {
+    const struct image_guard guard = {check_match, r};
     uint8_t *data = NULL;
     size_t bytes;
     int result;
@@ -152,7 +179,9 @@ int api_image_put(struct request *r)
     if (result == 0 && !api_still_allowed(r))
         result = -1;
     if (result == 0)
-        result = image_put(r->name, data, bytes, &r->json, &r->problem);
+        result = image_put(r->name, data, bytes, &guard, &r->json, &r->problem);
+    if (r->json)
+        api_tag_json(r->etag, r->json);
     free(data);
     api_end_turn();
     return result;

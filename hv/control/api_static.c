@@ -1,12 +1,11 @@
 /*
  * api_static.c - the handler for what is sent as it was built: the page (hv/control/page), and the API's description
- * (docs/openapi.json). And entity tags.
+ * (docs/openapi.json).
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "api.h"
-#include "hex.h"
 #include "skep_tls.h"
 
 #define WRITE_NS 30000000000ull
@@ -25,16 +24,6 @@ struct static_file {
 
 /* Put into the service by cmake/embed-static. */
 extern const struct static_file static_files[];
-
-void api_make_etag(char etag[ETAG_MAX], const void *data, size_t bytes)
-{
-    uint8_t digest[32];
-    char text[ETAG_MAX - 2];
-
-    tls_sha256(data, bytes, digest);
-    hex_format(text, digest, sizeof(text) / 2);
-    snprintf(etag, ETAG_MAX, "\"%s\"", text);
-}
 
 /* The path's last segment; that of "/" is empty. */
 static const struct static_file *find_file(const char *name)

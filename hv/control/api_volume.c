@@ -69,6 +69,8 @@ static int read_format(const cJSON *body, bool *force, struct problem *p)
     const cJSON *item;
     bool format = false;
 
+    if (!cJSON_IsObject(body))
+        return problem_set(p, 422, "The body must be a JSON object.");
     cJSON_ArrayForEach(item, body)
     {
         bool *to = strcmp(item->string, "format") == 0  ? &format
@@ -80,7 +82,7 @@ static int read_format(const cJSON *body, bool *force, struct problem *p)
         if (take_bool(item, to, p) != 0)
             return -1;
     }
-    if (!cJSON_IsObject(body) || !format)
+    if (!format)
         return problem_set(p, 422,
                            "Say {\"format\": true}: the disk becomes Skep's, and all data on it is "
                            "lost.");
@@ -118,17 +120,25 @@ int api_no_volume(struct request *r)
     return problem_set(&r->problem, 404, "There is no volume '%s'.", r->name);
 }
 
-int api_volume_list(struct request *r)
+/* The first of a disk whose name comes after this one. */
+static struct volume *first_after(uint32_t index, const char *after)
 {
-    cJSON *items = api_new_list(r);
-    struct volume *next[SKEP_DISKS_MAX] = {NULL};
+    const struct disk *disk = storage_disk(index);
+    struct volume *v = disk && disk->volumes ? disk->volumes->first : NULL;
 
-    storage_lock();
+    while (v && strcmp(v->record.name, after) <= 0)
+        v = v->next;
+    return v;
+}
+
+/* Each disk's are sorted by name. */
+static void list_volumes(cJSON *items, const char *after, uint64_t left)
+{
+    struct volume *next[SKEP_DISKS_MAX];
+
     for (uint32_t i = 0; i < SKEP_DISKS_MAX; i++)
-        if (storage_disk(i) && storage_disk(i)->volumes)
-            next[i] = storage_disk(i)->volumes->first;
-    /* Each disk's are sorted by name. */
-    for (;;) {
+        next[i] = first_after(i, after);
+    while (left) {
         uint32_t least = SKEP_DISKS_MAX;
         for (uint32_t i = 0; i < SKEP_DISKS_MAX; i++)
             if (next[i] && (least == SKEP_DISKS_MAX ||
@@ -136,12 +146,49 @@ int api_volume_list(struct request *r)
                 least = i;
         if (least == SKEP_DISKS_MAX)
             break;
-        if (access_sees(next[least]->record.name))
+        if (access_sees(next[least]->record.name)) {
             cJSON_AddItemToArray(items, storage_volume_to_json(storage_disk(least), next[least]));
+            left--;
+        }
         next[least] = next[least]->next;
     }
+}
+
+int api_volume_list(struct request *r)
+{
+    char after[SKEP_NAME_MAX] = "";
+    uint64_t limit = UINT64_MAX;
+
+    if (api_query_page(r, after, &limit) != 0)
+        return -1;
+    api_new_list(r);
+    storage_lock();
+    list_volumes(cJSON_GetObjectItem(r->json, "items"), after, limit);
     storage_unlock();
     return 200;
+}
+
+static void answer_volume(struct request *r, const struct disk *disk, struct volume *v)
+{
+    r->json = storage_volume_to_json(disk, v);
+    api_tag_json(r->etag, r->json);
+}
+
+static void tag_volume(const struct disk *disk, struct volume *v, char etag[ETAG_MAX])
+{
+    cJSON *json = storage_volume_to_json(disk, v);
+
+    api_tag_json(etag, json);
+    cJSON_Delete(json);
+}
+
+static int check_match(struct request *r, const struct disk *disk, struct volume *v)
+{
+    char etag[ETAG_MAX];
+
+    if (v)
+        tag_volume(disk, v, etag);
+    return api_check_match(r, v ? etag : NULL);
 }
 
 int api_volume_get(struct request *r)
@@ -152,7 +199,7 @@ int api_volume_get(struct request *r)
     storage_lock();
     v = storage_find(r->name, &disk);
     if (v)
-        r->json = storage_volume_to_json(disk, v);
+        answer_volume(r, disk, v);
     storage_unlock();
     return v ? 200 : api_no_volume(r);
 }
@@ -278,11 +325,11 @@ static int check_same(const struct disk *disk, const struct volume *v,
 
 static int put(struct request *r, const cJSON *body)
 {
-    struct storage_wish wish = {.name = r->name};
+    struct storage_wish wish = {.name = r->name, .foreseen = r->dry_run ? &r->json : NULL};
     struct disk *disk;
     struct volume *v = storage_find(r->name, &disk);
 
-    if (volume_wish_read(&wish, body, true, &r->problem) != 0)
+    if (volume_wish_read(&wish, body, true, &r->problem) != 0 || check_match(r, disk, v) != 0)
         return -1;
     if (!v)
         return storage_create(&wish, &r->problem);
@@ -295,21 +342,42 @@ static int put(struct request *r, const cJSON *body)
 
 static int patch(struct request *r, const cJSON *body)
 {
-    struct storage_wish wish = {.name = r->name};
+    struct storage_wish wish = {.name = r->name, .foreseen = r->dry_run ? &r->json : NULL};
     struct disk *disk;
     struct volume *v = storage_find(r->name, &disk);
 
     if (!v)
         return api_no_volume(r);
     wish.limits = v->record.limits;
-    return volume_wish_read(&wish, body, false, &r->problem) == 0
+    return volume_wish_read(&wish, body, false, &r->problem) == 0 && check_match(r, disk, v) == 0
                ? storage_change(disk, v, &wish, &r->problem)
                : -1;
+}
+
+/* The answer of a change that was made, or of a dry run's. */
+static void answer_change(struct request *r, bool was_there, const char *former_etag)
+{
+    struct disk *disk;
+    struct volume *v = storage_find(r->name, &disk);
+
+    if (r->json)
+        api_tag_json(r->etag, r->json);
+    else if (v)
+        answer_volume(r, disk, v);
+    cJSON_AddStringToObject(r->json, "change",
+                            !was_there                          ? "created"
+                            : strcmp(former_etag, r->etag) == 0 ? "none"
+                                                                : "applied");
+    if (r->dry_run)
+        r->etag[0] = '\0';
+    else if (v)
+        audit_detail("%" PRIu64 " bytes", v->record.bytes);
 }
 
 static int change(struct request *r, int (*act)(struct request *r, const cJSON *body))
 {
     cJSON *body = api_read_json(r);
+    char former_etag[ETAG_MAX] = "";
     struct disk *disk;
     struct volume *v;
     int status;
@@ -317,12 +385,12 @@ static int change(struct request *r, int (*act)(struct request *r, const cJSON *
     if (!body)
         return -1;
     storage_lock();
+    v = storage_find(r->name, &disk);
+    if (v)
+        tag_volume(disk, v, former_etag);
     status = act(r, body);
-    v = status > 0 ? storage_find(r->name, &disk) : NULL;
-    if (v) {
-        audit_detail("%" PRIu64 " bytes", v->record.bytes);
-        r->json = storage_volume_to_json(disk, v);
-    }
+    if (status > 0)
+        answer_change(r, v != NULL, former_etag);
     storage_unlock();
     cJSON_Delete(body);
     return status;
@@ -346,7 +414,9 @@ int api_volume_delete(struct request *r)
 
     storage_lock();
     v = storage_find(r->name, &disk);
-    status = v ? storage_delete(disk, v, &r->problem) : api_no_volume(r);
+    status = v ? check_match(r, disk, v) : api_no_volume(r);
+    if (status == 0)
+        status = storage_delete(disk, v, &r->problem);
     storage_unlock();
     return status;
 }

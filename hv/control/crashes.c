@@ -130,15 +130,16 @@ const char *crashes_text(uint32_t id)
     return e && access_sees(e->head.name) ? e->text : NULL;
 }
 
-cJSON *crashes_to_json(void)
+cJSON *crashes_to_json(uint64_t before, uint64_t most)
 {
     cJSON *list = cJSON_CreateArray();
 
     for (uint32_t i = 0, id = last_id; i < STORE_CRASHES && id; i++, id--) {
         const struct entry *e = entry_of(id);
         cJSON *item;
-        if (!e || !access_sees(e->head.name))
+        if (!e || id >= before || most == 0 || !access_sees(e->head.name))
             continue;
+        most--;
         item = cJSON_CreateObject();
         cJSON_AddNumberToObject(item, "id", id);
         cJSON_AddStringToObject(item, "guest", e->head.name);

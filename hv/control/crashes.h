@@ -27,7 +27,8 @@ uint64_t crashes_newest_ns(void);       /* core_clock_ns of the latest, 0 = none
 
 /* The record as JSON, NULL if it isn't kept (any more). Both leave out those of guests that the caller doesn't see. */
 const char *crashes_text(uint32_t id);
-cJSON *crashes_to_json(void); /* short ones of all, the latest first */
+/* Short ones, the latest first: of those before this id, at most so many. */
+cJSON *crashes_to_json(uint64_t before, uint64_t most);
 
 /* crash.c: all that is known of a crash, built now. */
 cJSON *crash_to_json(const char *name, uint64_t handle, uint64_t log_base,

@@ -462,13 +462,25 @@ static void add_file(cJSON *list, const struct skep_files *pack,
     cJSON_AddItemToArray(list, item);
 }
 
-cJSON *files_to_json(uint64_t image, enum files_form form)
+static cJSON *pack_to_json(const struct skep_files *pack, enum files_form form)
 {
     cJSON *list = cJSON_CreateArray();
-    struct skep_files *pack = read_pack(image);
 
     for (uint32_t i = 0; pack && i < pack->count; i++)
         add_file(list, pack, &pack->entries[i], form);
+    return list;
+}
+
+cJSON *files_to_json(uint64_t image, enum files_form form)
+{
+    struct skep_files *pack = read_pack(image);
+    cJSON *list = pack_to_json(pack, form);
+
     free(pack);
     return list;
+}
+
+cJSON *files_packed_to_json(const struct files *files, enum files_form form)
+{
+    return pack_to_json((const struct skep_files *)(const void *)files->data, form);
 }

@@ -55,5 +55,6 @@ enum files_form {
     FILES_WHOLE,  /* all of it, for the disk */
 };
 cJSON *files_to_json(uint64_t image, enum files_form form);
+cJSON *files_packed_to_json(const struct files *files, enum files_form form);
 
 #endif

@@ -223,7 +223,6 @@ static int apply_and_retain(struct guest *g, struct spec *new, uint64_t files,
     struct problem ignored;
     struct spec *old;
 
-    live = live && change == GUEST_APPLIED && g->handle && g->view.state < SKEP_GUEST_EXITED;
     if (live && guest_apply_live(g, g->spec, new, p) != 0)
         return -1;
     if (live)
@@ -260,23 +259,41 @@ static int files_for(const struct guest *g, const struct spec *spec, const struc
     return take_files(g->name, files, image, p);
 }
 
+/* Looks at the guest, and what kind of change that would be. */
+static int choose_kind(struct guest *g, const struct spec *spec, enum spec_difference difference,
+                       enum guest_change *kind, struct problem *p)
+{
+    guest_refresh(g);
+    if (g->deleting)
+        return problem_set(p, 409, "Guest '%s' is being deleted; try again when it is gone.",
+                           g->name);
+    *kind = kind_of_change(g, spec, difference);
+    return 0;
+}
+
+/* Whether ring 0 changes the guest while it runs. */
+static bool is_live_change(const struct guest *g, enum guest_change kind,
+                           enum spec_difference difference)
+{
+    return difference == SPEC_LIVE && kind == GUEST_APPLIED && g->handle &&
+           g->view.state < SKEP_GUEST_EXITED;
+}
+
 static int change(struct guest *g, const struct spec *spec, const struct files *files,
                   enum spec_difference difference, enum guest_change *kind, struct problem *p)
 {
     struct spec *new;
     uint64_t image;
 
-    guest_refresh(g);
-    if (g->deleting)
-        return problem_set(p, 409, "Guest '%s' is being deleted; try again when it is gone.",
-                           g->name);
-    *kind = kind_of_change(g, spec, difference);
+    if (choose_kind(g, spec, difference, kind, p) != 0)
+        return -1;
     if (files_for(g, spec, files, &image, p) != 0)
         return -1;
     new = spec_keep(spec);
     if (!new)
         problem_set(p, 503, "There is no memory for the request now; try again.");
-    if (!new || apply_and_retain(g, new, image, *kind, difference == SPEC_LIVE, p) != 0) {
+    if (!new ||
+        apply_and_retain(g, new, image, *kind, is_live_change(g, *kind, difference), p) != 0) {
         free(new);
         if (image != g->files)
             files_destroy(image);
@@ -290,20 +307,44 @@ static int change(struct guest *g, const struct spec *spec, const struct files *
     return 200;
 }
 
+/* 200 if nothing is to be done, 0 if it may be, or -1 and the problem. */
+static int check_put(const char *name, const struct spec *spec, const struct guest *g,
+                     enum spec_difference difference, struct problem *p)
+{
+    if (g && !g->deleting && difference == SPEC_SAME)
+        return 200;
+    return check_spec(name, spec, g, p);
+}
+
+int guest_foresee(const char *name, const struct spec *spec, enum guest_change *kind,
+                  struct problem *p)
+{
+    struct guest *g = guest_find(name);
+    enum spec_difference difference = g ? spec_compare(g->spec, spec) : SPEC_ANOTHER;
+    int result = check_put(name, spec, g, difference, p);
+
+    *kind = result ? GUEST_UNCHANGED : GUEST_CREATED;
+    if (result == 0)
+        result = g ? choose_kind(g, spec, difference, kind, p) : guest_check_room(p);
+    if (result == 0 && g && is_live_change(g, *kind, difference))
+        result = guest_check_live(g, spec, p);
+    return result < 0 ? -1 : 200;
+}
+
 int guest_put(const char *name, const struct spec *spec, const struct files *files,
               enum guest_change *kind, struct problem *p)
 {
     struct guest *g = guest_find(name);
     enum spec_difference difference = g ? spec_compare(g->spec, spec) : SPEC_ANOTHER;
+    int result;
 
     *kind = GUEST_UNCHANGED;
     audit_detail("image %.30s, %" PRIu64 " bytes", spec->image, spec->memory_bytes);
-    if (g && !g->deleting && difference == SPEC_SAME) {
+    result = check_put(name, spec, g, difference, p);
+    if (result > 0)
         audit_idle();
-        return 200;
-    }
-    if (check_spec(name, spec, g, p) != 0)
-        return -1;
+    if (result != 0)
+        return result;
     if (g)
         return change(g, spec, files, difference, kind, p);
     *kind = GUEST_CREATED;

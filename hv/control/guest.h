@@ -128,7 +128,8 @@ void guest_table_init(unsigned record_count);
  * is no room. */
 struct guest *guest_add(const char *name, const struct spec *spec, unsigned record,
                         struct problem *p);
-void guest_forget(struct guest *guest); /* out of the table, and freed */
+int guest_check_room(struct problem *p); /* 0, or -1 and the problem: there is none for another */
+void guest_forget(struct guest *guest);  /* out of the table, and freed */
 
 /* The guest takes a kept spec over, and the caller the former one, to be freed. */
 struct spec *guest_set_spec(struct guest *guest, struct spec *spec);
@@ -157,6 +158,10 @@ enum guest_change {
 int guest_put(const char *name, const struct spec *spec, const struct files *files,
               enum guest_change *change, struct problem *p);
 
+/* What guest_put() would do, as far as that is known without doing it: 200, or -1 and the problem. */
+int guest_foresee(const char *name, const struct spec *spec, enum guest_change *change,
+                  struct problem *p);
+
 /* One of a backup: it is kept, retained, and created in ring 0 when it is its turn; 0, or -1 and the problem. And takes
  * back all of them, where there were none before. */
 int guest_restore(const char *name, const struct spec *spec, const struct files *files,
@@ -175,6 +180,10 @@ bool guest_has_ended(const struct guest *guest);
 cJSON *guest_to_json(struct guest *guest, bool in_list);
 const char *guest_state_text(const struct guest *guest);
 const char *guest_change_name(enum guest_change change);
+
+/* What it would be with another spec and other files; NULL = there is no such guest yet. */
+cJSON *guest_foreseen_to_json(const char *name, struct guest *guest, struct spec *spec,
+                              const struct files *files);
 
 /* A spec with its files, of which that much is shown (an enum files_form). */
 cJSON *guest_spec_to_json(const struct spec *spec, uint64_t files, unsigned form);
@@ -253,6 +262,8 @@ void guest_tell_state(struct guest *guest);
  * the problem if it refuses. */
 int guest_apply_live(struct guest *guest, const struct spec *from, const struct spec *spec,
                      struct problem *p);
+/* Whether it would, as far as the last look at the guest tells. */
+int guest_check_live(struct guest *guest, const struct spec *spec, struct problem *p);
 /* After the service's restart: whatever a change left half made. */
 void guest_reconcile(struct guest *guest, const struct skep_guest_status *status);
 /* Holds the vCPUs that were to stop and didn't. */

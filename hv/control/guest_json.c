@@ -127,6 +127,19 @@ cJSON *guest_spec_to_json(const struct spec *spec, uint64_t files, unsigned form
     return json;
 }
 
+cJSON *guest_foreseen_to_json(const char *name, struct guest *g, struct spec *spec,
+                              const struct files *files)
+{
+    struct guest none = {.spec = spec};
+    cJSON *json, *wished = spec_to_json(spec);
+
+    snprintf(none.name, sizeof(none.name), "%s", name);
+    json = guest_to_json(g ? g : &none, false);
+    cJSON_AddItemToObject(wished, "files", files_packed_to_json(files, FILES_PUBLIC));
+    cJSON_ReplaceItemInObjectCaseSensitive(json, "spec", wished);
+    return json;
+}
+
 cJSON *guest_to_json(struct guest *g, bool in_list)
 {
     static const struct skep_guest_status none;

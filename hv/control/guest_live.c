@@ -75,6 +75,14 @@ int guest_apply_live(struct guest *g, const struct spec *from, const struct spec
     return 0;
 }
 
+int guest_check_live(struct guest *g, const struct spec *spec, struct problem *p)
+{
+    if (spec->memory_bytes == g->spec->memory_bytes ||
+        spec->memory_bytes >= g->view.memory_committed)
+        return 0;
+    return refused(g, spec, -SKEP_EBUSY, p);
+}
+
 void guest_force_vcpus(struct guest *g)
 {
     struct skep_guest_change change = values_of(g->spec, SKEP_CHANGE_VCPUS | SKEP_CHANGE_FORCE);

@@ -354,16 +354,23 @@ struct spec *guest_set_spec(struct guest *g, struct spec *spec)
     return former;
 }
 
+int guest_check_room(struct problem *p)
+{
+    if (free_record() != 0)
+        return 0;
+    return problem_set(p, 409, "There are %u guests, and no room for more: delete one first.",
+                       count);
+}
+
 struct guest *guest_add(const char *name, const struct spec *spec, unsigned record,
                         struct problem *p)
 {
     struct spec *kept;
     struct guest *g;
 
-    if (record == 0 && (record = free_record()) == 0) {
-        problem_set(p, 409, "There are %u guests, and no room for more: delete one first.", count);
+    if (record == 0 && guest_check_room(p) != 0)
         return NULL;
-    }
+    record = record ? record : free_record();
     g = calloc(1, sizeof(*g));
     kept = g ? spec_keep(spec) : NULL;
     if (!kept) {

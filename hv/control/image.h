@@ -79,9 +79,17 @@ bool image_is_kept(const char *name, const uint8_t digest[32]);
 void image_load_kept(void);
 void image_insert(struct image *image);
 
+/* Asked with the lock held whether an upload may become what is there (NULL = nothing): 0, or -1 and the problem of the
+ * upload. */
+struct image_guard {
+    int (*check)(void *context, const struct image *there);
+    void *context;
+};
+
 /* All that an upload does: 201, or 200 if it was there already, with the image as JSON, or -1 and the problem. Without
- * the lock, which it takes; one at a time. */
-int image_put(const char *name, const uint8_t *elf, size_t bytes, cJSON **json, struct problem *p);
+ * the lock, which it takes; one at a time. guard NULL = it may in any case. */
+int image_put(const char *name, const uint8_t *elf, size_t bytes, const struct image_guard *guard,
+              cJSON **json, struct problem *p);
 
 struct image *image_find(const char *name);
 const char *image_name(uint64_t handle); /* "" if unknown */

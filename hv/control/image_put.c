@@ -10,6 +10,11 @@
 #include "points.h"
 #include "skep_tls.h"
 
+static int ask(const struct image_guard *guard, const char *name)
+{
+    return guard ? guard->check(guard->context, image_find(name)) : 0;
+}
+
 /* Whether the name may get this file: 200 if it has it, 0 if it may, -1 and the problem. */
 static int check_namesake(const char *name, const uint8_t digest[32], cJSON **json,
                           struct problem *p)
@@ -33,11 +38,15 @@ static int check_namesake(const char *name, const uint8_t digest[32], cJSON **js
 
 /* 200 or 201, or -1 and the problem, and then the image is still the caller's. One that is there of the same file, but
  * was not on the disk, stays. */
-static int publish(struct image *image, cJSON **json, struct problem *p)
+static int publish(struct image *image, const struct image_guard *guard, cJSON **json,
+                   struct problem *p)
 {
     struct image *old = image_find(image->name);
     bool same = old && image_same(old, image->digest);
 
+    /* Again: it may have been deleted meanwhile. */
+    if (ask(guard, image->name) != 0)
+        return -1;
     audit_expect(same ? 200 : 201);
     if ((same ? image_keep(old, p) : image_publish(image, p)) != 0)
         return -1;
@@ -48,8 +57,8 @@ static int publish(struct image *image, cJSON **json, struct problem *p)
 }
 
 /* The image is made first: what can't be one isn't kept. */
-static int build_and_publish(const char *name, const uint8_t *data, size_t bytes, cJSON **json,
-                             struct problem *p)
+static int build_and_publish(const char *name, const uint8_t *data, size_t bytes,
+                             const struct image_guard *guard, cJSON **json, struct problem *p)
 {
     struct image *image = image_build(name, data, bytes, p);
     int result;
@@ -60,7 +69,7 @@ static int build_and_publish(const char *name, const uint8_t *data, size_t bytes
     if (result == 0) {
         commit_point(POINT_IMAGE_FILE_KEPT);
         model_lock();
-        result = publish(image, json, p);
+        result = publish(image, guard, json, p);
         model_unlock();
     }
     if (result < 0)
@@ -68,7 +77,8 @@ static int build_and_publish(const char *name, const uint8_t *data, size_t bytes
     return result;
 }
 
-int image_put(const char *name, const uint8_t *data, size_t bytes, cJSON **json, struct problem *p)
+int image_put(const char *name, const uint8_t *data, size_t bytes, const struct image_guard *guard,
+              cJSON **json, struct problem *p)
 {
     uint8_t digest[32];
     char text[2 * sizeof(digest) + 1];
@@ -78,7 +88,9 @@ int image_put(const char *name, const uint8_t *data, size_t bytes, cJSON **json,
     hex_format(text, digest, sizeof(digest));
     audit_detail("sha256:%s", text);
     model_lock();
-    result = check_namesake(name, digest, json, p);
+    result = ask(guard, name);
+    if (result == 0)
+        result = check_namesake(name, digest, json, p);
     model_unlock();
-    return result != 0 ? result : build_and_publish(name, data, bytes, json, p);
+    return result != 0 ? result : build_and_publish(name, data, bytes, guard, json, p);
 }

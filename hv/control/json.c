@@ -291,9 +291,9 @@ cJSON *json_parse(const char *text, size_t bytes, struct problem *p)
 
 bool json_integer(const cJSON *item, uint64_t min, uint64_t max, uint64_t *value)
 {
-    double number = item->valuedouble;
+    double number = cJSON_IsNumber(item) ? item->valuedouble : -1;
 
-    if (!cJSON_IsNumber(item) || !(number >= 0) || number > 9007199254740992.0)
+    if (!(number >= 0) || number > 9007199254740992.0)
         return false;
     *value = (uint64_t)number;
     return (double)*value == number && *value >= min && *value <= max;

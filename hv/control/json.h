@@ -20,7 +20,7 @@
  * duplicate names, NULs in strings, or more depth than JSON_DEPTH_MAX. The caller deletes it. */
 cJSON *json_parse(const char *text, size_t bytes, struct problem *p);
 
-/* Whether the item is an integer from min to max; no doubles' rounding within ±2^53. */
+/* Whether the item, which may be NULL, is an integer from min to max; no doubles' rounding within ±2^53. */
 bool json_integer(const cJSON *item, uint64_t min, uint64_t max, uint64_t *value);
 
 /* Integers are printed in full; cJSON would round those above 2^53. */

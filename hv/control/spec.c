@@ -11,6 +11,7 @@
 #include "address.h"
 #include "json.h"
 #include "skep_tls.h"
+#include "spec_label.h"
 #include "spec_volume.h"
 
 static const char *const desired_names[] = {"running", "paused", "stopped", NULL};
@@ -326,13 +327,14 @@ static int take_field(const cJSON *item, const char *name, struct spec *spec, st
     if (strcmp(field, "volumes") == 0)
         return spec_take_volumes(item, spec, p);
     if (strcmp(field, "args") == 0 || strcmp(field, "env") == 0 ||
-        strcmp(field, "start_after") == 0 || strcmp(field, "files") == 0)
+        strcmp(field, "start_after") == 0 || strcmp(field, "labels") == 0 ||
+        strcmp(field, "files") == 0)
         return 0; /* in their own order, see below; files in files.c */
     return problem_set(
         p, 422,
         "'%.40s' is no known field; there are image, memory_bytes, vcpus, max_vcpus, "
         "weight, cpu_cap, cpu_affinity, args, env, networks, volumes, files, start_after, "
-        "desired_state, stop_grace_ms, restart, restart_limit, restart_delay_ms, "
+        "labels, desired_state, stop_grace_ms, restart, restart_limit, restart_delay_ms, "
         "restart_delay_max_ms, restart_reset_ms.",
         field);
 }
@@ -380,7 +382,9 @@ int spec_from_json(struct spec *spec, const cJSON *json, const char *name, struc
         return -1;
     if (spec_take_mounts(cJSON_GetObjectItemCaseSensitive(json, "volumes"), spec, p) != 0)
         return -1;
-    return take_after(cJSON_GetObjectItemCaseSensitive(json, "start_after"), name, spec, p);
+    if (take_after(cJSON_GetObjectItemCaseSensitive(json, "start_after"), name, spec, p) != 0)
+        return -1;
+    return spec_take_labels(cJSON_GetObjectItemCaseSensitive(json, "labels"), spec, p);
 }
 
 cJSON *spec_patch(cJSON *json, const cJSON *patch, struct problem *p)
@@ -475,6 +479,7 @@ cJSON *spec_to_json(const struct spec *spec)
     nets_to_json(cJSON_AddArrayToObject(json, "networks"), spec);
     spec_volumes_to_json(cJSON_AddArrayToObject(json, "volumes"), spec);
     after_to_json(cJSON_AddArrayToObject(json, "start_after"), spec);
+    spec_labels_to_json(cJSON_AddObjectToObject(json, "labels"), spec);
     cJSON_AddStringToObject(json, "desired_state",
                             spec_desired_name((enum spec_desired)spec->desired));
     cJSON_AddStringToObject(json, "restart", restart_names[spec->restart]);
@@ -518,8 +523,8 @@ static bool equal(const struct spec *a, const struct spec *b)
     return spec_bytes(a) == spec_bytes(b) && memcmp(a, b, spec_bytes(a)) == 0;
 }
 
-/* Unless they don't fit, which they do when all else is equal. */
-static void copy_start_after(struct spec *to, const struct spec *from)
+/* start_after and labels, unless they don't fit, which they do when all else is equal. */
+static void copy_last_strings(struct spec *to, const struct spec *from)
 {
     uint32_t bytes = from->strings_bytes - from->program_bytes;
 
@@ -529,11 +534,12 @@ static void copy_start_after(struct spec *to, const struct spec *from)
     memcpy(to->strings + to->program_bytes, spec_start_after(from), bytes);
     to->strings_bytes = to->program_bytes + bytes;
     to->after_count = from->after_count;
+    to->label_count = from->label_count;
 }
 
 static void take_wishes(struct spec *to, const struct spec *from)
 {
-    copy_start_after(to, from);
+    copy_last_strings(to, from);
     to->desired = from->desired;
     to->stop_grace_ms = from->stop_grace_ms;
     to->restart = from->restart;

@@ -28,7 +28,7 @@
 #define SPEC_RESTARTS_MAX   1000000u
 #define SPEC_AFTER_MAX      16u
 #define SPEC_STRINGS_MAX \
-    3072u /* of args, env, mounts and start_after, NULs included: a record is one page */
+    3072u /* of args, env, mounts, start_after and labels, NULs included: a record is one page */
 
 enum spec_desired { SPEC_RUNNING, SPEC_PAUSED, SPEC_STOPPED };
 const char *spec_desired_name(enum spec_desired desired);
@@ -69,6 +69,7 @@ struct spec {
     uint32_t net_count;
     uint32_t argc, envc;
     uint32_t after_count; /* of start_after */
+    uint32_t label_count; /* spec_label.h */
     uint32_t strings_bytes;
     uint32_t program_bytes; /* of these args, env and mounts */
     uint32_t volume_count;
@@ -76,8 +77,8 @@ struct spec {
     uint8_t files_digest[32];
     struct spec_net net[SKEP_NETS_MAX];
     struct spec_volume volume[SKEP_BLOCKS_MAX];
-    /* argc, then envc "NAME=value", then volume_count mount points (may be empty), then after_count names of guests, each
-     * ended by a NUL. */
+    /* argc, then envc "NAME=value", then volume_count mount points (may be empty), then after_count names of guests,
+     * then label_count labels, each ended by a NUL. */
     char strings[SPEC_STRINGS_MAX];
 };
 

@@ -448,15 +448,22 @@ static struct disk *choose_disk(struct problem *p)
 }
 
 static int copy(struct disk *disk, struct volume *source, const struct storage_wish *wish,
-                const struct volumes_wish *new, struct problem *p)
+                const struct volumes_wish *new, struct volume **made)
 {
-    struct open_volume *o = storage_find_open(disk, source);
-    struct volume *v;
+    struct open_volume *o = wish->foreseen ? NULL : storage_find_open(disk, source);
     int result = o ? (int)storage_core_freeze(disk, o) : 0;
 
-    if (result == 0)
-        result = volumes_copy(disk->volumes, source, wish->snapshot, new, &v);
-    return result == 0 ? 201 : failed(disk, result, wish, p);
+    return result ? result : volumes_copy(disk->volumes, source, wish->snapshot, new, made);
+}
+
+/* 201; or 200 for what would only be made, which is told. */
+static int made(const struct disk *disk, struct volume *v, const struct storage_wish *wish)
+{
+    if (!wish->foreseen)
+        return 201;
+    *wish->foreseen = storage_new_to_json(disk, v);
+    volumes_discard(v);
+    return 200;
 }
 
 static int create_on(struct disk *disk, struct volume *source, const struct storage_wish *wish,
@@ -466,7 +473,8 @@ static int create_on(struct disk *disk, struct volume *source, const struct stor
                                .bytes = wish->bytes,
                                .created_ns = core_wall_ns(),
                                .limits = wish->limits,
-                               .overcommit = wish->overcommit};
+                               .overcommit = wish->overcommit,
+                               .dry_run = wish->foreseen != NULL};
     struct volume *v;
     int result;
 
@@ -477,10 +485,8 @@ static int create_on(struct disk *disk, struct volume *source, const struct stor
             0 ||
         make_uuid(new.uuid, p) != 0)
         return -1;
-    if (source)
-        return copy(disk, source, wish, &new, p);
-    result = volumes_create(disk->volumes, &new, &v);
-    return result == 0 ? 201 : failed(disk, result, wish, p);
+    result = source ? copy(disk, source, wish, &new, &v) : volumes_create(disk->volumes, &new, &v);
+    return result == 0 ? made(disk, v, wish) : failed(disk, result, wish, p);
 }
 
 static void tell_volume(const struct volume *v, const char *type)
@@ -510,7 +516,7 @@ int storage_create(const struct storage_wish *wish, struct problem *p)
     if (!disk)
         disk = choose_disk(p);
     status = disk ? create_on(disk, source, wish, p) : -1;
-    if (status > 0)
+    if (status == 201)
         tell_volume(storage_find(wish->name, &disk), "created");
     return status;
 }
@@ -545,6 +551,18 @@ static int set_bytes(struct disk *disk, struct volume *v, const struct storage_w
     return 200;
 }
 
+static int foresee_change(const struct disk *disk, struct volume *v,
+                          const struct storage_wish *wish, struct problem *p)
+{
+    int result =
+        wish->has_bytes ? volumes_check_size(disk->volumes, v, wish->bytes, wish->overcommit) : 0;
+
+    if (result != 0)
+        return explain(disk, result, wish, p);
+    *wish->foreseen = storage_changed_to_json(disk, v, wish);
+    return 200;
+}
+
 int storage_change(struct disk *disk, struct volume *v, const struct storage_wish *wish,
                    struct problem *p)
 {
@@ -560,10 +578,12 @@ int storage_change(struct disk *disk, struct volume *v, const struct storage_wis
                            v->record.bytes);
     if (resized && v->record.kind == FORMAT_SNAPSHOT)
         return problem_set(p, 422, "A snapshot's size can't be changed; clone it.");
-    if (!resized && !limited)
-        audit_idle();
     if (wish->has_bytes && quota_check_volume(wish->bytes - v->record.bytes, p) != 0)
         return -1;
+    if (wish->foreseen)
+        return foresee_change(disk, v, wish, p);
+    if (!resized && !limited)
+        audit_idle();
     if (resized && set_bytes(disk, v, wish, p) < 0)
         return -1;
     if (wish->has_limits)

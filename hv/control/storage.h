@@ -101,6 +101,7 @@ struct storage_wish {
     bool has_bytes, has_limits;
     uint64_t bytes;
     struct skep_volume_limits limits;
+    cJSON **foreseen; /* NULL = it is done; else it is only told what the volume would be then */
 };
 
 /* From the body of a request (api_volume.c): of one that creates, or changes. */
@@ -111,6 +112,10 @@ int storage_change(struct disk *disk, struct volume *v, const struct storage_wis
                    struct problem *p);
 int storage_delete(struct disk *disk, struct volume *v, struct problem *p);
 cJSON *storage_volume_to_json(const struct disk *disk, struct volume *v);
+cJSON *storage_new_to_json(const struct disk *disk,
+                           struct volume *v); /* without what it would be given */
+cJSON *storage_changed_to_json(const struct disk *disk, struct volume *v,
+                               const struct storage_wish *wish);
 
 /* The handle of a volume for a guest, opened if need be; or a negative SKEP_E… code: -SKEP_ENOENT, there is none;
  * -SKEP_EIO, its disk is not well; -SKEP_ENOMEM. */

@@ -159,3 +159,25 @@ cJSON *storage_volume_to_json(const struct disk *disk, struct volume *v)
     add_status(cJSON_AddObjectToObject(json, "status"), disk, v);
     return json;
 }
+
+cJSON *storage_new_to_json(const struct disk *disk, struct volume *v)
+{
+    cJSON *json = storage_volume_to_json(disk, v);
+
+    cJSON_ReplaceItemInObjectCaseSensitive(json, "uuid", cJSON_CreateNull());
+    cJSON_ReplaceItemInObjectCaseSensitive(json, "created_at", cJSON_CreateNull());
+    return json;
+}
+
+cJSON *storage_changed_to_json(const struct disk *disk, struct volume *v,
+                               const struct storage_wish *wish)
+{
+    cJSON *json = storage_volume_to_json(disk, v), *limits = cJSON_CreateObject();
+
+    if (wish->has_bytes)
+        cJSON_ReplaceItemInObjectCaseSensitive(json, "size_bytes",
+                                               cJSON_CreateNumber((double)wish->bytes));
+    add_limits(limits, wish->has_limits ? &wish->limits : &v->record.limits);
+    cJSON_ReplaceItemInObjectCaseSensitive(json, "limits", limits);
+    return json;
+}

@@ -168,9 +168,19 @@ static void reset_request(struct http_conn *c)
     c->has_length = c->chunked = c->keep_alive = c->expects_continue = c->upgrade = false;
 }
 
+static unsigned count_fields(const struct http_conn *c, const char *name)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < c->field_count; i++)
+        count += strcasecmp(c->fields[i].name, name) == 0;
+    return count;
+}
+
 static int finish_head(struct http_conn *c)
 {
     const char *expect = http_field(c, "expect");
+    unsigned hosts;
     char *mark;
 
     if (c->parser.http_major != 1)
@@ -189,10 +199,12 @@ static int finish_head(struct http_conn *c)
     if (expect && strcasecmp(expect, "100-continue") != 0)
         return HTTP_E_EXPECTATION;
     c->expects_continue = expect != NULL;
-    /* RFC 9112, 3.2: without or with two Host fields the request is malformed. */
-    if (c->parser.http_major == 1 && c->parser.http_minor == 1 && !http_field(c, "host"))
+    /* RFC 9112, 6.3: where chunks aren't the last coding, nobody knows where the body ends. */
+    if (c->parser.flags & F_TRANSFER_ENCODING && !c->chunked)
         return HTTP_E_SYNTAX;
-    return 0;
+    /* RFC 9112, 3.2: without or with two Host fields the request is malformed. */
+    hosts = count_fields(c, "host");
+    return hosts > 1 || (hosts == 0 && c->parser.http_minor >= 1) ? HTTP_E_SYNTAX : 0;
 }
 
 int http_read_head(struct http_conn *c, uint64_t idle_deadline, uint64_t head_ns,
@@ -334,22 +346,28 @@ bool http_unescape(char *text)
     return true;
 }
 
-int http_query_value(const char *query, const char *name, char *value, size_t room)
+int http_query_next(const char **query, const char *name, char *value, size_t room)
 {
     size_t name_bytes = strlen(name);
 
-    while (*query) {
-        size_t bytes = strcspn(query, "&");
-        if (bytes >= name_bytes && strncmp(query, name, name_bytes) == 0 &&
-            (bytes == name_bytes || query[name_bytes] == '=')) {
+    while (**query) {
+        const char *at = *query;
+        size_t bytes = strcspn(at, "&");
+        *query += bytes + (at[bytes] == '&');
+        if (bytes >= name_bytes && strncmp(at, name, name_bytes) == 0 &&
+            (bytes == name_bytes || at[name_bytes] == '=')) {
             size_t skip = bytes == name_bytes ? name_bytes : name_bytes + 1;
             if (bytes - skip >= room)
                 return -1;
-            memcpy(value, query + skip, bytes - skip);
+            memcpy(value, at + skip, bytes - skip);
             value[bytes - skip] = '\0';
             return http_unescape(value) ? 1 : -1;
         }
-        query += bytes + (query[bytes] == '&');
     }
     return 0;
+}
+
+int http_query_value(const char *query, const char *name, char *value, size_t room)
+{
+    return http_query_next(&query, name, value, room);
 }

@@ -131,4 +131,7 @@ bool http_unescape(char *text);
  * long. */
 int http_query_value(const char *query, const char *name, char *value, size_t room);
 
+/* The same from *query on, which is then behind what was found, for names that may come several times. */
+int http_query_next(const char **query, const char *name, char *value, size_t room);
+
 #endif

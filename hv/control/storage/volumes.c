@@ -191,11 +191,16 @@ static int prepare(struct volumes *vs, const struct volumes_wish *wish, uint64_t
     return v->slot == volumes_slots(vs) ? -SKEP_ENOSPC : v->maps ? 0 : -SKEP_ENOMEM;
 }
 
-static int discard(struct volume *v, int error)
+void volumes_discard(struct volume *v)
 {
     if (v)
         free(v->maps);
     free(v);
+}
+
+static int discard(struct volume *v, int error)
+{
+    volumes_discard(v);
     return error;
 }
 
@@ -206,11 +211,12 @@ int volumes_create(struct volumes *vs, const struct volumes_wish *wish, struct v
 
     if (result == 0 && !has_room(vs, v->chunk_count, wish->overcommit))
         result = -SKEP_ENOSPC;
-    if (result == 0)
+    if (result == 0 && !wish->dry_run)
         result = commit_record(vs, &v->record, v->slot);
     if (result != 0)
         return discard(v, result);
-    volumes_insert(vs, v);
+    if (!wish->dry_run)
+        volumes_insert(vs, v);
     *created = v;
     return 0;
 }
@@ -326,10 +332,11 @@ int volumes_copy(struct volumes *vs, struct volume *source, bool snapshot,
     v->record.family = source->record.family;
     v->record.parent_id = source->record.id;
     memcpy(v->record.parent, source->record.name, sizeof(v->record.parent));
-    result = write_copy(vs, source, v);
+    result = wish->dry_run ? 0 : write_copy(vs, source, v);
     if (result != 0)
         return discard(v, result);
-    volumes_insert(vs, v);
+    if (!wish->dry_run)
+        volumes_insert(vs, v);
     *created = v;
     return 0;
 }
@@ -383,11 +390,10 @@ int volumes_delete(struct volumes *vs, struct volume *v)
     return discard(v, 0);
 }
 
-int volumes_resize(struct volumes *vs, struct volume *v, uint64_t bytes, bool overcommit)
+int volumes_check_size(const struct volumes *vs, const struct volume *v, uint64_t bytes,
+                       bool overcommit)
 {
-    struct format_volume record = v->record;
-    uint32_t chunks = volume_chunks(vs, bytes), former = volume_map_count(v->chunk_count);
-    uint32_t *maps;
+    uint32_t chunks = volume_chunks(vs, bytes);
     int result = check_writable(vs);
 
     if (result != 0)
@@ -395,8 +401,20 @@ int volumes_resize(struct volumes *vs, struct volume *v, uint64_t bytes, bool ov
     if (v->record.kind != FORMAT_VOLUME || bytes < v->record.bytes || bytes % BDEV_BLOCK != 0 ||
         chunks == 0)
         return -SKEP_EINVAL;
-    if (!has_room(vs, chunks - v->chunk_count, overcommit || chunks == v->chunk_count))
-        return -SKEP_ENOSPC;
+    return has_room(vs, chunks - v->chunk_count, overcommit || chunks == v->chunk_count)
+               ? 0
+               : -SKEP_ENOSPC;
+}
+
+int volumes_resize(struct volumes *vs, struct volume *v, uint64_t bytes, bool overcommit)
+{
+    struct format_volume record = v->record;
+    uint32_t chunks = volume_chunks(vs, bytes), former = volume_map_count(v->chunk_count);
+    uint32_t *maps;
+    int result = volumes_check_size(vs, v, bytes, overcommit);
+
+    if (result != 0)
+        return result;
     maps = calloc(volume_map_count(chunks), sizeof(*maps));
     if (!maps)
         return -SKEP_ENOMEM;

@@ -81,6 +81,8 @@ struct volumes_wish {
     uint8_t uuid[16];
     struct skep_volume_limits limits;
     bool overcommit; /* may be larger than what is left */
+    bool
+        dry_run; /* what is created is the caller's, to be freed by volumes_discard(), and nothing on the disk */
 };
 
 /* -SKEP_EEXIST: there is one of this name. -SKEP_EINVAL: name or size. -SKEP_ENOSPC: the table or metadata area is full, or
@@ -91,10 +93,14 @@ int volumes_create(struct volumes *vs, const struct volumes_wish *wish, struct v
 int volumes_copy(struct volumes *vs, struct volume *source, bool snapshot,
                  const struct volumes_wish *wish, struct volume **created);
 
+void volumes_discard(struct volume *v);
+
 int volumes_delete(struct volumes *vs, struct volume *v);
 
 /* Larger only (-SKEP_EINVAL). */
 int volumes_resize(struct volumes *vs, struct volume *v, uint64_t bytes, bool overcommit);
+int volumes_check_size(const struct volumes *vs, const struct volume *v, uint64_t bytes,
+                       bool overcommit); /* whether it can be */
 int volumes_limit(struct volumes *vs, struct volume *v, const struct skep_volume_limits *limits);
 
 /* Entries of the map; what more than one volume has is marked SKEP_CHUNK_SHARED. */

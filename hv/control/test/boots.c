@@ -91,7 +91,7 @@ int boots_upload(const char *name, size_t version, struct problem *p)
     uint8_t data[TEST_ELF_MAX + 16] = {0};
     size_t bytes = test_elf(data) + version;
     cJSON *json = NULL;
-    int status = image_put(name, data, bytes, &json, p);
+    int status = image_put(name, data, bytes, NULL, &json, p);
 
     assert_int_equal(status > 0, json != NULL);
     cJSON_Delete(json);

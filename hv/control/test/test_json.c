@@ -182,7 +182,7 @@ static void test_spec_defaults(void **state)
         "\"stop_grace_ms\":10000,\"restart_limit\":0,\"restart_delay_ms\":500,"
         "\"restart_delay_max_ms\":60000,\"restart_reset_ms\":30000,"
         "\"cpu_affinity\":[],\"args\":[\"\"],\"env\":{\"X\":\"1=2\"},\"networks\":[],\"volumes\":[],"
-        "\"start_after\":[],"
+        "\"start_after\":[],\"labels\":{},"
         "\"desired_state\":\"running\",\"restart\":\"never\"}");
     free(text);
     cJSON_Delete(json);

@@ -588,7 +588,7 @@ static void test_crashes_are_kept(void **state)
         settle();
     }
     for (int round = 0; round < 2; round++) {
-        list = crashes_to_json();
+        list = crashes_to_json(UINT64_MAX, UINT64_MAX);
         assert_int_equal(cJSON_GetArraySize(list), STORE_CRASHES);
         id = (uint32_t)cJSON_GetObjectItem(cJSON_GetArrayItem(list, 0), "id")->valuedouble;
         assert_string_equal(cJSON_GetObjectItem(cJSON_GetArrayItem(list, 0), "guest")->valuestring,

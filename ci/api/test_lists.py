@@ -1,0 +1,119 @@
+"""Lists in pages, and guests by their labels."""
+
+import pytest
+
+from conftest import MIB
+
+KINDS = ("guests", "images", "volumes")
+NAMES = ["a", "a-1", "a-2", "b", "zz"]
+
+
+@pytest.fixture
+def many(api, elf):
+    for number, name in enumerate(NAMES):
+        api.upload(name, elf)
+        api.ok("PUT", f"/v1/volumes/{name}", json={"size_bytes": 4096})
+        labels = {"number": str(number), "odd": "yes" if number % 2 else "no"}
+        api.create(name, image="httpd", memory_bytes=MIB, desired_state="stopped", labels=labels)
+    yield api
+    for kind in KINDS:
+        for name in NAMES:
+            assert api.delete(f"/v1/{kind}/{name}").status_code == 204
+
+
+def names(api, kind, query=""):
+    return [item["name"] for item in api.ok("GET", f"/v1/{kind}{query}")["items"]]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("limit", [1, 2, 100])
+def test_pages_make_the_list(many, kind, limit):
+    whole, pages, last = names(many, kind), [], ""
+    assert whole == sorted(whole) and set(NAMES) < set(whole)
+    while page := names(many, kind, f"?limit={limit}" + (f"&after={last}" if last else "")):
+        assert len(page) <= limit
+        pages += page
+        last = page[-1]
+    assert pages == whole
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_after_a_name_that_is_not_there(many, kind):
+    assert names(many, kind, "?after=a-11")[0] == "a-2"
+    assert names(many, kind, "?after=zzz") == []
+    for query in ("limit=0", "limit=-1", "limit=x", "limit=", "limit=99999999999", "after=UPPER", "after=", "after=%00"):
+        assert many.get(f"/v1/{kind}?{query}").status_code == 400, query
+
+
+def test_pages_of_crashes(api):
+    for _ in range(3):
+        api.create("again", image="httpd", args=["crash=8"])
+        api.wait_state("again", "crashed")
+        api.delete_guest("again")
+    whole = [item["id"] for item in api.ok("GET", "/v1/crashes")["items"]]
+    assert whole == sorted(whole, reverse=True) and len(whole) >= 4
+    pages = [api.ok("GET", "/v1/crashes?limit=1")["items"][0]["id"]]
+    while page := api.ok("GET", f"/v1/crashes?limit=2&after={pages[-1]}")["items"]:
+        pages += [item["id"] for item in page]
+    assert pages == whole
+    for query in ("limit=0", "after=0", "after=x"):
+        assert api.get(f"/v1/crashes?{query}").status_code == 400, query
+
+
+def test_guests_by_labels(many):
+    assert names(many, "guests", "?label=odd=yes") == ["a-1", "b"]
+    assert names(many, "guests", "?label=odd%3Dno&label=number=4") == ["zz"]
+    assert names(many, "guests", "?label=odd=no&label=number=1") == []
+    assert names(many, "guests", "?label=odd=no&limit=1&after=a") == ["a-2"]
+    assert names(many, "guests", "?label=odd=") == names(many, "guests", "?label=nothing=x") == []
+    assert names(many, "guests", "?label=team=edge") == ["web"]
+    for query in ("label=odd", "label=", "&".join(["label=a=b"] * 17), "label=a=" + "x" * 200):
+        assert many.get(f"/v1/guests?{query}").status_code == 400, query
+
+
+def test_labels_change_while_it_runs(api):
+    api.create("labelled", image="httpd", labels={"b": "1", "a": ""})
+    started = api.wait_state("labelled", "running")["started_at"]
+    spec = api.ok("GET", "/v1/guests/labelled")["spec"]
+    assert spec["labels"] == {"a": "", "b": "1"}
+    assert api.create("labelled", image="httpd", labels={"a": "", "b": "1"})["change"] == "none"
+    changed = api.ok("PATCH", "/v1/guests/labelled", json={"labels": {"b": None, "app/tier": "front"}})
+    assert changed["change"] == "applied" and changed["spec"]["labels"] == {"a": "", "app/tier": "front"}
+    assert changed["status"]["started_at"] == started
+    # With other strings that are kept behind the program's own.
+    changed = api.ok("PATCH", "/v1/guests/labelled", json={"start_after": ["web"], "args": ["x"]})
+    assert changed["spec"] == {**spec, "labels": {"a": "", "app/tier": "front"}, "start_after": ["web"], "args": ["x"]}
+    assert api.ok("PATCH", "/v1/guests/labelled", json={"labels": None})["spec"]["labels"] == {}
+    api.delete_guest("labelled")
+
+
+LABELS = {
+    "list": ["a"],
+    "number": {"a": 1},
+    "null": {"a": None},
+    "no-name": {"": "x"},
+    "large-name": {"A": "x"},
+    "name-ends": {"a-": "x"},
+    "long-name": {"a" * 64: "x"},
+    "equals": {"a=b": "x"},
+    "long-value": {"a": "x" * 64},
+    "space": {"a": "b c"},
+    "line": {"a": "b\n"},
+    "many": {f"n{i}": "x" for i in range(17)},
+}
+
+
+@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
+def test_labels_that_are_none(api, labels):
+    answer = api.put("/v1/guests/labelled", json={"image": "httpd", "labels": labels})
+    assert answer.status_code == 422 and "labels" in answer.json()["detail"]
+
+
+def test_labels_and_other_strings_have_room_together(api):
+    labels = {f"name-{i:02}": "x" * 63 for i in range(16)}
+    args = ["y" * 1800]
+    answer = api.put("/v1/guests/labelled", json={"image": "httpd", "labels": labels, "args": args})
+    assert answer.status_code == 201, answer.text
+    answer = api.patch("/v1/guests/labelled", json={"args": ["y" * 2000]})
+    assert answer.status_code == 422 and "3072" in answer.json()["detail"]
+    api.delete_guest("labelled")
