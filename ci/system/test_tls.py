@@ -1,6 +1,7 @@
 """TLS of the API on a booted machine: its certificate, resumed sessions, and slow clients."""
 
 import hashlib
+import http.client
 import socket
 import ssl
 import time
@@ -8,7 +9,7 @@ import time
 import pytest
 import requests
 
-from authority import Authority, Key
+from authority import Authority, Key, openssl
 from conftest import boot
 from helpers import CONTROL_GROWTH, frames, wait_frames
 from skep import Api
@@ -31,9 +32,12 @@ def connect(machine, context, session=None):
     return connection
 
 
-def ask(connection):
-    connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: skep\r\n\r\n")
-    assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+def ask(connection, path="/healthz", status=200):
+    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: skep\r\n\r\n".encode())
+    answer = http.client.HTTPResponse(connection)
+    answer.begin()
+    answer.read()
+    assert answer.status == status
 
 
 def pin(machine):
@@ -70,6 +74,22 @@ def test_an_installed_certificate(machine, api, tmp_path):
     renewed = Api.presented_fingerprint(machine.api_port)
     assert renewed not in (api.fingerprint, hashlib.sha256(installed).hexdigest())
     pin(machine)
+
+
+def test_a_client_s_certificate(machine, api, tmp_path):
+    """It is as good as a token, until it is taken out: then the next request of the open connection is refused."""
+    key, file = Key(tmp_path / "robot", "prime256v1"), tmp_path / "robot.pem"
+    openssl("req", "-x509", "-new", "-key", key.path, "-subj", "/CN=robot", "-out", file)
+    api.ok("PUT", "/v1/client-certificates/robot", json={"role": "viewer", "certificate": file.read_text()})
+    context = any_certificate()
+    context.load_cert_chain(file, key.path)
+    with connect(machine, context) as connection:
+        ask(connection, "/v1/tokens", 403)
+        ask(connection, "/v1/host", 200)
+        api.ok("DELETE", "/v1/client-certificates/robot")
+        ask(connection, "/v1/host", 401)
+    with connect(machine, any_certificate()) as connection:
+        ask(connection, "/v1/host", 401)
 
 
 def ordinary(machine):
