@@ -234,7 +234,7 @@ static void test_escapes(void **state)
     assert_int_equal(client_call(people_scoped, "GET", "/v1/guests/%77eb", NULL), 404);
     assert_int_equal(client_call(people_scoped, "GET", "/v1/guests/%63i%2Dweb", NULL), 200);
     assert_int_equal(client_call(people_scoped, "GET", "/v1/guests/ci-%2F..%2Fweb", NULL), 400);
-    assert_int_equal(client_call(people_scoped, "GET", "/v1/guests/ci-web%00", NULL), 404);
+    assert_int_equal(client_call(people_scoped, "GET", "/v1/guests/ci-web%00", NULL), 400);
     assert_int_equal(client_call(people_viewer, "PUT", "/v1/%67uests/web", GUEST("hello")), 403);
     assert_int_equal(client_call(people_viewer, "GET", "/v1/%74okens", NULL), 403);
     assert_int_equal(client_call(people_scoped, "GET", "/v1/guests/ci-web/../web", NULL), 404);
