@@ -41,7 +41,7 @@ static void tell_bad(void)
     memset(stats, 'x', SKEP_STATS_MAX * sizeof(*stats)); /* names without an end */
     for (unsigned i = 0; i < sizeof(names) / sizeof(*names); i++) {
         memset(&stats[2 * i], 0, sizeof(*stats));
-        strcpy(stats[2 * i].name, names[i]);
+        snprintf(stats[2 * i].name, sizeof(stats[2 * i].name), "%s", names[i]);
         stats[2 * i].value = i + 7;
     }
     printf("told\n");
