@@ -17,6 +17,7 @@
 static const struct {
     const char *field, *json;
 } defaults[] = {
+    {"labels", "{}"},
     {"memory_bytes", "16777216"},
     {"vcpus", "1"},
     {"max_vcpus", NULL}, /* as vcpus */

@@ -92,6 +92,20 @@ def test_changes_hold_for_open_connections(service, client):
     assert service.api.get(f"{PATH}/robot").status_code == 404
 
 
+def test_another_site_can_not_use_it(service, client):
+    """A browser shows the certificate whichever page asks; it also says which one that is."""
+    allow(service, client)
+    with Connection(service, client.context()) as connection:
+        assert connection.get("/v1/guests", Origin="https://skep", Sec_Fetch_Site="same-origin") == 200
+        assert connection.get("/v1/guests", Sec_Fetch_Site="none") == 200  # typed in
+        for fields in (
+            {"Origin": "https://elsewhere.example"}, {"Origin": "http://skep"}, {"Origin": "null"},
+            {"Sec_Fetch_Site": "cross-site"}, {"Sec_Fetch_Site": "same-site"},
+        ):  # fmt: skip
+            assert connection.get("/v1/guests", **fields) == 401, fields
+        assert connection.get("/v1/guests", token=service.token, Origin="https://elsewhere.example") == 200
+
+
 def test_a_token_that_is_shown_counts(service, client):
     """Right or wrong: the certificate doesn't stand in for it."""
     allow(service, client)

@@ -30,10 +30,11 @@ class Connection:
         plain = socket.create_connection(("127.0.0.1", service.port), timeout=30)
         self.tls = context.wrap_socket(plain, session=session)
 
-    def get(self, path="/healthz", token=None):
+    def get(self, path="/healthz", token=None, **fields):
         """The status, once the whole answer has come: by then so has the ticket."""
         head = f"GET {path} HTTP/1.1\r\nHost: skep\r\n"
         head += f"Authorization: Bearer {token}\r\n" if token else ""
+        head += "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in fields.items())
         self.tls.sendall(head.encode() + b"\r\n")
         answer = http.client.HTTPResponse(self.tls)
         answer.begin()

@@ -89,6 +89,7 @@ def test_apply_and_diff(service, cli, tmp_path):
         "image": "spin-it",
         "vcpus": 2,
         "cpu_affinity": [0, 1],
+        "labels": {"tier": "front"},
         "networks": [{"address": "10.0.2.20/24", "gateway": "10.0.2.2"}, {"address": "dhcp"}],
         "volumes": [{"name": "db", "mount": "/data", "format": True}],
         "files": [
@@ -136,8 +137,8 @@ def test_apply_and_diff(service, cli, tmp_path):
 def test_diff_of_single_fields(service, cli, tmp_path):
     """Each field of a spec that differs is seen, also when the document leaves it to its default."""
     there = {
-        "memory_bytes": 1 << 20, "vcpus": 2, "max_vcpus": 3, "weight": 7, "cpu_cap": 50, "cpu_affinity": [1],
-        "args": ["x"], "env": {"A": "B"}, "networks": [{"address": "dhcp"}], "start_after": ["other"],
+        "labels": {"a": "b"}, "memory_bytes": 1 << 20, "vcpus": 2, "max_vcpus": 3, "weight": 7, "cpu_cap": 50,
+        "cpu_affinity": [1], "args": ["x"], "env": {"A": "B"}, "networks": [{"address": "dhcp"}], "start_after": ["other"],
         "files": [{"path": "/a", "content": "b"}], "desired_state": "stopped", "restart": "always",
         "stop_grace_ms": 1, "restart_limit": 2, "restart_delay_ms": 3, "restart_delay_max_ms": 4, "restart_reset_ms": 5,
     }  # fmt: skip

@@ -290,6 +290,18 @@ static const char *find_token(const struct http_conn *c, char room[API_TOKEN_MAX
     return value + strspn(value, " ");
 }
 
+/* Browsers show a certificate whichever page asks, so the page must be ours (Fetch, 3.1; Fetch Metadata). */
+static bool is_of_another_site(const struct http_conn *c)
+{
+    const char *origin = http_field(c, "origin"), *host = http_field(c, "host");
+    const char *site = http_field(c, "sec-fetch-site");
+
+    if (site && strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0)
+        return true;
+    return origin &&
+           (strncasecmp(origin, "https://", 8) != 0 || !host || strcasecmp(origin + 8, host) != 0);
+}
+
 /* A token that is shown counts, right or wrong; else the certificate of the connection. */
 static enum token_state identify(struct request *r)
 {
@@ -298,7 +310,8 @@ static enum token_state identify(struct request *r)
 
     if (token)
         return tokens_identify(token, &r->caller);
-    if (r->client->has_certificate && !http_field(r->http, "authorization"))
+    if (r->client->has_certificate && !http_field(r->http, "authorization") &&
+        !is_of_another_site(r->http))
         return tokens_identify_certificate(r->client->certificate, &r->caller);
     return TOKEN_UNKNOWN;
 }
@@ -319,26 +332,18 @@ static int check_token(struct request *r)
                        "Send the right token, once: \"Authorization: Bearer <token>\".");
 }
 
-static void describe_address(const struct request *r, char text[ADDRESS_TEXT_MAX])
-{
-    struct sockaddr_in peer = {0};
-    socklen_t bytes = sizeof(peer);
-
-    getpeername(r->client->fd, (struct sockaddr *)&peer, &bytes);
-    address_format(text, peer.sin_addr.s_addr);
-}
-
 /* Calls without a right token are counted by where they come from, so that these keep out nobody who has one. */
 static int check_rate(struct request *r, bool has_right_token)
 {
     char address[ADDRESS_TEXT_MAX];
     unsigned seconds;
 
-    describe_address(r, address);
+    address_format(address, r->client->address);
     if (throttle_request(has_right_token ? THROTTLE_PRINCIPAL : THROTTLE_ADDRESS,
                          has_right_token ? r->caller.name : address, tls_clock_ns(), &seconds))
         return 0;
     snprintf(r->problem.fields, sizeof(r->problem.fields), "Retry-After: %u\r\n", seconds);
+    r->http->keep_alive &= has_right_token;
     return problem_set(&r->problem, 429,
                        "There are too many requests %s: at most %u a second in the long run.",
                        has_right_token ? "of this caller" : "without a right token from here",
@@ -418,7 +423,7 @@ static void describe_caller(const struct request *r, char caller[AUDIT_CALLER_MA
 {
     char address[ADDRESS_TEXT_MAX];
 
-    describe_address(r, address);
+    address_format(address, r->client->address);
     snprintf(caller, AUDIT_CALLER_MAX, "%s %s", r->caller.name, address);
 }
 
@@ -451,10 +456,7 @@ static int check_dry_run(struct request *r, const struct api_route *route)
 
 static int call(struct request *r, const struct api_route *route)
 {
-    if (api_check_role(r, route->least) != 0 || check_scope(r, route) != 0 ||
-        (route->method != HTTP_GET && check_power(r) != 0))
-        return -1;
-    return route->handler(r);
+    return route->method != HTTP_GET && check_power(r) != 0 ? -1 : route->handler(r);
 }
 
 /* Whoever may change something leaves a record of it before the answer. So does who takes all secrets away, behind it. */
@@ -490,6 +492,9 @@ static int handle(struct request *r)
     if ((!route || route->least != ACCESS_ANYBODY) && check_caller(r) != 0)
         return -1;
     if (!route || check_name(r, route, segments) != 0)
+        return -1;
+    /* Before the audit: who may change nothing can't fill its trail. */
+    if (api_check_role(r, route->least) != 0 || check_scope(r, route) != 0)
         return -1;
     if (route->method == HTTP_GET && route->least != ACCESS_ANYBODY)
         note_event(r);

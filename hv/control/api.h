@@ -22,6 +22,7 @@
 struct api_client {
     struct http_conn http;
     int fd;
+    uint32_t address; /* where it comes from, IPv4 in network order */
     atomic_bool authenticated;
     bool has_certificate; /* shown in the handshake: */
     uint8_t certificate[32];
@@ -136,7 +137,7 @@ cJSON *api_new_list(struct request *r);
  */
 #define API_STREAMS_MAX 16u
 int api_stream_begin(struct request *r);
-void api_stream_end(void);
+void api_stream_end(const struct request *r);
 unsigned api_stream_count(void);
 
 /* Metrics: how many requests there were of each route, by the class of the answer's status. */

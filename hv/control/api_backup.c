@@ -164,7 +164,7 @@ int api_backup_get(struct request *r)
                            "?images=true out.");
     if (api_take_turn(r) != 0)
         return -1;
-    text = backup_make(files, &bytes, &r->problem);
+    text = api_still_allowed(r) ? backup_make(files, &bytes, &r->problem) : NULL;
     if (text) {
         audit_detail("%zu bytes%s", bytes, files ? ", and the files of images" : "");
         result = answer_backup(r, text, bytes);
@@ -329,7 +329,7 @@ static int take_files(struct stream *s, struct restore *restore)
 static int restore_body(struct stream *s, struct restore *restore)
 {
     if (take_text(s, restore) != 0 || restore_check(restore, &s->r->problem) != 0 ||
-        take_files(s, restore) != 0 || check_end(s) != 0)
+        take_files(s, restore) != 0 || check_end(s) != 0 || !api_still_allowed(s->r))
         return -1;
     return restore_commit(restore, &s->r->json, &s->r->problem);
 }

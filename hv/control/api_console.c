@@ -52,16 +52,18 @@ static struct console **find_writer(const char *name)
 static int writer_enter(struct console *console, struct problem *p)
 {
     struct console **link;
+    bool entered;
 
     model_lock();
     link = find_writer(console->name);
     if (!*link)
         *link = console;
+    entered = *link == console;
     model_unlock();
-    return *link == console ? 0
-                            : problem_set(p, 409,
-                                          "Somebody else writes to this console: look on without "
-                                          "input=true, or try again when they have left.");
+    return entered ? 0
+                   : problem_set(p, 409,
+                                 "Somebody else writes to this console: look on without "
+                                 "input=true, or try again when they have left.");
 }
 
 static void writer_leave(const struct console *console)
@@ -262,6 +264,6 @@ int api_guest_console(struct request *r)
         run(r, &console, accept);
     if (status == 0 && console.writes)
         writer_leave(&console);
-    api_stream_end();
+    api_stream_end(r);
     return status;
 }

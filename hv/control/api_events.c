@@ -5,7 +5,7 @@
  * or takes nothing for a while, is dropped: its connection ends, and it comes again with the last id that it has.
  */
 #include <ctype.h>
-#include <stdatomic.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,35 +16,77 @@
 
 #define SECOND   1000000000ull
 #define WRITE_NS (10 * SECOND) /* without a byte's being taken */
-#define QUIET_NS \
-    (15 *        \
-     SECOND) /* after which something is sent, for proxies and for noticing that nobody is there */
-#define LOOK_MS    1000u /* between looks at whether the client has left */
-#define RETRY_MS   1000u /* what clients are told to wait before they come again */
-#define EVENT_ROOM 1024u /* for one event's text */
+/* After which something is sent, for proxies, and to notice that nobody is there. */
+#define QUIET_NS (15 * SECOND)
+#define LOOK_MS  1000u /* between looks at whether the client has left */
+#define RETRY_MS 1000u /* what clients are told to wait before they come again */
+/* Others can't keep admins out, nor one the rest of them. */
+#define STREAMS_FOR_ADMINS 4u
+#define STREAMS_A_CALLER   4u
+#define EVENT_ROOM         1024u /* for one event's text */
 
-static _Atomic unsigned streams;
+static pthread_mutex_t streams_lock = PTHREAD_MUTEX_INITIALIZER;
+static const struct request *streams[API_STREAMS_MAX];
+
+/* Of one caller, or of all for NULL. Holds the lock. */
+static unsigned count_streams(const char *caller)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < API_STREAMS_MAX; i++)
+        count += streams[i] && (!caller || strcmp(streams[i]->caller.name, caller) == 0);
+    return count;
+}
+
+/* 0, or -1 and the problem: this caller may have no more. Holds the lock. */
+static int check_streams(struct request *r)
+{
+    unsigned all = count_streams(NULL), own = count_streams(r->caller.name);
+    bool admin = r->caller.role == ACCESS_ADMIN;
+
+    if (admin ? all < API_STREAMS_MAX
+              : all < API_STREAMS_MAX - STREAMS_FOR_ADMINS && own < STREAMS_A_CALLER)
+        return 0;
+    strcpy(r->problem.fields, "Retry-After: 5\r\n");
+    return problem_set(&r->problem, 503,
+                       "There are %u streams, of events, logs and consoles, and %u of them are "
+                       "this caller's: end one first.",
+                       all, own);
+}
 
 int api_stream_begin(struct request *r)
 {
+    unsigned i = 0;
+    int result;
+
     r->is_stream = true;
-    if (atomic_fetch_add_explicit(&streams, 1, memory_order_relaxed) < API_STREAMS_MAX)
-        return 0;
-    api_stream_end();
-    strcpy(r->problem.fields, "Retry-After: 5\r\n");
-    return problem_set(&r->problem, 503,
-                       "There are %u streams, of events, logs and consoles: end one first.",
-                       API_STREAMS_MAX);
+    pthread_mutex_lock(&streams_lock);
+    result = check_streams(r);
+    while (result == 0 && streams[i])
+        i++;
+    if (result == 0)
+        streams[i] = r;
+    pthread_mutex_unlock(&streams_lock);
+    return result;
 }
 
-void api_stream_end(void)
+void api_stream_end(const struct request *r)
 {
-    atomic_fetch_sub_explicit(&streams, 1, memory_order_relaxed);
+    pthread_mutex_lock(&streams_lock);
+    for (unsigned i = 0; i < API_STREAMS_MAX; i++)
+        if (streams[i] == r)
+            streams[i] = NULL;
+    pthread_mutex_unlock(&streams_lock);
 }
 
 unsigned api_stream_count(void)
 {
-    return atomic_load_explicit(&streams, memory_order_relaxed);
+    unsigned count;
+
+    pthread_mutex_lock(&streams_lock);
+    count = count_streams(NULL);
+    pthread_mutex_unlock(&streams_lock);
+    return count;
 }
 
 /*
@@ -230,6 +272,6 @@ int api_events(struct request *r)
     if (http_reply_begin(r->http, 200, "text/event-stream", fields) == 0 &&
         r->http->method != HTTP_HEAD)
         stream_events(r, &f);
-    api_stream_end();
+    api_stream_end(r);
     return 0;
 }

@@ -54,6 +54,6 @@ int api_guest_log(struct request *r)
         r->http->method != HTTP_HEAD)
         stream_log(r, offset, end - offset, follow);
     if (follow)
-        api_stream_end();
+        api_stream_end(r);
     return 0;
 }

@@ -118,12 +118,6 @@ uint32_t crashes_find(uint64_t handle)
     return 0;
 }
 
-uint64_t crashes_newest_ns(void)
-{
-    const struct entry *e = entry_of(last_id);
-    return e ? e->head.at_ns : 0;
-}
-
 const char *crashes_text(uint32_t id)
 {
     const struct entry *e = entry_of(id);

@@ -23,7 +23,6 @@ uint32_t crashes_add(const char *name, uint64_t handle, uint64_t log_base,
                      const struct skep_guest_status *status);
 
 uint32_t crashes_find(uint64_t handle); /* its id, 0 = not kept */
-uint64_t crashes_newest_ns(void);       /* core_clock_ns of the latest, 0 = none */
 
 /* The record as JSON, NULL if it isn't kept (any more). Both leave out those of guests that the caller doesn't see. */
 const char *crashes_text(uint32_t id);

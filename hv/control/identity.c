@@ -6,7 +6,6 @@
  */
 #include "identity.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "certificate.h"
@@ -20,31 +19,31 @@
 static uint8_t token_digest[32];
 
 /* On the disk, and in the record for a restart of the service. The disk's refusal is no reason not to serve. */
-static bool keep(const char *name, unsigned record, enum store_kind kind, const void *data,
-                 size_t bytes)
+static bool keep_token(void)
 {
     struct problem p;
 
-    if (persist_update(name, data, bytes, &p) != 0)
-        log_line("the %s is not kept over a reboot: %s", name, p.detail);
-    return store_write(record, kind, data, bytes);
+    if (persist_update("token", token_digest, sizeof(token_digest), &p) != 0)
+        log_line("the token is not kept over a reboot: %s", p.detail);
+    return store_write(STORE_TOKEN_RECORD, STORE_TOKEN, token_digest, sizeof(token_digest));
 }
 
 /* As a former service left it, or else a former boot. */
-static bool recall(const char *name, unsigned record, enum store_kind kind, void *data,
-                   size_t bytes)
+static bool recall_token(void)
 {
-    if (store_read(record, kind, data, bytes) != bytes &&
-        persist_get(name, data, bytes) != (int64_t)bytes)
+    size_t bytes = sizeof(token_digest);
+
+    if (store_read(STORE_TOKEN_RECORD, STORE_TOKEN, token_digest, bytes) != bytes &&
+        persist_get("token", token_digest, bytes) != (int64_t)bytes)
         return false;
-    keep(name, record, kind, data, bytes);
+    keep_token();
     return true;
 }
 
 static bool set_token(const char *token)
 {
     tls_sha256(token, strlen(token), token_digest);
-    return keep("token", STORE_TOKEN_RECORD, STORE_TOKEN, token_digest, sizeof(token_digest));
+    return keep_token();
 }
 
 bool token_get(const struct config *config, bool entropy)
@@ -54,15 +53,14 @@ bool token_get(const struct config *config, bool entropy)
 
     if (config->token[0])
         return set_token(config->token);
-    if (recall("token", STORE_TOKEN_RECORD, STORE_TOKEN, token_digest, sizeof(token_digest)))
+    if (recall_token())
         return true;
     if (!entropy || tls_random(random, sizeof(random)) != 0) {
         log_line("no token was given, and none can be made without entropy: add token=… to the "
                  "command line");
         return false;
     }
-    for (unsigned i = 0; i < sizeof(random); i++)
-        snprintf(token + 2 * i, 3, "%02x", random[i]);
+    hex_format(token, random, sizeof(random));
     if (!set_token(token))
         return false;
     log_line("no token was given; this one was made and is not shown again: %s", token);
@@ -72,7 +70,7 @@ bool token_get(const struct config *config, bool entropy)
 void identity_keep(void)
 {
     certificate_keep();
-    keep("token", STORE_TOKEN_RECORD, STORE_TOKEN, token_digest, sizeof(token_digest));
+    keep_token();
 }
 
 bool token_matches(const uint8_t digest[32])

@@ -41,7 +41,6 @@ struct slot {
     /* Under `lock`. */
     bool taken, has_thread, evicted, serving;
     int fd;
-    uint32_t address;  /* the client's */
     uint64_t accepted; /* when it came */
     uint64_t since;    /* when it began to be served, or to be idle */
     pthread_cond_t work;
@@ -100,7 +99,7 @@ static void set_serving(struct slot *s, bool serving)
     s->since = tls_clock_ns();
     pthread_mutex_unlock(&lock);
     if (!serving && is_known(s))
-        throttle_know(s->address);
+        throttle_know(s->client.address);
 }
 
 static void serve_requests(struct slot *s)
@@ -169,7 +168,7 @@ static struct tls_server *hold_tls(void)
 static void begin_turn(void *context)
 {
     const struct slot *s = context;
-    throttle_handshake_begin(throttle_knows(s->address));
+    throttle_handshake_begin(throttle_knows(s->client.address));
 }
 
 static void end_turn(void *context)
@@ -278,12 +277,13 @@ static enum claim claim_of(struct slot *s, uint64_t now)
 {
     uint64_t waits = atomic_load_explicit(&s->session.waits, memory_order_relaxed);
 
-    if (waits == 0)
+    /* Who never lets us wait has its time, too. */
+    if (waits == 0 && (is_known(s) || now < s->accepted + HANDSHAKE_NS))
         return KEEPS;
     if (!is_known(s))
-        return !throttle_knows(s->address)    ? NO_TOKEN
-               : now < s->accepted + FRESH_NS ? FRESH
-                                              : KNOWN_ADDRESS;
+        return !throttle_knows(s->client.address) ? NO_TOKEN
+               : now < s->accepted + FRESH_NS     ? FRESH
+                                                  : KNOWN_ADDRESS;
     if (!s->serving)
         return IDLE;
     return now > waits + STALLED_NS ? STALLED : KEEPS;
@@ -346,7 +346,7 @@ static bool place(int fd, uint32_t address)
     s = wait_for_slot();
     if (s && (s->has_thread || (s->has_thread = start_thread(s)))) {
         s->fd = fd;
-        s->address = address;
+        s->client.address = address;
         s->serving = false;
         s->accepted = s->since = tls_clock_ns();
         atomic_store_explicit(&s->client.authenticated, false, memory_order_relaxed);

@@ -131,7 +131,7 @@ void reap_wake(struct guest *guest);
 /* vCPU `index`, NULL when it hasn't been made. It stays until no CPU runs the guest. Needs no lock in its own calls. */
 static inline struct vcpu *guest_vcpu(struct guest *guest, uint64_t index)
 {
-    /* Acquire pairs with guest_vcpu_create(). */
+    /* Set with release when the vCPU is there; read with acquire. */
     return index < GUEST_VCPUS_MAX ? __atomic_load_n(&guest->vcpus[index], __ATOMIC_ACQUIRE) : NULL;
 }
 

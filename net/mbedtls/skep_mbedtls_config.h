@@ -45,6 +45,8 @@
 #define MBEDTLS_PKCS1_V15
 #define MBEDTLS_PKCS1_V21
 #define MBEDTLS_BIGNUM_C
+#define MBEDTLS_MPI_MAX_SIZE \
+    512 /* RSA of 4096 bits: what a client's certificate makes us compute is bounded */
 #define MBEDTLS_ECP_C
 #define MBEDTLS_ECP_NIST_OPTIM
 #define MBEDTLS_ECP_DP_SECP256R1_ENABLED

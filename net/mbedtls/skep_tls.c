@@ -227,7 +227,9 @@ static int step_handshake(struct tls_session *s, const struct tls_turns *turns)
     int result;
 
     turns->begin(turns->context);
-    result = mbedtls_ssl_handshake(&s->ssl);
+    /* Its turn may have come too late. */
+    result =
+        tls_clock_ns() < s->deadline ? mbedtls_ssl_handshake(&s->ssl) : MBEDTLS_ERR_SSL_TIMEOUT;
     turns->end(turns->context);
     return result;
 }

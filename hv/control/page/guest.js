@@ -88,7 +88,8 @@ const ESCAPES = /\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\
 
 /** Text as a terminal without a cursor would show it. */
 function plain(text) {
-  return text.replace(ESCAPES, "").replaceAll("\r\n", "\n").replace(/[^\n]*\r(?!\n)/g, "").replace(/[^\n\t\x20-\uffff]/g, "");
+  const lines = text.replace(ESCAPES, "").replaceAll("\r\n", "\n").split("\n");
+  return lines.map((line) => line.slice(line.lastIndexOf("\r") + 1)).join("\n").replace(/[^\n\t\x20-\uffff]/g, "");
 }
 
 /** The console; input is asked for when somebody types, and sent by lines. */
@@ -97,13 +98,18 @@ function consolePanel(name, signal) {
   const status = h("span", { className: "faint", role: "status" });
   const line = h("input", { "aria-label": "Console input", placeholder: "Input, sent with Enter", autocomplete: "off" });
   const form = h("form", {}, line);
-  let socket, offset, decoder = new TextDecoder(), text = "", retry;
+  let socket, offset, decoder = new TextDecoder(), text = "", retry, drawn = 0;
 
-  function put(more) {
+  function show() {
     const atEnd = screen.scrollTop + screen.clientHeight >= screen.scrollHeight - 5;
-    text = (text + more).slice(-SCREEN_MAX);
+    drawn = 0;
     screen.textContent = plain(text);
     if (atEnd) screen.scrollTop = screen.scrollHeight;
+  }
+
+  function put(more) {
+    text = (text + more).slice(-SCREEN_MAX);
+    drawn ||= requestAnimationFrame(show);
   }
 
   /** Goes on behind the last byte that was seen. `queued` is sent when the console is open for input. */

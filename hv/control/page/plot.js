@@ -2,7 +2,7 @@
 
 const NS = "http://www.w3.org/2000/svg", POINTS = 120;
 
-/** A ring of samples of what counts up: add(count) gives the rate a second since the one before. */
+/** The rate a second of what counts up: next(count, seconds), null the first time. */
 export class Rate {
   #last = null;
 

@@ -392,20 +392,43 @@ static void test_slow_readers(void **state)
 
 static void test_too_many(void **state)
 {
-    struct request r = {0};
+    struct request streams[API_STREAMS_MAX] = {0};
 
     (void)state;
     setup_wire(0, -1);
     for (unsigned i = 0; i < API_STREAMS_MAX; i++)
-        assert_int_equal(api_stream_begin(&r), 0);
+        assert_int_equal(api_stream_begin(&streams[i]), 0);
     assert_memory_equal(wire_get("/v1/events", ""), "HTTP/1.1 503 ", 13);
     assert_non_null(strstr(wire.answer, "There are 16 streams, of events, logs and consoles"));
     assert_non_null(strstr(wire.answer, "Retry-After: 5\r\n"));
-    api_stream_end();
+    api_stream_end(&streams[0]);
     assert_memory_equal(wire_get("/v1/events", ""), "HTTP/1.1 200 ", 13);
-    assert_int_equal(api_stream_begin(&r), 0);
+    assert_int_equal(api_stream_begin(&streams[0]), 0);
     for (unsigned i = 0; i < API_STREAMS_MAX; i++)
-        api_stream_end();
+        api_stream_end(&streams[i]);
+}
+
+/* Who is no admin can keep out neither admins nor others. */
+static void test_shares_of_streams(void **state)
+{
+    static const char *const names[] = {"one", "two", "three", "four"};
+    struct request streams[API_STREAMS_MAX] = {0};
+    unsigned count = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < 4; i++)
+        for (unsigned j = 0; j < 5; j++) {
+            struct request *r = &streams[count];
+            *r = (struct request){.caller = {.role = ACCESS_VIEWER}};
+            strcpy(r->caller.name, names[i]);
+            count += api_stream_begin(r) == 0;
+            assert_int_equal(count, i < 3 ? 4 * i + (j < 4 ? j + 1 : 4) : 12);
+        }
+    memset(&streams[count], 0, sizeof(streams[count]));
+    for (; count < API_STREAMS_MAX; count++)
+        assert_int_equal(api_stream_begin(&streams[count]), 0);
+    for (unsigned i = 0; i < count; i++)
+        api_stream_end(&streams[i]);
 }
 
 /* Each answer to a GET tells up to which event it has all changes. */
@@ -430,10 +453,19 @@ static void test_ids_of_answers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_ring),           TEST(test_long_change),  TEST(test_a_guests_life),
-        TEST(test_restarts),       TEST(test_waiting),      TEST(test_host),
-        TEST(test_stream),         TEST(test_filters),      TEST(test_bad_requests),
-        TEST(test_lost),           TEST(test_slow_readers), TEST(test_too_many),
+        TEST(test_ring),
+        TEST(test_long_change),
+        TEST(test_a_guests_life),
+        TEST(test_restarts),
+        TEST(test_waiting),
+        TEST(test_host),
+        TEST(test_stream),
+        TEST(test_filters),
+        TEST(test_bad_requests),
+        TEST(test_lost),
+        TEST(test_slow_readers),
+        TEST(test_too_many),
+        TEST(test_shares_of_streams),
         TEST(test_ids_of_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
