@@ -68,7 +68,7 @@ def test_what_is_told_of_disks(api):
         ({"format": False}, 422, '{"format": true}'),
         ({"format": "yes"}, 422, "true or false"),
         ({"format": True, "size": 1}, 422, "'size'"),
-        ([], 422, "format"),
+        ([], 422, "JSON object"),
         ({"format": True}, 409, "force"),
     ],
 )
