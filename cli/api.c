@@ -88,6 +88,19 @@ void answer_print(const struct answer *a)
         putchar('\n');
 }
 
+int api_show(const struct call *call, const char *path, void (*print)(const cJSON *json))
+{
+    struct answer a;
+    int result = api_get(path, &a);
+
+    if (result == EXIT_OK && call->json)
+        answer_print(&a);
+    else if (result == EXIT_OK)
+        print(a.json);
+    answer_end(&a);
+    return result;
+}
+
 const cJSON *value_at(const cJSON *json, const char *path)
 {
     char name[64];

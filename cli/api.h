@@ -32,6 +32,9 @@ char *api_path(const char *kind, const char *name, const char *rest);
 /* The answer as it came, and a line's end. */
 void answer_print(const struct answer *a);
 
+/* What a GET answers, as it came for --json, else by print; an exit code. */
+int api_show(const struct call *call, const char *path, void (*print)(const cJSON *json));
+
 /* Members by path, "status.state": NULL, otherwise, or 0 if there is none, or null. */
 const cJSON *value_at(const cJSON *json, const char *path);
 const char *value_text(const cJSON *json, const char *path, const char *otherwise);

@@ -74,13 +74,11 @@ static void print_crashes(const cJSON *list)
     table_end(&t);
 }
 
-static void print_crash(const struct answer *a)
+static void print_crash(const cJSON *crash)
 {
-    const char *console = value_text(a->json, "console", "");
-
-    fputs(console, stdout);
+    fputs(value_text(crash, "console", ""), stdout);
     fflush(stdout);
-    crash_explain(a->json);
+    crash_explain(crash);
 }
 
 /* All of them, or one in full. */
@@ -88,16 +86,8 @@ int crash_show(const struct call *call)
 {
     bool one = call->operand_count > 0;
     char *path = one ? api_path("crashes", call->operands[0], "") : text_copy("/v1/crashes");
-    struct answer a;
-    int result = api_get(path, &a);
+    int result = api_show(call, path, one ? print_crash : print_crashes);
 
-    if (result == EXIT_OK && call->json)
-        answer_print(&a);
-    else if (result == EXIT_OK && one)
-        print_crash(&a);
-    else if (result == EXIT_OK)
-        print_crashes(a.json);
-    answer_end(&a);
     free(path);
     return result;
 }

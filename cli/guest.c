@@ -97,22 +97,19 @@ static void add_guest(struct table *t, const cJSON *guest)
     free(addresses);
 }
 
-int guest_list(const struct call *call)
+static void print_guests(const cJSON *list)
 {
     const cJSON *guest;
-    struct answer a;
     struct table t;
-    int result = api_get("/v1/guests", &a);
 
-    if (result == EXIT_OK && call->json) {
-        answer_print(&a);
-    } else if (result == EXIT_OK) {
-        table_begin(&t, "NAME\t*STATE\tIMAGE\tADDRESS\t>MEMORY\t>CPU TIME\t>RESTARTS\tSTARTED");
-        cJSON_ArrayForEach(guest, value_at(a.json, "items")) add_guest(&t, guest);
-        table_end(&t);
-    }
-    answer_end(&a);
-    return result;
+    table_begin(&t, "NAME\t*STATE\tIMAGE\tADDRESS\t>MEMORY\t>CPU TIME\t>RESTARTS\tSTARTED");
+    cJSON_ArrayForEach(guest, value_at(list, "items")) add_guest(&t, guest);
+    table_end(&t);
+}
+
+int guest_list(const struct call *call)
+{
+    return api_show(call, "/v1/guests", print_guests);
 }
 
 /* The first of several commands' results that isn't good. */

@@ -52,15 +52,7 @@ static void print_host(const cJSON *host)
 
 int host_show(const struct call *call)
 {
-    struct answer a;
-    int result = api_get("/v1/host", &a);
-
-    if (result == EXIT_OK && call->json)
-        answer_print(&a);
-    else if (result == EXIT_OK)
-        print_host(a.json);
-    answer_end(&a);
-    return result;
+    return api_show(call, "/v1/host", print_host);
 }
 
 /* What isn't JSON is printed as it is. */
@@ -138,15 +130,7 @@ static void print_disks(const cJSON *list)
 
 int disk_list(const struct call *call)
 {
-    struct answer a;
-    int result = api_get("/v1/disks", &a);
-
-    if (result == EXIT_OK && call->json)
-        answer_print(&a);
-    else if (result == EXIT_OK)
-        print_disks(a.json);
-    answer_end(&a);
-    return result;
+    return api_show(call, "/v1/disks", print_disks);
 }
 
 static int confirm_format(const struct call *call, const char *id)

@@ -111,15 +111,7 @@ static void print_images(const cJSON *list)
 
 int image_list(const struct call *call)
 {
-    struct answer a;
-    int result = api_get("/v1/images", &a);
-
-    if (result == EXIT_OK && call->json)
-        answer_print(&a);
-    else if (result == EXIT_OK)
-        print_images(a.json);
-    answer_end(&a);
-    return result;
+    return api_show(call, "/v1/images", print_images);
 }
 
 int image_remove(const struct call *call)

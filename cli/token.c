@@ -38,22 +38,19 @@ static void add_token(struct table *t, const cJSON *token)
     free(quotas);
 }
 
-int token_list(const struct call *call)
+static void print_tokens(const cJSON *list)
 {
     const cJSON *token;
-    struct answer a;
     struct table t;
-    int result = api_get("/v1/tokens", &a);
 
-    if (result == EXIT_OK && call->json) {
-        answer_print(&a);
-    } else if (result == EXIT_OK) {
-        table_begin(&t, "NAME\tROLE\tPREFIX\tMADE\tEXPIRES\tLAST USED\tQUOTAS");
-        cJSON_ArrayForEach(token, value_at(a.json, "items")) add_token(&t, token);
-        table_end(&t);
-    }
-    answer_end(&a);
-    return result;
+    table_begin(&t, "NAME\tROLE\tPREFIX\tMADE\tEXPIRES\tLAST USED\tQUOTAS");
+    cJSON_ArrayForEach(token, value_at(list, "items")) add_token(&t, token);
+    table_end(&t);
+}
+
+int token_list(const struct call *call)
+{
+    return api_show(call, "/v1/tokens", print_tokens);
 }
 
 int token_remove(const struct call *call)

@@ -30,15 +30,7 @@ static void print_volumes(const cJSON *list)
 
 int volume_list(const struct call *call)
 {
-    struct answer a;
-    int result = api_get("/v1/volumes", &a);
-
-    if (result == EXIT_OK && call->json)
-        answer_print(&a);
-    else if (result == EXIT_OK)
-        print_volumes(a.json);
-    answer_end(&a);
-    return result;
+    return api_show(call, "/v1/volumes", print_volumes);
 }
 
 int volume_remove(const struct call *call)

@@ -9,20 +9,10 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 import native  # noqa: E402
-import openapi  # noqa: E402
 import skep  # noqa: E402
+from described import CONTRACT, as_described  # noqa: E402, F401
 
 MIB = 1 << 20
-CONTRACT = openapi.Contract()
-skep.Api.observer = CONTRACT.note
-
-
-@pytest.fixture(autouse=True)
-def as_described():
-    """Each answer that a test got is one that docs/openapi.json knows."""
-    yield
-    mistakes = CONTRACT.take_mistakes()
-    assert not mistakes, "not as docs/openapi.json says:\n" + "\n".join(mistakes[:20])
 
 
 @pytest.fixture(scope="session")

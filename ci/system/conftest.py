@@ -8,24 +8,13 @@ import pytest
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
-import openapi  # noqa: E402
 import skep  # noqa: E402
+from described import as_described  # noqa: E402, F401
 from helpers import CONTROL_GROWTH, KINDS, MIB, clear, frames, wait_frames  # noqa: E402
 from storage import disks_with_volumes, format_disk  # noqa: E402
 
 NEIGHBOUR = "10.0.2.20"
 CROWD = [f"10.0.2.{100 + i}" for i in range(32)]
-
-CONTRACT = openapi.Contract()
-skep.Api.observer = CONTRACT.note
-
-
-@pytest.fixture(autouse=True)
-def as_described():
-    """Each answer that a test got, and what boots and ends around it, is one that docs/openapi.json knows."""
-    yield
-    mistakes = CONTRACT.take_mistakes()
-    assert not mistakes, "not as docs/openapi.json says:\n" + "\n".join(mistakes[:20])
 
 
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)

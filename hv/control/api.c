@@ -278,10 +278,8 @@ static const struct api_route *find_route(struct request *r, char *segments[], i
 static const char *find_token(const struct http_conn *c, char room[API_TOKEN_MAX])
 {
     const char *value = http_field(c, "authorization");
-    unsigned count = 0;
+    unsigned count = http_field_count(c, "authorization");
 
-    for (unsigned i = 0; i < c->field_count; i++)
-        count += strcasecmp(c->fields[i].name, "authorization") == 0;
     if (count == 0)
         return api_protocol_token(c, room) ? room : NULL;
     if (count != 1 || strncasecmp(value, "Bearer ", 7) != 0)

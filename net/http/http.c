@@ -168,7 +168,7 @@ static void reset_request(struct http_conn *c)
     c->has_length = c->chunked = c->keep_alive = c->expects_continue = c->upgrade = false;
 }
 
-static unsigned count_fields(const struct http_conn *c, const char *name)
+unsigned http_field_count(const struct http_conn *c, const char *name)
 {
     unsigned count = 0;
 
@@ -203,7 +203,7 @@ static int finish_head(struct http_conn *c)
     if (c->parser.flags & F_TRANSFER_ENCODING && !c->chunked)
         return HTTP_E_SYNTAX;
     /* RFC 9112, 3.2: without or with two Host fields the request is malformed. */
-    hosts = count_fields(c, "host");
+    hosts = http_field_count(c, "host");
     return hosts > 1 || (hosts == 0 && c->parser.http_minor >= 1) ? HTTP_E_SYNTAX : 0;
 }
 

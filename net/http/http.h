@@ -85,6 +85,9 @@ int http_read_head(struct http_conn *c, uint64_t idle_deadline, uint64_t head_ns
 /* A header field's value, NULL if there is none. Names are compared without case. */
 const char *http_field(const struct http_conn *c, const char *name);
 
+/* How many fields have this name. */
+unsigned http_field_count(const struct http_conn *c, const char *name);
+
 /* Whether If-Match or If-None-Match names the entity tag, which is in quotes; NULL = there is nothing, and so no tag of
  * it. Weak tags match where weak says so. */
 enum http_match { HTTP_MATCH_NONE, HTTP_MATCH_YES, HTTP_MATCH_NO, HTTP_MATCH_MALFORMED };

@@ -151,3 +151,18 @@ char *boots_snapshot(void)
     cJSON_Delete(json);
     return text;
 }
+
+void boots_settle(void)
+{
+    bool dying = true;
+
+    while (dying) {
+        char name[SKEP_NAME_MAX] = "";
+        fake_skip(4000000); /* ns */
+        guest_step_after(name, UINT32_MAX);
+        dying = false;
+        for (struct guest *g = guest_first(); g; g = guest_after(g->name))
+            dying |=
+                g->deleting || g->replacing || (g->handle && g->view.state == SKEP_GUEST_DYING);
+    }
+}

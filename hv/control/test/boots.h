@@ -26,6 +26,9 @@ void boots_restart(bool safe_mode);
 /* The power goes and comes again. */
 void boots_cold(void);
 
+/* What the thread that follows notifications does, until nothing is dying. */
+void boots_settle(void);
+
 /* Whether this is somebody's token. */
 bool boots_obeys(const char *token);
 

@@ -117,22 +117,6 @@ static void assert_events(uint64_t from, const char *const expected[], unsigned 
     assert_events(from, (const char *const[]){__VA_ARGS__}, \
                   sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *))
 
-/* What the thread that follows notifications does, until nothing is dying. */
-static void settle(void)
-{
-    bool dying = true;
-
-    while (dying) {
-        char name[SKEP_NAME_MAX] = "";
-        fake_skip(4 * MS);
-        guest_step_after(name, UINT32_MAX);
-        dying = false;
-        for (struct guest *g = guest_first(); g; g = guest_after(g->name))
-            dying |=
-                g->deleting || g->replacing || (g->handle && g->view.state == SKEP_GUEST_DYING);
-    }
-}
-
 static void test_a_guests_life(void **state)
 {
     struct problem p;
@@ -146,7 +130,7 @@ static void test_a_guests_life(void **state)
     from = events_last();
     boots_put("web", "{\"image\":\"img\"}");
     boots_put("web", "{\"image\":\"img\"}");
-    settle();
+    boots_settle();
     ASSERT_EVENTS(from, "guests/web created {\"image\":\"img\",\"desired_state\":\"running\"}",
                   "guests/web state {\"state\":\"running\"}");
     from = events_last();
@@ -158,8 +142,8 @@ static void test_a_guests_life(void **state)
                   "guests/web state {\"state\":\"running\"}");
     from = events_last();
     boots_put("web", "{\"image\":\"img\",\"args\":[\"exit=3\"]}");
-    settle();
-    settle();
+    boots_settle();
+    boots_settle();
     ASSERT_EVENTS(from, "guests/web changed {\"change\":\"replacing\"",
                   "guests/web state {\"state\":\"exited\",\"exit_code\":0}",
                   "guests/web state {\"state\":\"running\"}",
@@ -180,7 +164,7 @@ static void test_restarts(void **state)
     boots_upload("img", 1, &p);
     boots_put("web", "{\"image\":\"img\",\"args\":[\"crash=8\"],\"restart\":\"always\"}");
     from = events_last();
-    settle();
+    boots_settle();
     ASSERT_EVENTS(from,
                   "guests/web state {\"state\":\"crashed\",\"reason\":\"page-fault\",\"crash\":1}",
                   "guests/web restart {\"restarts\":1,\"in_ns\":");
@@ -188,7 +172,7 @@ static void test_restarts(void **state)
         fake_skip(1000 * MS);
         from = events_last();
         while (guest_find("web")->failures < i)
-            settle();
+            boots_settle();
     }
     ASSERT_EVENTS(from, "guests/web state {\"state\":\"running\"}",
                   "guests/web state {\"state\":\"crashed\",\"reason\":\"page-fault\",\"crash\":3}",
@@ -196,7 +180,7 @@ static void test_restarts(void **state)
                   "guests/web state {\"state\":\"crash-looping\",\"reason\":\"page-fault\"");
     from = events_last();
     guest_delete(guest_find("web"), &p);
-    settle();
+    boots_settle();
     ASSERT_EVENTS(from, "guests/web state {\"state\":\"dying\"}", "guests/web deleted {}");
 }
 

@@ -196,20 +196,6 @@ static bool has(const char *text_of_it)
     return strstr(wire.answer, text_of_it) != NULL;
 }
 
-static void settle(void)
-{
-    bool dying = true;
-
-    while (dying) {
-        char name[SKEP_NAME_MAX] = "";
-        fake_skip(4 * MS);
-        guest_step_after(name, UINT32_MAX);
-        dying = false;
-        for (struct guest *g = guest_first(); g; g = guest_after(g->name))
-            dying |= g->handle && g->view.state == SKEP_GUEST_DYING;
-    }
-}
-
 static void test_guests(void **state)
 {
     (void)state;
@@ -217,7 +203,7 @@ static void test_guests(void **state)
                         "{\"address\":\"10.0.0.9/8\"},{\"address\":\"10.0.0.10/8\"}]}");
     boots_put("b-ends", "{\"image\":\"img\",\"args\":[\"exit=1\"]}");
     boots_put("c-stopped", "{\"image\":\"img\",\"desired_state\":\"stopped\"}");
-    settle();
+    boots_settle();
     get_metrics("");
     assert_true(has("Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"));
     assert_int_equal(number("skep_guest_state{guest=\"a-runs\",state=\"running\"}"), 1);
@@ -272,7 +258,7 @@ static void test_restarts(void **state)
                      "\"restart_delay_ms\":1000}");
     for (unsigned i = 1; i <= 4; i++) {
         while (guest_find("web")->failures < i)
-            settle();
+            boots_settle();
         get_metrics("");
         assert_int_equal(number("skep_guest_starts_total{guest=\"web\"}"), i);
         printed = number("skep_guest_log_bytes_total{guest=\"web\"}");
