@@ -109,9 +109,9 @@ void virtqueue_kick(struct virtqueue *queue)
     if (queue->told == queue->next_avail) {
         return;
     }
-    /* Full fence: the index is visible before what the device wants is read. Pairs with the device's, between its
+    /* The index is visible before what the device wants is read. Pairs with the device's, between its
      * write of avail_event (or flags) and its last look at the index. */
-    atomic_thread_fence(memory_order_seq_cst);
+    arch_device_fence();
     bool wanted = kick_wanted(queue);
     queue->told = queue->next_avail;
     if (wanted) {
@@ -162,9 +162,9 @@ bool virtqueue_arm(struct virtqueue *queue, bool lazy)
     uint16_t held = queue->next_avail - queue->next_used;
     uint16_t event = queue->next_used + (lazy ? (uint16_t)(held * 3 / 4) : 0);
     __atomic_store_n(ring_used_event(queue->avail, queue->size), event, __ATOMIC_RELAXED);
-    /* Full fence: the wish is visible before the last look. Pairs with the device's, between its write of the used
+    /* The wish is visible before the last look. Pairs with the device's, between its write of the used
      * index and its read of used_event. */
-    atomic_thread_fence(memory_order_seq_cst);
+    arch_device_fence();
     uint16_t done = atomic_load_explicit(&queue->used->index, memory_order_relaxed);
     return !queue->broken && ring_event_due(event, done, queue->next_used);
 }
