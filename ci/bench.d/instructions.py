@@ -167,15 +167,18 @@ def fresh_row(table, machine, port):
     table.add_counts("request on a new connection, httpd", counts, 22_000)
 
 
+def web_guest(machine, api):
+    """A web server that serves."""
+    api.upload("httpd", skep.BUILD / "examples/httpd.elf")
+    networks = [{"address": f"{WEB}/24", "gateway": "10.0.2.2"}]
+    api.create("web", image="httpd", memory_bytes=4 * MIB, networks=networks, desired_state="running")
+    machine.wait_page(WEB)
+
+
 def web_rows(table, folder, idle_seconds=5):
     with CountedMachine(folder / "web", append=ADDRESS, forwards=[WEB]) as machine:
         api = machine.wait_api()
-        api.upload("httpd", skep.BUILD / "examples/httpd.elf")
-        networks = [{"address": f"{WEB}/24", "gateway": "10.0.2.2"}]
-        api.create(
-            "web", image="httpd", memory_bytes=4 * MIB, networks=networks, desired_state="running"
-        )
-        machine.wait_page(WEB)
+        web_guest(machine, api)
         api.close()
         kept_row(table, machine, machine.ports[WEB])
         fresh_row(table, machine, machine.ports[WEB])

@@ -1,0 +1,122 @@
+"""ci/bench profile: where the instructions of a request go, by function, over the guest and ring 0."""
+
+import bisect
+import collections
+import functools
+import mmap
+import os
+import struct
+import subprocess
+
+import counter
+import instructions
+import skep
+
+BLOCK = struct.Struct("<QQII32s")  # address, executed, instructions, bytes of code, code
+TABLE_AT = 8
+ALIGNED = 2 << 20  # of an image's base
+REQUESTS = 200
+SHOWN = 0.004  # of all, what a function must have to be shown
+PATHS = ("keep-alive", "connection", "stream", "api")
+
+
+class Program:
+    """An ELF file's functions, and its code to recognise them by."""
+
+    def __init__(self, name, path):
+        self.name, self.elf = name, counter.Elf(path)
+        said = subprocess.run(["nm", "-n", str(path)], capture_output=True, text=True, check=True).stdout
+        functions = [line.split() for line in said.splitlines()]
+        functions = [(int(words[0], 16), words[2]) for words in functions if words[1] in "tTwW"]
+        self.starts = [start for start, _ in functions]
+        self.names = [name for _, name in functions]
+
+    def function(self, address, code):
+        """The function that has this code at this address, but for the image's base; or None."""
+        inside = address if address >> 63 else address % ALIGNED
+        try:
+            if self.elf.code(inside, len(code)) != code:
+                return None
+        except KeyError:
+            return None
+        index = bisect.bisect_right(self.starts, inside) - 1
+        return self.names[index] if index >= 0 else None
+
+
+class ProfiledMachine(skep.Machine):
+    """A machine with one CPU whose clock goes by instructions, and the plug-in in it."""
+
+    def __init__(self, folder, **options):
+        self.file = folder / "blocks"
+        folder.mkdir(parents=True, exist_ok=True)
+        plugin = f"{counter.plugin('profile')},out={self.file}"
+        super().__init__(folder, cpus=1, kvm="off", extra=["-icount", "shift=0", "-plugin", plugin], **options)
+
+    def blocks(self):
+        """Executions by (address, instructions, code)."""
+        with open(self.file, "rb") as file:
+            view = mmap.mmap(file.fileno(), os.path.getsize(self.file), access=mmap.ACCESS_READ)
+        lost = struct.unpack_from("<Q", view)[0]
+        assert lost == 0, f"{lost} executions of blocks that the table had no room for"
+        counts = {}
+        for address, executed, length, size, code in BLOCK.iter_unpack(view[TABLE_AT:]):
+            if executed:
+                counts[address, length, code[:size]] = executed
+        return counts
+
+
+def by_function(programs, before, after):
+    """Instructions by (program, function)."""
+    totals = collections.Counter()
+    for (address, length, code), executed in after.items():
+        spent = (executed - before.get((address, length, code), 0)) * length
+        if spent:
+            found = ((one.name, one.function(address, code)) for one in programs)
+            where = next((pair for pair in found if pair[1]), ("?", hex(address)))
+            totals[where] += spent
+    return totals
+
+
+def action_of(path, machine, api):
+    """What is profiled, and how often it is done in one go."""
+    port = machine.ports[instructions.WEB]
+    if path == "keep-alive":
+        connection = instructions.web_client(port)
+        return lambda: [instructions.http_get(connection) for _ in range(REQUESTS)], REQUESTS
+    if path == "connection":
+        return lambda: [instructions.one_fresh(port) for _ in range(REQUESTS)], REQUESTS
+    if path == "api":
+        return lambda: [api.ok("GET", "/v1/guests") for _ in range(REQUESTS)], REQUESTS
+    url = machine.url(instructions.WEB) + f"bytes/{REQUESTS << 20}"
+    return lambda: subprocess.run(["curl", "-sSo", "/dev/null", url], check=True), REQUESTS
+
+
+def rows(path, table, folder):
+    programs = [
+        Program("ring 0", skep.build_exists()),
+        Program("httpd", skep.BUILD / "examples/httpd.elf"),
+        Program("control", skep.BUILD / "hv/control/skep-control.elf"),
+    ]
+    with ProfiledMachine(folder / path, append=instructions.ADDRESS, forwards=[instructions.WEB]) as machine:
+        api = machine.wait_api()
+        instructions.web_guest(machine, api)
+        action, times = action_of(path, machine, api)
+        action()
+        before = machine.blocks()
+        action()
+        totals = by_function(programs, before, machine.blocks())
+    whole = sum(totals.values())
+    per = collections.Counter()
+    for (program, _), spent in totals.items():
+        per[program] += spent
+    what = {"stream": "a MiB", "api": "a GET /v1/guests"}.get(path, "a request")
+    table.add(f"{path}, {what}", round(whole / times), "instructions", counted=True)
+    for program, spent in per.most_common():
+        table.add(f"  {program}", round(spent / times), "instructions", note=f"  {spent / whole:.1%}")
+    for (program, function), spent in totals.most_common():
+        if spent >= SHOWN * whole:
+            table.add(f"    {program}: {function}", round(spent / times), "", note=f"  {spent / whole:.1%}")
+
+
+def sections(options):
+    return {path: functools.partial(rows, path) for path in PATHS}
