@@ -61,6 +61,13 @@ static const struct command_option create_options[] = {
     {"overcommit", 0, NULL, "may be larger than what is not promised yet"},
     END,
 };
+static const struct command_option copy_options[] = {
+    {"disk", 'd', "ID", "the copy's disk; otherwise the source's"},
+    {"iops", 0, "N", "the most requests a second; 0 = no limit"},
+    {"bytes-per-second", 0, "SIZE", "the most bytes a second; 0 = no limit"},
+    {"overcommit", 0, NULL, "may be larger than what is not promised yet"},
+    END,
+};
 static const struct command_option resize_options[] = {
     {"overcommit", 0, NULL, "may be larger than what is not promised yet"},
     END,
@@ -185,6 +192,9 @@ const struct command commands[] = {
      "makes a copy that stays as it is", "skepctl volume snapshot db db-monday", NULL},
     {"volume clone", "NAME CLONE", 2, 2, OPERAND_VOLUME, false, volume_clone,
      "makes a copy that can be written", "skepctl volume clone db-monday db-test", NULL},
+    {"volume copy", "NAME COPY", 2, 2, OPERAND_VOLUME, false, volume_copy,
+     "makes a copy that shares nothing, also on another disk",
+     "skepctl volume copy db db-copy --disk 1", copy_options},
     {"volume export", "NAME FILE", 2, 2, OPERAND_VOLUME, false, volume_export,
      "writes a volume's data to a file, - is standard output",
      "skepctl volume export db-monday db.img", NULL},

@@ -38,6 +38,7 @@ int volume_remove(const struct call *call);
 int volume_resize(const struct call *call);
 int volume_snapshot(const struct call *call);
 int volume_clone(const struct call *call);
+int volume_copy(const struct call *call);
 int volume_export(const struct call *call);
 int volume_import(const struct call *call);
 

@@ -1,10 +1,11 @@
-/* volume.c - volumes: create, ls, rm, resize, snapshot, clone, export, import. */
+/* volume.c - volumes: create, ls, rm, resize, snapshot, clone, copy, export, import. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api.h"
 #include "commands.h"
+#include "progress.h"
 #include "table.h"
 
 #define BLOCK 4096u
@@ -100,21 +101,30 @@ static int add_limits(const struct call *call, cJSON *body)
     return EXIT_OK;
 }
 
-/* A body with this size, and what options say; NULL, with the reason told. */
-static cJSON *sized(const struct call *call, const char *size)
+/* A body with what options say; NULL, with the reason told. */
+static cJSON *with_options(const struct call *call)
 {
     cJSON *body = cJSON_CreateObject();
-    uint64_t bytes = 0;
 
-    if (size_read(size, &bytes) != EXIT_OK || add_limits(call, body) != EXIT_OK) {
+    if (add_limits(call, body) != EXIT_OK) {
         cJSON_Delete(body);
         return NULL;
     }
-    cJSON_AddNumberToObject(body, "size_bytes", (double)bytes);
     if (call_value(call, "disk"))
         cJSON_AddStringToObject(body, "disk", call_value(call, "disk"));
     if (call_value(call, "overcommit"))
         cJSON_AddTrueToObject(body, "overcommit");
+    return body;
+}
+
+/* The same, and this size. */
+static cJSON *sized(const struct call *call, const char *size)
+{
+    uint64_t bytes = 0;
+    cJSON *body = size_read(size, &bytes) == EXIT_OK ? with_options(call) : NULL;
+
+    if (body)
+        cJSON_AddNumberToObject(body, "size_bytes", (double)bytes);
     return body;
 }
 
@@ -146,6 +156,79 @@ int volume_snapshot(const struct call *call)
 int volume_clone(const struct call *call)
 {
     return copy(call, "clone_of");
+}
+
+/*
+ * Full copies
+ */
+
+/* How an operation has ended. */
+static int tell_end(const struct call *call, const struct answer *a)
+{
+    const char *state = value_text(a->json, "state", "?");
+
+    if (call->json)
+        answer_print(a);
+    if (strcmp(state, "done") == 0)
+        return EXIT_OK;
+    if (strcmp(state, "cancelled") == 0)
+        return fail(EXIT_NO, "the copy was cancelled");
+    return fail(EXIT_SERVER, "the copy has failed: %s", value_text(a->json, "error.detail", state));
+}
+
+/* Follows an operation to its end. */
+static int follow(const struct call *call, const char *id, const char *what)
+{
+    char *path = text_format("/v1/operations/%s?wait=1", id);
+    struct progress bar;
+    struct answer a;
+    bool runs = true;
+    int result = EXIT_OK;
+
+    progress_begin(&bar, what);
+    while (result == EXIT_OK && runs) {
+        result = api_get(path, &a);
+        runs = result == EXIT_OK && strcmp(value_text(a.json, "state", "?"), "running") == 0;
+        if (runs)
+            progress_show(&bar, (uint64_t)value_number(a.json, "done_bytes"),
+                          (uint64_t)value_number(a.json, "total_bytes"));
+        else
+            progress_end(&bar);
+        if (result == EXIT_OK && !runs)
+            result = tell_end(call, &a);
+        answer_end(&a);
+    }
+    free(path);
+    return result;
+}
+
+/* Begins a copy with this body, and follows it. */
+static int copy_in_full(const struct call *call, const char *name, const cJSON *body)
+{
+    char *path = api_path("volumes", name, ""), *what = text_format("copying to %s", name);
+    struct answer a;
+    int result = api_call("PUT", path, body, &a);
+
+    if (result == EXIT_OK)
+        result = follow(call, value_text(a.json, "id", "?"), what);
+    answer_end(&a);
+    free(what);
+    free(path);
+    return result;
+}
+
+int volume_copy(const struct call *call)
+{
+    const char *name = call->operands[1];
+    cJSON *body = with_options(call);
+    int result = body ? check_free(name) : EXIT_USAGE;
+
+    if (result == EXIT_OK) {
+        cJSON_AddStringToObject(body, "copy_of", call->operands[0]);
+        result = copy_in_full(call, name, body);
+    }
+    cJSON_Delete(body);
+    return result;
 }
 
 /*

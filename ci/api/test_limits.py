@@ -40,6 +40,35 @@ def ordinary(service, **options):
     return sorted(out)
 
 
+def test_of_several_who_ask_at_once_one_writes(service, elf):
+    """To a console; the place is free again when that one has gone."""
+    service.api.upload("hello", elf)
+    service.api.create("web", image="hello")
+    address, start = "/v1/guests/web/console?input=true", threading.Barrier(4)
+    fields = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    fields |= {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Authorization": f"Bearer {service.token}"}
+
+    def ask(connection, answers):
+        connection.connect()
+        start.wait(30)
+        connection.request("GET", address, headers=fields)
+        answers.append(connection.getresponse().status)
+
+    for _ in range(8):
+        answers, connections = [], [
+            http.client.HTTPSConnection("127.0.0.1", service.port, timeout=30, context=any_certificate()) for _ in range(4)
+        ]
+        threads = [threading.Thread(target=ask, args=(connection, answers)) for connection in connections]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert sorted(answers) == [101, 409, 409, 409]
+        for connection in connections:
+            connection.close()
+        skep.wait_for(lambda: "skep_streams 0\n" in service.api.get("/metrics").text, "the place is free")
+
+
 @pytest.mark.parametrize("source", ["127.0.0.1", "127.0.0.2"])
 def test_slow_clients_keep_nobody_out(service, source):
     """200 connections of all kinds of slowness, some of which come again when they are closed: an ordinary client is answered in

@@ -122,6 +122,8 @@ def examples(operation):
 def usual_names(api, operation):
     """What is there from the start, for the variable part of a path."""
     thing = operation.template.split("/")[2] if operation.template.startswith("/v1/") else ""
+    if thing == "operations":
+        return {"id": copied(api)}
     if thing == "crashes":
         return {"id": api.ok("GET", "/v1/crashes")["items"][0]["id"]}
     names = {"guests": "web", "images": "httpd", "volumes": "db", "client-certificates": "nobody", "tokens": "eye"}
@@ -202,6 +204,31 @@ def volume_new(api, operation, **_):
     for kind, example in examples(operation):
         yield call(api, operation, {"name": "fresh"}, kind, example)
         api.ok("DELETE", "/v1/volumes/fresh")
+
+
+def copied(api, name="of-an-operation", source="db"):
+    """The id of an operation that has ended; its volume is gone again."""
+    answer = api.put(f"/v1/volumes/{name}", json={"copy_of": source})
+    operation = api.ok("GET", answer.headers["Location"], params={"wait": 60})
+    assert operation["state"] == "done", operation
+    api.ok("DELETE", operation["result"])
+    return operation["id"]
+
+
+def volume_copied(api, operation, **_):
+    headers = {"Content-Type": "application/json"}
+    yield (answer := call(api, operation, {"name": "fresh"}, data='{"copy_of": "db"}', headers=headers))
+    assert api.ok("GET", answer.headers["Location"], params={"wait": 60})["state"] == "done"
+    api.ok("DELETE", "/v1/volumes/fresh")
+
+
+def operation_cancelled(api, operation, **_):
+    api.ok("PUT", "/v1/volumes/vast", json={"size_bytes": 1 << 37, "overcommit": True})
+    begun = api.put("/v1/volumes/fresh", json={"copy_of": "vast", "overcommit": True})
+    yield call(api, operation, {"id": begun.json()["id"]})
+    assert api.ok("GET", begun.headers["Location"], params={"wait": 60})["state"] == "cancelled"
+    assert [item["name"] for item in api.ok("GET", "/v1/volumes")["items"]] == ["db", "vast"]
+    api.ok("DELETE", "/v1/volumes/vast")
 
 
 def volume_same(api, operation, **_):
@@ -324,6 +351,8 @@ WAYS = {
     ("formatDisk", 200): disk_formatted,
     ("putVolume", 200): volume_same,
     ("putVolume", 201): volume_new,
+    ("putVolume", 202): volume_copied,
+    ("cancelOperation", 202): operation_cancelled,
     ("patchVolume", 200): volume_changed,
     ("deleteVolume", 204): volume_gone,
     ("putVolumeData", 200): volume_written,

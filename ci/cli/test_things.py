@@ -40,6 +40,12 @@ def test_volumes(service, cli, tmp_path):
     cli.run("volume", "clone", "monday", "copy")
     kinds = {v["name"]: v["kind"] for v in service.api.ok("GET", "/v1/volumes")["items"]}
     assert kinds == {"db": "volume", "monday": "snapshot", "copy": "volume"}
+    cli.run("volume", "copy", "db", "full", "--iops", "200")
+    cli.run("volume", "copy", "db", "full", code=1)
+    cli.run("volume", "copy", "none", "new", code=4)
+    assert service.api.ok("GET", "/v1/volumes/full")["limits"]["iops"] == 200
+    assert service.api.ok("GET", "/v1/volumes/full/data") == data
+    cli.run("volume", "rm", "full")
     cli.run("volume", "export", "copy", tmp_path / "out")
     assert (tmp_path / "out").read_bytes() == data
     assert (tmp_path / "out").stat().st_mode & 0o777 == 0o600

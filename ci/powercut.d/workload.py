@@ -121,6 +121,7 @@ class Workload:
         self._copy("a-2", "a", "snapshot")
         self._image("spare", helpers.guest_program("stay"))
         self._learn("a-1")
+        self._full_copy("far", "a-1")
         self._volume("d", MIB // 2)
         self._delete_volume("d")
         self._token("eye", "operator", expires_at="2099-12-31T00:00:00.000Z")
@@ -170,9 +171,18 @@ class Workload:
         pending = self.world.copy()
         change(pending)
         self._note(f"{title}, underway", pending)
-        answer = self.api.ok(method, path, **body)
+        answer = self._ended(self.api.ok(method, path, **body))
         self.world = pending
         self._note(title)
+        return answer
+
+    def _ended(self, answer):
+        """The same answer, or the operation's that it began, when that has ended."""
+        if not answer or answer.get("kind") != "copy":
+            return answer
+        while answer["state"] == "running":
+            answer = self.api.ok("GET", f"/v1/operations/{answer['id']}", params={"wait": 10})
+        assert answer["state"] == "done", answer
         return answer
 
     def _listen(self):
@@ -201,6 +211,15 @@ class Workload:
             lambda new: new.add_volume(name, size, source, "snapshot" if kind == "snapshot" else "volume"),
             *("PUT", f"/v1/volumes/{name}"),
             json={f"{kind}_of": source, "overcommit": True},
+        )
+
+    def _full_copy(self, name, source):
+        size, content = self.world.volumes[source]["size_bytes"], self.world.contents[source].copy()
+        self._change(
+            f"full copy {name} of {source}",
+            lambda new: new.add_volume(name, size, content=content),
+            *("PUT", f"/v1/volumes/{name}"),
+            json={"copy_of": source, "overcommit": True},
         )
 
     def _patch_volume(self, name, size):

@@ -237,6 +237,29 @@ def test_copies_of_what_is_being_written(api):
     assert digest(data_of(api, "shot")) == digest(shot)
 
 
+def test_full_copy_of_what_is_being_written(api):
+    """To the other disk, while the guest goes on: it has all that was durable when it was asked for."""
+    size, used = 8 * MIB, disk(api, 1)["used_bytes"]
+    volume(api, "v", size_bytes=size, disk="0")
+    start(api, "writer", ["hold", "9", "2000"], ["v"])
+    before = durable(said(api, "writer", "durable 160\n"))
+    assert before < 2000, "the guest was too fast for this test"
+    operation = api.ok("PUT", "/v1/volumes/far", status=202, json={"copy_of": "v", "disk": "1"})
+    done = api.ok("GET", f"/v1/operations/{operation['id']}", params={"wait": 60}, timeout=90)
+    assert (done["state"], done["done_bytes"], done["result"]) == ("done", size, "/v1/volumes/far"), done
+    data = data_of(api, "far")
+    assert blocks_missing(data, 9, before) == []
+    said(api, "writer", "durable 2000\n")
+    assert digest(data_of(api, "far")) == digest(data)
+    api.delete_guest("writer")
+    run(api, ["write", "4", "300"], ["far"])
+    run(api, ["check", "4", "300"], ["far"])
+    assert "all 2000 there" in run(api, ["check", "9", "2000"], ["v"])
+    api.ok("DELETE", "/v1/volumes/far")
+    api.ok("DELETE", "/v1/volumes/v")
+    assert disk(api, 1)["used_bytes"] == used
+
+
 def test_snapshots_are_not_written(api):
     volume(api, "v", size_bytes=MIB, disk="0")
     volume(api, "shot", snapshot_of="v")

@@ -85,6 +85,9 @@ static const struct api_route routes[] = {
     {{"v1", "volumes", "*"}, HTTP_DELETE, ACCESS_OPERATOR, api_volume_delete},
     {{"v1", "volumes", "*", "data"}, HTTP_GET, ACCESS_OPERATOR, api_volume_data_get},
     {{"v1", "volumes", "*", "data"}, HTTP_PUT, ACCESS_OPERATOR, api_volume_data_put},
+    {{"v1", "operations"}, HTTP_GET, ACCESS_VIEWER, api_operation_list},
+    {{"v1", "operations", "*"}, HTTP_GET, ACCESS_VIEWER, api_operation_get},
+    {{"v1", "operations", "*"}, HTTP_DELETE, ACCESS_OPERATOR, api_operation_delete},
 #if SKEP_DEBUG
     {{"v1", "debug", "points"}, HTTP_GET, ACCESS_ADMIN, api_debug_points},
     {{"v1", "debug", "crash"}, HTTP_POST, ACCESS_ADMIN, api_debug_crash},

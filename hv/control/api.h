@@ -64,6 +64,7 @@ api_handler api_guest_log, api_guest_console, api_guest_vcpus, api_guest_trace;
 api_handler api_disk_list, api_disk_get, api_disk_put;
 api_handler api_volume_list, api_volume_get, api_volume_put, api_volume_patch, api_volume_delete;
 api_handler api_volume_data_get, api_volume_data_put;
+api_handler api_operation_list, api_operation_get, api_operation_delete;
 api_handler api_audit, api_backup_get, api_backup_put, api_events, api_metrics;
 api_handler api_token_list, api_token_get, api_token_put, api_token_delete;
 api_handler api_crash_list, api_crash_get;
@@ -123,6 +124,10 @@ int api_query_bool(struct request *r, const char *name, bool *value);
 /* One at a time of those that hold whole files in memory; -1 and the problem if others take too long. */
 int api_take_turn(struct request *r);
 void api_end_turn(void);
+
+/* Begins a full copy of a volume, under the storage's lock: 202 with its operation; 200 for a dry run. */
+struct storage_wish;
+int api_operation_copy(struct request *r, const struct storage_wish *wish);
 
 /* The problem that there is none of the path's name. */
 int api_no_guest(struct request *r);

@@ -253,17 +253,17 @@ static int take_bytes(const cJSON *item, struct storage_wish *wish, struct probl
     return 0;
 }
 
-static int take_source(const cJSON *item, bool snapshot, struct storage_wish *wish,
-                       struct problem *p)
+static int take_source(const cJSON *item, struct storage_wish *wish, struct problem *p)
 {
     if (!cJSON_IsString(item))
         return problem_set(p, 422, "%s must be the name of a volume, a string.", item->string);
     if (wish->source)
-        return problem_set(p, 422, "A volume is a snapshot or a clone, not both.");
+        return problem_set(p, 422, "A volume is one of snapshot, clone and copy.");
     if (!access_sees(item->valuestring))
         return problem_set(p, 422, "There is no volume '%s' to copy.", item->valuestring);
     wish->source = item->valuestring;
-    wish->snapshot = snapshot;
+    wish->snapshot = strcmp(item->string, "snapshot_of") == 0;
+    wish->full = strcmp(item->string, "copy_of") == 0;
     return 0;
 }
 
@@ -287,12 +287,12 @@ static int take_field(const cJSON *item, bool create, struct storage_wish *wish,
         return take_bool(item, &wish->overcommit, p);
     if (create && strcmp(field, "disk") == 0)
         return take_disk(item, wish, p);
-    if (create && strcmp(field, "snapshot_of") == 0)
-        return take_source(item, true, wish, p);
-    if (create && strcmp(field, "clone_of") == 0)
-        return take_source(item, false, wish, p);
+    if (create && (strcmp(field, "snapshot_of") == 0 || strcmp(field, "clone_of") == 0 ||
+                   strcmp(field, "copy_of") == 0))
+        return take_source(item, wish, p);
     return problem_set(p, 422, "'%.40s' is no known field; there are size_bytes, limits, %s.",
-                       field, create ? "overcommit, disk, snapshot_of, clone_of" : "overcommit");
+                       field,
+                       create ? "overcommit, disk, snapshot_of, clone_of, copy_of" : "overcommit");
 }
 
 int volume_wish_read(struct storage_wish *wish, const cJSON *body, bool create, struct problem *p)
@@ -313,7 +313,7 @@ static int check_same(const struct disk *disk, const struct volume *v,
 {
     bool snapshot = v->record.kind == FORMAT_SNAPSHOT;
 
-    if ((!wish->disk || wish->disk == disk) &&
+    if ((!wish->disk || wish->disk == disk) && !wish->full &&
         (wish->source ? strcmp(wish->source, v->record.parent) == 0 && wish->snapshot == snapshot
                       : !v->record.parent_id))
         return 0;
@@ -331,6 +331,8 @@ static int put(struct request *r, const cJSON *body)
 
     if (volume_wish_read(&wish, body, true, &r->problem) != 0 || check_match(r, disk, v) != 0)
         return -1;
+    if (!v && wish.full)
+        return api_operation_copy(r, &wish);
     if (!v)
         return storage_create(&wish, &r->problem);
     /* What isn't named has its default. */
@@ -389,7 +391,7 @@ static int change(struct request *r, int (*act)(struct request *r, const cJSON *
     if (v)
         tag_volume(disk, v, former_etag);
     status = act(r, body);
-    if (status > 0)
+    if (status > 0 && status != 202)
         answer_change(r, v != NULL, former_etag);
     storage_unlock();
     cJSON_Delete(body);

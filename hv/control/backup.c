@@ -118,7 +118,8 @@ static void add_volumes(struct text *t)
         const struct disk *disk = storage_disk(i);
         struct volume *v = disk && disk->volumes ? disk->volumes->first : NULL;
         for (; v; v = v->next)
-            add(t, BACKUP_VOLUME, describe_volume(disk, v));
+            if (!(v->record.flags & FORMAT_UNFINISHED))
+                add(t, BACKUP_VOLUME, describe_volume(disk, v));
     }
     storage_unlock();
 }

@@ -65,6 +65,16 @@ struct open_volume *storage_find_open(const struct disk *disk, const struct volu
     return o;
 }
 
+int storage_check_finished(const struct volume *v, struct problem *p)
+{
+    if (!(v->record.flags & FORMAT_UNFINISHED))
+        return 0;
+    return problem_set(p, 409,
+                       "Volume '%s' belongs to a copy underway: wait for its operation, or cancel "
+                       "it, by /v1/operations.",
+                       v->record.name);
+}
+
 /*
  * Disks
  */
@@ -108,6 +118,22 @@ static void look_at(struct disk *disk, const struct skep_disk_info *info)
         disk->state = DISK_UNFORMATTED;
 }
 
+/* The service that made them is gone, and nobody else could have them. */
+static void remove_unfinished(struct disk *disk)
+{
+    struct volume *next, *v = disk->state == DISK_ONLINE ? disk->volumes->first : NULL;
+
+    for (; v; v = next) {
+        char name[FORMAT_VOLUME_NAME];
+        next = v->next;
+        if (!(v->record.flags & FORMAT_UNFINISHED))
+            continue;
+        memcpy(name, v->record.name, sizeof(name));
+        log_line("volume '%s' of a copy that was broken off is %s", name,
+                 volumes_delete(disk->volumes, v) == 0 ? "deleted" : "left: its disk has failed");
+    }
+}
+
 void storage_start(void)
 {
     struct skep_disk_info info;
@@ -116,8 +142,10 @@ void storage_start(void)
     for (uint32_t i = 0; i < SKEP_DISKS_MAX && core_disk_info(i, &info) == 0; i++)
         look_at(&disks[i], &info);
     storage_core_adopt();
-    for (uint32_t i = 0; i < SKEP_DISKS_MAX; i++)
+    for (uint32_t i = 0; i < SKEP_DISKS_MAX; i++) {
+        remove_unfinished(&disks[i]);
         disks[i].told = disks[i].state;
+    }
     storage_unlock();
 }
 
@@ -225,7 +253,7 @@ static int close_all(struct disk *disk, struct problem *p)
 {
     for (const struct volume *v = disk->volumes->first; v; v = v->next)
         if (v->streams)
-            return problem_set(p, 409, "Volume '%s' is being read or written by a client.",
+            return problem_set(p, 409, "Volume '%s' is being read or written as a whole.",
                                v->record.name);
     while (disk->open) {
         char name[FORMAT_VOLUME_NAME];
@@ -474,6 +502,7 @@ static int create_on(struct disk *disk, struct volume *source, const struct stor
                                .created_ns = core_wall_ns(),
                                .limits = wish->limits,
                                .overcommit = wish->overcommit,
+                               .unfinished = wish->unfinished,
                                .dry_run = wish->foreseen != NULL};
     struct volume *v;
     int result;
@@ -507,8 +536,12 @@ int storage_create(const struct storage_wish *wish, struct problem *p)
         source = storage_find(wish->source, &disk);
         if (!source)
             return problem_set(p, 422, "There is no volume '%s' to copy.", wish->source);
+        if (storage_check_finished(source, p) != 0)
+            return -1;
         if (wish->disk && wish->disk != disk)
-            return problem_set(p, 422, "A copy is on the disk of its source, %" PRIu32 ".",
+            return problem_set(p, 422,
+                               "A clone or snapshot is on the disk of its source, %" PRIu32
+                               "; copy_of makes a copy elsewhere.",
                                storage_disk_index(disk));
     } else if (!wish->has_bytes) {
         return problem_set(p, 422, "size_bytes is missing.");
@@ -573,6 +606,8 @@ int storage_change(struct disk *disk, struct volume *v, const struct storage_wis
 
     if (disk->state != DISK_ONLINE)
         return problem_set(p, 409, "The volume's disk can't be written; see GET /v1/disks.");
+    if (storage_check_finished(v, p) != 0)
+        return -1;
     if (wish->has_bytes && wish->bytes < v->record.bytes)
         return problem_set(p, 422, "A volume can't be made smaller: it has %" PRIu64 " bytes.",
                            v->record.bytes);
@@ -603,7 +638,7 @@ int storage_delete(struct disk *disk, struct volume *v, struct problem *p)
     if (disk->state != DISK_ONLINE)
         return problem_set(p, 409, "The volume's disk can't be written; see GET /v1/disks.");
     if (v->streams)
-        return problem_set(p, 409, "A client is reading or writing the volume's data.");
+        return problem_set(p, 409, "A client or a copy is reading or writing the volume's data.");
     if (o && storage_core_close(disk, o) != 0)
         return problem_set(p, 409, "A guest uses the volume: stop and delete it first.");
     memcpy(name, v->record.name, sizeof(name));
@@ -623,7 +658,7 @@ int64_t storage_open(const char *name)
 
     if (!v)
         return -SKEP_ENOENT;
-    if (v->streams && v->record.kind == FORMAT_VOLUME)
+    if (v->record.flags & FORMAT_UNFINISHED || (v->streams && v->record.kind == FORMAT_VOLUME))
         return -SKEP_EBUSY;
     result = o ? (o->offline ? -SKEP_EIO : 0) : storage_core_open(disk, v, &o);
     if (result != 0)

@@ -80,6 +80,9 @@ uint32_t storage_disk_index(const struct disk *disk);
 struct volume *storage_find(const char *name, struct disk **disk);
 struct open_volume *storage_find_open(const struct disk *disk, const struct volume *volume);
 
+/* -1 and the problem for one that a copy underway has. */
+int storage_check_finished(const struct volume *v, struct problem *p);
+
 int storage_format(struct disk *disk, bool force, struct problem *p);
 cJSON *storage_disk_to_json(const struct disk *disk);
 const char *storage_state_text(const struct disk *disk);
@@ -97,6 +100,8 @@ struct storage_wish {
     struct disk *disk;  /* NULL = the only one there is, or the source's */
     const char *source; /* NULL = none */
     bool snapshot;      /* of the source; else a clone */
+    bool full;          /* copy of it, which shares nothing (storage_copy.h) */
+    bool unfinished;    /* nobody else can have it yet */
     bool overcommit;
     bool has_bytes, has_limits;
     uint64_t bytes;
@@ -143,6 +148,9 @@ int storage_stream_read(struct storage_stream *s, uint32_t n, void *data);
 int storage_stream_write(struct storage_stream *s, uint32_t n, const void *data);
 /* What was written is durable then, if the result is 0. */
 int storage_stream_end(struct storage_stream *s);
+/* Begin and end with the lock held, of a volume that may be unfinished. */
+int storage_stream_open(struct storage_stream *s, const char *name, bool writes, struct problem *p);
+int storage_stream_close(struct storage_stream *s);
 
 /*
  * Ring 0's side (storage_core.c)

@@ -33,14 +33,24 @@ static int begin(struct storage_stream *s, struct problem *p)
     return 0;
 }
 
+int storage_stream_open(struct storage_stream *s, const char *name, bool writes, struct problem *p)
+{
+    *s = (struct storage_stream){.writes = writes};
+    s->volume = storage_find(name, &s->disk);
+    return s->volume ? begin(s, p) : problem_set(p, 404, "There is no volume '%s'.", name);
+}
+
 int storage_stream_begin(struct storage_stream *s, const char *name, bool writes, struct problem *p)
 {
+    struct disk *disk;
+    const struct volume *v;
     int result;
 
     storage_lock();
-    *s = (struct storage_stream){.writes = writes};
-    s->volume = storage_find(name, &s->disk);
-    result = s->volume ? begin(s, p) : problem_set(p, 404, "There is no volume '%s'.", name);
+    v = storage_find(name, &disk);
+    result = v ? storage_check_finished(v, p) : 0;
+    if (result == 0)
+        result = storage_stream_open(s, name, writes, p);
     storage_unlock();
     return result;
 }
@@ -122,14 +132,21 @@ int storage_stream_write(struct storage_stream *s, uint32_t n, const void *data)
     return result;
 }
 
+int storage_stream_close(struct storage_stream *s)
+{
+    int result = s->writes ? make_durable(s) : 0;
+
+    s->volume->streams--;
+    free(s->changes);
+    return result;
+}
+
 int storage_stream_end(struct storage_stream *s)
 {
     int result;
 
     storage_lock();
-    result = s->writes ? make_durable(s) : 0;
-    s->volume->streams--;
+    result = storage_stream_close(s);
     storage_unlock();
-    free(s->changes);
     return result;
 }

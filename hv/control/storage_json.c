@@ -116,6 +116,7 @@ const char *storage_look(const struct disk *disk, const struct volume *v,
         *s = (struct skep_volume_status){.mapped = v->mapped};
     *allocated_bytes = s->mapped * (uint64_t)disk->volumes->super.chunk_bytes;
     return disk->state == DISK_FAILED || v->damaged || (o && o->offline) ? "offline"
+           : v->record.flags & FORMAT_UNFINISHED                         ? "copying"
            : disk->state == DISK_DAMAGED                                 ? "read-only"
            : s->full                                                     ? "full"
                                                                          : "online";

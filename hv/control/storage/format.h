@@ -87,10 +87,11 @@ _Static_assert(sizeof(struct format_commit) == BDEV_BLOCK, "disk format");
 #define FORMAT_ROOTS       3u
 
 enum format_volume_kind { FORMAT_FREE, FORMAT_VOLUME, FORMAT_SNAPSHOT };
+#define FORMAT_UNFINISHED 1u /* a flag: a full copy that is being made, or what it is made of */
 
 struct format_volume {
-    uint32_t kind; /* enum format_volume_kind */
-    uint32_t flags;
+    uint32_t kind;   /* enum format_volume_kind */
+    uint32_t flags;  /* FORMAT_UNFINISHED */
     uint64_t id;     /* sequence of the transaction that created it */
     uint64_t family; /* id of the volume that it descends from: chunks are shared within a family */
     uint64_t bytes;

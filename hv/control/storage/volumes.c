@@ -157,6 +157,7 @@ static void fill_record(struct volumes *vs, struct format_volume *r,
                         const struct volumes_wish *wish)
 {
     *r = (struct format_volume){.kind = FORMAT_VOLUME,
+                                .flags = wish->unfinished ? FORMAT_UNFINISHED : 0,
                                 .id = vs->journal.sequence,
                                 .family = vs->journal.sequence,
                                 .bytes = wish->bytes,
@@ -432,17 +433,32 @@ int volumes_resize(struct volumes *vs, struct volume *v, uint64_t bytes, bool ov
     return 0;
 }
 
+/* A record whose change needs nothing else. */
+static int change_record(struct volumes *vs, struct volume *v, const struct format_volume *record)
+{
+    int result = check_writable(vs);
+
+    if (result == 0)
+        result = commit_record(vs, record, v->slot);
+    if (result == 0)
+        v->record = *record;
+    return result;
+}
+
 int volumes_limit(struct volumes *vs, struct volume *v, const struct skep_volume_limits *limits)
 {
     struct format_volume record = v->record;
-    int result = check_writable(vs);
 
     record.limits = *limits;
-    if (result == 0)
-        result = commit_record(vs, &record, v->slot);
-    if (result == 0)
-        v->record = record;
-    return result;
+    return change_record(vs, v, &record);
+}
+
+int volumes_finish(struct volumes *vs, struct volume *v)
+{
+    struct format_volume record = v->record;
+
+    record.flags &= ~FORMAT_UNFINISHED;
+    return change_record(vs, v, &record);
 }
 
 /*

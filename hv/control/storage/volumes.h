@@ -81,6 +81,7 @@ struct volumes_wish {
     uint8_t uuid[16];
     struct skep_volume_limits limits;
     bool overcommit; /* may be larger than what is left */
+    bool unfinished; /* until volumes_finish() */
     bool
         dry_run; /* what is created is the caller's, to be freed by volumes_discard(), and nothing on the disk */
 };
@@ -96,6 +97,7 @@ int volumes_copy(struct volumes *vs, struct volume *source, bool snapshot,
 void volumes_discard(struct volume *v);
 
 int volumes_delete(struct volumes *vs, struct volume *v);
+int volumes_finish(struct volumes *vs, struct volume *v);
 
 /* Larger only (-SKEP_EINVAL). */
 int volumes_resize(struct volumes *vs, struct volume *v, uint64_t bytes, bool overcommit);

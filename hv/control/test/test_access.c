@@ -84,6 +84,9 @@ static const struct row rows[] = {
     {"GET", "/v1/volumes/*/data", "ci-db", NULL, ACCESS_OPERATOR, 200, 0},
     {"PUT", "/v1/volumes/*/data", "db", "x", ACCESS_OPERATOR, 422, 404},
     {"PUT", "/v1/volumes/*/data", "ci-db", "x", ACCESS_OPERATOR, 422, 0},
+    {"GET", "/v1/operations", NULL, NULL, ACCESS_VIEWER, 200, 0},
+    {"GET", "/v1/operations/*", "none", NULL, ACCESS_VIEWER, 404, 0},
+    {"DELETE", "/v1/operations/*", "none", NULL, ACCESS_OPERATOR, 404, 0},
 #if SKEP_DEBUG
     {"GET", "/v1/debug/points", NULL, NULL, ACCESS_ADMIN, 200, 0},
     {"POST", "/v1/debug/crash", NULL, "{\"at\":-1}", ACCESS_ADMIN, 422, 0},

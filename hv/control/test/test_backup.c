@@ -419,6 +419,29 @@ static void test_identity(void **state)
     free(text);
 }
 
+/* What was revoked since comes back with the identity, and only with it. */
+static void test_revoked_token(void **state)
+{
+    struct restore with = {.identity = true}, without = {.identity = false};
+    struct tls_identity identity;
+    struct config config;
+    struct problem p;
+    char secret[TOKEN_TEXT_MAX], *text;
+
+    (void)state;
+    config_defaults(&config);
+    assert_true(certificate_get(&identity, &config, true) && token_get(&config, true));
+    put_token("theirs", secret);
+    text = make(false);
+    assert_int_equal(tokens_delete(TOKEN_SECRET, "theirs", &p), 204);
+    assert_false(boots_obeys(secret));
+    assert_int_equal(restore_text(text, &without, false, &p), 200);
+    assert_false(boots_obeys(secret));
+    assert_int_equal(restore_text(text, &with, false, &p), 200);
+    assert_true(boots_obeys(secret));
+    free(text);
+}
+
 /* A disk that is full, or fails at any moment: nothing, and with a failed one the next start has nothing or all. */
 static void test_failures(void **state)
 {
@@ -534,6 +557,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_replace, boots_setup, boots_teardown),
         cmocka_unit_test_setup_teardown(test_bad_texts, boots_setup, boots_teardown),
         cmocka_unit_test_setup_teardown(test_identity, boots_setup, boots_teardown),
+        cmocka_unit_test_setup_teardown(test_revoked_token, boots_setup, boots_teardown),
         cmocka_unit_test_setup_teardown(test_failures, boots_setup, boots_teardown),
         cmocka_unit_test_setup_teardown(test_power_cuts, boots_setup, boots_teardown),
     };
