@@ -18,6 +18,7 @@
 #define JOURNAL_SMALL   1024u /* blocks */
 #define JOURNAL_LARGE   4096u
 #define LARGE_BLOCKS    65536u
+#define GROUP_BLOCKS    32768u /* the second group has a backup of the superblock */
 
 static void set_parameters(struct ext2_super_block *super, uint64_t blocks)
 {
@@ -34,7 +35,11 @@ static void set_parameters(struct ext2_super_block *super, uint64_t blocks)
     super->s_feature_ro_compat =
         EXT2_FEATURE_RO_COMPAT_SPARSE_SUPER | EXT2_FEATURE_RO_COMPAT_LARGE_FILE |
         EXT4_FEATURE_RO_COMPAT_HUGE_FILE | EXT4_FEATURE_RO_COMPAT_DIR_NLINK |
-        EXT4_FEATURE_RO_COMPAT_EXTRA_ISIZE | EXT4_FEATURE_RO_COMPAT_METADATA_CSUM;
+        EXT4_FEATURE_RO_COMPAT_EXTRA_ISIZE;
+    /* A power cut may part the superblock's two sectors. All that changes but the checksum is in the first: without it
+     * either half goes with the other, and with it the backup serves. */
+    if (blocks > GROUP_BLOCKS)
+        super->s_feature_ro_compat |= EXT4_FEATURE_RO_COMPAT_METADATA_CSUM;
     ext2fs_blocks_count_set(super, blocks);
 }
 

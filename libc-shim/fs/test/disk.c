@@ -29,7 +29,6 @@ static struct disk {
     uint32_t flushes;
     bool frozen; /* after a cut: the log is what there was before it */
 
-    uint64_t whole_offset, whole_bytes;
     uint64_t fail_at[DISK_OPS];
     bool fail_forever[DISK_OPS];
     int fail_error[DISK_OPS];
@@ -148,30 +147,15 @@ static void put(struct disk *disk, const struct write *write, uint64_t from, uin
         memset(disk->data + write->offset + from, 0, bytes);
 }
 
-/* Where a write may be torn next. */
-static uint64_t piece(const struct disk *disk, uint64_t offset)
-{
-    uint64_t into = offset - disk->whole_offset;
-    return into < disk->whole_bytes ? disk->whole_bytes - into : SECTOR;
-}
-
 /* None, all, or some sectors of a write. */
 static void put_some(struct disk *disk, const struct write *write, uint64_t *state)
 {
     uint64_t kind = random_below(state, 4);
     for (uint64_t at = 0, bytes; at < write->bytes; at += bytes) {
-        bytes = piece(disk, write->offset + at);
-        if (bytes > write->bytes - at)
-            bytes = write->bytes - at;
+        bytes = write->bytes - at < SECTOR ? write->bytes - at : SECTOR;
         if (kind == 0 || (kind == 1 && random_below(state, 2)))
             put(disk, write, at, bytes);
     }
-}
-
-void disk_keep_whole(unsigned device, uint64_t offset, uint64_t bytes)
-{
-    disks[device].whole_offset = offset;
-    disks[device].whole_bytes = bytes;
 }
 
 /* How many flushes had ended: those before the next write, or, at a moment that isn't the first, before the last one. */

@@ -28,9 +28,6 @@ uint32_t disk_log_position(unsigned device);
  * until a new one starts. */
 void disk_cut(unsigned device, uint32_t first, uint32_t last, uint64_t seed);
 
-/* Cuts leave the sectors of this range together (or, with 0 bytes, don't). */
-void disk_keep_whole(unsigned device, uint64_t offset, uint64_t bytes);
-
 /* From now on the n-th request of a kind fails with an error, and all after it if `forever`. n counts from 1; 0 = none. */
 enum disk_op { DISK_READ, DISK_WRITE, DISK_FLUSH, DISK_OPS };
 void disk_fail(unsigned device, enum disk_op op, uint64_t n, bool forever, int error);
