@@ -69,8 +69,9 @@ class Service:
 class Cli:
     """skepctl with a folder of contexts of its own."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, program=SKEPCTL):
         self.folder = folder
+        self.program = program
         self.config = folder / "skepctl/config.json"
         kept = {k: v for k, v in os.environ.items() if not k.startswith("SKEP_")}
         self.environment = {
@@ -82,10 +83,9 @@ class Cli:
 
     def start(self, *arguments, environment=None, **options):
         return subprocess.Popen(
-            [SKEPCTL, *map(str, arguments)],
+            [self.program, *map(str, arguments)],
             env={**self.environment, **(environment or {})},
-            text=True,
-            **options,
+            **{"text": True, **options},
         )
 
     def run(self, *arguments, input="", code=0, environment=None):
