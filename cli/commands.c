@@ -241,6 +241,8 @@ const struct command commands[] = {
      "makes a new key and a self-signed certificate, and pins that key", "skepctl cert renew",
      NULL},
 
+    {"whoami", "", 0, 0, OPERAND_NONE, false, caller_show,
+     "shows whose token it is, and what that one may do", "skepctl whoami", NULL},
     {"token ls", "", 0, 0, OPERAND_NONE, false, token_list, "lists tokens and what they may do",
      "skepctl token ls", NULL},
     {"token create", "NAME", 1, 1, OPERAND_NONE, false, token_create,

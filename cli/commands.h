@@ -53,6 +53,7 @@ int cert_install(const struct call *call);
 int cert_request(const struct call *call);
 int cert_renew(const struct call *call);
 
+int caller_show(const struct call *call);
 int token_list(const struct call *call);
 int token_create(const struct call *call);
 int token_set(const struct call *call);

@@ -1,4 +1,4 @@
-/* token.c - tokens that may do less: ls, create, set, rotate, rm. */
+/* token.c - tokens that may do less: ls, create, set, rotate, rm; and whoami. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +46,25 @@ static void print_tokens(const cJSON *list)
     table_begin(&t, "NAME\tROLE\tPREFIX\tMADE\tEXPIRES\tLAST USED\tQUOTAS");
     cJSON_ArrayForEach(token, value_at(list, "items")) add_token(&t, token);
     table_end(&t);
+}
+
+static void print_caller(const cJSON *caller)
+{
+    char *quotas = quotas_of(caller);
+    struct table t;
+
+    table_begin(&t, NULL);
+    table_add(&t, "name\t%s", value_text(caller, "name", "?"));
+    table_add(&t, "role\t%s", value_text(caller, "role", "?"));
+    table_add(&t, "prefix\t%s", value_text(caller, "scope.prefix", "-"));
+    table_add(&t, "quotas\t%s", *quotas ? quotas : "-");
+    table_end(&t);
+    free(quotas);
+}
+
+int caller_show(const struct call *call)
+{
+    return api_show(call, "/v1/caller", print_caller);
 }
 
 int token_list(const struct call *call)
