@@ -1,4 +1,4 @@
-"""A Linux in QEMU to compare with: Debian's kernel and fio, and a shell on its serial console."""
+"""A Linux in QEMU to compare with: Debian's kernel and programs, and a shell on its serial console."""
 
 import json
 import os
@@ -12,16 +12,20 @@ import skep
 
 CACHE = pathlib.Path(os.environ.get("SKEP_CACHE") or pathlib.Path.home() / ".cache/skep") / "linux"
 KERNEL = "linux-image-amd64"
-PROGRAMS = {"fio": "fio", "/bin/busybox": "busybox-static"}
+BUSYBOX = "/bin/busybox"
 BOOT_SECONDS, COMMAND_SECONDS = 120, 120
 ENDED = "linux: ended "
 
-# In the order in which they can be loaded; below kernel/.
-MODULES = (
+# Modules in the order in which they can be loaded; below kernel/.
+VIRTIO = (
     *("drivers/virtio/virtio_ring", "drivers/virtio/virtio", "drivers/virtio/virtio_pci_legacy_dev"),
-    *("drivers/virtio/virtio_pci_modern_dev", "drivers/virtio/virtio_pci", "drivers/block/virtio_blk"),
+    *("drivers/virtio/virtio_pci_modern_dev", "drivers/virtio/virtio_pci"),
+)
+DISK = (
+    "drivers/block/virtio_blk",
     *("lib/crc16", "crypto/crc32c_generic", "fs/mbcache", "fs/jbd2/jbd2", "fs/ext4/ext4"),
 )
+NETWORK = ("net/core/failover", "drivers/net/net_failover", "drivers/net/virtio_net")
 
 INIT = f"""#!/bin/busybox sh
 /bin/busybox --install /bin
@@ -33,7 +37,7 @@ stty -echo
 for module in $(cat /modules); do
     insmod /$module.ko
 done
-echo none >/sys/block/vda/queue/scheduler
+[ -e /start ] && . /start
 echo 'linux: up'
 while read -r line; do
     eval "$line"
@@ -46,26 +50,27 @@ def output(*command):
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def kernel_package():
-    """Debian's current kernel package, from the cache or by apt, which checks its signature."""
+def package(name):
+    """The folder with what is in Debian's package, from the cache or by apt, which checks its signature."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    try:
-        depends = output("apt-cache", "depends", KERNEL)
-        name = next(word for word in depends.split() if word.startswith("linux-image-6"))
-        if not list(CACHE.glob(f"{name}_*.deb")):
-            subprocess.run(["apt-get", "-qq", "download", name], cwd=CACHE, capture_output=True)
-    except (OSError, subprocess.CalledProcessError, StopIteration):
-        pass
-    packages = sorted(CACHE.glob("linux-image-*.deb"), key=lambda path: path.stat().st_mtime)
+    if not list(CACHE.glob(f"{name}_*.deb")):
+        subprocess.run(["apt-get", "-qq", "download", name], cwd=CACHE, capture_output=True)
+    packages = sorted(CACHE.glob(f"{name}_*.deb"), key=lambda path: path.stat().st_mtime)
     if not packages:
-        raise qemu.Missing(
-            f"there is no Linux to compare with: run apt-get update, or put Debian's {KERNEL} into {CACHE}"
-        )
-    return packages[-1]
+        raise qemu.Missing(f"there is no {name} to compare with: run apt-get update, or put Debian's into {CACHE}")
+    return unpacked(packages[-1])
+
+
+def kernel():
+    """The same of Debian's current kernel."""
+    try:
+        depends = output("apt-cache", "depends", KERNEL).split()
+        return package(next(word for word in depends if word.startswith("linux-image-6")))
+    except (OSError, subprocess.CalledProcessError, StopIteration):
+        return package("linux-image-6*")
 
 
 def unpacked(package):
-    """The folder with kernel and modules."""
     folder = CACHE / package.name.removesuffix(".deb")
     if not folder.is_dir():
         fresh = folder.with_suffix(f".{os.getpid()}")
@@ -110,47 +115,61 @@ class Archive:
         return b"".join(self.parts)
 
 
-def initramfs(system):
-    missing = [package for program, package in PROGRAMS.items() if not shutil.which(program)]
-    if missing:
-        raise qemu.Missing(
-            f"run: apt-get install --no-install-recommends {' '.join(missing)}; Linux' side needs it"
-        )
-    [modules] = system.glob("lib/modules/*/kernel")
-    fio = shutil.which("fio")
+def installed(program, package):
+    """Where the program is on this host."""
+    path = shutil.which(program)
+    if not path:
+        raise qemu.Missing(f"run: apt-get install --no-install-recommends {package}; Linux' side needs it")
+    return path
+
+
+def initramfs(system, modules, programs, files):
+    [folder] = system.glob("lib/modules/*/kernel")
     archive = Archive()
-    for name in ("/proc", "/sys", "/dev", "/tmp", "/mnt"):
+    for name in ("/proc", "/sys", "/dev", "/tmp", "/mnt", "/bin"):
         archive.folder(name)
     archive.file("/init", INIT.encode())
-    archive.file("/modules", "\n".join(MODULES).encode())
-    for module in MODULES:
-        archive.file(f"/{module}.ko", (modules / f"{module}.ko").read_bytes())
-    for path in ("/bin/busybox", *libraries(fio)):
+    archive.file("/modules", "\n".join(modules).encode())
+    for module in modules:
+        archive.file(f"/{module}.ko", (folder / f"{module}.ko").read_bytes())
+    needed = {installed(BUSYBOX, "busybox-static")}
+    for program in programs:
+        needed.update(libraries(program))
+        archive.file(f"/bin/{pathlib.Path(program).name}", pathlib.Path(program).read_bytes())
+    for path in needed:
         archive.file(path, pathlib.Path(path).read_bytes())
-    archive.file("/bin/fio", pathlib.Path(fio).read_bytes())
+    for path, data in files.items():
+        archive.file(path, data)
     return archive.data()
 
 
 class Linux:
     """A context manager that ends QEMU by its pid."""
 
-    def __init__(self, folder, disk, **options):
+    def __init__(self, folder, modules, programs, files=None, **options):
+        """programs: paths on this host. files: data by path; /start is a script that runs before it is up."""
         self.folder = pathlib.Path(folder)
         self.serial = self.folder / "serial.log"
-        self.disk, self.options = disk, options
+        self.content = (modules, programs, files or {})
+        self.options = options
         self.process = None
 
-    def __enter__(self):
-        system = unpacked(kernel_package())
+    def prepare(self):
+        """What __enter__() needs and does itself if nobody did before."""
+        system = kernel()
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "initramfs").write_bytes(initramfs(system))
-        [kernel] = system.glob("boot/vmlinuz-*")
+        (self.folder / "initramfs").write_bytes(initramfs(system, *self.content))
+        [self.kernel] = system.glob("boot/vmlinuz-*")
+        return self
+
+    def __enter__(self):
+        if not hasattr(self, "kernel"):
+            self.prepare()
         command = qemu.command(
-            elf=kernel,
+            elf=self.kernel,
             config=self.folder / "initramfs",
             append="console=ttyS0 quiet",
             api_port=skep.free_ports(1)[0],
-            disks=[self.disk],
             serial="stdio",
             kvm="off",
             **self.options,

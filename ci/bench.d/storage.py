@@ -134,11 +134,19 @@ class SkepSide:
         assert there >= set(range(AREA // SECTOR)), "not all sectors are in the disk's file"
 
 
+def linux_machine(folder, disk, **options):
+    modules = [*linux.VIRTIO, *linux.DISK]
+    return linux.Linux(
+        folder, modules, [linux.installed("fio", "fio")], memory=MEMORY, cpus=1, disks=[disk], **options
+    )
+
+
 class LinuxSide:
     name = "Linux"
 
     def __init__(self, machine):
         self.machine = machine
+        machine.run("echo none >/sys/block/vda/queue/scheduler")
 
     def fio(self, load, **options):
         way = ("rand" if load.order == "random" else "") + load.way
@@ -157,7 +165,7 @@ class LinuxSide:
 
     def prepare(self):
         self.pattern("write")
-        with open(self.machine.disk, "rb") as file:
+        with open(self.machine.options["disks"][0], "rb") as file:
             for offset in range(0, AREA, 4 * KIB):
                 expected = struct.pack("<Q", offset) * (4 * KIB // 8)
                 assert file.read(4 * KIB) == expected, f"fio's block at {offset} is another one"
@@ -252,7 +260,7 @@ def rate_rows(options, table, folder):
     machine = skep.Machine(
         folder / "skep", memory=MEMORY, cpus=1, kvm="off", append=ADDRESS, disks=disks[:1]
     )
-    other = linux.Linux(folder / "linux", disks[1], memory=MEMORY, cpus=1)
+    other = linux_machine(folder / "linux", disks[1])
     with machine, other:
         sides = [SkepSide(machine), LinuxSide(other), BareSide(folder, disks[2])]
         for side in sides:
@@ -320,7 +328,7 @@ def count_rows(options, table, folder):
         machine.check_alive()
     plugin = f"{counter.plugin('count')},out={folder / 'counts'}"
     extra = ["-icount", "shift=0", "-plugin", plugin]
-    with linux.Linux(folder / "linux", disks[1], memory=MEMORY, cpus=1, extra=extra) as machine:
+    with linux_machine(folder / "linux", disks[1], extra=extra) as machine:
         side, counts = LinuxSide(machine), counter.Counter(folder / "counts")
         for load in some:
             requests = counted_requests(load)
@@ -357,5 +365,4 @@ def add_options(parser):
     group = parser.add_argument_group("storage")
     group.add_argument("--sizes", type=numbers, default=[4 * KIB, MIB], metavar="BYTES,…")
     group.add_argument("--in-flight", type=numbers, default=[1, 32], metavar="N,…")
-    group.add_argument("--rounds", type=int, default=3, metavar="N", help="how often each is measured")
     group.add_argument("--milliseconds", type=int, default=500, metavar="N", help="for how long")

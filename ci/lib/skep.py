@@ -98,30 +98,30 @@ class Api(requests.Session):
     # Sees each answer; tests check there that it is as docs/openapi.json says.
     observer = None
 
-    def __init__(self, port, token, fingerprint=None):
+    def __init__(self, port, token, fingerprint=None, host="127.0.0.1"):
         super().__init__()
-        self.base = f"https://127.0.0.1:{port}"
+        self.base = f"https://{host}:{port}"
         self.port = port
         self.verify = False
         self.trust_env = False
-        self.fingerprint = fingerprint or self.presented_fingerprint(port)
+        self.fingerprint = fingerprint or self.presented_fingerprint(port, host=host)
         self.mount("https://", PinnedAdapter(self.fingerprint))
         if token:
             self.headers["Authorization"] = f"Bearer {token}"
 
     @staticmethod
-    def presented_certificate(port, seconds=10):
+    def presented_certificate(port, seconds=10, host="127.0.0.1"):
         """The certificate (DER) that the server shows now."""
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-        with socket.create_connection(("127.0.0.1", port), timeout=seconds) as plain:
+        with socket.create_connection((host, port), timeout=seconds) as plain:
             with context.wrap_socket(plain) as wrapped:
                 return wrapped.getpeercert(binary_form=True)
 
     @classmethod
-    def presented_fingerprint(cls, port, seconds=10):
-        return hashlib.sha256(cls.presented_certificate(port, seconds)).hexdigest()
+    def presented_fingerprint(cls, port, seconds=10, host="127.0.0.1"):
+        return hashlib.sha256(cls.presented_certificate(port, seconds, host)).hexdigest()
 
     def request(self, method, path, **kwargs):
         kwargs.setdefault("timeout", 30)
@@ -183,14 +183,15 @@ class Api(requests.Session):
 class Machine:
     """A Skep in QEMU with its serial console in a file. A context manager that ends QEMU by its pid."""
 
-    def __init__(self, folder, forwards=(), token=None, **options):
+    def __init__(self, folder, forwards=(), token=None, host=None, **options):
         """forwards: addresses (with :port, 80 by default) of guests that get a port on this host. token: one is made
-        if there is none; "" boots without."""
+        if there is none; "" boots without. host: where a machine with the option `tap` is, and its guests beside it."""
         self.folder = pathlib.Path(folder)
         self.serial = self.folder / "serial.log"
         self.token = secrets.token_hex(16) if token is None else token
         self.options = options
-        self.api_port, *ports = free_ports(1 + len(forwards))
+        self.host = host
+        self.api_port, *ports = free_ports(1 + len(forwards)) if host is None else (443, *forwards)
         self.ports = dict(zip(forwards, ports))
         self.process = None
         self.api = None
@@ -258,7 +259,7 @@ class Machine:
         def answers():
             self.check_alive()
             try:
-                api = Api(self.api_port, self.token)
+                api = Api(self.api_port, self.token, host=self.host or "127.0.0.1")
                 if api.get("/healthz", timeout=10).status_code == 200:
                     self.api = api
                     return True
@@ -275,7 +276,9 @@ class Machine:
         return self.api
 
     def url(self, destination):
-        """Where a forwarded guest is reached from this host."""
+        """Where a guest is reached from this host."""
+        if self.host is not None:
+            return f"http://{destination}/"
         return f"http://127.0.0.1:{self.ports[destination]}/"
 
     def fetch(self, destination, timeout=10):

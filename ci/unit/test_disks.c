@@ -6,6 +6,7 @@
 #include "fake_disk.h"
 #include "io/disks.h"
 #include "io/io.h"
+#include "io/uplink.h"
 
 #define DISK_BYTES (1u << 20)
 
@@ -261,6 +262,13 @@ static void queues_take_turns(void **state)
     assert_int_equal(done_count, 13);
 }
 
+static void work_until_none(void)
+{
+    do {
+        fake_cpu->traps++;
+    } while (io_work());
+}
+
 static void the_core_polls_once_in_a_trap(void **state)
 {
     (void)state;
@@ -278,6 +286,45 @@ static void the_core_polls_once_in_a_trap(void **state)
     fake_cpu->traps++;
     assert_false(io_work());
     assert_int_equal(done_count, 6);
+}
+
+static uint32_t card_polls;
+static bool card_has_more;
+
+static bool card_poll(struct nic *nic, uint32_t budget)
+{
+    (void)nic;
+    (void)budget;
+    card_polls++;
+    return card_has_more;
+}
+
+static struct nic card = {.driver = &(const struct nic_driver){.poll = card_poll}};
+
+/* A disk and a card that always have more, on a CPU that comes to its work in each fourth trap only. */
+static void no_rhythm_of_traps_keeps_one_waiting(void **state)
+{
+    static struct disk_request requests[DISKS_POLL_BUDGET];
+    uplink_set(&card);
+    card_has_more = true;
+    for (uint32_t phase = 0; phase < 4; phase++) {
+        setup(state);
+        for (uint32_t i = 0; i < DISKS_POLL_BUDGET; i++) {
+            requests[i] = request_of(DISK_WRITE, 8 * i, 8);
+            assert_int_equal(disks_submit(1, &requests[i]), 0);
+        }
+        fake_disk_let_all_go(&large);
+        uplink_client.interrupt(&card);
+        card_polls = 0;
+        fake_cpu->traps = 100 + phase;
+        for (uint32_t i = 0; i < 4; i++, fake_cpu->traps += 4) {
+            io_work();
+        }
+        assert_true(card_polls > 0);
+        assert_int_equal(done_count, DISKS_POLL_BUDGET);
+    }
+    card_has_more = false;
+    work_until_none();
 }
 
 static void a_done_request_may_be_followed_at_once(void **state)
@@ -429,6 +476,7 @@ int main(void)
         TEST(a_poll_is_bounded),
         TEST(queues_take_turns),
         TEST(the_core_polls_once_in_a_trap),
+        TEST(no_rhythm_of_traps_keeps_one_waiting),
         TEST(a_done_request_may_be_followed_at_once),
         TEST(a_full_disk_says_when_there_is_room),
         TEST(errors_come_back_and_are_counted),

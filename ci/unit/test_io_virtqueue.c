@@ -6,6 +6,7 @@
 #include "core/frame.h"
 #include "drivers/ring.h"
 #include "drivers/virtqueue.h"
+#include "fake.h"
 
 #define SIZE 8u
 
@@ -201,6 +202,45 @@ static void interrupts_are_armed_behind_the_last_look(void **state)
     assert_true(virtqueue_arm(&queue, true));
 }
 
+/* ---- a device that acts at the worst moment: between what it is told and the last look at it ---- */
+
+static int device_done;
+
+static void device_gives_back(void)
+{
+    assert_int_equal(*ring_used_event(queue.avail, SIZE), 0); /* it has been told already */
+    give_back((uint32_t)device_done, 0);
+}
+
+static void what_comes_while_it_is_armed_is_seen(void **state)
+{
+    (void)state;
+    *ring_used_event(queue.avail, SIZE) = 77;
+    device_done = add(1);
+    fake_device_runs = device_gives_back;
+    assert_true(virtqueue_arm(&queue, false));
+    fake_device_runs = NULL;
+}
+
+static void device_falls_asleep(void)
+{
+    assert_int_equal(atomic_load(&queue.avail->index), 2);
+    *ring_avail_event(queue.used, SIZE) = 1;
+}
+
+static void a_device_that_falls_asleep_hears_the_doorbell(void **state)
+{
+    (void)state;
+    add(1);
+    virtqueue_kick(&queue);
+    doorbell = 0;
+    add(1);
+    fake_device_runs = device_falls_asleep;
+    virtqueue_kick(&queue);
+    fake_device_runs = NULL;
+    assert_int_equal(doorbell, 7);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, begin)
 
 int main(void)
@@ -213,6 +253,8 @@ int main(void)
         TEST(what_the_device_does_not_hold_breaks_the_queue),
         TEST(the_doorbell_rings_when_the_device_wants),
         TEST(interrupts_are_armed_behind_the_last_look),
+        TEST(what_comes_while_it_is_armed_is_seen),
+        TEST(a_device_that_falls_asleep_hears_the_doorbell),
     };
     return cmocka_run_group_tests(tests, fixture_boot, NULL);
 }

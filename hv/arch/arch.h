@@ -132,6 +132,10 @@ void arch_guest_features(uint64_t *features, uint64_t *xcr0, uint32_t *xsave_byt
 uint32_t arch_pci_read(uint32_t address, uint32_t offset, uint32_t bytes);
 void arch_pci_write(uint32_t address, uint32_t offset, uint32_t bytes, uint32_t value);
 
+/* A full fence towards devices, which run beside the CPUs: they see what was stored before it, and what is loaded after it
+ * is what they have stored by then. */
+void arch_device_fence(void);
+
 /* Allocates an interrupt vector on a CPU for a message-signalled interrupt: handler(argument) is called there, in
  * ring 0. Gives the message's address and data. -SKEP_ENOSPC when none is left. */
 int arch_msi_alloc(uint32_t cpu_index, void (*handler)(void *), void *argument, uint64_t *address,

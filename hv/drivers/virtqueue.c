@@ -109,10 +109,13 @@ void virtqueue_kick(struct virtqueue *queue)
     if (queue->told == queue->next_avail) {
         return;
     }
-    /* Full fence: the index is visible before what the device wants is read. Pairs with the device's, between its
-     * write of avail_event (or flags) and its last look at the index. */
-    atomic_thread_fence(memory_order_seq_cst);
     bool wanted = kick_wanted(queue);
+    if (!wanted) {
+        /* The index is visible before the last look at what the device wants. Pairs with the device's fence, between its
+         * write of avail_event (or flags) and its last look at the index. */
+        arch_device_fence();
+        wanted = kick_wanted(queue);
+    }
     queue->told = queue->next_avail;
     if (wanted) {
         mmio_write16(queue->doorbell, queue->index);
@@ -157,14 +160,25 @@ void virtqueue_release(struct virtqueue *queue, uint16_t head)
     queue->parts[head] = 0;
 }
 
+static bool is_due(const struct virtqueue *queue, uint16_t event)
+{
+    uint16_t done = atomic_load_explicit(&queue->used->index, memory_order_relaxed);
+    return ring_event_due(event, done, queue->next_used);
+}
+
 bool virtqueue_arm(struct virtqueue *queue, bool lazy)
 {
     uint16_t held = queue->next_avail - queue->next_used;
     uint16_t event = queue->next_used + (lazy ? (uint16_t)(held * 3 / 4) : 0);
+    if (queue->broken) {
+        return false;
+    }
     __atomic_store_n(ring_used_event(queue->avail, queue->size), event, __ATOMIC_RELAXED);
-    /* Full fence: the wish is visible before the last look. Pairs with the device's, between its write of the used
-     * index and its read of used_event. */
-    atomic_thread_fence(memory_order_seq_cst);
-    uint16_t done = atomic_load_explicit(&queue->used->index, memory_order_relaxed);
-    return !queue->broken && ring_event_due(event, done, queue->next_used);
+    if (is_due(queue, event)) {
+        return true;
+    }
+    /* The wish is visible before the last look. Pairs with the device's fence, between its write of the used index and its
+     * read of used_event. */
+    arch_device_fence();
+    return is_due(queue, event);
 }

@@ -317,9 +317,14 @@ static bool storage_work_one(bool disk_first)
     return disk_first ? disks_poll() || block_work() : block_work() || disks_poll();
 }
 
+/* How often each CPU has worked. Not its traps: those of a guest that does the same over and over fall into step with
+ * the turns, and then the same ones come first each time. */
+static uint32_t turns[CPUS_MAX];
+
 /* Each comes first in turn, so that no busy device and no busy guest keeps the others waiting. */
-static bool work_one(uint64_t turn)
+static bool work_one(const struct cpu *cpu)
 {
+    uint32_t turn = turns[cpu->index]++;
     bool device_first = turn & 1;
     if (!storage_work_any()) {
         return net_work_one(device_first);
@@ -348,7 +353,7 @@ bool io_work(void)
         return false;
     }
     if (worked_in[cpu->index] != cpu->traps && !waits(cpu)) {
-        worked_in[cpu->index] = work_one(cpu->traps) ? cpu->traps : 0;
+        worked_in[cpu->index] = work_one(cpu) ? cpu->traps : 0;
     }
     return work_any();
 }
@@ -357,7 +362,7 @@ void io_work_before_wait(void)
 {
     const struct cpu *cpu = arch_cpu();
     if (work_any()) {
-        worked_in[cpu->index] = work_one(cpu->traps) ? cpu->traps + 1 : 0;
+        worked_in[cpu->index] = work_one(cpu) ? cpu->traps + 1 : 0;
     }
 }
 

@@ -195,6 +195,16 @@ void arch_guest_features(uint64_t *features, uint64_t *xcr0, uint32_t *xsave_byt
     *features = *xcr0 = *xsave_bytes = 0;
 }
 
+void (*fake_device_runs)(void);
+
+void arch_device_fence(void)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+    if (fake_device_runs != NULL) {
+        fake_device_runs();
+    }
+}
+
 __attribute__((weak)) uint32_t arch_pci_read(uint32_t address, uint32_t offset, uint32_t bytes)
 {
     (void)address;

@@ -26,6 +26,9 @@ struct cpu *fake_cpu_set(uint32_t index);
 /* Goes the way back from a trap on this CPU: the vCPU that would run in ring 3, or NULL when the CPU idles. */
 struct vcpu *fake_resume(void);
 
+/* What devices do while the core waits at a fence towards them; NULL = nothing. */
+extern void (*fake_device_runs)(void);
+
 /* Handles the interrupts sent to this CPU and its timer, as far as they are due; then as fake_resume(). */
 struct vcpu *fake_interrupts(void);
 

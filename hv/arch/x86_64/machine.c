@@ -121,6 +121,21 @@ void arch_pci_write(uint32_t address, uint32_t offset, uint32_t bytes, uint32_t 
     spin_unlock(&pci_lock);
 }
 
+/* ---- devices beside the CPUs ---- */
+
+#define POST_CODE 0x80 /* a port that means nothing once the firmware is done */
+
+/* QEMU before version 8.1 leaves fences out when it emulates all CPUs in one thread, as it does with a single one. A device,
+ * in another thread, may then see a store after the load that follows the fence: interrupts and kicks got lost so, and
+ * cards and disks hung for ever. Access to a port takes QEMU's lock, which is a fence. */
+void arch_device_fence(void)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+    if (features.emulated && machine.boot.cpu_count == 1) {
+        port_read8(POST_CODE);
+    }
+}
+
 /* ---- real-time clock (Motorola MC146818A) ---- */
 
 #define RTC_UPDATING 0x80
