@@ -18,14 +18,20 @@ static int receive(const struct http_request *request, struct answer *a)
     return result;
 }
 
-int api_try(const char *method, const char *path, const cJSON *body, struct answer *a)
+static int try(const char *method, const char *path, const cJSON *body, const char *const *fields,
+               struct answer *a)
 {
     char *text = body ? cJSON_PrintUnformatted(body) : NULL;
-    struct http_request request = {.method = method, .path = path, .json = text};
+    struct http_request request = {.method = method, .path = path, .json = text, .fields = fields};
     int result = receive(&request, a);
 
     free(text);
     return result;
+}
+
+int api_try(const char *method, const char *path, const cJSON *body, struct answer *a)
+{
+    return try(method, path, body, NULL, a);
 }
 
 int api_check(const struct answer *a)
@@ -54,6 +60,24 @@ int api_get(const char *path, struct answer *a)
     if (result == EXIT_OK && !a->json)
         result = fail(EXIT_SERVER, "the answer to %s is no JSON: is this a Skep?", path);
     return result;
+}
+
+int api_look(const char *path, struct answer *a, bool *there)
+{
+    int result = api_try("GET", path, NULL, a);
+
+    *there = result == EXIT_OK && a->http.status == 200;
+    return result == EXIT_OK && a->http.status != 404 ? api_check(a) : result;
+}
+
+int api_create(const char *path, const cJSON *body, const char *taken, struct answer *a)
+{
+    static const char *const fields[] = {"If-None-Match: *", NULL};
+    int result = try("PUT", path, body, fields, a);
+
+    if (result == EXIT_OK && a->http.status == 412)
+        return fail(EXIT_NO, "%s", taken);
+    return result == EXIT_OK ? api_check(a) : result;
 }
 
 int api_transfer(const struct http_request *request, struct answer *a)

@@ -18,6 +18,12 @@ int api_try(const char *method, const char *path, const cJSON *body, struct answ
 /* The same, and a problem is told and has its exit code. The answer has to be ended in any case. */
 int api_call(const char *method, const char *path, const cJSON *body, struct answer *a);
 int api_get(const char *path, struct answer *a);
+
+/* GETs what may not be there: EXIT_OK, and *there or not. */
+int api_look(const char *path, struct answer *a, bool *there);
+
+/* PUTs what must not be there yet: EXIT_NO, with these words told, if it is. */
+int api_create(const char *path, const cJSON *body, const char *taken, struct answer *a);
 void answer_end(struct answer *a);
 
 /* With streams and fields; problems as above. */

@@ -44,6 +44,20 @@ static const struct command_option logs_options[] = {
     {"offset", 0, "N", "from this byte on"},
     END,
 };
+static const struct command_option console_options[] = {
+    {"detach-keys", 0, "KEYS", "what leaves it on a terminal; ctrl-p,ctrl-q if not given"},
+    {"line", 'l', NULL, "leaves the terminal as it is: lines, echo, and Ctrl-C to leave"},
+    {"no-stdin", 0, NULL, "only looks on"},
+    {"offset", 0, "N", "shows what was printed from this byte on"},
+    END,
+};
+static const struct command_option set_options[] = {
+    {"memory", 'm', "SIZE", "what it may use"},
+    {"vcpus", 0, "N", "how many vCPUs, up to its max_vcpus"},
+    {"weight", 'w', "N", "its share of CPU time against others, 1 to 10000"},
+    {"cap", 0, "PERCENT", "the most CPU time, in percent of one CPU; 0 = no limit"},
+    END,
+};
 static const struct command_option top_options[] = {
     {"delay-ms", 'd', "N", "between two looks; 2000 if not given"},
     {"rounds", 'n', "N", "ends after so many; one if this is no terminal"},
@@ -165,6 +179,16 @@ const struct command commands[] = {
      "shows all that is known of guests", "skepctl inspect web", NULL},
     {"logs", "NAME", 1, 1, OPERAND_GUEST, false, guest_logs, "shows what a guest printed",
      "skepctl logs -f web", logs_options},
+    {"console", "NAME", 1, 1, OPERAND_GUEST, false, guest_console,
+     "shows what a guest prints, and passes on what is typed", "skepctl console web",
+     console_options},
+    {"set", "NAME…", 1, ANY, OPERAND_GUEST, false, guest_set,
+     "changes what guests may use, while they run", "skepctl set web --memory 8M --weight 200",
+     set_options},
+    {"vcpus", "NAME", 1, 1, OPERAND_GUEST, false, guest_vcpus,
+     "shows what each vCPU of a guest did", "skepctl vcpus web", NULL},
+    {"trace", "NAME", 1, 1, OPERAND_GUEST, false, guest_trace, "shows what a guest did lately",
+     "skepctl trace web", NULL},
     {"top", "", 0, 0, OPERAND_NONE, false, guest_top, "shows what guests use",
      "skepctl top --delay-ms 1000", top_options},
     {"start", "NAME…", 1, ANY, OPERAND_GUEST, false, guest_start,
@@ -227,6 +251,8 @@ const struct command commands[] = {
      "makes a new key and a self-signed certificate, and pins that key", "skepctl cert renew",
      NULL},
 
+    {"whoami", "", 0, 0, OPERAND_NONE, false, caller_show,
+     "shows whose token it is, and what that one may do", "skepctl whoami", NULL},
     {"token ls", "", 0, 0, OPERAND_NONE, false, token_list, "lists tokens and what they may do",
      "skepctl token ls", NULL},
     {"token create", "NAME", 1, 1, OPERAND_NONE, false, token_create,

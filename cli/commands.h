@@ -24,6 +24,10 @@ int guest_run(const struct call *call);
 int guest_list(const struct call *call);
 int guest_inspect(const struct call *call);
 int guest_logs(const struct call *call);
+int guest_console(const struct call *call);
+int guest_set(const struct call *call);
+int guest_vcpus(const struct call *call);
+int guest_trace(const struct call *call);
 int guest_top(const struct call *call);
 int guest_start(const struct call *call);
 int guest_stop(const struct call *call);
@@ -50,6 +54,7 @@ int cert_install(const struct call *call);
 int cert_request(const struct call *call);
 int cert_renew(const struct call *call);
 
+int caller_show(const struct call *call);
 int token_list(const struct call *call);
 int token_create(const struct call *call);
 int token_set(const struct call *call);

@@ -113,50 +113,35 @@ static int apply_image(const struct document *d, const cJSON *image)
     return result;
 }
 
-static int apply_volume(const struct document *d, const cJSON *wanted)
+static int apply_one(const char *part, const char *kind, const cJSON *wanted)
 {
-    char *path = api_path("volumes", wanted->string, "");
-    struct answer before, after = {.json = NULL};
-    int result = api_try("GET", path, NULL, &before);
-    bool there = before.http.status == 200;
-
-    if (result == EXIT_OK && !there && before.http.status != 404)
-        result = api_check(&before);
-    if (result == EXIT_OK)
-        result = api_call("PUT", path, wanted, &after);
-    if (result == EXIT_OK) {
-        bool same =
-            there &&
-            cJSON_Compare(value_at(before.json, "size_bytes"), value_at(after.json, "size_bytes"),
-                          true) &&
-            cJSON_Compare(value_at(before.json, "limits"), value_at(after.json, "limits"), true);
-        printf("volume %s: %s\n", wanted->string, !there ? "created" : same ? "none" : "applied");
-    }
-    answer_end(&before);
-    answer_end(&after);
-    free(path);
-    return result;
-}
-
-static int apply_guest(const struct document *d, const cJSON *wanted)
-{
-    char *path = api_path("guests", wanted->string, "");
+    char *path = api_path(part, wanted->string, "");
     struct answer a;
     int result = api_call("PUT", path, wanted, &a);
 
     if (result == EXIT_OK)
-        printf("guest %s: %s\n", wanted->string, value_text(a.json, "change", "?"));
+        printf("%s %s: %s\n", kind, wanted->string, value_text(a.json, "change", "?"));
     answer_end(&a);
     free(path);
     return result;
 }
 
-typedef int apply_one(const struct document *d, const cJSON *wanted);
+static int apply_volume(const struct document *d, const cJSON *wanted)
+{
+    return apply_one("volumes", "volume", wanted);
+}
+
+static int apply_guest(const struct document *d, const cJSON *wanted)
+{
+    return apply_one("guests", "guest", wanted);
+}
+
+typedef int apply(const struct document *d, const cJSON *wanted);
 
 /* In this order, so that what guests name is there. Ends at the first that is refused. */
 int document_apply(const struct call *call)
 {
-    static apply_one *const acts[PARTS] = {apply_image, apply_volume, apply_guest};
+    static apply *const acts[PARTS] = {apply_image, apply_volume, apply_guest};
     const char *path = call_value(call, "file");
     struct document d;
     const cJSON *item;

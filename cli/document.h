@@ -23,8 +23,4 @@ void document_end(struct document *d);
 const cJSON *document_part(const struct document *d, const char *part);
 char *document_file(const struct document *d, const cJSON *image); /* the caller frees it */
 
-/* Prints what PUT of the wanted spec or volume would change in what there is; how many differences there are. */
-unsigned diff_guest(const char *name, const cJSON *wanted, const cJSON *there);
-unsigned diff_volume(const char *name, const cJSON *wanted, const cJSON *there);
-
 #endif

@@ -29,14 +29,12 @@ int guest_wait(const char *name, guest_condition *condition, void *arg, unsigned
 {
     char *path = api_path("guests", name, "");
     time_t end = time(NULL) + (time_t)seconds + 1;
+    bool there;
     int result;
 
     for (;;) {
-        result = api_try("GET", path, NULL, a);
-        if (result == EXIT_OK && a->http.status != 404)
-            result = api_check(a);
-        if (result != EXIT_OK || a->http.status == 404 ||
-            condition(value_at(a->json, "status"), arg))
+        result = api_look(path, a, &there);
+        if (result != EXIT_OK || !there || condition(value_at(a->json, "status"), arg))
             break;
         if (time(NULL) >= end || !interrupt_sleep(LOOK_MS)) {
             result = fail(EXIT_NO, "guest %s is %s after %lu s%s%s", name,

@@ -3,6 +3,7 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,8 @@
 #define CONNECT_SECONDS 10L
 #define SILENT_SECONDS  60L         /* without a byte in either direction */
 #define ANSWER_MAX      (64u << 20) /* of an answer that is kept in memory */
+#define FIELD_MAX       8192u       /* of a line of the header */
+#define AGENT           "skepctl/" SKEP_VERSION
 
 static struct {
     CURL *curl; /* one, so that it keeps its connection */
@@ -185,7 +188,7 @@ static void set_security(CURL *curl, const char *pin)
         curl_easy_setopt(curl, CURLOPT_PINNEDPUBLICKEY, pin);
     curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_SECONDS);
-    curl_easy_setopt(curl, CURLOPT_USERAGENT, "skepctl/" SKEP_VERSION);
+    curl_easy_setopt(curl, CURLOPT_USERAGENT, AGENT);
 }
 
 static void set_body(CURL *curl, struct transfer *t)
@@ -243,6 +246,17 @@ static void set_transfer(CURL *curl, struct transfer *t)
     }
 }
 
+static int explain_connection(CURLcode code, const char *message)
+{
+    if (code == CURLE_SSL_PINNEDPUBKEYNOTMATCH)
+        return fail(
+            EXIT_CONNECTION,
+            "%s shows another key than the one that is pinned: it was made anew, or it is not "
+            "that Skep. If the former, log in again",
+            far.url);
+    return fail(EXIT_CONNECTION, "%s: %s", far.url, *message ? message : curl_easy_strerror(code));
+}
+
 /* What libcurl's result means. */
 static int explain(const struct transfer *t, CURLcode code, const char *message)
 {
@@ -252,12 +266,6 @@ static int explain(const struct transfer *t, CURLcode code, const char *message)
         return t->request->endless ? EXIT_OK : fail(EXIT_NO, "broken off");
     if (code == CURLE_ABORTED_BY_CALLBACK)
         return fail(EXIT_LOCAL, "%s: can't be read", t->request->from->path);
-    if (code == CURLE_SSL_PINNEDPUBKEYNOTMATCH)
-        return fail(
-            EXIT_CONNECTION,
-            "%s shows another key than the one that is pinned: it was made anew, or it is not "
-            "that Skep. If the former, log in again",
-            far.url);
     if (t->too_large)
         return fail(EXIT_SERVER, "the answer has more than %u bytes", ANSWER_MAX);
     if (t->write_error == EPIPE) { /* libcurl keeps the signal away while it works */
@@ -267,7 +275,7 @@ static int explain(const struct transfer *t, CURLcode code, const char *message)
     if (t->write_error)
         return fail(EXIT_LOCAL, "%s: %s", t->request->to ? t->request->to->path : "standard output",
                     strerror(t->write_error));
-    return fail(EXIT_CONNECTION, "%s: %s", far.url, *message ? message : curl_easy_strerror(code));
+    return explain_connection(code, message);
 }
 
 int http_send(const struct http_request *request, struct http_answer *answer)
@@ -301,6 +309,147 @@ void http_answer_end(struct http_answer *answer)
 {
     free(answer->body);
     answer->body = NULL;
+}
+
+/*
+ * Connections that go on in another protocol
+ */
+
+static int lost(void)
+{
+    return interrupt_came() ? fail(EXIT_NO, "broken off")
+                            : fail(EXIT_CONNECTION, "%s: the connection is lost", far.url);
+}
+
+int http_socket(void)
+{
+    curl_socket_t descriptor = CURL_SOCKET_BAD;
+
+    curl_easy_getinfo(far.curl, CURLINFO_ACTIVESOCKET, &descriptor);
+    return descriptor;
+}
+
+ssize_t http_read(void *data, size_t room)
+{
+    size_t bytes = 0;
+    CURLcode code = curl_easy_recv(far.curl, data, room, &bytes);
+
+    if (code == CURLE_AGAIN)
+        return HTTP_NOT_NOW;
+    return code == CURLE_OK ? (ssize_t)bytes : 0;
+}
+
+ssize_t http_write(const void *data, size_t bytes)
+{
+    size_t written = 0;
+    CURLcode code = curl_easy_send(far.curl, data, bytes, &written);
+
+    if (code == CURLE_AGAIN)
+        return HTTP_NOT_NOW;
+    return code == CURLE_OK ? (ssize_t)written : 0;
+}
+
+static bool stirs(short events)
+{
+    struct pollfd p = {.fd = http_socket(), .events = events};
+    return interrupt_poll(&p, 1, SILENT_SECONDS * 1000) && p.revents;
+}
+
+/* Whether all of it was written. */
+static bool write_all(const char *data, size_t bytes)
+{
+    ssize_t n;
+
+    for (; bytes > 0; bytes -= (size_t)n, data += n) {
+        while ((n = http_write(data, bytes)) == HTTP_NOT_NOW)
+            if (!stirs(POLLOUT))
+                return false;
+        if (n <= 0)
+            return false;
+    }
+    return true;
+}
+
+/* Reads so many bytes of an answer behind those that there are; whether they came. */
+static bool read_more(struct transfer *t, size_t bytes)
+{
+    char data[1024];
+    ssize_t n;
+
+    for (; bytes > 0; bytes -= (size_t)n) {
+        while ((n = http_read(data, bytes < sizeof(data) ? bytes : sizeof(data))) == HTTP_NOT_NOW)
+            if (!stirs(POLLIN))
+                return false;
+        if (n <= 0 || keep_body(t, data, (size_t)n) != (size_t)n)
+            return false;
+    }
+    return true;
+}
+
+/* Reads a line of the header, byte by byte, as what follows the header may not be taken. Its end is cut off. */
+static bool read_line(struct transfer *t)
+{
+    struct http_answer *a = t->answer;
+
+    a->bytes = 0;
+    do {
+        if (a->bytes >= FIELD_MAX || !read_more(t, 1))
+            return false;
+    } while (a->body[a->bytes - 1] != '\n');
+    while (a->bytes > 0 && strchr("\r\n", a->body[a->bytes - 1]))
+        a->body[--a->bytes] = '\0';
+    return true;
+}
+
+/* The header, and of a refusal the body. */
+static bool read_answer(struct transfer *t, const char *name, char *value, size_t room)
+{
+    struct http_answer *a = t->answer;
+
+    if (!read_line(t) || strncmp(a->body, "HTTP/1.1 ", 9) != 0)
+        return false;
+    a->status = strtol(a->body + 9, NULL, 10);
+    do {
+        if (!read_line(t))
+            return false;
+        take_field(a->body, 1, a->bytes, t);
+        (void)field_value(a->body, a->bytes, name, value, room);
+    } while (a->bytes > 0);
+    return a->status == 101 || read_more(t, a->size);
+}
+
+/* The far end's address may have a path, and what is asked for is behind that. */
+static char *make_upgrade(const char *path, const char *fields)
+{
+    const char *host = far.url + strlen("https://");
+    int bytes = (int)strcspn(host, "/");
+
+    return text_format("GET %s%s HTTP/1.1\r\nHost: %.*s\r\nAuthorization: Bearer %s\r\n"
+                       "User-Agent: " AGENT "\r\nConnection: Upgrade\r\n%s\r\n",
+                       host + bytes, path, bytes, host, far.token, fields);
+}
+
+int http_upgrade(const char *path, const char *fields, const char *name, char *value, size_t room,
+                 struct http_answer *answer)
+{
+    struct transfer t = {.answer = answer};
+    char message[CURL_ERROR_SIZE] = "", *text = make_upgrade(path, fields);
+    CURL *curl = handle();
+    CURLcode code;
+    bool done;
+
+    memset(answer, 0, sizeof(*answer));
+    curl_easy_setopt(curl, CURLOPT_URL, far.url);
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, message);
+    curl_easy_setopt(curl, CURLOPT_CONNECT_ONLY, 1L);
+    curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
+    set_security(curl, far.pin);
+    code = curl_easy_perform(curl);
+    done = code == CURLE_OK && write_all(text, strlen(text)) && read_answer(&t, name, value, room);
+    free(text);
+    if (code != CURLE_OK)
+        return explain_connection(code, message);
+    return done ? EXIT_OK : lost();
 }
 
 static size_t drop(char *data, size_t one, size_t bytes, void *arg)

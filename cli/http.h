@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "stream.h"
 
@@ -43,6 +44,21 @@ void http_end(void);
 /* Sends and receives: EXIT_OK whatever the answer is. */
 int http_send(const struct http_request *request, struct http_answer *answer);
 void http_answer_end(struct http_answer *answer);
+
+/*
+ * A connection that goes on in another protocol. http_upgrade asks for it, with these further lines of the header, each
+ * with its CR and LF. EXIT_OK whatever the answer is: with status 101 what follows is the caller's to read and write; the
+ * value of the answer's field `name` is left alone if it has none. No other call may come until http_end().
+ */
+int http_upgrade(const char *path, const char *fields, const char *name, char *value, size_t room,
+                 struct http_answer *answer);
+
+#define HTTP_NOT_NOW (-1)
+
+/* How many bytes; HTTP_NOT_NOW, or 0 when the connection is over. Neither waits. */
+ssize_t http_read(void *data, size_t room);
+ssize_t http_write(const void *data, size_t bytes);
+int http_socket(void);
 
 /* The certificate that a server shows, as PEM. Nothing is sent but a request for /healthz. */
 int http_certificate(const char *url, char **pem);

@@ -34,13 +34,9 @@ char *image_name_of(const char *file)
 static int look_for(const char *path, const char *digest, bool *there)
 {
     struct answer a;
-    int result = api_try("GET", path, NULL, &a);
+    int result = api_look(path, &a, there);
 
-    *there = false;
-    if (result == EXIT_OK && a.http.status != 404)
-        result = api_check(&a);
-    if (result == EXIT_OK && a.http.status == 200)
-        *there = strcmp(value_text(a.json, "digest", ""), digest) == 0;
+    *there = *there && strcmp(value_text(a.json, "digest", ""), digest) == 0;
     answer_end(&a);
     return result;
 }

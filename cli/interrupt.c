@@ -1,7 +1,6 @@
 /* interrupt.c - Ctrl-C as a wish to end. */
 #include "interrupt.h"
 
-#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <time.h>
@@ -15,10 +14,12 @@ static void remember(int number)
 
 void interrupt_catch(void)
 {
-    struct sigaction action = {.sa_handler = remember};
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+    struct sigaction action = {.sa_handler = remember}, before;
 
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
+        if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+            sigaction(numbers[i], &action, NULL);
 }
 
 bool interrupt_came(void)
@@ -27,29 +28,27 @@ bool interrupt_came(void)
 }
 
 /* The signals are let in while it waits only, so that none can come between the look and the wait. */
-static bool wait_for(struct pollfd *p, const struct timespec *time)
+bool interrupt_poll(struct pollfd *p, nfds_t count, int milliseconds)
 {
-    sigset_t both, before;
+    struct timespec time = {.tv_sec = milliseconds / 1000,
+                            .tv_nsec = (long)(milliseconds % 1000) * 1000000};
+    sigset_t all, before;
 
-    sigemptyset(&both);
-    sigaddset(&both, SIGINT);
-    sigaddset(&both, SIGTERM);
-    sigprocmask(SIG_BLOCK, &both, &before);
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, &before);
     if (!came)
-        (void)ppoll(p, p ? 1 : 0, time, &before);
+        (void)ppoll(p, count, milliseconds < 0 ? NULL : &time, &before);
     sigprocmask(SIG_SETMASK, &before, NULL);
     return !came;
 }
 
 bool interrupt_sleep(unsigned milliseconds)
 {
-    struct timespec time = {.tv_sec = milliseconds / 1000,
-                            .tv_nsec = (long)(milliseconds % 1000) * 1000000};
-    return wait_for(NULL, &time);
+    return interrupt_poll(NULL, 0, (int)milliseconds);
 }
 
 bool interrupt_read(int descriptor)
 {
     struct pollfd p = {.fd = descriptor, .events = POLLIN};
-    return wait_for(&p, NULL);
+    return interrupt_poll(&p, 1, -1);
 }

@@ -259,25 +259,34 @@ static int follow(const char *name)
     return result;
 }
 
+static char *taken(const char *name)
+{
+    return text_format("there is a guest '%s': take another --name, or --replace it", name);
+}
+
 /* A guest of this name that is there stays as it is, unless it is to be replaced. */
 static int check_free(const struct call *call, const char *path, const char *name,
                       double *old_crash)
 {
     struct answer a;
-    int result = api_try("GET", path, NULL, &a);
+    bool there;
+    int result = api_look(path, &a, &there);
 
-    if (result == EXIT_OK && a.http.status != 404)
-        result = api_check(&a);
     *old_crash = value_number(a.json, "status.crash.id");
-    if (result == EXIT_OK && a.http.status != 404 && !call_value(call, "replace"))
-        result = fail(EXIT_NO, "there is a guest '%s': take another --name, or --replace it", name);
+    if (result == EXIT_OK && there && !call_value(call, "replace")) {
+        char *text = taken(name);
+        result = fail(EXIT_NO, "%s", text);
+        free(text);
+    }
     answer_end(&a);
     return result;
 }
 
-/* Pushes the file if there is one, and creates the guest. */
-static int create(const struct call *call, const char *path, const char *image, const cJSON *spec)
+/* Pushes the file if there is one, and creates the guest: one that has come meanwhile isn't replaced, either. */
+static int create(const struct call *call, const char *path, const char *name, const char *image,
+                  const cJSON *spec)
 {
+    char *text = taken(name);
     struct answer a = {.json = NULL};
     bool sent = false;
     int result = EXIT_OK;
@@ -287,8 +296,10 @@ static int create(const struct call *call, const char *path, const char *image, 
     if (result == EXIT_OK && sent)
         note("image %s: pushed", image);
     if (result == EXIT_OK)
-        result = api_call("PUT", path, spec, &a);
+        result = call_value(call, "replace") ? api_call("PUT", path, spec, &a)
+                                             : api_create(path, spec, text, &a);
     answer_end(&a);
+    free(text);
     return result;
 }
 
@@ -303,7 +314,7 @@ int guest_run(const struct call *call)
     int result = spec ? check_free(call, path, name, &old_crash) : EXIT_USAGE;
 
     if (result == EXIT_OK)
-        result = create(call, path, image, spec);
+        result = create(call, path, name, image, spec);
     if (result == EXIT_OK && call_value(call, "follow"))
         result = follow(name);
     else if (result == EXIT_OK && !call_value(call, "no-wait"))

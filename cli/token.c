@@ -1,4 +1,4 @@
-/* token.c - tokens that may do less: ls, create, set, rotate, rm. */
+/* token.c - tokens that may do less: ls, create, set, rotate, rm; and whoami. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +46,25 @@ static void print_tokens(const cJSON *list)
     table_begin(&t, "NAME\tROLE\tPREFIX\tMADE\tEXPIRES\tLAST USED\tQUOTAS");
     cJSON_ArrayForEach(token, value_at(list, "items")) add_token(&t, token);
     table_end(&t);
+}
+
+static void print_caller(const cJSON *caller)
+{
+    char *quotas = quotas_of(caller);
+    struct table t;
+
+    table_begin(&t, NULL);
+    table_add(&t, "name\t%s", value_text(caller, "name", "?"));
+    table_add(&t, "role\t%s", value_text(caller, "role", "?"));
+    table_add(&t, "prefix\t%s", value_text(caller, "scope.prefix", "-"));
+    table_add(&t, "quotas\t%s", *quotas ? quotas : "-");
+    table_end(&t);
+    free(quotas);
+}
+
+int caller_show(const struct call *call)
+{
+    return api_show(call, "/v1/caller", print_caller);
 }
 
 int token_list(const struct call *call)
@@ -136,14 +155,11 @@ static int put(const struct call *call, const char *query, const cJSON *body)
     return result;
 }
 
-/* What there is of this name; an exit code. */
-static int look(const char *name, struct answer *a)
+static int look(const char *name, struct answer *a, bool *there)
 {
     char *path = api_path("tokens", name, "");
-    int result = api_try("GET", path, NULL, a);
+    int result = api_look(path, a, there);
 
-    if (result == EXIT_OK && a->http.status != 404)
-        result = api_check(a);
     free(path);
     return result;
 }
@@ -153,9 +169,10 @@ static int create_or_set(const struct call *call, bool create)
 {
     cJSON *body = make_body(call);
     struct answer a = {.json = NULL};
-    int result = body ? look(call->operands[0], &a) : EXIT_USAGE;
+    bool there = false;
+    int result = body ? look(call->operands[0], &a, &there) : EXIT_USAGE;
 
-    if (result == EXIT_OK && create && a.http.status != 404)
+    if (result == EXIT_OK && create && there)
         result =
             fail(EXIT_NO, "there is a token '%s': set changes it, rotate gives it a new secret",
                  call->operands[0]);
@@ -184,7 +201,8 @@ int token_rotate(const struct call *call)
     static const char *const fields[] = {"role", "scope", "expires_at"};
     cJSON *body = cJSON_CreateObject();
     struct answer a;
-    int result = look(call->operands[0], &a);
+    bool there;
+    int result = look(call->operands[0], &a, &there);
 
     if (result == EXIT_OK)
         result = api_check(&a);

@@ -39,43 +39,37 @@ int volume_remove(const struct call *call)
     return each_delete(call, "volumes");
 }
 
-/* Sends the body, which it deletes. */
-static int change(const struct call *call, const char *method, const char *name, cJSON *body)
+static int patch(const char *name, const cJSON *body, struct answer *a)
 {
     char *path = api_path("volumes", name, "");
-    struct answer a;
-    int result = api_call(method, path, body, &a);
+    int result = api_call("PATCH", path, body, a);
 
-    if (result == EXIT_OK && call->json)
-        answer_print(&a);
-    answer_end(&a);
-    cJSON_Delete(body);
     free(path);
     return result;
 }
 
 /* A new volume of this name must not be one that is there. */
-static int check_free(const char *name)
+static int create(const char *name, const cJSON *body, struct answer *a)
 {
-    char *path = api_path("volumes", name, "");
-    struct answer a;
-    int result = api_try("GET", path, NULL, &a);
+    char *path = api_path("volumes", name, ""),
+         *taken = text_format("there is a volume '%s'", name);
+    int result = api_create(path, body, taken, a);
 
-    if (result == EXIT_OK && a.http.status != 404)
-        result = api_check(&a);
-    if (result == EXIT_OK && a.http.status == 200)
-        result = fail(EXIT_NO, "there is a volume '%s'", name);
-    answer_end(&a);
+    free(taken);
     free(path);
     return result;
 }
 
-static int create(const struct call *call, const char *name, cJSON *body)
+/* Sends the body, which it deletes. */
+static int send(const struct call *call, int (*act)(const char *, const cJSON *, struct answer *),
+                const char *name, cJSON *body)
 {
-    int result = check_free(name);
+    struct answer a;
+    int result = act(name, body, &a);
 
-    if (result == EXIT_OK)
-        return change(call, "PUT", name, body);
+    if (result == EXIT_OK && call->json)
+        answer_print(&a);
+    answer_end(&a);
     cJSON_Delete(body);
     return result;
 }
@@ -131,13 +125,13 @@ static cJSON *sized(const struct call *call, const char *size)
 int volume_create(const struct call *call)
 {
     cJSON *body = sized(call, call->operands[1]);
-    return body ? create(call, call->operands[0], body) : EXIT_USAGE;
+    return body ? send(call, create, call->operands[0], body) : EXIT_USAGE;
 }
 
 int volume_resize(const struct call *call)
 {
     cJSON *body = sized(call, call->operands[1]);
-    return body ? change(call, "PATCH", call->operands[0], body) : EXIT_USAGE;
+    return body ? send(call, patch, call->operands[0], body) : EXIT_USAGE;
 }
 
 static int copy(const struct call *call, const char *field)
@@ -145,7 +139,7 @@ static int copy(const struct call *call, const char *field)
     cJSON *body = cJSON_CreateObject();
 
     cJSON_AddStringToObject(body, field, call->operands[0]);
-    return create(call, call->operands[1], body);
+    return send(call, create, call->operands[1], body);
 }
 
 int volume_snapshot(const struct call *call)
@@ -303,7 +297,7 @@ int volume_import(const struct call *call)
         } else {
             body = cJSON_CreateObject();
             cJSON_AddNumberToObject(body, "size_bytes", (double)from.bytes);
-            result = create(call, name, body);
+            result = send(call, create, name, body);
         }
     }
     if (result == EXIT_OK)

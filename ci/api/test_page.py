@@ -12,7 +12,7 @@ import skep
 from conftest import MIB
 
 FILES = ("index.html", "style.css", *(f"{name}.js" for name in (
-    "api", "dom", "events", "guest", "guests", "host", "images", "live", "main", "plot", "volumes")))  # fmt: skip
+    "api", "audit", "certificate", "dom", "events", "guest", "guests", "host", "images", "live", "main", "plot", "tokens", "volumes")))  # fmt: skip
 PAGE_MAX = 200 << 10
 PHONE, DESK = (390, 844), (1280, 900)
 NASTY = "<img src=x onerror=document.title='owned'>"
@@ -217,6 +217,131 @@ def test_volumes(browser, api):
     browser.hides("of-the-page", "#volumes")
 
 
+def pressable(browser, selector="main"):
+    elements = browser.find(selector).find_elements(By.CSS_SELECTOR, "a, button, input, summary")
+    return {element.text for element in elements if element.is_displayed()}
+
+
+def test_tokens(browser, api):
+    try:
+        browser.open("#/tokens")
+        browser.press("New token")
+        browser.fill("name", "of-the-page")
+        browser.run("document.querySelector('[name=role]').value = 'operator'")
+        browser.fill("guests", "3")
+        browser.fill("memory", "64M")
+        browser.press("Create", "dialog")
+        browser.shows("Quotas need a prefix.", "dialog")
+        browser.fill("prefix", "page-")
+        browser.press("Create", "dialog")
+        secret = browser.find(".secret").text
+        assert len(secret) > 60
+        made = api.ok("GET", "/v1/tokens/of-the-page")
+        assert made["role"] == "operator" and made["expires_at"] is None
+        quotas = {"guests": 3, "memory_bytes": 64 * MIB, "vcpus": None, "volume_bytes": None}
+        assert made["scope"] == {"prefix": "page-", "quotas": quotas}
+        headers = {"Authorization": f"Bearer {secret}"}
+        assert api.get("/v1/caller", headers=headers).json()["name"] == "of-the-page"
+        browser.press("Done", "dialog")
+        browser.shows("3 guests, 64 MiB of memory", "#tokens")
+        assert secret not in browser.run("return document.documentElement.innerHTML")
+        browser.press("New token")
+        browser.fill("name", "of-the-page")  # which would be changed by a PUT
+        browser.press("Create", "dialog")
+        browser.shows("There is a token of-the-page.", "dialog")
+        browser.press("Cancel", "dialog")
+        row = "#tokens [data-key=of-the-page]"
+        browser.press("Rotate", row)
+        browser.press("Rotate", "dialog")
+        other = browser.find(".secret").text
+        browser.press("Done", "dialog")
+        assert api.get("/v1/caller", headers=headers).status_code == 401
+        assert api.get("/v1/caller", headers={"Authorization": f"Bearer {other}"}).json()["scope"] == made["scope"]
+        browser.press("Revoke", row)
+        browser.press("Revoke", "dialog")
+        browser.hides("of-the-page", "#tokens")
+        assert api.get("/v1/tokens/of-the-page").status_code == 404
+    finally:
+        api.delete("/v1/tokens/of-the-page")
+
+
+def test_the_certificate(browser, api):
+    browser.open("#/certificate")
+    before = api.ok("GET", "/v1/host/certificate")
+    browser.shows(before["fingerprint"], "main dl")
+    browser.press("Request one")
+    browser.fill("names", "skep.example, 192.0.2.7")
+    browser.press("Request", "dialog")
+    browser.shows("BEGIN CERTIFICATE REQUEST", "#request")
+    browser.press("Replace")
+    browser.fill("certificate", "nonsense")
+    browser.press("Replace", "dialog")
+    browser.shows("certificate", "dialog .bad")
+    browser.press("Cancel", "dialog")
+    browser.press("Make a new one")
+    browser.press("Make it", "dialog")
+    browser.hides(before["fingerprint"], "main dl")
+    after = api.ok("GET", "/v1/host/certificate")
+    browser.shows(after["fingerprint"], "main dl")
+    browser.press("Replace")  # by the same one, for the key in use
+    browser.run(f"document.querySelector('[name=certificate]').value = {after['certificate']!r}")
+    browser.press("Replace", "dialog")
+    browser.shows("installed", "main dl")
+    assert api.ok("GET", "/v1/host/certificate")["fingerprint"] == after["fingerprint"]
+
+
+def test_the_audit_trail(browser, api):
+    for at in range(130):
+        api.request("DELETE", f"/v1/volumes/none-{at}")
+    trail = api.ok("GET", "/v1/audit?limit=1")
+    browser.open("#/audit")
+    browser.shows(trail["head"], "main dl")
+    browser.shows("are whole and follow each other", "main dl")
+    browser.shows("DELETE /v1/volumes/none-129", "#audit")
+    browser.hides("DELETE /v1/volumes/none-9 ", "#audit")
+    browser.press("Older")
+    browser.shows("DELETE /v1/volumes/none-9 ", "#audit")
+    browser.press("Latest")
+    browser.shows("DELETE /v1/volumes/none-129", "#audit")
+
+
+def test_who_may_do_less_is_offered_less(browser, api):
+    """Of a viewer, an operator and an admin: what isn't offered would be refused, and what is wouldn't."""
+    secrets = {role: api.ok("PUT", f"/v1/tokens/page-{role}", json={"role": role})["token"] for role in ("viewer", "operator")}
+    volume = {"Grow", "Snapshot", "Delete"}
+    offered = {
+        "#/guests": {"operator": {"New guest", "choose one"}},
+        "#/guest/web": {"operator": {"Pause", "Stop", "Delete"}},
+        "#/images": {"operator": {"choose one", "Delete"}},
+        "#/volumes": {"operator": {"New volume"} | volume},
+        "#/host": {"admin": {"Reboot", "Shut down"}},
+        "#/certificate": {"admin": {"Replace", "Request one", "Make a new one"}},
+    }
+    try:
+        for role in ("viewer", "operator", "admin"):
+            browser.press("Sign out")
+            browser.sign_in(secrets.get(role))
+            browser.shows(f"({role})", "#caller")
+            links = {"Guests", "Images", "Volumes", "Events", "Host", "Certificate", "Sign out"}
+            assert pressable(browser, "#nav") == links | ({"Tokens", "Audit"} if role == "admin" else set())
+            for place, by_role in offered.items():
+                browser.open(place)
+                browser.wait("the view has its data", lambda: browser.run("return document.querySelectorAll('main dd, main td').length"))
+                for least, what in by_role.items():
+                    allowed = role in ("operator", "admin") if least == "operator" else role == "admin"
+                    browser.wait(f"{what} in {place} for {role}",
+                                 lambda what=what, allowed=allowed: pressable(browser) & what == (what if allowed else set()))  # fmt: skip
+            browser.open("#/guest/web")
+            browser.shows("hello", ".screen")
+            inputs = browser.driver.find_elements(By.CSS_SELECTOR, "[aria-label='Console input']")
+            assert len(inputs) == (role != "viewer")
+            browser.open("#/tokens")
+            browser.shows("eye" if role == "admin" else "broken", "main")
+    finally:
+        for role in secrets:
+            api.delete(f"/v1/tokens/page-{role}")
+
+
 def test_the_host(browser, api):
     browser.open("#/host")
     browser.shows(api.host()["version"], "main")
@@ -252,10 +377,12 @@ def test_keyboard(browser):
     browser.wait("the dialog is closed", lambda: not browser.driver.find_elements(By.TAG_NAME, "dialog"))
 
 
-def test_phone_and_dark(browser):
+def test_phone_and_dark(browser, api):
+    api.upload("phone", skep.BUILD / "examples/hello.elf")  # a digest in the audit trail
+    api.ok("DELETE", "/v1/images/phone")
     browser.driver.set_window_size(*PHONE)
     for place, text in (("#/guests", "web"), ("#/guest/web", "Console"), ("#/images", "httpd"), ("#/volumes", "Disks"),
-                        ("#/events", "Events"), ("#/host", "Memory")):  # fmt: skip
+                        ("#/events", "Events"), ("#/host", "Memory"), ("#/certificate", "Fingerprint"), ("#/tokens", "eye"), ("#/audit", "Head")):  # fmt: skip
         browser.open(place)
         browser.shows(text, "main")
         assert browser.run("return document.documentElement.scrollWidth <= innerWidth"), place

@@ -18,6 +18,7 @@ import pytest
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
+import native  # noqa: E402
 import skep  # noqa: E402
 
 HOST_BUILD = skep.ROOT / "build-host"
@@ -26,51 +27,25 @@ SECONDS = 60  # of one command; an emulated or busy host is slow
 DISK_BYTES = 64 << 20
 
 
-class Service:
-    """skep-control-native on a free port, with a disk for volumes. A context manager."""
+class Service(native.Native):
+    """The control service with a disk for volumes, which is up when it is entered."""
 
     def __init__(self, folder):
-        self.folder = folder
-        self.token = "correct-token-of-this-test"
-        (self.port,) = skep.free_ports(1)
+        super().__init__(folder, volume_bytes=DISK_BYTES)
         self.url = f"https://127.0.0.1:{self.port}"
-        self.process = None
 
     def __enter__(self):
-        disk, log = self.folder / "disk.img", self.folder / "service.log"
-        with open(disk, "wb") as file:
-            file.truncate(DISK_BYTES)
-        with open(log, "wb") as output:
-            self.process = subprocess.Popen(
-                [
-                    *(HOST_BUILD / "skep-control-native", "--port", str(self.port)),
-                    *("--token", self.token, "--volumes", str(disk)),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                preexec_fn=skep.end_with_parent,
-            )
-
-        def ready():
-            assert self.process.poll() is None, log.read_text()
-            return skep.READY in log.read_text()
-
-        skep.wait_for(ready, "the service is up")
-        text = log.read_text()
-        self.fingerprint = re.search(r"fingerprint ((?:[0-9A-F]{2}:){31}[0-9A-F]{2})", text)[1]
-        self.api = skep.Api(self.port, self.token)
+        self.start().wait_ready()
+        self.fingerprint = re.search(r"fingerprint ((?:[0-9A-F]{2}:){31}[0-9A-F]{2})", self.text())[1]
         return self
-
-    def __exit__(self, *_):
-        skep.end_process(self.process)
 
 
 class Cli:
     """skepctl with a folder of contexts of its own."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, program=SKEPCTL):
         self.folder = folder
+        self.program = program
         self.config = folder / "skepctl/config.json"
         kept = {k: v for k, v in os.environ.items() if not k.startswith("SKEP_")}
         self.environment = {
@@ -82,10 +57,9 @@ class Cli:
 
     def start(self, *arguments, environment=None, **options):
         return subprocess.Popen(
-            [SKEPCTL, *map(str, arguments)],
+            [self.program, *map(str, arguments)],
             env={**self.environment, **(environment or {})},
-            text=True,
-            **options,
+            **{"text": True, **options},
         )
 
     def run(self, *arguments, input="", code=0, environment=None):
@@ -171,8 +145,7 @@ def service(tmp_path_factory):
         running.api.ok("PUT", "/v1/disks/0", json={"format": True})
         running.api.upload("hello", skep.BUILD / "examples/hello.elf")
         yield running
-        assert running.process.poll() is None
-        assert "ERROR" not in (running.folder / "service.log").read_text()  # a sanitizer's
+        running.check_alive()
 
 
 @pytest.fixture

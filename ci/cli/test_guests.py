@@ -190,3 +190,34 @@ def test_crashes_and_audit(service, cli):
     lines = cli.run("audit", "--after", last).splitlines()
     assert lines[1].split()[0] == str(last + 1) and "DELETE  /v1/guests/bad" in lines[1]
     assert lines[-1].endswith(service.api.ok("GET", "/v1/audit")["head"])
+
+
+def test_what_runs_is_changed(service, cli):
+    service.api.create("web", image="hello", vcpus=1, max_vcpus=4)
+    service.api.wait_state("web", "running")
+    before = service.api.status("web")["started_at"]
+    assert cli.run("set", "web", "-m", "32M", "--vcpus", "2", "-w", "300", "--cap", "50") == "guest web: applied\n"
+    guest = service.api.ok("GET", "/v1/guests/web")
+    wanted = {"memory_bytes": 32 << 20, "vcpus": 2, "weight": 300, "cpu_cap": 50}
+    assert wanted.items() <= guest["spec"].items() and guest["status"]["started_at"] == before
+    cli.run("set", "web", "--weight", "0", code=2)
+    cli.run("set", "web", code=2)
+    assert "say what is to change" in cli.errors
+    cli.run("set", "web", "--vcpus", "5", code=4)
+    cli.run("set", "nobody", "web", "--cap", "0", code=4)  # each is tried
+    assert service.api.ok("GET", "/v1/guests/web")["spec"]["cpu_cap"] == 0
+
+
+def test_vcpus_and_trace(service, cli):
+    service.api.create("web", image="hello", vcpus=2)
+    service.api.wait_state("web", "running")
+    rows = [line.split() for line in cli.run("vcpus", "web").splitlines()]
+    assert rows[0][:3] == ["VCPU", "STATE", "CPU"] and [row[0] for row in rows[1:]] == ["0", "1"]
+    first = service.api.ok("GET", "/v1/guests/web/trace")["items"][0]
+    row = cli.run("trace", "web").splitlines()[1].split()
+    assert row[1:4] == [str(first["cpu"]), str(first["vcpu"]), first["kind"]]
+    extra = first.keys() - {"clock_ns", "cpu", "vcpu", "kind"}
+    assert extra and {word.partition("=")[0] for word in row[4:]} == extra
+    for command in ("vcpus", "trace"):
+        cli.run(command, "nobody", code=4)
+        assert cli.run(command, "web", "-o", "json").startswith('{"items":[{')

@@ -131,6 +131,10 @@ def test_tokens(service, cli):
     cli.run("run", "hello", "-n", "web", "--no-wait", environment={"SKEP_TOKEN": secret}, code=4)
     cli.run("run", "hello", "-n", "ci-web", "-m", "1M", "--no-wait", environment={"SKEP_TOKEN": secret})
 
+    assert cli.run("whoami").split()[:4] == ["name", "admin", "role", "admin"]
+    told = cli.run("whoami", environment={"SKEP_TOKEN": secret})
+    assert re.search(r"name +ci-bot\nrole +operator\nprefix +ci-\n", told) and "64 MiB memory" in told
+
     cli.run("token", "create", "ci-bot", "-r", "viewer", code=1)
     other = cli.run("token", "rotate", "ci-bot").strip()
     assert other != secret and service.api.ok("GET", "/v1/tokens/ci-bot")["scope"] == token["scope"]

@@ -129,8 +129,9 @@ def test_apply_and_diff(service, cli, tmp_path):
     parts["guests"]["plain"]["memory_bytes"] = 1 << 20
     path = document(tmp_path, **parts)
     assert cli.run("diff", "-f", path, code=1).splitlines() == [
-        "~ volume db: iops 9 -> nothing",
         f"~ volume db: size_bytes {1 << 20} -> {2 << 20}",
+        '~ volume db: limits {"iops":9,"iops_burst":0,"bytes_per_second":0,"bytes_burst":0} -> '
+        '{"iops":0,"iops_burst":0,"bytes_per_second":0,"bytes_burst":0}',
         "~ guest web: weight 100 -> 50",
         f"~ guest plain: memory_bytes {16 << 20} -> {1 << 20}",
     ]
@@ -150,7 +151,7 @@ def test_diff_of_single_fields(service, cli, tmp_path):
     }  # fmt: skip
     service.api.create("web", image="hello", **there)
     known = set(service.api.ok("GET", "/v1/guests/web")["spec"]) - {"image", "volumes"}
-    assert known == set(there), "a field that the API knows, and this test and skepctl don't"
+    assert known == set(there), "a field that the API knows, and this test doesn't"
     path = document(tmp_path, guests={"web": {"image": "hello", **there}})
     assert cli.run("diff", "-f", path) == ""
     path = document(tmp_path, guests={"web": {"image": "hello"}})
@@ -159,6 +160,21 @@ def test_diff_of_single_fields(service, cli, tmp_path):
     for field, other in (("files", [{"path": "/a", "content": "c"}]), ("networks", [{"address": "10.0.2.9/24"}])):
         path = document(tmp_path, guests={"web": {"image": "hello", **there, field: other}})
         assert cli.run("diff", "-f", path, code=1).startswith(f"~ guest web: {field} ")
+
+
+def test_diff_asks_skep(service, cli, tmp_path):
+    """What only Skep knows: contents of secrets, and what it would refuse."""
+    secret = {"path": "/key", "content": "one", "secret": True}
+    service.api.create("web", image="hello", files=[secret])
+    records = service.api.ok("GET", "/v1/audit")["last"]
+    assert cli.run("diff", "-f", document(tmp_path, guests={"web": {"image": "hello", "files": [secret]}})) == ""
+    other = {"image": "hello", "files": [{**secret, "content": "two"}]}
+    said = cli.run("diff", "-f", document(tmp_path, guests={"web": other}), code=1)
+    assert said == "~ guest web: what is secret in files\n"
+    said = cli.run("diff", "-f", document(tmp_path, guests={"web": {"image": "later"}}), code=1)
+    detail = service.api.put("/v1/guests/web?dry_run=true", json={"image": "later"}).json()["detail"]
+    assert said == f"! guest web: as things are, this is refused: {detail}\n"
+    assert service.api.ok("GET", "/v1/audit")["last"] == records
 
 
 def test_documents_that_are_wrong(cli, tmp_path):

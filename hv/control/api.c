@@ -51,6 +51,7 @@ static const struct api_route routes[] = {
     {{"v1", "audit"}, HTTP_GET, ACCESS_ADMIN, api_audit},
     {{"v1", "backup"}, HTTP_GET, ACCESS_ADMIN, api_backup_get},
     {{"v1", "backup"}, HTTP_PUT, ACCESS_ADMIN, api_backup_put},
+    {{"v1", "caller"}, HTTP_GET, ACCESS_VIEWER, api_caller},
     {{"v1", "tokens"}, HTTP_GET, ACCESS_ADMIN, api_token_list},
     {{"v1", "tokens", "*"}, HTTP_GET, ACCESS_ADMIN, api_token_get},
     {{"v1", "tokens", "*"}, HTTP_PUT, ACCESS_ADMIN, api_token_put},

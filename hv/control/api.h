@@ -66,6 +66,7 @@ api_handler api_volume_list, api_volume_get, api_volume_put, api_volume_patch, a
 api_handler api_volume_data_get, api_volume_data_put;
 api_handler api_operation_list, api_operation_get, api_operation_delete;
 api_handler api_audit, api_backup_get, api_backup_put, api_events, api_metrics;
+api_handler api_caller;
 api_handler api_token_list, api_token_get, api_token_put, api_token_delete;
 api_handler api_crash_list, api_crash_get;
 api_handler api_debug_points, api_debug_crash;

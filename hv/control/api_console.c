@@ -170,6 +170,8 @@ static void serve(struct request *r, struct console *console)
             websocket_take(&console->ws, console->ws.input_bytes);
         r->http->write_deadline = now + WRITE_NS;
         heard = websocket_turn(&console->ws);
+        if (heard < 0 && !console->goodbye_ns)
+            (void)get_input(console); /* what came right before the client's close */
         if (heard < 0 || (console->goodbye_ns && now > console->goodbye_ns))
             return;
         lively_until = took || heard ? now + LIVELY_NS : lively_until;

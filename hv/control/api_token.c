@@ -1,4 +1,4 @@
-/* api_token.c - handlers for tokens and for clients' certificates. */
+/* api_token.c - handlers for tokens, for clients' certificates, and for who calls. */
 #include "api.h"
 #include "guest.h"
 #include "tokens.h"
@@ -115,4 +115,14 @@ int api_client_put(struct request *r)
 int api_client_delete(struct request *r)
 {
     return end(r, TOKEN_CERTIFICATE);
+}
+
+/*
+ * Who calls
+ */
+
+int api_caller(struct request *r)
+{
+    r->json = caller_to_json(&r->caller);
+    return 200;
 }

@@ -79,6 +79,7 @@ int token_check_name(const char *name, struct problem *p);
 int token_from_json(struct token *t, enum token_kind kind, const cJSON *json, const char *name,
                     struct problem *p);
 cJSON *token_to_json(const struct token *t);
+cJSON *caller_to_json(const struct principal *caller);
 
 /* With its digest. */
 bool token_from_kept(struct token *t, const cJSON *json);

@@ -24,17 +24,16 @@ static uint64_t *quota_of(struct access_quotas *quotas, unsigned index)
  * To JSON
  */
 
-static void add_scope(cJSON *json, const struct token *t)
+static void add_scope(cJSON *json, const char *prefix, struct access_quotas quotas)
 {
-    struct access_quotas quotas = t->quotas;
     cJSON *scope, *list;
 
-    if (!t->prefix[0]) {
+    if (!prefix[0]) {
         cJSON_AddNullToObject(json, "scope");
         return;
     }
     scope = cJSON_AddObjectToObject(json, "scope");
-    cJSON_AddStringToObject(scope, "prefix", t->prefix);
+    cJSON_AddStringToObject(scope, "prefix", prefix);
     list = cJSON_AddObjectToObject(scope, "quotas");
     for (unsigned i = 0; i < QUOTAS; i++)
         if (*quota_of(&quotas, i) == ACCESS_NO_QUOTA)
@@ -50,13 +49,23 @@ cJSON *token_to_json(const struct token *t)
 
     cJSON_AddStringToObject(json, "name", t->name);
     cJSON_AddStringToObject(json, "role", access_role_name((enum access_role)t->role));
-    add_scope(json, t);
+    add_scope(json, t->prefix, t->quotas);
     json_add_time(json, "made_at", t->made_ns);
     json_add_time(json, "expires_at", t->expires_ns);
     if (t->kind == TOKEN_CERTIFICATE) {
         tls_fingerprint(t->digest, fingerprint);
         cJSON_AddStringToObject(json, "fingerprint", fingerprint);
     }
+    return json;
+}
+
+cJSON *caller_to_json(const struct principal *caller)
+{
+    cJSON *json = cJSON_CreateObject();
+
+    cJSON_AddStringToObject(json, "name", caller->name);
+    cJSON_AddStringToObject(json, "role", access_role_name(caller->role));
+    add_scope(json, caller->prefix, caller->quotas);
     return json;
 }
 

@@ -10,6 +10,13 @@ export const session = {
   },
 };
 
+const ROLES = ["viewer", "operator", "admin"];
+
+/** Who is signed in, as Skep tells it. */
+export const caller = { name: "", role: "viewer", scope: null };
+/** Whether that one has this role, or a higher one: what it may not do isn't offered. */
+export const may = (role) => ROLES.indexOf(caller.role) >= ROLES.indexOf(role);
+
 export class Problem extends Error {
   constructor(status, text) {
     super(text);

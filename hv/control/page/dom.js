@@ -39,7 +39,7 @@ function update(there, wanted) {
   renew(there, ...wanted.childNodes);
 }
 
-/** A table; a column is [label, function of an item to its cell, "number" or nothing]. */
+/** A table; a column is [label, function of an item to its cell, "number", "long" or nothing]. */
 export function table(columns, items, empty) {
   if (!items.length) return h("p", { className: "faint" }, empty);
   return h("table", {},
@@ -115,8 +115,9 @@ export function formDialog(title, fields, verb, submit) {
   dialog.showModal();
 }
 
+/** An input with its label; with rows one of several lines, with options a choice. */
 export function field(label, props) {
-  return h("label", {}, label, h(props.options ? "select" : "input", { autocomplete: "off", ...props, options: undefined },
+  return h("label", {}, label, h(props.options ? "select" : props.rows ? "textarea" : "input", { autocomplete: "off", ...props, options: undefined },
     (props.options ?? []).map((value) => h("option", {}, value))));
 }
 
@@ -147,7 +148,7 @@ export function moment(text) {
   return text ? h("time", { dateTime: text }, new Date(text).toLocaleString()) : "";
 }
 
-const GOOD = ["running", "online", "ready", "on"], BAD = ["crashed", "crash-looping", "failed", "damaged", "offline"];
+const GOOD = ["running", "online", "ready", "on"], BAD = ["crashed", "crash-looping", "failed", "damaged", "offline", "expired"];
 const QUIET = ["exited", "stopped", "unformatted", "none"];
 
 export function state(word) {

@@ -1,6 +1,6 @@
 // One guest: its state over time, its console, what was asked of it.
 
-import { call, get, guestPath, openConsole } from "./api.js";
+import { call, get, guestPath, may, openConsole } from "./api.js";
 import { attempt, button, bytes, confirmed, h, moment, renew, state, terms } from "./dom.js";
 import { keepLooking } from "./live.js";
 import { Plot, Rate } from "./plot.js";
@@ -17,7 +17,7 @@ export function guestView(view, name, signal) {
     const guest = await get(guestPath(name), { signal });
     const { status } = guest;
     renew(facts, factsOf(guest));
-    renew(actions, ...actionsOf(guest, soon));
+    if (may("operator")) renew(actions, ...actionsOf(guest, soon));
     spec.textContent = JSON.stringify(guest.spec, null, 2);
     renew(crash, ...(status.crash ? [crashPanel(status.crash)] : []));
     const seconds = performance.now() / 1000;
@@ -166,7 +166,7 @@ function consolePanel(name, signal) {
   signal.addEventListener("abort", () => { clearTimeout(retry); socket?.close(); });
   start();
   return h("section", { className: "panel" }, h("div", { className: "bar" }, h("h2", {}, "Console"), status,
-    button("Download the log", () => attempt(() => download(name)))), screen, form);
+    button("Download the log", () => attempt(() => download(name)))), screen, may("operator") && form);
 }
 
 async function download(name) {

@@ -1,6 +1,6 @@
 // The guests, and making one of a file.
 
-import { call, guestPath, list, upload } from "./api.js";
+import { call, guestPath, list, may, upload } from "./api.js";
 import { bytes, field, formDialog, h, parseBytes, renew, state, table } from "./dom.js";
 import { keepLooking } from "./live.js";
 import { Rate } from "./plot.js";
@@ -14,7 +14,8 @@ export function guestsView(view, _, signal) {
   const drop = dropZone((file) => createDialog(file), "Drop an ELF file here to run it, or ");
   const pages = h("div", { className: "bar" });
   view.append(h("div", { className: "bar" }, h("h2", {}, "Guests"),
-    h("button", { type: "button", className: "main", onclick: () => createDialog(null) }, "New guest")), drop, rows, pages);
+    may("operator") && h("button", { type: "button", className: "main", onclick: () => createDialog(null) }, "New guest")),
+  may("operator") ? drop : "", rows, pages);
 
   function cpu(guest) {
     const { name, status } = guest;

@@ -1,6 +1,6 @@
 // The machine: CPUs, memory, mitigations, power.
 
-import { call, get } from "./api.js";
+import { call, get, may } from "./api.js";
 import { attempt, button, bytes, confirmed, duration, h, moment, renew, state, table, terms } from "./dom.js";
 import { keepLooking } from "./live.js";
 import { Plot, Rate } from "./plot.js";
@@ -15,8 +15,9 @@ export function hostView(view, _, signal) {
     await attempt(() => call("POST", `/v1/host/${what}`, {}), "All guests are asked to stop.");
   }
 
-  view.append(h("div", { className: "bar" }, h("h2", {}, "Host"), button("Reboot", () => end("reboot", "Reboot"), "bad"),
-    button("Shut down", () => end("shutdown", "Shut down"), "bad")), facts, memory, cpus, h("p"), mitigations);
+  view.append(h("div", { className: "bar" }, h("h2", {}, "Host"), may("admin") && [
+    button("Reboot", () => end("reboot", "Reboot"), "bad"), button("Shut down", () => end("shutdown", "Shut down"), "bad"),
+  ]), facts, memory, cpus, h("p"), mitigations);
 
   function plotOf(cpu) {
     plots[cpu] ??= { plot: new Plot(`CPU ${cpu}`, (value) => `${value.toFixed(0)} %`, ["guests", "Skep"], 100),

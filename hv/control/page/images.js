@@ -1,6 +1,6 @@
 // Images: upload and delete.
 
-import { call, list, upload } from "./api.js";
+import { call, list, may, upload } from "./api.js";
 import { attempt, button, bytes, confirmed, h, moment, renew, table } from "./dom.js";
 import { dropZone, nameOf } from "./guests.js";
 import { keepLooking } from "./live.js";
@@ -22,12 +22,13 @@ export function imagesView(view, _, signal) {
     soon();
   }
 
-  view.append(h("div", { className: "bar" }, h("h2", {}, "Images")), dropZone(put, "Drop an ELF file here to upload it, or "), progress, rows);
+  view.append(h("div", { className: "bar" }, h("h2", {}, "Images")),
+    may("operator") ? dropZone(put, "Drop an ELF file here to upload it, or ") : "", progress, rows);
   const soon = keepLooking(async () => renew(rows, table([
     ["Name", ({ name }) => name],
     ["Size", ({ size }) => bytes(size), "number"],
     ["Uploaded", ({ uploaded_at: at }) => moment(at)],
     ["Digest", ({ digest }) => h("code", { title: digest }, digest.slice(7, 19))],
-    ["", ({ name }) => button("Delete", () => remove(name), "bad")],
+    ["", ({ name }) => may("operator") && button("Delete", () => remove(name), "bad")],
   ], await list("/v1/images", { signal }), "There are no images yet.")), signal, { seconds: 10, kinds: ["images"] });
 }

@@ -1,15 +1,21 @@
 // Signing in, and which view is shown.
 
-import { follow, get, session } from "./api.js";
+import { caller, follow, get, may, session } from "./api.js";
 import { attempt, field, h, tell } from "./dom.js";
+import { auditView } from "./audit.js";
+import { certificateView } from "./certificate.js";
 import { eventsView } from "./events.js";
 import { guestsView } from "./guests.js";
 import { guestView } from "./guest.js";
 import { hostView } from "./host.js";
 import { imagesView } from "./images.js";
+import { tokensView } from "./tokens.js";
 import { volumesView } from "./volumes.js";
 
-const VIEWS = { guests: guestsView, guest: guestView, images: imagesView, volumes: volumesView, events: eventsView, host: hostView };
+const VIEWS = {
+  guests: guestsView, guest: guestView, images: imagesView, volumes: volumesView, events: eventsView, host: hostView,
+  certificate: certificateView, tokens: tokensView, audit: auditView,
+};
 const view = document.getElementById("view"), nav = document.getElementById("nav");
 
 let leave = new AbortController(); // the present view
@@ -19,11 +25,13 @@ let signOut = null; // ends what goes on as long as somebody is signed in
 function show() {
   if (!session.token) return signIn();
   const [section, name] = location.hash.replace(/^#\//, "").split("/").map(decodeURIComponent);
-  const chosen = section in VIEWS ? section : "guests";
+  const link = nav.querySelector(`[href="#/${CSS.escape(section)}"]`);
+  const chosen = section in VIEWS && may(link?.dataset.role ?? "viewer") ? section : "guests";
   leave.abort();
   leave = new AbortController();
   nav.hidden = false;
   for (const link of nav.querySelectorAll("a")) {
+    link.hidden = !may(link.dataset.role ?? "viewer");
     const here = link.hash === `#/${chosen === "guest" ? "guests" : chosen}`;
     if (here) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
@@ -42,21 +50,24 @@ function signIn() {
   form.onsubmit = async (event) => {
     event.preventDefault();
     session.token = new FormData(form).get("token").trim();
-    if (await attempt(() => get("/v1/guests?limit=1"))) begin();
-    else session.token = null;
+    if (!await begin()) session.token = null;
   };
   view.replaceChildren(form);
   form.querySelector("input").focus();
 }
 
-/** Views listen for "skep-event" on the window. */
+/** Views listen for "skep-event" on the window. Whether Skep knows the token. */
 async function begin() {
   signOut?.abort();
+  signOut = null;
+  if (!await attempt(async () => { Object.assign(caller, await get("/v1/caller")); })) return false;
   signOut = new AbortController();
   tell("");
+  document.getElementById("caller").textContent = `${caller.name} (${caller.role})`;
   follow((event) => window.dispatchEvent(new CustomEvent("skep-event", { detail: event })), signOut.signal);
   attempt(async () => { document.getElementById("hostname").textContent = (await get("/v1/host")).hostname; });
   show();
+  return true;
 }
 
 function end() {
@@ -68,5 +79,4 @@ function end() {
 document.getElementById("sign-out").onclick = end;
 window.addEventListener("skep-signed-out", () => { if (signOut && !signOut.signal.aborted) end(); });
 window.addEventListener("hashchange", show);
-if (session.token) begin();
-else signIn();
+if (!session.token || !await begin()) signIn();

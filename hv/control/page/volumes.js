@@ -1,6 +1,6 @@
 // Volumes and the disks below them.
 
-import { call, list } from "./api.js";
+import { call, list, may } from "./api.js";
 import { attempt, button, bytes, confirmed, field, formDialog, h, moment, parseBytes, renew, state, table } from "./dom.js";
 import { keepLooking } from "./live.js";
 
@@ -36,7 +36,7 @@ export function volumesView(view, _, signal) {
   }
 
   view.append(h("div", { className: "bar" }, h("h2", {}, "Volumes"),
-    h("button", { type: "button", className: "main", onclick: makeNew }, "New volume")), volumes,
+    may("operator") && h("button", { type: "button", className: "main", onclick: makeNew }, "New volume")), volumes,
   h("p"), h("div", { className: "bar" }, h("h2", {}, "Disks")), disks);
 
   const soon = keepLooking(async () => {
@@ -49,7 +49,7 @@ export function volumesView(view, _, signal) {
       ["Used", ({ status }) => bytes(status.allocated_bytes), "number"],
       ["Guests", ({ status }) => status.guests || "", "number"],
       ["Created", ({ created_at: at }) => moment(at)],
-      ["", (volume) => h("span", {}, volume.kind !== "snapshot" && button("Grow", () => grow(volume)), " ",
+      ["", (volume) => may("operator") && h("span", {}, volume.kind !== "snapshot" && button("Grow", () => grow(volume)), " ",
         button("Snapshot", () => copy(volume.name)), " ", button("Delete", () => remove(volume.name), "bad"))],
     ], all, "There are no volumes yet."));
     renew(disks, table([
@@ -59,7 +59,7 @@ export function volumesView(view, _, signal) {
       ["Size", ({ size_bytes: size }) => bytes(size), "number"],
       ["Used", ({ used_bytes: used }) => used === undefined ? "" : bytes(used), "number"],
       ["Errors", ({ errors }) => errors || "", "number"],
-      ["", (disk) => disk.state === "unformatted" && button("Format", () => format(disk), "bad")],
+      ["", (disk) => may("admin") && disk.state === "unformatted" && button("Format", () => format(disk), "bad")],
     ], machine, "The machine has no disks."));
   }, signal, { seconds: 5, kinds: ["volumes", "disks"] });
 }

@@ -42,6 +42,7 @@ static const struct row rows[] = {
     {"GET", "/v1/client-certificates/*", "none", NULL, ACCESS_ADMIN, 404, 0},
     {"PUT", "/v1/client-certificates/*", "none", "{\"x\":1}", ACCESS_ADMIN, 422, 0},
     {"DELETE", "/v1/client-certificates/*", "none", NULL, ACCESS_ADMIN, 404, 0},
+    {"GET", "/v1/caller", NULL, NULL, ACCESS_VIEWER, 200, 0},
     {"GET", "/v1/tokens", NULL, NULL, ACCESS_ADMIN, 200, 0},
     {"GET", "/v1/tokens/*", "eye", NULL, ACCESS_ADMIN, 200, 0},
     {"PUT", "/v1/tokens/*", "eye", "{\"role\":\"king\"}", ACCESS_ADMIN, 422, 0},

@@ -1,0 +1,153 @@
+/* live.c - guests while they run: set changes what they may use, vcpus and trace show what they do. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api.h"
+#include "commands.h"
+#include "table.h"
+
+/*
+ * set
+ */
+
+static int add_number(const struct call *call, const char *option, const char *field,
+                      unsigned long least, unsigned long most, cJSON *patch)
+{
+    unsigned long number = 0;
+    int result = call_number(call, option, least, most, &number);
+
+    if (result == EXIT_OK && call_value(call, option))
+        cJSON_AddNumberToObject(patch, field, (double)number);
+    return result;
+}
+
+static int make_patch(const struct call *call, cJSON *patch)
+{
+    const char *memory = call_value(call, "memory");
+    uint64_t bytes;
+
+    if (memory && size_read(memory, &bytes) != EXIT_OK)
+        return EXIT_USAGE;
+    if (memory)
+        cJSON_AddNumberToObject(patch, "memory_bytes", (double)bytes);
+    if (add_number(call, "vcpus", "vcpus", 1, 4096, patch) != EXIT_OK ||
+        add_number(call, "weight", "weight", 1, 10000, patch) != EXIT_OK ||
+        add_number(call, "cap", "cpu_cap", 0, 409600, patch) != EXIT_OK)
+        return EXIT_USAGE;
+    return patch->child ? EXIT_OK
+                        : fail(EXIT_USAGE, "say what is to change: --memory, --vcpus, --weight, "
+                                           "--cap, or several of them");
+}
+
+static int set(const struct call *call, const char *name)
+{
+    cJSON *patch = cJSON_CreateObject();
+    char *path = api_path("guests", name, "");
+    struct answer a = {.json = NULL};
+    int result = make_patch(call, patch);
+
+    if (result == EXIT_OK)
+        result = api_call("PATCH", path, patch, &a);
+    if (result == EXIT_OK && call->json)
+        answer_print(&a);
+    else if (result == EXIT_OK)
+        printf("guest %s: %s\n", name, value_text(a.json, "change", "?"));
+    answer_end(&a);
+    cJSON_Delete(patch);
+    free(path);
+    return result;
+}
+
+int guest_set(const struct call *call)
+{
+    return each_operand(call, set);
+}
+
+/*
+ * vcpus
+ */
+
+static void print_vcpus(const cJSON *list)
+{
+    char run[TEXT_MAX], ready[TEXT_MAX], idle[TEXT_MAX];
+    const cJSON *vcpu;
+    struct table t;
+
+    table_begin(&t,
+                ">VCPU\t*STATE\t>CPU\t>RUN\t>READY\t>IDLE\t>SWITCHES\t>EVENTS\t>UPCALLS\t>FAULTS");
+    cJSON_ArrayForEach(vcpu, value_at(list, "items"))
+    {
+        table_add(&t, "%.0f\t%s\t%.0f\t%s\t%s\t%s\t%.0f\t%.0f\t%.0f\t%.0f",
+                  value_number(vcpu, "vcpu"), value_text(vcpu, "state", "?"),
+                  value_number(vcpu, "cpu"), duration_text(value_number(vcpu, "run_ns"), run),
+                  duration_text(value_number(vcpu, "ready_ns"), ready),
+                  duration_text(value_number(vcpu, "idle_ns"), idle),
+                  value_number(vcpu, "switches"), value_number(vcpu, "events"),
+                  value_number(vcpu, "upcalls"), value_number(vcpu, "page_faults"));
+    }
+    table_end(&t);
+}
+
+/* Of the one guest that the call names. */
+static int show(const struct call *call, const char *what, void (*print)(const cJSON *json))
+{
+    char *path = api_path("guests", call->operands[0], what);
+    int result = api_show(call, path, print);
+
+    free(path);
+    return result;
+}
+
+int guest_vcpus(const struct call *call)
+{
+    return show(call, "/vcpus", print_vcpus);
+}
+
+/*
+ * trace
+ */
+
+/* What a record says beyond its kind: "call=…, result=…". The caller frees it. */
+static char *details_of(const cJSON *record)
+{
+    static const char *const common[] = {"clock_ns", "cpu", "vcpu", "kind"};
+    char *text = text_copy("");
+    const cJSON *fields = cJSON_IsObject(record) ? record : NULL, *field;
+
+    cJSON_ArrayForEach(field, fields)
+    {
+        bool told = false;
+        for (size_t i = 0; i < sizeof(common) / sizeof(*common); i++)
+            told |= strcmp(field->string, common[i]) == 0;
+        if (told)
+            continue;
+        char *value =
+            cJSON_IsString(field) ? text_copy(field->valuestring) : cJSON_PrintUnformatted(field);
+        text = text_extend(text, "%s%s=%s", *text ? " " : "", field->string, value);
+        free(value);
+    }
+    return text;
+}
+
+static void print_trace(const cJSON *list)
+{
+    const cJSON *record;
+    struct table t;
+
+    table_begin(&t, ">SECONDS\t>CPU\t>VCPU\tKIND\tDETAILS");
+    cJSON_ArrayForEach(record, value_at(list, "items"))
+    {
+        char *details = details_of(record);
+        table_add(&t, "%.6f\t%.0f\t%.0f\t%s\t%s", value_number(record, "clock_ns") / 1e9,
+                  value_number(record, "cpu"), value_number(record, "vcpu"),
+                  value_text(record, "kind", "?"), details);
+        free(details);
+    }
+    table_end(&t);
+}
+
+int guest_trace(const struct call *call)
+{
+    return show(call, "/trace", print_trace);
+}
