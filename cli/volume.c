@@ -199,28 +199,26 @@ static int follow(const struct call *call, const char *id, const char *what)
 /* Begins a copy with this body, and follows it. */
 static int copy_in_full(const struct call *call, const char *name, const cJSON *body)
 {
-    char *path = api_path("volumes", name, ""), *what = text_format("copying to %s", name);
+    char *what = text_format("copying to %s", name);
     struct answer a;
-    int result = api_call("PUT", path, body, &a);
+    int result = create(name, body, &a);
 
     if (result == EXIT_OK)
         result = follow(call, value_text(a.json, "id", "?"), what);
     answer_end(&a);
     free(what);
-    free(path);
     return result;
 }
 
 int volume_copy(const struct call *call)
 {
-    const char *name = call->operands[1];
     cJSON *body = with_options(call);
-    int result = body ? check_free(name) : EXIT_USAGE;
+    int result;
 
-    if (result == EXIT_OK) {
-        cJSON_AddStringToObject(body, "copy_of", call->operands[0]);
-        result = copy_in_full(call, name, body);
-    }
+    if (!body)
+        return EXIT_USAGE;
+    cJSON_AddStringToObject(body, "copy_of", call->operands[0]);
+    result = copy_in_full(call, call->operands[1], body);
     cJSON_Delete(body);
     return result;
 }
