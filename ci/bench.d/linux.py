@@ -147,24 +147,18 @@ class Linux:
     """A context manager that ends QEMU by its pid."""
 
     def __init__(self, folder, modules, programs, files=None, **options):
-        """programs: paths on this host. files: data by path; /start is a script that runs before it is up."""
+        """Makes all that a boot needs. programs: paths on this host. files: data by path; /start is a script that runs
+        before it is up."""
         self.folder = pathlib.Path(folder)
         self.serial = self.folder / "serial.log"
-        self.content = (modules, programs, files or {})
         self.options = options
         self.process = None
-
-    def prepare(self):
-        """What __enter__() needs and does itself if nobody did before."""
         system = kernel()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "initramfs").write_bytes(initramfs(system, *self.content))
         [self.kernel] = system.glob("boot/vmlinuz-*")
-        return self
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "initramfs").write_bytes(initramfs(system, modules, programs, files or {}))
 
     def __enter__(self):
-        if not hasattr(self, "kernel"):
-            self.prepare()
         command = qemu.command(
             elf=self.kernel,
             config=self.folder / "initramfs",

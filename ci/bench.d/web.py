@@ -126,30 +126,32 @@ class LinuxSide:
     name = "Linux"
 
     def __init__(self, folder, place, page):
-        self.folder, self.place = folder, place
+        port = 80 if place.tap else skep.free_ports(1)[0]
+        self.url = f"http://{place.address if place.tap else '127.0.0.1'}:{port}/"
         start = START.format(
             address=place.address, gateway=place.gateway, stream=STREAM, stream_bytes=STREAM_BYTES
         )
-        self.files = {
+        files = {
             "/nginx.conf": NGINX,
             "/start": start.encode(),
             "/etc/passwd": b"root:x:0:0::/:/bin/sh\n",
             "/etc/group": b"root:x:0:\n",
             f"/www/{PAGE}": page,
         }
+        self.machine = linux.Linux(
+            folder / "linux",
+            [*linux.VIRTIO, *linux.NETWORK],
+            [linux.package("nginx") / "usr/sbin/nginx"],
+            files,
+            memory=MEMORY,
+            cpus=1,
+            **place.options or {"forwards": [(port, place.address, 80)]},
+        )
 
     @contextlib.contextmanager
     def up(self):
-        place = self.place
-        port = 80 if place.tap else skep.free_ports(1)[0]
-        options = place.options or {"forwards": [(port, place.address, 80)]}
-        program = linux.package("nginx") / "usr/sbin/nginx"
-        modules = [*linux.VIRTIO, *linux.NETWORK]
-        machine = linux.Linux(
-            self.folder / "linux", modules, [program], self.files, memory=MEMORY, cpus=1, **options
-        )
-        with machine:
-            yield f"http://{place.address if place.tap else '127.0.0.1'}:{port}/"
+        with self.machine:
+            yield self.url
 
 
 # ---- what is measured ----
