@@ -4,7 +4,7 @@ import functools
 
 import density
 import skep
-from counter import CountedMachine
+from counter import ADDRESS, CountedMachine
 
 MIB = 1 << 20
 ONE, TWO = "52:54:00:00:00:01", "52:54:00:00:00:02"
@@ -79,7 +79,7 @@ def rows(guests, table, folder):
     with CountedMachine(
         folder / f"core-{guests}",
         memory=density.memory_option(guests),
-        append=density.ADDRESS,
+        append=ADDRESS,
         devices=True,
     ) as machine:
         api = machine.wait_api()
@@ -103,7 +103,7 @@ def rows(guests, table, folder):
 def two_cpus(table, folder):
     """Each guest on a CPU of its own: interrupts instead of switches."""
     with CountedMachine(
-        folder / "core-smp", cpus=2, append=density.ADDRESS, devices=True
+        folder / "core-smp", cpus=2, append=ADDRESS, devices=True
     ) as machine:
         api = machine.wait_api()
         api.upload("basics", skep.BUILD / "guests/basics.elf")
@@ -113,7 +113,7 @@ def two_cpus(table, folder):
 
 def busy(table, folder):
     """Another guest has the CPU whenever both wait."""
-    with CountedMachine(folder / "core-busy", append=density.ADDRESS, devices=True) as machine:
+    with CountedMachine(folder / "core-busy", append=ADDRESS, devices=True) as machine:
         api = machine.wait_api()
         api.upload("basics", skep.BUILD / "guests/basics.elf")
         api.upload("loop", skep.BUILD / "guests/loop.elf")

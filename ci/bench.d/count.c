@@ -23,13 +23,10 @@
  * a block that faults half-way would be counted whole, and again when it is resumed. A repeated string
  * instruction counts once an iteration, for so it is translated.
  */
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "plugin.h"
 
@@ -228,21 +225,10 @@ static bool point_parse(const char *value, bool with_code)
     return point->code_size > 0;
 }
 
-static bool counters_map(const char *path)
-{
-    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
-    if (fd < 0 || ftruncate(fd, sizeof(*counters)) != 0)
-        return false;
-    counters = mmap(NULL, sizeof(*counters), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    close(fd);
-    return counters != MAP_FAILED;
-}
-
 __attribute__((visibility("default"))) int qemu_plugin_install(qemu_plugin_id_t id,
                                                                const struct qemu_info *info,
                                                                int argc, char **argv)
 {
-    bool mapped = false;
     if (!info->system_emulation) {
         fprintf(stderr, "count: needs a whole system\n");
         return -1;
@@ -250,7 +236,7 @@ __attribute__((visibility("default"))) int qemu_plugin_install(qemu_plugin_id_t 
     for (int i = 0; i < argc; i++) {
         bool good = false;
         if (strncmp(argv[i], "out=", 4) == 0)
-            good = mapped = counters_map(argv[i] + 4);
+            good = (counters = plugin_map(argv[i] + 4, sizeof(*counters))) != NULL;
         else if (strncmp(argv[i], "at=", 3) == 0)
             good = point_parse(argv[i] + 3, false);
         else if (strncmp(argv[i], "code=", 5) == 0)
@@ -264,7 +250,7 @@ __attribute__((visibility("default"))) int qemu_plugin_install(qemu_plugin_id_t 
             return -1;
         }
     }
-    if (!mapped) {
+    if (!counters) {
         fprintf(stderr, "count: needs out=FILE\n");
         return -1;
     }

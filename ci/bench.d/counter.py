@@ -11,6 +11,7 @@ import skep
 from stretches import Stretches, Symbols
 
 SOURCES = qemu.ROOT / "ci/bench.d"
+ADDRESS = f"address={qemu.HOST_ADDRESS}/24 gateway={qemu.GATEWAY}"  # no DHCP is counted
 MARKER_FIRST = 256
 FIELDS = ("ring0", "ring3", "spaces", "pages", "interrupts", "repeats", "ipis", "kicks")
 COUNTS = struct.Struct(f"<{len(FIELDS)}Q")

@@ -4,11 +4,10 @@ import statistics
 import time
 
 import skep
-from counter import CountedMachine
+from counter import ADDRESS, CountedMachine
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 GUEST_BYTES = 2 * MIB
-ADDRESS = "address=10.0.2.15/24 gateway=10.0.2.2"
 SAMPLES = 9
 GROWTH_PERCENT_MAX = 10
 

@@ -3,9 +3,8 @@
 import socket
 import ssl
 
-from counter import CountedMachine
+from counter import ADDRESS, CountedMachine
 
-ADDRESS = "address=10.0.2.15/24 gateway=10.0.2.2"
 REQUEST = b"GET /healthz HTTP/1.1\r\nHost: skep\r\n\r\n"
 VERSIONS = {"1.3": ssl.TLSVersion.TLSv1_3, "1.2": ssl.TLSVersion.TLSv1_2}
 

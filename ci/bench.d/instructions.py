@@ -15,11 +15,11 @@ import lines
 import longest
 import skep
 import storage
-from counter import CountedMachine, Elf
+import webguest
+from counter import ADDRESS, CountedMachine, Elf
 
 KIB, MIB = 1 << 10, 1 << 20
-WEB = "10.0.2.20"
-ADDRESS = "address=10.0.2.15/24 gateway=10.0.2.2"
+WEB = webguest.ADDRESS
 
 
 def static_rows(table, _folder):
@@ -117,23 +117,9 @@ def create_rows(table, folder, rounds=21):
         table.add("memory touched by hello", used, "bytes", 160 * KIB)
 
 
-def http_get(connection):
-    connection.request("GET", "/")
-    response = connection.getresponse()
-    body = response.read()
-    assert response.status == 200 and body, response.status
-
-
-def web_client(port):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    connection.connect()
-    connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return connection
-
-
 def one_fresh(port):
-    connection = web_client(port)
-    http_get(connection)
+    connection = webguest.connect(port)
+    webguest.get(connection)
     connection.close()
 
 
@@ -152,9 +138,9 @@ def kept_row(table, machine, port, requests=25):
 
     def batch():
         for _ in range(requests):
-            http_get(connection)
+            webguest.get(connection)
 
-    connection = web_client(port)
+    connection = webguest.connect(port)
     batch()
     counts = undisturbed(machine, batch, rounds=80)
     table.add_counts("keep-alive request, httpd", counts, 12_000, share=requests)
@@ -167,18 +153,11 @@ def fresh_row(table, machine, port):
     table.add_counts("request on a new connection, httpd", counts, 22_000)
 
 
-def web_guest(machine, api):
-    """A web server that serves."""
-    api.upload("httpd", skep.BUILD / "examples/httpd.elf")
-    networks = [{"address": f"{WEB}/24", "gateway": "10.0.2.2"}]
-    api.create("web", image="httpd", memory_bytes=4 * MIB, networks=networks, desired_state="running")
-    machine.wait_page(WEB)
-
-
 def web_rows(table, folder, idle_seconds=5):
     with CountedMachine(folder / "web", append=ADDRESS, forwards=[WEB]) as machine:
         api = machine.wait_api()
-        web_guest(machine, api)
+        webguest.create(api)
+        machine.wait_page(WEB)
         api.close()
         kept_row(table, machine, machine.ports[WEB])
         fresh_row(table, machine, machine.ports[WEB])

@@ -1,16 +1,14 @@
 """How soon something happens: from an interrupt to the guest that it wakes, from a stored image to its code."""
 
-import http.client
-import socket
 import time
 
 import skep
-from counter import CountedMachine, Elf
+import webguest
+from counter import ADDRESS, CountedMachine, Elf
 from stretches import Symbols
 
 MIB, PAGE = 1 << 20, 4096
-WEB = "10.0.2.20"
-ADDRESS = "address=10.0.2.15/24 gateway=10.0.2.2"
+WEB = webguest.ADDRESS
 STUB_BYTES, DEVICE_VECTORS = 16, range(48, 52)  # entry.S, entry.h: the first message-signalled ones
 
 
@@ -22,29 +20,6 @@ def device_points(symbols):
 
 def build_symbols():
     return Symbols(skep.build_exists())
-
-
-def create_web(api, **spec):
-    api.create(
-        "web",
-        image="httpd",
-        memory_bytes=4 * MIB,
-        networks=[{"address": f"{WEB}/24", "gateway": "10.0.2.2"}],
-        desired_state="running",
-        **spec,
-    )
-
-
-def web_connection(port):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    connection.connect()
-    connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return connection
-
-
-def get(connection):
-    connection.request("GET", "/")
-    assert connection.getresponse().read()
 
 
 def woken(hits, device_count):
@@ -68,18 +43,17 @@ def wake_rows(table, folder, requests=100):
         folder / "wake", points=points, append=ADDRESS, forwards=[WEB]
     ) as machine:
         api = machine.wait_api()
-        api.upload("httpd", httpd.path)
         api.upload("loop", skep.BUILD / "guests/loop.elf")
-        create_web(api)
+        webguest.create(api)
         machine.wait_page(WEB)
         api.create("loop", image="loop", memory_bytes=2 * MIB, desired_state="running")
         api.close()
-        connection = web_connection(machine.ports[WEB])
-        get(connection)
+        connection = webguest.connect(machine.ports[WEB])
+        webguest.get(connection)
         time.sleep(0.2)  # the busy guest has its CPU for a while
         first = machine.counter.hit_count()
         for _ in range(requests):
-            get(connection)
+            webguest.get(connection)
         connection.close()
         spans = woken(machine.counter.hits(first), len(devices))
         table.add_spans("interrupt to the woken guest, busy machine", spans, 6_000)
@@ -126,8 +100,7 @@ def first_byte_rows(table, folder, rounds=5):
         folder / "first", points=points, append=ADDRESS, forwards=[WEB]
     ) as machine:
         api = machine.wait_api()
-        api.upload("httpd", httpd.path)
-        create_web(api)
+        webguest.create(api)
         machine.wait_page(WEB)
         spans = []
         for number in range(rounds):
@@ -137,8 +110,8 @@ def first_byte_rows(table, folder, rounds=5):
             started = listens - machine.counter.hit(1, first)
             machine.wait_page(WEB)
             before = machine.wait_quiet()
-            connection = web_connection(machine.ports[WEB])
-            get(connection)
+            connection = webguest.connect(machine.ports[WEB])
+            webguest.get(connection)
             served = machine.wait_quiet() - before
             connection.close()
             spans.append(started + served)

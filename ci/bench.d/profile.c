@@ -6,11 +6,8 @@
  * again gets its old entry. Like count.c this wants one thread for all CPUs. Whole blocks are counted: one that faults
  * half-way counts as a whole, and again when it is resumed.
  */
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "plugin.h"
 
@@ -77,22 +74,12 @@ static void on_translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
                                              entry ? &entry->executed : &table->lost, 1);
 }
 
-static bool table_map(const char *path)
-{
-    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
-    if (fd < 0 || ftruncate(fd, sizeof(*table)) != 0)
-        return false;
-    table = mmap(NULL, sizeof(*table), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    close(fd);
-    return table != MAP_FAILED;
-}
-
 __attribute__((visibility("default"))) int qemu_plugin_install(qemu_plugin_id_t id,
                                                                const struct qemu_info *info,
                                                                int argc, char **argv)
 {
     if (!info->system_emulation || argc != 1 || strncmp(argv[0], "out=", 4) != 0 ||
-        !table_map(argv[0] + 4)) {
+        (table = plugin_map(argv[0] + 4, sizeof(*table))) == NULL) {
         fprintf(stderr, "profile: needs a whole system and out=FILE\n");
         return -1;
     }

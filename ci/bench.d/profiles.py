@@ -1,6 +1,5 @@
 """ci/bench profile: where the instructions of a request go, by function, over the guest and ring 0."""
 
-import bisect
 import collections
 import functools
 import mmap
@@ -11,6 +10,8 @@ import subprocess
 import counter
 import instructions
 import skep
+import webguest
+from stretches import Symbols
 
 BLOCK = struct.Struct("<QQII32s")  # address, executed, instructions, bytes of code, code
 TABLE_AT = 8
@@ -24,23 +25,15 @@ class Program:
     """An ELF file's functions, and its code to recognise them by."""
 
     def __init__(self, name, path):
-        self.name, self.elf = name, counter.Elf(path)
-        said = subprocess.run(["nm", "-n", str(path)], capture_output=True, text=True, check=True).stdout
-        functions = [line.split() for line in said.splitlines()]
-        functions = [(int(words[0], 16), words[2]) for words in functions if words[1] in "tTwW"]
-        self.starts = [start for start, _ in functions]
-        self.names = [name for _, name in functions]
+        self.name, self.elf, self.symbols = name, counter.Elf(path), Symbols(path, first=0)
 
     def function(self, address, code):
         """The function that has this code at this address, but for the image's base; or None."""
         inside = address if address >> 63 else address % ALIGNED
         try:
-            if self.elf.code(inside, len(code)) != code:
-                return None
+            return self.symbols.function(inside) if self.elf.code(inside, len(code)) == code else None
         except KeyError:
             return None
-        index = bisect.bisect_right(self.starts, inside) - 1
-        return self.names[index] if index >= 0 else None
 
 
 class ProfiledMachine(skep.Machine):
@@ -79,15 +72,15 @@ def by_function(programs, before, after):
 
 def action_of(path, machine, api):
     """What is profiled, and how often it is done in one go."""
-    port = machine.ports[instructions.WEB]
+    port = machine.ports[webguest.ADDRESS]
     if path == "keep-alive":
-        connection = instructions.web_client(port)
-        return lambda: [instructions.http_get(connection) for _ in range(REQUESTS)], REQUESTS
+        connection = webguest.connect(port)
+        return lambda: [webguest.get(connection) for _ in range(REQUESTS)], REQUESTS
     if path == "connection":
         return lambda: [instructions.one_fresh(port) for _ in range(REQUESTS)], REQUESTS
     if path == "api":
         return lambda: [api.ok("GET", "/v1/guests") for _ in range(REQUESTS)], REQUESTS
-    url = machine.url(instructions.WEB) + f"bytes/{REQUESTS << 20}"
+    url = machine.url(webguest.ADDRESS) + f"bytes/{REQUESTS << 20}"
     return lambda: subprocess.run(["curl", "-sSo", "/dev/null", url], check=True), REQUESTS
 
 
@@ -97,9 +90,10 @@ def rows(path, table, folder):
         Program("httpd", skep.BUILD / "examples/httpd.elf"),
         Program("control", skep.BUILD / "hv/control/skep-control.elf"),
     ]
-    with ProfiledMachine(folder / path, append=instructions.ADDRESS, forwards=[instructions.WEB]) as machine:
+    with ProfiledMachine(folder / path, append=counter.ADDRESS, forwards=[webguest.ADDRESS]) as machine:
         api = machine.wait_api()
-        instructions.web_guest(machine, api)
+        webguest.create(api)
+        machine.wait_page(webguest.ADDRESS)
         action, times = action_of(path, machine, api)
         action()
         before = machine.blocks()

@@ -10,7 +10,7 @@ import time
 import density
 import latency
 import skep
-from counter import CountedMachine
+from counter import ADDRESS, CountedMachine
 
 REQUESTS = 40
 GOAL_PERCENT = 120
@@ -56,7 +56,7 @@ def rows(guests, table, folder):
         folder / "reservation",
         points=points,
         memory=density.memory_option(guests),
-        append=density.ADDRESS,
+        append=ADDRESS,
     ) as machine:
         api = machine.wait_api()
         api.upload("stay", skep.BUILD / "guests/stay.elf")

@@ -18,7 +18,6 @@ import qemu
 import skep
 
 KIB, MIB = 1 << 10, 1 << 20
-ADDRESS = "address=10.0.2.15/24 gateway=10.0.2.2"
 MEMORY = "512M"
 DISK_BYTES, AREA = 128 * MIB, 64 * MIB  # the area is that of rates.c and bare.c
 SECTOR = 512
@@ -258,7 +257,7 @@ def rate_rows(options, table, folder):
     disks = [make_disk(folder / "skep.img")]
     disks += [shutil.copy(disks[0], folder / name) for name in ("linux.img", "bare.img")]
     machine = skep.Machine(
-        folder / "skep", memory=MEMORY, cpus=1, kvm="off", append=ADDRESS, disks=disks[:1]
+        folder / "skep", memory=MEMORY, cpus=1, kvm="off", append=counter.ADDRESS, disks=disks[:1]
     )
     other = linux_machine(folder / "linux", disks[1])
     with machine, other:
@@ -316,7 +315,7 @@ def count_rows(options, table, folder):
     disks.append(shutil.copy(disks[0], folder / "linux.img"))
     some = list(loads(options.sizes, options.in_flight))
     with counter.CountedMachine(
-        folder / "skep", memory=MEMORY, append=ADDRESS, disks=disks[:1], devices=True
+        folder / "skep", memory=MEMORY, append=counter.ADDRESS, disks=disks[:1], devices=True
     ) as machine:
         side = SkepSide(machine)
         side.prepare()
@@ -341,7 +340,7 @@ def guard_rows(table, folder):
     folder.mkdir(parents=True, exist_ok=True)
     disk = make_disk(folder / "guard.img")
     with counter.CountedMachine(
-        folder / "guard", memory=MEMORY, append=ADDRESS, disks=[disk], devices=True
+        folder / "guard", memory=MEMORY, append=counter.ADDRESS, disks=[disk], devices=True
     ) as machine:
         side = SkepSide(machine)
         side.prepare()

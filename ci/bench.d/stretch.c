@@ -21,13 +21,10 @@
  *
  * CPUs must take turns in one thread, as they do under -icount.
  */
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "plugin.h"
 
@@ -263,21 +260,10 @@ static void on_translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
     }
 }
 
-static bool file_map(const char *path)
-{
-    size_t bytes = KINDS * sizeof(struct worst);
-    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
-    if (fd < 0 || ftruncate(fd, (off_t)bytes) != 0)
-        return false;
-    worsts = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    close(fd);
-    return worsts != MAP_FAILED;
-}
-
 static bool option(const char *text)
 {
     if (strncmp(text, "out=", 4) == 0)
-        return file_map(text + 4);
+        return (worsts = plugin_map(text + 4, KINDS * sizeof(*worsts))) != NULL;
     if (strncmp(text, "syscall=", 8) == 0)
         return (syscall_address = strtoull(text + 8, NULL, 0)) != 0;
     if (strncmp(text, "stubs=", 6) == 0)

@@ -39,15 +39,15 @@ def call_names():
 
 
 class Symbols:
-    """Functions of ring 0 by address."""
+    """Functions by address: those of ring 0, or all from another address on."""
 
-    def __init__(self, elf):
+    def __init__(self, elf, first=1 << 63):
         output = subprocess.run(["nm", "-n", str(elf)], capture_output=True, text=True, check=True)
         self.starts, self.names, self.addresses = [], [], {}
         for line in output.stdout.splitlines():
             address, kind, name = line.split()
             self.addresses[name] = int(address, 16)
-            if kind in "tT" and int(address, 16) >> 63:
+            if kind in "tT" and int(address, 16) >= first:
                 self.starts.append(int(address, 16))
                 self.names.append(name)
 

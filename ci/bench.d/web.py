@@ -21,6 +21,7 @@ import urllib.parse
 import linux
 import qemu
 import skep
+import webguest
 
 MIB = 1 << 20
 MEMORY, GUEST_MEMORY = "512M", 16 * MIB
@@ -113,11 +114,7 @@ class SkepSide:
         )
         with machine:
             api = machine.wait_api()
-            api.upload("httpd", skep.BUILD / "examples/httpd.elf")
-            networks = [{"address": f"{place.guest}/24", "gateway": place.gateway}]
-            api.create(
-                "web", image="httpd", memory_bytes=GUEST_MEMORY, networks=networks, desired_state="running"
-            )
+            webguest.create(api, place.guest, place.gateway, GUEST_MEMORY)
             yield machine.url(place.guest)
             machine.check_alive()
 
