@@ -1,14 +1,14 @@
 /* api_metrics.c - the handler for metrics. */
 #include <pthread.h>
 #include <string.h>
-#include <time.h>
 
 #include "api.h"
 #include "metrics.h"
 #include "skep_tls.h"
+#include "thread.h"
 
 #define SECOND    1000000000ull
-#define TURN_S    10            /* to wait for another answer of metrics */
+#define TURN_NS   (10 * SECOND) /* to wait for another answer of metrics */
 #define ANSWER_NS (10 * SECOND) /* for all of the answer to be taken */
 
 /* What was seen of all guests is in memory until it is sent: once. */
@@ -16,10 +16,8 @@ static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
 
 static int take_turn(struct request *r)
 {
-    struct timespec until;
+    struct timespec until = thread_until(TURN_NS);
 
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += TURN_S;
     if (pthread_mutex_timedlock(&turn, &until) == 0)
         return 0;
     strcpy(r->problem.fields, "Retry-After: 5\r\n");

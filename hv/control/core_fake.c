@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "test/fake.h"
+#include "thread.h"
 
 #define RECORDS       FAKE_RECORDS
 #define IMAGES        16u
@@ -882,10 +883,7 @@ int core_notify_wait(struct skep_notification *list, unsigned count, uint64_t de
         n = take_notes(list, count);
         if (n > 0 || kicked || core_clock_ns() >= deadline_ns)
             break;
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += 10 * (long)MS;
-        until.tv_sec += until.tv_nsec / 1000000000;
-        until.tv_nsec %= 1000000000;
+        until = thread_until(10 * MS);
         pthread_cond_timedwait(&changed, &lock, &until);
     }
     kicked = false;

@@ -7,11 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "core.h"
 #include "json.h"
 #include "skep_tls.h"
+#include "thread.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the last one to be taken */
 static pthread_cond_t more = PTHREAD_COND_INITIALIZER;
@@ -131,12 +131,8 @@ int events_read(uint64_t after, struct event *event)
 
 void events_wait(uint64_t after, unsigned ms)
 {
-    struct timespec until;
+    struct timespec until = thread_until(ms * 1000000ull);
 
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += (long)ms * 1000000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
     pthread_mutex_lock(&lock);
     while (last <= after && pthread_cond_timedwait(&more, &lock, &until) == 0)
         continue;

@@ -6,12 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "events.h"
 #include "skep_tls.h"
-
-#define STACK_BYTES (256u << 10)
+#include "thread.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t ended = PTHREAD_COND_INITIALIZER;
@@ -124,20 +122,6 @@ static void *work(void *argument)
     return NULL;
 }
 
-static bool start_thread(struct work *w)
-{
-    pthread_attr_t attr;
-    pthread_t thread;
-    int error;
-
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, STACK_BYTES);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    error = pthread_create(&thread, &attr, work, w);
-    pthread_attr_destroy(&attr);
-    return error == 0;
-}
-
 /*
  * Beginnings
  */
@@ -189,7 +173,7 @@ static int begin(struct operation *o, struct work *w, const struct storage_wish 
     pthread_mutex_lock(&lock);
     o->total_bytes = w->copy.from.bytes;
     pthread_mutex_unlock(&lock);
-    if (start_thread(w))
+    if (thread_start(work, w) == 0)
         return 202;
     storage_copy_drop(&w->copy);
     return problem_set(p, 503, "There is no memory for the request now; try again.");
@@ -261,15 +245,8 @@ bool operations_cancel(const char *id)
 void operations_wait(const char *id, unsigned ms)
 {
     const struct operation *o;
-    struct timespec until;
+    struct timespec until = thread_until(ms * 1000000ull);
 
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
     pthread_mutex_lock(&lock);
     while ((o = find(id)) != NULL && o->state == OPERATION_RUNNING &&
            pthread_cond_timedwait(&ended, &lock, &until) == 0)

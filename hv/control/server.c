@@ -22,6 +22,7 @@
 #include "api.h"
 #include "counters.h"
 #include "log.h"
+#include "thread.h"
 #include "throttle.h"
 
 #define SECOND        1000000000ull
@@ -34,7 +35,6 @@
 #define FRESH_NS      (1 * SECOND)
 #define LOOK_NS       (SECOND / 50) /* again, when no slot can be cleared */
 #define LINGER_NS     (1 * SECOND)
-#define STACK_BYTES   (256u << 10)
 #define BACKLOG       64
 
 struct slot {
@@ -231,16 +231,10 @@ static void *slot_main(void *argument)
 
 static bool start_thread(struct slot *s)
 {
-    pthread_attr_t attr;
-    pthread_t thread;
     int error;
 
     pthread_cond_init(&s->work, NULL);
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, STACK_BYTES);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    error = pthread_create(&thread, &attr, slot_main, s);
-    pthread_attr_destroy(&attr);
+    error = thread_start(slot_main, s);
     if (error != 0)
         log_line("no thread for a connection (error %d)", error);
     return error == 0;
@@ -327,10 +321,7 @@ static struct slot *wait_for_slot(void)
 
     while ((s = find_free()) == NULL && tls_clock_ns() < end) {
         evict_one();
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += LOOK_NS;
-        until.tv_sec += until.tv_nsec / (long)SECOND;
-        until.tv_nsec %= (long)SECOND;
+        until = thread_until(LOOK_NS);
         pthread_cond_timedwait(&slot_free, &lock, &until);
     }
     return s;

@@ -15,6 +15,7 @@
 #include "quota.h"
 #include "skep_tls.h"
 #include "storage/probe.h"
+#include "thread.h"
 
 #define SECOND   1000000000ull
 #define IDLE_NS  (10 * SECOND) /* before a volume without a guest is closed */
@@ -381,13 +382,9 @@ void storage_notify(const struct skep_notification *note)
 
 static void wait_for_work(uint64_t deadline_ns)
 {
-    uint64_t now = core_clock_ns(), wait = deadline_ns > now ? deadline_ns - now : 0;
-    struct timespec until;
+    uint64_t now = core_clock_ns();
+    struct timespec until = thread_until(deadline_ns > now ? deadline_ns - now : 0);
 
-    clock_gettime(CLOCK_REALTIME, &until);
-    wait = (wait < 3600 * SECOND ? wait : 3600 * SECOND) + (uint64_t)until.tv_nsec;
-    until.tv_sec += (time_t)(wait / SECOND);
-    until.tv_nsec = (long)(wait % SECOND);
     pthread_mutex_lock(&work_lock);
     while (!has_work && pthread_cond_timedwait(&work, &work_lock, &until) == 0)
         continue;

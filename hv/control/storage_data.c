@@ -33,24 +33,28 @@ static int begin(struct storage_stream *s, struct problem *p)
     return 0;
 }
 
-int storage_stream_open(struct storage_stream *s, const char *name, bool writes, struct problem *p)
+static int find(struct storage_stream *s, const char *name, bool writes, struct problem *p)
 {
     *s = (struct storage_stream){.writes = writes};
     s->volume = storage_find(name, &s->disk);
-    return s->volume ? begin(s, p) : problem_set(p, 404, "There is no volume '%s'.", name);
+    return s->volume ? 0 : problem_set(p, 404, "There is no volume '%s'.", name);
+}
+
+int storage_stream_open(struct storage_stream *s, const char *name, bool writes, struct problem *p)
+{
+    return find(s, name, writes, p) == 0 ? begin(s, p) : -1;
 }
 
 int storage_stream_begin(struct storage_stream *s, const char *name, bool writes, struct problem *p)
 {
-    struct disk *disk;
-    const struct volume *v;
     int result;
 
     storage_lock();
-    v = storage_find(name, &disk);
-    result = v ? storage_check_finished(v, p) : 0;
+    result = find(s, name, writes, p);
     if (result == 0)
-        result = storage_stream_open(s, name, writes, p);
+        result = storage_check_finished(s->volume, p);
+    if (result == 0)
+        result = begin(s, p);
     storage_unlock();
     return result;
 }
