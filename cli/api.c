@@ -80,6 +80,15 @@ int api_create(const char *path, const cJSON *body, const char *taken, struct an
     return result == EXIT_OK ? api_check(a) : result;
 }
 
+int api_patch(const char *kind, const char *name, const cJSON *patch, struct answer *a)
+{
+    char *path = api_path(kind, name, "");
+    int result = api_call("PATCH", path, patch, a);
+
+    free(path);
+    return result;
+}
+
 int api_transfer(const struct http_request *request, struct answer *a)
 {
     int result = receive(request, a);

@@ -24,6 +24,9 @@ int api_look(const char *path, struct answer *a, bool *there);
 
 /* PUTs what must not be there yet: EXIT_NO, with these words told, if it is. */
 int api_create(const char *path, const cJSON *body, const char *taken, struct answer *a);
+
+/* PATCHes the guest or volume (kind: "guests", "volumes") of this name. */
+int api_patch(const char *kind, const char *name, const cJSON *patch, struct answer *a);
 void answer_end(struct answer *a);
 
 /* With streams and fields; problems as above. */

@@ -51,14 +51,12 @@ int guest_wait(const char *name, guest_condition *condition, void *arg, unsigned
 
 int guest_wish(const char *name, const char *state, struct answer *a)
 {
-    char *path = api_path("guests", name, "");
     cJSON *patch = cJSON_CreateObject();
     int result;
 
     cJSON_AddStringToObject(patch, "desired_state", state);
-    result = api_call("PATCH", path, patch, a);
+    result = api_patch("guests", name, patch, a);
     cJSON_Delete(patch);
-    free(path);
     return result;
 }
 

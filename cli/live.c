@@ -43,19 +43,17 @@ static int make_patch(const struct call *call, cJSON *patch)
 static int set(const struct call *call, const char *name)
 {
     cJSON *patch = cJSON_CreateObject();
-    char *path = api_path("guests", name, "");
     struct answer a = {.json = NULL};
     int result = make_patch(call, patch);
 
     if (result == EXIT_OK)
-        result = api_call("PATCH", path, patch, &a);
+        result = api_patch("guests", name, patch, &a);
     if (result == EXIT_OK && call->json)
         answer_print(&a);
     else if (result == EXIT_OK)
         printf("guest %s: %s\n", name, value_text(a.json, "change", "?"));
     answer_end(&a);
     cJSON_Delete(patch);
-    free(path);
     return result;
 }
 

@@ -41,11 +41,7 @@ int volume_remove(const struct call *call)
 
 static int patch(const char *name, const cJSON *body, struct answer *a)
 {
-    char *path = api_path("volumes", name, "");
-    int result = api_call("PATCH", path, body, a);
-
-    free(path);
-    return result;
+    return api_patch("volumes", name, body, a);
 }
 
 /* A new volume of this name must not be one that is there. */
