@@ -166,3 +166,18 @@ void boots_settle(void)
                 g->deleting || g->replacing || (g->handle && g->view.state == SKEP_GUEST_DYING);
     }
 }
+
+static void say(void *argument, const char *line)
+{
+    (void)argument;
+    print_message("fsck: %s\n", line);
+}
+
+struct fsck_result boots_disk_found(uint32_t index)
+{
+    struct fsck_result r;
+
+    assert_int_equal(fsck_disk(core_disk_bdev(index), say, NULL, &r), 0);
+    assert_int_equal(r.errors, 0);
+    return r;
+}

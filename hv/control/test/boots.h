@@ -9,6 +9,7 @@
 
 #include "guest.h"
 #include "problem.h"
+#include "storage/fsck.h"
 
 #define BOOTS_DISK_BYTES (2u << 20)
 
@@ -43,5 +44,8 @@ int boots_put(const char *name, const char *text);
 
 /* All that clients see of what was wished; the caller frees it. */
 char *boots_snapshot(void);
+
+/* What skep-fsck finds on a disk; it must be without an error. */
+struct fsck_result boots_disk_found(uint32_t index);
 
 #endif

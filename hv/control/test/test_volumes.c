@@ -10,8 +10,8 @@
 #include "json.h"
 #include "spec_volume.h"
 #include "storage.h"
-#include "storage/fsck.h"
 #include "storage/probe.h"
+#include "test/boots.h"
 #include "test/fake.h"
 #include "test_control.h"
 
@@ -95,19 +95,9 @@ static void assert_committed(const char *name)
     assert_int_equal(s->committed, s->sequence);
 }
 
-static void say(void *argument, const char *line)
-{
-    (void)argument;
-    print_message("fsck: %s\n", line);
-}
-
 static void assert_clean(uint32_t used)
 {
-    struct fsck_result r;
-
-    assert_int_equal(fsck_disk(core_disk_bdev(0), say, NULL, &r), 0);
-    assert_int_equal(r.errors, 0);
-    assert_int_equal(r.chunks_used, used);
+    assert_int_equal(boots_disk_found(0).chunks_used, used);
 }
 
 static void test_foreign_disks(void **state)
