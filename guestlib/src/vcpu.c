@@ -27,14 +27,16 @@ void skep_vcpu_init(struct vcpu *vcpu, uint32_t index, uint64_t stack_top, uint6
     vcpu->idle.self = &vcpu->idle;
     vcpu->idle.canary = canary;
     vcpu->page = (struct skep_vcpu_page *)(skep_info->vcpu_pages + index * SKEP_PAGE_SIZE);
-    vcpu->page->guest_private[0] = (uint64_t)vcpu;
-    vcpu->page->upcall_stack = stack_top;
-    vcpu->page->upcall_entry = (uint64_t)skep_upcall_entry;
+    /* Masked first: the first vCPU runs already, and once there is an entry each look of ring 0 at it may be an upcall. */
+    atomic_store_explicit(&vcpu->page->upcall_masked, 1, memory_order_relaxed);
     uint64_t events = 1ull << SKEP_EVENT_TIMER | 1ull << SKEP_EVENT_IPI;
     if (index == 0)
         events |= 1ull << SKEP_EVENT_SHUTDOWN | 1ull << SKEP_EVENT_CHANGE;
     atomic_store_explicit(&vcpu->page->mask, ~events, memory_order_relaxed);
-    atomic_store_explicit(&vcpu->page->upcall_masked, 1, memory_order_release);
+    vcpu->page->guest_private[0] = (uint64_t)vcpu;
+    vcpu->page->upcall_stack = stack_top;
+    atomic_signal_fence(memory_order_seq_cst);
+    vcpu->page->upcall_entry = (uint64_t)skep_upcall_entry;
 }
 
 struct vcpu *skep_vcpu_first(uint64_t canary)
