@@ -689,13 +689,16 @@ static void pins(void)
     }
 }
 
-/* Blocks in more pieces than a disk's request may have: each part lies in two pages. */
+/* Blocks in more pieces than a disk's request may have: each part lies in two pages, the second of which was supplied
+ * long after the first, so that they don't lie together. */
 static void pieces(void)
 {
     begin(RING_SIZE);
     uint32_t block = info->block[0].block_bytes, parts = CHAIN_MAX - 2, part = BLOCK / parts;
     uint8_t *pages = map_pages(2 * parts);
     uint64_t last = sectors_of(0) - BLOCK_SECTORS;
+    for (uint32_t i = 0; i < 2 * parts; i++)
+        pages[(2 * i % (2 * parts) + i / parts) * PAGE] = 1;
     for (unsigned i = 0; i < BLOCK; i++)
         data[i] = (uint8_t)(i * 7 + i / 256);
     CHECK(request(&own, OUT, last, data, BLOCK) == SKEP_BLOCK_S_OK);
