@@ -270,6 +270,7 @@ static struct timer timers[] = {
     {dhcp_coarse_interval, dhcp_coarse_tmr, 0}, /* may give the next one work */
     {dhcp_fine_interval, dhcp_fine_tmr, 0},
     {timeout_interval, timeout_tick, 0},
+    {counters_interval, counters_tell, 0},
 };
 #define TCP_TIMER (&timers[0])
 
