@@ -5,6 +5,7 @@ Each client changes things of its own, one after the other, and notes before eac
 was said. When the service is gone it stops; once it is back all of it is compared.
 """
 
+import contextlib
 import hashlib
 import random
 import sys
@@ -25,6 +26,7 @@ NAMES = 3  # of each kind that a client has
 DELAY_SECONDS = (0.02, 3)
 # What waits for an answer of a service that died hears nothing from a machine: the next one knows no such connection.
 ANSWER_SECONDS = 5
+NO_ANSWER = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 SIZE_MAX = 8 * MIB  # of a volume
 KINDS = ("guests", "volumes", "images", "tokens")
 # The service starts without the specs after three ends in a minute (control.c), on a machine; the native one always goes on.
@@ -46,7 +48,7 @@ class Client:
         try:
             while True:
                 self.change(api)
-        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError):
+        except NO_ANSWER:
             pass  # what was under way may be done or not
         except Exception as error:  # noqa: BLE001: who joins this thread raises it
             self.wrong = error
@@ -149,8 +151,7 @@ class Kills:
         while window and sum(time.monotonic() - one < window for one in self.ends) >= KILLS_IN_WINDOW:
             assert not self.wrong(), self.wrong()
             time.sleep(0.1)
-        delay = self.random.uniform(*DELAY_SECONDS)
-        self.machine.api.ok("POST", "/v1/debug/crash", json={"after_ns": int(delay * 1e9)})
+        self.arm(self.random.uniform(*DELAY_SECONDS))
         for thread in threads:
             thread.join(90)
             assert not thread.is_alive(), "a client still waits for an answer"
@@ -160,6 +161,11 @@ class Kills:
         self.machine.check_alive()
         self.machine.api = self.client()
         self.judge()
+
+    def arm(self, seconds):
+        """The service may be gone before it has answered."""
+        with self.client() as api, contextlib.suppress(*NO_ANSWER):
+            api.ok("POST", "/v1/debug/crash", json={"after_ns": int(seconds * 1e9)}, timeout=ANSWER_SECONDS)
 
     def start(self, client):
         thread = threading.Thread(target=client.run, args=(self.client(),), daemon=True)
