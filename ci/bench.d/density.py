@@ -9,6 +9,7 @@ from counter import ADDRESS, CountedMachine
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 GUEST_BYTES = 2 * MIB
 SAMPLES = 9
+PAGE = 100  # guests of a list
 GROWTH_PERCENT_MAX = 10
 
 
@@ -147,7 +148,10 @@ def rows(guests, table, folder):
         before = repeat_until_level(machine, api, guests)
         fill(table, machine, api, guests)
         add_memory(table, api, guests, empty)
-        table.add_counts("list of all guests", cost(machine, lambda: api.ok("GET", "/v1/guests")))
+        listed = cost(machine, lambda: api.ok("GET", "/v1/guests"))
+        table.add_counts(f"list of {guests:,} guests", listed)
+        middle = f"/v1/guests?limit={PAGE}&after={name_of(guests // 2)}"
+        table.add_counts(f"a page of {PAGE} of them", cost(machine, lambda: api.ok("GET", middle)))
         metrics = cost(machine, lambda: api.get("/metrics").raise_for_status())
         table.add_counts(f"metrics of {guests:,} guests, each", metrics, share=guests)
         table.add_counts(f"idle second, {guests:,} guests", idle_second(machine), 5_000, share=5)

@@ -1,10 +1,6 @@
 """ci/bench instructions: the budgets of a machine with few guests."""
 
-import http.client
-import json
 import pathlib
-import socket
-import ssl
 import subprocess
 import tempfile
 import time
@@ -16,6 +12,7 @@ import longest
 import skep
 import storage
 import webguest
+from client import OneRecordClient
 from counter import ADDRESS, CountedMachine, Elf
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -61,39 +58,8 @@ def call_rows(table, folder):
         table.add_spans("clock hypercall", machine.counter.between(3, 4))
 
 
-class OneRecordClient:
-    """An API client on one connection that sends each request in one piece: how a request is cut up, and into how
-    many wake-ups that turns, must not depend on the client's library."""
-
-    def __init__(self, api):
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        plain = socket.create_connection(("127.0.0.1", api.port), timeout=30)
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.connection = context.wrap_socket(plain)
-        self.token = api.headers["Authorization"]
-
-    def put(self, path, spec):
-        body = json.dumps(spec)
-        head = (
-            f"PUT {path} HTTP/1.1",
-            "Host: skep",
-            f"Authorization: {self.token}",
-            "Content-Type: application/json",
-            f"Content-Length: {len(body)}",
-        )
-        self.connection.sendall(("\r\n".join(head) + "\r\n\r\n" + body).encode())
-
-    def answer(self):
-        response = http.client.HTTPResponse(self.connection)
-        response.begin()
-        assert response.status == 201, response.read()
-        response.read()
-
-
 def create_rows(table, folder, rounds=21):
-    """From the first byte of the API request to the guest's code."""
+    """From the first byte of the API request, on an open connection, to the guest's code."""
     hello = Elf(skep.BUILD / "examples/hello.elf")
     points = [hello.point(hello.entry), hello.point(hello.symbol("main"))]
     spec = {"image": "hello", "memory_bytes": 2 * MIB, "desired_state": "running"}

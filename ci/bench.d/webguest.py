@@ -10,11 +10,15 @@ MIB = 1 << 20
 ADDRESS = "10.0.2.20"
 
 
-def create(api, address=ADDRESS, gateway=qemu.GATEWAY, memory_bytes=4 * MIB):
-    """Uploads it and has it run."""
-    api.upload("httpd", skep.BUILD / "examples/httpd.elf")
+def spec(address=ADDRESS, gateway=qemu.GATEWAY, memory_bytes=4 * MIB):
     networks = [{"address": f"{address}/24", "gateway": gateway}]
-    api.create("web", image="httpd", memory_bytes=memory_bytes, networks=networks, desired_state="running")
+    return {"image": "httpd", "memory_bytes": memory_bytes, "networks": networks, "desired_state": "running"}
+
+
+def create(api, *where, **more):
+    """Uploads it and has it run: what spec() takes."""
+    api.upload("httpd", skep.BUILD / "examples/httpd.elf")
+    api.create("web", **spec(*where, **more))
 
 
 def connect(port):

@@ -15,14 +15,15 @@ PROGRAM = skep.ROOT / "build-host/skep-control-native"
 class Native:
     """One that runs, with what it says in a file. A context manager that ends it by its pid."""
 
-    def __init__(self, folder, disk_bytes=0, volume_bytes=0, panic=""):
+    def __init__(self, folder, disk_bytes=0, volume_bytes=0, panic="", sanitizer=""):
         """disk_bytes: of a disk for Skep's own state; volume_bytes: of one for volumes; 0 = none. panic: what a former
-        boot has left."""
+        boot has left. sanitizer: more options of AddressSanitizer's."""
         self.folder = pathlib.Path(folder)
         self.log = self.folder / "native.log"
         self.token = secrets.token_hex(16)
         self.port = skep.free_ports(1)[0]
         self.panic = panic
+        self.sanitizer = f"detect_leaks=0:abort_on_error=0:{sanitizer}"
         self.disks = {"--disk": disk_bytes, "--volumes": volume_bytes}
         self.process = self.api = None
 
@@ -49,7 +50,7 @@ class Native:
                 stderr=log,
                 start_new_session=True,
                 preexec_fn=skep.end_with_parent,
-                env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0", "UBSAN_OPTIONS": "halt_on_error=1"},
+                env={**os.environ, "ASAN_OPTIONS": self.sanitizer, "UBSAN_OPTIONS": "halt_on_error=1"},
             )
         return self
 

@@ -165,3 +165,15 @@ class Watch:
         count = self.answers + 2
         skep.wait_for(lambda: self.answers >= count, f"{self.destination} goes on answering")
         assert not self.failures, f"{len(self.failures)} requests without an answer"
+
+
+@contextlib.contextmanager
+def web_guest(machine, destination):
+    """A guest that serves a page, under a Watch. The machine forwards a port to it."""
+    machine.api.upload("httpd", example("httpd"))
+    networks = [{"address": f"{destination}/24", "gateway": "10.0.2.2"}]
+    machine.api.create("web", image="httpd", memory_bytes=4 * MIB, networks=networks, desired_state="running")
+    machine.wait_page(destination)
+    with Watch(machine, destination) as watch:
+        watch.wait_answer()
+        yield watch

@@ -112,18 +112,31 @@ int api_debug_points(struct request *r)
     return 200;
 }
 
+static int arm(const cJSON *body, struct problem *p)
+{
+    const cJSON *at = cJSON_GetObjectItemCaseSensitive(body, "at");
+    const cJSON *after = cJSON_GetObjectItemCaseSensitive(body, "after_ns");
+    uint64_t number;
+
+    if (!after == !at)
+        return problem_set(p, 422, "There must be either at or after_ns.");
+    if (at && !json_integer(at, 0, POINT_COUNT - 1, &number))
+        return problem_set(p, 422, "at must be the number of a commit point, or 0.");
+    if (after && !json_integer(after, 0, POINT_DELAY_NS_MAX, &number))
+        return problem_set(p, 422, "after_ns must be an integer from 0 to %llu.",
+                           POINT_DELAY_NS_MAX);
+    if (after && !point_arm_delay(number))
+        return problem_set(p, 503, "There is no memory for the request now; try again.");
+    if (at)
+        point_arm((enum commit_point)number);
+    return 204;
+}
+
 int api_debug_crash(struct request *r)
 {
     cJSON *body = api_read_json(r);
-    uint64_t at;
+    int result = body ? arm(body, &r->problem) : -1;
 
-    if (!body)
-        return -1;
-    if (!json_integer(cJSON_GetObjectItemCaseSensitive(body, "at"), 0, POINT_COUNT - 1, &at)) {
-        cJSON_Delete(body);
-        return problem_set(&r->problem, 422, "at must be the number of a commit point, or 0.");
-    }
     cJSON_Delete(body);
-    point_arm((enum commit_point)at);
-    return 204;
+    return result;
 }

@@ -1,8 +1,10 @@
 /* points.c - commit points and the crashes that tests arm at them. */
 #include "points.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <time.h>
 
 #include "core.h"
 
@@ -48,10 +50,37 @@ void commit_point(enum commit_point point)
     if (atomic_load_explicit(&armed, memory_order_relaxed) == (int)point)
         core_crash(names[point]);
 }
+
+static uint64_t delay_ns;
+
+static void *die_later(void *argument)
+{
+    struct timespec delay = {.tv_sec = (time_t)(delay_ns / 1000000000),
+                             .tv_nsec = (long)(delay_ns % 1000000000)};
+
+    (void)argument;
+    nanosleep(&delay, NULL);
+    core_crash("whenever it is");
+    return NULL;
+}
+
+bool point_arm_delay(uint64_t ns)
+{
+    pthread_t thread;
+
+    delay_ns = ns;
+    return pthread_create(&thread, NULL, die_later, NULL) == 0;
+}
 #else
 void point_arm(enum commit_point point)
 {
     (void)point;
+}
+
+bool point_arm_delay(uint64_t ns)
+{
+    (void)ns;
+    return false;
 }
 
 void commit_point(enum commit_point point)

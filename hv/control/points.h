@@ -1,11 +1,12 @@
 /*
  * points.h - commit points: the moments between the steps of a change at which the service's death
- * must leave nothing half made. Debug builds can be told to die at one.
+ * must leave nothing half made. Debug builds can be told to die at one, or at any moment.
  */
 #ifndef CONTROL_POINTS_H
 #define CONTROL_POINTS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum commit_point {
     POINT_NONE, /* disarms */
@@ -39,5 +40,9 @@ void commit_point(enum commit_point point);
 
 /* Arms a crash at the point, or none for POINT_NONE. Does nothing in release builds. */
 void point_arm(enum commit_point point);
+
+/* The service crashes after so long, whatever its threads are doing then; false if it can't. */
+#define POINT_DELAY_NS_MAX 60000000000ull
+bool point_arm_delay(uint64_t ns);
 
 #endif

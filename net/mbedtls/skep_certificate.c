@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <mbedtls/asn1.h>
 #include <mbedtls/base64.h>
 #include <mbedtls/pem.h>
 
@@ -24,16 +25,16 @@ void tls_fingerprint(const uint8_t digest[32], char text[TLS_FINGERPRINT_MAX])
     text[3 * 32 - 1] = '\0';
 }
 
-/* The bytes of the first of several certificates: a SEQUENCE whose length has two bytes, or one; else all. */
+/* The bytes of the first of several certificates. */
 static size_t first_bytes(const uint8_t *der, size_t bytes)
 {
-    size_t first = bytes;
+    uint8_t *at = (uint8_t *)(uintptr_t)der;
+    size_t inside;
 
-    if (bytes > 4 && der[1] == 0x82)
-        first = 4u + (size_t)(der[2] << 8 | der[3]);
-    else if (bytes > 3 && der[1] == 0x81)
-        first = 3u + der[2];
-    return first < bytes ? first : bytes;
+    if (mbedtls_asn1_get_tag(&at, der + bytes, &inside,
+                             MBEDTLS_ASN1_CONSTRUCTED | MBEDTLS_ASN1_SEQUENCE) != 0)
+        return bytes;
+    return (size_t)(at - der) + inside;
 }
 
 void tls_identity_fingerprint(const struct tls_identity *id, char text[TLS_FINGERPRINT_MAX])
@@ -56,6 +57,22 @@ static void describe_key(struct tls_description *d, const mbedtls_x509_crt *cert
     mbedtls_base64_encode((uint8_t *)d->pin, sizeof(d->pin), &bytes, digest, sizeof(digest));
 }
 
+/* What is too long, or can't be shown, is left out with all behind it. */
+static void describe_subject(char *text, size_t room, const mbedtls_x509_name *name)
+{
+    text[0] = '\0';
+    (void)mbedtls_x509_dn_gets(text, room, name);
+}
+
+/* Others in the place of a DNS name are none of a host. */
+static bool is_ascii(const mbedtls_x509_buf *name)
+{
+    for (size_t i = 0; i < name->len; i++)
+        if (name->p[i] <= ' ' || name->p[i] > '~')
+            return false;
+    return true;
+}
+
 static void describe_names(const struct tls_description *d, const mbedtls_x509_crt *cert)
 {
     const mbedtls_x509_sequence *at = &cert->subject_alt_names;
@@ -63,7 +80,7 @@ static void describe_names(const struct tls_description *d, const mbedtls_x509_c
 
     for (; d->name && at && at->buf.p; at = at->next) {
         int tag = at->buf.tag & TAG_MASK;
-        if (tag == TAG_DNS && at->buf.len < sizeof(text)) {
+        if (tag == TAG_DNS && at->buf.len < sizeof(text) && is_ascii(&at->buf)) {
             memcpy(text, at->buf.p, at->buf.len);
             text[at->buf.len] = '\0';
         } else if (tag != TAG_ADDRESS || at->buf.len != 4 ||
@@ -90,10 +107,9 @@ int tls_describe(const struct tls_identity *id, struct tls_description *d)
     mbedtls_x509_crt_init(&chain);
     mbedtls_pk_init(&pk);
     result = tls_identity_open(id, &chain, &pk);
-    if (result == 0 && (mbedtls_x509_dn_gets(d->subject, sizeof(d->subject), &chain.subject) < 0 ||
-                        mbedtls_x509_dn_gets(d->issuer, sizeof(d->issuer), &chain.issuer) < 0))
-        result = TLS_FAILED;
     if (result == 0) {
+        describe_subject(d->subject, sizeof(d->subject), &chain.subject);
+        describe_subject(d->issuer, sizeof(d->issuer), &chain.issuer);
         describe_key(d, &chain);
         format_time(d->not_before, &chain.valid_from);
         format_time(d->not_after, &chain.valid_to);

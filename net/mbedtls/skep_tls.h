@@ -120,7 +120,7 @@ char *tls_request_pem(const uint8_t *key, size_t bytes, const char *const *names
 
 /* What a server's certificate says. */
 struct tls_description {
-    char subject[256], issuer[256], key[24];
+    char subject[512], issuer[512], key[24];
     char pin[48]; /* SHA-256 of the public key, base64, as curl has it */
     char not_before[24], not_after[24];
     void (*name)(void *context, const char *name); /* called for each, unless it is NULL */

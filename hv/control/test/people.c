@@ -7,7 +7,6 @@
 #include "certificate.h"
 #include "config.h"
 #include "core.h"
-#include "identity.h"
 #include "json.h"
 #include "storage.h"
 #include "test/boots.h"
@@ -70,8 +69,8 @@ int people_setup(void **state)
 
     boots_setup(state);
     config_defaults(&config);
-    strcpy(config.token, BOOT);
-    assert_true(certificate_get(&identity, &config, true) && token_get(&config, true));
+    assert_true(certificate_get(&identity, &config, true));
+    client_setup();
     fake_disk_add(NULL, 64u << 20);
     storage_start();
     if (storage_format(storage_disk(0), false, &p) != 200)

@@ -6,11 +6,11 @@
 #ifndef CONTROL_PEOPLE_H
 #define CONTROL_PEOPLE_H
 
+#include "client.h"
 #include "tokens.h"
 
 #define SECOND       1000000000ull
 #define HOUR         (3600 * SECOND)
-#define BOOT         "the-token-of-the-boot"
 #define VOLUME       "{\"size_bytes\":65536}"
 #define GUEST(image) "{\"image\":\"" image "\",\"desired_state\":\"stopped\"}"
 

@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "certificate.h"
 #include "files.h"
@@ -27,20 +26,12 @@ static void restart(bool safe_mode)
     boots_begin(safe_mode, false);
 }
 
+/* Until there is nothing more to do. */
 static void settle(void)
 {
-    const struct timespec moment = {.tv_nsec = 2000000};
-    bool dying = true;
-
-    while (dying) {
-        char name[SKEP_NAME_MAX] = "";
-        guest_step_after(name, UINT32_MAX);
-        dying = guest_step_due(UINT32_MAX);
-        for (struct guest *g = guest_first(); g; g = guest_after(g->name))
-            dying |=
-                g->deleting || g->replacing || (g->handle && g->view.state == SKEP_GUEST_DYING);
-        nanosleep(&moment, NULL);
-    }
+    do {
+        boots_settle();
+    } while (guest_step_due(UINT32_MAX));
 }
 
 static void delete_guest(const char *name)

@@ -9,16 +9,16 @@
 #include "guest.h"
 #include "image.h"
 #include "power.h"
+#include "test/client.h"
 #include "test/fake.h"
 #include "test_control.h"
-#include "wire.h"
 
 #define MS 1000000ull
 
 static int setup(void **state)
 {
     boots_setup(state);
-    wire_setup();
+    client_setup();
     events_start();
     return 0;
 }
@@ -234,8 +234,7 @@ static void setup_wire(int more, int writes_left)
 {
     events_more = more;
     flood = 0;
-    wire.on_write = add_while_written;
-    wire.writes_left = writes_left;
+    client_set_reader(add_while_written, writes_left);
 }
 
 static void test_stream(void **state)
@@ -246,7 +245,7 @@ static void test_stream(void **state)
     (void)state;
     add(EVENT_GUESTS, "web", 2);
     setup_wire(4, -1);
-    text = wire_get("/v1/events", "");
+    text = client_get("/v1/events", "");
     events_id_text(2, id);
     assert_non_null(strstr(text, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"));
     snprintf(line, sizeof(line), "Skep-Event-Id: %s\r\n", id);
@@ -259,17 +258,17 @@ static void test_stream(void **state)
     assert_non_null(strstr(text, line));
     assert_non_null(strstr(text, "\"type\":\"noted\",\"kind\":\"guests\",\"name\":\"web\","
                                  "\"caller\":null,\"change\":{\"n\":0}}\n\n"));
-    assert_int_equal(wire_count(text, "event: noted\n"), 4);
+    assert_int_equal(client_count(text, "event: noted\n"), 4);
     assert_non_null(strstr(text, "\r\n0\r\n\r\n"));
     /* From a place on, by the query or by the header, which is the newer one. */
     setup_wire(0, -1);
     events_id_text(4, id);
     snprintf(path, sizeof(path), "/v1/events?after=%s", id);
-    assert_int_equal(wire_count(wire_get(path, ""), "event: noted\n"), 2);
+    assert_int_equal(client_count(client_get(path, ""), "event: noted\n"), 2);
     events_id_text(5, id);
     snprintf(line, sizeof(line), "Last-Event-ID: %s\r\n", id);
-    assert_int_equal(wire_count(wire_get(path, line), "event: noted\n"), 1);
-    assert_null(strstr(wire.answer, "event: lost"));
+    assert_int_equal(client_count(client_get(path, line), "event: noted\n"), 1);
+    assert_null(strstr(client_answer(), "event: lost"));
 }
 
 static void test_filters(void **state)
@@ -298,7 +297,7 @@ static void test_filters(void **state)
     add(EVENT_HOST, NULL, 1);
     for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         snprintf(path, sizeof(path), "/v1/events?after=%s%s", id, cases[i].query);
-        assert_int_equal(wire_count(wire_get(path, ""), "event: noted\n"), cases[i].count);
+        assert_int_equal(client_count(client_get(path, ""), "event: noted\n"), cases[i].count);
     }
 }
 
@@ -322,10 +321,10 @@ static void test_bad_requests(void **state)
     setup_wire(0, -1);
     for (unsigned i = 0; i < sizeof(queries) / sizeof(*queries); i++) {
         snprintf(path, sizeof(path), "/v1/events?%s", queries[i]);
-        if (strncmp(wire_get(path, ""), "HTTP/1.1 400 ", 13) != 0)
-            fail_msg("%s: %s", queries[i], wire.answer);
+        if (strncmp(client_get(path, ""), "HTTP/1.1 400 ", 13) != 0)
+            fail_msg("%s: %s", queries[i], client_answer());
     }
-    assert_memory_equal(wire_get("/v1/events", "Last-Event-ID: x\r\n"), "HTTP/1.1 400 ", 13);
+    assert_memory_equal(client_get("/v1/events", "Last-Event-ID: x\r\n"), "HTTP/1.1 400 ", 13);
 }
 
 /* What the client has is gone: it is told once, and goes on with what is new. */
@@ -339,18 +338,18 @@ static void test_lost(void **state)
     snprintf(path, sizeof(path), "/v1/events?after=%s", old);
     add(EVENT_GUESTS, "web", EVENTS_KEPT);
     setup_wire(0, -1);
-    assert_null(strstr(wire_get(path, ""), "event: lost"));
+    assert_null(strstr(client_get(path, ""), "event: lost"));
     events_id_text(2, now);
     snprintf(line, sizeof(line), "id: %s\nevent: noted\n", now);
-    assert_non_null(strstr(wire.answer, line));
+    assert_non_null(strstr(client_answer(), line));
     add(EVENT_GUESTS, "web", 1);
     for (unsigned start = 0; start < 2; start++) {
         setup_wire(2, -1);
         events_id_text(events_last(), now);
         snprintf(line, sizeof(line), "id: %s\nevent: lost\ndata: {\"id\":\"%s\"", now, now);
-        assert_non_null(strstr(wire_get(path, ""), line));
-        assert_int_equal(wire_count(wire.answer, "event: lost\n"), 1);
-        assert_int_equal(wire_count(wire.answer, "event: noted\n"), 2);
+        assert_non_null(strstr(client_get(path, ""), line));
+        assert_int_equal(client_count(client_answer(), "event: lost\n"), 1);
+        assert_int_equal(client_count(client_answer(), "event: noted\n"), 2);
         /* The same after another start. */
         events_stop();
         events_start();
@@ -363,15 +362,15 @@ static void test_slow_readers(void **state)
     (void)state;
     for (unsigned i = 0; i < 2 * API_STREAMS_MAX; i++) {
         setup_wire(1, 1 + (int)i % 6);
-        wire_get("/v1/events", "");
-        assert_false(wire.client.http.keep_alive);
-        assert_null(strstr(wire.answer, " 503 "));
+        client_get("/v1/events", "");
+        assert_false(client_is_kept());
+        assert_null(strstr(client_answer(), " 503 "));
     }
     setup_wire(1, -1);
     flood = EVENTS_KEPT;
-    wire_get("/v1/events", "");
-    assert_int_equal(wire_count(wire.answer, "event: noted\n"), 0);
-    assert_non_null(strstr(wire.answer, "\r\n0\r\n\r\n"));
+    client_get("/v1/events", "");
+    assert_int_equal(client_count(client_answer(), "event: noted\n"), 0);
+    assert_non_null(strstr(client_answer(), "\r\n0\r\n\r\n"));
 }
 
 static void test_too_many(void **state)
@@ -382,11 +381,11 @@ static void test_too_many(void **state)
     setup_wire(0, -1);
     for (unsigned i = 0; i < API_STREAMS_MAX; i++)
         assert_int_equal(api_stream_begin(&streams[i]), 0);
-    assert_memory_equal(wire_get("/v1/events", ""), "HTTP/1.1 503 ", 13);
-    assert_non_null(strstr(wire.answer, "There are 16 streams, of events, logs and consoles"));
-    assert_non_null(strstr(wire.answer, "Retry-After: 5\r\n"));
+    assert_memory_equal(client_get("/v1/events", ""), "HTTP/1.1 503 ", 13);
+    assert_non_null(strstr(client_answer(), "There are 16 streams, of events, logs and consoles"));
+    assert_non_null(strstr(client_answer(), "Retry-After: 5\r\n"));
     api_stream_end(&streams[0]);
-    assert_memory_equal(wire_get("/v1/events", ""), "HTTP/1.1 200 ", 13);
+    assert_memory_equal(client_get("/v1/events", ""), "HTTP/1.1 200 ", 13);
     assert_int_equal(api_stream_begin(&streams[0]), 0);
     for (unsigned i = 0; i < API_STREAMS_MAX; i++)
         api_stream_end(&streams[i]);
@@ -404,7 +403,7 @@ static void test_shares_of_streams(void **state)
         for (unsigned j = 0; j < 5; j++) {
             struct request *r = &streams[count];
             *r = (struct request){.caller = {.role = ACCESS_VIEWER}};
-            strcpy(r->caller.name, names[i]);
+            snprintf(r->caller.name, sizeof(r->caller.name), "%s", names[i]);
             count += api_stream_begin(r) == 0;
             assert_int_equal(count, i < 3 ? 4 * i + (j < 4 ? j + 1 : 4) : 12);
         }
@@ -427,9 +426,9 @@ static void test_ids_of_answers(void **state)
         add(EVENT_GUESTS, "web", 1);
         events_id_text(i + 1, id);
         snprintf(line, sizeof(line), "\r\nSkep-Event-Id: %s\r\n", id);
-        assert_non_null(strstr(wire_get(paths[i], ""), line));
+        assert_non_null(strstr(client_get(paths[i], ""), line));
     }
-    assert_null(strstr(wire_get("/healthz", ""), "Skep-Event-Id"));
+    assert_null(strstr(client_get("/healthz", ""), "Skep-Event-Id"));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -10,9 +10,9 @@
 #include "exposition.h"
 #include "guest.h"
 #include "storage.h"
+#include "test/client.h"
 #include "test/fake.h"
 #include "test_control.h"
-#include "wire.h"
 
 #define MS  1000000ull
 #define MIB (1ull << 20)
@@ -150,7 +150,7 @@ static int setup(void **state)
     struct problem p;
 
     boots_setup(state);
-    wire_setup();
+    client_setup();
     assert_int_equal(boots_upload("img", 1, &p), 201);
     return 0;
 }
@@ -162,15 +162,15 @@ static bool stay(void)
 
 static const char *get_metrics(const char *fields)
 {
-    wire.on_write = stay;
-    return wire_get("/metrics", fields);
+    client_set_reader(stay, -1);
+    return client_get("/metrics", fields);
 }
 
 /* A sample's value; there must be just one. Chunks end between a sample's bytes, so they are cut out first. */
 static const char *sample(const char *name)
 {
-    static char all[WIRE_ANSWER_MAX];
-    char *at = strstr(wire.answer, "\r\n\r\n") + 4, *end = all;
+    static char all[CLIENT_ANSWER_MAX];
+    char *at = strstr(client_answer(), "\r\n\r\n") + 4, *end = all;
     char line[200];
     size_t bytes;
 
@@ -181,8 +181,8 @@ static const char *sample(const char *name)
     }
     *end = '\0';
     snprintf(line, sizeof(line), "\n%s ", name);
-    if (wire_count(all, line) != 1)
-        fail_msg("%s is there %u times", name, wire_count(all, line));
+    if (client_count(all, line) != 1)
+        fail_msg("%s is there %u times", name, client_count(all, line));
     return strstr(all, line) + strlen(line);
 }
 
@@ -193,7 +193,7 @@ static uint64_t number(const char *name)
 
 static bool has(const char *text_of_it)
 {
-    return strstr(wire.answer, text_of_it) != NULL;
+    return strstr(client_answer(), text_of_it) != NULL;
 }
 
 static void test_guests(void **state)
@@ -244,7 +244,7 @@ static void test_stats(void **state)
     assert_int_equal(number("skep_guest_stat{guest=\"a\",name=\"n2_x\"}"), 6);
     assert_int_equal(number("skep_guest_stat{guest=\"a\",name=\"abcdefghijklmnopqrstuvw\"}"), 8);
     assert_int_equal(number("skep_guest_stat{guest=\"b\",name=\"requests\"}"), 0);
-    assert_int_equal(wire_count(wire.answer, "skep_guest_stat{"), 4);
+    assert_int_equal(client_count(client_answer(), "skep_guest_stat{"), 4);
     assert_true(has("# TYPE skep_guest_stat untyped\n"));
 }
 
@@ -293,10 +293,10 @@ static void test_service(void **state)
 
     (void)state;
     get_metrics("");
-    wire_get("/v1/guests/none", "");
-    wire_get("/v1/guests/none", "");
-    wire_get("/v1/images", "");
-    wire_get("/nowhere", "");
+    client_get("/v1/guests/none", "");
+    client_get("/v1/guests/none", "");
+    client_get("/v1/images", "");
+    client_get("/nowhere", "");
     get_metrics("Accept: text/plain;q=0.5, application/openmetrics-text; version=1.0.0\r\n");
     assert_true(
         has("Content-Type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n"));
@@ -311,10 +311,10 @@ static void test_service(void **state)
     assert_int_equal(number("skep_http_request_duration_seconds_bucket{le=\"+Inf\"}"),
                      number("skep_http_request_duration_seconds_count"));
     /* An answer that the client doesn't take in full doesn't look like a whole one. */
-    wire.writes_left = 3;
-    get_metrics("");
-    assert_false(wire.client.http.keep_alive);
-    assert_null(strstr(wire.answer, "\r\n0\r\n\r\n"));
+    client_set_reader(stay, 3);
+    client_get("/metrics", "");
+    assert_false(client_is_kept());
+    assert_null(strstr(client_answer(), "\r\n0\r\n\r\n"));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, boots_teardown)

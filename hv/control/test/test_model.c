@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "accounts.h"
@@ -66,23 +65,6 @@ static int put(const char *name, const char *text)
     return put_text(name, text, &p);
 }
 
-/* What the thread that follows notifications does in the service, until nothing is dying. */
-static void settle(void)
-{
-    const struct timespec moment = {.tv_nsec = 2000000};
-    bool dying = true;
-
-    while (dying) {
-        char name[SKEP_NAME_MAX] = "";
-        guest_step_after(name, UINT32_MAX);
-        dying = false;
-        for (struct guest *g = guest_first(); g; g = guest_after(g->name))
-            dying |=
-                g->deleting || g->replacing || (g->handle && g->view.state == SKEP_GUEST_DYING);
-        nanosleep(&moment, NULL);
-    }
-}
-
 static uint32_t state_of(const char *name)
 {
     struct guest *g = guest_find(name);
@@ -108,7 +90,7 @@ static void test_put_twice(void **state)
     assert_int_equal(last_change, GUEST_APPLIED);
     assert_int_equal(put("web", "{\"image\":\"img\",\"vcpus\":2}"), 200);
     assert_int_equal(last_change, GUEST_REPLACING);
-    settle();
+    boots_settle();
     assert_int_not_equal(guest_find("web")->handle, handle);
     assert_int_equal(state_of("web"), SKEP_GUEST_RUNNING);
 }
@@ -146,11 +128,11 @@ static void test_start_after(void **state)
     assert_int_equal(state_of("web"), UINT32_MAX);
     /* Neither one that doesn't run nor one that failed will do. */
     put("db", "{\"image\":\"img\",\"desired_state\":\"paused\"}");
-    settle();
+    boots_settle();
     assert_int_equal(state_of("web"), UINT32_MAX);
     put("failed", "{\"image\":\"img\",\"args\":[\"exit=3\"]}");
     put("job", "{\"image\":\"img\",\"args\":[\"exit=0\"]}");
-    settle();
+    boots_settle();
     put("more", "{\"image\":\"img\",\"start_after\":[\"job\",\"failed\"]}");
     assert_string_equal(guest_find("more")->waits_for, "failed");
     cJSON *json = guest_to_json(guest_find("web"), false);
@@ -172,7 +154,7 @@ static void test_start_after(void **state)
     /* Once it runs it goes on, whatever becomes of the other; a change of the order alone is followed in place. */
     handle = guest_find("web")->handle;
     guest_delete(guest_find("db"), &p);
-    settle();
+    boots_settle();
     put("web", "{\"image\":\"img\",\"start_after\":[\"db\",\"cache\"]}");
     assert_int_equal(last_change, GUEST_APPLIED);
     assert_int_equal(guest_find("web")->handle, handle);
@@ -183,7 +165,7 @@ static void test_start_after(void **state)
     assert_int_equal(guest_find("web")->spec->after_count, 2);
     /* A new one of it waits again, and is woken no more when that is taken back. */
     put("web", "{\"image\":\"img\",\"args\":[\"a\"],\"start_after\":[\"db\"]}");
-    settle();
+    boots_settle();
     assert_string_equal(guest_find("web")->waits_for, "db");
     put("web", "{\"image\":\"img\",\"args\":[\"a\"],\"desired_state\":\"stopped\","
                "\"start_after\":[\"db\"]}");
@@ -236,7 +218,7 @@ static void test_delete(void **state)
     assert_int_equal(guest_delete(guest_find("web"), &p), 202);
     assert_int_equal(put_text("web", "{\"image\":\"img\"}", &p), -1);
     assert_int_equal(p.status, 409);
-    settle();
+    boots_settle();
     assert_null(guest_find("web"));
     assert_int_equal(core_guest_next(0), 0);
     assert_int_equal(image_remove(image_find("img"), &p), 0);
@@ -253,10 +235,10 @@ static void test_stop_and_start(void **state)
     put("web", "{\"image\":\"img\"}");
     first = guest_find("web")->handle;
     put("web", "{\"image\":\"img\",\"desired_state\":\"stopped\"}");
-    settle();
+    boots_settle();
     assert_int_equal(state_of("web"), SKEP_GUEST_EXITED);
     put("web", "{\"image\":\"img\"}");
-    settle();
+    boots_settle();
     assert_int_equal(state_of("web"), SKEP_GUEST_RUNNING);
     assert_int_not_equal(guest_find("web")->handle, first);
     assert_int_equal(guest_find("web")->log_base, strlen("web starts\n"));
@@ -270,11 +252,11 @@ static void test_restart_policy(void **state)
     (void)state;
     put("web", "{\"image\":\"img\",\"args\":[\"crash=8\"],\"restart\":\"on-failure\"}");
     first = guest_find("web")->handle;
-    settle();
+    boots_settle();
     assert_int_equal(state_of("web"), SKEP_GUEST_CRASHED);
     assert_true(guest_next_deadline() <= core_clock_ns() + 500 * MS);
     fake_skip(500 * MS);
-    settle();
+    boots_settle();
     assert_int_not_equal(guest_find("web")->handle, first);
     text = crashes_text(guest_find("web")->crash);
     assert_non_null(text);
@@ -309,12 +291,12 @@ static void test_changes_amid_dying(void **state)
     first = guest_find("web")->handle;
     put("web", "{\"image\":\"img\",\"desired_state\":\"stopped\"}");
     put("web", "{\"image\":\"img\"}");
-    settle();
+    boots_settle();
     assert_int_equal(state_of("web"), SKEP_GUEST_RUNNING);
     assert_int_not_equal(guest_find("web")->handle, first);
     put("web", "{\"image\":\"img\",\"vcpus\":3}");
     boots_restart(false);
-    settle();
+    boots_settle();
     assert_int_equal(state_of("web"), SKEP_GUEST_RUNNING);
     assert_int_equal(guest_find("web")->spec->vcpus, 3);
 }
@@ -496,7 +478,7 @@ static void test_crash_loop(void **state)
                "\"restart_delay_max_ms\":2500}");
     g = guest_find("web");
     for (size_t i = 0; i < sizeof(waits_ms) / sizeof(*waits_ms); i++) {
-        settle();
+        boots_settle();
         assert_int_equal(g->failures, i + 1);
         assert_int_equal(guest_is_crash_looping(g), i >= 2);
         assert_true(g->restart_at > core_clock_ns() + (waits_ms[i] - 400) * MS);
@@ -512,7 +494,7 @@ static void test_crash_loop(void **state)
     }
     /* A client's change forgets what was. */
     put("web", "{\"image\":\"img\",\"args\":[\"crash=8\"],\"restart\":\"always\"}");
-    settle();
+    boots_settle();
     assert_int_equal(g->failures, 1);
 }
 
@@ -524,26 +506,26 @@ static void test_restart_limit_and_reset(void **state)
     put("web", "{\"image\":\"img\",\"args\":[\"exit=3\"],\"restart\":\"on-failure\","
                "\"restart_limit\":1}");
     g = guest_find("web");
-    settle();
+    boots_settle();
     assert_false(guest_has_given_up(g));
     fake_skip(500 * MS);
     guest_step(g);
-    settle();
+    boots_settle();
     assert_true(guest_has_given_up(g));
     assert_true(guest_has_ended(g));
     assert_int_equal(guest_next_deadline(), UINT64_MAX);
     /* One that ran long enough starts from zero. */
     put("web", "{\"image\":\"img\",\"args\":[\"exit=3\",\"after=2000\"],\"restart\":\"always\","
                "\"restart_reset_ms\":1000,\"restart_limit\":1}");
-    settle();
+    boots_settle();
     for (int i = 0; i < 3; i++) {
         assert_int_equal(state_of("web"), SKEP_GUEST_RUNNING);
         fake_skip(2000 * MS);
-        settle();
+        boots_settle();
         assert_int_equal(g->failures, 1);
         fake_skip(500 * MS);
         guest_step(g);
-        settle();
+        boots_settle();
     }
 }
 
@@ -562,7 +544,7 @@ static void test_grace_and_killed(void **state)
     assert_int_equal(state_of("web"), SKEP_GUEST_STOPPING);
     fake_skip(101 * MS);
     guest_step(g);
-    settle();
+    boots_settle();
     json = guest_to_json(g, false);
     const cJSON *status = cJSON_GetObjectItem(json, "status");
     assert_string_equal(cJSON_GetObjectItem(status, "state")->valuestring, "killed");
@@ -583,9 +565,9 @@ static void test_crashes_are_kept(void **state)
         struct problem p;
         snprintf(name, sizeof(name), "g%d", i);
         put(name, "{\"image\":\"img\",\"args\":[\"print=last words\",\"crash=8\"]}");
-        settle();
+        boots_settle();
         guest_delete(guest_find(name), &p);
-        settle();
+        boots_settle();
     }
     for (int round = 0; round < 2; round++) {
         list = crashes_to_json(UINT64_MAX, UINT64_MAX);
@@ -613,13 +595,13 @@ static void test_crash_is_known_after_restart(void **state)
 
     (void)state;
     put("web", "{\"image\":\"img\",\"args\":[\"crash=8\"]}");
-    settle();
+    boots_settle();
     id = guest_find("web")->crash;
     assert_int_not_equal(id, 0);
     boots_restart(false);
     assert_int_equal(guest_find("web")->crash, id);
     put("next", "{\"image\":\"img\",\"args\":[\"crash=8\"]}");
-    settle();
+    boots_settle();
     assert_int_equal(guest_find("next")->crash, id + 1);
 }
 
