@@ -22,6 +22,7 @@
 #include "lwip/priv/sockets_priv.h"
 #include "lwip/sockets.h"
 #include "lwip/tcp.h"
+#include "lwip/tcpip.h"
 
 #include "../lwip/network.h"
 #include "skep/fd.h"
@@ -35,16 +36,25 @@
 /* Sockets whose connect() may still fail, by lwIP's number: its errors then have other names. */
 static bool connecting[MEMP_NUM_NETCONN];
 
+/* By lwIP's number, too: whether the other side of the connection sends no more; and what instances of epoll watch. */
+static _Atomic bool peer_ended[MEMP_NUM_NETCONN];
+static struct skep_poll_source sources[MEMP_NUM_NETCONN];
+
 /* lwIP's own function for a connection's events. It knows how to count those that come before the
  * connection is accepted. */
 static netconn_callback early_event;
+
+/* A listening socket's events have no length, either, for each connection that comes; and its pcb is smaller: only what
+ * both kinds have may be looked at before the state. */
+static bool is_listening(const struct netconn *connection)
+{
+    return connection->pcb.tcp != NULL && connection->pcb.tcp->state == LISTEN;
+}
 
 /* The other side sends no more. Most programs close now: the acknowledgement may wait for what that
  * sends, as the delayed one of data may, which is at most a tick of lwIP's fast timer. */
 static void end_ack_delay(struct tcp_pcb *pcb)
 {
-    /* A listening socket has this event too, for each connection that comes, and a smaller pcb: only
-     * what both kinds have may be looked at before the state. */
     if (pcb == NULL || pcb->state != CLOSE_WAIT || (pcb->flags & TF_ACK_NOW) == 0)
         return;
     tcp_clear_flags(pcb, TF_ACK_NOW);
@@ -74,17 +84,24 @@ static bool event_count(struct lwip_sock *state, enum netconn_evt event)
     return false;
 }
 
-/* Wakes poll() for news, and not for each packet. */
+/* Wakes poll() for news, and not for each packet; a set of epoll may want to hear of each. */
 static void on_event(struct netconn *connection, enum netconn_evt event, u16_t length)
 {
     int number = connection->callback_arg.socket;
-    if (event == NETCONN_EVT_RCVPLUS && length == 0 && connection->type == NETCONN_TCP)
+    bool is_end = event == NETCONN_EVT_RCVPLUS && length == 0 && connection->type == NETCONN_TCP &&
+                  !is_listening(connection);
+    if (is_end)
         end_ack_delay(connection->pcb.tcp);
     struct lwip_sock *state = number < 0 ? NULL : lwip_socket_dbg_get_socket(number);
-    if (state == NULL)
+    if (state == NULL) {
         early_event(connection, event, length); /* nobody can wait for it */
-    else if (event_count(state, event))
-        skep_poll_notify();
+        return;
+    }
+    if (is_end)
+        atomic_store_explicit(&peer_ended[number], true, memory_order_relaxed);
+    bool is_news = event_count(state, event);
+    if (is_news || (event == NETCONN_EVT_RCVPLUS && skep_poll_is_watched(&sources[number])))
+        skep_poll_notify_source(&sources[number]);
 }
 
 /*
@@ -156,7 +173,7 @@ static void socket_flags_changed(struct skep_file *file)
     lwip_fcntl(number_of(file), F_SETFL, file->flags & O_NONBLOCK);
 }
 
-/* Looks without a lock: whoever changes the state calls skep_poll_notify() afterwards. */
+/* Looks without a lock: whoever changes the state calls skep_poll_notify_source() afterwards. */
 static short socket_poll(struct skep_file *file)
 {
     const struct lwip_sock *state = state_of(file);
@@ -167,7 +184,14 @@ static short socket_poll(struct skep_file *file)
         ready |= POLLOUT | POLLWRNORM;
     if (state->errevent != 0)
         ready |= POLLERR | POLLHUP;
+    if (atomic_load_explicit(&peer_ended[number_of(file)], memory_order_relaxed))
+        ready |= POLLRDHUP;
     return ready;
+}
+
+static struct skep_poll_source *socket_source(struct skep_file *file)
+{
+    return &sources[number_of(file)];
 }
 
 static const struct skep_fd_ops socket_ops = {
@@ -178,6 +202,7 @@ static const struct skep_fd_ops socket_ops = {
     .ioctl = socket_ioctl,
     .flags_changed = socket_flags_changed,
     .poll = socket_poll,
+    .source = socket_source,
 };
 
 /*
@@ -193,10 +218,22 @@ static ssize_t result_of(ssize_t value)
     return -1;
 }
 
+/* A connection may have ended before it was accepted. */
+static void note_end(int number)
+{
+    LOCK_TCPIP_CORE();
+    const struct netconn *connection = lwip_socket_dbg_get_socket(number)->conn;
+    bool ended = connection->type == NETCONN_TCP &&
+                 (connection->pcb.tcp == NULL || connection->pcb.tcp->state == CLOSE_WAIT);
+    atomic_store_explicit(&peer_ended[number], ended, memory_order_relaxed);
+    UNLOCK_TCPIP_CORE();
+}
+
 /* The descriptor for lwIP's socket, or -errno, and then the socket is closed. */
 static int descriptor_open(int number, int type)
 {
     connecting[number] = false;
+    note_end(number);
     int flags = (type & SOCK_NONBLOCK) != 0 ? O_NONBLOCK : 0;
     if (flags != 0)
         lwip_fcntl(number, F_SETFL, O_NONBLOCK);
