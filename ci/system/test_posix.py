@@ -20,11 +20,11 @@ def on_linux(name, folder):
         timeout=60,
     )
     return subprocess.run(
-        [program], check=True, timeout=60, stdout=subprocess.PIPE, text=True
+        [program], cwd=SOURCES, check=True, timeout=60, stdout=subprocess.PIPE, text=True
     ).stdout
 
 
-@pytest.mark.parametrize("name", ["events", "signals"])
+@pytest.mark.parametrize("name", ["events", "mappings", "signals"])
 def test_same_as_on_linux(api, name, tmp_path):
     expected = on_linux(name, tmp_path)
     assert expected.endswith(f"{name}: ok\n")
