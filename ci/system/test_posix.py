@@ -1,5 +1,6 @@
 """Programs that only use POSIX and what Linux has beside do in a guest what they do on Linux: they print the same."""
 
+import re
 import subprocess
 
 import pytest
@@ -34,3 +35,27 @@ def test_same_as_on_linux(api, name, tmp_path):
         )
         assert text == expected
         assert status["state"] == "exited" and status["exit_code"] == 0, status
+
+
+def test_no_other_processes(api):
+    """Who asks for one is told so on the console, with its place in the program."""
+    elf = guest_program("processes")
+    status, text = run_to_end(api, "processes", elf)
+    assert status["state"] == "exited" and status["exit_code"] == 0, text
+    *lines, end = text.splitlines()
+    assert end == "processes: ok"
+    asked = []
+    for line in lines:
+        function, address = re.fullmatch(
+            r"(\w+)\(\): a guest has no other processes; called at (0x[0-9a-f]+)", line
+        ).groups()
+        caller = subprocess.check_output(["addr2line", "-f", "-e", elf, address], text=True)
+        asked.append((function, caller.splitlines()[0]))
+    assert asked == [
+        ("fork", "ask_for_a_copy"),
+        ("execve", "ask_for_another_program"),
+        ("execlp", "ask_for_another_program"),
+        ("posix_spawn", "main"),
+        ("system", "main"),
+        ("popen", "main"),
+    ]
