@@ -23,17 +23,17 @@ static uint64_t deadline_of(struct skep_file *file)
 
 static ssize_t pipe_read(struct skep_file *file, void *data, size_t bytes)
 {
-    return stream_end_read(file->object, data, bytes, false, deadline_of(file));
+    return skep_stream_end_read(file->object, data, bytes, false, deadline_of(file));
 }
 
 static ssize_t pipe_write(struct skep_file *file, const void *data, size_t bytes)
 {
-    return stream_end_write(file->object, data, bytes, deadline_of(file));
+    return skep_stream_end_write(file->object, data, bytes, deadline_of(file));
 }
 
 static void pipe_close(struct skep_file *file)
 {
-    stream_end_close(file->object);
+    skep_stream_end_close(file->object);
 }
 
 static int pipe_stat(struct skep_file *file, struct stat *out)
@@ -50,7 +50,7 @@ static int pipe_ioctl(struct skep_file *file, unsigned long request, void *argum
     struct stream_end *end = file->object;
     if (request != FIONREAD)
         return -ENOTTY;
-    *(int *)argument = (int)stream_bytes(end->in != NULL ? end->in : end->out);
+    *(int *)argument = (int)skep_stream_bytes(end->in != NULL ? end->in : end->out);
     return 0;
 }
 
@@ -58,10 +58,10 @@ static short pipe_poll(struct skep_file *file)
 {
     struct stream_end *end = file->object;
     if (end->in != NULL)
-        return (short)((stream_bytes(end->in) != 0 ? POLLIN : 0) |
-                       (stream_ended(end->in) ? POLLHUP : 0));
-    return (short)((stream_has_room(end->out) ? POLLOUT : 0) |
-                   (stream_abandoned(end->out) ? POLLERR : 0));
+        return (short)((skep_stream_bytes(end->in) != 0 ? POLLIN : 0) |
+                       (skep_stream_ended(end->in) ? POLLHUP : 0));
+    return (short)((skep_stream_has_room(end->out) ? POLLOUT : 0) |
+                   (skep_stream_abandoned(end->out) ? POLLERR : 0));
 }
 
 static struct skep_poll_source *pipe_source(struct skep_file *file)
@@ -105,11 +105,11 @@ static int open_both(int fds[2], struct stream_end *reader, struct stream_end *w
         if (fds[1] >= 0)
             return 0;
         skep_posix_fd_close(fds[0]);
-        stream_end_close(writer);
+        skep_stream_end_close(writer);
         return fds[1];
     }
-    stream_end_close(reader);
-    stream_end_close(writer);
+    skep_stream_end_close(reader);
+    skep_stream_end_close(writer);
     return fds[0];
 }
 
@@ -117,7 +117,7 @@ int pipe2(int fds[2], int flags)
 {
     if ((flags & ~(O_NONBLOCK | O_CLOEXEC)) != 0)
         return (int)skep_posix_result(-EINVAL);
-    struct stream *stream = stream_create(PIPE_BYTES);
+    struct stream *stream = skep_stream_create(PIPE_BYTES);
     struct stream_end *reader = stream != NULL ? end_create(stream) : NULL;
     struct stream_end *writer = reader != NULL ? end_create(NULL) : NULL;
     if (writer == NULL) {
@@ -125,7 +125,7 @@ int pipe2(int fds[2], int flags)
         free(stream);
         return (int)skep_posix_result(-ENOMEM);
     }
-    stream_connect(reader, writer);
+    skep_stream_connect(reader, writer);
     int numbers[2];
     int result = open_both(numbers, reader, writer, flags & O_NONBLOCK);
     if (result == 0)

@@ -11,7 +11,7 @@
 
 #include "shim.h"
 
-struct stream *stream_create(uint32_t capacity)
+struct stream *skep_stream_create(uint32_t capacity)
 {
     struct stream *stream = malloc(sizeof(*stream) + capacity);
     if (stream != NULL)
@@ -19,7 +19,7 @@ struct stream *stream_create(uint32_t capacity)
     return stream;
 }
 
-void stream_connect(struct stream_end *one, struct stream_end *other)
+void skep_stream_connect(struct stream_end *one, struct stream_end *other)
 {
     one->out = other->in;
     other->out = one->in;
@@ -30,7 +30,7 @@ void stream_connect(struct stream_end *one, struct stream_end *other)
     atomic_store_explicit(&other->peer, one, memory_order_release);
 }
 
-void stream_end_put(struct stream_end *end)
+void skep_stream_end_put(struct stream_end *end)
 {
     if (atomic_fetch_sub_explicit(&end->references, 1, memory_order_acq_rel) != 1)
         return;
@@ -53,7 +53,7 @@ static void changed(struct stream *stream)
 /* The lock is held. */
 static size_t put(struct stream *stream, const char *data, size_t bytes)
 {
-    uint32_t held = stream_bytes(stream), room = stream->capacity - held;
+    uint32_t held = skep_stream_bytes(stream), room = stream->capacity - held;
     if (room < (bytes <= STREAM_PIECE_BYTES ? bytes : 1))
         return 0;
     if (held == 0)
@@ -71,7 +71,7 @@ static size_t put(struct stream *stream, const char *data, size_t bytes)
 /* The lock is held. stays: what is taken is left there. */
 static size_t take(struct stream *stream, char *data, size_t bytes, bool stays)
 {
-    uint32_t held = stream_bytes(stream), straight = stream->capacity - stream->begin;
+    uint32_t held = skep_stream_bytes(stream), straight = stream->capacity - stream->begin;
     if (bytes > held)
         bytes = held;
     memcpy(data, stream->data + stream->begin, bytes < straight ? bytes : straight);
@@ -89,7 +89,7 @@ static ssize_t write_some(struct stream_end *end, const char *data, size_t bytes
 {
     struct stream *stream = end->out;
     skep_mutex_lock(&stream->lock);
-    ssize_t done = stream_abandoned(stream) || stream_ended(stream)
+    ssize_t done = skep_stream_abandoned(stream) || skep_stream_ended(stream)
                        ? -EPIPE
                        : (ssize_t)put(stream, data, bytes);
     skep_mutex_unlock(&stream->lock);
@@ -100,8 +100,8 @@ static ssize_t write_some(struct stream_end *end, const char *data, size_t bytes
     return done;
 }
 
-ssize_t stream_end_write(struct stream_end *end, const void *data, size_t bytes,
-                         uint64_t deadline_ns)
+ssize_t skep_stream_end_write(struct stream_end *end, const void *data, size_t bytes,
+                              uint64_t deadline_ns)
 {
     size_t done = 0;
     while (done < bytes) {
@@ -122,10 +122,10 @@ static ssize_t read_some(struct stream_end *end, char *data, size_t bytes, bool 
 {
     struct stream *stream = end->in;
     skep_mutex_lock(&stream->lock);
-    bool had_room = stream_has_room(stream);
+    bool had_room = skep_stream_has_room(stream);
     ssize_t done = (ssize_t)take(stream, data, bytes, stays);
-    bool ended = stream_ended(stream) || stream_abandoned(stream);
-    bool news = !had_room && stream_has_room(stream);
+    bool ended = skep_stream_ended(stream) || skep_stream_abandoned(stream);
+    bool news = !had_room && skep_stream_has_room(stream);
     skep_mutex_unlock(&stream->lock);
     if (done == 0)
         return ended ? 0 : -EAGAIN;
@@ -136,8 +136,8 @@ static ssize_t read_some(struct stream_end *end, char *data, size_t bytes, bool 
     return done;
 }
 
-ssize_t stream_end_read(struct stream_end *end, void *data, size_t bytes, bool stays,
-                        uint64_t deadline_ns)
+ssize_t skep_stream_end_read(struct stream_end *end, void *data, size_t bytes, bool stays,
+                             uint64_t deadline_ns)
 {
     if (bytes == 0)
         return 0;
@@ -159,27 +159,27 @@ static void end_stream(struct stream *stream, _Atomic bool *side)
     changed(stream);
 }
 
-void stream_end_stop_reading(struct stream_end *end)
+void skep_stream_end_stop_reading(struct stream_end *end)
 {
     end_stream(end->in, &end->in->reader_ended);
     skep_poll_notify_source(&peer_of(end)->source);
 }
 
-void stream_end_stop_writing(struct stream_end *end)
+void skep_stream_end_stop_writing(struct stream_end *end)
 {
     end_stream(end->out, &end->out->writer_ended);
     skep_poll_notify_source(&peer_of(end)->source);
 }
 
-void stream_end_close(struct stream_end *end)
+void skep_stream_end_close(struct stream_end *end)
 {
     struct stream_end *peer = peer_of(end);
     if (peer != NULL) {
         if (end->in != NULL)
-            stream_end_stop_reading(end);
+            skep_stream_end_stop_reading(end);
         if (end->out != NULL)
-            stream_end_stop_writing(end);
-        stream_end_put(peer);
+            skep_stream_end_stop_writing(end);
+        skep_stream_end_put(peer);
     }
-    stream_end_put(end);
+    skep_stream_end_put(end);
 }

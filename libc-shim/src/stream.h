@@ -39,43 +39,43 @@ struct stream_end {
 };
 
 /* The stream that an end reads, with room for so many bytes. NULL: no memory. */
-struct stream *stream_create(uint32_t capacity);
+struct stream *skep_stream_create(uint32_t capacity);
 
 /* Makes two ends each other's peers. Their in is set, or NULL; both have references = 1. */
-void stream_connect(struct stream_end *one, struct stream_end *other);
+void skep_stream_connect(struct stream_end *one, struct stream_end *other);
 
 /* Gives back the descriptor's reference; the peer sees the end of what it reads and writes. */
-void stream_end_close(struct stream_end *end);
-void stream_end_put(struct stream_end *end);
+void skep_stream_end_close(struct stream_end *end);
+void skep_stream_end_put(struct stream_end *end);
 
 /* What was moved, at least a byte, which is awaited by the deadline (0: not at all; then -EAGAIN). write moves all unless
  * the deadline comes first. 0 at the end; -EPIPE if nobody reads. */
-ssize_t stream_end_read(struct stream_end *end, void *data, size_t bytes, bool stays,
-                        uint64_t deadline_ns);
-ssize_t stream_end_write(struct stream_end *end, const void *data, size_t bytes,
-                         uint64_t deadline_ns);
+ssize_t skep_stream_end_read(struct stream_end *end, void *data, size_t bytes, bool stays,
+                             uint64_t deadline_ns);
+ssize_t skep_stream_end_write(struct stream_end *end, const void *data, size_t bytes,
+                              uint64_t deadline_ns);
 
 /* Nothing more is read, or written, at this end. */
-void stream_end_stop_reading(struct stream_end *end);
-void stream_end_stop_writing(struct stream_end *end);
+void skep_stream_end_stop_reading(struct stream_end *end);
+void skep_stream_end_stop_writing(struct stream_end *end);
 
-static inline uint32_t stream_bytes(const struct stream *stream)
+static inline uint32_t skep_stream_bytes(const struct stream *stream)
 {
     return atomic_load_explicit(&stream->bytes, memory_order_relaxed);
 }
 
 /* Whether a piece has room. */
-static inline bool stream_has_room(const struct stream *stream)
+static inline bool skep_stream_has_room(const struct stream *stream)
 {
-    return stream->capacity - stream_bytes(stream) >= STREAM_PIECE_BYTES;
+    return stream->capacity - skep_stream_bytes(stream) >= STREAM_PIECE_BYTES;
 }
 
-static inline bool stream_ended(const struct stream *stream)
+static inline bool skep_stream_ended(const struct stream *stream)
 {
     return atomic_load_explicit(&stream->writer_ended, memory_order_relaxed);
 }
 
-static inline bool stream_abandoned(const struct stream *stream)
+static inline bool skep_stream_abandoned(const struct stream *stream)
 {
     return atomic_load_explicit(&stream->reader_ended, memory_order_relaxed);
 }

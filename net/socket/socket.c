@@ -28,6 +28,7 @@
 #include "skep/fd.h"
 #include "skep/guest.h"
 #include "skep/net.h"
+#include "skep/socket.h"
 #include "skep/thread.h"
 
 /* How long a program that talks to others waits for the first DHCP lease. */
@@ -194,28 +195,17 @@ static struct skep_poll_source *socket_source(struct skep_file *file)
     return &sources[number_of(file)];
 }
 
-static const struct skep_fd_ops socket_ops = {
-    .read = socket_read,
-    .write = socket_write,
-    .close = socket_close,
-    .stat = socket_stat,
-    .ioctl = socket_ioctl,
-    .flags_changed = socket_flags_changed,
-    .poll = socket_poll,
-    .source = socket_source,
-};
+/* At the end of the file. */
+static const struct skep_fd_ops socket_ops;
 
 /*
  * Making sockets
  */
 
-/* Errors of this file's functions are -errno until the outermost one calls this. */
+/* What lwIP's functions return, as ours do. */
 static ssize_t result_of(ssize_t value)
 {
-    if (value >= 0)
-        return value;
-    errno = (int)-value;
-    return -1;
+    return value < 0 ? -errno : value;
 }
 
 /* A connection may have ended before it was accepted. */
@@ -245,55 +235,36 @@ static int descriptor_open(int number, int type)
     return fd;
 }
 
-int socket(int domain, int type, int protocol)
+static int open_inet(int type, int protocol)
 {
-    if (domain != AF_INET)
-        return (int)result_of(-EAFNOSUPPORT);
     int error = skep_net_start();
     if (error < 0)
-        return (int)result_of(error);
+        return error;
     atomic_store_explicit(&open_sockets, skep_stat("sockets"), memory_order_relaxed);
-    int number = lwip_socket(domain, type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), protocol);
+    int number = lwip_socket(AF_INET, type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), protocol);
     if (number < 0)
-        return -1;
+        return -errno;
     struct netconn *connection = lwip_socket_dbg_get_socket(number)->conn;
     early_event = connection->callback;
     connection->callback = on_event; /* accepted connections inherit it */
-    return (int)result_of(descriptor_open(number, type));
+    return descriptor_open(number, type);
 }
 
-int socketpair(int domain, int type, int protocol, int fds[2])
+int socket(int domain, int type, int protocol)
 {
-    (void)domain, (void)type, (void)protocol, (void)fds;
-    return (int)result_of(-EAFNOSUPPORT);
+    int fd = domain == AF_INET   ? open_inet(type, protocol)
+             : domain == AF_UNIX ? skep_posix_unix_socket(type, protocol)
+                                 : -EAFNOSUPPORT;
+    if (fd >= 0)
+        return fd;
+    errno = -fd;
+    return -1;
 }
 
-/* The socket behind fd, with a reference; NULL and errno if there is none. */
-static struct skep_file *socket_get(int fd)
+static int inet_accept(struct skep_file *file, struct sockaddr *address, socklen_t *bytes, int type)
 {
-    struct skep_file *file = skep_fd_get(fd, &socket_ops);
-    if (file != NULL)
-        return file;
-    file = skep_fd_get(fd, NULL);
-    errno = file == NULL ? EBADF : ENOTSOCK;
-    if (file != NULL)
-        skep_fd_put(file);
-    return NULL;
-}
-
-int accept4(int fd, struct sockaddr *address, socklen_t *bytes, int flags)
-{
-    struct skep_file *file = socket_get(fd);
-    if (file == NULL)
-        return -1;
     int number = lwip_accept(number_of(file), address, bytes);
-    skep_fd_put(file);
-    return number < 0 ? -1 : (int)result_of(descriptor_open(number, flags));
-}
-
-int accept(int fd, struct sockaddr *address, socklen_t *bytes)
-{
-    return accept4(fd, address, bytes, 0);
+    return number < 0 ? -errno : descriptor_open(number, type);
 }
 
 /*
@@ -311,49 +282,28 @@ static int address_take(struct sockaddr_in *out, const struct sockaddr *address,
     return 0;
 }
 
-int bind(int fd, const struct sockaddr *address, socklen_t bytes)
+static int inet_bind(struct skep_file *file, const struct sockaddr *address, socklen_t bytes)
 {
     struct sockaddr_in local;
-    struct skep_file *file = socket_get(fd);
-    if (file == NULL)
-        return -1;
     int result = address_take(&local, address, bytes);
-    if (result == 0 && lwip_bind(number_of(file), (struct sockaddr *)&local, sizeof(local)) < 0)
-        result = -errno;
-    skep_fd_put(file);
-    return (int)result_of(result);
+    if (result < 0)
+        return result;
+    return (int)result_of(lwip_bind(number_of(file), (struct sockaddr *)&local, sizeof(local)));
 }
 
-int listen(int fd, int backlog)
+static int inet_listen(struct skep_file *file, int backlog)
 {
-    struct skep_file *file = socket_get(fd);
-    if (file == NULL)
-        return -1;
-    if (backlog <= 0 || backlog > SOMAXCONN)
-        backlog = SOMAXCONN;
-    int result = lwip_listen(number_of(file), backlog);
-    skep_fd_put(file);
-    return result;
+    return (int)result_of(lwip_listen(number_of(file), backlog));
 }
 
-int getsockname(int fd, struct sockaddr *address, socklen_t *bytes)
+static int inet_own_name(struct skep_file *file, struct sockaddr *address, socklen_t *bytes)
 {
-    struct skep_file *file = socket_get(fd);
-    if (file == NULL)
-        return -1;
-    int result = lwip_getsockname(number_of(file), address, bytes);
-    skep_fd_put(file);
-    return result;
+    return (int)result_of(lwip_getsockname(number_of(file), address, bytes));
 }
 
-int getpeername(int fd, struct sockaddr *address, socklen_t *bytes)
+static int inet_peer_name(struct skep_file *file, struct sockaddr *address, socklen_t *bytes)
 {
-    struct skep_file *file = socket_get(fd);
-    if (file == NULL)
-        return -1;
-    int result = lwip_getpeername(number_of(file), address, bytes);
-    skep_fd_put(file);
-    return result;
+    return (int)result_of(lwip_getpeername(number_of(file), address, bytes));
 }
 
 /*
@@ -382,45 +332,31 @@ static int connect_error(int error)
     }
 }
 
-int connect(int fd, const struct sockaddr *address, socklen_t bytes)
+static int inet_connect(struct skep_file *file, const struct sockaddr *address, socklen_t bytes)
 {
     struct sockaddr_in remote;
-    struct skep_file *file = socket_get(fd);
-    if (file == NULL)
-        return -1;
     int result = 0;
     if (address != NULL && bytes >= sizeof(sa_family_t) && address->sa_family == AF_UNSPEC)
         remote = (struct sockaddr_in){.sin_family = AF_UNSPEC}; /* a datagram socket forgets */
     else
         result = address_take(&remote, address, bytes);
-    if (result == 0) {
-        ready_wait(&remote);
-        connecting[number_of(file)] = true;
-        if (lwip_connect(number_of(file), (struct sockaddr *)&remote, sizeof(remote)) < 0)
-            result = -connect_error(errno);
-    }
-    skep_fd_put(file);
-    return (int)result_of(result);
+    if (result < 0)
+        return result;
+    ready_wait(&remote);
+    connecting[number_of(file)] = true;
+    if (lwip_connect(number_of(file), (struct sockaddr *)&remote, sizeof(remote)) < 0)
+        return -connect_error(errno);
+    return 0;
 }
 
-int shutdown(int fd, int how)
+static int inet_shutdown(struct skep_file *file, int how)
 {
-    struct skep_file *file = socket_get(fd);
-    if (file == NULL)
-        return -1;
-    int result = lwip_shutdown(number_of(file), how);
-    skep_fd_put(file);
-    return result;
+    return (int)result_of(lwip_shutdown(number_of(file), how));
 }
 
 /*
  * Sending
  */
-
-ssize_t send(int fd, const void *data, size_t bytes, int flags)
-{
-    return sendto(fd, data, bytes, flags, NULL, 0);
-}
 
 static ssize_t send_to(struct skep_file *file, const void *data, size_t bytes, int flags,
                        const struct sockaddr *address, socklen_t address_bytes)
@@ -430,45 +366,31 @@ static ssize_t send_to(struct skep_file *file, const void *data, size_t bytes, i
     if (error < 0)
         return error;
     ready_wait(&remote);
-    ssize_t result = lwip_sendto(number_of(file), data, bytes, flags & (MSG_DONTWAIT | MSG_MORE),
-                                 (struct sockaddr *)&remote, sizeof(remote));
-    return result < 0 ? -errno : result;
+    return result_of(lwip_sendto(number_of(file), data, bytes, flags & (MSG_DONTWAIT | MSG_MORE),
+                                 (struct sockaddr *)&remote, sizeof(remote)));
 }
 
-ssize_t sendto(int fd, const void *data, size_t bytes, int flags, const struct sockaddr *address,
-               socklen_t address_bytes)
+static ssize_t inet_send(struct skep_file *file, const void *data, size_t bytes, int flags,
+                         const struct sockaddr *address, socklen_t address_bytes)
 {
-    if ((flags & MSG_OOB) != 0)
-        return result_of(-EOPNOTSUPP);
-    struct skep_file *file = socket_get(fd);
-    if (file == NULL)
-        return -1;
-    ssize_t result = address == NULL ? socket_send(file, data, bytes, flags)
-                                     : send_to(file, data, bytes, flags, address, address_bytes);
-    skep_fd_put(file);
-    return result_of(result);
+    return address == NULL ? socket_send(file, data, bytes, flags)
+                           : send_to(file, data, bytes, flags, address, address_bytes);
 }
 
-ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+static ssize_t inet_send_message(struct skep_file *file, const struct msghdr *message, int flags)
 {
     struct sockaddr_in remote;
     struct msghdr copy = *message;
     if (message->msg_name != NULL) {
         int error = address_take(&remote, message->msg_name, message->msg_namelen);
         if (error < 0)
-            return result_of(error);
+            return error;
         ready_wait(&remote);
         copy.msg_name = &remote;
         copy.msg_namelen = sizeof(remote);
     }
-    struct skep_file *file = socket_get(fd);
-    if (file == NULL)
-        return -1;
     ssize_t result = lwip_sendmsg(number_of(file), &copy, flags & (MSG_DONTWAIT | MSG_MORE));
-    if (result < 0 && errno == ENOTCONN)
-        errno = EPIPE;
-    skep_fd_put(file);
-    return result;
+    return result < 0 && errno == ENOTCONN ? -EPIPE : result_of(result);
 }
 
 /*
@@ -493,38 +415,18 @@ static ssize_t receive_all(struct skep_file *file, char *data, size_t bytes, int
     return (ssize_t)done;
 }
 
-ssize_t recvfrom(int fd, void *data, size_t bytes, int flags, struct sockaddr *address,
-                 socklen_t *address_bytes)
+static ssize_t inet_receive(struct skep_file *file, void *data, size_t bytes, int flags,
+                            struct sockaddr *address, socklen_t *address_bytes)
 {
-    if ((flags & MSG_OOB) != 0)
-        return result_of(-EOPNOTSUPP);
-    struct skep_file *file = socket_get(fd);
-    if (file == NULL)
-        return -1;
     int known = flags & (MSG_PEEK | MSG_DONTWAIT);
-    ssize_t result;
     if ((flags & MSG_WAITALL) != 0 && known == 0 && is_stream(file))
-        result = receive_all(file, data, bytes, known);
-    else if ((result = lwip_recvfrom(number_of(file), data, bytes, known, address, address_bytes)) <
-             0)
-        result = -errno;
-    skep_fd_put(file);
-    return result_of(result);
+        return receive_all(file, data, bytes, known);
+    return result_of(lwip_recvfrom(number_of(file), data, bytes, known, address, address_bytes));
 }
 
-ssize_t recv(int fd, void *data, size_t bytes, int flags)
+static ssize_t inet_receive_message(struct skep_file *file, struct msghdr *message, int flags)
 {
-    return recvfrom(fd, data, bytes, flags, NULL, NULL);
-}
-
-ssize_t recvmsg(int fd, struct msghdr *message, int flags)
-{
-    struct skep_file *file = socket_get(fd);
-    if (file == NULL)
-        return -1;
-    ssize_t result = lwip_recvmsg(number_of(file), message, flags & (MSG_PEEK | MSG_DONTWAIT));
-    skep_fd_put(file);
-    return result;
+    return result_of(lwip_recvmsg(number_of(file), message, flags & (MSG_PEEK | MSG_DONTWAIT)));
 }
 
 /*
@@ -537,19 +439,16 @@ static bool accepted_without_effect(int level, int name)
            (name == SO_SNDBUF || name == SO_REUSEPORT || name == SO_OOBINLINE);
 }
 
-int setsockopt(int fd, int level, int name, const void *value, socklen_t bytes)
+static int inet_option_set(struct skep_file *file, int level, int name, const void *value,
+                           socklen_t bytes)
 {
-    struct skep_file *file = socket_get(fd);
-    if (file == NULL)
-        return -1;
-    int result = 0;
-    if (!accepted_without_effect(level, name))
-        result = lwip_setsockopt(number_of(file), level, name, value, bytes);
-    skep_fd_put(file);
-    return result;
+    if (accepted_without_effect(level, name))
+        return 0;
+    return (int)result_of(lwip_setsockopt(number_of(file), level, name, value, bytes));
 }
 
-static int option_get(struct skep_file *file, int level, int name, void *value, socklen_t *bytes)
+static int inet_option_get(struct skep_file *file, int level, int name, void *value,
+                           socklen_t *bytes)
 {
     if (accepted_without_effect(level, name)) {
         if (*bytes < sizeof(int))
@@ -569,12 +468,30 @@ static int option_get(struct skep_file *file, int level, int name, void *value, 
     return 0;
 }
 
-int getsockopt(int fd, int level, int name, void *value, socklen_t *bytes)
-{
-    struct skep_file *file = socket_get(fd);
-    if (file == NULL)
-        return -1;
-    int result = option_get(file, level, name, value, bytes);
-    skep_fd_put(file);
-    return (int)result_of(result);
-}
+static const struct skep_socket_ops calls = {
+    .bind = inet_bind,
+    .listen = inet_listen,
+    .accept = inet_accept,
+    .connect = inet_connect,
+    .shutdown = inet_shutdown,
+    .own_name = inet_own_name,
+    .peer_name = inet_peer_name,
+    .send = inet_send,
+    .receive = inet_receive,
+    .send_message = inet_send_message,
+    .receive_message = inet_receive_message,
+    .option_set = inet_option_set,
+    .option_get = inet_option_get,
+};
+
+static const struct skep_fd_ops socket_ops = {
+    .read = socket_read,
+    .write = socket_write,
+    .close = socket_close,
+    .stat = socket_stat,
+    .ioctl = socket_ioctl,
+    .flags_changed = socket_flags_changed,
+    .poll = socket_poll,
+    .source = socket_source,
+    .socket = &calls,
+};

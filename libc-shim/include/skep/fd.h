@@ -21,6 +21,7 @@
 
 struct stat;
 struct skep_file;
+struct skep_socket_ops;
 struct skep_watch; /* epoll.c's */
 
 /* What instances of epoll watch: a part of each kind's object whose state changes. All zeroes at first. */
@@ -59,6 +60,8 @@ struct skep_fd_ops {
     short (*poll)(struct skep_file *file);
     /* The source of those changes; the same one each time. NULL: epoll refuses the file (-EPERM). */
     struct skep_poll_source *(*source)(struct skep_file *file);
+    /* Of a socket (socket.h). NULL: it is none, and functions on sockets refuse it (-ENOTSOCK). */
+    const struct skep_socket_ops *socket;
 };
 
 /* An open file. The kind's own data hangs at object; only flags changes after skep_fd_open(). */
