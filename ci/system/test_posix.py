@@ -37,6 +37,20 @@ def test_same_as_on_linux(api, name, tmp_path):
         assert status["state"] == "exited" and status["exit_code"] == 0, status
 
 
+def test_sockets(api):
+    """The checks of a program that ctest has run on Linux before, over the guest's own loopback."""
+    status, text = run_to_end(
+        api,
+        "sockets",
+        skep.BUILD / "net/test/sockets.elf",
+        vcpus=2,
+        memory_bytes=16 * MIB,
+        networks=[{"address": "10.9.8.7/24"}],
+    )
+    assert re.fullmatch(r"sockets: all \d+ checks passed\n", text), text
+    assert status["state"] == "exited" and status["exit_code"] == 0, status
+
+
 def test_no_other_processes(api):
     """Who asks for one is told so on the console, with its place in the program."""
     elf = guest_program("processes")

@@ -41,6 +41,9 @@ static bool connecting[MEMP_NUM_NETCONN];
 static _Atomic bool peer_ended[MEMP_NUM_NETCONN];
 static struct skep_poll_source sources[MEMP_NUM_NETCONN];
 
+/* By lwIP's number: listens, but was shut down. */
+static _Atomic bool accepts_no_more[MEMP_NUM_NETCONN];
+
 /* lwIP's own function for a connection's events. It knows how to count those that come before the
  * connection is accepted. */
 static netconn_callback early_event;
@@ -50,6 +53,15 @@ static netconn_callback early_event;
 static bool is_listening(const struct netconn *connection)
 {
     return connection->pcb.tcp != NULL && connection->pcb.tcp->state == LISTEN;
+}
+
+/* The same for who doesn't have lwIP's lock. */
+static bool is_listener(const struct netconn *connection)
+{
+    LOCK_TCPIP_CORE();
+    bool listens = connection->type == NETCONN_TCP && is_listening(connection);
+    UNLOCK_TCPIP_CORE();
+    return listens;
 }
 
 /* The other side sends no more. Most programs close now: the acknowledgement may wait for what that
@@ -223,6 +235,7 @@ static void note_end(int number)
 static int descriptor_open(int number, int type)
 {
     connecting[number] = false;
+    atomic_store_explicit(&accepts_no_more[number], false, memory_order_relaxed);
     note_end(number);
     int flags = (type & SOCK_NONBLOCK) != 0 ? O_NONBLOCK : 0;
     if (flags != 0)
@@ -259,12 +272,6 @@ int socket(int domain, int type, int protocol)
         return fd;
     errno = -fd;
     return -1;
-}
-
-static int inet_accept(struct skep_file *file, struct sockaddr *address, socklen_t *bytes, int type)
-{
-    int number = lwip_accept(number_of(file), address, bytes);
-    return number < 0 ? -errno : descriptor_open(number, type);
 }
 
 /*
@@ -349,9 +356,62 @@ static int inet_connect(struct skep_file *file, const struct sockaddr *address, 
     return 0;
 }
 
+/*
+ * Ending. lwIP's own end of input frees what other threads wait on, and wakes none of them: here they are told as if the
+ * other side had ended it, or the next connection had failed.
+ */
+
+static void wake_acceptor(const struct netconn *connection)
+{
+    const struct tcp_pcb_listen *pcb = (const struct tcp_pcb_listen *)connection->pcb.tcp;
+    pcb->accept(pcb->callback_arg, NULL, ERR_ABRT);
+}
+
+static int end_input(int number)
+{
+    const struct netconn *connection = lwip_socket_dbg_get_socket(number)->conn;
+    struct tcp_pcb *pcb = connection->pcb.tcp;
+    if (connection->type != NETCONN_TCP)
+        return -EOPNOTSUPP;
+    if (pcb == NULL || pcb->state == CLOSED)
+        return -ENOTCONN;
+    if (pcb->state == LISTEN) {
+        atomic_store_explicit(&accepts_no_more[number], true, memory_order_relaxed);
+        wake_acceptor(connection);
+    } else if (pcb->recv != NULL)
+        pcb->recv(pcb->callback_arg, pcb, NULL, ERR_OK);
+    return 0;
+}
+
 static int inet_shutdown(struct skep_file *file, int how)
 {
-    return (int)result_of(lwip_shutdown(number_of(file), how));
+    int number = number_of(file), result = 0;
+    bool ended_output = false;
+    if (how != SHUT_RD && !is_listener(state_of(file)->conn)) {
+        result = (int)result_of(lwip_shutdown(number, SHUT_WR));
+        ended_output = result == 0;
+    }
+    if (how != SHUT_WR && result == 0) {
+        LOCK_TCPIP_CORE();
+        result = end_input(number);
+        UNLOCK_TCPIP_CORE();
+    }
+    /* Both ways, and the connection is gone since its output was ended: so is its input. */
+    return how == SHUT_RDWR && ended_output && result == -ENOTCONN ? 0 : result;
+}
+
+/* Of a socket that accepts no more, who is woken wakes the next one. */
+static int inet_accept(struct skep_file *file, struct sockaddr *address, socklen_t *bytes, int type)
+{
+    int listener = number_of(file), number = lwip_accept(listener, address, bytes);
+    if (number >= 0)
+        return descriptor_open(number, type);
+    if (!atomic_load_explicit(&accepts_no_more[listener], memory_order_relaxed))
+        return -errno;
+    LOCK_TCPIP_CORE();
+    wake_acceptor(state_of(file)->conn);
+    UNLOCK_TCPIP_CORE();
+    return -EINVAL;
 }
 
 /*
