@@ -172,8 +172,9 @@ static void what_does_not_fit_is_refused(void **state)
     request.sectors = 0x800008; /* whose bytes in 32 bits are those of the pieces */
     refuse(1, request);
     request = request_of(DISK_READ, 0, 8);
-    pieces[0].address.value += 512; /* crosses a page */
+    large.disk.piece_bytes_max = 4095;
     refuse(1, request);
+    large.disk.piece_bytes_max = DISK_BYTES_MAX;
     request = request_of(DISK_READ, 0, 8);
     request.piece_count = DISK_PIECES_MAX + 1;
     refuse(1, request);
@@ -184,6 +185,47 @@ static void what_does_not_fit_is_refused(void **state)
     request.op = (enum disk_op)(DISK_WRITE_ZEROES + 1);
     refuse(1, request);
     assert_int_equal(small.held_count + large.held_count, 0);
+}
+
+/* A piece has whole pages that follow one another, each once. */
+static void memory_that_lies_together_is_one_piece(void **state)
+{
+    struct disk disk = {.piece_bytes_max = 3 * SKEP_PAGE_SIZE};
+    struct disk_piece some[8];
+    (void)state;
+    uint32_t count = disk_piece_add(&disk, some, 0, paddr(0x1e00), 512);
+    count = disk_piece_add(&disk, some, count, paddr(0x2000), 4096);
+    assert_int_equal(count, 1);
+    assert_int_equal(some[0].bytes, 4608);
+    count = disk_piece_add(&disk, some, count, paddr(0x3000), 100);
+    assert_int_equal(count, 1);
+    count = disk_piece_add(&disk, some, count, paddr(0x3064),
+                           100); /* of a page that is there already */
+    assert_int_equal(count, 2);
+    count = disk_piece_add(&disk, some, count, paddr(0x5000), 4096);
+    assert_int_equal(count, 3);
+    count = disk_piece_add(&disk, some, count, paddr(0x6000), 4096);
+    count = disk_piece_add(&disk, some, count, paddr(0x7000), 4096);
+    assert_int_equal(count, 3);
+    count = disk_piece_add(&disk, some, count, paddr(0x8000),
+                           4096); /* more than the disk takes in one */
+    assert_int_equal(count, 4);
+}
+
+/* Requests of many pages cost as much as several. */
+static void a_poll_is_bounded_by_bytes(void **state)
+{
+    static struct disk_request requests[3];
+    (void)state;
+    for (uint32_t i = 0; i < 3; i++) {
+        requests[i] = request_of(DISK_WRITE, 0, 256);
+        assert_int_equal(disks_submit(1, &requests[i]), 0);
+    }
+    fake_disk_let_all_go(&large);
+    disks_poll();
+    assert_int_equal(done_count, 2);
+    disks_poll();
+    assert_int_equal(done_count, 3);
 }
 
 static void a_read_only_disk_is_not_written(void **state)
@@ -471,6 +513,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_is_written_is_read),
         TEST(what_does_not_fit_is_refused),
+        TEST(memory_that_lies_together_is_one_piece),
+        TEST(a_poll_is_bounded_by_bytes),
         TEST(a_read_only_disk_is_not_written),
         TEST(requests_are_done_in_the_disks_order),
         TEST(a_poll_is_bounded),

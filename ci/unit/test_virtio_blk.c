@@ -452,7 +452,6 @@ static void the_largest_request_is_one_chain(void **state)
     (void)state;
     largest_request(F_ALL, DISK_PIECES_MAX + 2);
     largest_request(F_ALL & ~F_INDIRECT, DISK_PIECES_MAX + 2);
-    largest_request(F_ALL & ~F_SIZE_MAX, 5); /* what lies together in memory is one part */
 }
 
 static void each_operation_has_its_type(void **state)

@@ -136,18 +136,25 @@ static void blk_fail(struct virtio_blk *blk, const char *why)
     }
 }
 
+static uint32_t left_of(uint32_t budget, const struct disk_request *request)
+{
+    uint32_t cost = disk_cost(request);
+    return budget > cost ? budget - cost : 0;
+}
+
 /* Takes requests that a failed device still had. True: there may be more. */
 static bool drain_take(struct blk_queue *queue, struct disk_request **requests, uint32_t budget,
                        uint32_t *count)
 {
     spin_lock(&queue->lock);
-    for (uint32_t i = 0; i < DRAIN_SCAN && queue->drained < queue->ring.size && *count < budget;
+    for (uint32_t i = 0; i < DRAIN_SCAN && queue->drained < queue->ring.size && budget > 0;
          i++, queue->drained++) {
         struct disk_request *request = queue->requests[queue->drained];
         queue->requests[queue->drained] = NULL;
         if (request != NULL) {
             request->error = -SKEP_EIO;
             requests[(*count)++] = request;
+            budget = left_of(budget, request);
         }
     }
     bool more = queue->drained < queue->ring.size;
@@ -190,41 +197,19 @@ static void packet_fill(struct packet *packet, const struct disk_request *reques
     packet->status = STATUS_NONE;
 }
 
-/* Whether the device may take the piece as one with the part before it: memory that goes on there. A device that limits
- * a part's size gets them as they are. */
-static bool is_continued(const struct virtio_blk *blk, const struct virtqueue_part *part,
-                         const struct disk_piece *piece)
-{
-    return !has(blk, BLK_F_SIZE_MAX) && part->address.value + part->bytes == piece->address.value;
-}
-
-/* Adds the client's pieces to `count` parts; how many there are then. */
-static uint32_t pieces_add(const struct virtio_blk *blk, struct virtqueue_part *parts,
-                           uint32_t count, const struct disk_request *request)
-{
-    uint32_t first = count;
-    for (uint32_t i = 0; i < request->piece_count; i++) {
-        const struct disk_piece *piece = &request->pieces[i];
-        if (count > first && is_continued(blk, &parts[count - 1], piece)) {
-            parts[count - 1].bytes += piece->bytes;
-        } else {
-            parts[count++] = (struct virtqueue_part){piece->address, piece->bytes};
-        }
-    }
-    return count;
-}
-
 /* How many parts, the first `readable` of which the device reads. */
-static uint32_t parts_fill(const struct virtio_blk *blk, struct virtqueue_part *parts,
-                           const struct packet *packet, const struct disk_request *request,
-                           uint32_t *readable)
+static uint32_t parts_fill(struct virtqueue_part *parts, const struct packet *packet,
+                           const struct disk_request *request, uint32_t *readable)
 {
     uint32_t count = 0;
     parts[count++] = part_of(&packet->header, sizeof(packet->header));
     if (request->op == DISK_DISCARD || request->op == DISK_WRITE_ZEROES) {
         parts[count++] = part_of(&packet->range, sizeof(packet->range));
     }
-    count = pieces_add(blk, parts, count, request);
+    for (uint32_t i = 0; i < request->piece_count; i++) {
+        const struct disk_piece *piece = &request->pieces[i];
+        parts[count++] = (struct virtqueue_part){piece->address, piece->bytes};
+    }
     *readable = request->op == DISK_READ ? 1 : count;
     parts[count++] = part_of(&packet->status, 1);
     return count;
@@ -254,7 +239,7 @@ static int submit_locked(struct blk_queue *queue, struct disk_request *request)
     }
     uint16_t head = queue->ring.free_head; /* that chain_add() will use */
     packet_fill(&queue->packets[head], request);
-    uint32_t count = parts_fill(queue->blk, parts, &queue->packets[head], request, &readable);
+    uint32_t count = parts_fill(parts, &queue->packets[head], request, &readable);
     int error = chain_add(queue, parts, count, readable);
     if (error < 0) {
         return -SKEP_EIO; /* broken, as the next poll will find */
@@ -326,10 +311,11 @@ static bool batch_take(struct blk_queue *queue, struct disk_request **requests, 
 {
     spin_lock(&queue->lock);
     for (struct disk_request *request;
-         *count < budget && (request = request_take(queue, bad)) != NULL;) {
+         budget > 0 && (request = request_take(queue, bad)) != NULL;) {
         requests[(*count)++] = request;
+        budget = left_of(budget, request);
     }
-    bool more = *count == budget || virtqueue_arm(&queue->ring, false);
+    bool more = budget == 0 || virtqueue_arm(&queue->ring, false);
     *bad = *bad || queue->ring.broken;
     spin_unlock(&queue->lock);
     return more;
@@ -468,6 +454,8 @@ static int config_take(struct virtio_blk *blk)
         return -SKEP_ENODEV;
     }
     atomic_store(&disk->sectors, capacity_read(blk));
+    disk->piece_bytes_max =
+        has(blk, BLK_F_SIZE_MAX) ? (uint32_t)config_value(blk, CONFIG_SIZE_MAX, 4) : DISK_BYTES_MAX;
     disk->discard_max = range_max(blk, BLK_F_DISCARD, CONFIG_DISCARD_MAX);
     disk->zeroes_max = range_max(blk, BLK_F_WRITE_ZEROES, CONFIG_ZEROES_MAX);
     disk->flags = (has(blk, BLK_F_RO) ? SKEP_DISK_READ_ONLY : 0) |

@@ -61,7 +61,7 @@ struct disk *disks_get(uint32_t index)
 
 /* ---- submitting ---- */
 
-static bool pieces_match(const struct disk_request *request)
+static bool pieces_match(const struct disk *disk, const struct disk_request *request)
 {
     uint64_t bytes = 0;
     if (request->piece_count > DISK_PIECES_MAX) {
@@ -69,7 +69,7 @@ static bool pieces_match(const struct disk_request *request)
     }
     for (uint32_t i = 0; i < request->piece_count; i++) {
         const struct disk_piece *piece = &request->pieces[i];
-        if (piece->bytes == 0 || (piece->address.value & PAGE_MASK) + piece->bytes > PAGE_SIZE) {
+        if (piece->bytes == 0 || piece->bytes > disk->piece_bytes_max) {
             return false;
         }
         bytes += piece->bytes;
@@ -97,7 +97,7 @@ static bool permitted(const struct disk *disk, const struct disk_request *reques
     switch (request->op) {
     case DISK_READ:
     case DISK_WRITE:
-        return request->sectors <= DISK_BYTES_MAX / DISK_SECTOR && pieces_match(request);
+        return request->sectors <= DISK_BYTES_MAX / DISK_SECTOR && pieces_match(disk, request);
     case DISK_DISCARD:
         return request->piece_count == 0 && request->sectors <= disk->discard_max;
     case DISK_WRITE_ZEROES:
