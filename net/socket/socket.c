@@ -37,8 +37,7 @@
 /* Sockets whose connect() may still fail, by lwIP's number: its errors then have other names. */
 static bool connecting[MEMP_NUM_NETCONN];
 
-/* By lwIP's number, too: whether the other side of the connection sends no more; and what instances of epoll watch. */
-static _Atomic bool peer_ended[MEMP_NUM_NETCONN];
+/* By lwIP's number, too: what instances of epoll watch. */
 static struct skep_poll_source sources[MEMP_NUM_NETCONN];
 
 /* By lwIP's number: listens, but was shut down. */
@@ -74,6 +73,9 @@ static void end_ack_delay(struct tcp_pcb *pcb)
     tcp_set_flags(pcb, TF_ACK_DELAY);
 }
 
+/* Of errevent, which nobody else looks at: the connection has failed, or the other side sends no more. */
+enum { FAILED = 1, PEER_ENDED = 2 };
+
 /* What lwIP's own function does for a socket, but for select(), which is libc-shim's, and without a lock: nobody else
  * changes these fields of a socket in use. Relaxed, as who polls is told by skep_poll_notify(). True: the socket has
  * become readable or writable, or has failed. */
@@ -91,7 +93,7 @@ static bool event_count(struct lwip_sock *state, enum netconn_evt event)
         __atomic_store_n(&state->sendevent, 0, __ATOMIC_RELAXED);
         return false;
     case NETCONN_EVT_ERROR:
-        __atomic_store_n(&state->errevent, 1, __ATOMIC_RELAXED);
+        __atomic_fetch_or(&state->errevent, FAILED, __ATOMIC_RELAXED);
         return true;
     }
     return false;
@@ -111,7 +113,7 @@ static void on_event(struct netconn *connection, enum netconn_evt event, u16_t l
         return;
     }
     if (is_end)
-        atomic_store_explicit(&peer_ended[number], true, memory_order_relaxed);
+        __atomic_fetch_or(&state->errevent, PEER_ENDED, __ATOMIC_RELAXED);
     bool is_news = event_count(state, event);
     if (is_news || (event == NETCONN_EVT_RCVPLUS && skep_poll_is_watched(&sources[number])))
         skep_poll_notify_source(&sources[number]);
@@ -196,9 +198,8 @@ static short socket_poll(struct skep_file *file)
     if (state->sendevent != 0)
         ready |= POLLOUT | POLLWRNORM;
     if (state->errevent != 0)
-        ready |= POLLERR | POLLHUP;
-    if (atomic_load_explicit(&peer_ended[number_of(file)], memory_order_relaxed))
-        ready |= POLLRDHUP;
+        ready |= (short)((state->errevent & FAILED ? POLLERR | POLLHUP : 0) |
+                         (state->errevent & PEER_ENDED ? POLLRDHUP : 0));
     return ready;
 }
 
@@ -224,10 +225,11 @@ static ssize_t result_of(ssize_t value)
 static void note_end(int number)
 {
     LOCK_TCPIP_CORE();
-    const struct netconn *connection = lwip_socket_dbg_get_socket(number)->conn;
-    bool ended = connection->type == NETCONN_TCP &&
-                 (connection->pcb.tcp == NULL || connection->pcb.tcp->state == CLOSE_WAIT);
-    atomic_store_explicit(&peer_ended[number], ended, memory_order_relaxed);
+    struct lwip_sock *state = lwip_socket_dbg_get_socket(number);
+    const struct netconn *connection = state->conn;
+    if (connection->type == NETCONN_TCP &&
+        (connection->pcb.tcp == NULL || connection->pcb.tcp->state == CLOSE_WAIT))
+        __atomic_fetch_or(&state->errevent, PEER_ENDED, __ATOMIC_RELAXED);
     UNLOCK_TCPIP_CORE();
 }
 
