@@ -125,7 +125,16 @@ static bool poll(struct disk *disk, uint32_t queue, uint32_t budget)
     return fake->ready_count[queue] > 0;
 }
 
-static const struct disk_driver driver = {.submit = submit, .kick = kick, .poll = poll};
+static uint32_t look(struct disk *disk)
+{
+    struct fake_disk *fake = fake_of(disk);
+    fake->look_count++;
+    fake->silent_count = fake->held_count > 0 ? fake->silent_count + 1 : 0;
+    return fake->silent_count;
+}
+
+static const struct disk_driver driver = {
+    .submit = submit, .kick = kick, .poll = poll, .look = look};
 
 /* ---- the test's side ---- */
 

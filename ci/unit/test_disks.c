@@ -9,6 +9,7 @@
 #include "io/uplink.h"
 
 #define DISK_BYTES (1u << 20)
+#define LOOK_NS    5000000000ull
 
 static struct fake_disk small, large; /* 512-byte blocks without a cache; 4096 with all there is */
 static struct baseline baseline;
@@ -419,6 +420,45 @@ static void errors_come_back_and_are_counted(void **state)
     assert_int_equal(after.state, SKEP_DISK_ONLINE);
 }
 
+static uint32_t silent_seconds(void)
+{
+    struct skep_disk_info info;
+    assert_int_equal(disks_info(1, &info), 0);
+    return info.silent_s;
+}
+
+/* Only while one has a request, and once however late: a machine that was stopped gives its disks their time. */
+static void disks_with_requests_are_looked_at(void **state)
+{
+    (void)state;
+    for (; io_deadline() != TIME_NEVER; io_tick()) {
+        fake_clock_advance(LOOK_NS);
+    }
+    struct disk_request request = request_of(DISK_READ, 0, 8);
+    assert_int_equal(disks_submit(1, &request), 0);
+    assert_int_equal(io_deadline(), arch_clock_ns() + LOOK_NS);
+    uint32_t looks = large.look_count;
+    fake_clock_advance(LOOK_NS - 1);
+    io_tick();
+    assert_int_equal(large.look_count, looks);
+    fake_clock_advance(LOOK_NS * 1000);
+    io_tick();
+    io_tick();
+    assert_int_equal(large.look_count, looks + 1);
+    assert_int_equal(silent_seconds(), 0);
+    for (uint32_t i = 2; i <= 7; i++) {
+        fake_clock_advance(LOOK_NS);
+        io_tick();
+        assert_int_equal(silent_seconds(), i < 6 ? 0 : 5 * i);
+    }
+    fake_disk_let_all_go(&large);
+    fake_disks_settle();
+    fake_clock_advance(LOOK_NS);
+    io_tick();
+    assert_int_equal(silent_seconds(), 0);
+    assert_int_equal(io_deadline(), TIME_NEVER);
+}
+
 static void a_failed_disk_hands_back_all_and_takes_nothing(void **state)
 {
     (void)state;
@@ -524,6 +564,7 @@ int main(void)
         TEST(a_done_request_may_be_followed_at_once),
         TEST(a_full_disk_says_when_there_is_room),
         TEST(errors_come_back_and_are_counted),
+        TEST(disks_with_requests_are_looked_at),
         TEST(a_failed_disk_hands_back_all_and_takes_nothing),
         TEST(a_disk_without_a_cache_flushes_too),
         TEST(a_size_that_changes_counts_at_once),

@@ -56,6 +56,10 @@ struct disk_driver {
     /* Hands back requests of a queue until `budget` is used up; a request costs disk_cost(). True: there are more. False:
      * the device will interrupt. */
     bool (*poll)(struct disk *disk, uint32_t queue, uint32_t budget);
+
+    /* Comes every few seconds while requests may be underway, on one CPU at a time. Wants queues that have some to be
+     * polled, in case an interrupt was lost. How many calls the oldest has seen, 0 = there are none. */
+    uint32_t (*look)(struct disk *disk);
 };
 
 struct disk_client {

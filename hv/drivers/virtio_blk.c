@@ -10,7 +10,6 @@
  * has failed. It is stopped, so that it reaches no memory any more, and the polls that follow hand back what it had with
  * -SKEP_EIO. It isn't started again.
  *
- * Known shortcoming: nothing is done about a device that just never answers.
  */
 #include "drivers/virtio_blk.h"
 
@@ -87,6 +86,7 @@ struct blk_queue {
     struct packet *packets;         /* one for each entry, by chain head */
     struct skep_vring_desc *tables; /* PARTS_MAX for each entry; NULL = no indirect descriptors */
     struct disk_request *requests[VIRTQUEUE_SIZE_MAX]; /* that the device has, by chain head */
+    uint16_t since[VIRTQUEUE_SIZE_MAX];                /* virtio_blk.looks when it got them */
     bool starved;     /* a request was refused since the client heard of room */
     uint16_t drained; /* of a failed disk: requests below were handed back */
 };
@@ -95,7 +95,8 @@ struct virtio_blk {
     struct disk disk; /* first */
     struct virtio_device device;
     struct blk_queue queues[DISK_QUEUES_MAX];
-    _Atomic bool stopped; /* after disk.failed: the device reaches no memory any more */
+    _Atomic bool stopped;   /* after disk.failed: the device reaches no memory any more */
+    _Atomic uint16_t looks; /* how often it was looked at; goes round */
 };
 #define VIRTIO_BLK_ORDER 2u
 _Static_assert(sizeof(struct virtio_blk) <= SKEP_PAGE_SIZE << VIRTIO_BLK_ORDER,
@@ -245,6 +246,7 @@ static int submit_locked(struct blk_queue *queue, struct disk_request *request)
         return -SKEP_EIO; /* broken, as the next poll will find */
     }
     queue->requests[head] = request;
+    queue->since[head] = atomic_load_explicit(&queue->blk->looks, memory_order_relaxed);
     return 0;
 }
 
@@ -372,6 +374,39 @@ static bool blk_poll(struct disk *disk, uint32_t index, uint32_t budget)
     return more || bad;
 }
 
+/* Of a queue's requests, how many looks the oldest has been with the device; 0 = there are none. */
+static uint32_t queue_age(struct blk_queue *queue, uint16_t looks)
+{
+    uint32_t oldest = 0;
+    spin_lock(&queue->lock);
+    for (uint32_t i = 0; i < queue->ring.size; i++) {
+        uint16_t age = (uint16_t)(looks - queue->since[i]);
+        if (queue->requests[i] != NULL && age > oldest) {
+            oldest = age;
+        }
+    }
+    spin_unlock(&queue->lock);
+    return oldest;
+}
+
+/* A device that doesn't answer isn't given up: it may have its reset wait for what is underway, and the machine with it,
+ * as QEMU's does; and without a reset it may still write to that memory. */
+static uint32_t blk_look(struct disk *disk)
+{
+    struct virtio_blk *blk = blk_of(disk);
+    uint16_t looks =
+        (uint16_t)(atomic_fetch_add_explicit(&blk->looks, 1, memory_order_relaxed) + 1);
+    uint32_t oldest = 0;
+    for (uint32_t i = 0; i < disk->queue_count && !failed(blk); i++) {
+        uint32_t age = queue_age(&blk->queues[i], looks);
+        oldest = age > oldest ? age : oldest;
+        if (age > 0) {
+            disk->client->interrupt(disk, i);
+        }
+    }
+    return oldest;
+}
+
 static void queue_interrupt(void *argument)
 {
     struct blk_queue *queue = argument;
@@ -471,6 +506,7 @@ static const struct disk_driver driver = {
     .submit = blk_submit,
     .kick = blk_kick,
     .poll = blk_poll,
+    .look = blk_look,
 };
 
 static uint32_t order_of(uint64_t bytes)
