@@ -38,8 +38,7 @@ static void file_free(struct skep_file *file)
     skep_spin_unlock(&table_lock, were_masked);
 }
 
-/* One more reference, unless the last one is gone. */
-static bool reference(struct skep_file *file)
+bool skep_posix_fd_hold(struct skep_file *file)
 {
     uint32_t count = atomic_load_explicit(&file->references, memory_order_relaxed);
     /* Acquire: pairs with skep_fd_open()'s release, should the struct have become another file's. */
@@ -68,7 +67,7 @@ struct skep_file *skep_fd_get(int fd, const struct skep_fd_ops *ops)
         file = atomic_load_explicit(&table[fd], memory_order_acquire);
         if (file == NULL)
             return NULL;
-    } while (!reference(file)); /* one without references has left the table before */
+    } while (!skep_posix_fd_hold(file)); /* one without references has left the table before */
     if (atomic_load_explicit(&table[fd], memory_order_relaxed) != file)
         return get_again(file, fd, ops);
     if (ops != NULL && file->ops != ops) {
@@ -82,6 +81,8 @@ void skep_fd_put(struct skep_file *file)
 {
     if (atomic_fetch_sub_explicit(&file->references, 1, memory_order_acq_rel) != 1)
         return;
+    if (file->ops->source != NULL && skep_posix_epoll_forget)
+        skep_posix_epoll_forget(file->ops->source(file));
     file->ops->close(file);
     file_free(file);
 }
@@ -124,7 +125,7 @@ int skep_fd_open(const struct skep_fd_ops *ops, void *object, int flags)
     file->ops = ops;
     file->object = object;
     atomic_store_explicit(&file->flags, flags, memory_order_relaxed);
-    /* Release: pairs with reference(), of who found the struct's last file. */
+    /* Release: pairs with skep_posix_fd_hold(), of who found the struct's last file. */
     atomic_store_explicit(&file->references, 1, memory_order_release);
     int fd = install(file, 0);
     if (fd < 0) {
@@ -188,9 +189,22 @@ static ssize_t console_write(struct skep_file *file, const void *data, size_t by
     return (ssize_t)bytes;
 }
 
+static struct skep_poll_source console_changes;
+
+static struct skep_poll_source *console_source(struct skep_file *file)
+{
+    (void)file;
+    return &console_changes;
+}
+
+static void console_notify(void)
+{
+    skep_poll_notify_source(&console_changes);
+}
+
 static short console_poll(struct skep_file *file)
 {
-    skep_console_on_input(skep_poll_notify);
+    skep_console_on_input(console_notify);
     return (short)(POLLOUT | (skep_console_readable() ? POLLIN : 0));
 }
 
@@ -199,6 +213,7 @@ static const struct skep_fd_ops console_ops = {
     .write = console_write,
     .close = close_nothing,
     .poll = console_poll,
+    .source = console_source,
 };
 
 bool skep_posix_fd_is_console(const struct skep_file *file)

@@ -16,6 +16,18 @@ int skep_posix_fd_close(int fd);
 int skep_posix_fd_dup(int fd, int first);
 int skep_posix_fd_dup_to(int fd, int target);
 
+/* One more reference to a file, unless the last one is gone. */
+bool skep_posix_fd_hold(struct skep_file *file);
+
 bool skep_posix_fd_is_console(const struct skep_file *file);
+
+/*
+ * epoll.c, linked only if the program has it
+ */
+
+/* The source has changed, its file is being closed, a signal's handler has run. */
+void skep_posix_epoll_changed(struct skep_poll_source *source) __attribute__((weak));
+void skep_posix_epoll_forget(struct skep_poll_source *source) __attribute__((weak));
+void skep_posix_epoll_interrupt(void) __attribute__((weak));
 
 #endif

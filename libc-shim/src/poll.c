@@ -6,6 +6,7 @@
  * at once.
  */
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/select.h>
 #include <sys/time.h>
@@ -22,6 +23,14 @@ void skep_poll_notify(void)
     atomic_fetch_add_explicit(&changes, 1, memory_order_seq_cst);
     if (atomic_load_explicit(&pollers, memory_order_seq_cst) != 0)
         skep_wake(&changes, SKEP_WAKE_ALL);
+}
+
+void skep_poll_notify_source(struct skep_poll_source *source)
+{
+    skep_poll_notify();
+    /* After that, sequentially consistent as epoll_ctl()'s part: either it sees the change, or we see its watch. */
+    if (atomic_load_explicit(&source->watches, memory_order_seq_cst) != NULL)
+        skep_posix_epoll_changed(source);
 }
 
 /* Errors and hang-ups are told whether asked for or not. */
@@ -49,9 +58,8 @@ static int scan(struct pollfd *fds, nfds_t count)
     return found;
 }
 
-static int scan_until(struct pollfd *fds, nfds_t count, uint64_t deadline_ns)
+static int scan_until(struct pollfd *fds, nfds_t count, uint64_t deadline_ns, uint32_t signals)
 {
-    uint32_t signals = atomic_load_explicit(&skep_posix_signal_count, memory_order_acquire);
     for (;;) {
         uint32_t seen = atomic_load_explicit(&changes, memory_order_seq_cst);
         int found = scan(fds, count);
@@ -64,11 +72,18 @@ static int scan_until(struct pollfd *fds, nfds_t count, uint64_t deadline_ns)
     }
 }
 
-static int poll_until(struct pollfd *fds, nfds_t count, uint64_t deadline_ns)
+/* mask: what the thread blocks meanwhile; NULL: as ever. What that unblocks interrupts. */
+static int poll_until(struct pollfd *fds, nfds_t count, uint64_t deadline_ns, const sigset_t *mask)
 {
+    sigset_t old;
+    uint32_t signals = atomic_load_explicit(&skep_posix_signal_count, memory_order_acquire);
+    if (mask != NULL)
+        pthread_sigmask(SIG_SETMASK, mask, &old);
     atomic_fetch_add_explicit(&pollers, 1, memory_order_seq_cst);
-    int found = scan_until(fds, count, deadline_ns);
+    int found = scan_until(fds, count, deadline_ns, signals);
     atomic_fetch_sub_explicit(&pollers, 1, memory_order_relaxed);
+    if (mask != NULL)
+        pthread_sigmask(SIG_SETMASK, &old, NULL);
     return found;
 }
 
@@ -76,22 +91,28 @@ int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 {
     uint64_t deadline_ns =
         timeout_ms < 0 ? SKEP_FOREVER : skep_posix_deadline_in((uint64_t)timeout_ms * 1000000);
-    return (int)skep_posix_result(poll_until(fds, count, deadline_ns));
+    return (int)skep_posix_result(poll_until(fds, count, deadline_ns, NULL));
 }
 
-static uint64_t deadline_of_timespec(const struct timespec *timeout)
+/* NULL: for ever. False: not a valid time span. */
+static bool deadline_of(const struct timespec *timeout, uint64_t *deadline_ns)
 {
+    *deadline_ns = SKEP_FOREVER;
     if (timeout == NULL)
-        return SKEP_FOREVER;
-    if ((uint64_t)timeout->tv_sec > SKEP_FOREVER / NS_PER_SECOND - 2)
-        return SKEP_FOREVER;
-    return skep_posix_deadline_in((uint64_t)timeout->tv_sec * NS_PER_SECOND +
-                                  (uint64_t)timeout->tv_nsec);
+        return true;
+    uint64_t span_ns;
+    if (!skep_posix_span(timeout, &span_ns))
+        return false;
+    *deadline_ns = skep_posix_deadline_in(span_ns);
+    return true;
 }
 
 int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
 {
-    return (int)skep_posix_result(poll_until(fds, count, deadline_of_timespec(timeout)));
+    uint64_t deadline_ns;
+    if (!deadline_of(timeout, &deadline_ns))
+        return (int)skep_posix_result(-EINVAL);
+    return (int)skep_posix_result(poll_until(fds, count, deadline_ns, mask));
 }
 
 /*
@@ -136,11 +157,12 @@ static int keep(fd_set *set, const struct pollfd *fds, nfds_t count, short asked
 int pselect(int limit, fd_set *reads, fd_set *writes, fd_set *errors,
             const struct timespec *timeout, const sigset_t *mask)
 {
-    if (limit < 0 || limit > FD_SETSIZE)
+    uint64_t deadline_ns;
+    if (limit < 0 || limit > FD_SETSIZE || !deadline_of(timeout, &deadline_ns))
         return (int)skep_posix_result(-EINVAL);
     struct pollfd *fds = __builtin_alloca(((size_t)limit + 1) * sizeof(*fds));
     nfds_t count = array_of_sets(fds, limit, reads, writes, errors);
-    int found = poll_until(fds, count, deadline_of_timespec(timeout));
+    int found = poll_until(fds, count, deadline_ns, mask);
     if (found < 0)
         return (int)skep_posix_result(found);
     for (nfds_t i = 0; i < count; i++)
@@ -155,6 +177,8 @@ int select(int limit, fd_set *reads, fd_set *writes, fd_set *errors, struct time
 {
     if (timeout == NULL)
         return pselect(limit, reads, writes, errors, NULL, NULL);
-    struct timespec span = {timeout->tv_sec, timeout->tv_usec * 1000};
+    /* Linux takes more than a second of microseconds, and so do programs. */
+    struct timespec span = {timeout->tv_sec + timeout->tv_usec / 1000000,
+                            timeout->tv_usec % 1000000 * 1000};
     return pselect(limit, reads, writes, errors, &span, NULL);
 }

@@ -51,16 +51,6 @@ gid_t getegid(void)
     return 0;
 }
 
-pid_t fork(void)
-{
-    return (pid_t)skep_posix_result(-ENOSYS);
-}
-
-int execve(const char *path, char *const argv[], char *const envp[])
-{
-    return (int)skep_posix_result(-ENOSYS);
-}
-
 pid_t wait(int *status)
 {
     return (pid_t)skep_posix_result(-ECHILD);

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <reent.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@ struct skep_pthread {
     void *(*function)(void *);
     void *value; /* the argument, then the result */
     size_t stack_bytes;
+    uint64_t blocked_signals; /* at its start */
     struct _pthread_cleanup_context *cleanups;
     char name[NAME_BYTES];
 };
@@ -54,6 +56,7 @@ _Noreturn void pthread_exit(void *result)
     if (skep_posix_keys_end)
         skep_posix_keys_end();
     free_reent();
+    skep_posix_signals_thread_end();
     thread->value = result;
     atomic_store_explicit(&thread->ended, 1, memory_order_release);
     skep_wake(&thread->ended, SKEP_WAKE_ALL);
@@ -66,6 +69,7 @@ _Noreturn void pthread_exit(void *result)
 static void run(void *argument)
 {
     self = argument;
+    skep_posix_signals_thread_start(self->blocked_signals);
     pthread_exit(self->function(self->value));
 }
 
@@ -82,9 +86,11 @@ int pthread_create(pthread_t *out, const pthread_attr_t *attributes, void *(*fun
     atomic_init(&thread->detached, detached);
     atomic_init(&thread->references, detached ? 1 : 2);
     *out = thread;
+    thread->blocked_signals = skep_posix_signals_thread_new();
     atomic_fetch_add_explicit(&running, 1, memory_order_relaxed);
     if (skep_thread_create(NULL, thread->stack_bytes, run, thread) < 0) {
         atomic_fetch_sub_explicit(&running, 1, memory_order_relaxed);
+        skep_posix_signals_thread_end();
         free(thread);
         return EAGAIN;
     }
@@ -121,6 +127,16 @@ pthread_t pthread_self(void)
 int pthread_equal(pthread_t a, pthread_t b)
 {
     return a == b;
+}
+
+/* Another thread can't be interrupted: the signal is sent to whichever takes it. */
+int pthread_kill(pthread_t thread, int signal)
+{
+    if (signal == 0)
+        return 0;
+    if (thread != self)
+        return -skep_posix_raise(signal, SI_USER, (union sigval){0});
+    return raise(signal) == 0 ? 0 : EINVAL;
 }
 
 int sched_yield(void)

@@ -32,10 +32,27 @@ bool skep_posix_deadline(clockid_t clock, const struct timespec *time, uint64_t 
 /* The deadline of a time span from now on. Very long ones never come. */
 uint64_t skep_posix_deadline_in(uint64_t span_ns);
 
+/* False: not a valid time span. Spans of centuries are cut to what fits. */
+bool skep_posix_span(const struct timespec *time, uint64_t *ns);
+struct timespec skep_posix_timespec(uint64_t ns);
+
 /* signal.c: goes up each time that a signal handler has run. Calls that a signal interrupts wait on
  * it, or look whether it changed while they waited. */
 extern _Atomic uint32_t skep_posix_signal_count;
 void skep_posix_signals_start(void);
+
+/* signal.c: sends the program a signal, with where it comes from (SI_…) and a value. -EINVAL: none. */
+union sigval;
+int skep_posix_raise(int signal, int code, union sigval value);
+
+/* signal.c: this thread is none of the program's and sends it signals. */
+void skep_posix_signals_help(void);
+
+/* signal.c: counts a thread that is about to start and blocks what the caller does; returns that, which the thread says
+ * at its start. Its end, too, is counted, with what it blocks. */
+uint64_t skep_posix_signals_thread_new(void);
+void skep_posix_signals_thread_start(uint64_t blocked);
+void skep_posix_signals_thread_end(void);
 
 /* fd.c: gives descriptors 0, 1 and 2 to the console. */
 void skep_posix_fd_start(void);

@@ -11,17 +11,25 @@
 #include "fd_internal.h"
 #include "shim.h"
 
-#define SHUTDOWN_STACK_BYTES 65536u
+#define HANDLER_STACK_BYTES 65536u
 
 _Atomic uint32_t skep_posix_signal_count;
 
 static struct {
-    struct skep_mutex lock; /* guards actions */
+    struct skep_mutex lock; /* guards actions and infos */
     struct sigaction actions[NSIG];
-    _Atomic uint64_t blocked; /* one mask for all threads */
-    _Atomic uint64_t pending; /* raised while blocked */
-    _Atomic uint32_t raised;  /* counts those; sigwait() waits on it */
-} signals;
+    siginfo_t infos[NSIG];           /* of those that are pending */
+    _Atomic uint64_t pending;        /* sent while all threads blocked them */
+    _Atomic uint32_t sent;           /* counts those; sigwait() waits on it */
+    _Atomic uint32_t blockers[NSIG]; /* threads that block a signal, of so many */
+    _Atomic uint32_t threads;
+} signals = {.threads = 1};
+
+/* Of the thread: what it blocks, and what it raised meanwhile. */
+static _Thread_local uint64_t blocked, own_pending;
+
+/* The thread is none of the program's: it sends signals, and takes what one of those would. It isn't counted. */
+static _Thread_local bool is_helper;
 
 static bool is_signal(int signal)
 {
@@ -45,7 +53,11 @@ static void interrupt_sleepers(void)
 {
     atomic_fetch_add_explicit(&skep_posix_signal_count, 1, memory_order_release);
     skep_wake(&skep_posix_signal_count, SKEP_WAKE_ALL);
+    atomic_fetch_add_explicit(&signals.sent, 1, memory_order_release);
+    skep_wake(&signals.sent, SKEP_WAKE_ALL);
     skep_poll_notify();
+    if (skep_posix_epoll_interrupt)
+        skep_posix_epoll_interrupt();
 }
 
 static void default_action(int signal)
@@ -64,7 +76,27 @@ static void default_action(int signal)
     }
 }
 
-static void deliver(int signal)
+static siginfo_t info_of(int signal, int code, union sigval value)
+{
+    return (siginfo_t){.si_signo = signal, .si_code = code, .si_pid = 1, .si_value = value};
+}
+
+/* Runs the handler in this thread, which blocks meanwhile what it asked for. */
+static void run_handler(int signal, const struct sigaction *action, siginfo_t *info)
+{
+    sigset_t old, more = action->sa_mask;
+    if (!(action->sa_flags & SA_NODEFER))
+        more |= bit(signal);
+    pthread_sigmask(SIG_BLOCK, &more, &old);
+    if (action->sa_flags & SA_SIGINFO)
+        action->sa_sigaction(signal, info, NULL);
+    else
+        action->sa_handler(signal);
+    interrupt_sleepers();
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+static void deliver(int signal, siginfo_t info)
 {
     skep_mutex_lock(&signals.lock);
     struct sigaction action = signals.actions[signal];
@@ -74,59 +106,127 @@ static void deliver(int signal)
 
     if (action.sa_handler == SIG_IGN)
         return;
-    if (action.sa_handler == SIG_DFL) {
+    if (action.sa_handler == SIG_DFL)
         default_action(signal);
-        return;
-    }
-    siginfo_t info = {.si_signo = signal, .si_code = SI_USER, .si_pid = 1};
-    if (action.sa_flags & SA_SIGINFO)
-        action.sa_sigaction(signal, &info, NULL);
     else
-        action.sa_handler(signal);
-    interrupt_sleepers();
+        run_handler(signal, &action, &info);
+}
+
+/* Takes a signal of the set that was raised by this thread or sent to all. 0: there is none. */
+static int take_pending(uint64_t set, siginfo_t *info)
+{
+    uint64_t own = own_pending & set, all;
+    while ((all = atomic_load_explicit(&signals.pending, memory_order_seq_cst) & set) != 0 ||
+           own != 0) {
+        int signal = __builtin_ctzll(own != 0 ? own : all);
+        skep_mutex_lock(&signals.lock);
+        *info = signals.infos[signal];
+        skep_mutex_unlock(&signals.lock);
+        if (own != 0)
+            own_pending &= ~bit(signal);
+        else if (!(atomic_fetch_and_explicit(&signals.pending, ~bit(signal), memory_order_relaxed) &
+                   bit(signal)))
+            continue; /* another thread was faster */
+        return signal;
+    }
+    return 0;
 }
 
 static void deliver_unblocked(void)
 {
-    for (;;) {
-        uint64_t now = atomic_load_explicit(&signals.pending, memory_order_seq_cst) &
-                       ~atomic_load_explicit(&signals.blocked, memory_order_seq_cst);
-        if (now == 0)
-            return;
-        int signal = __builtin_ctzll(now);
-        if (atomic_fetch_and_explicit(&signals.pending, ~bit(signal), memory_order_relaxed) &
-            bit(signal))
-            deliver(signal);
+    siginfo_t info;
+    for (int signal; (signal = take_pending(~blocked, &info)) != 0;)
+        deliver(signal, info);
+}
+
+/* Whether a thread of the program takes it. */
+static bool is_wanted(int signal)
+{
+    return atomic_load_explicit(&signals.blockers[signal], memory_order_seq_cst) <
+           atomic_load_explicit(&signals.threads, memory_order_seq_cst);
+}
+
+/* In place of those threads, which can't be interrupted. */
+static void help(void *unused)
+{
+    (void)unused;
+    is_helper = true;
+    uint64_t wanted = 0;
+    for (int signal = 1; signal < NSIG; signal++)
+        wanted |= is_wanted(signal) ? bit(signal) : 0;
+    blocked = ~wanted;
+    deliver_unblocked();
+}
+
+static void make_pending(int signal, siginfo_t info, bool is_own)
+{
+    skep_mutex_lock(&signals.lock);
+    signals.infos[signal] = info;
+    skep_mutex_unlock(&signals.lock);
+    if (is_own)
+        own_pending |= bit(signal);
+    else
+        atomic_fetch_or_explicit(&signals.pending, bit(signal), memory_order_seq_cst);
+    atomic_fetch_add_explicit(&signals.sent, 1, memory_order_release);
+    skep_wake(&signals.sent, SKEP_WAKE_ALL);
+}
+
+int skep_posix_raise(int signal, int code, union sigval value)
+{
+    if (!is_signal(signal))
+        return -EINVAL;
+    siginfo_t info = info_of(signal, code, value);
+    if (!is_helper && !(blocked & bit(signal))) {
+        deliver(signal, info);
+        return 0;
     }
+    /* A thread may unblock it meanwhile: that looks at what is pending after it has, and this looks at what is
+     * blocked after it has made it pending, so that one of the two delivers it. */
+    make_pending(signal, info, false);
+    if (is_helper)
+        help(NULL);
+    else if (is_wanted(signal))
+        skep_thread_create(NULL, HANDLER_STACK_BYTES, help, NULL); /* or it stays pending */
+    return 0;
 }
 
 int raise(int signal)
 {
     if (!is_signal(signal))
         return (int)skep_posix_result(-EINVAL);
-    if (!(atomic_load_explicit(&signals.blocked, memory_order_seq_cst) & bit(signal))) {
-        deliver(signal);
-        return 0;
-    }
-    /* Another thread may unblock it meanwhile: that looks at what is pending after it has, and this looks at
-     * what is blocked after it has made it pending, so that one of the two delivers it. */
-    atomic_fetch_or_explicit(&signals.pending, bit(signal), memory_order_seq_cst);
-    deliver_unblocked();
-    atomic_fetch_add_explicit(&signals.raised, 1, memory_order_release);
-    skep_wake(&signals.raised, SKEP_WAKE_ALL);
+    siginfo_t info = info_of(signal, SI_USER, (union sigval){0});
+    if (blocked & bit(signal))
+        make_pending(signal, info, true);
+    else
+        deliver(signal, info);
     return 0;
+}
+
+static bool is_this_process(pid_t process)
+{
+    return process == getpid() || process == 0 || process == -1;
+}
+
+int sigqueue(pid_t process, int signal, const union sigval value)
+{
+    int result = !is_this_process(process) ? -ESRCH
+                 : signal == 0             ? 0
+                                           : skep_posix_raise(signal, SI_QUEUE, value);
+    return (int)skep_posix_result(result);
 }
 
 int kill(pid_t process, int signal)
 {
-    if (process != getpid() && process != 0)
+    if (!is_this_process(process))
         return (int)skep_posix_result(-ESRCH);
-    return signal == 0 ? 0 : raise(signal);
+    return signal == 0
+               ? 0
+               : (int)skep_posix_result(skep_posix_raise(signal, SI_USER, (union sigval){0}));
 }
 
-int pthread_kill(pthread_t thread, int signal)
+int killpg(pid_t group, int signal)
 {
-    return signal == 0 ? 0 : !is_signal(signal) ? EINVAL : raise(signal);
+    return kill(group, signal);
 }
 
 int sigaction(int signal, const struct sigaction *action, struct sigaction *old)
@@ -148,28 +248,74 @@ _sig_func_ptr signal(int number, _sig_func_ptr handler)
     return sigaction(number, &action, &old) < 0 ? SIG_ERR : old.sa_handler;
 }
 
+/* One more or one less that blocks these. */
+static void count_blockers(uint64_t set, uint32_t change)
+{
+    for (; set != 0; set &= set - 1)
+        atomic_fetch_add_explicit(&signals.blockers[__builtin_ctzll(set)], change,
+                                  memory_order_seq_cst);
+}
+
+/* What the thread blocks from now on. */
+static void set_blocked(uint64_t mask)
+{
+    if (!is_helper) {
+        count_blockers(mask & ~blocked, 1);
+        count_blockers(blocked & ~mask, -1u);
+    }
+    blocked = mask;
+}
+
+static const uint64_t never_blocked = 1 | 1ull << SIGKILL | 1ull << SIGSTOP;
+
 int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
 {
-    uint64_t blocked = atomic_load_explicit(&signals.blocked, memory_order_relaxed);
+    uint64_t mask = blocked;
+    if (set != NULL) {
+        switch (how) {
+        case SIG_BLOCK:
+            mask |= *set;
+            break;
+        case SIG_UNBLOCK:
+            mask &= ~*set;
+            break;
+        case SIG_SETMASK:
+            mask = *set;
+            break;
+        default:
+            return EINVAL;
+        }
+    }
     if (old != NULL)
         *old = blocked;
-    if (set == NULL)
-        return 0;
-    switch (how) {
-    case SIG_BLOCK:
-        atomic_fetch_or_explicit(&signals.blocked, *set, memory_order_seq_cst);
-        break;
-    case SIG_UNBLOCK:
-        atomic_fetch_and_explicit(&signals.blocked, ~*set, memory_order_seq_cst);
-        break;
-    case SIG_SETMASK:
-        atomic_store_explicit(&signals.blocked, *set, memory_order_seq_cst);
-        break;
-    default:
-        return EINVAL;
-    }
+    set_blocked(mask & ~never_blocked);
     deliver_unblocked();
     return 0;
+}
+
+uint64_t skep_posix_signals_thread_new(void)
+{
+    uint64_t mask = blocked & ~never_blocked;
+    count_blockers(mask, 1);
+    atomic_fetch_add_explicit(&signals.threads, 1, memory_order_seq_cst);
+    return mask;
+}
+
+void skep_posix_signals_thread_start(uint64_t mask)
+{
+    blocked = mask;
+}
+
+void skep_posix_signals_thread_end(void)
+{
+    count_blockers(blocked & ~never_blocked, -1u);
+    atomic_fetch_sub_explicit(&signals.threads, 1, memory_order_seq_cst);
+}
+
+void skep_posix_signals_help(void)
+{
+    is_helper = true;
+    blocked = ~0ull;
 }
 
 int sigprocmask(int how, const sigset_t *set, sigset_t *old)
@@ -179,7 +325,7 @@ int sigprocmask(int how, const sigset_t *set, sigset_t *old)
 
 int sigpending(sigset_t *set)
 {
-    *set = atomic_load_explicit(&signals.pending, memory_order_relaxed);
+    *set = atomic_load_explicit(&signals.pending, memory_order_relaxed) | own_pending;
     return 0;
 }
 
@@ -213,20 +359,43 @@ int sigsuspend(const sigset_t *mask)
 }
 
 /* The signals in set are blocked, so that they become pending; of several threads one gets it. */
+static int wait_until(const sigset_t *set, siginfo_t *info, uint64_t deadline_ns)
+{
+    siginfo_t unused;
+    uint32_t handlers = handlers_run();
+    for (;;) {
+        uint32_t seen = atomic_load_explicit(&signals.sent, memory_order_acquire);
+        int signal = take_pending(*set, info != NULL ? info : &unused);
+        if (signal != 0)
+            return signal;
+        if (handlers_run() != handlers)
+            return -EINTR;
+        if (skep_wait(&signals.sent, seen, deadline_ns) == -ETIMEDOUT)
+            return -EAGAIN;
+    }
+}
+
+int sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *timeout)
+{
+    uint64_t span_ns;
+    if (!skep_posix_span(timeout, &span_ns))
+        return (int)skep_posix_result(-EINVAL);
+    return (int)skep_posix_result(wait_until(set, info, skep_posix_deadline_in(span_ns)));
+}
+
+int sigwaitinfo(const sigset_t *set, siginfo_t *info)
+{
+    return (int)skep_posix_result(wait_until(set, info, SKEP_FOREVER));
+}
+
 int sigwait(const sigset_t *set, int *signal)
 {
-    for (;;) {
-        uint32_t seen = atomic_load_explicit(&signals.raised, memory_order_acquire);
-        uint64_t now = atomic_load_explicit(&signals.pending, memory_order_relaxed) & *set;
-        if (now == 0) {
-            skep_wait(&signals.raised, seen, SKEP_FOREVER);
-            continue;
-        }
-        *signal = __builtin_ctzll(now);
-        if (atomic_fetch_and_explicit(&signals.pending, ~bit(*signal), memory_order_relaxed) &
-            bit(*signal))
-            return 0;
-    }
+    int result;
+    do
+        result = wait_until(set, NULL, SKEP_FOREVER);
+    while (result == -EINTR);
+    *signal = result;
+    return 0;
 }
 
 int sigaltstack(const stack_t *restrict stack, stack_t *restrict old)
@@ -243,12 +412,14 @@ int sigaltstack(const stack_t *restrict stack, stack_t *restrict old)
 
 static void shut_down(void *unused)
 {
-    raise(SIGTERM);
+    (void)unused;
+    skep_posix_signals_help();
+    skep_posix_raise(SIGTERM, SI_USER, (union sigval){0});
 }
 
 static void shutdown_event(unsigned event, void *unused)
 {
-    if (skep_thread_create(NULL, SHUTDOWN_STACK_BYTES, shut_down, NULL) < 0)
+    if (skep_thread_create(NULL, HANDLER_STACK_BYTES, shut_down, NULL) < 0)
         skep_exit(0);
 }
 

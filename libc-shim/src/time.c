@@ -34,8 +34,7 @@ static bool clock_read(clockid_t clock, uint64_t *now_ns)
     }
 }
 
-/* False: not a valid time span. Spans of centuries are cut to what fits. */
-static bool span_ns(const struct timespec *time, uint64_t *ns)
+bool skep_posix_span(const struct timespec *time, uint64_t *ns)
 {
     if (time->tv_sec < 0 || time->tv_nsec < 0 || time->tv_nsec >= (long)NS_PER_SECOND)
         return false;
@@ -45,7 +44,7 @@ static bool span_ns(const struct timespec *time, uint64_t *ns)
     return true;
 }
 
-static struct timespec timespec_of(uint64_t ns)
+struct timespec skep_posix_timespec(uint64_t ns)
 {
     return (struct timespec){(time_t)(ns / NS_PER_SECOND), (long)(ns % NS_PER_SECOND)};
 }
@@ -59,7 +58,7 @@ uint64_t skep_posix_deadline_in(uint64_t span)
 bool skep_posix_deadline(clockid_t clock, const struct timespec *time, uint64_t *deadline_ns)
 {
     uint64_t ns;
-    if (!span_ns(time, &ns))
+    if (!skep_posix_span(time, &ns))
         return false;
     switch (clock) {
     case CLOCK_MONOTONIC:
@@ -80,7 +79,7 @@ int clock_gettime(clockid_t clock, struct timespec *out)
     uint64_t now;
     if (!clock_read(clock, &now))
         return (int)skep_posix_result(-EINVAL);
-    *out = timespec_of(now);
+    *out = skep_posix_timespec(now);
     return 0;
 }
 
@@ -141,13 +140,13 @@ int clock_nanosleep(clockid_t clock, int flags, const struct timespec *time, str
     uint64_t deadline;
     if (flags & TIMER_ABSTIME)
         return skep_posix_deadline(clock, time, &deadline) ? sleep_until(deadline) : EINVAL;
-    if (!span_ns(time, &deadline))
+    if (!skep_posix_span(time, &deadline))
         return EINVAL;
     deadline = skep_posix_deadline_in(deadline);
     int error = sleep_until(deadline);
     if (error == EINTR && left != NULL) {
         uint64_t now = skep_clock_ns();
-        *left = timespec_of(now < deadline ? deadline - now : 0);
+        *left = skep_posix_timespec(now < deadline ? deadline - now : 0);
     }
     return error;
 }

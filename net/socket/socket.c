@@ -22,11 +22,13 @@
 #include "lwip/priv/sockets_priv.h"
 #include "lwip/sockets.h"
 #include "lwip/tcp.h"
+#include "lwip/tcpip.h"
 
 #include "../lwip/network.h"
 #include "skep/fd.h"
 #include "skep/guest.h"
 #include "skep/net.h"
+#include "skep/socket.h"
 #include "skep/thread.h"
 
 /* How long a program that talks to others waits for the first DHCP lease. */
@@ -35,21 +37,44 @@
 /* Sockets whose connect() may still fail, by lwIP's number: its errors then have other names. */
 static bool connecting[MEMP_NUM_NETCONN];
 
+/* By lwIP's number, too: what instances of epoll watch. */
+static struct skep_poll_source sources[MEMP_NUM_NETCONN];
+
+/* By lwIP's number: listens, but was shut down. */
+static _Atomic bool accepts_no_more[MEMP_NUM_NETCONN];
+
 /* lwIP's own function for a connection's events. It knows how to count those that come before the
  * connection is accepted. */
 static netconn_callback early_event;
+
+/* A listening socket's events have no length, either, for each connection that comes; and its pcb is smaller: only what
+ * both kinds have may be looked at before the state. */
+static bool is_listening(const struct netconn *connection)
+{
+    return connection->pcb.tcp != NULL && connection->pcb.tcp->state == LISTEN;
+}
+
+/* The same for who doesn't have lwIP's lock. */
+static bool is_listener(const struct netconn *connection)
+{
+    LOCK_TCPIP_CORE();
+    bool listens = connection->type == NETCONN_TCP && is_listening(connection);
+    UNLOCK_TCPIP_CORE();
+    return listens;
+}
 
 /* The other side sends no more. Most programs close now: the acknowledgement may wait for what that
  * sends, as the delayed one of data may, which is at most a tick of lwIP's fast timer. */
 static void end_ack_delay(struct tcp_pcb *pcb)
 {
-    /* A listening socket has this event too, for each connection that comes, and a smaller pcb: only
-     * what both kinds have may be looked at before the state. */
     if (pcb == NULL || pcb->state != CLOSE_WAIT || (pcb->flags & TF_ACK_NOW) == 0)
         return;
     tcp_clear_flags(pcb, TF_ACK_NOW);
     tcp_set_flags(pcb, TF_ACK_DELAY);
 }
+
+/* Of errevent, which nobody else looks at: the connection has failed, or the other side sends no more. */
+enum { FAILED = 1, PEER_ENDED = 2 };
 
 /* What lwIP's own function does for a socket, but for select(), which is libc-shim's, and without a lock: nobody else
  * changes these fields of a socket in use. Relaxed, as who polls is told by skep_poll_notify(). True: the socket has
@@ -68,23 +93,30 @@ static bool event_count(struct lwip_sock *state, enum netconn_evt event)
         __atomic_store_n(&state->sendevent, 0, __ATOMIC_RELAXED);
         return false;
     case NETCONN_EVT_ERROR:
-        __atomic_store_n(&state->errevent, 1, __ATOMIC_RELAXED);
+        __atomic_fetch_or(&state->errevent, FAILED, __ATOMIC_RELAXED);
         return true;
     }
     return false;
 }
 
-/* Wakes poll() for news, and not for each packet. */
+/* Wakes poll() for news, and not for each packet; a set of epoll may want to hear of each. */
 static void on_event(struct netconn *connection, enum netconn_evt event, u16_t length)
 {
     int number = connection->callback_arg.socket;
-    if (event == NETCONN_EVT_RCVPLUS && length == 0 && connection->type == NETCONN_TCP)
+    bool is_end = event == NETCONN_EVT_RCVPLUS && length == 0 && connection->type == NETCONN_TCP &&
+                  !is_listening(connection);
+    if (is_end)
         end_ack_delay(connection->pcb.tcp);
     struct lwip_sock *state = number < 0 ? NULL : lwip_socket_dbg_get_socket(number);
-    if (state == NULL)
+    if (state == NULL) {
         early_event(connection, event, length); /* nobody can wait for it */
-    else if (event_count(state, event))
-        skep_poll_notify();
+        return;
+    }
+    if (is_end)
+        __atomic_fetch_or(&state->errevent, PEER_ENDED, __ATOMIC_RELAXED);
+    bool is_news = event_count(state, event);
+    if (is_news || (event == NETCONN_EVT_RCVPLUS && skep_poll_is_watched(&sources[number])))
+        skep_poll_notify_source(&sources[number]);
 }
 
 /*
@@ -156,7 +188,7 @@ static void socket_flags_changed(struct skep_file *file)
     lwip_fcntl(number_of(file), F_SETFL, file->flags & O_NONBLOCK);
 }
 
-/* Looks without a lock: whoever changes the state calls skep_poll_notify() afterwards. */
+/* Looks without a lock: whoever changes the state calls skep_poll_notify_source() afterwards. */
 static short socket_poll(struct skep_file *file)
 {
     const struct lwip_sock *state = state_of(file);
@@ -166,37 +198,47 @@ static short socket_poll(struct skep_file *file)
     if (state->sendevent != 0)
         ready |= POLLOUT | POLLWRNORM;
     if (state->errevent != 0)
-        ready |= POLLERR | POLLHUP;
+        ready |= (short)((state->errevent & FAILED ? POLLERR | POLLHUP : 0) |
+                         (state->errevent & PEER_ENDED ? POLLRDHUP : 0));
     return ready;
 }
 
-static const struct skep_fd_ops socket_ops = {
-    .read = socket_read,
-    .write = socket_write,
-    .close = socket_close,
-    .stat = socket_stat,
-    .ioctl = socket_ioctl,
-    .flags_changed = socket_flags_changed,
-    .poll = socket_poll,
-};
+static struct skep_poll_source *socket_source(struct skep_file *file)
+{
+    return &sources[number_of(file)];
+}
+
+/* At the end of the file. */
+static const struct skep_fd_ops socket_ops;
 
 /*
  * Making sockets
  */
 
-/* Errors of this file's functions are -errno until the outermost one calls this. */
+/* What lwIP's functions return, as ours do. */
 static ssize_t result_of(ssize_t value)
 {
-    if (value >= 0)
-        return value;
-    errno = (int)-value;
-    return -1;
+    return value < 0 ? -errno : value;
+}
+
+/* A connection may have ended before it was accepted. */
+static void note_end(int number)
+{
+    LOCK_TCPIP_CORE();
+    struct lwip_sock *state = lwip_socket_dbg_get_socket(number);
+    const struct netconn *connection = state->conn;
+    if (connection->type == NETCONN_TCP &&
+        (connection->pcb.tcp == NULL || connection->pcb.tcp->state == CLOSE_WAIT))
+        __atomic_fetch_or(&state->errevent, PEER_ENDED, __ATOMIC_RELAXED);
+    UNLOCK_TCPIP_CORE();
 }
 
 /* The descriptor for lwIP's socket, or -errno, and then the socket is closed. */
 static int descriptor_open(int number, int type)
 {
     connecting[number] = false;
+    atomic_store_explicit(&accepts_no_more[number], false, memory_order_relaxed);
+    note_end(number);
     int flags = (type & SOCK_NONBLOCK) != 0 ? O_NONBLOCK : 0;
     if (flags != 0)
         lwip_fcntl(number, F_SETFL, O_NONBLOCK);
@@ -208,55 +250,30 @@ static int descriptor_open(int number, int type)
     return fd;
 }
 
-int socket(int domain, int type, int protocol)
+static int open_inet(int type, int protocol)
 {
-    if (domain != AF_INET)
-        return (int)result_of(-EAFNOSUPPORT);
     int error = skep_net_start();
     if (error < 0)
-        return (int)result_of(error);
+        return error;
     atomic_store_explicit(&open_sockets, skep_stat("sockets"), memory_order_relaxed);
-    int number = lwip_socket(domain, type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), protocol);
+    int number = lwip_socket(AF_INET, type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), protocol);
     if (number < 0)
-        return -1;
+        return -errno;
     struct netconn *connection = lwip_socket_dbg_get_socket(number)->conn;
     early_event = connection->callback;
     connection->callback = on_event; /* accepted connections inherit it */
-    return (int)result_of(descriptor_open(number, type));
+    return descriptor_open(number, type);
 }
 
-int socketpair(int domain, int type, int protocol, int fds[2])
+int socket(int domain, int type, int protocol)
 {
-    (void)domain, (void)type, (void)protocol, (void)fds;
-    return (int)result_of(-EAFNOSUPPORT);
-}
-
-/* The socket behind fd, with a reference; NULL and errno if there is none. */
-static struct skep_file *socket_get(int fd)
-{
-    struct skep_file *file = skep_fd_get(fd, &socket_ops);
-    if (file != NULL)
-        return file;
-    file = skep_fd_get(fd, NULL);
-    errno = file == NULL ? EBADF : ENOTSOCK;
-    if (file != NULL)
-        skep_fd_put(file);
-    return NULL;
-}
-
-int accept4(int fd, struct sockaddr *address, socklen_t *bytes, int flags)
-{
-    struct skep_file *file = socket_get(fd);
-    if (file == NULL)
-        return -1;
-    int number = lwip_accept(number_of(file), address, bytes);
-    skep_fd_put(file);
-    return number < 0 ? -1 : (int)result_of(descriptor_open(number, flags));
-}
-
-int accept(int fd, struct sockaddr *address, socklen_t *bytes)
-{
-    return accept4(fd, address, bytes, 0);
+    int fd = domain == AF_INET   ? open_inet(type, protocol)
+             : domain == AF_UNIX ? skep_posix_unix_socket(type, protocol)
+                                 : -EAFNOSUPPORT;
+    if (fd >= 0)
+        return fd;
+    errno = -fd;
+    return -1;
 }
 
 /*
@@ -274,49 +291,28 @@ static int address_take(struct sockaddr_in *out, const struct sockaddr *address,
     return 0;
 }
 
-int bind(int fd, const struct sockaddr *address, socklen_t bytes)
+static int inet_bind(struct skep_file *file, const struct sockaddr *address, socklen_t bytes)
 {
     struct sockaddr_in local;
-    struct skep_file *file = socket_get(fd);
-    if (file == NULL)
-        return -1;
     int result = address_take(&local, address, bytes);
-    if (result == 0 && lwip_bind(number_of(file), (struct sockaddr *)&local, sizeof(local)) < 0)
-        result = -errno;
-    skep_fd_put(file);
-    return (int)result_of(result);
+    if (result < 0)
+        return result;
+    return (int)result_of(lwip_bind(number_of(file), (struct sockaddr *)&local, sizeof(local)));
 }
 
-int listen(int fd, int backlog)
+static int inet_listen(struct skep_file *file, int backlog)
 {
-    struct skep_file *file = socket_get(fd);
-    if (file == NULL)
-        return -1;
-    if (backlog <= 0 || backlog > SOMAXCONN)
-        backlog = SOMAXCONN;
-    int result = lwip_listen(number_of(file), backlog);
-    skep_fd_put(file);
-    return result;
+    return (int)result_of(lwip_listen(number_of(file), backlog));
 }
 
-int getsockname(int fd, struct sockaddr *address, socklen_t *bytes)
+static int inet_own_name(struct skep_file *file, struct sockaddr *address, socklen_t *bytes)
 {
-    struct skep_file *file = socket_get(fd);
-    if (file == NULL)
-        return -1;
-    int result = lwip_getsockname(number_of(file), address, bytes);
-    skep_fd_put(file);
-    return result;
+    return (int)result_of(lwip_getsockname(number_of(file), address, bytes));
 }
 
-int getpeername(int fd, struct sockaddr *address, socklen_t *bytes)
+static int inet_peer_name(struct skep_file *file, struct sockaddr *address, socklen_t *bytes)
 {
-    struct skep_file *file = socket_get(fd);
-    if (file == NULL)
-        return -1;
-    int result = lwip_getpeername(number_of(file), address, bytes);
-    skep_fd_put(file);
-    return result;
+    return (int)result_of(lwip_getpeername(number_of(file), address, bytes));
 }
 
 /*
@@ -345,45 +341,84 @@ static int connect_error(int error)
     }
 }
 
-int connect(int fd, const struct sockaddr *address, socklen_t bytes)
+static int inet_connect(struct skep_file *file, const struct sockaddr *address, socklen_t bytes)
 {
     struct sockaddr_in remote;
-    struct skep_file *file = socket_get(fd);
-    if (file == NULL)
-        return -1;
     int result = 0;
     if (address != NULL && bytes >= sizeof(sa_family_t) && address->sa_family == AF_UNSPEC)
         remote = (struct sockaddr_in){.sin_family = AF_UNSPEC}; /* a datagram socket forgets */
     else
         result = address_take(&remote, address, bytes);
-    if (result == 0) {
-        ready_wait(&remote);
-        connecting[number_of(file)] = true;
-        if (lwip_connect(number_of(file), (struct sockaddr *)&remote, sizeof(remote)) < 0)
-            result = -connect_error(errno);
-    }
-    skep_fd_put(file);
-    return (int)result_of(result);
+    if (result < 0)
+        return result;
+    ready_wait(&remote);
+    connecting[number_of(file)] = true;
+    if (lwip_connect(number_of(file), (struct sockaddr *)&remote, sizeof(remote)) < 0)
+        return -connect_error(errno);
+    return 0;
 }
 
-int shutdown(int fd, int how)
+/*
+ * Ending. lwIP's own end of input frees what other threads wait on, and wakes none of them: here they are told as if the
+ * other side had ended it, or the next connection had failed.
+ */
+
+static void wake_acceptor(const struct netconn *connection)
 {
-    struct skep_file *file = socket_get(fd);
-    if (file == NULL)
-        return -1;
-    int result = lwip_shutdown(number_of(file), how);
-    skep_fd_put(file);
-    return result;
+    const struct tcp_pcb_listen *pcb = (const struct tcp_pcb_listen *)connection->pcb.tcp;
+    pcb->accept(pcb->callback_arg, NULL, ERR_ABRT);
+}
+
+static int end_input(int number)
+{
+    const struct netconn *connection = lwip_socket_dbg_get_socket(number)->conn;
+    struct tcp_pcb *pcb = connection->pcb.tcp;
+    if (connection->type != NETCONN_TCP)
+        return -EOPNOTSUPP;
+    if (pcb == NULL || pcb->state == CLOSED)
+        return -ENOTCONN;
+    if (pcb->state == LISTEN) {
+        atomic_store_explicit(&accepts_no_more[number], true, memory_order_relaxed);
+        wake_acceptor(connection);
+    } else if (pcb->recv != NULL)
+        pcb->recv(pcb->callback_arg, pcb, NULL, ERR_OK);
+    return 0;
+}
+
+static int inet_shutdown(struct skep_file *file, int how)
+{
+    int number = number_of(file), result = 0;
+    bool ended_output = false;
+    if (how != SHUT_RD && !is_listener(state_of(file)->conn)) {
+        result = (int)result_of(lwip_shutdown(number, SHUT_WR));
+        ended_output = result == 0;
+    }
+    if (how != SHUT_WR && result == 0) {
+        LOCK_TCPIP_CORE();
+        result = end_input(number);
+        UNLOCK_TCPIP_CORE();
+    }
+    /* Both ways, and the connection is gone since its output was ended: so is its input. */
+    return how == SHUT_RDWR && ended_output && result == -ENOTCONN ? 0 : result;
+}
+
+/* Of a socket that accepts no more, who is woken wakes the next one. */
+static int inet_accept(struct skep_file *file, struct sockaddr *address, socklen_t *bytes, int type)
+{
+    int listener = number_of(file), number = lwip_accept(listener, address, bytes);
+    if (number >= 0)
+        return descriptor_open(number, type);
+    if (!atomic_load_explicit(&accepts_no_more[listener], memory_order_relaxed))
+        return -errno;
+    LOCK_TCPIP_CORE();
+    wake_acceptor(state_of(file)->conn);
+    UNLOCK_TCPIP_CORE();
+    return -EINVAL;
 }
 
 /*
  * Sending
  */
-
-ssize_t send(int fd, const void *data, size_t bytes, int flags)
-{
-    return sendto(fd, data, bytes, flags, NULL, 0);
-}
 
 static ssize_t send_to(struct skep_file *file, const void *data, size_t bytes, int flags,
                        const struct sockaddr *address, socklen_t address_bytes)
@@ -393,45 +428,31 @@ static ssize_t send_to(struct skep_file *file, const void *data, size_t bytes, i
     if (error < 0)
         return error;
     ready_wait(&remote);
-    ssize_t result = lwip_sendto(number_of(file), data, bytes, flags & (MSG_DONTWAIT | MSG_MORE),
-                                 (struct sockaddr *)&remote, sizeof(remote));
-    return result < 0 ? -errno : result;
+    return result_of(lwip_sendto(number_of(file), data, bytes, flags & (MSG_DONTWAIT | MSG_MORE),
+                                 (struct sockaddr *)&remote, sizeof(remote)));
 }
 
-ssize_t sendto(int fd, const void *data, size_t bytes, int flags, const struct sockaddr *address,
-               socklen_t address_bytes)
+static ssize_t inet_send(struct skep_file *file, const void *data, size_t bytes, int flags,
+                         const struct sockaddr *address, socklen_t address_bytes)
 {
-    if ((flags & MSG_OOB) != 0)
-        return result_of(-EOPNOTSUPP);
-    struct skep_file *file = socket_get(fd);
-    if (file == NULL)
-        return -1;
-    ssize_t result = address == NULL ? socket_send(file, data, bytes, flags)
-                                     : send_to(file, data, bytes, flags, address, address_bytes);
-    skep_fd_put(file);
-    return result_of(result);
+    return address == NULL ? socket_send(file, data, bytes, flags)
+                           : send_to(file, data, bytes, flags, address, address_bytes);
 }
 
-ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+static ssize_t inet_send_message(struct skep_file *file, const struct msghdr *message, int flags)
 {
     struct sockaddr_in remote;
     struct msghdr copy = *message;
     if (message->msg_name != NULL) {
         int error = address_take(&remote, message->msg_name, message->msg_namelen);
         if (error < 0)
-            return result_of(error);
+            return error;
         ready_wait(&remote);
         copy.msg_name = &remote;
         copy.msg_namelen = sizeof(remote);
     }
-    struct skep_file *file = socket_get(fd);
-    if (file == NULL)
-        return -1;
     ssize_t result = lwip_sendmsg(number_of(file), &copy, flags & (MSG_DONTWAIT | MSG_MORE));
-    if (result < 0 && errno == ENOTCONN)
-        errno = EPIPE;
-    skep_fd_put(file);
-    return result;
+    return result < 0 && errno == ENOTCONN ? -EPIPE : result_of(result);
 }
 
 /*
@@ -456,38 +477,18 @@ static ssize_t receive_all(struct skep_file *file, char *data, size_t bytes, int
     return (ssize_t)done;
 }
 
-ssize_t recvfrom(int fd, void *data, size_t bytes, int flags, struct sockaddr *address,
-                 socklen_t *address_bytes)
+static ssize_t inet_receive(struct skep_file *file, void *data, size_t bytes, int flags,
+                            struct sockaddr *address, socklen_t *address_bytes)
 {
-    if ((flags & MSG_OOB) != 0)
-        return result_of(-EOPNOTSUPP);
-    struct skep_file *file = socket_get(fd);
-    if (file == NULL)
-        return -1;
     int known = flags & (MSG_PEEK | MSG_DONTWAIT);
-    ssize_t result;
     if ((flags & MSG_WAITALL) != 0 && known == 0 && is_stream(file))
-        result = receive_all(file, data, bytes, known);
-    else if ((result = lwip_recvfrom(number_of(file), data, bytes, known, address, address_bytes)) <
-             0)
-        result = -errno;
-    skep_fd_put(file);
-    return result_of(result);
+        return receive_all(file, data, bytes, known);
+    return result_of(lwip_recvfrom(number_of(file), data, bytes, known, address, address_bytes));
 }
 
-ssize_t recv(int fd, void *data, size_t bytes, int flags)
+static ssize_t inet_receive_message(struct skep_file *file, struct msghdr *message, int flags)
 {
-    return recvfrom(fd, data, bytes, flags, NULL, NULL);
-}
-
-ssize_t recvmsg(int fd, struct msghdr *message, int flags)
-{
-    struct skep_file *file = socket_get(fd);
-    if (file == NULL)
-        return -1;
-    ssize_t result = lwip_recvmsg(number_of(file), message, flags & (MSG_PEEK | MSG_DONTWAIT));
-    skep_fd_put(file);
-    return result;
+    return result_of(lwip_recvmsg(number_of(file), message, flags & (MSG_PEEK | MSG_DONTWAIT)));
 }
 
 /*
@@ -500,19 +501,16 @@ static bool accepted_without_effect(int level, int name)
            (name == SO_SNDBUF || name == SO_REUSEPORT || name == SO_OOBINLINE);
 }
 
-int setsockopt(int fd, int level, int name, const void *value, socklen_t bytes)
+static int inet_option_set(struct skep_file *file, int level, int name, const void *value,
+                           socklen_t bytes)
 {
-    struct skep_file *file = socket_get(fd);
-    if (file == NULL)
-        return -1;
-    int result = 0;
-    if (!accepted_without_effect(level, name))
-        result = lwip_setsockopt(number_of(file), level, name, value, bytes);
-    skep_fd_put(file);
-    return result;
+    if (accepted_without_effect(level, name))
+        return 0;
+    return (int)result_of(lwip_setsockopt(number_of(file), level, name, value, bytes));
 }
 
-static int option_get(struct skep_file *file, int level, int name, void *value, socklen_t *bytes)
+static int inet_option_get(struct skep_file *file, int level, int name, void *value,
+                           socklen_t *bytes)
 {
     if (accepted_without_effect(level, name)) {
         if (*bytes < sizeof(int))
@@ -532,12 +530,30 @@ static int option_get(struct skep_file *file, int level, int name, void *value, 
     return 0;
 }
 
-int getsockopt(int fd, int level, int name, void *value, socklen_t *bytes)
-{
-    struct skep_file *file = socket_get(fd);
-    if (file == NULL)
-        return -1;
-    int result = option_get(file, level, name, value, bytes);
-    skep_fd_put(file);
-    return (int)result_of(result);
-}
+static const struct skep_socket_ops calls = {
+    .bind = inet_bind,
+    .listen = inet_listen,
+    .accept = inet_accept,
+    .connect = inet_connect,
+    .shutdown = inet_shutdown,
+    .own_name = inet_own_name,
+    .peer_name = inet_peer_name,
+    .send = inet_send,
+    .receive = inet_receive,
+    .send_message = inet_send_message,
+    .receive_message = inet_receive_message,
+    .option_set = inet_option_set,
+    .option_get = inet_option_get,
+};
+
+static const struct skep_fd_ops socket_ops = {
+    .read = socket_read,
+    .write = socket_write,
+    .close = socket_close,
+    .stat = socket_stat,
+    .ioctl = socket_ioctl,
+    .flags_changed = socket_flags_changed,
+    .poll = socket_poll,
+    .source = socket_source,
+    .socket = &calls,
+};

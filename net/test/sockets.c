@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/select.h>
 #include <sys/socket.h>
@@ -195,6 +196,106 @@ static void names(void)
     CHECK(getaddrinfo("skep", "80", &hints, &list) == EAI_NONAME);
 }
 
+static void messages(void)
+{
+    int client, server;
+    char a[] = "ab", b[] = "cdefg", x[3], y[8];
+    struct iovec out[2] = {{a, 2}, {b, 5}}, in[2] = {{x, 3}, {y, 4}};
+    struct msghdr sent = {.msg_iov = out, .msg_iovlen = 2};
+    struct msghdr received = {.msg_iov = in, .msg_iovlen = 2};
+    pair_new(&client, &server);
+    CHECK(sendmsg(client, &sent, MSG_NOSIGNAL) == 7);
+    CHECK(recv(server, y, 7, MSG_PEEK | MSG_WAITALL) == 7);
+    CHECK(recvmsg(server, &received, 0) == 7);
+    CHECK(memcmp(x, "abc", 3) == 0 && memcmp(y, "defg", 4) == 0 && received.msg_flags == 0);
+    CHECK(recvmsg(server, &received, MSG_DONTWAIT) == -1 && errno == EAGAIN);
+    CHECK(close(client) == 0 && recvmsg(server, &received, 0) == 0 && close(server) == 0);
+
+    struct sockaddr_in address = loopback(0), from;
+    socklen_t bytes = sizeof(address);
+    int one = socket(AF_INET, SOCK_DGRAM, 0), other = socket(AF_INET, SOCK_DGRAM, 0);
+    CHECK(bind(one, (struct sockaddr *)&address, sizeof(address)) == 0);
+    CHECK(getsockname(one, (struct sockaddr *)&address, &bytes) == 0);
+    sent.msg_name = &address, sent.msg_namelen = sizeof(address);
+    received.msg_name = &from, received.msg_namelen = sizeof(from);
+    CHECK(sendmsg(other, &sent, 0) == 7);
+    CHECK(recvmsg(one, &received, 0) == 7 && received.msg_namelen == sizeof(from));
+    CHECK(from.sin_addr.s_addr == htonl(INADDR_LOOPBACK) && memcmp(y, "defg", 4) == 0);
+    CHECK(close(one) == 0 && close(other) == 0);
+}
+
+/* What epoll_wait() says of the only descriptor that is watched. 0: nothing, in time. */
+static uint32_t next_event(int set, int timeout_ms)
+{
+    struct epoll_event event;
+    int count = epoll_wait(set, &event, 1, timeout_ms);
+    CHECK(count >= 0);
+    return count == 0 ? 0 : event.events;
+}
+
+/* Edges of a stream; of a listener that is watched by level. */
+static void events(void)
+{
+    int client, server, set = epoll_create1(0);
+    char data[16];
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET};
+    pair_new(&client, &server);
+    CHECK(epoll_ctl(set, EPOLL_CTL_ADD, server, &event) == 0 && next_event(set, 0) == 0);
+    CHECK(write(client, "ab", 2) == 2 && next_event(set, 5000) == EPOLLIN);
+    CHECK(next_event(set, 0) == 0);
+    CHECK(write(client, "cd", 2) == 2 && next_event(set, 5000) == EPOLLIN);
+    CHECK(recv(server, data, 4, MSG_WAITALL) == 4 && next_event(set, 0) == 0);
+    CHECK(shutdown(client, SHUT_WR) == 0 && next_event(set, 5000) == (EPOLLIN | EPOLLRDHUP));
+    CHECK(read(server, data, 1) == 0);
+    event.events = EPOLLOUT;
+    CHECK(epoll_ctl(set, EPOLL_CTL_MOD, server, &event) == 0 && next_event(set, 0) == EPOLLOUT);
+    CHECK(close(server) == 0 && next_event(set, 0) == 0 && close(client) == 0);
+
+    struct sockaddr_in address;
+    int listener = listener_new(&address);
+    event.events = EPOLLIN;
+    CHECK(epoll_ctl(set, EPOLL_CTL_ADD, listener, &event) == 0 && next_event(set, 0) == 0);
+    client = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(connect(client, (struct sockaddr *)&address, sizeof(address)) == 0);
+    CHECK(next_event(set, 5000) == EPOLLIN && next_event(set, 0) == EPOLLIN);
+    server = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    CHECK(next_event(set, 0) == 0 && (fcntl(server, F_GETFL) & O_NONBLOCK) != 0);
+    CHECK(accept4(listener, NULL, NULL, 0x1234) == -1 && errno == EINVAL);
+    CHECK(close(server) == 0 && close(client) == 0 && close(listener) == 0 && close(set) == 0);
+}
+
+static void *shut_down(void *fd)
+{
+    usleep(1000); /* so that the other thread mostly waits; it would be right otherwise, too */
+    CHECK(shutdown((int)(intptr_t)fd, SHUT_RDWR) == 0);
+    return NULL;
+}
+
+/* shutdown() ends what other threads wait for. */
+static void ends(void)
+{
+    int client, server;
+    char byte;
+    pthread_t thread;
+    pair_new(&client, &server);
+    CHECK(pthread_create(&thread, NULL, shut_down, (void *)(intptr_t)server) == 0);
+    CHECK(read(server, &byte, 1) == 0 && read(client, &byte, 1) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(shutdown(server, 17) == -1 && errno == EINVAL);
+    CHECK(close(client) == 0 && close(server) == 0);
+
+    struct sockaddr_in address;
+    int listener = listener_new(&address), other = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(pthread_create(&thread, NULL, shut_down, (void *)(intptr_t)listener) == 0);
+    CHECK(accept(listener, NULL, NULL) == -1 && errno == EINVAL);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(accept(listener, NULL, NULL) == -1 && errno == EINVAL);
+    CHECK(shutdown(other, SHUT_RD) == -1 && errno == ENOTCONN);
+    CHECK(shutdown(other, SHUT_RDWR) == -1 && errno == ENOTCONN);
+    CHECK(listen(STDIN_FILENO, 1) == -1 && errno == ENOTSOCK);
+    CHECK(close(listener) == 0 && close(other) == 0);
+}
+
 /* Threads that all wait, with a poll() among them. */
 enum { ECHOES = 200 };
 
@@ -251,6 +352,9 @@ int main(void)
     streams();
     options();
     connecting();
+    messages();
+    events();
+    ends();
     threads();
     printf("sockets: all %d checks passed\n", checks);
     return 0;

@@ -21,6 +21,13 @@
 
 struct stat;
 struct skep_file;
+struct skep_socket_ops;
+struct skep_watch; /* epoll.c's */
+
+/* What instances of epoll watch: a part of each kind's object whose state changes. All zeroes at first. */
+struct skep_poll_source {
+    struct skep_watch *_Atomic watches;
+};
 
 /* How many descriptors there can be at once. FD_SETSIZE is not smaller. */
 #define SKEP_FD_MAX 1024
@@ -49,8 +56,12 @@ struct skep_fd_ops {
     /* Called after fcntl(F_SETFL) or ioctl(FIONBIO) has changed file->flags. */
     void (*flags_changed)(struct skep_file *file);
     /* Which of POLLIN, POLLOUT, POLLERR, POLLHUP, POLLRDHUP hold now; never blocks. Whoever makes one
-     * become true calls skep_poll_notify() afterwards. */
+     * become true calls skep_poll_notify_source() afterwards, without a lock that poll takes. */
     short (*poll)(struct skep_file *file);
+    /* The source of those changes; the same one each time. NULL: epoll refuses the file (-EPERM). */
+    struct skep_poll_source *(*source)(struct skep_file *file);
+    /* Of a socket (socket.h). NULL: it is none, and functions on sockets refuse it (-ENOTSOCK). */
+    const struct skep_socket_ops *socket;
 };
 
 /* An open file. The kind's own data hangs at object; only flags changes after skep_fd_open(). */
@@ -73,5 +84,13 @@ void skep_fd_put(struct skep_file *file);
 /* Tells all threads in poll() and select() to look again. Any thread or event handler may call it;
  * without waiters it costs one atomic addition. */
 void skep_poll_notify(void);
+
+/* The same, and tells instances of epoll that watch the source. The source can't be freed meanwhile. */
+void skep_poll_notify_source(struct skep_poll_source *source);
+
+static inline bool skep_poll_is_watched(const struct skep_poll_source *source)
+{
+    return atomic_load_explicit(&source->watches, memory_order_relaxed) != NULL;
+}
 
 #endif

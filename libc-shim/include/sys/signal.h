@@ -1,9 +1,11 @@
 /*
  * sys/signal.h - signals, in place of newlib's header: as POSIX has them, for what a guest needs.
  *
- * A signal comes from raise(), kill(getpid()), abort(), or is SIGTERM when the hypervisor asks the
- * guest to stop. Handlers run in the thread that raised it, SIGTERM's in a thread of its own.
- * sleep(), nanosleep(), poll(), select() and pause() return EINTR after a handler has run. Faults
+ * A signal comes from raise(), kill(getpid()), sigqueue(), abort(), a timer, or is SIGTERM when the
+ * hypervisor asks the guest to stop. Each thread has its mask. A handler runs in the thread that sent
+ * the signal; if that blocks it, and others don't, and for timers and SIGTERM, in a thread of its own:
+ * a thread can't be interrupted. sleep(), nanosleep(), poll(), select(), epoll_wait() and pause()
+ * return EINTR after a handler has run. Each signal is pending once, SIGRTMIN and above, too. Faults
  * are not signals here: ring 0 stops the guest.
  */
 #ifndef _SYS_SIGNAL_H
@@ -58,7 +60,9 @@ typedef __sigset_t sigset_t;
 #define SIGLOST   29
 #define SIGUSR1   30
 #define SIGUSR2   31
-#define NSIG      32
+#define SIGRTMIN  32
+#define SIGRTMAX  63
+#define NSIG      64
 
 typedef void (*_sig_func_ptr)(int);
 
@@ -134,6 +138,10 @@ int kill(pid_t process, int signal);
 int sigpending(sigset_t *set);
 int sigsuspend(const sigset_t *mask);
 int sigwait(const sigset_t *set, int *signal);
+int sigwaitinfo(const sigset_t *set, siginfo_t *info);
+int sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *timeout);
+int sigqueue(pid_t process, int signal, const union sigval value);
+int killpg(pid_t group, int signal);
 int sigaltstack(const stack_t *__restrict stack, stack_t *__restrict old);
 
 #define sigaddset(set, signal)   (*(set) |= 1ul << (signal), 0)

@@ -1,7 +1,7 @@
 /*
- * sys/socket.h - POSIX sockets: IPv4 streams, datagrams and raw sockets.
+ * sys/socket.h - POSIX sockets: IPv4 streams, datagrams and raw sockets, and UNIX streams within the guest.
  *
- * As on Linux with these differences: no AF_UNIX and no AF_INET6 (EAFNOSUPPORT), no ancillary data,
+ * As on Linux with these differences: no AF_INET6 (EAFNOSUPPORT), no AF_UNIX but streams, no ancillary data,
  * no SIGPIPE. SO_SNDBUF, SO_REUSEPORT and SO_OOBINLINE are accepted and change nothing.
  */
 #ifndef _SYS_SOCKET_H
@@ -140,7 +140,7 @@ int getsockopt(int fd, int level, int option, void *value, socklen_t *bytes);
 int setsockopt(int fd, int level, int option, const void *value, socklen_t bytes);
 int getsockname(int fd, struct sockaddr *address, socklen_t *bytes);
 int getpeername(int fd, struct sockaddr *address, socklen_t *bytes);
-int socketpair(int domain, int type, int protocol, int fds[2]); /* EAFNOSUPPORT */
+int socketpair(int domain, int type, int protocol, int fds[2]); /* AF_UNIX */
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,154 @@
+/*
+ * mappings.c - mmap() of memory and of files. Prints what it finds; the same program does on Linux, and prints the
+ * same. It maps its own source, which lies in the current folder.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "check.h"
+
+enum { PAGE = 4096 };
+
+static const char *error_name(void)
+{
+    switch (errno) {
+    case EACCES:
+        return "EACCES";
+    case EBADF:
+        return "EBADF";
+    case EINVAL:
+        return "EINVAL";
+    case ENODEV:
+        return "ENODEV";
+    case ENOMEM:
+        return "ENOMEM";
+    default:
+        return strerror(errno);
+    }
+}
+
+static void say(const char *what, int good)
+{
+    printf("%s: %s\n", what, good ? "ok" : error_name());
+}
+
+static void say_map(const char *what, size_t bytes, int prot, int flags, int fd, off_t offset)
+{
+    void *memory = mmap(NULL, bytes, prot, flags, fd, offset);
+    say(what, memory != MAP_FAILED);
+    if (memory != MAP_FAILED)
+        CHECK(munmap(memory, bytes) == 0);
+}
+
+static char *map_memory(size_t bytes)
+{
+    char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(memory != MAP_FAILED && (uintptr_t)memory % PAGE == 0);
+    return memory;
+}
+
+static int is_zeroed(const char *memory, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++)
+        if (memory[i] != 0)
+            return 0;
+    return 1;
+}
+
+static void test_memory(void)
+{
+    enum { BYTES = 9 * PAGE + 5 };
+    char *memory = map_memory(BYTES);
+    printf("zeroed %d\n", is_zeroed(memory, 10 * PAGE));
+    memset(memory, 7, BYTES);
+    say("read only", mprotect(memory, PAGE, PROT_READ) == 0);
+    printf("still there %d\n", memory[0] == 7 && memory[PAGE] == 7);
+    say("none", mprotect(memory + PAGE, PAGE, PROT_NONE) == 0);
+    say("both again", mprotect(memory, 10 * PAGE, PROT_READ | PROT_WRITE) == 0);
+    printf("still there %d\n", memory[PAGE] == 7);
+    say("amid", munmap(memory + 3 * PAGE, PAGE + 1) == 0);
+    say("protected a gap", mprotect(memory, 10 * PAGE, PROT_READ | PROT_WRITE) == 0);
+    printf("around %d\n", memory[3 * PAGE - 1] == 7 && memory[5 * PAGE] == 7);
+    say("all, with the gap", munmap(memory, BYTES) == 0);
+    say("twice", munmap(memory, BYTES) == 0);
+    say("protected nothing", mprotect(memory, PAGE, PROT_READ) == 0);
+    say("reserved",
+        (memory = mmap(NULL, 4 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANON, -1, 0)) != MAP_FAILED);
+    CHECK(mprotect(memory + PAGE, PAGE, PROT_READ | PROT_WRITE) == 0);
+    memory[PAGE] = 1;
+    CHECK(munmap(memory, 4 * PAGE) == 0);
+}
+
+/* What is given back can be had again, far more often than there is memory. */
+static void test_often(void)
+{
+    for (int i = 0; i < 2000; i++) {
+        char *memory = map_memory(64 * PAGE);
+        memory[i % 64 * PAGE] = 1;
+        CHECK(munmap(memory, 64 * PAGE) == 0);
+    }
+    printf("often\n");
+}
+
+static void test_errors(void)
+{
+    const int memory = MAP_PRIVATE | MAP_ANONYMOUS;
+    int fds[2], null = open("/dev/null", O_RDWR);
+    char *mapped = map_memory(PAGE);
+    CHECK(pipe(fds) == 0 && null >= 0);
+    say_map("nothing", 0, PROT_READ, memory, -1, 0);
+    say_map("far too much", SIZE_MAX / 4, PROT_READ, memory, -1, 0);
+    say_map("neither shared nor private", PAGE, PROT_READ, MAP_ANONYMOUS, -1, 0);
+    say_map("shared", PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    say_map("no file", PAGE, PROT_READ, MAP_PRIVATE, -1, 0);
+    say_map("pipe to write", PAGE, PROT_READ, MAP_PRIVATE, fds[1], 0);
+    say_map("pipe to read", PAGE, PROT_READ, MAP_PRIVATE, fds[0], 0);
+    say_map("device", PAGE, PROT_READ, MAP_PRIVATE, null, 0);
+    say_map("unaligned", PAGE, PROT_READ, MAP_PRIVATE, null, 5);
+    say("unmap unaligned", munmap(mapped + 1, PAGE) == 0);
+    say("unmap nothing", munmap(mapped, 0) == 0);
+    say("protect unaligned", mprotect(mapped + 1, PAGE, PROT_READ) == 0);
+    say("protect nothing", mprotect(mapped, 0, PROT_READ) == 0);
+    say("advice", posix_madvise(mapped, PAGE, POSIX_MADV_SEQUENTIAL) == 0);
+    say("sync", msync(mapped, PAGE, MS_SYNC) == 0);
+    CHECK(munmap(mapped, PAGE) == 0);
+    close(null), close(fds[0]), close(fds[1]);
+}
+
+static void test_file(void)
+{
+    char begin[PAGE + 100];
+    struct stat status;
+    int fd = open("mappings.c", O_RDONLY);
+    CHECK(fd >= 0 && fstat(fd, &status) == 0 &&
+          pread(fd, begin, sizeof(begin), 0) == sizeof(begin));
+    size_t bytes = (size_t)status.st_size, whole = (bytes + PAGE - 1) / PAGE * PAGE;
+    const char *all = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
+    CHECK(all != MAP_FAILED);
+    printf("file %d\n", memcmp(all, begin, sizeof(begin)) == 0);
+    printf("its end %d\n", all[bytes - 1] == '\n' && is_zeroed(all + bytes, whole - bytes));
+    char *rest = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, PAGE);
+    CHECK(rest != MAP_FAILED);
+    printf("second page %d\n", memcmp(rest, begin + PAGE, 100) == 0);
+    memset(rest, 0, PAGE);
+    printf("private %d\n", memcmp(all + PAGE, begin + PAGE, 100) == 0);
+    say_map("written back", PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    printf("closed %d\n", memcmp(all, begin, PAGE) == 0);
+    CHECK(munmap(rest, PAGE) == 0 && munmap((void *)all, bytes) == 0);
+}
+
+int main(void)
+{
+    test_memory();
+    test_often();
+    test_errors();
+    test_file();
+    printf("mappings: ok\n");
+    return 0;
+}

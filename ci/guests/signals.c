@@ -1,0 +1,276 @@
+/*
+ * signals.c - signals within a process, and timers that raise them. Prints what it finds; the same program does
+ * on Linux, and prints the same.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "check.h"
+
+static _Atomic int calls, last_signal, last_value, nested;
+
+static void count(int signal)
+{
+    last_signal = signal;
+    calls++;
+}
+
+static void handle(int signal, void (*function)(int), int flags)
+{
+    struct sigaction action = {.sa_handler = function, .sa_flags = flags};
+    sigemptyset(&action.sa_mask);
+    CHECK(sigaction(signal, &action, NULL) == 0);
+}
+
+static sigset_t only(int signal)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, signal);
+    return set;
+}
+
+static void await_calls(int wanted)
+{
+    for (int i = 0; calls < wanted; i++) {
+        CHECK(i < 10000);
+        usleep(1000);
+    }
+}
+
+static void show(const char *what, int result)
+{
+    printf("%s %d, calls %d\n", what, result, calls);
+}
+
+static void test_handlers(void)
+{
+    struct sigaction old;
+    handle(SIGUSR1, count, 0);
+    show("raise", raise(SIGUSR1));
+    show("kill", kill(getpid(), SIGUSR1));
+    show("none", kill(getpid(), 0));
+    show("bad", raise(-1) < 0 && errno == EINVAL);
+    show("bad", kill(getpid(), 999) < 0 && errno == EINVAL);
+    printf("no process %d\n", kill(77777, SIGUSR1) < 0 && errno == ESRCH);
+    handle(SIGUSR1, count, SA_RESETHAND);
+    raise(SIGUSR1);
+    CHECK(sigaction(SIGUSR1, NULL, &old) == 0);
+    printf("reset %d, calls %d\n", old.sa_handler == SIG_DFL, calls);
+    signal(SIGUSR1, SIG_IGN);
+    show("ignored", raise(SIGUSR1));
+    printf("SIGKILL %d\n", signal(SIGKILL, SIG_IGN) == SIG_ERR && errno == EINVAL);
+}
+
+/* SIGUSR1's handler raises it again and SIGUSR2, both of which wait until it is through. */
+static void raise_more(int signal)
+{
+    int before = calls;
+    if (signal == SIGUSR1 && nested++ == 0) {
+        raise(SIGUSR1);
+        raise(SIGUSR2);
+        printf("in the handler: %d\n", calls - before);
+    }
+    calls++;
+}
+
+static void test_masks(void)
+{
+    sigset_t set = only(SIGUSR1), old, pending;
+    calls = 0;
+    handle(SIGUSR1, count, 0);
+    CHECK(pthread_sigmask(SIG_BLOCK, &set, &old) == 0);
+    printf("was blocked %d\n", sigismember(&old, SIGUSR1));
+    raise(SIGUSR1);
+    raise(SIGUSR1);
+    CHECK(sigpending(&pending) == 0);
+    printf("pending %d, calls %d\n", sigismember(&pending, SIGUSR1), calls);
+    CHECK(sigprocmask(SIG_UNBLOCK, &set, NULL) == 0);
+    printf("unblocked, calls %d\n", calls);
+    struct sigaction action = {.sa_handler = raise_more};
+    sigemptyset(&action.sa_mask);
+    sigaddset(&action.sa_mask, SIGUSR2);
+    CHECK(sigaction(SIGUSR1, &action, NULL) == 0 && sigaction(SIGUSR2, &action, NULL) == 0);
+    calls = 0;
+    raise(SIGUSR1);
+    printf("afterwards: %d\n", calls);
+}
+
+/*
+ * Masks are threads' own: what one blocks, another one gets.
+ */
+
+static void *wait_for_usr1(void *unused)
+{
+    sigset_t set = only(SIGUSR1);
+    int signal = 0;
+    CHECK(sigwait(&set, &signal) == 0);
+    printf("sigwait %d\n", signal == SIGUSR1);
+    return unused;
+}
+
+static void *block_all(void *unused)
+{
+    sigset_t all, old;
+    sigfillset(&all);
+    CHECK(pthread_sigmask(SIG_BLOCK, &all, &old) == 0);
+    printf("inherited %d\n", sigismember(&old, SIGUSR2) && !sigismember(&old, SIGUSR1));
+    CHECK(kill(getpid(), SIGUSR1) == 0); /* main hasn't blocked it */
+    await_calls(1);
+    return unused;
+}
+
+static void test_thread_masks(void)
+{
+    sigset_t set = only(SIGUSR2), usr1 = only(SIGUSR1);
+    pthread_t thread;
+    calls = 0;
+    handle(SIGUSR1, count, 0);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    CHECK(pthread_create(&thread, NULL, block_all, NULL) == 0);
+    pthread_join(thread, NULL);
+    printf("got by another %d\n", calls);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+
+    pthread_sigmask(SIG_BLOCK, &usr1, NULL);
+    CHECK(pthread_create(&thread, NULL, wait_for_usr1, NULL) == 0);
+    CHECK(kill(getpid(), SIGUSR1) == 0);
+    pthread_join(thread, NULL);
+    pthread_sigmask(SIG_UNBLOCK, &usr1, NULL);
+    printf("handler not run %d\n", calls);
+}
+
+static void note_value(int signal, siginfo_t *info, void *unused)
+{
+    (void)unused;
+    last_signal = signal;
+    last_value = info->si_value.sival_int;
+    printf("code %s, from here %d\n", info->si_code == SI_QUEUE ? "SI_QUEUE" : "?",
+           info->si_pid == getpid());
+    calls++;
+}
+
+static void test_queue(void)
+{
+    struct sigaction action = {.sa_sigaction = note_value, .sa_flags = SA_SIGINFO};
+    sigset_t set = only(SIGUSR2);
+    siginfo_t info;
+    sigemptyset(&action.sa_mask);
+    CHECK(sigaction(SIGUSR2, &action, NULL) == 0);
+    printf("sigqueue %d\n", sigqueue(getpid(), SIGUSR2, (union sigval){.sival_int = 42}));
+    printf("value %d\n", last_value);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    CHECK(sigqueue(getpid(), SIGUSR2, (union sigval){.sival_int = 43}) == 0);
+    printf("sigwaitinfo %d\n", sigwaitinfo(&set, &info) == SIGUSR2);
+    printf("value %d\n", info.si_value.sival_int);
+    struct timespec soon = {.tv_nsec = 2000000};
+    printf("in time %d\n", sigtimedwait(&set, &info, &soon) == -1 && errno == EAGAIN);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+/*
+ * Timers
+ */
+
+static void test_alarm(void)
+{
+    struct itimerval value = {.it_value.tv_usec = 2000, .it_interval.tv_usec = 2000}, now;
+    handle(SIGALRM, count, 0);
+    calls = 0;
+    printf("alarm %u\n", alarm(100));
+    printf("alarm %u\n", alarm(0));
+    printf("alarm %u\n", alarm(0));
+    CHECK(setitimer(ITIMER_REAL, &value, NULL) == 0);
+    await_calls(3);
+    CHECK(getitimer(ITIMER_REAL, &now) == 0);
+    printf("interval %ld\n", (long)now.it_interval.tv_usec);
+    CHECK(setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL) == 0);
+    value.it_value.tv_usec = 1000000;
+    printf("bad %d\n", setitimer(ITIMER_REAL, &value, NULL) == -1 && errno == EINVAL);
+    printf("bad %d\n", setitimer(99, &value, NULL) == -1 && errno == EINVAL);
+}
+
+static _Atomic int notified;
+
+static void notify(union sigval value)
+{
+    notified += value.sival_int;
+}
+
+static void test_timers(void)
+{
+    sigset_t set = only(SIGUSR1);
+    struct itimerspec value = {.it_value.tv_nsec = 1000000}, now;
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
+    siginfo_t info;
+    timer_t timer;
+    event.sigev_value.sival_int = 17;
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    CHECK(timer_create(CLOCK_MONOTONIC, &event, &timer) == 0);
+    printf("not set %d\n", timer_gettime(timer, &now) == 0 && now.it_value.tv_nsec == 0);
+    CHECK(timer_settime(timer, 0, &value, NULL) == 0);
+    printf("signal %d\n", sigwaitinfo(&set, &info) == SIGUSR1);
+    printf("value %d, code %d\n", info.si_value.sival_int, info.si_code == SI_TIMER);
+    printf("overrun %d\n", timer_getoverrun(timer));
+    printf("delete %d\n", timer_delete(timer));
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+
+    event = (struct sigevent){.sigev_notify = SIGEV_THREAD, .sigev_notify_function = notify};
+    event.sigev_value.sival_int = 5;
+    CHECK(timer_create(CLOCK_REALTIME, &event, &timer) == 0);
+    CHECK(timer_settime(timer, 0, &value, NULL) == 0);
+    for (int i = 0; notified == 0; i++) {
+        CHECK(i < 10000);
+        usleep(1000);
+    }
+    printf("thread %d\n", notified);
+    printf("delete %d\n", timer_delete(timer));
+    printf("bad clock %d\n", timer_create(99, NULL, &timer) == -1 && errno == EINVAL);
+}
+
+/*
+ * What a handler ends: waiting.
+ */
+
+static void test_interrupts(void)
+{
+    struct itimerval value = {.it_value.tv_usec = 3000, .it_interval.tv_usec = 20000};
+    sigset_t blocked = only(SIGALRM), none;
+    struct timespec long_time = {.tv_sec = 100}, left;
+    sigemptyset(&none);
+    handle(SIGALRM, count, 0);
+    CHECK(setitimer(ITIMER_REAL, &value, NULL) == 0);
+    printf("poll %d\n", poll(NULL, 0, -1) == -1 && errno == EINTR);
+    printf("nanosleep %d\n", nanosleep(&long_time, &left) == -1 && errno == EINTR);
+    printf("left %d\n", left.tv_sec == 99);
+    printf("pause %d\n", pause() == -1 && errno == EINTR);
+    pthread_sigmask(SIG_BLOCK, &blocked, NULL);
+    calls = 0;
+    printf("ppoll %d\n", ppoll(NULL, 0, &long_time, &none) == -1 && errno == EINTR);
+    printf("sigsuspend %d\n", sigsuspend(&none) == -1 && errno == EINTR);
+    printf("calls %d\n", calls >= 2);
+    CHECK(setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL) == 0);
+    pthread_sigmask(SIG_UNBLOCK, &blocked, NULL);
+}
+
+int main(void)
+{
+    setvbuf(stdout, NULL, _IONBF, 0);
+    test_handlers();
+    test_masks();
+    test_thread_masks();
+    test_queue();
+    test_alarm();
+    test_timers();
+    test_interrupts();
+    printf("signals: ok\n");
+    return 0;
+}

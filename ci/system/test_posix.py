@@ -1,0 +1,75 @@
+"""Programs that only use POSIX and what Linux has beside do in a guest what they do on Linux: they print the same."""
+
+import re
+import subprocess
+
+import pytest
+
+import skep
+
+from helpers import MIB, guest_program, run_to_end
+
+SOURCES = skep.ROOT / "ci/guests"
+
+
+def on_linux(name, folder):
+    """What the program prints on the machine that tests."""
+    program = folder / name
+    subprocess.run(
+        ["cc", "-std=gnu17", "-D_GNU_SOURCE", "-pthread", "-o", program, SOURCES / f"{name}.c"],
+        check=True,
+        timeout=60,
+    )
+    return subprocess.run(
+        [program], cwd=SOURCES, check=True, timeout=60, stdout=subprocess.PIPE, text=True
+    ).stdout
+
+
+@pytest.mark.parametrize("name", ["events", "local", "mappings", "messages", "signals"])
+def test_same_as_on_linux(api, name, tmp_path):
+    expected = on_linux(name, tmp_path)
+    assert expected.endswith(f"{name}: ok\n")
+    for vcpus in [1, 3]:
+        status, text = run_to_end(
+            api, f"{name}-{vcpus}", guest_program(name), vcpus=vcpus, memory_bytes=4 * MIB
+        )
+        assert text.splitlines() == expected.splitlines()
+        assert status["state"] == "exited" and status["exit_code"] == 0, status
+
+
+def test_sockets(api):
+    """The checks of a program that ctest has run on Linux before, over the guest's own loopback."""
+    status, text = run_to_end(
+        api,
+        "sockets",
+        skep.BUILD / "net/test/sockets.elf",
+        vcpus=2,
+        memory_bytes=16 * MIB,
+        networks=[{"address": "10.9.8.7/24"}],
+    )
+    assert re.fullmatch(r"sockets: all \d+ checks passed\n", text), text
+    assert status["state"] == "exited" and status["exit_code"] == 0, status
+
+
+def test_no_other_processes(api):
+    """Who asks for one is told so on the console, with its place in the program."""
+    elf = guest_program("processes")
+    status, text = run_to_end(api, "processes", elf)
+    assert status["state"] == "exited" and status["exit_code"] == 0, text
+    *lines, end = text.splitlines()
+    assert end == "processes: ok"
+    asked = []
+    for line in lines:
+        function, address = re.fullmatch(
+            r"(\w+)\(\): a guest has no other processes; called at (0x[0-9a-f]+)", line
+        ).groups()
+        caller = subprocess.check_output(["addr2line", "-f", "-e", elf, address], text=True)
+        asked.append((function, caller.splitlines()[0]))
+    assert asked == [
+        ("fork", "ask_for_a_copy"),
+        ("execve", "ask_for_another_program"),
+        ("execlp", "ask_for_another_program"),
+        ("posix_spawn", "main"),
+        ("system", "main"),
+        ("popen", "main"),
+    ]

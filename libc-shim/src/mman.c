@@ -1,0 +1,161 @@
+/*
+ * mman.c - mmap() and what belongs to it.
+ *
+ * Anonymous memory is ring 0's, with its rights. A file is read into such memory when it is mapped: what changes in the
+ * file afterwards isn't seen, and nothing is written back, so that a shared mapping can't be written. Where it lies is
+ * ring 0's choice: addresses are hints, and MAP_FIXED is refused.
+ */
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#include "fd_internal.h"
+#include "shim.h"
+
+_Static_assert(PROT_READ == SKEP_PROT_READ && PROT_WRITE == SKEP_PROT_WRITE, "the same rights");
+
+/* What POSIX calls ring 0's errors of a span. */
+static int64_t error_of(int64_t result)
+{
+    switch (result) {
+    case -SKEP_ENOSPC: /* its table of spans is full */
+    case -SKEP_EFAULT:
+        return -ENOMEM;
+    case -SKEP_EPERM:
+        return -EACCES;
+    default:
+        return result;
+    }
+}
+
+static int check_span(uintptr_t address, size_t bytes)
+{
+    if (address % SKEP_PAGE_SIZE != 0 || bytes == 0)
+        return -EINVAL;
+    return bytes > SKEP_GUEST_VA_MAX ? -ENOMEM : 0;
+}
+
+/* Puts what the file has there into memory that is zeroed: beyond the file's end it stays so. */
+static int fill(struct skep_file *file, char *memory, size_t bytes, off_t offset)
+{
+    size_t done = 0;
+    while (done < bytes) {
+        ssize_t more = file->ops->pread(file, memory + done, bytes - done, offset + (off_t)done);
+        if (more <= 0)
+            return (int)more;
+        done += (size_t)more;
+    }
+    return 0;
+}
+
+static int64_t map_copy(struct skep_file *file, size_t bytes, unsigned prot, off_t offset)
+{
+    int64_t address = skep_mem_map(bytes, SKEP_PROT_READ | SKEP_PROT_WRITE);
+    if (address < 0)
+        return error_of(address);
+    int64_t result = fill(file, (char *)address, bytes, offset);
+    if (result == 0 && prot != (SKEP_PROT_READ | SKEP_PROT_WRITE))
+        result = error_of(skep_mem_protect((void *)address, bytes, prot));
+    if (result == 0)
+        return address;
+    skep_mem_unmap((void *)address, bytes);
+    return result;
+}
+
+static int check_file(const struct skep_file *file, int prot, int flags)
+{
+    int mode = atomic_load_explicit(&file->flags, memory_order_relaxed) & O_ACCMODE;
+    bool writes_back = flags & MAP_SHARED && prot & PROT_WRITE;
+    if (mode == O_WRONLY || (writes_back && mode == O_RDONLY))
+        return -EACCES;
+    if (file->ops->pread == NULL)
+        return -ENODEV;
+    return writes_back ? -ENOTSUP : 0;
+}
+
+static int64_t map_file(int fd, size_t bytes, int prot, int flags, off_t offset)
+{
+    off_t end;
+    struct skep_file *file = skep_fd_get(fd, NULL);
+    if (file == NULL)
+        return -EBADF;
+    int64_t result = check_file(file, prot, flags);
+    if (result == 0 && __builtin_add_overflow(offset, (off_t)bytes, &end))
+        result = -EOVERFLOW;
+    if (result == 0)
+        result = map_copy(file, bytes, (unsigned)prot, offset);
+    skep_fd_put(file);
+    return result;
+}
+
+static int check_flags(int prot, int flags)
+{
+    int kind = flags & (MAP_SHARED | MAP_PRIVATE);
+    if (kind != MAP_SHARED && kind != MAP_PRIVATE)
+        return -EINVAL;
+    return flags & MAP_FIXED || prot & ~(PROT_READ | PROT_WRITE) ? -ENOTSUP : 0;
+}
+
+void *mmap(void *hint, size_t bytes, int prot, int flags, int fd, off_t offset)
+{
+    int64_t result = check_span((uintptr_t)offset, bytes);
+    if (result == 0)
+        result = check_flags(prot, flags);
+    if (result == 0 && flags & MAP_ANONYMOUS)
+        result = error_of(skep_mem_map(bytes, (unsigned)prot));
+    else if (result == 0)
+        result = map_file(fd, bytes, prot, flags, offset);
+    return (void *)skep_posix_result(result); /* MAP_FAILED is -1 */
+}
+
+/* A span of which something isn't mapped: POSIX doesn't mind, ring 0 does. */
+static int unmap_what_is(char *address, size_t bytes)
+{
+    for (size_t at = 0; at < bytes; at += SKEP_PAGE_SIZE) {
+        int result = skep_mem_unmap(address + at, SKEP_PAGE_SIZE);
+        if (result < 0 && result != -SKEP_EFAULT)
+            return result;
+    }
+    return 0;
+}
+
+int munmap(void *address, size_t bytes)
+{
+    int result = check_span((uintptr_t)address, bytes);
+    if (result == 0)
+        result = skep_mem_unmap(address, bytes);
+    if (result == -SKEP_EFAULT)
+        result = unmap_what_is(address, bytes);
+    return (int)skep_posix_result(error_of(result));
+}
+
+int mprotect(void *address, size_t bytes, int prot)
+{
+    int64_t result = prot & ~(PROT_READ | PROT_WRITE) ? -ENOTSUP : 0;
+    if (bytes == 0)
+        return (int)skep_posix_result(result);
+    if (result == 0)
+        result = check_span((uintptr_t)address, bytes);
+    if (result == 0)
+        result = error_of(skep_mem_protect(address, bytes, (unsigned)prot));
+    return (int)skep_posix_result(result);
+}
+
+/* Nothing is written back, as nothing shared can be written. */
+int msync(void *address, size_t bytes, int flags)
+{
+    return (uintptr_t)address % SKEP_PAGE_SIZE != 0 ? (int)skep_posix_result(-EINVAL) : 0;
+}
+
+int posix_madvise(void *address, size_t bytes, int advice)
+{
+    if ((uintptr_t)address % SKEP_PAGE_SIZE != 0)
+        return EINVAL;
+    return advice < POSIX_MADV_NORMAL || advice > POSIX_MADV_DONTNEED ? EINVAL : 0;
+}
+
+int madvise(void *address, size_t bytes, int advice)
+{
+    if (advice == MADV_DONTNEED)
+        return (int)skep_posix_result(-EINVAL);
+    return (int)skep_posix_result(-posix_madvise(address, bytes, advice));
+}

@@ -1,0 +1,151 @@
+/*
+ * sockets.c - bind(), send() and the other functions on sockets: they find the socket and dispatch. socket() itself is
+ * net's, socketpair() is unix.c's.
+ */
+#include <sys/socket.h>
+
+#include "shim.h"
+#include "skep/socket.h"
+
+/* The socket behind fd, with a reference; NULL and errno if there is none. */
+static struct skep_file *get(int fd)
+{
+    struct skep_file *file = skep_fd_get(fd, NULL);
+    if (file != NULL && file->ops->socket != NULL)
+        return file;
+    errno = file == NULL ? EBADF : ENOTSOCK;
+    if (file != NULL)
+        skep_fd_put(file);
+    return NULL;
+}
+
+/* Ends a call. */
+static long put(struct skep_file *file, long result)
+{
+    skep_fd_put(file);
+    return skep_posix_result(result);
+}
+
+int bind(int fd, const struct sockaddr *address, socklen_t bytes)
+{
+    struct skep_file *file = get(fd);
+    return file == NULL ? -1 : (int)put(file, file->ops->socket->bind(file, address, bytes));
+}
+
+int listen(int fd, int backlog)
+{
+    struct skep_file *file = get(fd);
+    if (backlog <= 0 || backlog > SOMAXCONN)
+        backlog = SOMAXCONN;
+    return file == NULL ? -1 : (int)put(file, file->ops->socket->listen(file, backlog));
+}
+
+int accept4(int fd, struct sockaddr *address, socklen_t *bytes, int flags)
+{
+    struct skep_file *file = get(fd);
+    if (file == NULL)
+        return -1;
+    if ((flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) != 0)
+        return (int)put(file, -EINVAL);
+    return (int)put(file, file->ops->socket->accept(file, address, address ? bytes : NULL, flags));
+}
+
+int accept(int fd, struct sockaddr *address, socklen_t *bytes)
+{
+    return accept4(fd, address, bytes, 0);
+}
+
+int connect(int fd, const struct sockaddr *address, socklen_t bytes)
+{
+    struct skep_file *file = get(fd);
+    return file == NULL ? -1 : (int)put(file, file->ops->socket->connect(file, address, bytes));
+}
+
+int shutdown(int fd, int how)
+{
+    struct skep_file *file = get(fd);
+    if (file == NULL)
+        return -1;
+    bool is_known = how == SHUT_RD || how == SHUT_WR || how == SHUT_RDWR;
+    return (int)put(file, is_known ? file->ops->socket->shutdown(file, how) : -EINVAL);
+}
+
+int getsockname(int fd, struct sockaddr *address, socklen_t *bytes)
+{
+    struct skep_file *file = get(fd);
+    return file == NULL ? -1 : (int)put(file, file->ops->socket->own_name(file, address, bytes));
+}
+
+int getpeername(int fd, struct sockaddr *address, socklen_t *bytes)
+{
+    struct skep_file *file = get(fd);
+    return file == NULL ? -1 : (int)put(file, file->ops->socket->peer_name(file, address, bytes));
+}
+
+ssize_t sendto(int fd, const void *data, size_t bytes, int flags, const struct sockaddr *address,
+               socklen_t address_bytes)
+{
+    struct skep_file *file = get(fd);
+    if (file == NULL)
+        return -1;
+    if ((flags & MSG_OOB) != 0)
+        return put(file, -EOPNOTSUPP);
+    return put(file, file->ops->socket->send(file, data, bytes, flags, address, address_bytes));
+}
+
+ssize_t send(int fd, const void *data, size_t bytes, int flags)
+{
+    return sendto(fd, data, bytes, flags, NULL, 0);
+}
+
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    struct skep_file *file = get(fd);
+    if (file == NULL)
+        return -1;
+    if ((flags & MSG_OOB) != 0)
+        return put(file, -EOPNOTSUPP);
+    return put(file, file->ops->socket->send_message(file, message, flags));
+}
+
+ssize_t recvfrom(int fd, void *data, size_t bytes, int flags, struct sockaddr *address,
+                 socklen_t *address_bytes)
+{
+    struct skep_file *file = get(fd);
+    if (file == NULL)
+        return -1;
+    if ((flags & MSG_OOB) != 0)
+        return put(file, -EOPNOTSUPP);
+    return put(file, file->ops->socket->receive(file, data, bytes, flags, address, address_bytes));
+}
+
+ssize_t recv(int fd, void *data, size_t bytes, int flags)
+{
+    return recvfrom(fd, data, bytes, flags, NULL, NULL);
+}
+
+ssize_t recvmsg(int fd, struct msghdr *message, int flags)
+{
+    struct skep_file *file = get(fd);
+    if (file == NULL)
+        return -1;
+    if ((flags & MSG_OOB) != 0)
+        return put(file, -EOPNOTSUPP);
+    return put(file, file->ops->socket->receive_message(file, message, flags));
+}
+
+int setsockopt(int fd, int level, int name, const void *value, socklen_t bytes)
+{
+    struct skep_file *file = get(fd);
+    return file == NULL
+               ? -1
+               : (int)put(file, file->ops->socket->option_set(file, level, name, value, bytes));
+}
+
+int getsockopt(int fd, int level, int name, void *value, socklen_t *bytes)
+{
+    struct skep_file *file = get(fd);
+    return file == NULL
+               ? -1
+               : (int)put(file, file->ops->socket->option_get(file, level, name, value, bytes));
+}

@@ -1,0 +1,83 @@
+/*
+ * stream.h - bytes in order between two ends in the same guest: what pipes and UNIX sockets are made of.
+ *
+ * An end is a part of a descriptor's object. It lives until its descriptor is closed and its peer is, too: each may be
+ * notified by the other until then. Errors are negative errno values.
+ */
+#ifndef LIBC_SHIM_STREAM_H
+#define LIBC_SHIM_STREAM_H
+
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "skep/fd.h"
+#include "skep/thread.h"
+
+/* As many bytes at most are written in one piece, whatever others write (PIPE_BUF). */
+#define STREAM_PIECE_BYTES 4096u
+
+struct stream {
+    struct skep_mutex lock;    /* guards begin and data, and changes of the fields below */
+    _Atomic uint32_t changes;  /* counts them; who waits for bytes or room waits on it */
+    _Atomic uint32_t bytes;    /* that are in it */
+    _Atomic bool reader_ended; /* it takes no more */
+    _Atomic bool writer_ended;
+    uint32_t begin;
+    uint32_t capacity;
+    char data[];
+};
+
+struct stream_end {
+    struct skep_poll_source source;
+    struct stream *in;               /* NULL: a pipe's end for writing */
+    struct stream *out;              /* the peer's in */
+    struct stream_end *_Atomic peer; /* NULL: not connected, and then neither is in nor out */
+    _Atomic uint32_t references;     /* the descriptor's and the peer's */
+    void (*free)(struct stream_end *end);
+};
+
+/* The stream that an end reads, with room for so many bytes. NULL: no memory. */
+struct stream *skep_stream_create(uint32_t capacity);
+
+/* Makes two ends each other's peers. Their in is set, or NULL; both have references = 1. */
+void skep_stream_connect(struct stream_end *one, struct stream_end *other);
+
+/* Gives back the descriptor's reference; the peer sees the end of what it reads and writes. */
+void skep_stream_end_close(struct stream_end *end);
+void skep_stream_end_put(struct stream_end *end);
+
+/* What was moved, at least a byte, which is awaited by the deadline (0: not at all; then -EAGAIN). write moves all unless
+ * the deadline comes first. 0 at the end; -EPIPE if nobody reads. */
+ssize_t skep_stream_end_read(struct stream_end *end, void *data, size_t bytes, bool stays,
+                             uint64_t deadline_ns);
+ssize_t skep_stream_end_write(struct stream_end *end, const void *data, size_t bytes,
+                              uint64_t deadline_ns);
+
+/* Nothing more is read, or written, at this end. */
+void skep_stream_end_stop_reading(struct stream_end *end);
+void skep_stream_end_stop_writing(struct stream_end *end);
+
+static inline uint32_t skep_stream_bytes(const struct stream *stream)
+{
+    return atomic_load_explicit(&stream->bytes, memory_order_relaxed);
+}
+
+/* Whether a piece has room. */
+static inline bool skep_stream_has_room(const struct stream *stream)
+{
+    return stream->capacity - skep_stream_bytes(stream) >= STREAM_PIECE_BYTES;
+}
+
+static inline bool skep_stream_ended(const struct stream *stream)
+{
+    return atomic_load_explicit(&stream->writer_ended, memory_order_relaxed);
+}
+
+static inline bool skep_stream_abandoned(const struct stream *stream)
+{
+    return atomic_load_explicit(&stream->reader_ended, memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,683 @@
+/*
+ * unix.c - UNIX stream sockets between threads of the guest. As on Linux, but for ancillary data, and names:
+ *
+ * Names are in a list here, whether they are abstract or look like paths: none is a file, and one is free again when its
+ * socket is closed. connect() makes both ends of a connection; the other one waits in its listener's queue for accept().
+ *
+ * One mutex guards names and queues. Who waits for a queue does so on its listener's `changes`.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "shim.h"
+#include "skep/socket.h"
+#include "stream.h"
+
+#define STREAM_BYTES 65536u
+
+struct unix_socket {
+    struct stream_end end;
+    _Atomic uint64_t receive_ns, send_ns; /* how long calls wait */
+    _Atomic bool listens;
+    _Atomic bool ended;       /* and does no more */
+    _Atomic uint32_t queued;  /* connections in the queue */
+    _Atomic uint32_t changes; /* of the queue */
+    struct sockaddr_un name;  /* from here on guarded by the lock */
+    socklen_t name_bytes;     /* 0: none */
+    unsigned backlog;
+    struct unix_socket *queue; /* ends of connections that nobody has accepted, by next_queued */
+    struct unix_socket *next_queued;
+    struct unix_socket *next_named;
+};
+
+static struct skep_mutex lock;
+static struct unix_socket *named; /* by next_named */
+
+static struct unix_socket *of_end(struct stream_end *end)
+{
+    return (struct unix_socket *)((char *)end - offsetof(struct unix_socket, end));
+}
+
+static bool is_connected(const struct unix_socket *own)
+{
+    /* Acquire: pairs with skep_stream_connect(). */
+    return atomic_load_explicit(&own->end.peer, memory_order_acquire) != NULL;
+}
+
+/* By when a call is to end that may wait so long. */
+static uint64_t deadline_of(struct skep_file *file, int flags, uint64_t span_ns)
+{
+    if (flags & MSG_DONTWAIT ||
+        atomic_load_explicit(&file->flags, memory_order_relaxed) & O_NONBLOCK)
+        return 0;
+    return skep_posix_deadline_in(span_ns);
+}
+
+static void socket_free(struct stream_end *end)
+{
+    free(of_end(end));
+}
+
+static struct unix_socket *socket_new(void)
+{
+    struct unix_socket *made = calloc(1, sizeof(*made));
+    if (made == NULL)
+        return NULL;
+    made->end.free = socket_free;
+    atomic_init(&made->end.references, 1);
+    atomic_init(&made->receive_ns, SKEP_FOREVER);
+    atomic_init(&made->send_ns, SKEP_FOREVER);
+    return made;
+}
+
+/* A socket that can be the other end of a connection. */
+static struct unix_socket *socket_new_connectable(void)
+{
+    struct unix_socket *made = socket_new();
+    if (made != NULL && (made->end.in = skep_stream_create(STREAM_BYTES)) == NULL) {
+        free(made);
+        return NULL;
+    }
+    return made;
+}
+
+static void queue_changed(struct unix_socket *listener)
+{
+    atomic_fetch_add_explicit(&listener->changes, 1, memory_order_release);
+    skep_wake(&listener->changes, SKEP_WAKE_ALL);
+    skep_poll_notify_source(&listener->end.source);
+}
+
+/*
+ * Names
+ */
+
+/* Bytes of a name as it is compared: a path without what follows it. */
+static int check_name(const struct sockaddr *address, socklen_t *bytes)
+{
+    const struct sockaddr_un *name = (const struct sockaddr_un *)address;
+    const socklen_t start = offsetof(struct sockaddr_un, sun_path);
+    if (address == NULL || *bytes <= start || *bytes > sizeof(*name) || name->sun_family != AF_UNIX)
+        return -EINVAL;
+    if (name->sun_path[0] != 0)
+        *bytes = start + (socklen_t)strnlen(name->sun_path, *bytes - start);
+    return 0;
+}
+
+/* The lock is held. */
+static struct unix_socket *find(const struct sockaddr *name, socklen_t bytes)
+{
+    struct unix_socket *found = named;
+    while (found != NULL && (found->name_bytes != bytes || memcmp(&found->name, name, bytes) != 0))
+        found = found->next_named;
+    return found;
+}
+
+static int unix_bind(struct skep_file *file, const struct sockaddr *address, socklen_t bytes)
+{
+    struct unix_socket *own = file->object;
+    int result = check_name(address, &bytes);
+    if (result != 0)
+        return result;
+    skep_mutex_lock(&lock);
+    if (own->name_bytes != 0)
+        result = -EINVAL;
+    else if (find(address, bytes) != NULL)
+        result = -EADDRINUSE;
+    else {
+        memcpy(&own->name, address, bytes);
+        own->name_bytes = bytes;
+        own->next_named = named;
+        named = own;
+    }
+    skep_mutex_unlock(&lock);
+    return result;
+}
+
+/* The lock is held. The ends of connections have their listener's name and aren't in the list. */
+static void forget_name(struct unix_socket *own)
+{
+    struct unix_socket **at = &named;
+    while (*at != NULL && *at != own)
+        at = &(*at)->next_named;
+    if (*at != NULL)
+        *at = own->next_named;
+}
+
+/* As much of the name as has room, and its whole length: a path's with the zero at its end. */
+static void tell_name(const struct unix_socket *of, struct sockaddr *address, socklen_t *bytes)
+{
+    struct sockaddr_un name = of->name;
+    socklen_t whole = of->name_bytes;
+    name.sun_family = AF_UNIX;
+    if (whole == 0)
+        whole = sizeof(name.sun_family);
+    else if (name.sun_path[0] != 0 && whole < sizeof(name))
+        whole++;
+    memcpy(address, &name, *bytes < whole ? *bytes : whole);
+    *bytes = whole;
+}
+
+static int unix_own_name(struct skep_file *file, struct sockaddr *address, socklen_t *bytes)
+{
+    skep_mutex_lock(&lock);
+    tell_name(file->object, address, bytes);
+    skep_mutex_unlock(&lock);
+    return 0;
+}
+
+static int unix_peer_name(struct skep_file *file, struct sockaddr *address, socklen_t *bytes)
+{
+    const struct unix_socket *own = file->object;
+    skep_mutex_lock(&lock);
+    struct stream_end *peer = atomic_load_explicit(&own->end.peer, memory_order_relaxed);
+    if (peer != NULL)
+        tell_name(of_end(peer), address, bytes);
+    skep_mutex_unlock(&lock);
+    return peer != NULL ? 0 : -ENOTCONN;
+}
+
+/*
+ * Connections
+ */
+
+static int unix_listen(struct skep_file *file, int backlog)
+{
+    struct unix_socket *own = file->object;
+    skep_mutex_lock(&lock);
+    bool may = own->name_bytes != 0 && !is_connected(own);
+    if (may) {
+        own->backlog = (unsigned)backlog;
+        atomic_store_explicit(&own->listens, true, memory_order_relaxed);
+    }
+    skep_mutex_unlock(&lock);
+    return may ? 0 : -EINVAL;
+}
+
+/* The lock is held. */
+static void enqueue(struct unix_socket *listener, struct unix_socket *made)
+{
+    struct unix_socket **at = &listener->queue;
+    while (*at != NULL)
+        at = &(*at)->next_queued;
+    *at = made;
+    atomic_fetch_add_explicit(&listener->queued, 1, memory_order_relaxed);
+    made->name = listener->name;
+    made->name_bytes = listener->name_bytes;
+}
+
+/* The lock is held. */
+static struct unix_socket *dequeue(struct unix_socket *listener)
+{
+    struct unix_socket *first = listener->queue;
+    if (first == NULL)
+        return NULL;
+    listener->queue = first->next_queued;
+    atomic_fetch_sub_explicit(&listener->queued, 1, memory_order_relaxed);
+    return first;
+}
+
+/* What connect() makes before it has a listener. */
+struct attempt {
+    const struct sockaddr *name;
+    socklen_t name_bytes;
+    struct unix_socket *made; /* the listener's end */
+    struct stream *in;        /* of the caller's end */
+};
+
+/* Connects to who listens at a name, unless its queue is full (-EAGAIN). *listener: that one, with a reference, or NULL.
+ * The lock is held. */
+static int try_connect(struct unix_socket *own, struct attempt *attempt,
+                       struct unix_socket **listener)
+{
+    struct unix_socket *found = find(attempt->name, attempt->name_bytes);
+    *listener = NULL;
+    if (own->listens)
+        return -EINVAL;
+    if (is_connected(own))
+        return -EISCONN;
+    if (found == NULL)
+        return attempt->name->sa_data[0] != 0 ? -ENOENT : -ECONNREFUSED;
+    if (!found->listens || found->ended)
+        return -ECONNREFUSED;
+    *listener = found;
+    atomic_fetch_add_explicit(&found->end.references, 1, memory_order_relaxed);
+    if (found->queued > found->backlog)
+        return -EAGAIN;
+    own->end.in = attempt->in;
+    attempt->in = NULL;
+    skep_stream_connect(&own->end, &attempt->made->end);
+    enqueue(found, attempt->made);
+    return 0;
+}
+
+/* True: there was no room in the queue, but it is worth trying again. */
+static bool wait_for_room(struct unix_socket *listener, uint32_t seen, uint64_t deadline_ns)
+{
+    return deadline_ns != 0 && skep_wait(&listener->changes, seen, deadline_ns) != -ETIMEDOUT;
+}
+
+static int connect_until(struct unix_socket *own, struct attempt *attempt, uint64_t deadline_ns)
+{
+    struct unix_socket *listener;
+    bool again;
+    int result;
+    do {
+        skep_mutex_lock(&lock);
+        result = try_connect(own, attempt, &listener);
+        uint32_t seen = listener != NULL ? listener->changes : 0;
+        skep_mutex_unlock(&lock);
+        if (listener == NULL)
+            return result;
+        if (result == 0)
+            queue_changed(listener);
+        again = result == -EAGAIN && wait_for_room(listener, seen, deadline_ns);
+        skep_stream_end_put(&listener->end);
+    } while (again);
+    return result;
+}
+
+static int unix_connect(struct skep_file *file, const struct sockaddr *address, socklen_t bytes)
+{
+    struct unix_socket *own = file->object;
+    int result = check_name(address, &bytes);
+    if (result != 0)
+        return result;
+    struct attempt attempt = {.name = address, .name_bytes = bytes};
+    attempt.made = socket_new_connectable();
+    attempt.in = skep_stream_create(STREAM_BYTES);
+    result = -ENOMEM;
+    if (attempt.made != NULL && attempt.in != NULL)
+        result = connect_until(own, &attempt, deadline_of(file, 0, own->send_ns));
+    free(attempt.in);
+    if (result == 0)
+        skep_poll_notify_source(&own->end.source);
+    else if (attempt.made != NULL)
+        skep_stream_end_put(&attempt.made->end);
+    return result;
+}
+
+static const struct skep_fd_ops unix_ops; /* at the end of the file */
+
+/* The descriptor of a socket, which is gone if there is none. */
+static int open_socket(struct unix_socket *made, int type)
+{
+    int fd = skep_fd_open(&unix_ops, made, O_RDWR | (type & SOCK_NONBLOCK));
+    if (fd < 0)
+        skep_stream_end_close(&made->end);
+    return fd;
+}
+
+static int unix_accept(struct skep_file *file, struct sockaddr *address, socklen_t *bytes, int type)
+{
+    struct unix_socket *own = file->object, *made;
+    uint64_t deadline_ns = deadline_of(file, 0, own->receive_ns);
+    for (;;) {
+        uint32_t seen = atomic_load_explicit(&own->changes, memory_order_acquire);
+        skep_mutex_lock(&lock);
+        made = dequeue(own);
+        if (made != NULL && address != NULL)
+            tell_name(of_end(made->end.peer), address, bytes);
+        skep_mutex_unlock(&lock);
+        if (made != NULL)
+            break;
+        if (!own->listens || own->ended)
+            return -EINVAL;
+        if (deadline_ns == 0 || skep_wait(&own->changes, seen, deadline_ns) == -ETIMEDOUT)
+            return -EAGAIN;
+    }
+    queue_changed(own);
+    return open_socket(made, type);
+}
+
+/*
+ * Ends
+ */
+
+static int unix_shutdown(struct skep_file *file, int how)
+{
+    struct unix_socket *own = file->object;
+    if (own->listens) {
+        own->ended = true;
+        queue_changed(own);
+        return 0;
+    }
+    if (!is_connected(own))
+        return -ENOTCONN;
+    if (how != SHUT_WR)
+        skep_stream_end_stop_reading(&own->end);
+    if (how != SHUT_RD)
+        skep_stream_end_stop_writing(&own->end);
+    skep_poll_notify_source(&own->end.source);
+    return 0;
+}
+
+static void unix_close(struct skep_file *file)
+{
+    struct unix_socket *own = file->object, *waiting;
+    skep_mutex_lock(&lock);
+    forget_name(own);
+    skep_mutex_unlock(&lock);
+    queue_changed(own);
+    while ((waiting = dequeue(own)) != NULL) /* nobody finds it any more: no lock */
+        skep_stream_end_close(&waiting->end);
+    skep_stream_end_close(&own->end);
+}
+
+/*
+ * Moving bytes
+ */
+
+/* MSG_WAITALL: until all is there, the stream ends, or an error comes. */
+static ssize_t receive(struct skep_file *file, void *data, size_t bytes, int flags)
+{
+    struct unix_socket *own = file->object;
+    uint64_t deadline_ns = deadline_of(file, flags, own->receive_ns);
+    size_t done = 0;
+    if (!is_connected(own))
+        return -EINVAL;
+    do {
+        ssize_t more = skep_stream_end_read(&own->end, (char *)data + done, bytes - done,
+                                            (flags & MSG_PEEK) != 0, deadline_ns);
+        if (more <= 0)
+            return done != 0 ? (ssize_t)done : more;
+        done += (size_t)more;
+    } while (flags & MSG_WAITALL && !(flags & MSG_PEEK) && done < bytes);
+    return (ssize_t)done;
+}
+
+static ssize_t send_bytes(struct skep_file *file, const void *data, size_t bytes, int flags)
+{
+    struct unix_socket *own = file->object;
+    if (!is_connected(own))
+        return -ENOTCONN;
+    return skep_stream_end_write(&own->end, data, bytes, deadline_of(file, flags, own->send_ns));
+}
+
+static ssize_t unix_read(struct skep_file *file, void *data, size_t bytes)
+{
+    return receive(file, data, bytes, 0);
+}
+
+static ssize_t unix_write(struct skep_file *file, const void *data, size_t bytes)
+{
+    return send_bytes(file, data, bytes, 0);
+}
+
+static ssize_t unix_receive(struct skep_file *file, void *data, size_t bytes, int flags,
+                            struct sockaddr *address, socklen_t *address_bytes)
+{
+    if (address != NULL)
+        *address_bytes = 0; /* as of any stream */
+    return receive(file, data, bytes, flags);
+}
+
+/* Where a connection is, an address is too many; else it doesn't make one. */
+static int check_no_name(const struct skep_file *file, const void *address)
+{
+    return address == NULL ? 0 : is_connected(file->object) ? -EISCONN : -EOPNOTSUPP;
+}
+
+static ssize_t unix_send(struct skep_file *file, const void *data, size_t bytes, int flags,
+                         const struct sockaddr *address, socklen_t address_bytes)
+{
+    int error = check_no_name(file, address);
+    return error < 0 ? error : send_bytes(file, data, bytes, flags);
+}
+
+/* Only the first part is waited for, as long as not all is wanted. What is left there is seen by the first part, too. */
+static ssize_t unix_receive_message(struct skep_file *file, struct msghdr *message, int flags)
+{
+    ssize_t total = 0;
+    message->msg_namelen = 0;
+    message->msg_controllen = 0;
+    message->msg_flags = 0;
+    for (int i = 0; i < (int)message->msg_iovlen; i++) {
+        const struct iovec *part = &message->msg_iov[i];
+        ssize_t more = receive(file, part->iov_base, part->iov_len, flags);
+        if (more < 0)
+            return total != 0 ? total : more;
+        total += more;
+        if ((size_t)more < part->iov_len || (total != 0 && flags & MSG_PEEK))
+            break;
+        if (total != 0 && !(flags & MSG_WAITALL))
+            flags |= MSG_DONTWAIT;
+    }
+    return total;
+}
+
+static ssize_t unix_send_message(struct skep_file *file, const struct msghdr *message, int flags)
+{
+    ssize_t total = 0;
+    int error = check_no_name(file, message->msg_name);
+    if (error == 0 && message->msg_controllen != 0)
+        error = -EOPNOTSUPP;
+    if (error < 0)
+        return error;
+    for (int i = 0; i < (int)message->msg_iovlen; i++) {
+        const struct iovec *part = &message->msg_iov[i];
+        ssize_t more = send_bytes(file, part->iov_base, part->iov_len, flags);
+        if (more < 0)
+            return total != 0 ? total : more;
+        total += more;
+        if ((size_t)more < part->iov_len)
+            break;
+    }
+    return total;
+}
+
+/*
+ * States and options
+ */
+
+static short listener_poll(const struct unix_socket *own)
+{
+    return (short)((own->queued != 0 ? POLLIN : 0) |
+                   (own->ended ? POLLIN | POLLRDHUP | POLLHUP : 0));
+}
+
+static short unix_poll(struct skep_file *file)
+{
+    const struct unix_socket *own = file->object;
+    if (own->listens)
+        return listener_poll(own);
+    if (!is_connected(own))
+        return POLLOUT | POLLHUP;
+    const struct stream *in = own->end.in, *out = own->end.out;
+    bool no_more_in = skep_stream_ended(in) || skep_stream_abandoned(in);
+    bool no_more_out = skep_stream_ended(out) || skep_stream_abandoned(out);
+    return (short)((skep_stream_bytes(in) != 0 ? POLLIN : 0) |
+                   (no_more_in ? POLLIN | POLLRDHUP : 0) |
+                   (no_more_in && no_more_out ? POLLHUP : 0) |
+                   (skep_stream_has_room(out) ? POLLOUT : 0));
+}
+
+static struct skep_poll_source *unix_source(struct skep_file *file)
+{
+    struct unix_socket *own = file->object;
+    return &own->end.source;
+}
+
+static int unix_stat(struct skep_file *file, struct stat *out)
+{
+    memset(out, 0, sizeof(*out));
+    out->st_mode = S_IFSOCK | 0777;
+    out->st_blksize = STREAM_PIECE_BYTES;
+    return 0;
+}
+
+static int unix_ioctl(struct skep_file *file, unsigned long request, void *argument)
+{
+    const struct unix_socket *own = file->object;
+    if (request != FIONREAD)
+        return -ENOTTY;
+    if (own->listens)
+        return -EINVAL;
+    *(int *)argument = is_connected(own) ? (int)skep_stream_bytes(own->end.in) : 0;
+    return 0;
+}
+
+/* The span that a call may wait, which is endless if it is none. */
+static int set_span(_Atomic uint64_t *span_ns, const void *value, socklen_t bytes)
+{
+    struct timeval time;
+    if (bytes < sizeof(time))
+        return -EINVAL;
+    memcpy(&time, value, sizeof(time));
+    uint64_t ns;
+    if (!skep_posix_span(&(struct timespec){time.tv_sec, time.tv_usec * 1000}, &ns))
+        return -EDOM;
+    atomic_store_explicit(span_ns, ns != 0 ? ns : SKEP_FOREVER, memory_order_relaxed);
+    return 0;
+}
+
+static int unix_option_set(struct skep_file *file, int level, int name, const void *value,
+                           socklen_t bytes)
+{
+    struct unix_socket *own = file->object;
+    if (level != SOL_SOCKET)
+        return -EOPNOTSUPP;
+    switch (name) {
+    case SO_RCVTIMEO:
+        return set_span(&own->receive_ns, value, bytes);
+    case SO_SNDTIMEO:
+        return set_span(&own->send_ns, value, bytes);
+    case SO_TYPE:
+    case SO_ERROR:
+    case SO_ACCEPTCONN:
+        return -ENOPROTOOPT;
+    default:
+        return bytes < sizeof(int) ? -EINVAL : 0; /* of no effect on a stream in memory */
+    }
+}
+
+static int tell(void *value, socklen_t *bytes, const void *what, socklen_t most)
+{
+    if (*bytes > most)
+        *bytes = most;
+    memcpy(value, what, *bytes);
+    return 0;
+}
+
+static int tell_number(void *value, socklen_t *bytes, int number)
+{
+    return tell(value, bytes, &number, sizeof(number));
+}
+
+static int tell_span(void *value, socklen_t *bytes, uint64_t ns)
+{
+    struct timeval time = {0};
+    if (ns != SKEP_FOREVER)
+        time = (struct timeval){(time_t)(ns / NS_PER_SECOND), (long)(ns % NS_PER_SECOND / 1000)};
+    return tell(value, bytes, &time, sizeof(time));
+}
+
+static int unix_option_get(struct skep_file *file, int level, int name, void *value,
+                           socklen_t *bytes)
+{
+    struct unix_socket *own = file->object;
+    if (level != SOL_SOCKET)
+        return -EOPNOTSUPP;
+    switch (name) {
+    case SO_TYPE:
+        return tell_number(value, bytes, SOCK_STREAM);
+    case SO_ACCEPTCONN:
+        return tell_number(value, bytes, own->listens);
+    case SO_SNDBUF:
+    case SO_RCVBUF:
+        return tell_number(value, bytes, STREAM_BYTES);
+    case SO_RCVTIMEO:
+        return tell_span(value, bytes, own->receive_ns);
+    case SO_SNDTIMEO:
+        return tell_span(value, bytes, own->send_ns);
+    default:
+        return tell_number(value, bytes, 0);
+    }
+}
+
+/*
+ * The kind
+ */
+
+static const struct skep_socket_ops calls = {
+    .bind = unix_bind,
+    .listen = unix_listen,
+    .accept = unix_accept,
+    .connect = unix_connect,
+    .shutdown = unix_shutdown,
+    .own_name = unix_own_name,
+    .peer_name = unix_peer_name,
+    .send = unix_send,
+    .receive = unix_receive,
+    .send_message = unix_send_message,
+    .receive_message = unix_receive_message,
+    .option_set = unix_option_set,
+    .option_get = unix_option_get,
+};
+
+static const struct skep_fd_ops unix_ops = {
+    .read = unix_read,
+    .write = unix_write,
+    .close = unix_close,
+    .stat = unix_stat,
+    .ioctl = unix_ioctl,
+    .poll = unix_poll,
+    .source = unix_source,
+    .socket = &calls,
+};
+
+static int check_type(int type, int protocol)
+{
+    bool is_known = (type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) == SOCK_STREAM &&
+                    (protocol == 0 || protocol == AF_UNIX);
+    return is_known ? 0 : -EPROTONOSUPPORT;
+}
+
+int skep_posix_unix_socket(int type, int protocol)
+{
+    int result = check_type(type, protocol);
+    if (result != 0)
+        return result;
+    struct unix_socket *made = socket_new();
+    return made != NULL ? open_socket(made, type) : -ENOMEM;
+}
+
+static int open_pair(int type, int fds[2])
+{
+    struct unix_socket *one = socket_new_connectable(), *other = socket_new_connectable();
+    if (one != NULL && other != NULL) {
+        skep_stream_connect(&one->end, &other->end);
+        fds[0] = open_socket(one, type);
+        fds[1] = open_socket(other, type);
+        return fds[0] < 0 ? fds[0] : fds[1] < 0 ? fds[1] : 0;
+    }
+    if (one != NULL)
+        skep_stream_end_put(&one->end);
+    if (other != NULL)
+        skep_stream_end_put(&other->end);
+    return -ENOMEM;
+}
+
+int socketpair(int domain, int type, int protocol, int fds[2])
+{
+    int numbers[2] = {-1, -1};
+    int result = domain == AF_UNIX ? check_type(type, protocol) : -EAFNOSUPPORT;
+    if (result == 0)
+        result = open_pair(type, numbers);
+    if (result == 0) {
+        memcpy(fds, numbers, sizeof(numbers));
+        return 0;
+    }
+    for (int i = 0; i < 2; i++)
+        if (numbers[i] >= 0)
+            close(numbers[i]);
+    return (int)skep_posix_result(result);
+}
