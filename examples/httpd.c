@@ -48,6 +48,7 @@ static struct pollfd polls[1 + CONNECTIONS_MAX]; /* the listening socket, then t
 static size_t connection_count;
 
 static char page[PAGE_BYTES];
+static size_t page_bytes;
 static char filler[FILLER_BYTES];
 static volatile sig_atomic_t stopping;
 static time_t now; /* seconds, when this turn began */
@@ -107,12 +108,17 @@ static void put_headers(struct connection *connection, const char *status, const
     connection->answer_bytes = (size_t)(at - connection->answer);
 }
 
-static void answer(struct connection *connection, const char *status, const char *body)
+static void answer_bytes(struct connection *connection, const char *status, const char *body,
+                         size_t bytes)
 {
-    size_t bytes = strlen(body);
     put_headers(connection, status, "text/html; charset=utf-8", bytes);
     memcpy(connection->answer + connection->answer_bytes, body, bytes);
     connection->answer_bytes += bytes;
+}
+
+static void answer(struct connection *connection, const char *status, const char *body)
+{
+    answer_bytes(connection, status, body, strlen(body));
 }
 
 static void answer_filler(struct connection *connection, const char *number)
@@ -134,7 +140,7 @@ static void answer_filler(struct connection *connection, const char *number)
 static void answer_path(struct connection *connection, const char *path)
 {
     if (strcmp(path, "/") == 0)
-        answer(connection, "200 OK", page);
+        answer_bytes(connection, "200 OK", page, page_bytes);
     else if (strcmp(path, "/healthz") == 0)
         answer(connection, "200 OK", "ok\n");
     else if (strncmp(path, "/bytes/", 7) == 0)
@@ -322,10 +328,11 @@ static void write_page(void)
 {
     char host[64] = "localhost";
     gethostname(host, sizeof(host) - 1);
-    snprintf(page, sizeof(page),
-             "<!doctype html>\n<title>%s</title>\n<h1>Hello from %s</h1>\n"
-             "<p>One program, and no operating system below it but a library.\n",
-             host, host);
+    page_bytes =
+        (size_t)snprintf(page, sizeof(page),
+                         "<!doctype html>\n<title>%s</title>\n<h1>Hello from %s</h1>\n"
+                         "<p>One program, and no operating system below it but a library.\n",
+                         host, host);
 }
 
 static int listen_on(unsigned short port)
