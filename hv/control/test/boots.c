@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "app.h"
 #include "crashes.h"
 #include "files.h"
 #include "guest.h"
@@ -53,6 +54,7 @@ void boots_restart(bool safe_mode)
 void boots_end(void)
 {
     boots_forget();
+    app_forget_all();
     power_forget();
     tokens_forget();
     persist_stop();
@@ -69,6 +71,8 @@ void boots_begin(bool safe_mode, bool first)
     if (!safe_mode)
         crashes_load();
     guest_adopt_all(safe_mode, first, FAKE_RECORDS);
+    if (!safe_mode)
+        app_load_all();
 }
 
 /* The power goes and comes again. */
