@@ -67,15 +67,21 @@ bool app_has_label(const struct app *app, const char *label)
     return false;
 }
 
+unsigned app_count(void)
+{
+    unsigned count = 0;
+
+    for (const struct app *app = apps; app; app = app->next)
+        count++;
+    return count;
+}
+
 static struct app *new_app(struct problem *p)
 {
     struct app *app;
-    unsigned count = 0;
 
-    for (const struct app *other = apps; other; other = other->next)
-        count++;
-    if (count >= APPS_MAX) {
-        problem_set(p, 409, "There are %u apps, and no room for more: delete one first.", count);
+    if (app_count() >= APPS_MAX) {
+        problem_set(p, 409, "There are %u apps, and no room for more: delete one first.", APPS_MAX);
         return NULL;
     }
     app = calloc(1, sizeof(*app));
@@ -178,10 +184,21 @@ int app_unkeep(const struct app *app, struct problem *p)
     return persist_delete(kept, p);
 }
 
-static bool has_objects(const cJSON *json, const char *first, const char *second)
+static bool is_object(const cJSON *json, const char *name)
 {
-    return cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(json, first)) &&
-           cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(json, second));
+    return cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(json, name));
+}
+
+static bool is_record(const cJSON *json)
+{
+    const cJSON *label;
+
+    cJSON_ArrayForEach(label, cJSON_GetObjectItemCaseSensitive(json, "labels"))
+    {
+        if (!cJSON_IsString(label))
+            return false;
+    }
+    return is_object(json, "labels") && is_object(json, "guests") && is_object(json, "volumes");
 }
 
 static cJSON *read_value(const char *kept)
@@ -194,7 +211,7 @@ static cJSON *read_value(const char *kept)
     if (bytes >= 0 && bytes <= TEXT_MAX)
         value = json_parse(text, (size_t)bytes, &ignored);
     free(text);
-    if (has_objects(cJSON_GetObjectItemCaseSensitive(value, "record"), "guests", "volumes"))
+    if (is_record(cJSON_GetObjectItemCaseSensitive(value, "record")))
         return value;
     cJSON_Delete(value);
     return NULL;
@@ -227,4 +244,37 @@ void app_load_all(void)
     for (const char *kept = all; kept && *kept; kept += strlen(kept) + 1)
         load(kept);
     free(all);
+}
+
+/*
+ * Backups
+ */
+
+int app_check_record(const char *name, const cJSON *record, struct problem *p)
+{
+    if (name && name_valid(name) && is_record(record))
+        return 0;
+    return problem_set(p, 422, "The backup has an app without a right name or record.");
+}
+
+int app_keep_record(const char *name, const cJSON *record, struct problem *p)
+{
+    struct app app = {.record = cJSON_Duplicate(record, true)};
+    int result;
+
+    snprintf(app.name, sizeof(app.name), "%s", name);
+    result = app_keep(&app, p);
+    cJSON_Delete(app.record);
+    return result;
+}
+
+void app_restore_none(void)
+{
+    char *all = persist_list(PREFIX);
+    struct problem ignored;
+
+    for (const char *kept = all; kept && *kept; kept += strlen(kept) + 1)
+        persist_delete(kept, &ignored);
+    free(all);
+    app_forget_all();
 }

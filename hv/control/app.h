@@ -63,6 +63,14 @@ int app_unkeep(const struct app *app, struct problem *p);
 /* At the start, when there are guests: reads what is kept. What is underway is due then. */
 void app_load_all(void);
 
+/* One of a backup: its record is checked; is kept; and all that are kept are taken back, where there were none before. 0, or
+ * -1 and the problem. */
+int app_check_record(const char *name, const cJSON *record, struct problem *p);
+int app_keep_record(const char *name, const cJSON *record, struct problem *p);
+void app_restore_none(void);
+
+unsigned app_count(void);
+
 /* Whose the guest or volume is (part: "guests" or "volumes"); NULL = no app's. */
 const struct app *app_owner(const char *part, const char *name);
 
