@@ -136,8 +136,8 @@ static bool serve(struct console *c)
     bool readable;
 
     while (!c->left && !c->output_error) {
-        bool wants = websocket_has_sent(&c->ws);
-        if (!websocket_turn(&c->ws, wants ? c->input : -1, &readable))
+        bool sent = websocket_has_sent(&c->ws);
+        if (!websocket_turn(&c->ws, sent ? c->input : -1, &readable))
             return interrupt_came();
         if (readable)
             send_input(c);

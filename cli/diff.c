@@ -30,7 +30,8 @@ static unsigned print_changes(const char *kind, const char *name, const cJSON *b
 
     cJSON_ArrayForEach(field, after)
     {
-        if (strcmp(field->string, "status") == 0 || strcmp(field->string, "change") == 0)
+        if (!field->string || strcmp(field->string, "status") == 0 ||
+            strcmp(field->string, "change") == 0)
             continue;
         former = cJSON_GetObjectItemCaseSensitive(before, field->string);
         if (cJSON_Compare(former, field, true))
@@ -60,7 +61,7 @@ static int foresee(const char *kind, const char *path, const cJSON *wanted, cons
     int result = api_try("PUT", dry, wanted, &a);
 
     *differs = true;
-    if (result == EXIT_OK && a.http.status >= 400 && a.http.status < 500)
+    if (result == EXIT_OK && (a.http.status == 409 || a.http.status == 422))
         print_refusal(kind, name, &a);
     else if (result == EXIT_OK && (result = api_check(&a)) == EXIT_OK)
         *differs = strcmp(value_text(a.json, "change", "?"), "none") != 0;

@@ -12,7 +12,7 @@ set(SKEP_PREFIX_MAPS
     -ffile-prefix-map=${CMAKE_SOURCE_DIR}=.
     -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=
     -ffile-prefix-map=${CMAKE_BINARY_DIR}=build)
-foreach(name newlib lwip mbedtls cjson llhttp wslay littlefs e2fsprogs)
+foreach(name newlib lwip mbedtls cjson llhttp wslay littlefs e2fsprogs sqlite lua)
     list(APPEND SKEP_PREFIX_MAPS -ffile-prefix-map=${${name}_DIR}=${name})
 endforeach()
 

@@ -40,7 +40,7 @@ struct connection {
     size_t request_bytes; /* received */
     char answer[ANSWER_BYTES];
     size_t answer_bytes, sent_bytes;
-    unsigned long long filler_left; /* bytes of /bytes/N after the answer */
+    unsigned long long filler_left; /* bytes of /bytes/N that the answer had no room for */
 };
 
 static struct connection *connections[CONNECTIONS_MAX];
@@ -124,7 +124,11 @@ static void answer_filler(struct connection *connection, const char *number)
         return;
     }
     put_headers(connection, "200 OK", "application/octet-stream", bytes);
-    connection->filler_left = bytes;
+    size_t room = ANSWER_BYTES - connection->answer_bytes;
+    size_t first = bytes < room ? (size_t)bytes : room; /* in one packet with the headers */
+    memcpy(connection->answer + connection->answer_bytes, filler, first);
+    connection->answer_bytes += first;
+    connection->filler_left = bytes - first;
 }
 
 static void answer_path(struct connection *connection, const char *path)

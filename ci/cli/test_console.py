@@ -9,6 +9,7 @@ import termios
 import pytest
 
 import skep
+from conftest import Service
 from impostor import Impostor
 
 DETACH = "\x10\x11"  # ctrl-p ctrl-q
@@ -80,6 +81,28 @@ def test_the_terminal_comes_back_when_the_guest_ends(service, echo):
         service.api.ok("PATCH", "/v1/guests/echo", json={"desired_state": "stopped"})
         terminal.wait("the guest has ended")
         assert modes(terminal) == before
+        assert terminal.end() == 0
+
+
+def test_the_terminal_comes_back_when_skep_is_gone(tmp_path, fresh):
+    with Service(tmp_path) as own:
+        fresh.login(own)
+        own.api.upload("hello", skep.BUILD / "examples/hello.elf")
+        own.api.create("web", image="hello")
+        with fresh.terminal("console", "web") as terminal:
+            before = modes(terminal)
+            terminal.wait("web starts")
+            own.process.kill()
+            terminal.wait("skepctl: the connection to the console of web is lost")
+            assert modes(terminal) == before
+            assert terminal.end() == 3
+
+
+def test_it_can_be_left_amid_a_flood(service, cli):
+    service.api.create("flood", image="hello", args=["tick=1"])
+    with cli.terminal("console", "flood") as terminal:
+        terminal.wait(200 * "tick\r\n")
+        terminal.type(DETACH)
         assert terminal.end() == 0
 
 

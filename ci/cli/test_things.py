@@ -175,6 +175,10 @@ def test_diff_asks_skep(service, cli, tmp_path):
     detail = service.api.put("/v1/guests/web?dry_run=true", json={"image": "later"}).json()["detail"]
     assert said == f"! guest web: as things are, this is refused: {detail}\n"
     assert service.api.ok("GET", "/v1/audit")["last"] == records
+    cli.run("token", "create", "looker", "-r", "viewer")
+    looker = {"SKEP_TOKEN": cli.run("token", "rotate", "looker").strip()}
+    cli.run("diff", "-f", tmp_path / "site.json", environment=looker, code=4)  # that isn't about the document
+    cli.run("token", "rm", "looker")
 
 
 def test_documents_that_are_wrong(cli, tmp_path):

@@ -125,7 +125,13 @@ static bool drive_poll(struct disk *disk, uint32_t queue, uint32_t budget)
     return drive.ready_count > 0;
 }
 
-static const struct disk_driver driver = {drive_submit, drive_kick, drive_poll};
+static uint32_t drive_look(struct disk *disk)
+{
+    (void)disk;
+    return drive.held_count;
+}
+
+static const struct disk_driver driver = {drive_submit, drive_kick, drive_poll, drive_look};
 
 static void drive_reset(void)
 {

@@ -7,11 +7,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/uio.h>
@@ -76,6 +78,27 @@ static void test_stdio(void)
     file = fopen("text", "a");
     REQUIRE(file != NULL && fputs("end\n", file) >= 0 && fclose(file) == 0);
     REQUIRE(remove("text") == 0 && fails(access("text", F_OK), ENOENT));
+    file = tmpfile(); /* not everybody has a /tmp */
+    REQUIRE(file == NULL || fclose(file) == 0);
+}
+
+static void test_owners(void)
+{
+    struct stat status;
+    int fd = open("owned", O_CREAT | O_RDWR, 0600);
+    REQUIRE(fd >= 0 && fchown(fd, getuid(), (gid_t)-1) == 0 && fstat(fd, &status) == 0);
+    REQUIRE(status.st_uid == getuid() && close(fd) == 0 && unlink("owned") == 0);
+    REQUIRE(fails(fchown(STDOUT_FILENO + 100, 0, 0), EBADF));
+    REQUIRE(strcmp(getpwuid(0)->pw_name, "root") == 0 && getpwnam("root")->pw_uid == 0);
+    REQUIRE(getpwnam("nobody here") == NULL);
+}
+
+static void test_usage(void)
+{
+    struct rusage used = {0};
+    while (used.ru_utime.tv_sec == 0 && used.ru_utime.tv_usec == 0)
+        REQUIRE(getrusage(RUSAGE_SELF, &used) == 0);
+    REQUIRE(fails(getrusage(12345, &used), EINVAL));
 }
 
 static int count_names(const char *path)
@@ -145,6 +168,8 @@ int main(int argc, char **argv)
     REQUIRE(statvfs(".", &usage) == 0 && usage.f_bfree > 0);
     test_descriptors();
     test_stdio();
+    test_owners();
+    test_usage();
     test_names();
     printf("files: run %d\n", count_runs());
     sync();

@@ -36,8 +36,8 @@ def choose_cuts(work, count, chooser):
 class Trial:
     """One cut."""
 
-    def __init__(self, folder, work, number, cut):
-        self.folder, self.elf, self.number, self.cut = folder, work.elf, number, cut
+    def __init__(self, folder, elf, work, number, cut):
+        self.folder, self.elf, self.number, self.cut = folder, elf, number, cut
         self.moment = work.moments[int((cut.marks() or ["0"])[-1])]
         self.worlds = [one.copy() for one in self.moment.worlds()]
         for guest, (volume, seed, count) in work.flushed(cut).items():
@@ -141,15 +141,15 @@ class Trial:
         self.worlds = [formatted]
 
 
-def judge(work, count, jobs, chooser, results):
+def judge(work, arguments, chooser, results):
     """Several cuts at a time: one starts while another is looked at."""
 
     def look_at(numbered):
-        trial = Trial(LOGS / f"cut-{numbered[0]}", work, *numbered)
+        trial = Trial(LOGS / f"cut-{numbered[0]}", arguments.elf, work, *numbered)
         return trial.title, trial.run()
 
-    cuts = enumerate(choose_cuts(work, count, chooser))
-    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+    cuts = enumerate(choose_cuts(work, arguments.cuts, chooser))
+    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
         try:
             for done, outcome in enumerate(pool.map(look_at, cuts), 1):
                 results.add(*outcome)
@@ -164,7 +164,7 @@ def run(arguments, results):
     chooser = random.Random(arguments.seed)
     shutil.rmtree(LOGS, ignore_errors=True)
     begin = time.monotonic()
-    work = workload.Workload(LOGS, arguments.elf, chooser)
+    work = workload.Workload(LOGS, chooser)
     try:
         work.run()
     except AssertionError as error:
@@ -178,6 +178,6 @@ def run(arguments, results):
     )
     results.add("the workload")
     begin = time.monotonic()
-    judge(work, arguments.cuts, arguments.jobs, chooser, results)
+    judge(work, arguments, chooser, results)
     seconds = time.monotonic() - begin
     print(f"{arguments.cuts} cuts in {seconds:.1f} s, {seconds / arguments.cuts:.2f} s each", flush=True)

@@ -1,10 +1,12 @@
 """The changes that are made before the power is cut, and what was said of each."""
 
+import contextlib
 import re
 
 import helpers
 import nbd
 import records
+import requests
 import skep
 import world
 
@@ -24,6 +26,7 @@ GATE = "gate"  # guests that start after it wait until the judge has looked at t
 
 
 RECORDS = 24  # that a guest keeps in files
+PASSPHRASE = {"Skep-Passphrase": "what was there before the cut"}
 
 
 class Moment:
@@ -39,10 +42,10 @@ class Moment:
 
 
 class Workload:
-    """Drives one disk through several boots."""
+    """Drives one disk through several boots of a debug build, whose control service can be told to die."""
 
-    def __init__(self, folder, elf, chooser):
-        self.folder, self.elf, self.chooser = folder, elf, chooser
+    def __init__(self, folder, chooser):
+        self.folder, self.chooser = folder, chooser
         self.disk = nbd.Disk(DISK_BYTES)
         self.world = world.World()
         self.moments = []
@@ -57,10 +60,13 @@ class Workload:
         with self.disk.serve(folder / "disk.sock") as socket:
             for number, (cpus, part) in enumerate(((1, self._begin), (2, self._work), (1, self._end))):
                 with skep.Machine(
-                    self.folder / f"workload-{number}", elf=self.elf, cpus=cpus, disks=[f"nbd:unix:{socket}"]
+                    self.folder / f"workload-{number}",
+                    elf=skep.build_exists(skep.DEBUG_BUILD),
+                    cpus=cpus,
+                    disks=[f"nbd:unix:{socket}"],
                 ) as machine:
                     try:
-                        self.api, self.writers = machine.wait_api(), {}
+                        self.machine, self.api, self.writers = machine, machine.wait_api(), {}
                         part()
                         machine.check_alive()
                     except (AssertionError, OSError) as error:
@@ -108,6 +114,7 @@ class Workload:
         self._image("block", helpers.guest_program("block"))
         self._image("stay", helpers.guest_program("stay"))
         self._guest("steady", image="stay", files=FILES)
+        self._restore_deleted("steady", "block")
         self._guest(GATE, image="stay")
         self._writer("on-a", "a", 224, start_after=[GATE])
         self._writer("on-wide", "wide", 128, start_after=[GATE])
@@ -120,12 +127,14 @@ class Workload:
         self._image("spare", helpers.example("hello"))
         self._copy("a-2", "a", "snapshot")
         self._image("spare", helpers.guest_program("stay"))
+        self._die_amid_a_guest("guest's spec on the disk", "late-1")
         self._learn("a-1")
         self._full_copy("far", "a-1")
         self._volume("d", MIB // 2)
         self._delete_volume("d")
         self._token("eye", "operator", expires_at="2099-12-31T00:00:00.000Z")
         self._patch_guest("steady", "paused")
+        self._die_amid_a_guest("guest created in ring 0", "late-2")
         self._until_written("on-wide")
         self._until_written("on-a")
         self._copy("files-1", "files", "snapshot")
@@ -184,6 +193,31 @@ class Workload:
             answer = self.api.ok("GET", f"/v1/operations/{answer['id']}", params={"wait": 10})
         assert answer["state"] == "done", answer
         return answer
+
+    def _change_amid_death(self, title, point, change, method, path, **body):
+        """The same, and the service dies in it. Once it is back, it tells whether the change was made."""
+        self._listen()
+        pending = self.world.copy()
+        change(pending)
+        self._note(f"{title}, underway", pending)
+        points = {item["name"]: item["at"] for item in self.api.ok("GET", "/v1/debug/points")["items"]}
+        restarts = self.api.host()["control_restarts"]
+        self.api.ok("POST", "/v1/debug/crash", json={"at": points[point]})
+        with contextlib.suppress(requests.ConnectionError, requests.Timeout):
+            answer = self.api.request(method, path, timeout=5, **body)
+            raise AssertionError(f"the service answers {answer.status_code} instead of dying")
+        self.api = skep.Api(self.machine.api_port, self.machine.token, self.api.fingerprint)
+
+        def back():
+            with contextlib.suppress(requests.ConnectionError, requests.Timeout):
+                return self.api.host()["control_restarts"] == restarts + 1
+
+        skep.wait_for(back, "the service is back")
+        seen = world.observe(self.api)
+        made = [one for one in (self.world, pending) if not one.differences(seen)]
+        assert made, f"{title}: {'; '.join(pending.differences(seen))}"
+        self.world = made[0]
+        self._note(f"{title}, known after the service's death")
 
     def _listen(self):
         """Takes down what guests have said to be durable."""
@@ -297,6 +331,32 @@ class Workload:
             json={**spec, "files": files, "memory_bytes": 4 * MIB, "stop_grace_ms": 0},
         )
         self.api.wait_state(name, "running", "exited")
+
+    def _die_amid_a_guest(self, point, name):
+        spec = {"args": [], "volumes": [], "files": [], "start_after": [], "desired_state": "running", "image": "stay"}
+        self._change_amid_death(
+            f"guest {name}, dying",
+            point,
+            lambda new: new.guests.__setitem__(name, spec),
+            *("PUT", f"/v1/guests/{name}"),
+            json={**spec, "memory_bytes": 4 * MIB},
+        )
+
+    def _restore_deleted(self, guest, image):
+        """A guest and an image that are deleted come back with a backup."""
+        backup = self.api.ok("GET", "/v1/backup", params={"images": "true"}, headers=PASSPHRASE, timeout=60)
+        before = self.world
+        self._delete_guest(guest)
+        self._delete_image(image)
+
+        def restored(new):
+            new.guests, new.images = dict(before.guests), dict(before.images)
+
+        answer = self._change(
+            "restore", restored, "PUT", "/v1/backup", data=backup, headers=PASSPHRASE, timeout=60
+        )
+        assert answer["restored"] == "now", answer
+        self.api.wait_state(guest, "running")
 
     def _patch_guest(self, name, state):
         spec = {**self.world.guests[name], "desired_state": state}

@@ -2,10 +2,12 @@
 
 import contextlib
 import pathlib
+import ssl
 import threading
 import time
 
 import skep
+import websocket
 
 MIB = 1 << 20
 
@@ -92,6 +94,29 @@ def run_to_end(api, name, elf, args=(), memory_bytes=4 * MIB, **spec):
     )
     status = api.wait_state(name, "exited", "crashed")
     return status, api.log(name).decode(errors="replace")
+
+
+def attach(api, name="cat", query="", **options):
+    """A client of a guest's console."""
+    header = [f"Authorization: {api.headers['Authorization']}"]
+    context = {"cert_reqs": ssl.CERT_NONE, "check_hostname": False}
+    address = f"wss://127.0.0.1:{api.port}/v1/guests/{name}/console{query}"
+    return websocket.create_connection(address, header=header, sslopt=context, timeout=30, **options)
+
+
+def read_more(console, said=b""):
+    """What a console says, and a piece more; its end is a failure."""
+    piece = console.recv()
+    assert piece, f"the console has ended, with {said[-2000:]!r}"
+    return said + piece
+
+
+def read_until(console, text):
+    """What a console says up to a text."""
+    said = b""
+    while text not in said:
+        said = read_more(console, said)
+    return said
 
 
 def disk_image(folder, name, size):

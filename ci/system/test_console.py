@@ -2,12 +2,11 @@
 
 import json
 import socket
-import ssl
 
 import pytest
 import skep
 import websocket
-from helpers import MIB, guest_program
+from helpers import MIB, attach, guest_program
 
 NORMAL, REFUSED = 1000, 1008
 ANY_BYTES = bytes(range(5, 256)) + b"\x00\x01\x02\x03"  # but the one that ends the guest
@@ -19,13 +18,6 @@ def cat(api):
     api.create("cat", image="console", memory_bytes=2 * MIB, desired_state="running", restart="never")
     api.wait_state("cat", "running")
     return api
-
-
-def attach(api, name="cat", query="", **options):
-    header = [f"Authorization: {api.headers['Authorization']}"]
-    context = {"cert_reqs": ssl.CERT_NONE, "check_hostname": False}
-    address = f"wss://127.0.0.1:{api.port}/v1/guests/{name}/console{query}"
-    return websocket.create_connection(address, header=header, sslopt=context, timeout=30, **options)
 
 
 def read_bytes(console, count):

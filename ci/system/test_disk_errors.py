@@ -1,7 +1,9 @@
 """Disks that fail: what the API says of it, what guests get, and that nothing else is harmed."""
 
+import concurrent.futures
 import contextlib
 import struct
+import threading
 
 import helpers
 import nbd
@@ -104,3 +106,22 @@ def test_guest_gets_an_error_for_a_write(folder):
         api.delete_guest("reader")
         status, log = run(api, "writer", "write", "4", "64")
         assert status["exit_code"] == 0 and "durable 64" in log
+
+
+def test_a_disk_that_does_not_answer_is_told(folder):
+    """A change waits for it, and is made once it answers; everything else goes on, and nothing is given up."""
+    with on_a_disk(folder / "disk-silent") as (disk, machine), concurrent.futures.ThreadPoolExecutor(1) as pool:
+        api, other = machine.api, skep.Api(machine.api_port, machine.token, machine.api.fingerprint)
+        answers = threading.Event()
+        disk.fail = lambda kind, offset, length: not answers.wait(120)
+        try:
+            change = pool.submit(other.put, "/v1/volumes/v", json={"size_bytes": MIB}, timeout=120)
+            skep.wait_for(lambda: api.host()["storage"]["silent_seconds"] >= 30, "the silence is told", 90)
+            assert "disk 0: has not answered a request for 30 seconds" in machine.serial_text()
+            assert api.ok("GET", "/v1/guests")["items"] == [] and not change.done()
+        finally:
+            answers.set()
+        assert change.result().status_code == 201
+        machine.wait_serial("disk 0: answers again")
+        told = api.ok("GET", "/v1/disks/0")
+        assert (told["state"], told["silent_seconds"], told["errors"]) == ("online", 0, 0)

@@ -32,11 +32,11 @@ def volume(api, name, size=32 * MIB):
         helpers.clear(api)
 
 
-def run(api, name, *args, **mount):
-    """Runs the program that tests files; its name is its argument-independent own."""
+def run(api, name, *args, program="guest_files", vcpus=1, **mount):
+    """Runs a program that tests files, with the volume."""
     mounted = {"name": name, "mount": "/data", **mount}
-    elf = helpers.guest_program("guest_files")
-    status, text = helpers.run_to_end(api, "files", elf, args, 16 * MIB, volumes=[mounted])
+    elf = helpers.guest_program(program)
+    status, text = helpers.run_to_end(api, "files", elf, args, 16 * MIB, volumes=[mounted], vcpus=vcpus)
     api.delete_guest("files")
     return status, text
 
@@ -63,6 +63,16 @@ def test_posix_calls_on_a_new_volume(machine, tmp_path):
         status, text = run(api, "fresh", format=True)
         assert status["exit_code"] == 0 and text.endswith("files: ok\n"), (text, status)
         command("/sbin/e2fsck", "-fn", exported(api, "fresh", tmp_path / "fresh.img"))
+
+
+@pytest.mark.parametrize("vcpus", [1, 2])
+def test_threads_use_one_volume(machine, tmp_path, vcpus):
+    api = machine.api
+    with volume(api, "threads"):
+        status, text = run(api, "threads", program="filethreads", vcpus=vcpus, format=True)
+        assert status["state"] == "exited" and status["exit_code"] == 0, (text, status)
+        assert text == "filethreads: ok\n"
+        command("/sbin/e2fsck", "-fn", exported(api, "threads", tmp_path / "threads.img"))
 
 
 def test_a_volume_without_files_is_refused(machine):

@@ -200,6 +200,12 @@ def test_what_guests_say_of_themselves(machine, api):
     assert told(api, "bad") == {"fine": 7}
     web = told(api, "web")
     assert web["sockets"] >= 1 and web["heap_bytes"] > 0
+    skep.wait_for(lambda: told(api, "web").get("tcp_accepted", 0) >= 1, "its network's numbers are told")
+    web = told(api, "web")
+    assert web["tcp_segments_received"] >= 3 and web["tcp_segments_sent"] >= 3 and web["tcp_opened"] == 0
+    for _ in range(3):
+        machine.wait_page(NEIGHBOUR)
+    skep.wait_for(lambda: told(api, "web")["tcp_accepted"] >= web["tcp_accepted"] + 3, "connections are counted")
     api.ok("PATCH", "/v1/guests/good", json={"desired_state": "stopped"})
     api.wait_state("good", "exited")
     assert told(api, "good") == {}

@@ -112,8 +112,11 @@ static bool poll(struct disk *disk, uint32_t queue, uint32_t budget)
 {
     struct fake_disk *fake = fake_of(disk);
     bool any = false;
-    for (; budget > 0 && fake->ready_count[queue] > 0; budget--, any = true) {
-        disk->client->done(disk, ready_take(fake, queue));
+    for (; budget > 0 && fake->ready_count[queue] > 0; any = true) {
+        struct disk_request *request = ready_take(fake, queue);
+        uint32_t cost = disk_cost(request);
+        budget -= cost < budget ? cost : budget;
+        disk->client->done(disk, request);
     }
     if (any && fake->starved) {
         fake->starved = false;
@@ -122,7 +125,16 @@ static bool poll(struct disk *disk, uint32_t queue, uint32_t budget)
     return fake->ready_count[queue] > 0;
 }
 
-static const struct disk_driver driver = {.submit = submit, .kick = kick, .poll = poll};
+static uint32_t look(struct disk *disk)
+{
+    struct fake_disk *fake = fake_of(disk);
+    fake->look_count++;
+    fake->silent_count = fake->held_count > 0 ? fake->silent_count + 1 : 0;
+    return fake->silent_count;
+}
+
+static const struct disk_driver driver = {
+    .submit = submit, .kick = kick, .poll = poll, .look = look};
 
 /* ---- the test's side ---- */
 
@@ -137,6 +149,7 @@ void fake_disk_add(struct fake_disk *fake, uint64_t bytes, uint32_t block_bytes,
     fake->disk.driver = &driver;
     fake->disk.client = &disks_client;
     fake->disk.block_bytes = block_bytes;
+    fake->disk.piece_bytes_max = DISK_BYTES_MAX;
     fake->disk.flags = flags;
     fake->disk.queue_count = queue_count;
     fake->disk.discard_max = flags & SKEP_DISK_DISCARD ? LIMIT_SECTORS : 0;

@@ -36,7 +36,7 @@ struct fake_disk {
 
     /* In the order in which they took effect. */
     struct fake_disk_entry log[FAKE_DISK_LOG_MAX];
-    uint32_t log_count, kick_count;
+    uint32_t log_count, kick_count, look_count, silent_count;
     bool starved;   /* it said -SKEP_EAGAIN since client->room() */
     bool immediate; /* lets go of each request at once, when it is kicked */
 };

@@ -9,6 +9,7 @@
 #include "io/uplink.h"
 
 #define DISK_BYTES (1u << 20)
+#define LOOK_NS    5000000000ull
 
 static struct fake_disk small, large; /* 512-byte blocks without a cache; 4096 with all there is */
 static struct baseline baseline;
@@ -172,8 +173,9 @@ static void what_does_not_fit_is_refused(void **state)
     request.sectors = 0x800008; /* whose bytes in 32 bits are those of the pieces */
     refuse(1, request);
     request = request_of(DISK_READ, 0, 8);
-    pieces[0].address.value += 512; /* crosses a page */
+    large.disk.piece_bytes_max = 4095;
     refuse(1, request);
+    large.disk.piece_bytes_max = DISK_BYTES_MAX;
     request = request_of(DISK_READ, 0, 8);
     request.piece_count = DISK_PIECES_MAX + 1;
     refuse(1, request);
@@ -184,6 +186,47 @@ static void what_does_not_fit_is_refused(void **state)
     request.op = (enum disk_op)(DISK_WRITE_ZEROES + 1);
     refuse(1, request);
     assert_int_equal(small.held_count + large.held_count, 0);
+}
+
+/* A piece has whole pages that follow one another, each once. */
+static void memory_that_lies_together_is_one_piece(void **state)
+{
+    struct disk disk = {.piece_bytes_max = 3 * SKEP_PAGE_SIZE};
+    struct disk_piece some[8];
+    (void)state;
+    uint32_t count = disk_piece_add(&disk, some, 0, paddr(0x1e00), 512);
+    count = disk_piece_add(&disk, some, count, paddr(0x2000), 4096);
+    assert_int_equal(count, 1);
+    assert_int_equal(some[0].bytes, 4608);
+    count = disk_piece_add(&disk, some, count, paddr(0x3000), 100);
+    assert_int_equal(count, 1);
+    count = disk_piece_add(&disk, some, count, paddr(0x3064),
+                           100); /* of a page that is there already */
+    assert_int_equal(count, 2);
+    count = disk_piece_add(&disk, some, count, paddr(0x5000), 4096);
+    assert_int_equal(count, 3);
+    count = disk_piece_add(&disk, some, count, paddr(0x6000), 4096);
+    count = disk_piece_add(&disk, some, count, paddr(0x7000), 4096);
+    assert_int_equal(count, 3);
+    count = disk_piece_add(&disk, some, count, paddr(0x8000),
+                           4096); /* more than the disk takes in one */
+    assert_int_equal(count, 4);
+}
+
+/* Requests of many pages cost as much as several. */
+static void a_poll_is_bounded_by_bytes(void **state)
+{
+    static struct disk_request requests[3];
+    (void)state;
+    for (uint32_t i = 0; i < 3; i++) {
+        requests[i] = request_of(DISK_WRITE, 0, 256);
+        assert_int_equal(disks_submit(1, &requests[i]), 0);
+    }
+    fake_disk_let_all_go(&large);
+    disks_poll();
+    assert_int_equal(done_count, 2);
+    disks_poll();
+    assert_int_equal(done_count, 3);
 }
 
 static void a_read_only_disk_is_not_written(void **state)
@@ -377,6 +420,45 @@ static void errors_come_back_and_are_counted(void **state)
     assert_int_equal(after.state, SKEP_DISK_ONLINE);
 }
 
+static uint32_t silent_seconds(void)
+{
+    struct skep_disk_info info;
+    assert_int_equal(disks_info(1, &info), 0);
+    return info.silent_s;
+}
+
+/* Only while one has a request, and once however late: a machine that was stopped gives its disks their time. */
+static void disks_with_requests_are_looked_at(void **state)
+{
+    (void)state;
+    for (; io_deadline() != TIME_NEVER; io_tick()) {
+        fake_clock_advance(LOOK_NS);
+    }
+    struct disk_request request = request_of(DISK_READ, 0, 8);
+    assert_int_equal(disks_submit(1, &request), 0);
+    assert_int_equal(io_deadline(), arch_clock_ns() + LOOK_NS);
+    uint32_t looks = large.look_count;
+    fake_clock_advance(LOOK_NS - 1);
+    io_tick();
+    assert_int_equal(large.look_count, looks);
+    fake_clock_advance(LOOK_NS * 1000);
+    io_tick();
+    io_tick();
+    assert_int_equal(large.look_count, looks + 1);
+    assert_int_equal(silent_seconds(), 0);
+    for (uint32_t i = 2; i <= 7; i++) {
+        fake_clock_advance(LOOK_NS);
+        io_tick();
+        assert_int_equal(silent_seconds(), i < 6 ? 0 : 5 * i);
+    }
+    fake_disk_let_all_go(&large);
+    fake_disks_settle();
+    fake_clock_advance(LOOK_NS);
+    io_tick();
+    assert_int_equal(silent_seconds(), 0);
+    assert_int_equal(io_deadline(), TIME_NEVER);
+}
+
 static void a_failed_disk_hands_back_all_and_takes_nothing(void **state)
 {
     (void)state;
@@ -471,6 +553,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_is_written_is_read),
         TEST(what_does_not_fit_is_refused),
+        TEST(memory_that_lies_together_is_one_piece),
+        TEST(a_poll_is_bounded_by_bytes),
         TEST(a_read_only_disk_is_not_written),
         TEST(requests_are_done_in_the_disks_order),
         TEST(a_poll_is_bounded),
@@ -480,6 +564,7 @@ int main(void)
         TEST(a_done_request_may_be_followed_at_once),
         TEST(a_full_disk_says_when_there_is_room),
         TEST(errors_come_back_and_are_counted),
+        TEST(disks_with_requests_are_looked_at),
         TEST(a_failed_disk_hands_back_all_and_takes_nothing),
         TEST(a_disk_without_a_cache_flushes_too),
         TEST(a_size_that_changes_counts_at_once),

@@ -452,7 +452,6 @@ static void the_largest_request_is_one_chain(void **state)
     (void)state;
     largest_request(F_ALL, DISK_PIECES_MAX + 2);
     largest_request(F_ALL & ~F_INDIRECT, DISK_PIECES_MAX + 2);
-    largest_request(F_ALL & ~F_SIZE_MAX, 5); /* what lies together in memory is one part */
 }
 
 static void each_operation_has_its_type(void **state)
@@ -591,6 +590,45 @@ static void a_chain_that_comes_back_twice_fails_the_disk(void **state)
     failed_whole(disk, 0);
 }
 
+static void a_device_that_does_not_answer_is_noticed(void **state)
+{
+    (void)state;
+    struct disk *disk = plugged(F_ALL);
+    assert_int_equal(disk->driver->look(disk), 0);
+    struct disk_request requests[2] = {request_of(DISK_READ, 0, 1), request_of(DISK_READ, 0, 1)};
+    assert_int_equal(disk->driver->submit(disk, &requests[0]), 0);
+    for (uint32_t i = 1; i <= 1000; i++) {
+        assert_int_equal(disk->driver->look(disk), i);
+        assert_int_equal(wanted, i);
+        assert_false(disk->driver->poll(disk, 0, 4));
+    }
+    assert_int_equal(disk->driver->submit(disk, &requests[1]), 0);
+    assert_int_equal(disk->driver->look(disk), 1001); /* the older one's */
+    device_run(1);
+    poll_all(disk);
+    assert_int_equal(disk->driver->look(disk), 2);
+    device_run(1);
+    poll_all(disk);
+    assert_int_equal(disk->driver->look(disk), 0);
+    assert_false(atomic_load(&disk->failed));
+}
+
+static void what_was_done_without_an_interrupt_is_found(void **state)
+{
+    (void)state;
+    struct disk *disk = plugged(F_ALL);
+    struct skep_vring_avail *avail = arch_direct(paddr(get(COMMON + 0x28, 8)));
+    struct disk_request request = request_of(DISK_READ, 0, 1);
+    assert_int_equal(disk->driver->submit(disk, &request), 0);
+    serve(avail->ring[seen++]);
+    assert_int_equal(wanted, 0);
+    assert_int_equal(disk->driver->look(disk), 1);
+    assert_int_equal(wanted, 1);
+    assert_false(disk->driver->poll(disk, 0, 4));
+    assert_int_equal(request.error, 0);
+    assert_int_equal(disk->driver->look(disk), 0);
+}
+
 static void a_device_may_ask_for_a_reset(void **state)
 {
     (void)state;
@@ -631,6 +669,8 @@ int main(void)
         cmocka_unit_test(an_unknown_status_fails_the_disk),
         cmocka_unit_test(a_chain_that_it_does_not_hold_fails_the_disk),
         cmocka_unit_test(a_chain_that_comes_back_twice_fails_the_disk),
+        cmocka_unit_test(a_device_that_does_not_answer_is_noticed),
+        cmocka_unit_test(what_was_done_without_an_interrupt_is_found),
         cmocka_unit_test(a_device_may_ask_for_a_reset),
         cmocka_unit_test(the_capacity_may_change),
     };

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "audit.h"
+#include "core.h"
 #include "events.h"
 #include "json.h"
 #include "log.h"
@@ -210,6 +211,17 @@ const char *persist_state_name(void)
     return condition_names[get_condition()];
 }
 
+/* Of all disks: it is told here, too, since disks themselves are shown only when no change waits for one. */
+static uint32_t longest_silence(void)
+{
+    struct skep_disk_info info;
+    uint32_t longest = 0;
+
+    for (uint32_t i = 0; core_disk_info(i, &info) == 0; i++)
+        longest = info.silent_s > longest ? info.silent_s : longest;
+    return longest;
+}
+
 cJSON *persist_to_json(void)
 {
     cJSON *json = cJSON_CreateObject();
@@ -223,5 +235,6 @@ cJSON *persist_to_json(void)
         cJSON_AddStringToObject(json, "disk", system_disk_id());
     json_add_integer(json, "bytes", bytes);
     json_add_integer(json, "used_bytes", used);
+    cJSON_AddNumberToObject(json, "silent_seconds", longest_silence());
     return json;
 }

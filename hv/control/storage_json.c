@@ -72,6 +72,7 @@ static void add_device(cJSON *json, uint32_t index)
     json_add_integer(json, "size_bytes", info.bytes);
     cJSON_AddNumberToObject(json, "block_bytes", info.block_bytes);
     cJSON_AddBoolToObject(json, "read_only", info.flags & SKEP_DISK_READ_ONLY);
+    cJSON_AddNumberToObject(json, "silent_seconds", info.silent_s);
     json_add_integer(json, "reads", info.reads);
     json_add_integer(json, "writes", info.writes);
     json_add_integer(json, "flushes", info.flushes);

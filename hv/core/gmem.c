@@ -124,3 +124,11 @@ void gmem_unpin(paddr_t physical)
 {
     frame_unpin(paddr_to_pfn(physical));
 }
+
+void gmem_unpin_run(paddr_t physical, uint32_t bytes)
+{
+    pfn_t last = paddr_to_pfn(paddr(physical.value + bytes - 1));
+    for (pfn_t pfn = paddr_to_pfn(physical); pfn <= last; pfn++) {
+        frame_unpin(pfn);
+    }
+}

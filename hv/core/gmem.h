@@ -18,6 +18,9 @@ int gmem_copy_out(struct guest *guest, gva_t to, const void *from, size_t bytes)
 int gmem_pin(struct guest *guest, gva_t address, bool write, paddr_t *physical);
 void gmem_unpin(paddr_t physical);
 
+/* The same for each page of memory that lies together, each of which is pinned once for it. */
+void gmem_unpin_run(paddr_t physical, uint32_t bytes);
+
 /* The same for the first byte of `address` and for each page that begins behind it, up to `count` in all. It ends early
  * behind a page that had to be supplied, which takes long, and before one that can't be pinned. How many, or the error of
  * the first. */

@@ -202,6 +202,7 @@ void trap_timer(void)
         watchdog_step();
     }
     cpu->chore_ns = watchdog_next(cpu);
+    io_tick();
 }
 
 void trap_ipi(void)

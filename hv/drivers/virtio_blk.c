@@ -10,7 +10,6 @@
  * has failed. It is stopped, so that it reaches no memory any more, and the polls that follow hand back what it had with
  * -SKEP_EIO. It isn't started again.
  *
- * Known shortcoming: nothing is done about a device that just never answers.
  */
 #include "drivers/virtio_blk.h"
 
@@ -87,6 +86,7 @@ struct blk_queue {
     struct packet *packets;         /* one for each entry, by chain head */
     struct skep_vring_desc *tables; /* PARTS_MAX for each entry; NULL = no indirect descriptors */
     struct disk_request *requests[VIRTQUEUE_SIZE_MAX]; /* that the device has, by chain head */
+    uint16_t since[VIRTQUEUE_SIZE_MAX];                /* virtio_blk.looks when it got them */
     bool starved;     /* a request was refused since the client heard of room */
     uint16_t drained; /* of a failed disk: requests below were handed back */
 };
@@ -95,7 +95,8 @@ struct virtio_blk {
     struct disk disk; /* first */
     struct virtio_device device;
     struct blk_queue queues[DISK_QUEUES_MAX];
-    _Atomic bool stopped; /* after disk.failed: the device reaches no memory any more */
+    _Atomic bool stopped;   /* after disk.failed: the device reaches no memory any more */
+    _Atomic uint16_t looks; /* how often it was looked at; goes round */
 };
 #define VIRTIO_BLK_ORDER 2u
 _Static_assert(sizeof(struct virtio_blk) <= SKEP_PAGE_SIZE << VIRTIO_BLK_ORDER,
@@ -136,18 +137,25 @@ static void blk_fail(struct virtio_blk *blk, const char *why)
     }
 }
 
+static uint32_t left_of(uint32_t budget, const struct disk_request *request)
+{
+    uint32_t cost = disk_cost(request);
+    return budget > cost ? budget - cost : 0;
+}
+
 /* Takes requests that a failed device still had. True: there may be more. */
 static bool drain_take(struct blk_queue *queue, struct disk_request **requests, uint32_t budget,
                        uint32_t *count)
 {
     spin_lock(&queue->lock);
-    for (uint32_t i = 0; i < DRAIN_SCAN && queue->drained < queue->ring.size && *count < budget;
+    for (uint32_t i = 0; i < DRAIN_SCAN && queue->drained < queue->ring.size && budget > 0;
          i++, queue->drained++) {
         struct disk_request *request = queue->requests[queue->drained];
         queue->requests[queue->drained] = NULL;
         if (request != NULL) {
             request->error = -SKEP_EIO;
             requests[(*count)++] = request;
+            budget = left_of(budget, request);
         }
     }
     bool more = queue->drained < queue->ring.size;
@@ -190,41 +198,19 @@ static void packet_fill(struct packet *packet, const struct disk_request *reques
     packet->status = STATUS_NONE;
 }
 
-/* Whether the device may take the piece as one with the part before it: memory that goes on there. A device that limits
- * a part's size gets them as they are. */
-static bool is_continued(const struct virtio_blk *blk, const struct virtqueue_part *part,
-                         const struct disk_piece *piece)
-{
-    return !has(blk, BLK_F_SIZE_MAX) && part->address.value + part->bytes == piece->address.value;
-}
-
-/* Adds the client's pieces to `count` parts; how many there are then. */
-static uint32_t pieces_add(const struct virtio_blk *blk, struct virtqueue_part *parts,
-                           uint32_t count, const struct disk_request *request)
-{
-    uint32_t first = count;
-    for (uint32_t i = 0; i < request->piece_count; i++) {
-        const struct disk_piece *piece = &request->pieces[i];
-        if (count > first && is_continued(blk, &parts[count - 1], piece)) {
-            parts[count - 1].bytes += piece->bytes;
-        } else {
-            parts[count++] = (struct virtqueue_part){piece->address, piece->bytes};
-        }
-    }
-    return count;
-}
-
 /* How many parts, the first `readable` of which the device reads. */
-static uint32_t parts_fill(const struct virtio_blk *blk, struct virtqueue_part *parts,
-                           const struct packet *packet, const struct disk_request *request,
-                           uint32_t *readable)
+static uint32_t parts_fill(struct virtqueue_part *parts, const struct packet *packet,
+                           const struct disk_request *request, uint32_t *readable)
 {
     uint32_t count = 0;
     parts[count++] = part_of(&packet->header, sizeof(packet->header));
     if (request->op == DISK_DISCARD || request->op == DISK_WRITE_ZEROES) {
         parts[count++] = part_of(&packet->range, sizeof(packet->range));
     }
-    count = pieces_add(blk, parts, count, request);
+    for (uint32_t i = 0; i < request->piece_count; i++) {
+        const struct disk_piece *piece = &request->pieces[i];
+        parts[count++] = (struct virtqueue_part){piece->address, piece->bytes};
+    }
     *readable = request->op == DISK_READ ? 1 : count;
     parts[count++] = part_of(&packet->status, 1);
     return count;
@@ -254,12 +240,13 @@ static int submit_locked(struct blk_queue *queue, struct disk_request *request)
     }
     uint16_t head = queue->ring.free_head; /* that chain_add() will use */
     packet_fill(&queue->packets[head], request);
-    uint32_t count = parts_fill(queue->blk, parts, &queue->packets[head], request, &readable);
+    uint32_t count = parts_fill(parts, &queue->packets[head], request, &readable);
     int error = chain_add(queue, parts, count, readable);
     if (error < 0) {
         return -SKEP_EIO; /* broken, as the next poll will find */
     }
     queue->requests[head] = request;
+    queue->since[head] = atomic_load_explicit(&queue->blk->looks, memory_order_relaxed);
     return 0;
 }
 
@@ -326,10 +313,11 @@ static bool batch_take(struct blk_queue *queue, struct disk_request **requests, 
 {
     spin_lock(&queue->lock);
     for (struct disk_request *request;
-         *count < budget && (request = request_take(queue, bad)) != NULL;) {
+         budget > 0 && (request = request_take(queue, bad)) != NULL;) {
         requests[(*count)++] = request;
+        budget = left_of(budget, request);
     }
-    bool more = *count == budget || virtqueue_arm(&queue->ring, false);
+    bool more = budget == 0 || virtqueue_arm(&queue->ring, false);
     *bad = *bad || queue->ring.broken;
     spin_unlock(&queue->lock);
     return more;
@@ -384,6 +372,39 @@ static bool blk_poll(struct disk *disk, uint32_t index, uint32_t budget)
         blk_fail(queue->blk, "broke the rules of its queue");
     }
     return more || bad;
+}
+
+/* Of a queue's requests, how many looks the oldest has been with the device; 0 = there are none. */
+static uint32_t queue_age(struct blk_queue *queue, uint16_t looks)
+{
+    uint32_t oldest = 0;
+    spin_lock(&queue->lock);
+    for (uint32_t i = 0; i < queue->ring.size; i++) {
+        uint16_t age = (uint16_t)(looks - queue->since[i]);
+        if (queue->requests[i] != NULL && age > oldest) {
+            oldest = age;
+        }
+    }
+    spin_unlock(&queue->lock);
+    return oldest;
+}
+
+/* A device that doesn't answer isn't given up: it may have its reset wait for what is underway, and the machine with it,
+ * as QEMU's does; and without a reset it may still write to that memory. */
+static uint32_t blk_look(struct disk *disk)
+{
+    struct virtio_blk *blk = blk_of(disk);
+    uint16_t looks =
+        (uint16_t)(atomic_fetch_add_explicit(&blk->looks, 1, memory_order_relaxed) + 1);
+    uint32_t oldest = 0;
+    for (uint32_t i = 0; i < disk->queue_count && !failed(blk); i++) {
+        uint32_t age = queue_age(&blk->queues[i], looks);
+        oldest = age > oldest ? age : oldest;
+        if (age > 0) {
+            disk->client->interrupt(disk, i);
+        }
+    }
+    return oldest;
 }
 
 static void queue_interrupt(void *argument)
@@ -468,6 +489,8 @@ static int config_take(struct virtio_blk *blk)
         return -SKEP_ENODEV;
     }
     atomic_store(&disk->sectors, capacity_read(blk));
+    disk->piece_bytes_max =
+        has(blk, BLK_F_SIZE_MAX) ? (uint32_t)config_value(blk, CONFIG_SIZE_MAX, 4) : DISK_BYTES_MAX;
     disk->discard_max = range_max(blk, BLK_F_DISCARD, CONFIG_DISCARD_MAX);
     disk->zeroes_max = range_max(blk, BLK_F_WRITE_ZEROES, CONFIG_ZEROES_MAX);
     disk->flags = (has(blk, BLK_F_RO) ? SKEP_DISK_READ_ONLY : 0) |
@@ -483,6 +506,7 @@ static const struct disk_driver driver = {
     .submit = blk_submit,
     .kick = blk_kick,
     .poll = blk_poll,
+    .look = blk_look,
 };
 
 static uint32_t order_of(uint64_t bytes)

@@ -16,8 +16,7 @@
 
 #define BLOCK_PARTS_MAX (SKEP_BLOCK_PARTS_MAX - 2u) /* of a request's data */
 
-/* What one go may cost, in pages that are pinned and given to the disk, some 150 instructions each. It suffices for the
- * largest request, if its pages are there and lie behind one another. */
+/* What one go may cost, in pages that are pinned and given to the disk, some 150 instructions each. */
 #define BLOCK_WORK 48
 
 struct block;

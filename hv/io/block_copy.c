@@ -11,7 +11,7 @@
 
 #define COPY_WORK   8 /* of a step, in BLOCK_WORK's measure */
 #define COPIES_MAX  4u
-#define COPY_FRAMES (DISK_BYTES_MAX / SKEP_PAGE_SIZE)
+#define COPY_FRAMES 32u /* of the largest chunk */
 
 enum copy_state { COPY_READ, COPY_READING, COPY_WRITE, COPY_WRITING };
 
@@ -72,18 +72,19 @@ static bool is_of(const struct copy *copy, const struct volume *volume)
 }
 
 /* All of a chunk is read into them before anything is written. */
-static void pieces_fill(struct copy *copy, uint32_t chunk_bytes)
+static void pieces_fill(struct copy *copy, const struct disk *disk, uint32_t chunk_bytes)
 {
-    uint32_t pages = chunk_bytes / SKEP_PAGE_SIZE;
-    for (uint32_t i = 0; i < pages; i++) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < chunk_bytes / SKEP_PAGE_SIZE; i++) {
         if (!copy->frames[i]) {
             copy->frames[i] = frame_alloc_raw(SKEP_FRAME_OBJECT, OWNER_CORE);
             CHECK(copy->frames[i]);
         }
-        copy->pieces[i] = (struct disk_piece){pfn_to_paddr(copy->frames[i]), SKEP_PAGE_SIZE};
+        count = disk_piece_add(disk, copy->pieces, count, pfn_to_paddr(copy->frames[i]),
+                               SKEP_PAGE_SIZE);
     }
     copy->request.pieces = copy->pieces;
-    copy->request.piece_count = pages;
+    copy->request.piece_count = count;
     copy->request.sectors = chunk_bytes / DISK_SECTOR;
 }
 
@@ -103,7 +104,7 @@ bool block_copy_start(struct volume *volume, uint32_t chunk, uint32_t from)
     copy->from = from;
     copy->to = volume_copy_begin(volume, chunk);
     copy->epoch = volume_enter(volume);
-    pieces_fill(copy, volume->spec.chunk_bytes);
+    pieces_fill(copy, disks_get(volume->disk), volume->spec.chunk_bytes);
     volume->copies++;
     volume->writes++;
     return true;

@@ -87,14 +87,17 @@ static void writes_end(struct volume *volume)
     volume->writes--;
 }
 
+static uint32_t least(uint64_t a, uint64_t b)
+{
+    return (uint32_t)(a < b ? a : b);
+}
+
 static void pieces_unpin(struct block_slot *slot)
 {
-    while (slot->request.piece_count > 0) {
-        const struct disk_piece *piece = &slot->pieces[--slot->request.piece_count];
-        if (slot->part_count > 0) {
-            gmem_unpin(piece->address);
-        }
+    for (uint32_t i = 0; slot->part_count > 0 && i < slot->request.piece_count; i++) {
+        gmem_unpin_run(slot->pieces[i].address, slot->pieces[i].bytes);
     }
+    slot->request.piece_count = 0;
 }
 
 static void span_end(struct block_slot *slot)
@@ -161,27 +164,22 @@ static uint64_t charged(const struct guest *guest)
     return __atomic_load_n(&guest->charged_frames, __ATOMIC_RELAXED);
 }
 
-static uint32_t least(uint64_t a, uint64_t b)
-{
-    return (uint32_t)(a < b ? a : b);
-}
-
 /* The next pages that are pinned, of up to `bytes` in all: how many bytes are theirs. */
 static uint32_t pages_add(struct block_slot *slot, const paddr_t pages[], uint32_t count,
                           uint32_t bytes)
 {
-    struct disk_piece *piece = &slot->pieces[slot->request.piece_count];
+    const struct disk *disk = disks_get(slot->block->volume->disk);
     uint32_t left = bytes;
-    for (uint32_t i = 0; i < count; i++, piece++) {
-        piece->address = pages[i];
-        piece->bytes = least(PAGE_SIZE - (pages[i].value & PAGE_MASK), left);
-        left -= piece->bytes;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t part = least(PAGE_SIZE - (pages[i].value & PAGE_MASK), left);
+        slot->request.piece_count =
+            disk_piece_add(disk, slot->pieces, slot->request.piece_count, pages[i], part);
+        left -= part;
     }
-    slot->request.piece_count += count;
     return bytes - left;
 }
 
-/* The next pieces, each up to the end of its page, of its part, or of the span. 0, or an error of gmem_pin_pages(). */
+/* The next pages of a part, up to its end or the span's. 0, or an error of gmem_pin_pages(). */
 static int pieces_add(struct block_go *go, struct block_slot *slot)
 {
     struct guest *guest = slot->block->guest;
@@ -214,20 +212,29 @@ static void zero_piece_add(struct block_slot *slot)
     slot->pinned += piece->bytes;
 }
 
+/* Cuts so many bytes off the last piece, or what of it is in its last page if that is less: how many. */
+static uint32_t piece_cut(struct block_slot *slot, uint32_t bytes)
+{
+    struct disk_piece *piece = &slot->pieces[slot->request.piece_count - 1];
+    paddr_t last = {piece->address.value + piece->bytes - 1};
+    uint32_t tail = least((last.value & PAGE_MASK) + 1, piece->bytes);
+    if (tail > bytes) {
+        piece->bytes -= bytes;
+        return bytes;
+    }
+    gmem_unpin(last);
+    piece->bytes -= tail;
+    slot->request.piece_count -= piece->bytes == 0;
+    return tail;
+}
+
 /* Cuts pieces off until they are whole blocks of the disk. */
 static void pieces_trim(struct block_slot *slot)
 {
     uint32_t excess = slot->pinned % disks_get(slot->block->volume->disk)->block_bytes;
     slot->pinned -= excess;
     while (excess > 0) {
-        struct disk_piece *last = &slot->pieces[slot->request.piece_count - 1];
-        if (last->bytes > excess) {
-            last->bytes -= excess;
-            return;
-        }
-        excess -= last->bytes;
-        gmem_unpin(last->address);
-        slot->request.piece_count--;
+        excess -= piece_cut(slot, excess);
     }
 }
 

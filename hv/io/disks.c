@@ -16,10 +16,16 @@
 #define QUEUE_BITS (SKEP_DISKS_MAX * DISK_QUEUES_MAX)
 _Static_assert(QUEUE_BITS <= 32, "a bit for each queue");
 
+/* Told by looks, not by the clock: while the whole machine is stopped, its disks have no time either. */
+#define LOOK_S   5u
+#define SILENT_S 30u
+
 static struct entry {
     struct disk *disk;
     _Atomic uint64_t done[DISK_WRITE_ZEROES + 1]; /* requests without an error, by operation */
     _Atomic uint64_t errors, read_bytes, written_bytes;
+
+    _Atomic uint32_t silent_s; /* how long a request has waited, if that is long */
 
     struct spinlock lock;
     struct disk_request *flushes; /* guarded by lock; newest first: their order says nothing */
@@ -30,6 +36,7 @@ static const struct disks_listener *listener;
 
 static _Atomic uint32_t polling;
 _Atomic uint32_t disks_wanted_queues;
+_Atomic uint64_t disks_look_ns = TIME_NEVER;
 static _Atomic uint32_t turn; /* bit that comes first in the next poll; a hint */
 
 void disks_listen(const struct disks_listener *to)
@@ -61,7 +68,7 @@ struct disk *disks_get(uint32_t index)
 
 /* ---- submitting ---- */
 
-static bool pieces_match(const struct disk_request *request)
+static bool pieces_match(const struct disk *disk, const struct disk_request *request)
 {
     uint64_t bytes = 0;
     if (request->piece_count > DISK_PIECES_MAX) {
@@ -69,7 +76,7 @@ static bool pieces_match(const struct disk_request *request)
     }
     for (uint32_t i = 0; i < request->piece_count; i++) {
         const struct disk_piece *piece = &request->pieces[i];
-        if (piece->bytes == 0 || (piece->address.value & PAGE_MASK) + piece->bytes > PAGE_SIZE) {
+        if (piece->bytes == 0 || piece->bytes > disk->piece_bytes_max) {
             return false;
         }
         bytes += piece->bytes;
@@ -97,7 +104,7 @@ static bool permitted(const struct disk *disk, const struct disk_request *reques
     switch (request->op) {
     case DISK_READ:
     case DISK_WRITE:
-        return request->sectors <= DISK_BYTES_MAX / DISK_SECTOR && pieces_match(request);
+        return request->sectors <= DISK_BYTES_MAX / DISK_SECTOR && pieces_match(disk, request);
     case DISK_DISCARD:
         return request->piece_count == 0 && request->sectors <= disk->discard_max;
     case DISK_WRITE_ZEROES:
@@ -123,6 +130,11 @@ static int flush_at_once(struct entry *entry, struct disk_request *request)
     return 0;
 }
 
+static void look_later(uint64_t now)
+{
+    atomic_store_explicit(&disks_look_ns, now + LOOK_S * 1000000000ull, memory_order_relaxed);
+}
+
 int disks_submit(uint32_t index, struct disk_request *request)
 {
     struct disk *disk = disks_get(index);
@@ -138,7 +150,11 @@ int disks_submit(uint32_t index, struct disk_request *request)
     if (request->op == DISK_FLUSH && !(disk->flags & SKEP_DISK_FLUSH)) {
         return flush_at_once(&entries[index], request);
     }
-    return disk->driver->submit(disk, request);
+    int error = disk->driver->submit(disk, request);
+    if (atomic_load_explicit(&disks_look_ns, memory_order_relaxed) == TIME_NEVER) {
+        look_later(arch_clock_ns());
+    }
+    return error;
 }
 
 void disks_kick(uint32_t index)
@@ -146,6 +162,42 @@ void disks_kick(uint32_t index)
     struct disk *disk = disks_get(index);
     if (disk != NULL) {
         disk->driver->kick(disk);
+    }
+}
+
+/* ---- disks that don't answer ---- */
+
+/* Once at its beginning, and once at its end. */
+static void silence_tell(struct entry *entry, uint32_t seconds)
+{
+    seconds = seconds < SILENT_S ? 0 : seconds;
+    bool was_silent = atomic_exchange_explicit(&entry->silent_s, seconds, memory_order_relaxed);
+    if (was_silent == (seconds > 0)) {
+        return;
+    }
+    if (seconds > 0) {
+        log_line("disk %u: has not answered a request for %u seconds", entry->disk->index, seconds);
+    } else {
+        log_line("disk %u: answers again", entry->disk->index);
+    }
+}
+
+/* The deadline is taken away first: who submits meanwhile either sets the next, or is seen by its queue's lock. */
+void disks_look(void)
+{
+    uint64_t now = arch_clock_ns(),
+             due = atomic_load_explicit(&disks_look_ns, memory_order_relaxed);
+    if (now < due || !atomic_compare_exchange_strong(&disks_look_ns, &due, TIME_NEVER)) {
+        return;
+    }
+    uint32_t oldest = 0;
+    for (uint32_t i = 0; i < entry_count; i++) {
+        uint32_t age = entries[i].disk->driver->look(entries[i].disk);
+        silence_tell(&entries[i], age * LOOK_S);
+        oldest = age > oldest ? age : oldest;
+    }
+    if (oldest > 0) {
+        look_later(now);
     }
 }
 
@@ -278,6 +330,7 @@ int disks_info(uint32_t index, struct skep_disk_info *info)
         .state = atomic_load_explicit(&disk->failed, memory_order_relaxed) ? SKEP_DISK_FAILED
                                                                            : SKEP_DISK_ONLINE,
         .flags = disk->flags,
+        .silent_s = atomic_load_explicit(&entry->silent_s, memory_order_relaxed),
         .reads = counter(&entry->done[DISK_READ]),
         .writes = counter(&entry->done[DISK_WRITE]) + counter(&entry->done[DISK_WRITE_ZEROES]),
         .flushes = counter(&entry->done[DISK_FLUSH]),

@@ -62,6 +62,12 @@ static inline bool disks_wanted(void)
 #define DISKS_POLL_BUDGET 4u
 bool disks_poll(void);
 
+/* When disks_look() is due, TIME_NEVER = no disk has anything to do. */
+extern _Atomic uint64_t disks_look_ns;
+
+/* Finds disks that don't answer. On any CPU, in the trap of its timer. */
+void disks_look(void);
+
 /* State and counters. -SKEP_ENOENT = there is no such disk. */
 int disks_info(uint32_t index, struct skep_disk_info *info);
 

@@ -5,6 +5,7 @@
 #define IO_IO_H
 
 #include "core/guest.h"
+#include "io/disks.h"
 #include "io/volume.h"
 
 /* Finds the devices and starts their drivers. Boot CPU, once, after the other CPUs run. */
@@ -43,10 +44,20 @@ int io_queue_kick(struct vcpu *vcpu, uint32_t queue);
  * does one share in a trap (cpu->traps), however often it asks. */
 bool io_work(void);
 
-/* When io_work() has something to do next without being told; TIME_NEVER. */
+/* When io_work() or io_tick() has something to do next without being told; TIME_NEVER. */
 static inline uint64_t io_deadline(void)
 {
-    return atomic_load_explicit(&volume_deadline_ns, memory_order_relaxed);
+    uint64_t volume_ns = atomic_load_explicit(&volume_deadline_ns, memory_order_relaxed);
+    uint64_t disks_ns = atomic_load_explicit(&disks_look_ns, memory_order_relaxed);
+    return volume_ns < disks_ns ? volume_ns : disks_ns;
+}
+
+/* What is looked at from time to time. In the trap of any CPU's timer. */
+static inline void io_tick(void)
+{
+    if (atomic_load_explicit(&disks_look_ns, memory_order_relaxed) != TIME_NEVER) {
+        disks_look();
+    }
 }
 
 /* A share of it, in the trap of a vCPU that is about to wait: frames for it may be among what waited while it ran, and

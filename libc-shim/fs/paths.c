@@ -172,6 +172,32 @@ int fs_chmod_file(struct fs_file *file, mode_t mode)
     return result;
 }
 
+/* An id that is -1 stays as it is. */
+static int set_owner(struct fs_volume *volume, struct fs_node *node, uid_t user, gid_t group)
+{
+    int result = fs_change_begin(volume);
+    if (result != 0)
+        return result;
+    if (user != (uid_t)-1) {
+        node->inode.i_uid = user;
+        ext2fs_set_i_uid_high(node->inode, 0);
+    }
+    if (group != (gid_t)-1) {
+        node->inode.i_gid = group;
+        ext2fs_set_i_gid_high(node->inode, 0);
+    }
+    fs_node_touch(node, FS_CHANGED);
+    return fs_change_end(volume, 0);
+}
+
+int fs_chown_file(struct fs_file *file, uid_t user, gid_t group)
+{
+    skep_mutex_lock(&file->volume->lock);
+    int result = set_owner(file->volume, file->node, user, group);
+    skep_mutex_unlock(&file->volume->lock);
+    return result;
+}
+
 int fs_set_times_file(struct fs_file *file, const struct timespec times[2])
 {
     skep_mutex_lock(&file->volume->lock);

@@ -257,6 +257,12 @@ int remove(const char *path)
     return (int)result_of(result == -EISDIR ? fs_rmdir(path) : result);
 }
 
+/* newlib's own callers use this name, and would bring its remove() with it. */
+int _remove_r(struct _reent *reent, const char *path)
+{
+    return remove(path);
+}
+
 int mkdir(const char *path, mode_t mode)
 {
     return (int)result_of(fs_mkdir(path, mode));
@@ -354,6 +360,16 @@ int fchmod(int fd, mode_t mode)
     if (file == NULL)
         return -1;
     int result = fs_chmod_file(file->object, mode);
+    skep_fd_put(file);
+    return (int)skep_posix_result(result);
+}
+
+int fchown(int fd, uid_t user, gid_t group)
+{
+    struct skep_file *file = volume_file(fd);
+    if (file == NULL)
+        return -1;
+    int result = fs_chown_file(file->object, user, group);
     skep_fd_put(file);
     return (int)skep_posix_result(result);
 }

@@ -74,6 +74,7 @@ int fs_sync(struct fs_file *file, bool data_only);
 int fs_resize(struct fs_file *file, off_t bytes);
 int fs_allocate(struct fs_file *file, off_t offset, off_t bytes);
 int fs_chmod_file(struct fs_file *file, mode_t mode);
+int fs_chown_file(struct fs_file *file, uid_t user, gid_t group);
 int fs_set_times_file(struct fs_file *file, const struct timespec times[2]);
 int fs_usage_file(struct fs_file *file, struct fs_usage *out);
 

@@ -4,6 +4,7 @@
  * it is given: who waits doesn't notice that the wall clock is set.
  */
 #include <limits.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/times.h>
 #include <unistd.h>
@@ -109,6 +110,17 @@ clock_t times(struct tms *out)
 {
     *out = (struct tms){.tms_utime = (clock_t)(skep_cpu_ns() / (NS_PER_SECOND / CLOCKS_PER_SEC))};
     return (clock_t)(skep_clock_ns() / (NS_PER_SECOND / CLOCKS_PER_SEC));
+}
+
+/* All of it is the program's own: what Skep does for it isn't told apart. */
+int getrusage(int who, struct rusage *out)
+{
+    if (who != RUSAGE_SELF && who != RUSAGE_CHILDREN)
+        return (int)skep_posix_result(-EINVAL);
+    uint64_t used = who == RUSAGE_SELF ? skep_cpu_ns() : 0;
+    *out = (struct rusage){
+        .ru_utime = {(time_t)(used / NS_PER_SECOND), (long)(used % NS_PER_SECOND / 1000)}};
+    return 0;
 }
 
 /* 0, or EINTR when a signal handler ran. */

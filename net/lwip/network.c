@@ -91,6 +91,15 @@ static bool any_busy(void)
     return false;
 }
 
+static void time_wait_end(struct tcp_pcb *pcb)
+{
+    tcp_err_fn gone = pcb->errf; /* of a socket that is still open */
+    void *socket = pcb->callback_arg;
+    tcp_abort(pcb);
+    if (gone != NULL)
+        gone(socket, ERR_CLSD);
+}
+
 /* Connections that this side closed first linger for twice the MSL. A busy server would collect
  * thousands, and lwIP searches them one by one: the oldest beyond a fixed number go early. */
 static void trim_time_wait(void)
@@ -100,13 +109,33 @@ static void trim_time_wait(void)
         pcb = pcb->next;
     while (pcb != NULL) {
         struct tcp_pcb *next = pcb->next;
-        tcp_err_fn gone = pcb->errf; /* of a socket that is still open */
-        void *socket = pcb->callback_arg;
-        tcp_abort(pcb);
-        if (gone != NULL)
-            gone(socket, ERR_CLSD);
+        time_wait_end(pcb);
         pcb = next;
     }
+}
+
+static bool is_of(const struct tcp_pcb *pcb, const struct ip_hdr *ip, const struct tcp_hdr *tcp)
+{
+    return pcb->remote_port == lwip_ntohs(tcp->src) && pcb->local_port == lwip_ntohs(tcp->dest) &&
+           ip_2_ip4(&pcb->remote_ip)->addr == ip->src.addr &&
+           ip_2_ip4(&pcb->local_ip)->addr == ip->dest.addr;
+}
+
+/* A client whose port comes round while its former connection lingers here may open it anew, as RFC 1122 has it (4.2.2.13)
+ * when its sequence number is a later one. lwIP answers it with what the former connection had to say, and again each
+ * time that it asks. */
+static void let_reopen(const struct pbuf *packet)
+{
+    const struct ip_hdr *ip = packet->payload;
+    const struct tcp_hdr *tcp = (const void *)((const uint8_t *)ip + IPH_HL_BYTES(ip));
+    if (packet->len < IPH_HL_BYTES(ip) + sizeof(*tcp) ||
+        (TCPH_FLAGS(tcp) & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) != TCP_SYN)
+        return;
+    struct tcp_pcb *pcb = tcp_tw_pcbs;
+    while (pcb != NULL && !is_of(pcb, ip, tcp))
+        pcb = pcb->next;
+    if (pcb != NULL && TCP_SEQ_GEQ(lwip_ntohl(tcp->seqno), pcb->rcv_nxt))
+        time_wait_end(pcb);
 }
 
 /* While nothing is under way, time only counts for keep-alive and TIME_WAIT. What such a tick makes
@@ -241,6 +270,7 @@ static struct timer timers[] = {
     {dhcp_coarse_interval, dhcp_coarse_tmr, 0}, /* may give the next one work */
     {dhcp_fine_interval, dhcp_fine_tmr, 0},
     {timeout_interval, timeout_tick, 0},
+    {counters_interval, counters_tell, 0},
 };
 #define TCP_TIMER (&timers[0])
 
@@ -292,11 +322,16 @@ int network_ip_input(struct pbuf *packet, struct netif *netif)
 {
     (void)netif;
     const struct ip_hdr *ip = packet->payload;
+    if (packet->len < IP_HLEN)
+        return 0;
+    bool is_fragment = (IPH_OFFSET(ip) & PP_HTONS(IP_OFFMASK | IP_MF)) != 0;
     if (IPH_PROTO(ip) == IP_PROTO_TCP)
         network_tcp_used();
     else
         timers_changed = true; /* DHCP's and DNS's answers */
-    if ((IPH_OFFSET(ip) & PP_HTONS(IP_OFFMASK | IP_MF)) != 0)
+    if (IPH_PROTO(ip) == IP_PROTO_TCP && !is_fragment)
+        let_reopen(packet);
+    if (is_fragment)
         reassembly_ticks = IP_REASS_MAXAGE + 1, timers_changed = true;
     return 0; /* not eaten */
 }

@@ -43,6 +43,10 @@ void pvnet_flush(void);
 /* lwIP's interface of a device, NULL if there is none. */
 struct netif *pvnet_interface(unsigned number);
 
+/* counters.c, with the core lock: in how many milliseconds there is something to tell, 0 = nothing has changed; tells it. */
+uint32_t counters_interval(void);
+void counters_tell(void);
+
 /* lwIP's SNTP client calls them with the core lock. */
 void sys_timeout(uint32_t ms, void (*handler)(void *argument), void *argument);
 void sys_untimeout(void (*handler)(void *argument), void *argument);

@@ -7,7 +7,9 @@
 #include <stdint.h>
 #include <string.h>
 
+#include <errno.h>
 #include <pthread.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "lwip/sockets.h"
@@ -33,6 +35,21 @@ static int listen_on(uint16_t port)
     assert_int_equal(lwip_bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
     assert_int_equal(lwip_listen(fd, 16), 0);
     return fd;
+}
+
+static int connect_from(uint16_t own_port, uint16_t port)
+{
+    struct sockaddr_in address = address_of(port), own = address_of(own_port);
+    int on = 1, fd = lwip_socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(lwip_setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
+    assert_int_equal(lwip_bind(fd, (struct sockaddr *)&own, sizeof(own)), 0);
+    int error = lwip_connect(fd, (struct sockaddr *)&address, sizeof(address));
+    assert_true(error == 0 || errno == EADDRINUSE);
+    if (error == 0)
+        return fd;
+    lwip_close(fd);
+    return -1;
 }
 
 static int connect_to(uint16_t port)
@@ -166,6 +183,30 @@ static int start(void **state)
     return skep_net_start();
 }
 
+/* The server closes first, so that its side lingers; the client's port comes round at once. */
+static void a_port_that_comes_round_connects(void **state)
+{
+    (void)state;
+    const uint16_t port = PORT + 5, own_port = 5000;
+    const struct timeval patience = {.tv_sec = 10};
+    int listener = listen_on(port);
+    for (unsigned i = 0; i < 20; i++) {
+        uint8_t byte;
+        int client;
+        unsigned tries = 0;
+        while ((client = connect_from(own_port, port)) < 0 && ++tries < 1000)
+            usleep(1000); /* the former one is still about to close */
+        assert_true(client >= 0);
+        int server = lwip_accept(listener, NULL, NULL);
+        assert_true(server >= 0);
+        lwip_close(server);
+        lwip_setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+        assert_int_equal(lwip_recv(client, &byte, 1, 0), 0);
+        lwip_close(client);
+    }
+    lwip_close(listener);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +214,7 @@ int main(void)
         cmocka_unit_test(many_connections_in_many_threads),
         cmocka_unit_test(receive_times_out),
         cmocka_unit_test(a_closed_port_refuses),
+        cmocka_unit_test(a_port_that_comes_round_connects),
     };
     return cmocka_run_group_tests_name("loopback", tests, start, NULL);
 }

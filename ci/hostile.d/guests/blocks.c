@@ -689,13 +689,16 @@ static void pins(void)
     }
 }
 
-/* Blocks in more pieces than a disk's request may have: each part lies in two pages. */
+/* Blocks in more pieces than a disk's request may have: each part lies in two pages, the second of which was supplied
+ * long after the first, so that they don't lie together. */
 static void pieces(void)
 {
     begin(RING_SIZE);
     uint32_t block = info->block[0].block_bytes, parts = CHAIN_MAX - 2, part = BLOCK / parts;
     uint8_t *pages = map_pages(2 * parts);
     uint64_t last = sectors_of(0) - BLOCK_SECTORS;
+    for (uint32_t i = 0; i < 2 * parts; i++)
+        pages[(2 * i % (2 * parts) + i / parts) * PAGE] = 1;
     for (unsigned i = 0; i < BLOCK; i++)
         data[i] = (uint8_t)(i * 7 + i / 256);
     CHECK(request(&own, OUT, last, data, BLOCK) == SKEP_BLOCK_S_OK);
@@ -931,9 +934,9 @@ const struct attack attacks[] = {
     {"flags-indirect", flags_indirect, "bad-ring error=5 address=7"},
     {"flags-unknown", flags_unknown, "bad-ring error=5 address=0x8001"},
     {"length-all", length_all, "bad-ring error=6 address=0xffffffff"},
-    {"length-too-long", length_too_long, "bad-ring error=6 address=0x20200"},
+    {"length-too-long", length_too_long, "bad-ring error=6 address=0x100200"},
     {"lengths-overflow", lengths_overflow, "bad-ring error=6 address=0xffffff00"},
-    {"lengths-sum", lengths_sum, "bad-ring error=6 address=0x400000"},
+    {"lengths-sum", lengths_sum, "bad-ring error=6 address=0x2000000"},
     {"address-bad", address_bad, "18x bad-ring error=7 address=said"},
     {"form-bad", form_bad, "15x bad-ring error=9 address=0"},
     {"order-bad", order_bad, "bad-ring error=5 address=1"},

@@ -305,7 +305,7 @@ _Static_assert(sizeof(struct skep_net_header) == 12, "ABI");
  * is. Requests that are underway together may be done in any order. A write has reached the medium when a flush that was
  * added after the write's end has ended. The data of DISCARD and WRITE_ZEROES is one descriptor with a struct skep_block_range.
  */
-#define SKEP_BLOCK_BYTES_MAX 131072u
+#define SKEP_BLOCK_BYTES_MAX 1048576u
 #define SKEP_BLOCK_PARTS_MAX 34u
 
 struct skep_block_header {

@@ -375,7 +375,8 @@ struct skep_disk_info {
     uint32_t block_bytes; /* 512 or 4096 */
     uint32_t state;       /* enum skep_disk_state */
     uint32_t flags;       /* SKEP_DISK_… */
-    uint32_t reserved;
+    uint32_t
+        silent_s; /* for how long it has left a request without an answer, in some 5 s; 0 = less than 30 */
     char serial[24]; /* what the device calls itself; may be empty; NUL-terminated */
     uint64_t reads, writes, flushes, errors;
     uint64_t read_bytes, written_bytes;

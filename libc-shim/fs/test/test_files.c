@@ -289,7 +289,15 @@ static void links(void **state)
     assert_int_equal(fs_unlink("/db/long"), 0);
 }
 
-static void modes_and_times_are_kept(void **state)
+static void set_owner(const char *path, uid_t user, gid_t group)
+{
+    struct fs_file *file;
+    assert_int_equal(fs_open(path, O_RDWR, 0, &file), 0);
+    assert_int_equal(fs_chown_file(file, user, group), 0);
+    fs_close(file);
+}
+
+static void modes_owners_and_times_are_kept(void **state)
 {
     const struct timespec times[2] = {{.tv_sec = 1000000000, .tv_nsec = 1},
                                       {.tv_sec = 5000000000, .tv_nsec = 999999999}};
@@ -297,12 +305,16 @@ static void modes_and_times_are_kept(void **state)
     struct stat status;
     write_file("/db/a", "a", 1);
     assert_int_equal(fs_chmod("/db/a", 0604), 0);
+    set_owner("/db/a", 1000, 100);
+    set_owner("/db/a", (uid_t)-1, 101);
     assert_int_equal(fs_set_times("/db/a", true, wrong), -EINVAL);
     assert_int_equal(fs_set_times("/db/a", true, times), 0);
     unmount_db();
     mount_db(0);
     assert_int_equal(fs_stat("/db/a", true, &status), 0);
     assert_int_equal(status.st_mode, S_IFREG | 0604);
+    assert_int_equal(status.st_uid, 1000);
+    assert_int_equal(status.st_gid, 101);
     assert_int_equal(status.st_atim.tv_sec, 1000000000);
     assert_int_equal(status.st_atim.tv_nsec, 1);
     assert_int_equal(status.st_mtim.tv_sec, 5000000000);
@@ -430,7 +442,7 @@ int main(void)
         TEST(a_large_folder_is_listed_whole),
         TEST(renaming),
         TEST(links),
-        TEST(modes_and_times_are_kept),
+        TEST(modes_owners_and_times_are_kept),
         TEST(the_current_folder),
         TEST(allocating),
         TEST(a_write_in_place_costs_what_it_writes),

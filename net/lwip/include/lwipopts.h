@@ -161,8 +161,19 @@ void network_sntp_answer(unsigned int seconds, unsigned int microseconds);
 #define LWIP_SOCKET_EXTERNAL_HEADER_INET_H    "lwip_posix_inet.h"
 #endif
 
-/* lwIP's own counters and log lines are left out. */
-#define LWIP_STATS 0
-#define MIB2_STATS 0
+/* Of lwIP's counters, those that counters.c tells; its log lines are left out. */
+#define LWIP_STATS         1
+#define MIB2_STATS         1
+#define LINK_STATS         0
+#define ETHARP_STATS       0
+#define IP_STATS           0
+#define IPFRAG_STATS       0
+#define ICMP_STATS         0
+#define UDP_STATS          0
+#define TCP_STATS          0
+#define MEM_STATS          0
+#define MEMP_STATS         0
+#define SYS_STATS          0
+#define LWIP_STATS_DISPLAY 0
 
 #endif
