@@ -147,7 +147,7 @@ int app_delete(struct app *app, struct problem *p);
 /* Whether a change or removal is underway. */
 bool app_is_busy(const struct app *app);
 
-/* Goes on with what is due. When the next step is due without a notification; UINT64_MAX = never. */
+/* Goes on with what is due, unless the machine is about to end. When the next step is due without a notification; UINT64_MAX = never. */
 void app_step_due(void);
 uint64_t app_next_deadline(void);
 

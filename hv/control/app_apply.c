@@ -8,6 +8,7 @@
 #include "core.h"
 #include "events.h"
 #include "points.h"
+#include "power.h"
 #include "storage.h"
 
 /* Between steps: what guests that end still have is free soon; what a change was refused for lasts longer. */
@@ -159,7 +160,7 @@ void app_step_due(void)
 {
     struct app *next;
 
-    for (struct app *app = app_after(""); app; app = next) {
+    for (struct app *app = power_is_ending() ? NULL : app_after(""); app; app = next) {
         next = app->next;
         if (app->due_ns && app->due_ns <= core_clock_ns())
             step(app);
@@ -170,7 +171,7 @@ uint64_t app_next_deadline(void)
 {
     uint64_t first = UINT64_MAX;
 
-    for (const struct app *app = app_after(""); app; app = app->next)
+    for (const struct app *app = power_is_ending() ? NULL : app_after(""); app; app = app->next)
         if (app->due_ns && app->due_ns < first)
             first = app->due_ns;
     return first;
@@ -211,7 +212,9 @@ static int change(struct app *app, const struct app_plan *plan, int status, stru
     new.record = cJSON_Duplicate(plan->record, true);
     new.applying = copy_guests(plan->body);
     new.removing = cJSON_Duplicate(plan->removing, true);
-    if (keep_in_place(app, &new, status, p) == 0)
+    if (!new.record || !new.applying || !new.removing)
+        problem_set(p, 503, "There is no memory for the request now; try again.");
+    else if (keep_in_place(app, &new, status, p) == 0)
         return 0;
     cJSON_Delete(new.record);
     cJSON_Delete(new.applying);

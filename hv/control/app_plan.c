@@ -172,7 +172,7 @@ static int check_owner(const struct app_plan *plan, const char *part, const char
     if (owner && owner != plan->app)
         return problem_set(p, 409,
                            "%s: '%s' is of the app '%s': choose another name, or change that.",
-                           part, name, app_is_seen(owner) ? owner->name : "(another's)");
+                           part, name, access_shown(owner->name));
     if (!owner && there)
         return problem_set(p, 409,
                            "%s: there is '%s' already, which is of no app: choose another name, or "
