@@ -32,7 +32,7 @@ def etag(api, kind):
 
 
 def test_the_document_names_who_has_conditions():
-    things = {"/v1/guests/{name}", "/v1/images/{name}", "/v1/volumes/{name}"}
+    things = {"/v1/apps/{name}", "/v1/guests/{name}", "/v1/images/{name}", "/v1/volumes/{name}"}
     for operation in CONTRACT.operations:
         names = {parameter["name"] for parameter in operation.parameters}
         conditional = operation.template in things and operation.method != "GET"

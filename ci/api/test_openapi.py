@@ -126,7 +126,7 @@ def usual_names(api, operation):
         return {"id": copied(api)}
     if thing == "crashes":
         return {"id": api.ok("GET", "/v1/crashes")["items"][0]["id"]}
-    names = {"guests": "web", "images": "httpd", "volumes": "db", "client-certificates": "nobody", "tokens": "eye"}
+    names = {"guests": "web", "images": "httpd", "volumes": "db", "apps": "shop", "client-certificates": "nobody", "tokens": "eye"}
     return {"name": names.get(thing, ""), "id": "0", "file": "style.css"}
 
 
@@ -252,6 +252,55 @@ def volume_written(api, operation, **_):
     yield call(api, operation, {"name": "db"}, data=b"\1" * MIB)
 
 
+APP_NAMES = {"name": "shop"}
+
+
+def app_example(operation):
+    return next(iter(examples(operation)))
+
+
+def apps_of(start, elf):
+    """A service that has a disk, which apps are kept on."""
+    api = start(disk_bytes=16 * MIB, volume_bytes=64 * MIB).api
+    api.upload("httpd", elf)
+    api.ok("PUT", "/v1/disks/0", json={"format": True})
+    return api
+
+
+def app_new(api, operation, start, elf, **_):
+    yield call(apps_of(start, elf), operation, APP_NAMES, *app_example(operation))
+
+
+def app_same(api, operation, start, elf, **_):
+    api = apps_of(start, elf)
+    yield call(api, operation, APP_NAMES, *app_example(operation), query={"dry_run": "true"})
+    call(api, operation, APP_NAMES, *app_example(operation))
+    yield call(api, operation, APP_NAMES, *app_example(operation))
+
+
+def app_there(api, operation, start, elf, **_):
+    api = apps_of(start, elf)
+    api.ok("PUT", "/v1/apps/shop", json={"labels": {"a": "b"}, "guests": {"shop": {"image": "httpd"}}})
+    yield call(api, operation, APP_NAMES)
+
+
+def app_changes(api, operation, start, elf, **_):
+    api = apps_of(start, elf)
+    api.ok("PUT", "/v1/apps/shop", json={"guests": {"slow": {"image": "httpd", "args": ["dying=3000"]}}})
+    api.wait_state("slow", "running")
+    yield call(api, operation, APP_NAMES, *app_example(operation))
+    skep.wait_for(lambda: api.get("/v1/guests/slow").status_code == 404, "it is gone")
+    skep.wait_for(lambda: api.ok("GET", "/v1/apps/shop")["status"]["state"] == "ready", "all is done")
+
+
+def app_lingers(api, operation, start, elf, **_):
+    api = apps_of(start, elf)
+    api.ok("PUT", "/v1/apps/shop", json={"guests": {"slow": {"image": "httpd", "args": ["dying=3000"]}}})
+    api.wait_state("slow", "running")
+    yield call(api, operation, APP_NAMES)
+    skep.wait_for(lambda: api.get("/v1/apps/shop").status_code == 404, "it is gone")
+
+
 def token_new(api, operation, **_):
     for kind, example in examples(operation):
         yield call(api, operation, {"name": "fresh"}, kind, example)
@@ -356,6 +405,12 @@ WAYS = {
     ("patchVolume", 200): volume_changed,
     ("deleteVolume", 204): volume_gone,
     ("putVolumeData", 200): volume_written,
+    ("getApp", 200): app_there,
+    ("putApp", 200): app_same,
+    ("putApp", 201): app_new,
+    ("putApp", 202): app_changes,
+    ("deleteApp", 202): app_lingers,
+    ("deleteApp", 204): app_there,
     ("putToken", 200): token_same,
     ("putToken", 201): token_new,
     ("deleteToken", 204): token_gone,

@@ -54,9 +54,9 @@ KINDS = ("guests", "images", "volumes")
 
 
 def clear(api, keep=None):
-    """Deletes all guests, then all images and volumes, but those to keep."""
+    """Deletes all apps and guests, then all images and volumes, but those to keep."""
     keep = keep or {}
-    for kind in KINDS:
+    for kind in ("apps", *KINDS):
         names = [item["name"] for item in api.ok("GET", f"/v1/{kind}")["items"]]
         names = [name for name in names if name not in keep.get(kind, ())]
         for name in names:

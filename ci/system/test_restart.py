@@ -7,7 +7,7 @@ import requests
 
 import skep
 from conftest import NEIGHBOUR, boot
-from helpers import MIB, Watch, example
+from helpers import MIB, Watch, disk_image, example
 
 SECOND = "10.0.2.21"
 ENDED = re.compile(r"\[ *([\d.]+)\] guest control: crashed: abort")
@@ -64,6 +64,12 @@ LIVE = Change(
     lambda: {"json": {"weight": 200, "cpu_cap": 90}},
     lambda answer: answer.json()["spec"]["weight"] == 200,
 )
+APP = Change(
+    "PUT",
+    "/v1/apps/shop",
+    lambda: {"json": {"guests": {"shop": {"image": "httpd", "memory_bytes": 4 * MIB, "desired_state": "stopped"}}}},
+    lambda answer: answer.status_code == 200 and answer.json()["status"]["state"] == "ready",
+)
 DELETE = Change("DELETE", "/v1/guests/spare", dict, lambda answer: answer.status_code == 404)
 
 # Which change passes which commit point.
@@ -88,6 +94,8 @@ POINTS = {
     "guest's deletion retained": DELETE,
     "deleted guest gone from ring 0": DELETE,
     "deleted guest's record erased": DELETE,
+    "app's change on the disk": APP,
+    "app's change made": APP,
 }
 
 
@@ -96,7 +104,8 @@ def debug_machine(folder, request):
     """A machine of its own for each test: after three crashes in a minute the service would start empty."""
     elf = skep.build_exists(skep.DEBUG_BUILD)
     name = re.sub(r"\W+", "-", request.node.name)
-    yield from boot(folder, name, elf=elf, forwards=[NEIGHBOUR, SECOND])
+    disks = [disk_image(folder, name, 64 * MIB)] if "app" in name else []  # what apps are kept on
+    yield from boot(folder, name, elf=elf, forwards=[NEIGHBOUR, SECOND], disks=disks)
 
 
 @pytest.fixture
@@ -156,7 +165,7 @@ def test_commit_point(busy, point):
         now = {kind: names(api, kind) for kind in ("guests", "images")}
         kind, name = change.path.split("/")[2:]
         for other in ("guests", "images"):
-            touched = {name} if other == kind else set()
+            touched = {name} if kind in (other, "apps") else set()
             assert now[other] - touched == old[other] - touched
         # Asking again brings it about, whatever had become of it.
         again = change.ask(api)

@@ -23,6 +23,7 @@
 #include "power.h"
 #include "skep_tls.h"
 #include "spec.h"
+#include "spec_label.h"
 #include "throttle.h"
 #include "tokens.h"
 
@@ -76,6 +77,10 @@ static const struct api_route routes[] = {
     {{"v1", "guests", "*", "console"}, HTTP_GET, ACCESS_VIEWER, api_guest_console},
     {{"v1", "guests", "*", "vcpus"}, HTTP_GET, ACCESS_VIEWER, api_guest_vcpus},
     {{"v1", "guests", "*", "trace"}, HTTP_GET, ACCESS_VIEWER, api_guest_trace},
+    {{"v1", "apps"}, HTTP_GET, ACCESS_VIEWER, api_app_list},
+    {{"v1", "apps", "*"}, HTTP_GET, ACCESS_VIEWER, api_app_get},
+    {{"v1", "apps", "*"}, HTTP_PUT, ACCESS_OPERATOR, api_app_put},
+    {{"v1", "apps", "*"}, HTTP_DELETE, ACCESS_OPERATOR, api_app_delete},
     {{"v1", "disks"}, HTTP_GET, ACCESS_VIEWER, api_disk_list},
     {{"v1", "disks", "*"}, HTTP_GET, ACCESS_VIEWER, api_disk_get},
     {{"v1", "disks", "*"}, HTTP_PUT, ACCESS_ADMIN, api_disk_put},
@@ -387,15 +392,16 @@ static int check_scope(struct request *r, const struct api_route *route)
     bool image = strcmp(kind, "images") == 0;
     bool guest = strcmp(kind, "guests") == 0;
     bool volume = strcmp(kind, "volumes") == 0;
+    bool app = strcmp(kind, "apps") == 0;
 
-    if (!(image && route->method != HTTP_GET) && !guest && !volume)
+    if (!(image && route->method != HTTP_GET) && !guest && !volume && !app)
         return 0;
     if (access_sees(r->name))
         return 0;
     if (image || (route->method == HTTP_PUT && !route->path[3]))
         return problem_set(&r->problem, 403, "The token '%s' is for names that begin with '%s'.",
                            r->caller.name, r->caller.prefix);
-    return guest ? api_no_guest(r) : api_no_volume(r);
+    return guest ? api_no_guest(r) : volume ? api_no_volume(r) : api_no_app(r);
 }
 
 static int check_name(struct request *r, const struct api_route *route, char *segments[])
@@ -441,7 +447,8 @@ static void describe_path(char *const segments[API_SEGMENTS_MAX], char path[AUDI
 static bool has_dry_run(const struct api_route *route)
 {
     return route->handler == api_guest_put || route->handler == api_guest_patch ||
-           route->handler == api_volume_put || route->handler == api_volume_patch;
+           route->handler == api_volume_put || route->handler == api_volume_patch ||
+           route->handler == api_app_put;
 }
 
 /* Who asks for a dry run must not get a change. */
@@ -452,7 +459,7 @@ static int check_dry_run(struct request *r, const struct api_route *route)
     if (r->dry_run && !has_dry_run(route))
         return problem_set(&r->problem, 400,
                            "There is no dry run of this call, only of PUT and PATCH of a guest or "
-                           "volume.");
+                           "volume, and of PUT of an app.");
     return 0;
 }
 
@@ -651,6 +658,21 @@ int api_query_page(struct request *r, char after[SKEP_NAME_MAX], uint64_t *limit
     if (found < 0 || (found > 0 && !name_valid(after)))
         return problem_set(&r->problem, 400, "after must be a name.");
     return api_query_number(r, "limit", 1, UINT32_MAX, limit);
+}
+
+int api_check_labels(struct request *r)
+{
+    const char *query = r->http->query;
+    char text[SPEC_LABEL_TEXT];
+    unsigned count = 0;
+    int found;
+
+    while ((found = http_query_next(&query, "label", text, sizeof(text))) != 0)
+        if (found < 0 || !strchr(text, '=') || ++count > SPEC_LABELS_MAX)
+            return problem_set(&r->problem, 400,
+                               "label must be name=value of a label, and there may be %u of them.",
+                               SPEC_LABELS_MAX);
+    return 0;
 }
 
 cJSON *api_new_list(struct request *r)

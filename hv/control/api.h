@@ -61,6 +61,7 @@ api_handler api_client_list, api_client_get, api_client_put, api_client_delete;
 api_handler api_image_list, api_image_get, api_image_put, api_image_delete;
 api_handler api_guest_list, api_guest_get, api_guest_put, api_guest_patch, api_guest_delete;
 api_handler api_guest_log, api_guest_console, api_guest_vcpus, api_guest_trace;
+api_handler api_app_list, api_app_get, api_app_put, api_app_delete;
 api_handler api_disk_list, api_disk_get, api_disk_put;
 api_handler api_volume_list, api_volume_get, api_volume_put, api_volume_patch, api_volume_delete;
 api_handler api_volume_data_get, api_volume_data_put;
@@ -112,6 +113,9 @@ int api_check_match(struct request *r, const char *etag);
 /* "after" and "limit" of a list's query; what isn't there is left as it is. */
 int api_query_page(struct request *r, char after[SKEP_NAME_MAX], uint64_t *limit);
 
+/* "label" of a list's query, NAME=value, which may come several times: 0, or -1 and the problem. */
+int api_check_labels(struct request *r);
+
 /* Whether the request has a body at all. */
 bool api_has_body(const struct request *r);
 
@@ -133,6 +137,7 @@ int api_operation_copy(struct request *r, const struct storage_wish *wish);
 /* The problem that there is none of the path's name. */
 int api_no_guest(struct request *r);
 int api_no_volume(struct request *r);
+int api_no_app(struct request *r);
 
 /* {"items": […]} */
 cJSON *api_new_list(struct request *r);

@@ -143,7 +143,8 @@ static int read_kind(struct request *r, int *kind)
             *kind = k;
     if (found == 0 || *kind >= 0)
         return 0;
-    return problem_set(&r->problem, 400, "kind must be guests, images, volumes, disks or host.");
+    return problem_set(&r->problem, 400,
+                       "kind must be guests, images, volumes, disks, apps or host.");
 }
 
 static int read_name(struct request *r, const char *field, char name[SKEP_NAME_MAX])
@@ -158,10 +159,11 @@ static int read_name(struct request *r, const char *field, char name[SKEP_NAME_M
                        SKEP_NAME_MAX - 1);
 }
 
-/* Only guests and volumes are somebody's. */
+/* Only guests, volumes and apps are somebody's. */
 static bool is_seen(const struct event *e)
 {
-    return (e->kind != EVENT_GUESTS && e->kind != EVENT_VOLUMES) || access_sees(e->name);
+    return (e->kind != EVENT_GUESTS && e->kind != EVENT_VOLUMES && e->kind != EVENT_APPS) ||
+           access_sees(e->name);
 }
 
 static bool passes(const struct follow *f, const struct event *e)

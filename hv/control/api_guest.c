@@ -101,27 +101,11 @@ static int send_list(struct request *r, struct list *list)
     return result == 0 ? http_reply_end(c) : result;
 }
 
-/* ?label=NAME=value, which may come several times. */
-static int check_labels(struct request *r)
-{
-    const char *query = r->http->query;
-    char text[SPEC_LABEL_TEXT];
-    unsigned count = 0;
-    int found;
-
-    while ((found = http_query_next(&query, "label", text, sizeof(text))) != 0)
-        if (found < 0 || !strchr(text, '=') || ++count > SPEC_LABELS_MAX)
-            return problem_set(&r->problem, 400,
-                               "label must be name=value of a label, and there may be %u of them.",
-                               SPEC_LABELS_MAX);
-    return 0;
-}
-
 int api_guest_list(struct request *r)
 {
     struct list list = {.left = UINT64_MAX, .query = r->http->query};
 
-    if (api_query_page(r, list.name, &list.left) != 0 || check_labels(r) != 0)
+    if (api_query_page(r, list.name, &list.left) != 0 || api_check_labels(r) != 0)
         return -1;
     r->http->write_deadline = tls_clock_ns() + LIST_NS;
     /* A list that was broken off must not look like a whole one. */

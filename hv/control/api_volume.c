@@ -323,6 +323,31 @@ static int check_same(const struct disk *disk, const struct volume *v,
                        v->record.name);
 }
 
+static int create_or_change(struct disk *disk, struct volume *v, struct storage_wish *wish,
+                            struct problem *p)
+{
+    if (!v)
+        return storage_create(wish, p);
+    /* What isn't named has its default. */
+    wish->has_limits = true;
+    return check_same(disk, v, wish, p) == 0 ? storage_change(disk, v, wish, p) : -1;
+}
+
+int volume_put(const char *name, const cJSON *body, cJSON **foreseen, struct problem *p)
+{
+    struct storage_wish wish = {.name = name, .foreseen = foreseen};
+    struct disk *disk;
+    struct volume *v = storage_find(name, &disk);
+
+    if (volume_wish_read(&wish, body, true, p) != 0)
+        return -1;
+    if (wish.full || wish.snapshot)
+        return problem_set(p, 422,
+                           "An app's volume is new or a clone: make snapshots and copies by PUT "
+                           "/v1/volumes/{name}.");
+    return create_or_change(disk, v, &wish, p);
+}
+
 static int put(struct request *r, const cJSON *body)
 {
     struct storage_wish wish = {.name = r->name, .foreseen = r->dry_run ? &r->json : NULL};
@@ -331,15 +356,8 @@ static int put(struct request *r, const cJSON *body)
 
     if (volume_wish_read(&wish, body, true, &r->problem) != 0 || check_match(r, disk, v) != 0)
         return -1;
-    if (!v && wish.full)
-        return api_operation_copy(r, &wish);
-    if (!v)
-        return storage_create(&wish, &r->problem);
-    /* What isn't named has its default. */
-    wish.has_limits = true;
-    return check_same(disk, v, &wish, &r->problem) == 0
-               ? storage_change(disk, v, &wish, &r->problem)
-               : -1;
+    return !v && wish.full ? api_operation_copy(r, &wish)
+                           : create_or_change(disk, v, &wish, &r->problem);
 }
 
 static int patch(struct request *r, const cJSON *body)

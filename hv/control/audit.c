@@ -190,6 +190,14 @@ void audit_begin(struct audit_call *call)
     current = call;
 }
 
+struct audit_call *audit_leave(void)
+{
+    struct audit_call *call = current;
+
+    current = NULL;
+    return call;
+}
+
 void audit_expect(int status)
 {
     if (current)

@@ -46,6 +46,9 @@ void audit_expect(int status);
 void audit_idle(void);
 __attribute__((format(printf, 1, 2))) void audit_detail(const char *format, ...);
 
+/* The thread's call, which what follows is no part of until audit_begin() takes it again; NULL = it has none. */
+struct audit_call *audit_leave(void);
+
 /* Who makes this thread's call, NULL = it has none. */
 const char *audit_caller(void);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "address.h"
+#include "app.h"
 #include "core.h"
 #include "elf_image.h"
 #include "files.h"
@@ -17,8 +18,9 @@
 #include "storage.h"
 
 static const char *const names[] = {
-    [BACKUP_ABOUT] = "backup",  [BACKUP_IDENTITY] = "identity", [BACKUP_IMAGE] = "image",
-    [BACKUP_VOLUME] = "volume", [BACKUP_GUEST] = "guest",       [BACKUP_RESTORE] = "restore",
+    [BACKUP_ABOUT] = "backup",    [BACKUP_IDENTITY] = "identity", [BACKUP_IMAGE] = "image",
+    [BACKUP_VOLUME] = "volume",   [BACKUP_GUEST] = "guest",       [BACKUP_APP] = "app",
+    [BACKUP_RESTORE] = "restore",
 };
 #define KINDS (sizeof(names) / sizeof(*names))
 
@@ -137,6 +139,19 @@ static void add_guests(struct text *t)
     }
 }
 
+static void add_apps(struct text *t)
+{
+    for (const struct app *app = app_after(""); app; app = app->next) {
+        cJSON *json;
+        if (app->deleting)
+            continue;
+        json = cJSON_CreateObject();
+        cJSON_AddStringToObject(json, "name", app->name);
+        cJSON_AddItemToObject(json, "record", cJSON_Duplicate(app->record, true));
+        add(t, BACKUP_APP, json);
+    }
+}
+
 char *backup_make(bool files, size_t *bytes, struct problem *p)
 {
     struct text t = {NULL, 0, 0, false, false};
@@ -147,6 +162,7 @@ char *backup_make(bool files, size_t *bytes, struct problem *p)
     add_images(&t, files);
     add_volumes(&t);
     add_guests(&t);
+    add_apps(&t);
     model_unlock();
     *bytes = t.bytes;
     if (!t.too_large && !t.no_memory)

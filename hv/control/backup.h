@@ -27,6 +27,7 @@ enum backup_kind {
     BACKUP_IMAGE,
     BACKUP_VOLUME,
     BACKUP_GUEST,
+    BACKUP_APP,
     BACKUP_RESTORE, /* in front of the text while it is being restored: restore.c's own */
 };
 

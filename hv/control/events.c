@@ -20,7 +20,7 @@ static uint64_t last, epoch; /* epoch 0 = not started */
 
 static const char *const kind_names[EVENT_KINDS] = {
     [EVENT_GUESTS] = "guests", [EVENT_IMAGES] = "images", [EVENT_VOLUMES] = "volumes",
-    [EVENT_DISKS] = "disks",   [EVENT_HOST] = "host",
+    [EVENT_DISKS] = "disks",   [EVENT_APPS] = "apps",     [EVENT_HOST] = "host",
 };
 
 const char *event_kind_name(enum event_kind kind)

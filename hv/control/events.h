@@ -25,7 +25,15 @@
 #define EVENT_ID_MAX     40u
 
 /* Named as the collections of the API are. */
-enum event_kind { EVENT_GUESTS, EVENT_IMAGES, EVENT_VOLUMES, EVENT_DISKS, EVENT_HOST, EVENT_KINDS };
+enum event_kind {
+    EVENT_GUESTS,
+    EVENT_IMAGES,
+    EVENT_VOLUMES,
+    EVENT_DISKS,
+    EVENT_APPS,
+    EVENT_HOST,
+    EVENT_KINDS
+};
 
 struct event {
     uint64_t number;

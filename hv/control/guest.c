@@ -20,7 +20,7 @@
  * Checks
  */
 
-static int check_memory(const struct spec *spec, const struct guest *old, struct problem *p)
+int guest_check_memory(const char *what, uint64_t wanted, uint64_t returned, struct problem *p)
 {
     struct skep_host_info info;
     uint64_t free_bytes;
@@ -30,14 +30,13 @@ static int check_memory(const struct spec *spec, const struct guest *old, struct
     free_bytes = info.memory_promisable - info.memory_promised;
     if (info.memory_promised > info.memory_promisable)
         free_bytes = 0;
-    if (old && old->handle)
-        free_bytes += old->view.memory_promised;
-    if (spec->memory_bytes <= free_bytes)
+    free_bytes += returned;
+    if (wanted <= free_bytes)
         return 0;
     return problem_set(p, 409,
-                       "memory_bytes is %" PRIu64 ", but only %" PRIu64
+                       "%s is %" PRIu64 ", but only %" PRIu64
                        " bytes can be promised now: ask for less, or delete a guest.",
-                       spec->memory_bytes, free_bytes);
+                       what, wanted, free_bytes);
 }
 
 static int check_network(const struct spec_net *net, const char *name, struct problem *p)
@@ -79,6 +78,13 @@ static bool may_name(const struct spec_volume *v, const struct spec *old)
     return has;
 }
 
+static const cJSON *expected_volumes;
+
+void guest_expect_volumes(const cJSON *volumes)
+{
+    expected_volumes = volumes;
+}
+
 static int check_volumes(const struct spec *spec, const struct spec *old, struct problem *p)
 {
     int result = 0;
@@ -90,6 +96,8 @@ static int check_volumes(const struct spec *spec, const struct spec *old, struct
         struct disk *disk;
         const struct volume *v =
             may_name(&spec->volume[i], old) ? storage_find(spec->volume[i].name, &disk) : NULL;
+        if (!v && cJSON_GetObjectItemCaseSensitive(expected_volumes, spec->volume[i].name))
+            continue;
         if (!v)
             result = problem_set(p, 422, "volumes[%u]: there is no volume '%s'; create it first.",
                                  i, spec->volume[i].name);
@@ -118,7 +126,8 @@ static int check_spec(const char *name, const struct spec *spec, const struct gu
             return -1;
     if (old && old->spec->memory_bytes == spec->memory_bytes)
         return 0;
-    return check_memory(spec, old, p);
+    return guest_check_memory("memory_bytes", spec->memory_bytes,
+                              old && old->handle ? old->view.memory_promised : 0, p);
 }
 
 static int not_retained(struct problem *p)

@@ -162,6 +162,12 @@ int guest_put(const char *name, const struct spec *spec, const struct files *fil
 int guest_foresee(const char *name, const struct spec *spec, enum guest_change *change,
                   struct problem *p);
 
+/* Until it is called with NULL, guest_foresee() takes the volumes that are members of this object for there. */
+void guest_expect_volumes(const cJSON *volumes);
+
+/* 0, or -1 and the problem: so many bytes can't be promised, when `returned` ones are no longer. */
+int guest_check_memory(const char *what, uint64_t wanted, uint64_t returned, struct problem *p);
+
 /* One of a backup: it is kept, retained, and created in ring 0 when it is its turn; 0, or -1 and the problem. And takes
  * back all of them, where there were none before. */
 int guest_restore(const char *name, const struct spec *spec, const struct files *files,

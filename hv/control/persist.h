@@ -3,7 +3,7 @@
  *
  * Without a disk all changes succeed and nothing is kept. With one, what can't be kept isn't done: the problem is 507,
  * and nothing has changed. What is kept, by name: "began", "identity", "token", "tokens", "images/NAME" with
- * "files/NAME.DIGEST", "guests/NAME", and "restore".
+ * "files/NAME.DIGEST", "guests/NAME", "apps/NAME", and "restore".
  *
  * Any thread may call any function; see state.h about changes of one name.
  */

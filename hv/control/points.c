@@ -30,6 +30,8 @@ static const char *const names[POINT_COUNT] = {
     [POINT_GUEST_DELETE_PERSISTED] = "guest's deletion retained",
     [POINT_GUEST_GONE] = "deleted guest gone from ring 0",
     [POINT_GUEST_ERASED] = "deleted guest's record erased",
+    [POINT_APP_KEPT] = "app's change on the disk",
+    [POINT_APP_DONE] = "app's change made",
 };
 
 const char *point_name(enum commit_point point)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app.h"
 #include "audit.h"
 #include "guest.h"
 #include "identity.h"
@@ -93,6 +94,21 @@ static int check_volume(struct restore *r, const struct backup_line *line, struc
     return read_volume(line, &wish, p);
 }
 
+int restore_check_app(struct restore *r, const struct backup_line *line, struct problem *p)
+{
+    (void)r;
+    return app_check_record(backup_string(line, "name"),
+                            cJSON_GetObjectItemCaseSensitive(line->value, "record"), p);
+}
+
+int restore_keep_app(struct restore *r, const struct backup_line *line, struct problem *p)
+{
+    return restore_check_app(r, line, p) == 0
+               ? app_keep_record(backup_string(line, "name"),
+                                 cJSON_GetObjectItemCaseSensitive(line->value, "record"), p)
+               : -1;
+}
+
 static int check_first(const struct restore *r, struct problem *p)
 {
     const char *at = r->text;
@@ -126,15 +142,16 @@ static int check_room(struct restore *r, bool *at_start, struct problem *p)
     r->other_images = 0;
     if (restore_for_each(r, BACKUP_IMAGE, note_namesake, p) != 0)
         return -1;
-    *at_start = guest_count() + r->other_images > 0;
+    *at_start = guest_count() + app_count() + r->other_images > 0;
     if (r->identity && !persist_is_open())
         return problem_set(p, 409, "There is no disk to keep the backup's key and token on.");
     if (*at_start && !r->replace)
         return problem_set(p, 409,
-                           "There are %u guests here, and %u images of whose names the backup has "
-                           "other files: delete them, or add ?replace=true, for which the machine "
-                           "reboots, and which deletes the guests that aren't in the backup.",
-                           guest_count(), r->other_images);
+                           "There are %u guests here, %u apps, and %u images of whose names the "
+                           "backup has other files: delete them, or add ?replace=true, for which "
+                           "the machine reboots, and which deletes the guests and apps that aren't "
+                           "in the backup.",
+                           guest_count(), app_count(), r->other_images);
     if (*at_start && !persist_is_open())
         return problem_set(p, 409,
                            "Without a disk nothing survives the reboot that replacing needs: "
@@ -158,7 +175,8 @@ static int check_lines(struct restore *r, struct problem *p)
     if (restore_for_each(r, BACKUP_IDENTITY, check_identity, p) != 0 ||
         restore_for_each(r, BACKUP_IMAGE, check_image, p) != 0 ||
         restore_for_each(r, BACKUP_VOLUME, check_volume, p) != 0 ||
-        restore_for_each(r, BACKUP_GUEST, restore_check_guest, p) != 0)
+        restore_for_each(r, BACKUP_GUEST, restore_check_guest, p) != 0 ||
+        restore_for_each(r, BACKUP_APP, restore_check_app, p) != 0)
         return -1;
     return check_room(r, &at_start, p);
 }
@@ -359,12 +377,15 @@ static int apply_now(struct restore *r, struct problem *p)
     if (put_text(r, false, p) != 0)
         return -1;
     if (publish(r, p) != 0 || restore_for_each(r, BACKUP_GUEST, restore_guest, p) != 0 ||
+        restore_for_each(r, BACKUP_APP, restore_keep_app, p) != 0 ||
         restore_for_each(r, BACKUP_IDENTITY, restore_identity, p) != 0) {
         guest_restore_none();
+        app_restore_none();
         unpublish(r);
         return take_back(p);
     }
     r->committed = true;
+    app_load_all();
     restore_for_each(r, BACKUP_VOLUME, restore_volume, p);
     audit_expect(200);
     return persist_delete(RESTORE_VALUE, p) == 0 ? 200 : take_back(p);

@@ -69,6 +69,9 @@ int restore_for_each(struct restore *r, enum backup_kind kind, restore_action *a
 /* Looks whether the guest of a line can be here, and counts it. */
 restore_action restore_check_guest;
 
+/* Looks at the app of a line; and keeps it. */
+restore_action restore_check_app, restore_keep_app;
+
 /* Creates the volume of a line if there is none, or notes that it can't be. */
 restore_action restore_volume, restore_identity;
 

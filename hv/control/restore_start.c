@@ -77,14 +77,14 @@ static int keep_guest(struct restore *r, const struct backup_line *line, struct 
 }
 
 /* One that is deleted and in the text all the same comes back with it. */
-static int delete_others(const struct restore *r, struct problem *p)
+static int delete_others(const struct restore *r, const char *prefix, const char *kind,
+                         struct problem *p)
 {
-    static const char prefix[] = "guests/";
     char *names = persist_list(prefix), line[40 + SKEP_NAME_MAX];
     int result = 0;
 
     for (const char *kept = names; kept && *kept && result == 0; kept += strlen(kept) + 1) {
-        snprintf(line, sizeof(line), "\n{\"guest\":{\"name\":\"%s\",", kept + strlen(prefix));
+        snprintf(line, sizeof(line), "\n{\"%s\":{\"name\":\"%s\",", kind, kept + strlen(prefix));
         if (!strstr(r->text, line))
             result = persist_delete(kept, p);
     }
@@ -94,9 +94,11 @@ static int delete_others(const struct restore *r, struct problem *p)
 
 static int apply_lines(struct restore *r, struct problem *p)
 {
-    if (delete_others(r, p) != 0 || restore_for_each(r, BACKUP_IMAGE, keep_image, p) != 0 ||
+    if (delete_others(r, "guests/", "guest", p) != 0 || delete_others(r, "apps/", "app", p) != 0 ||
+        restore_for_each(r, BACKUP_IMAGE, keep_image, p) != 0 ||
         restore_for_each(r, BACKUP_VOLUME, restore_volume, p) != 0 ||
-        restore_for_each(r, BACKUP_GUEST, keep_guest, p) != 0)
+        restore_for_each(r, BACKUP_GUEST, keep_guest, p) != 0 ||
+        restore_for_each(r, BACKUP_APP, restore_keep_app, p) != 0)
         return -1;
     return restore_for_each(r, BACKUP_IDENTITY, restore_identity, p);
 }

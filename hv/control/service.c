@@ -14,6 +14,7 @@
 #include <pthread.h>
 
 #include "address.h"
+#include "app.h"
 #include "certificate.h"
 #include "config.h"
 #include "core.h"
@@ -68,20 +69,23 @@ static void apply(const struct skep_notification *list, int count)
         model_lock();
         more = guest_step_due(GUESTS_A_TURN);
         more |= power_step();
+        app_step_due();
         model_unlock();
     }
 }
 
 static uint64_t next_deadline(void)
 {
-    uint64_t guests, power, wall;
+    uint64_t guests, power, apps, wall;
 
     model_lock();
     guests = guest_next_deadline();
     power = power_deadline();
+    apps = app_next_deadline();
     model_unlock();
     wall = wall_deadline();
     guests = guests < power ? guests : power;
+    guests = guests < apps ? guests : apps;
     return guests < wall ? guests : wall;
 }
 
@@ -115,8 +119,10 @@ static void adopt_guests(const struct skep_host_info *info)
     if (!safe_mode)
         crashes_load();
     guest_adopt_all(safe_mode, info->control_restarts == 0, info->retain_records);
-    if (!safe_mode)
+    if (!safe_mode) {
+        app_load_all();
         power_resume();
+    }
     model_unlock();
 }
 

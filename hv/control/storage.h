@@ -112,6 +112,9 @@ struct storage_wish {
 /* From the body of a request (api_volume.c): of one that creates, or changes. */
 int volume_wish_read(struct storage_wish *wish, const cJSON *body, bool create, struct problem *p);
 
+/* What PUT of a volume does with a body that asks for no snapshot nor copy; or foresees it, unless `foreseen` is NULL. */
+int volume_put(const char *name, const cJSON *body, cJSON **foreseen, struct problem *p);
+
 int storage_create(const struct storage_wish *wish, struct problem *p);
 int storage_change(struct disk *disk, struct volume *v, const struct storage_wish *wish,
                    struct problem *p);

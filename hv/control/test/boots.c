@@ -1,8 +1,10 @@
 /* boots.c - the service's starts and ends on the fake machine, and what clients ask of it in between. */
 #include "boots.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "app.h"
 #include "crashes.h"
 #include "files.h"
 #include "guest.h"
@@ -53,6 +55,7 @@ void boots_restart(bool safe_mode)
 void boots_end(void)
 {
     boots_forget();
+    app_forget_all();
     power_forget();
     tokens_forget();
     persist_stop();
@@ -69,6 +72,8 @@ void boots_begin(bool safe_mode, bool first)
     if (!safe_mode)
         crashes_load();
     guest_adopt_all(safe_mode, first, FAKE_RECORDS);
+    if (!safe_mode)
+        app_load_all();
 }
 
 /* The power goes and comes again. */
@@ -132,6 +137,26 @@ int boots_put(const char *name, const char *text)
     return boots_put_text(name, text, &p);
 }
 
+int boots_put_app(const char *name, const char *text)
+{
+    struct app_plan *plan;
+    struct problem p;
+    cJSON *body;
+    int status;
+
+    if (!text)
+        return app_delete(app_find(name), &p);
+    plan = malloc(sizeof(*plan));
+    body = json_parse(text, strlen(text), &p);
+    status = app_plan_make(plan, name, body, &p);
+    if (status == 0)
+        status = app_apply(plan, &p);
+    app_plan_free(plan);
+    free(plan);
+    cJSON_Delete(body);
+    return status;
+}
+
 /* All that clients see of what was wished. */
 char *boots_snapshot(void)
 {
@@ -146,6 +171,10 @@ char *boots_snapshot(void)
     for (struct guest *g = guest_first(); g; g = guest_after(g->name)) {
         cJSON_AddItemToArray(json, cJSON_CreateString(g->name));
         cJSON_AddItemToArray(json, guest_spec_to_json(g->spec, g->files, FILES_WHOLE));
+    }
+    for (const struct app *app = app_after(""); app; app = app->next) {
+        cJSON_AddItemToArray(json, cJSON_CreateString(app->name));
+        cJSON_AddItemToArray(json, cJSON_Duplicate(app->record, true));
     }
     text = cJSON_PrintUnformatted(json);
     cJSON_Delete(json);

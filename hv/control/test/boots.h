@@ -42,6 +42,9 @@ int boots_put_json(const char *name, const cJSON *json, enum guest_change *chang
 int boots_put_text(const char *name, const char *text, struct problem *p);
 int boots_put(const char *name, const char *text);
 
+/* An app's document; NULL = it is deleted. The status of that. */
+int boots_put_app(const char *name, const char *text);
+
 /* All that clients see of what was wished; the caller frees it. */
 char *boots_snapshot(void);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app.h"
 #include "audit.h"
 #include "certificate.h"
 #include "config.h"
@@ -174,6 +175,9 @@ static void furnish(void)
                      "\"networks\":[{\"address\":\"10.0.0.9/8\"}]}");
     boots_put("idle", "{\"image\":\"spare\",\"desired_state\":\"stopped\",\"weight\":7}");
     boots_put("after", "{\"image\":\"img\",\"start_after\":[\"web\"]}");
+    assert_int_equal(boots_put_app("shop", "{\"labels\":{\"a\":\"b\"},\"guests\":{\"shop\":{"
+                                           "\"image\":\"img\",\"desired_state\":\"stopped\"}}}"),
+                     201);
 }
 
 static int take_files(struct restore *r, struct problem *p)
@@ -239,20 +243,22 @@ static void assert_snapshot(const char *expected)
     free(now);
 }
 
-/* On another machine, with and without a disk, over a cold boot. */
+/* On another machine, with and without a disk, over a cold boot. Apps need a disk. */
 static void test_restore(void **state)
 {
     struct problem p;
-    char *text, *all;
+    char *text, *all, *bare;
 
     (void)state;
     furnish();
     text = make(true);
     all = boots_snapshot();
+    app_forget_all();
+    bare = boots_snapshot();
     for (int disk = 0; disk < 2; disk++) {
         new_machine(disk);
         assert_int_equal(restore(text, false, &p), 200);
-        assert_snapshot(all);
+        assert_snapshot(disk ? all : bare);
         while (guest_step_due(UINT32_MAX))
             continue;
         assert_true(guest_find("web")->handle != 0);
@@ -264,6 +270,7 @@ static void test_restore(void **state)
     }
     free(text);
     free(all);
+    free(bare);
 }
 
 /* Without files guests wait for their images. */
@@ -465,7 +472,7 @@ static void test_failures(void **state)
         boots_cold();
         if (guest_first() || image_first())
             assert_snapshot(all);
-        assert_true(after < 100);
+        assert_true(after < 150);
     }
     boots_end();
     fake_set_disk(NULL, 64 * BDEV_BLOCK);
@@ -539,6 +546,7 @@ static void test_power_cuts(void **state)
     boots_upload("img", 3, &p);
     boots_put("other", "{\"image\":\"img\"}");
     boots_put("web", "{\"image\":\"img\",\"weight\":9}");
+    boots_put_app("market", "{\"guests\":{\"market\":{\"image\":\"img\"}}}");
     before = boots_snapshot();
     cut_everywhere(text, true, before, all);
     free(text);
