@@ -125,7 +125,7 @@ static const struct command_option request_options[] = {
     END,
 };
 static const struct command_option events_options[] = {
-    {"kind", 'k', "KIND", "guests, images, volumes, disks or host"},
+    {"kind", 'k', "KIND", "guests, images, volumes, apps, disks or host"},
     {"name", 'n', "NAME", "of what has this name"},
     {"prefix", 0, "TEXT", "of what has a name that begins so"},
     {"after", 0, "ID", "behind this event"},
@@ -232,8 +232,15 @@ const struct command commands[] = {
      "formats a disk for volumes: all data on it are lost", "skepctl disk format 0",
      format_options},
 
+    {"app ls", "", 0, 0, OPERAND_NONE, false, app_list, "lists apps", "skepctl app ls", NULL},
+    {"app inspect", "NAME…", 1, ANY, OPERAND_APP, false, app_inspect,
+     "shows all that is known of apps", "skepctl app inspect shop", NULL},
+    {"app rm", "NAME…", 1, ANY, OPERAND_APP, false, app_remove,
+     "deletes apps, their guests and the volumes that they don't keep", "skepctl app rm shop",
+     NULL},
+
     {"apply", "", 0, 0, OPERAND_NONE, false, document_apply,
-     "makes images, volumes and guests as a document has them", "skepctl apply -f site.json",
+     "makes images, volumes, guests and apps as a document has them", "skepctl apply -f site.json",
      document_options},
     {"diff", "", 0, 0, OPERAND_NONE, false, document_diff,
      "shows what apply would change; exit code 1 if anything", "skepctl diff -f site.json",

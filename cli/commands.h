@@ -46,6 +46,10 @@ int volume_copy(const struct call *call);
 int volume_export(const struct call *call);
 int volume_import(const struct call *call);
 
+int app_list(const struct call *call);
+int app_inspect(const struct call *call);
+int app_remove(const struct call *call);
+
 int document_apply(const struct call *call);
 int document_diff(const struct call *call);
 
@@ -72,5 +76,6 @@ int complete(const struct call *call);
 /* For each operand; the first bad code of them. */
 int each_operand(const struct call *call, int (*act)(const struct call *call, const char *name));
 int each_delete(const struct call *call, const char *kind);
+int each_inspect(const struct call *call, const char *kind); /* shows all that is known */
 
 #endif

@@ -51,34 +51,59 @@ static void print_refusal(const char *kind, const char *name, const struct answe
     free(detail);
 }
 
+/* What becomes of an app's members; how many of them change. */
+static unsigned print_members(const char *name, const cJSON *changes)
+{
+    const cJSON *part, *member;
+    unsigned count = 0;
+
+    cJSON_ArrayForEach(part, changes) cJSON_ArrayForEach(member, part)
+    {
+        if (strcmp(cJSON_GetStringValue(member), "none") == 0)
+            continue;
+        printf("~ app %s: %.*s %s %s\n", name, DOCUMENT_KIND(part->string), member->string,
+               member->valuestring);
+        count++;
+    }
+    return count;
+}
+
+static void print_differences(const char *kind, const char *name, const cJSON *before,
+                              const cJSON *after)
+{
+    const cJSON *was = value_at(before, "spec"), *is = value_at(after, "spec"),
+                *changes = value_at(after, "changes");
+
+    if (changes ? print_members(name, changes) > 0
+                : print_changes(kind, name, was ? was : before, is ? is : after) > 0)
+        return;
+    printf("~ %s %s: %s\n", kind, name, changes ? "labels" : "what is secret in files");
+}
+
 /* Whether a dry run of the change says that something would change; an exit code. */
 static int foresee(const char *kind, const char *path, const cJSON *wanted, const cJSON *before,
                    bool *differs)
 {
     char *dry = text_format("%s?dry_run=true", path);
-    const char *name = wanted->string;
     struct answer a;
     int result = api_try("PUT", dry, wanted, &a);
 
     *differs = true;
     if (result == EXIT_OK && (a.http.status == 409 || a.http.status == 422))
-        print_refusal(kind, name, &a);
+        print_refusal(kind, wanted->string, &a);
     else if (result == EXIT_OK && (result = api_check(&a)) == EXIT_OK)
         *differs = strcmp(value_text(a.json, "change", "?"), "none") != 0;
-    if (result == EXIT_OK && a.http.status == 200 && *differs) {
-        const cJSON *was = value_at(before, "spec"), *is = value_at(a.json, "spec");
-        if (print_changes(kind, name, was ? was : before, is ? is : a.json) == 0)
-            printf("~ %s %s: what is secret in files\n", kind, name);
-    }
+    if (result == EXIT_OK && a.http.status == 200 && *differs)
+        print_differences(kind, wanted->string, before, a.json);
     answer_end(&a);
     free(dry);
     return result;
 }
 
-/* The differences of one guest or volume, added to *count; an exit code. */
+/* The differences of one guest, volume or app, added to *count; an exit code. */
 static int diff_one(const char *part, const cJSON *wanted, unsigned *count)
 {
-    const char *kind = strcmp(part, "guests") == 0 ? "guest" : "volume";
+    char *kind = text_format("%.*s", DOCUMENT_KIND(part));
     char *path = api_path(part, wanted->string, "");
     bool there, differs = true;
     struct answer a;
@@ -91,6 +116,7 @@ static int diff_one(const char *part, const cJSON *wanted, unsigned *count)
     *count += differs;
     answer_end(&a);
     free(path);
+    free(kind);
     return result;
 }
 
@@ -116,7 +142,6 @@ static int diff_image(const struct document *d, const cJSON *image, unsigned *co
 
 int document_diff(const struct call *call)
 {
-    static const char *const parts[] = {"images", "volumes", "guests"};
     const char *path = call_value(call, "file");
     unsigned count = 0;
     struct document d;
@@ -126,11 +151,12 @@ int document_diff(const struct call *call)
     if (!path)
         return fail(EXIT_USAGE, "say -f FILE, or -f - for standard input");
     result = document_read(&d, path);
-    for (int i = 0; i < 3; i++)
-        cJSON_ArrayForEach(item, document_part(&d, parts[i]))
+    for (size_t i = 0; i < DOCUMENT_PARTS; i++)
+        cJSON_ArrayForEach(item, document_part(&d, document_parts[i]))
         {
             if (result == EXIT_OK)
-                result = i == 0 ? diff_image(&d, item, &count) : diff_one(parts[i], item, &count);
+                result = i == 0 ? diff_image(&d, item, &count)
+                                : diff_one(document_parts[i], item, &count);
         }
     document_end(&d);
     return result != EXIT_OK ? result : count ? EXIT_NO : EXIT_OK;

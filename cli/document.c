@@ -9,8 +9,7 @@
 #include "commands.h"
 #include "image.h"
 
-static const char *const parts[] = {"images", "volumes", "guests"};
-#define PARTS (sizeof(parts) / sizeof(*parts))
+const char *const document_parts[DOCUMENT_PARTS] = {"images", "volumes", "guests", "apps"};
 
 static int line_of(const char *text, const char *place)
 {
@@ -28,11 +27,12 @@ static int check_part(const cJSON *part, const char *path)
     const cJSON *item;
     size_t i = 0;
 
-    while (i < PARTS && strcmp(parts[i], part->string) != 0)
+    while (i < DOCUMENT_PARTS && strcmp(document_parts[i], part->string) != 0)
         i++;
-    if (i == PARTS)
-        return fail(EXIT_USAGE, "%s: '%s' is no known part; there are images, volumes, guests",
-                    path, part->string);
+    if (i == DOCUMENT_PARTS)
+        return fail(EXIT_USAGE,
+                    "%s: '%s' is no known part; there are images, volumes, guests, apps", path,
+                    part->string);
     if (!cJSON_IsObject(part))
         return fail(EXIT_USAGE, "%s: %s must be an object", path, part->string);
     cJSON_ArrayForEach(item, part)
@@ -113,35 +113,26 @@ static int apply_image(const struct document *d, const cJSON *image)
     return result;
 }
 
-static int apply_one(const char *part, const char *kind, const cJSON *wanted)
+static int apply_one(const char *part, const cJSON *wanted)
 {
     char *path = api_path(part, wanted->string, "");
     struct answer a;
     int result = api_call("PUT", path, wanted, &a);
 
     if (result == EXIT_OK)
-        printf("%s %s: %s\n", kind, wanted->string, value_text(a.json, "change", "?"));
+        printf("%.*s %s: %s\n", DOCUMENT_KIND(part), wanted->string,
+               value_text(a.json, "change", "?"));
+    if (result == EXIT_OK && a.http.status == 202)
+        printf("%.*s %s: not all is done yet: %s\n", DOCUMENT_KIND(part), wanted->string,
+               value_text(a.json, "status.error", "guests take their time to end"));
     answer_end(&a);
     free(path);
     return result;
 }
 
-static int apply_volume(const struct document *d, const cJSON *wanted)
-{
-    return apply_one("volumes", "volume", wanted);
-}
-
-static int apply_guest(const struct document *d, const cJSON *wanted)
-{
-    return apply_one("guests", "guest", wanted);
-}
-
-typedef int apply(const struct document *d, const cJSON *wanted);
-
 /* In this order, so that what guests name is there. Ends at the first that is refused. */
 int document_apply(const struct call *call)
 {
-    static apply *const acts[PARTS] = {apply_image, apply_volume, apply_guest};
     const char *path = call_value(call, "file");
     struct document d;
     const cJSON *item;
@@ -150,11 +141,11 @@ int document_apply(const struct call *call)
     if (!path)
         return fail(EXIT_USAGE, "say -f FILE, or -f - for standard input");
     result = document_read(&d, path);
-    for (size_t i = 0; i < PARTS; i++)
-        cJSON_ArrayForEach(item, document_part(&d, parts[i]))
+    for (size_t i = 0; i < DOCUMENT_PARTS; i++)
+        cJSON_ArrayForEach(item, document_part(&d, document_parts[i]))
         {
             if (result == EXIT_OK)
-                result = acts[i](&d, item);
+                result = i == 0 ? apply_image(&d, item) : apply_one(document_parts[i], item);
             if (result != EXIT_OK)
                 break;
         }

@@ -115,9 +115,9 @@ static void join(int *result, int next)
         *result = next;
 }
 
-static int inspect(const struct call *call, const char *name)
+static int inspect(const struct call *call, const char *kind, const char *name)
 {
-    char *path = api_path("guests", name, "");
+    char *path = api_path(kind, name, "");
     struct answer a;
     int result = api_get(path, &a);
 
@@ -127,6 +127,15 @@ static int inspect(const struct call *call, const char *name)
         json_print(a.http.body);
     answer_end(&a);
     free(path);
+    return result;
+}
+
+int each_inspect(const struct call *call, const char *kind)
+{
+    int result = EXIT_OK;
+
+    for (int i = 0; i < call->operand_count; i++)
+        join(&result, inspect(call, kind, call->operands[i]));
     return result;
 }
 
@@ -141,7 +150,7 @@ int each_operand(const struct call *call, int (*act)(const struct call *call, co
 
 int guest_inspect(const struct call *call)
 {
-    return each_operand(call, inspect);
+    return each_inspect(call, "guests");
 }
 
 int each_delete(const struct call *call, const char *kind)

@@ -30,8 +30,8 @@ DISK_BYTES = 64 << 20
 class Service(native.Native):
     """The control service with a disk for volumes, which is up when it is entered."""
 
-    def __init__(self, folder):
-        super().__init__(folder, volume_bytes=DISK_BYTES)
+    def __init__(self, folder, **more):
+        super().__init__(folder, volume_bytes=DISK_BYTES, **more)
         self.url = f"https://127.0.0.1:{self.port}"
 
     def __enter__(self):

@@ -3,7 +3,10 @@
 import json
 import os
 
+import pytest
+
 import skep
+from conftest import Service
 
 HELLO = skep.BUILD / "examples/hello.elf"
 SPIN = skep.BUILD / "examples/spin.elf"
@@ -204,6 +207,55 @@ def test_apply_ends_at_the_first_refusal(service, cli, tmp_path):
     assert cli.run("apply", "-f", path, code=4) == ""
     assert "size_bytes must be a multiple of 4096" in cli.errors
     assert service.api.ok("GET", "/v1/guests")["items"] == []
+
+
+@pytest.fixture
+def keeping(fresh, tmp_path):
+    """A service with a disk for its own state, where apps are, and skepctl that is logged in to it."""
+    with Service(tmp_path, disk_bytes=16 << 20) as service:
+        service.api.ok("PUT", "/v1/disks/0", json={"format": True})
+        service.api.upload("hello", HELLO)
+        fresh.login(service)
+        yield service, fresh
+        service.check_alive()
+
+
+def test_apps(keeping, tmp_path):
+    service, cli = keeping
+    assert cli.run("app", "ls").split() == ["NAME", "STATE", "GUESTS", "VOLUMES", "ERROR"]
+    shop = {
+        "labels": {"team": "shop"},
+        "volumes": {"shop-db": {"size_bytes": 1 << 20}},
+        "guests": {
+            "shop-db": {"image": "hello", "volumes": [{"name": "shop-db"}], "desired_state": "stopped"},
+            "shop-web": {"image": "hello", "start_after": ["shop-db"], "desired_state": "stopped"},
+        },
+    }
+    path = document(tmp_path, apps={"shop": shop})
+    assert cli.run("diff", "-f", path, code=1) == "+ app shop\n"
+    assert cli.run("apply", "-f", path) == "app shop: created\n"
+    assert cli.run("diff", "-f", path) == ""
+    assert cli.run("apply", "-f", path) == "app shop: none\n"
+    assert cli.run("app", "ls").splitlines()[1].split() == ["shop", "ready", "2", "1", "-"]
+    assert json.loads(cli.run("app", "inspect", "shop", "-o", "json"))["spec"]["labels"] == shop["labels"]
+    shop["guests"]["shop-db"]["weight"] = 50
+    shop["guests"]["shop-new"] = shop["guests"].pop("shop-web")
+    path = document(tmp_path, apps={"shop": shop})
+    assert set(cli.run("diff", "-f", path, code=1).splitlines()) == {
+        "~ app shop: guest shop-db applied", "~ app shop: guest shop-new created", "~ app shop: guest shop-web deleted",
+    }  # fmt: skip
+    assert cli.run("apply", "-f", path) == "app shop: applied\n"
+    shop["labels"] = {}
+    path = document(tmp_path, apps={"shop": shop})
+    assert cli.run("diff", "-f", path, code=1) == "~ app shop: labels\n"
+    shop["guests"]["shop-db"]["image"] = "none"
+    path = document(tmp_path, apps={"shop": shop})
+    assert cli.run("apply", "-f", path, code=4) == ""
+    assert "guests.shop-db: " in cli.errors
+    assert "shop" in cli.run("complete", "--", "app", "rm", "s").split()
+    cli.run("app", "rm", "shop")
+    cli.run("app", "inspect", "shop", code=4)
+    assert service.api.ok("GET", "/v1/volumes")["items"] == service.api.ok("GET", "/v1/guests")["items"] == []
 
 
 def test_backup_and_restore(service, cli, tmp_path):
