@@ -1,6 +1,6 @@
-"""Full handshakes and requests by the thousand, and what the control service's memory is before, amid and after them.
+"""Handshakes and requests by the thousand, and what the control service's memory is before, amid and after them.
 
-openssl s_time makes the handshakes, four at a time; wrk the requests, over 24 connections that stay open: reads and changes
+openssl s_time makes the handshakes, full and resumed, of TLS 1.2 and 1.3, each kind in turn with the others; wrk the requests, over 24 connections that stay open: reads and changes
 by callers of 16 names, since each name has a limit. How many there were, the service's own counters say.
 """
 
@@ -14,7 +14,7 @@ from helpers import MIB, example, frames
 
 CALLERS = 16
 CONNECTIONS = 24  # of 32
-SHAKING = 4
+SHAKES = [[resumed, version] for resumed in ("-new", "-reuse") for version in ("-tls1_2", "-tls1_3")]
 GUEST = {"image": "hello", "memory_bytes": 2 * MIB, "restart": "never", "labels": {"turn": "0"}}
 # Until the rings are full that keep what was last: of events, of the audit trail without a disk.
 EVENTS_BEFORE = 1100
@@ -55,7 +55,9 @@ def counts(api):
     """The metrics without labels, and handshakes."""
     text = api.ok("GET", "/metrics").decode()
     found = dict(re.findall(r"^(skep_[a-z_]+) (\S+)$", text, re.M))
-    found["handshakes"] = re.search(r'^skep_tls_handshakes_total{result="full"} (\d+)$', text, re.M)[1]
+    for result in ("full", "resumed"):
+        found[result] = re.search(rf'^skep_tls_handshakes_total{{result="{result}"}} (\d+)$', text, re.M)[1]
+    found["handshakes"] = int(found["full"]) + int(found["resumed"])
     found["requests"] = found["skep_http_request_duration_seconds_count"]
     return {name: float(value) for name, value in found.items()}
 
@@ -106,9 +108,9 @@ class Endurance:
         return texts
 
     def shake(self, seconds):
-        command = ["openssl", "s_time", "-new", "-connect", f"127.0.0.1:{self.api.port}"]
+        command = ["openssl", "s_time", "-connect", f"127.0.0.1:{self.api.port}"]
         command += ["-www", "/healthz", "-time", str(seconds)]
-        for text in self.wait([command] * SHAKING, seconds):
+        for text in self.wait([command + kind for kind in SHAKES], seconds):
             assert "error" not in text.lower(), text
 
     def request(self, seconds, *words):
@@ -147,6 +149,7 @@ class Endurance:
             self.say(f"{shaken:.0f} handshakes a second, {answered:.0f} requests a second")
         ended = counts(self.api)
         self.say(", ".join(f"{ended[what] - begun[what]:,.0f} {what}" for what in ("handshakes", "requests")))
+        assert min(ended[what] - begun[what] for what in ("full", "resumed")) > handshakes / 20, "one kind is missing"
         for what in ("skep_connections_evicted_total", "skep_connections_refused_total", "skep_control_restarts_total"):
             assert ended[what] == begun[what], f"{what}: {begun[what]:.0f}, then {ended[what]:.0f}"
         self.clear()

@@ -1,12 +1,12 @@
 /* points.c - commit points and the crashes that tests arm at them. */
 #include "points.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <time.h>
 
 #include "core.h"
+#include "thread.h"
 
 static const char *const names[POINT_COUNT] = {
     [POINT_NONE] = "none",
@@ -53,14 +53,12 @@ void commit_point(enum commit_point point)
         core_crash(names[point]);
 }
 
-static uint64_t delay_ns;
-
 static void *die_later(void *argument)
 {
-    struct timespec delay = {.tv_sec = (time_t)(delay_ns / 1000000000),
-                             .tv_nsec = (long)(delay_ns % 1000000000)};
+    uint64_t ns = (uintptr_t)argument;
+    struct timespec delay = {.tv_sec = (time_t)(ns / 1000000000),
+                             .tv_nsec = (long)(ns % 1000000000)};
 
-    (void)argument;
     nanosleep(&delay, NULL);
     core_crash("whenever it is");
     return NULL;
@@ -68,10 +66,7 @@ static void *die_later(void *argument)
 
 bool point_arm_delay(uint64_t ns)
 {
-    pthread_t thread;
-
-    delay_ns = ns;
-    return pthread_create(&thread, NULL, die_later, NULL) == 0;
+    return thread_start(die_later, (void *)(uintptr_t)ns) == 0;
 }
 #else
 void point_arm(enum commit_point point)
