@@ -293,11 +293,23 @@ int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
     return 0;
 }
 
+/* The counts don't change together: what was sent meanwhile may be wanted after all. */
+static void look_again(void)
+{
+    uint64_t left = atomic_load_explicit(&signals.pending, memory_order_seq_cst);
+    for (; left != 0; left &= left - 1)
+        if (is_wanted(__builtin_ctzll(left))) {
+            skep_thread_create(NULL, HANDLER_STACK_BYTES, help, NULL);
+            return;
+        }
+}
+
 uint64_t skep_posix_signals_thread_new(void)
 {
     uint64_t mask = blocked & ~never_blocked;
     count_blockers(mask, 1);
     atomic_fetch_add_explicit(&signals.threads, 1, memory_order_seq_cst);
+    look_again();
     return mask;
 }
 
@@ -308,8 +320,9 @@ void skep_posix_signals_thread_start(uint64_t mask)
 
 void skep_posix_signals_thread_end(void)
 {
-    count_blockers(blocked & ~never_blocked, -1u);
     atomic_fetch_sub_explicit(&signals.threads, 1, memory_order_seq_cst);
+    count_blockers(blocked & ~never_blocked, -1u);
+    look_again();
 }
 
 void skep_posix_signals_help(void)
@@ -378,6 +391,8 @@ static int wait_until(const sigset_t *set, siginfo_t *info, uint64_t deadline_ns
 int sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *timeout)
 {
     uint64_t span_ns;
+    if (timeout == NULL)
+        return sigwaitinfo(set, info);
     if (!skep_posix_span(timeout, &span_ns))
         return (int)skep_posix_result(-EINVAL);
     return (int)skep_posix_result(wait_until(set, info, skep_posix_deadline_in(span_ns)));

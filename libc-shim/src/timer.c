@@ -117,11 +117,13 @@ static struct timespec of_timeval(struct timeval time)
     return (struct timespec){time.tv_sec, is_valid ? time.tv_usec * 1000 : -1};
 }
 
+/* Rounded up, so that a timer that runs has some time left, but to no whole second. */
 static struct itimerval to_itimerval(const struct itimerspec *value)
 {
+    long left_us = (value->it_value.tv_nsec + 999) / 1000;
     return (struct itimerval){
         .it_interval = {value->it_interval.tv_sec, value->it_interval.tv_nsec / 1000},
-        .it_value = {value->it_value.tv_sec, (value->it_value.tv_nsec + 999) / 1000}};
+        .it_value = {value->it_value.tv_sec, left_us < 999999 ? left_us : 999999}};
 }
 
 int setitimer(int which, const struct itimerval *restrict value, struct itimerval *restrict old)

@@ -68,6 +68,7 @@ static void *run_call(void *argument)
 {
     struct call call = *(struct call *)argument;
     free(argument);
+    pthread_detach(pthread_self()); /* or its attributes have done so */
     call.function(call.value);
     return NULL;
 }
@@ -80,9 +81,7 @@ static void call_in_thread(const struct sigevent *event)
     if (call == NULL)
         return;
     *call = (struct call){event->sigev_notify_function, event->sigev_value};
-    if (pthread_create(&thread, event->sigev_notify_attributes, run_call, call) == 0)
-        pthread_detach(thread);
-    else
+    if (pthread_create(&thread, event->sigev_notify_attributes, run_call, call) != 0)
         free(call);
 }
 

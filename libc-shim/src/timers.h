@@ -20,7 +20,7 @@ struct skep_timer {
     struct skep_poll_source source; /* notified each time */
     _Atomic uint64_t expirations;   /* since they were taken */
     _Atomic uint32_t overruns;      /* expirations that the latest one came late for */
-    _Atomic uint32_t changes;       /* counts expirations and settings; readers wait on it */
+    _Atomic uint32_t changes;       /* counts expirations; readers wait on it */
     struct skep_timer *next;        /* of those that are set, by due_ns */
 };
 

@@ -497,7 +497,7 @@ static short unix_poll(struct skep_file *file)
     return (short)((skep_stream_bytes(in) != 0 ? POLLIN : 0) |
                    (no_more_in ? POLLIN | POLLRDHUP : 0) |
                    (no_more_in && no_more_out ? POLLHUP : 0) |
-                   (skep_stream_has_room(out) ? POLLOUT : 0));
+                   (skep_stream_has_room(out) || no_more_out ? POLLOUT : 0));
 }
 
 static struct skep_poll_source *unix_source(struct skep_file *file)

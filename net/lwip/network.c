@@ -147,6 +147,8 @@ static void tcp_tick(void)
     tcp_tmr();
     trim_time_wait();
     tcp_busy = any_busy();
+    if (tcp_active_pcbs == NULL && tcp_tw_pcbs == NULL)
+        counters_tell(); /* nothing comes after that would */
 }
 
 static bool arp_table_has_entries(void)

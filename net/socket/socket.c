@@ -230,6 +230,8 @@ static void note_end(int number)
     if (connection->type == NETCONN_TCP &&
         (connection->pcb.tcp == NULL || connection->pcb.tcp->state == CLOSE_WAIT))
         __atomic_fetch_or(&state->errevent, PEER_ENDED, __ATOMIC_RELAXED);
+    else /* lwip_accept() tells data that came before without its length, as if it were an end */
+        __atomic_fetch_and(&state->errevent, ~PEER_ENDED, __ATOMIC_RELAXED);
     UNLOCK_TCPIP_CORE();
 }
 
@@ -393,10 +395,12 @@ static int inet_shutdown(struct skep_file *file, int how)
         result = (int)result_of(lwip_shutdown(number, SHUT_WR));
         ended_output = result == 0;
     }
-    if (how != SHUT_WR && result == 0) {
+    /* In progress: another thread is sending, and goes on to. Input ends all the same. */
+    if (how != SHUT_WR && (result == 0 || result == -EINPROGRESS)) {
         LOCK_TCPIP_CORE();
-        result = end_input(number);
+        int ended_input = end_input(number);
         UNLOCK_TCPIP_CORE();
+        result = result == 0 ? ended_input : result;
     }
     /* Both ways, and the connection is gone since its output was ended: so is its input. */
     return how == SHUT_RDWR && ended_output && result == -ENOTCONN ? 0 : result;

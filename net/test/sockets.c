@@ -264,6 +264,25 @@ static void events(void)
     CHECK(close(server) == 0 && close(client) == 0 && close(listener) == 0 && close(set) == 0);
 }
 
+/* Data that came before accept() is no end of the connection. */
+static void early_data(void)
+{
+    struct sockaddr_in address;
+    int listener = listener_new(&address), client = socket(AF_INET, SOCK_STREAM, 0);
+    struct pollfd waiting = {.fd = listener, .events = POLLIN};
+    CHECK(connect(client, (struct sockaddr *)&address, sizeof(address)) == 0);
+    CHECK(write(client, "ab", 2) == 2 && write(client, "cd", 2) == 2);
+    CHECK(poll(&waiting, 1, 5000) == 1);
+    usleep(20000); /* for the data to be there: nothing tells */
+    int server = accept(listener, NULL, NULL);
+    waiting = (struct pollfd){.fd = server, .events = POLLIN | POLLRDHUP};
+    CHECK(poll(&waiting, 1, 5000) == 1 && waiting.revents == POLLIN);
+    CHECK(shutdown(client, SHUT_WR) == 0);
+    waiting.events = POLLRDHUP;
+    CHECK(poll(&waiting, 1, 5000) == 1 && waiting.revents == POLLRDHUP);
+    CHECK(close(server) == 0 && close(client) == 0 && close(listener) == 0);
+}
+
 static void *shut_down(void *fd)
 {
     usleep(1000); /* so that the other thread mostly waits; it would be right otherwise, too */
@@ -354,6 +373,7 @@ int main(void)
     connecting();
     messages();
     events();
+    early_data();
     ends();
     threads();
     printf("sockets: all %d checks passed\n", checks);
