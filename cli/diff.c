@@ -77,7 +77,9 @@ static void print_differences(const char *kind, const char *name, const cJSON *b
     if (changes ? print_members(name, changes) > 0
                 : print_changes(kind, name, was ? was : before, is ? is : after) > 0)
         return;
-    printf("~ %s %s: %s\n", kind, name, changes ? "labels" : "what is secret in files");
+    printf("~ %s %s: %s\n", kind, name,
+           changes ? "labels, what it keeps, or what it hasn't finished"
+                   : "what is secret in files");
 }
 
 /* Whether a dry run of the change says that something would change; an exit code. */

@@ -247,7 +247,7 @@ def test_apps(keeping, tmp_path):
     assert cli.run("apply", "-f", path) == "app shop: applied\n"
     shop["labels"] = {}
     path = document(tmp_path, apps={"shop": shop})
-    assert cli.run("diff", "-f", path, code=1) == "~ app shop: labels\n"
+    assert cli.run("diff", "-f", path, code=1) == "~ app shop: labels, what it keeps, or what it hasn't finished\n"
     shop["guests"]["shop-db"]["image"] = "none"
     path = document(tmp_path, apps={"shop": shop})
     assert cli.run("apply", "-f", path, code=4) == ""

@@ -33,6 +33,11 @@ void access_end(void)
     current = NULL;
 }
 
+const struct principal *access_caller(void)
+{
+    return current;
+}
+
 const char *access_prefix(void)
 {
     return current ? current->prefix : "";

@@ -43,6 +43,7 @@ bool access_role_read(const char *name, enum access_role *role);
 /* The principal is the caller's, and stays. */
 void access_begin(const struct principal *caller);
 void access_end(void);
+const struct principal *access_caller(void); /* NULL = the service itself */
 
 /* Of this thread: the prefix ("" = it sees all), its quotas (NULL = none), and whether it sees what has this name. */
 const char *access_prefix(void);

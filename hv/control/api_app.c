@@ -7,9 +7,18 @@
 #include "app.h"
 #include "skep_tls.h"
 #include "spec_label.h"
+#include "storage.h"
 
 #define MS      1000000ull
 #define WAIT_NS (2000 * MS) /* for the end of guests before answering 202 */
+
+/* A disk that doesn't answer is waited for before the model's lock is held, which others need. */
+static void lock_model(void)
+{
+    storage_lock();
+    storage_unlock();
+    model_lock();
+}
 
 int api_no_app(struct request *r)
 {
@@ -43,7 +52,7 @@ int api_app_list(struct request *r)
     if (api_query_page(r, after, &left) != 0 || api_check_labels(r) != 0)
         return -1;
     items = api_new_list(r);
-    model_lock();
+    lock_model();
     for (const struct app *app = app_after(after); app && left; app = app->next) {
         if (!is_wanted(r, app))
             continue;
@@ -90,7 +99,7 @@ int api_app_get(struct request *r)
 {
     const struct app *app;
 
-    model_lock();
+    lock_model();
     app = find_seen(r->name);
     if (app)
         answer_app(r, app);
@@ -152,7 +161,7 @@ static void answer_put(struct request *r, const char *change, cJSON *changes)
 {
     const struct app *app;
 
-    model_lock();
+    lock_model();
     app = r->json ? NULL : find_seen(r->name);
     if (app)
         answer_app(r, app);
@@ -172,7 +181,7 @@ int api_app_put(struct request *r)
 
     if (!body)
         return -1;
-    model_lock();
+    lock_model();
     is_new = !app_find(r->name);
     status = put(r, body, &change, &changes);
     model_unlock();
@@ -191,7 +200,7 @@ int api_app_delete(struct request *r)
     struct app *app;
     int status;
 
-    model_lock();
+    lock_model();
     app = find_seen(r->name);
     status = app ? check_match(r, app) : api_no_app(r);
     if (status == 0)

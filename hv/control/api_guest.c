@@ -6,6 +6,7 @@
 #include "access.h"
 #include "accounts.h"
 #include "api.h"
+#include "app.h"
 #include "crashes.h"
 #include "files.h"
 #include "guest.h"
@@ -183,6 +184,11 @@ static int put_spec(struct request *r, struct spec *spec, const cJSON *json)
     struct files files = {0};
     int status = check_match(r, g);
 
+    if (status == 0 && !g && app_removes_guest(r->name))
+        status = problem_set(&r->problem, 409,
+                             "The app that had a guest '%s' is still about to delete it; try again "
+                             "in a moment.",
+                             r->name);
     if (status == 0)
         status = files_take(list, g ? g->files : 0, spec, &files, &r->problem);
     if (status == 0)

@@ -138,9 +138,59 @@ const struct app *app_owner(const char *part, const char *name)
     return app;
 }
 
+bool app_removes_guest(const char *name)
+{
+    const struct app *app = apps;
+
+    while (app && !names(app->removing, "guests", name))
+        app = app->next;
+    return app != NULL;
+}
+
 /*
  * On the disk
  */
+
+static const struct {
+    const char *name;
+    size_t offset; /* in struct access_quotas */
+} quota_fields[] = {
+    {"guests", offsetof(struct access_quotas, guests)},
+    {"memory_bytes", offsetof(struct access_quotas, memory_bytes)},
+    {"vcpus", offsetof(struct access_quotas, vcpus)},
+    {"volume_bytes", offsetof(struct access_quotas, volume_bytes)},
+};
+#define QUOTA_FIELDS (sizeof(quota_fields) / sizeof(*quota_fields))
+
+static uint64_t *quota_of(struct principal *by, unsigned field)
+{
+    return (uint64_t *)((char *)&by->quotas + quota_fields[field].offset);
+}
+
+/* Of whom a scope holds for; nothing of others. */
+static void add_by(cJSON *value, struct principal by)
+{
+    cJSON *json;
+
+    if (!*by.prefix)
+        return;
+    json = cJSON_AddObjectToObject(value, "by");
+    cJSON_AddStringToObject(json, "prefix", by.prefix);
+    for (unsigned i = 0; i < QUOTA_FIELDS; i++)
+        if (*quota_of(&by, i) != ACCESS_NO_QUOTA)
+            json_add_integer(json, quota_fields[i].name, *quota_of(&by, i));
+}
+
+static void take_by(const cJSON *json, struct principal *by)
+{
+    const char *prefix = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "prefix"));
+
+    snprintf(by->prefix, sizeof(by->prefix), "%s", prefix ? prefix : "");
+    for (unsigned i = 0; i < QUOTA_FIELDS; i++)
+        if (!json_integer(cJSON_GetObjectItemCaseSensitive(json, quota_fields[i].name), 0,
+                          ACCESS_NO_QUOTA, quota_of(by, i)))
+            *quota_of(by, i) = ACCESS_NO_QUOTA;
+}
 
 static void kept_name(const char *name, char text[KEPT_BYTES])
 {
@@ -158,6 +208,8 @@ static char *format_value(const struct app *app)
     if (app->removing)
         cJSON_AddItemReferenceToObject(value, "removing", app->removing);
     cJSON_AddBoolToObject(value, "deleting", app->deleting);
+    if (app_is_busy(app))
+        add_by(value, app->by);
     text = cJSON_PrintUnformatted(value);
     cJSON_Delete(value);
     return text;
@@ -182,6 +234,15 @@ int app_unkeep(const struct app *app, struct problem *p)
 
     kept_name(app->name, kept);
     return persist_delete(kept, p);
+}
+
+void app_keep_all(void)
+{
+    struct problem p;
+
+    for (const struct app *app = apps; app; app = app->next)
+        if (app_keep(app, &p) != 0)
+            log_line("app '%s' is not on the disk as it is: %s", app->name, p.detail);
 }
 
 static bool is_object(const cJSON *json, const char *name)
@@ -230,6 +291,7 @@ static void load(const char *kept)
         app->applying = cJSON_DetachItemFromObjectCaseSensitive(value, "applying");
         app->removing = cJSON_DetachItemFromObjectCaseSensitive(value, "removing");
         app->deleting = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(value, "deleting"));
+        take_by(cJSON_GetObjectItemCaseSensitive(value, "by"), &app->by);
         app->due_ns = app_is_busy(app);
     } else {
         log_line("app '%s' can't be read, and is left aside", name);

@@ -20,6 +20,7 @@
 
 #include <cJSON.h>
 
+#include "access.h"
 #include "files.h"
 #include "guest.h"
 #include "problem.h"
@@ -36,10 +37,13 @@ struct app {
         record; /* {"labels": {NAME: VALUE}, "guests": {NAME: true}, "volumes": {NAME: {"keep", …}}} */
     cJSON *applying; /* {"guests": {NAME: spec}} of a change that isn't made in full; or NULL */
     cJSON *
-        removing; /* {"guests": {NAME: true}, "volumes": {NAME: true}} that it has no more; or NULL */
-    bool deleting;   /* the app goes, too, when those are removed */
+        removing; /* {"guests": {NAME: true}, "volumes": {NAME: uuid}} that it has no more and are there; or NULL */
+    bool deleting; /* the app goes, too, when those are removed */
+    struct principal
+        by;          /* who asked for the latest change: its prefix and quotas hold for each step */
     uint64_t due_ns; /* when the next step is due, core_clock_ns; 0 = not */
-    char error[200]; /* why the latest one didn't do it all, "" = it did */
+    unsigned failures; /* in a row */
+    char error[200];   /* why the latest one didn't do it all, "" = it did */
 };
 
 /*
@@ -69,10 +73,16 @@ int app_check_record(const char *name, const cJSON *record, struct problem *p);
 int app_keep_record(const char *name, const cJSON *record, struct problem *p);
 void app_restore_none(void);
 
+/* The disk is another one: what there is is put there. */
+void app_keep_all(void);
+
 unsigned app_count(void);
 
 /* Whose the guest or volume is (part: "guests" or "volumes"); NULL = no app's. */
 const struct app *app_owner(const char *part, const char *name);
+
+/* Whether a change of an app is about to delete the guest: until that is done, nobody makes another one. */
+bool app_removes_guest(const char *name);
 
 /*
  * What clients see (app_json.c)
@@ -96,6 +106,7 @@ struct app_guest {
 struct app_volume {
     const char *name;
     const cJSON *body;  /* what PUT of a volume takes, and "keep" */
+    cJSON *foreseen;    /* as it would be */
     const char *change; /* "created", "applied" or "none" */
 };
 
@@ -147,8 +158,9 @@ int app_delete(struct app *app, struct problem *p);
 /* Whether a change or removal is underway. */
 bool app_is_busy(const struct app *app);
 
-/* Goes on with what is due, unless the machine is about to end. When the next step is due without a notification; UINT64_MAX = never. */
-void app_step_due(void);
+/* Goes on with one app of those that are due, unless the machine is about to end; whether there was one. When the next step is
+ * due without a notification; UINT64_MAX = never. */
+bool app_step_due(void);
 uint64_t app_next_deadline(void);
 
 #endif

@@ -12,8 +12,9 @@
 #include "storage.h"
 
 /* Between steps: what guests that end still have is free soon; what a change was refused for lasts longer. */
-#define ENDING_NS 100000000ull
-#define RETRY_NS  5000000000ull
+#define ENDING_NS     100000000ull
+#define RETRY_NS      2500000000ull
+#define DOUBLINGS_MAX 6u /* of these, by failures in a row */
 
 static cJSON *part_of(const cJSON *json, const char *part)
 {
@@ -80,36 +81,59 @@ static int make_members(const struct app *app, struct problem *p)
     return 0;
 }
 
-/* All of them are to end, whatever one needs. */
-static int remove_guests(const struct app *app, struct problem *p)
+/* What is gone is forgotten at once: another one of the name is somebody else's. */
+static void forget(struct app *app, const char *part, cJSON *item)
 {
-    const cJSON *item;
+    cJSON_Delete(cJSON_DetachItemViaPointer(part_of(app->removing, part), item));
+}
+
+/* All of them are to end, whatever one needs. */
+static int remove_guests(struct app *app, struct problem *p)
+{
+    cJSON *guests = part_of(app->removing, "guests"), *next;
     int result = 0;
 
-    cJSON_ArrayForEach(item, part_of(app->removing, "guests"))
-    {
+    for (cJSON *item = guests ? guests->child : NULL; item; item = next) {
         struct guest *g = guest_find(item->string);
         int status = !g ? 204 : g->deleting ? 202 : guest_delete(g, p);
+        next = item->next;
         if (status < 0)
             app_blame("guests", item->string, p);
-        if (status != 204)
+        if (status == 204)
+            forget(app, "guests", item);
+        else
             result = -1;
     }
     return result;
 }
 
-static int remove_volumes(const struct app *app, struct problem *p)
+/* Holds the storage's lock. */
+static int remove_volume(const cJSON *item, struct problem *p)
 {
-    const cJSON *item;
+    char uuid[STORAGE_UUID_TEXT];
+    struct disk *disk;
+    struct volume *v = storage_find(item->string, &disk);
+
+    if (!v)
+        return 0;
+    storage_uuid_text(v->record.uuid, uuid);
+    if (strcmp(uuid, cJSON_IsString(item) ? item->valuestring : "") != 0)
+        return 0;
+    return storage_delete(disk, v, p) < 0 ? app_blame("volumes", item->string, p) : 0;
+}
+
+static int remove_volumes(struct app *app, struct problem *p)
+{
+    cJSON *volumes = part_of(app->removing, "volumes"), *next;
     int result = 0;
 
     storage_lock();
-    cJSON_ArrayForEach(item, part_of(app->removing, "volumes"))
-    {
-        struct disk *disk;
-        struct volume *v = storage_find(item->string, &disk);
-        if (v && storage_delete(disk, v, p) < 0)
-            result = app_blame("volumes", item->string, p);
+    for (cJSON *item = volumes ? volumes->child : NULL; item; item = next) {
+        next = item->next;
+        if (remove_volume(item, p) == 0)
+            forget(app, "volumes", item);
+        else
+            result = -1;
     }
     storage_unlock();
     return result;
@@ -140,31 +164,40 @@ static int do_steps(struct app *app, struct problem *p)
 /* Its own record of the audit trail is that of the whole, which the change was kept with. The app may be gone then. */
 static void step(struct app *app)
 {
+    const struct principal *caller = access_caller();
     struct audit_call *call = audit_leave();
     struct problem p = {0};
-    int result = do_steps(app, &p);
+    int result;
 
+    access_begin(&app->by);
+    result = do_steps(app, &p);
+    access_begin(caller);
     audit_begin(call);
     snprintf(app->error, sizeof(app->error), "%.199s", p.detail);
+    app->failures = p.status ? app->failures + (app->failures < DOUBLINGS_MAX) : 0;
     app->due_ns = 0;
     if (result == 0 && app->deleting) {
         tell(app, "deleted");
         app_forget(app);
     } else if (result != 0) {
-        app->due_ns = core_clock_ns() + (app->applying && p.status ? RETRY_NS : ENDING_NS);
+        uint64_t pause_ns = app->applying && p.status ? RETRY_NS : ENDING_NS;
+        app->due_ns = core_clock_ns() + (pause_ns << app->failures);
         core_notify_kick();
     }
 }
 
-void app_step_due(void)
+/* The one that has been due for longest. */
+bool app_step_due(void)
 {
-    struct app *next;
+    struct app *first = NULL;
 
-    for (struct app *app = power_is_ending() ? NULL : app_after(""); app; app = next) {
-        next = app->next;
-        if (app->due_ns && app->due_ns <= core_clock_ns())
-            step(app);
-    }
+    for (struct app *app = power_is_ending() ? NULL : app_after(""); app; app = app->next)
+        if (app->due_ns && (!first || app->due_ns < first->due_ns))
+            first = app;
+    if (!first || first->due_ns > core_clock_ns())
+        return false;
+    step(first);
+    return true;
 }
 
 uint64_t app_next_deadline(void)
@@ -181,9 +214,17 @@ uint64_t app_next_deadline(void)
  * What clients ask for
  */
 
+static struct principal by_caller(void)
+{
+    const struct principal *caller = access_caller();
+    return caller ? *caller : (struct principal){0};
+}
+
 /* The former ones go when the new ones are kept. */
 static int keep_in_place(struct app *app, struct app *new, int status, struct problem *p)
 {
+    new->by = by_caller();
+    new->failures = 0;
     audit_expect(status);
     if (app_keep(new, p) != 0)
         return -1;

@@ -78,7 +78,10 @@ static void add_status(cJSON *json, const struct app *app, bool in_list)
 
     cJSON_AddStringToObject(status, "state",
                             state_text(app, of_volumes > of_guests ? of_volumes : of_guests));
-    if (*app->error)
+    if (*app->error && !access_sees(app->by.prefix))
+        cJSON_AddStringToObject(status, "error",
+                                "It is told to those who see as much as who asked for it.");
+    else if (*app->error)
         cJSON_AddStringToObject(status, "error", app->error);
     else
         cJSON_AddNullToObject(status, "error");

@@ -211,7 +211,8 @@ static int check_owners(const struct app_plan *plan, struct problem *p)
  * What vanishes
  */
 
-static void add_vanishing(cJSON *to, const cJSON *from, const cJSON *record, const char *part)
+static void add_vanishing(cJSON *to, const cJSON *from, const cJSON *record, const char *part,
+                          void (*add)(cJSON *to, const cJSON *item))
 {
     const cJSON *item;
 
@@ -219,20 +220,47 @@ static void add_vanishing(cJSON *to, const cJSON *from, const cJSON *record, con
     {
         if (!has(record, part, item->string) && !has(to, part, item->string) &&
             !cJSON_IsTrue(part_of(item, "keep")))
-            cJSON_AddTrueToObject(part_of(to, part), item->string);
+            add(part_of(to, part), item);
     }
+}
+
+static void add_guest(cJSON *to, const cJSON *item)
+{
+    cJSON_AddTrueToObject(to, item->string);
+}
+
+/* By its uuid: should another of the name be there when it is time to delete it, that one isn't the app's. */
+static void add_volume(cJSON *to, const cJSON *item)
+{
+    char uuid[STORAGE_UUID_TEXT];
+    struct disk *disk;
+    const struct volume *v;
+
+    storage_lock();
+    v = storage_find(item->string, &disk);
+    if (v)
+        storage_uuid_text(v->record.uuid, uuid);
+    storage_unlock();
+    if (v)
+        cJSON_AddStringToObject(to, item->string, uuid);
+}
+
+static void add_again(cJSON *to, const cJSON *item)
+{
+    cJSON_AddItemToObject(to, item->string, cJSON_Duplicate(item, true));
 }
 
 cJSON *app_vanishing(const struct app *app, const cJSON *record)
 {
-    static const char *const parts[] = {"guests", "volumes"};
+    const cJSON *removing = app ? app->removing : NULL, *former = app ? app->record : NULL;
     cJSON *vanishing = cJSON_CreateObject();
 
-    for (unsigned i = 0; i < 2; i++) {
-        cJSON_AddObjectToObject(vanishing, parts[i]);
-        add_vanishing(vanishing, app ? app->record : NULL, record, parts[i]);
-        add_vanishing(vanishing, app ? app->removing : NULL, record, parts[i]);
-    }
+    cJSON_AddObjectToObject(vanishing, "guests");
+    cJSON_AddObjectToObject(vanishing, "volumes");
+    add_vanishing(vanishing, removing, record, "guests", add_again);
+    add_vanishing(vanishing, removing, record, "volumes", add_again);
+    add_vanishing(vanishing, former, record, "guests", add_guest);
+    add_vanishing(vanishing, former, record, "volumes", add_volume);
     return vanishing;
 }
 
@@ -298,7 +326,7 @@ static int foresee_volume(struct app_volume *m, uint64_t *growth, struct problem
         m->change = cJSON_Compare(there, foreseen, true) ? "none" : "applied";
         cJSON_Delete(there);
     }
-    cJSON_Delete(foreseen);
+    m->foreseen = foreseen;
     return 0;
 }
 
@@ -424,6 +452,8 @@ void app_plan_free(struct app_plan *plan)
         files_free(&plan->guests[i].files);
         free(plan->guests[i].spec);
     }
+    for (unsigned i = 0; i < plan->volume_count; i++)
+        cJSON_Delete(plan->volumes[i].foreseen);
     cJSON_Delete(plan->record);
     cJSON_Delete(plan->removing);
 }
@@ -467,10 +497,16 @@ cJSON *app_plan_changes(const struct app_plan *plan)
     return json;
 }
 
+static void foresee_in_json(cJSON *volume, const cJSON *foreseen, const char *field)
+{
+    cJSON_DeleteItemFromObjectCaseSensitive(volume, field);
+    cJSON_AddItemToObject(volume, field, cJSON_Duplicate(part_of(foreseen, field), true));
+}
+
 cJSON *app_plan_to_json(const struct app_plan *plan)
 {
     struct app foreseen = {.record = plan->record};
-    cJSON *json, *guests = cJSON_CreateObject();
+    cJSON *json, *volumes, *guests = cJSON_CreateObject();
 
     snprintf(foreseen.name, sizeof(foreseen.name), "%s", plan->name);
     json = app_to_json(&foreseen, false);
@@ -481,5 +517,11 @@ cJSON *app_plan_to_json(const struct app_plan *plan)
         cJSON_AddItemToObject(guests, m->name, spec);
     }
     cJSON_ReplaceItemInObjectCaseSensitive(part_of(json, "spec"), "guests", guests);
+    volumes = part_of(part_of(json, "spec"), "volumes");
+    for (unsigned i = 0; i < plan->volume_count; i++) {
+        const struct app_volume *m = &plan->volumes[i];
+        foresee_in_json(part_of(volumes, m->name), m->foreseen, "size_bytes");
+        foresee_in_json(part_of(volumes, m->name), m->foreseen, "limits");
+    }
     return json;
 }

@@ -69,7 +69,7 @@ static void apply(const struct skep_notification *list, int count)
         model_lock();
         more = guest_step_due(GUESTS_A_TURN);
         more |= power_step();
-        app_step_due();
+        more |= app_step_due();
         model_unlock();
     }
 }
@@ -133,6 +133,7 @@ void service_keep(void)
         identity_keep();
         tokens_keep();
         guest_keep_all();
+        app_keep_all();
     }
     model_unlock();
 }

@@ -119,6 +119,8 @@ int storage_create(const struct storage_wish *wish, struct problem *p);
 int storage_change(struct disk *disk, struct volume *v, const struct storage_wish *wish,
                    struct problem *p);
 int storage_delete(struct disk *disk, struct volume *v, struct problem *p);
+#define STORAGE_UUID_TEXT 37u
+void storage_uuid_text(const uint8_t uuid[16], char text[STORAGE_UUID_TEXT]);
 cJSON *storage_volume_to_json(const struct disk *disk, struct volume *v);
 cJSON *storage_new_to_json(const struct disk *disk,
                            struct volume *v); /* without what it would be given */

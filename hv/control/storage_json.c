@@ -6,9 +6,8 @@
 #include "storage.h"
 #include "storage/probe.h"
 
-static void add_uuid(cJSON *json, const uint8_t uuid[16])
+void storage_uuid_text(const uint8_t uuid[16], char text[STORAGE_UUID_TEXT])
 {
-    char text[37];
     unsigned at = 0;
 
     for (unsigned i = 0; i < 16; i++) {
@@ -16,6 +15,13 @@ static void add_uuid(cJSON *json, const uint8_t uuid[16])
             text[at++] = '-';
         at += (unsigned)snprintf(text + at, 3, "%02x", uuid[i]);
     }
+}
+
+static void add_uuid(cJSON *json, const uint8_t uuid[16])
+{
+    char text[STORAGE_UUID_TEXT];
+
+    storage_uuid_text(uuid, text);
     cJSON_AddStringToObject(json, "uuid", text);
 }
 

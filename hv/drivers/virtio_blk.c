@@ -381,9 +381,11 @@ static uint32_t queue_age(struct blk_queue *queue, uint16_t looks)
     spin_lock(&queue->lock);
     for (uint32_t i = 0; i < queue->ring.size; i++) {
         uint16_t age = (uint16_t)(looks - queue->since[i]);
-        if (queue->requests[i] != NULL && age > oldest) {
-            oldest = age;
+        if (queue->requests[i] == NULL) {
+            continue;
         }
+        queue->since[i] += age > UINT16_MAX / 2; /* so old it stays */
+        oldest = age > oldest ? age : oldest;
     }
     spin_unlock(&queue->lock);
     return oldest;

@@ -177,7 +177,7 @@ static void silence_tell(struct entry *entry, uint32_t seconds)
     }
     if (seconds > 0) {
         log_line("disk %u: has not answered a request for %u seconds", entry->disk->index, seconds);
-    } else {
+    } else if (!atomic_load_explicit(&entry->disk->failed, memory_order_relaxed)) {
         log_line("disk %u: answers again", entry->disk->index);
     }
 }

@@ -274,6 +274,7 @@ static void test_dry_run(void **state)
     assert_int_equal(admin("PUT", "/v1/apps/shop", SHOP), 201);
     assert_int_equal(admin("PUT", "/v1/apps/shop?dry_run=true", OTHER), 200);
     assert_answer("\"shop-web\":\"deleted\"");
+    assert_answer("\"shop-db\":{\"size_bytes\":131072");
     assert_int_equal(admin("GET", "/v1/guests/shop-web", NULL), 200);
 }
 
@@ -441,6 +442,66 @@ static void test_failing_step(void **state)
     assert_int_equal(admin("DELETE", "/v1/apps/shop", NULL), 204);
     assert_int_equal(admin("GET", "/v1/guests/shop-cache", NULL), 404);
     assert_int_equal(admin("GET", "/v1/volumes/shop-cache", NULL), 404);
+}
+
+/* The service's thread has no scope of its own: that of who asked holds, also after a restart. */
+static void test_scope_of_later_steps(void **state)
+{
+    char secret[TOKEN_TEXT_MAX];
+
+    (void)state;
+    people_make("q",
+                "{\"role\":\"operator\",\"scope\":{\"prefix\":\"ci-\",\"quotas\":{\"guests\":2}}}",
+                secret);
+    fake_fail_retain(true);
+    assert_int_equal(client_call(secret, "PUT", "/v1/apps/ci-a", WITH_GUEST("ci-a")), 202);
+    fake_fail_retain(false);
+    assert_int_equal(client_call(secret, "PUT", "/v1/guests/ci-full", GUEST_WITH(MEBIBYTE)), 201);
+    for (unsigned turn = 0; turn < 2; turn++) {
+        fake_skip(10 * SECOND);
+        assert_true(app_step_due());
+        assert_int_equal(admin("GET", "/v1/guests/ci-a", NULL), 404);
+        assert_int_equal(client_call(secret, "GET", "/v1/apps/ci-a", NULL), 200);
+        assert_answer("guests.ci-a: The quota of guests");
+        app_forget_all();
+        app_load_all();
+    }
+    assert_int_equal(client_call(secret, "DELETE", "/v1/guests/ci-full", NULL), 204);
+    finish();
+    assert_int_equal(admin("GET", "/v1/guests/ci-a", NULL), 200);
+}
+
+/* Why an admin's change isn't done may name what others are not to know. */
+static void test_errors_of_others(void **state)
+{
+    (void)state;
+    fake_fail_retain(true);
+    assert_int_equal(admin("PUT", "/v1/apps/ci-a", WITH_GUEST("ci-a")), 202);
+    assert_answer("can't be retained");
+    assert_int_equal(bot("GET", "/v1/apps/ci-a", NULL), 200);
+    assert_false(answers("can't be retained"));
+    assert_answer("\"error\":\"It is told to those");
+    fake_fail_retain(false);
+    finish();
+}
+
+/* What is removed is what the app had: not what somebody makes of the same name before that is done. */
+static void test_names_that_come_again(void **state)
+{
+    struct app *app;
+
+    (void)state;
+    assert_int_equal(admin("PUT", "/v1/apps/shop", "{}"), 201);
+    assert_int_equal(admin("PUT", "/v1/volumes/again", VOLUME), 201);
+    app = app_find("shop");
+    app->removing =
+        cJSON_Parse("{\"guests\":{\"again\":true},\"volumes\":{\"again\":\"another\"}}");
+    assert_int_equal(admin("PUT", "/v1/guests/again", GUEST_WITH(MEBIBYTE)), 409);
+    assert_answer("still about to delete");
+    app->due_ns = 1;
+    finish();
+    assert_int_equal(admin("GET", "/v1/volumes/again", NULL), 200);
+    assert_int_equal(admin("PUT", "/v1/guests/again", GUEST_WITH(MEBIBYTE)), 201);
 }
 
 static void test_no_disk(void **state)
@@ -617,6 +678,9 @@ int main(void)
         TEST(test_quotas),
         TEST(test_records),
         TEST(test_failing_step),
+        TEST(test_scope_of_later_steps),
+        TEST(test_errors_of_others),
+        TEST(test_names_that_come_again),
         TEST(test_no_disk),
         TEST(test_full_disk),
         TEST(test_crashes),
