@@ -48,7 +48,7 @@ def test_host(api):
 
 
 def test_without_a_disk_nothing_is_kept(machine, api):
-    assert api.host()["storage"] == {"state": "none", "disk": None, "bytes": 0, "used_bytes": 0}
+    assert api.host()["storage"] == {"state": "none", "disk": None, "bytes": 0, "used_bytes": 0, "silent_seconds": 0}
     assert "storage: no disk: nothing is kept over a reboot" in machine.serial_text()
 
 

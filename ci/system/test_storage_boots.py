@@ -120,7 +120,8 @@ def test_foreign_disks_are_not_touched(folder, tmp_path):
         told = api.ok("GET", "/v1/disks")["items"]
         assert [disk["content"] for disk in told] == [*FOREIGN, "empty"]
         assert {disk["state"] for disk in told} == {"unformatted"}
-        assert storage_of(machine) == {"state": "none", "disk": None, "bytes": 0, "used_bytes": 0}
+        nothing = {"state": "none", "disk": None, "bytes": 0, "used_bytes": 0, "silent_seconds": 0}
+        assert storage_of(machine) == nothing
         assert "no disk: nothing is kept over a reboot" in machine.serial_text()
         detail = is_problem(api.put("/v1/volumes/v", json={"size_bytes": MIB}), 409)
         assert "format one" in detail

@@ -440,7 +440,7 @@ static int check_app(const struct app_plan *plan, struct problem *p)
 int app_plan_make(struct app_plan *plan, const char *name, const cJSON *body, struct problem *p)
 {
     *plan = (struct app_plan){.name = name, .app = app_find(name), .body = body};
-    if (check_app(plan, p) != 0 || read_body(plan, p) != 0 || check_owners(plan, p) != 0)
+    if (read_body(plan, p) != 0 || check_app(plan, p) != 0 || check_owners(plan, p) != 0)
         return -1;
     plan->removing = app_vanishing(plan->app, plan->record);
     return check_volumes(plan, p) == 0 && check_guests(plan, p) == 0 ? check_memory(plan, p) : -1;
