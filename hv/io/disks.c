@@ -16,7 +16,8 @@
 #define QUEUE_BITS (SKEP_DISKS_MAX * DISK_QUEUES_MAX)
 _Static_assert(QUEUE_BITS <= 32, "a bit for each queue");
 
-/* Told by looks, not by the clock: while the whole machine is stopped, its disks have no time either. */
+/* Each disk is looked at so often. Silence is told by looks, not by the clock: while the whole machine is stopped, its disks
+ * have no time either. */
 #define LOOK_S   5u
 #define SILENT_S 30u
 
@@ -37,6 +38,7 @@ static const struct disks_listener *listener;
 static _Atomic uint32_t polling;
 _Atomic uint32_t disks_wanted_queues;
 _Atomic uint64_t disks_look_ns = TIME_NEVER;
+static _Atomic uint32_t look_turn, idle_looks;
 static _Atomic uint32_t turn; /* bit that comes first in the next poll; a hint */
 
 void disks_listen(const struct disks_listener *to)
@@ -132,7 +134,8 @@ static int flush_at_once(struct entry *entry, struct disk_request *request)
 
 static void look_later(uint64_t now)
 {
-    atomic_store_explicit(&disks_look_ns, now + LOOK_S * 1000000000ull, memory_order_relaxed);
+    atomic_store_explicit(&disks_look_ns, now + LOOK_S * 1000000000ull / entry_count,
+                          memory_order_relaxed);
 }
 
 int disks_submit(uint32_t index, struct disk_request *request)
@@ -150,6 +153,7 @@ int disks_submit(uint32_t index, struct disk_request *request)
     if (request->op == DISK_FLUSH && !(disk->flags & SKEP_DISK_FLUSH)) {
         return flush_at_once(&entries[index], request);
     }
+    atomic_store_explicit(&idle_looks, 0, memory_order_relaxed); /* before the lock: disks_look() */
     int error = disk->driver->submit(disk, request);
     if (atomic_load_explicit(&disks_look_ns, memory_order_relaxed) == TIME_NEVER) {
         look_later(arch_clock_ns());
@@ -182,7 +186,9 @@ static void silence_tell(struct entry *entry, uint32_t seconds)
     }
 }
 
-/* The deadline is taken away first: who submits meanwhile either sets the next, or is seen by its queue's lock. */
+/* One disk in a trap, so that it stays short. The deadline is taken away first; after as many idle looks in a row as there
+ * are disks it stays away. Who submits sets `idle_looks` to 0 before its queue's lock, and looks at the deadline after that:
+ * either this one sees the 0, or that one sees that there is no deadline, and sets it. */
 void disks_look(void)
 {
     uint64_t now = arch_clock_ns(),
@@ -190,13 +196,16 @@ void disks_look(void)
     if (now < due || !atomic_compare_exchange_strong(&disks_look_ns, &due, TIME_NEVER)) {
         return;
     }
-    uint32_t oldest = 0;
-    for (uint32_t i = 0; i < entry_count; i++) {
-        uint32_t age = entries[i].disk->driver->look(entries[i].disk);
-        silence_tell(&entries[i], age * LOOK_S);
-        oldest = age > oldest ? age : oldest;
+    struct entry *entry = &entries[atomic_fetch_add(&look_turn, 1) % entry_count];
+    uint32_t age = entry->disk->driver->look(entry->disk);
+    silence_tell(entry, age * LOOK_S);
+    bool goes_on = age > 0;
+    if (age > 0) {
+        atomic_store(&idle_looks, 0);
+    } else {
+        goes_on = atomic_fetch_add(&idle_looks, 1) + 1 < entry_count;
     }
-    if (oldest > 0) {
+    if (goes_on) {
         look_later(now);
     }
 }
