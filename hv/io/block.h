@@ -17,7 +17,7 @@
 #define BLOCK_PARTS_MAX (SKEP_BLOCK_PARTS_MAX - 2u) /* of a request's data */
 
 /* What one go may cost, in pages that are pinned and given to the disk, some 150 instructions each. */
-#define BLOCK_WORK 48
+#define BLOCK_WORK 40
 
 struct block;
 
