@@ -164,7 +164,7 @@ def commands(cli):
             yield [first]
 
 
-GROUPS = ("context", "image", "volume", "disk", "host", "cert", "token")
+GROUPS = ("context", "image", "volume", "app", "disk", "host", "cert", "token")
 
 
 def test_help_and_manual(cli):
