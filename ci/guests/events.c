@@ -17,39 +17,7 @@
 #include <unistd.h>
 
 #include "check.h"
-
-/* The name of an error, whose numbers differ between systems. */
-static const char *error_name(void)
-{
-    switch (errno) {
-    case EAGAIN:
-        return "EAGAIN";
-    case EBADF:
-        return "EBADF";
-    case EEXIST:
-        return "EEXIST";
-    case EINVAL:
-        return "EINVAL";
-    case ENOENT:
-        return "ENOENT";
-    case EPERM:
-        return "EPERM";
-    case EPIPE:
-        return "EPIPE";
-    case ESPIPE:
-        return "ESPIPE";
-    default:
-        return strerror(errno);
-    }
-}
-
-static void say(const char *what, long result)
-{
-    if (result < 0)
-        printf("%s: %s\n", what, error_name());
-    else
-        printf("%s: %ld\n", what, result);
-}
+#include "say.h"
 
 static short poll_now(int fd, short events)
 {

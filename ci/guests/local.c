@@ -17,45 +17,7 @@
 #include <unistd.h>
 
 #include "check.h"
-
-/* The name of an error, whose numbers differ between systems. */
-static const char *error_name(void)
-{
-    switch (errno) {
-    case EAGAIN:
-        return "EAGAIN";
-    case EADDRINUSE:
-        return "EADDRINUSE";
-    case EBADF:
-        return "EBADF";
-    case ECONNREFUSED:
-        return "ECONNREFUSED";
-    case EINVAL:
-        return "EINVAL";
-    case EISCONN:
-        return "EISCONN";
-    case ENOENT:
-        return "ENOENT";
-    case ENOTCONN:
-        return "ENOTCONN";
-    case ENOTSOCK:
-        return "ENOTSOCK";
-    case EOPNOTSUPP:
-        return "EOPNOTSUPP";
-    case EPIPE:
-        return "EPIPE";
-    default:
-        return strerror(errno);
-    }
-}
-
-static void say(const char *what, long result)
-{
-    if (result < 0)
-        printf("%s: %s\n", what, error_name());
-    else
-        printf("%s: %ld\n", what, result);
-}
+#include "say.h"
 
 /* Events by name, as their numbers differ, too. */
 static void say_events(const char *what, int fd)

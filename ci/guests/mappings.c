@@ -11,28 +11,11 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "say.h"
 
 enum { PAGE = 4096 };
 
-static const char *error_name(void)
-{
-    switch (errno) {
-    case EACCES:
-        return "EACCES";
-    case EBADF:
-        return "EBADF";
-    case EINVAL:
-        return "EINVAL";
-    case ENODEV:
-        return "ENODEV";
-    case ENOMEM:
-        return "ENOMEM";
-    default:
-        return strerror(errno);
-    }
-}
-
-static void say(const char *what, int good)
+static void say_good(const char *what, int good)
 {
     printf("%s: %s\n", what, good ? "ok" : error_name());
 }
@@ -40,7 +23,7 @@ static void say(const char *what, int good)
 static void say_map(const char *what, size_t bytes, int prot, int flags, int fd, off_t offset)
 {
     void *memory = mmap(NULL, bytes, prot, flags, fd, offset);
-    say(what, memory != MAP_FAILED);
+    say_good(what, memory != MAP_FAILED);
     if (memory != MAP_FAILED)
         CHECK(munmap(memory, bytes) == 0);
 }
@@ -66,19 +49,19 @@ static void test_memory(void)
     char *memory = map_memory(BYTES);
     printf("zeroed %d\n", is_zeroed(memory, 10 * PAGE));
     memset(memory, 7, BYTES);
-    say("read only", mprotect(memory, PAGE, PROT_READ) == 0);
+    say_good("read only", mprotect(memory, PAGE, PROT_READ) == 0);
     printf("still there %d\n", memory[0] == 7 && memory[PAGE] == 7);
-    say("none", mprotect(memory + PAGE, PAGE, PROT_NONE) == 0);
-    say("both again", mprotect(memory, 10 * PAGE, PROT_READ | PROT_WRITE) == 0);
+    say_good("none", mprotect(memory + PAGE, PAGE, PROT_NONE) == 0);
+    say_good("both again", mprotect(memory, 10 * PAGE, PROT_READ | PROT_WRITE) == 0);
     printf("still there %d\n", memory[PAGE] == 7);
-    say("amid", munmap(memory + 3 * PAGE, PAGE + 1) == 0);
-    say("protected a gap", mprotect(memory, 10 * PAGE, PROT_READ | PROT_WRITE) == 0);
+    say_good("amid", munmap(memory + 3 * PAGE, PAGE + 1) == 0);
+    say_good("protected a gap", mprotect(memory, 10 * PAGE, PROT_READ | PROT_WRITE) == 0);
     printf("around %d\n", memory[3 * PAGE - 1] == 7 && memory[5 * PAGE] == 7);
-    say("all, with the gap", munmap(memory, BYTES) == 0);
-    say("twice", munmap(memory, BYTES) == 0);
-    say("protected nothing", mprotect(memory, PAGE, PROT_READ) == 0);
-    say("reserved",
-        (memory = mmap(NULL, 4 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANON, -1, 0)) != MAP_FAILED);
+    say_good("all, with the gap", munmap(memory, BYTES) == 0);
+    say_good("twice", munmap(memory, BYTES) == 0);
+    say_good("protected nothing", mprotect(memory, PAGE, PROT_READ) == 0);
+    say_good("reserved", (memory = mmap(NULL, 4 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANON, -1,
+                                        0)) != MAP_FAILED);
     CHECK(mprotect(memory + PAGE, PAGE, PROT_READ | PROT_WRITE) == 0);
     memory[PAGE] = 1;
     CHECK(munmap(memory, 4 * PAGE) == 0);
@@ -110,12 +93,12 @@ static void test_errors(void)
     say_map("pipe to read", PAGE, PROT_READ, MAP_PRIVATE, fds[0], 0);
     say_map("device", PAGE, PROT_READ, MAP_PRIVATE, null, 0);
     say_map("unaligned", PAGE, PROT_READ, MAP_PRIVATE, null, 5);
-    say("unmap unaligned", munmap(mapped + 1, PAGE) == 0);
-    say("unmap nothing", munmap(mapped, 0) == 0);
-    say("protect unaligned", mprotect(mapped + 1, PAGE, PROT_READ) == 0);
-    say("protect nothing", mprotect(mapped, 0, PROT_READ) == 0);
-    say("advice", posix_madvise(mapped, PAGE, POSIX_MADV_SEQUENTIAL) == 0);
-    say("sync", msync(mapped, PAGE, MS_SYNC) == 0);
+    say_good("unmap unaligned", munmap(mapped + 1, PAGE) == 0);
+    say_good("unmap nothing", munmap(mapped, 0) == 0);
+    say_good("protect unaligned", mprotect(mapped + 1, PAGE, PROT_READ) == 0);
+    say_good("protect nothing", mprotect(mapped, 0, PROT_READ) == 0);
+    say_good("advice", posix_madvise(mapped, PAGE, POSIX_MADV_SEQUENTIAL) == 0);
+    say_good("sync", msync(mapped, PAGE, MS_SYNC) == 0);
     CHECK(munmap(mapped, PAGE) == 0);
     close(null), close(fds[0]), close(fds[1]);
 }
