@@ -15,6 +15,7 @@
 #include "power.h"
 #include "restore.h"
 #include "test/fake.h"
+#include "test/ram_disk.h"
 #include "test_control.h"
 #include "tokens.h"
 
@@ -209,4 +210,65 @@ struct fsck_result boots_disk_found(uint32_t index)
     assert_int_equal(fsck_disk(core_disk_bdev(index), say, NULL, &r), 0);
     assert_int_equal(r.errors, 0);
     return r;
+}
+
+/*
+ * Power cuts
+ */
+
+static void boot_after_cut(const struct boots_changes *changes, const struct ram_disk *log,
+                           const uint8_t *before, size_t ops, enum ram_cut how, uint32_t *seed,
+                           char *const states[2])
+{
+    char *now;
+
+    boots_end();
+    fake_set_disk(NULL, BOOTS_DISK_BYTES);
+    memcpy(fake_disk()->data, before, BOOTS_DISK_BYTES);
+    ram_disk_cut(log, fake_disk()->data, ops, how, seed);
+    fake_start("", "");
+    boots_begin(false, true);
+    now = changes->look();
+    if (strcmp(now, states[0]) != 0 && strcmp(now, states[1]) != 0)
+        fail_msg("cut after %zu operations:\n%s\nis neither\n%s\nnor\n%s", ops, now, states[0],
+                 states[1]);
+    if (changes->check)
+        changes->check();
+    free(now);
+}
+
+void boots_cut_everywhere(const struct boots_changes *changes)
+{
+    static uint8_t before[BOOTS_DISK_BYTES];
+    char *states[BOOTS_CHANGES_MAX + 1];
+    size_t ends[BOOTS_CHANGES_MAX + 1] = {0};
+    struct ram_disk log;
+    uint32_t seed = changes->seed;
+    unsigned boots = 0;
+
+    assert_in_range(changes->count, 1, BOOTS_CHANGES_MAX);
+    memcpy(before, fake_disk()->data, BOOTS_DISK_BYTES);
+    fake_disk()->log = true;
+    states[0] = changes->look();
+    for (unsigned i = 0; i < changes->count; i++) {
+        changes->make(i);
+        states[i + 1] = changes->look();
+        ends[i + 1] = fake_disk()->op_count;
+        assert_true(ends[i + 1] > ends[i]);
+    }
+    /* The log outlives its disk. */
+    log = *fake_disk();
+    fake_disk()->ops = NULL;
+    fake_disk()->op_count = 0;
+    for (unsigned i = 0; i < changes->count; i++)
+        for (size_t ops = ends[i]; ops <= ends[i + 1]; ops++)
+            for (int how = 0; how < CUT_KINDS; how++, boots++) {
+                bool begun = ops > ends[i], done = ops == ends[i + 1];
+                char *const two[2] = {states[done ? i + 1 : i], states[begun ? i + 1 : i]};
+                boot_after_cut(changes, &log, before, ops, (enum ram_cut)how, &seed, two);
+            }
+    print_message("%u changes, %u cold boots\n", changes->count, boots);
+    for (unsigned i = 0; i <= changes->count; i++)
+        free(states[i]);
+    ram_disk_reset(&log);
 }

@@ -48,6 +48,20 @@ int boots_put_app(const char *name, const char *text);
 /* All that clients see of what was wished; the caller frees it. */
 char *boots_snapshot(void);
 
+/* Changes, amid which the power is cut. */
+struct boots_changes {
+    unsigned count;               /* 1 to BOOTS_CHANGES_MAX */
+    void (*make)(unsigned index); /* until it is done; each writes to the disk */
+    char *(*look)(void);          /* what there is, after a start, too; the caller frees it */
+    void (*check)(void);          /* after each start; NULL = nothing more */
+    uint32_t seed;
+};
+#define BOOTS_CHANGES_MAX 32u
+
+/* Makes them, and then boots from what each cut behind each operation may have left: what there is must be as before the
+ * change, or as after it. */
+void boots_cut_everywhere(const struct boots_changes *changes);
+
 /* What skep-fsck finds on a disk; it must be without an error. */
 struct fsck_result boots_disk_found(uint32_t index);
 

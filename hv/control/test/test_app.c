@@ -604,60 +604,24 @@ static const char *const documents[DOCUMENTS] = {
     "{\"guests\":{\"one\":" GUEST_WITH(MEBIBYTE) "}}", NULL, /* deleted */
 };
 
-static void boot_after_cut(struct ram_disk *log, const uint8_t *before, size_t ops,
-                           enum ram_cut how, uint32_t *seed, char *const states[2])
+static void make_change(unsigned index)
 {
-    char *now;
+    assert_in_range(boots_put_app("cut", documents[index]), 200, 204);
+}
 
-    boots_end();
-    fake_set_disk(NULL, BOOTS_DISK_BYTES);
-    memcpy(fake_disk()->data, before, BOOTS_DISK_BYTES);
-    ram_disk_cut(log, fake_disk()->data, ops, how, seed);
-    fake_start("", "");
-    boots_begin(false, true);
+static char *finished(void)
+{
     finish();
-    now = snapshot();
-    if (strcmp(now, states[0]) != 0 && strcmp(now, states[1]) != 0)
-        fail_msg("cut after %zu operations:\n%s\nis neither\n%s\nnor\n%s", ops, now, states[0],
-                 states[1]);
-    free(now);
+    return snapshot();
 }
 
 static void test_power_cuts(void **state)
 {
-    static uint8_t before[BOOTS_DISK_BYTES];
-    char *states[DOCUMENTS + 1];
-    size_t ends[DOCUMENTS + 1] = {0};
     struct problem p;
-    struct ram_disk log;
-    uint32_t seed = 9;
-    unsigned boots = 0;
 
     (void)state;
     assert_true(boots_upload("hello", 0, &p) > 0);
-    memcpy(before, fake_disk()->data, BOOTS_DISK_BYTES);
-    fake_disk()->log = true;
-    states[0] = snapshot();
-    for (unsigned i = 0; i < DOCUMENTS; i++) {
-        assert_in_range(boots_put_app("cut", documents[i]), 200, 204);
-        finish();
-        states[i + 1] = snapshot();
-        ends[i + 1] = fake_disk()->op_count;
-    }
-    log = *fake_disk();
-    fake_disk()->ops = NULL;
-    fake_disk()->op_count = 0;
-    for (unsigned i = 0; i < DOCUMENTS; i++)
-        for (size_t ops = ends[i]; ops <= ends[i + 1]; ops++)
-            for (int how = 0; how < CUT_KINDS; how++, boots++) {
-                bool begun = ops > ends[i], done = ops == ends[i + 1];
-                char *const two[2] = {states[done ? i + 1 : i], states[begun ? i + 1 : i]};
-                boot_after_cut(&log, before, ops, (enum ram_cut)how, &seed, two);
-            }
-    print_message("%d changes, %u cold boots\n", DOCUMENTS, boots);
-    for (unsigned i = 0; i <= DOCUMENTS; i++)
-        free(states[i]);
-    ram_disk_reset(&log);
+    boots_cut_everywhere(&(struct boots_changes){DOCUMENTS, make_change, finished, NULL, 9});
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, people_setup, people_teardown)

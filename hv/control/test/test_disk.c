@@ -502,61 +502,22 @@ static void check_running(void)
     }
 }
 
-/* Boots a machine with what the cut left of the log's disk; whether it has the one state, or the other. */
-static void boot_after_cut(struct ram_disk *log, const uint8_t *before, size_t ops,
-                           enum ram_cut how, uint32_t *seed, char *const states[2])
+static void make_change(unsigned index)
 {
-    char *now;
+    make_step(&steps[index]);
+}
 
-    boots_end();
-    fake_set_disk(NULL, BOOTS_DISK_BYTES);
-    memcpy(fake_disk()->data, before, BOOTS_DISK_BYTES);
-    ram_disk_cut(log, fake_disk()->data, ops, how, seed);
-    fake_start("", "");
-    boots_begin(false, true);
+static void check_start(void)
+{
     assert_storage("ready");
-    now = boots_snapshot();
-    if (strcmp(now, states[0]) != 0 && strcmp(now, states[1]) != 0)
-        fail_msg("cut after %zu operations:\n%s\nis neither\n%s\nnor\n%s", ops, now, states[0],
-                 states[1]);
     check_running();
-    free(now);
 }
 
 static void test_power_cuts(void **state)
 {
-    static uint8_t before[BOOTS_DISK_BYTES];
-    char *states[STEPS + 1];
-    size_t ends[STEPS + 1];
-    struct ram_disk log;
-    uint32_t seed = 9;
-    unsigned boots = 0;
-
     (void)state;
-    memcpy(before, fake_disk()->data, BOOTS_DISK_BYTES);
-    fake_disk()->log = true;
-    states[0] = boots_snapshot();
-    ends[0] = 0;
-    for (unsigned i = 0; i < STEPS; i++) {
-        make_step(&steps[i]);
-        states[i + 1] = boots_snapshot();
-        ends[i + 1] = fake_disk()->op_count;
-    }
-    /* The log outlives its disk. */
-    log = *fake_disk();
-    fake_disk()->ops = NULL;
-    fake_disk()->op_count = 0;
-    for (unsigned i = 0; i < STEPS; i++)
-        for (size_t ops = ends[i]; ops <= ends[i + 1]; ops++)
-            for (int how = 0; how < CUT_KINDS; how++, boots++) {
-                bool begun = ops > ends[i], done = ops == ends[i + 1];
-                char *const two[2] = {states[done ? i + 1 : i], states[begun ? i + 1 : i]};
-                boot_after_cut(&log, before, ops, (enum ram_cut)how, &seed, two);
-            }
-    print_message("%zu changes, %u cold boots\n", STEPS, boots);
-    for (unsigned i = 0; i <= STEPS; i++)
-        free(states[i]);
-    ram_disk_reset(&log);
+    boots_cut_everywhere(
+        &(struct boots_changes){STEPS, make_change, boots_snapshot, check_start, 9});
 }
 
 int main(void)

@@ -420,7 +420,7 @@ static char *kept_text(void)
     return text;
 }
 
-static const struct {
+static const struct step {
     const char *method, *path, *body;
 } steps[] = {
     {"PUT", "/v1/tokens/a", "{\"role\":\"viewer\"}"},
@@ -433,58 +433,16 @@ static const struct {
 };
 #define STEPS (sizeof(steps) / sizeof(*steps))
 
-/* Boots with what the cut left of the log's disk; it must have the one or the other. */
-static void boot_after_cut(struct ram_disk *log, const uint8_t *before, size_t ops,
-                           enum ram_cut how, char *const states[2])
+static void make_change(unsigned index)
 {
-    static uint32_t seed = 5;
-    char *found;
-
-    boots_end();
-    fake_set_disk(NULL, BOOTS_DISK_BYTES);
-    memcpy(fake_disk()->data, before, BOOTS_DISK_BYTES);
-    ram_disk_cut(log, fake_disk()->data, ops, how, &seed);
-    fake_start("", "");
-    boots_begin(false, true);
-    found = kept_text();
-    if (strcmp(found, states[0]) != 0 && strcmp(found, states[1]) != 0)
-        fail_msg("cut after %zu operations:\n%s\nis neither\n%s\nnor\n%s", ops, found, states[0],
-                 states[1]);
-    free(found);
+    const struct step *s = &steps[index];
+    assert_in_range(people_admin(s->method, s->path, s->body), 200, 204);
 }
 
 static void test_power_cuts(void **state)
 {
-    static uint8_t before[BOOTS_DISK_BYTES];
-    char *states[STEPS + 1];
-    size_t ends[STEPS + 1] = {0};
-    struct ram_disk log;
-
     (void)state;
-    memcpy(before, fake_disk()->data, BOOTS_DISK_BYTES);
-    fake_disk()->log = true;
-    states[0] = kept_text();
-    for (unsigned i = 0; i < STEPS; i++) {
-        int status = people_admin(steps[i].method, steps[i].path, steps[i].body);
-        assert_in_range(status, 200, 204);
-        states[i + 1] = kept_text();
-        ends[i + 1] = fake_disk()->op_count;
-        assert_true(ends[i + 1] > ends[i]);
-    }
-    /* The log outlives its disk. */
-    log = *fake_disk();
-    fake_disk()->ops = NULL;
-    fake_disk()->op_count = 0;
-    for (unsigned i = 0; i < STEPS; i++)
-        for (size_t ops = ends[i]; ops <= ends[i + 1]; ops++)
-            for (int how = 0; how < CUT_KINDS; how++) {
-                bool begun = ops > ends[i], done = ops == ends[i + 1];
-                char *const two[2] = {states[done ? i + 1 : i], states[begun ? i + 1 : i]};
-                boot_after_cut(&log, before, ops, (enum ram_cut)how, two);
-            }
-    for (unsigned i = 0; i <= STEPS; i++)
-        free(states[i]);
-    ram_disk_reset(&log);
+    boots_cut_everywhere(&(struct boots_changes){STEPS, make_change, kept_text, NULL, 5});
 }
 
 #define TEST(name)  cmocka_unit_test_setup_teardown(name, people_setup, people_teardown)
