@@ -46,6 +46,12 @@ struct app {
     char error[200];   /* why the latest one didn't do it all, "" = it did */
 };
 
+/* Of a record or document: "labels", "guests", "volumes", or one of what these have. NULL = it isn't there. */
+static inline cJSON *app_part(const cJSON *json, const char *part)
+{
+    return cJSON_GetObjectItemCaseSensitive(json, part);
+}
+
 /*
  * The table (app.c)
  */

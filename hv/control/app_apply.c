@@ -16,11 +16,6 @@
 #define RETRY_NS      2500000000ull
 #define DOUBLINGS_MAX 6u /* of these, by failures in a row */
 
-static cJSON *part_of(const cJSON *json, const char *part)
-{
-    return cJSON_GetObjectItemCaseSensitive(json, part);
-}
-
 bool app_is_busy(const struct app *app)
 {
     return app->applying || app->removing;
@@ -29,8 +24,8 @@ bool app_is_busy(const struct app *app)
 static void tell(const struct app *app, const char *type)
 {
     events_add(EVENT_APPS, type, app->name, audit_caller(), "\"guests\":%d,\"volumes\":%d",
-               cJSON_GetArraySize(part_of(app->record, "guests")),
-               cJSON_GetArraySize(part_of(app->record, "volumes")));
+               cJSON_GetArraySize(app_part(app->record, "guests")),
+               cJSON_GetArraySize(app_part(app->record, "volumes")));
 }
 
 /*
@@ -68,12 +63,12 @@ static int make_members(const struct app *app, struct problem *p)
 {
     const cJSON *item;
 
-    cJSON_ArrayForEach(item, part_of(app->record, "volumes"))
+    cJSON_ArrayForEach(item, app_part(app->record, "volumes"))
     {
         if (make_volume(item, p) != 0)
             return -1;
     }
-    cJSON_ArrayForEach(item, part_of(app->applying, "guests"))
+    cJSON_ArrayForEach(item, app_part(app->applying, "guests"))
     {
         if (make_guest(item, p) != 0)
             return -1;
@@ -84,13 +79,13 @@ static int make_members(const struct app *app, struct problem *p)
 /* What is gone is forgotten at once: another one of the name is somebody else's. */
 static void forget(struct app *app, const char *part, cJSON *item)
 {
-    cJSON_Delete(cJSON_DetachItemViaPointer(part_of(app->removing, part), item));
+    cJSON_Delete(cJSON_DetachItemViaPointer(app_part(app->removing, part), item));
 }
 
 /* All of them are to end, whatever one needs. */
 static int remove_guests(struct app *app, struct problem *p)
 {
-    cJSON *guests = part_of(app->removing, "guests"), *next;
+    cJSON *guests = app_part(app->removing, "guests"), *next;
     int result = 0;
 
     for (cJSON *item = guests ? guests->child : NULL; item; item = next) {
@@ -124,7 +119,7 @@ static int remove_volume(const cJSON *item, struct problem *p)
 
 static int remove_volumes(struct app *app, struct problem *p)
 {
-    cJSON *volumes = part_of(app->removing, "volumes"), *next;
+    cJSON *volumes = app_part(app->removing, "volumes"), *next;
     int result = 0;
 
     storage_lock();
@@ -239,7 +234,7 @@ static int keep_in_place(struct app *app, struct app *new, int status, struct pr
 
 static cJSON *copy_guests(const cJSON *body)
 {
-    cJSON *copy = cJSON_CreateObject(), *guests = part_of(body, "guests");
+    cJSON *copy = cJSON_CreateObject(), *guests = app_part(body, "guests");
 
     cJSON_AddItemToObject(copy, "guests",
                           guests ? cJSON_Duplicate(guests, true) : cJSON_CreateObject());

@@ -30,14 +30,9 @@ static int no_memory(struct problem *p)
     return problem_set(p, 503, "There is no memory for the request now; try again.");
 }
 
-static cJSON *part_of(const cJSON *json, const char *part)
-{
-    return cJSON_GetObjectItemCaseSensitive(json, part);
-}
-
 static bool has(const cJSON *json, const char *part, const char *name)
 {
-    return part_of(part_of(json, part), name) != NULL;
+    return app_part(app_part(json, part), name) != NULL;
 }
 
 /*
@@ -64,7 +59,7 @@ int app_guest_read(const cJSON *item, struct spec *spec, struct files *files, st
     const struct guest *g = guest_find(item->string);
 
     if (spec_from_json(spec, item, item->string, p) != 0 ||
-        files_take(part_of(item, "files"), g ? g->files : 0, spec, files, p) != 0)
+        files_take(app_part(item, "files"), g ? g->files : 0, spec, files, p) != 0)
         return app_blame("guests", item->string, p);
     return 0;
 }
@@ -80,7 +75,7 @@ static int read_guest(struct app_plan *plan, const cJSON *item, struct problem *
     if (!m->spec)
         return no_memory(p);
     plan->guest_count++;
-    cJSON_AddTrueToObject(part_of(plan->record, "guests"), item->string);
+    cJSON_AddTrueToObject(app_part(plan->record, "guests"), item->string);
     return app_guest_read(item, m->spec, &m->files, p);
 }
 
@@ -95,7 +90,7 @@ cJSON *app_volume_body(const cJSON *item)
 static int read_volume(struct app_plan *plan, const cJSON *item, struct problem *p)
 {
     struct app_volume *m = &plan->volumes[plan->volume_count];
-    const cJSON *keep = part_of(item, "keep");
+    const cJSON *keep = app_part(item, "keep");
 
     if (check_name("volumes", item->string, volume_name_valid(item->string), p) != 0)
         return -1;
@@ -106,7 +101,7 @@ static int read_volume(struct app_plan *plan, const cJSON *item, struct problem 
     m->name = item->string;
     m->body = item;
     plan->volume_count++;
-    cJSON_AddItemToObject(part_of(plan->record, "volumes"), m->name, cJSON_Duplicate(item, true));
+    cJSON_AddItemToObject(app_part(plan->record, "volumes"), m->name, cJSON_Duplicate(item, true));
     return 0;
 }
 
@@ -116,7 +111,7 @@ static int read_labels(struct app_plan *plan, const cJSON *item, struct problem 
     int result = spec ? spec_take_labels(item, spec, p) : no_memory(p);
 
     if (result == 0)
-        spec_labels_to_json(part_of(plan->record, "labels"), spec);
+        spec_labels_to_json(app_part(plan->record, "labels"), spec);
     free(spec);
     return result;
 }
@@ -216,11 +211,11 @@ static void add_vanishing(cJSON *to, const cJSON *from, const cJSON *record, con
 {
     const cJSON *item;
 
-    cJSON_ArrayForEach(item, part_of(from, part))
+    cJSON_ArrayForEach(item, app_part(from, part))
     {
         if (!has(record, part, item->string) && !has(to, part, item->string) &&
-            !cJSON_IsTrue(part_of(item, "keep")))
-            add(part_of(to, part), item);
+            !cJSON_IsTrue(app_part(item, "keep")))
+            add(app_part(to, part), item);
     }
 }
 
@@ -280,7 +275,7 @@ static int check_user(const struct guest *g, const cJSON *removing, struct probl
 
 int app_check_unused(const cJSON *removing, struct problem *p)
 {
-    if (cJSON_GetArraySize(part_of(removing, "volumes")) == 0)
+    if (cJSON_GetArraySize(app_part(removing, "volumes")) == 0)
         return 0;
     for (const struct guest *g = guest_first(); g; g = guest_after(g->name))
         if (!has(removing, "guests", g->name) && check_user(g, removing, p) != 0)
@@ -318,7 +313,7 @@ static int foresee_volume(struct app_volume *m, uint64_t *growth, struct problem
     if (status < 0)
         return app_blame("volumes", m->name, p);
     foreseen = wished_of(foreseen);
-    *growth += (uint64_t)cJSON_GetNumberValue(part_of(foreseen, "size_bytes"));
+    *growth += (uint64_t)cJSON_GetNumberValue(app_part(foreseen, "size_bytes"));
     m->change = "created";
     if (v) {
         cJSON *there = wished_of(storage_volume_to_json(disk, v));
@@ -393,7 +388,7 @@ static int check_guests(struct app_plan *plan, struct problem *p)
 {
     int result = 0;
 
-    guest_expect_volumes(part_of(plan->record, "volumes"));
+    guest_expect_volumes(app_part(plan->record, "volumes"));
     for (unsigned i = 0; i < plan->guest_count && result == 0; i++)
         result = foresee_guest(&plan->guests[i], p);
     guest_expect_volumes(NULL);
@@ -492,15 +487,15 @@ cJSON *app_plan_changes(const struct app_plan *plan)
                                 guest_change_name(plan->guests[i].change));
     for (unsigned i = 0; i < plan->volume_count; i++)
         cJSON_AddStringToObject(volumes, plan->volumes[i].name, plan->volumes[i].change);
-    add_deleted(guests, part_of(plan->removing, "guests"));
-    add_deleted(volumes, part_of(plan->removing, "volumes"));
+    add_deleted(guests, app_part(plan->removing, "guests"));
+    add_deleted(volumes, app_part(plan->removing, "volumes"));
     return json;
 }
 
 static void foresee_in_json(cJSON *volume, const cJSON *foreseen, const char *field)
 {
     cJSON_DeleteItemFromObjectCaseSensitive(volume, field);
-    cJSON_AddItemToObject(volume, field, cJSON_Duplicate(part_of(foreseen, field), true));
+    cJSON_AddItemToObject(volume, field, cJSON_Duplicate(app_part(foreseen, field), true));
 }
 
 cJSON *app_plan_to_json(const struct app_plan *plan)
@@ -516,12 +511,12 @@ cJSON *app_plan_to_json(const struct app_plan *plan)
         cJSON_AddItemToObject(spec, "files", files_packed_to_json(&m->files, FILES_PUBLIC));
         cJSON_AddItemToObject(guests, m->name, spec);
     }
-    cJSON_ReplaceItemInObjectCaseSensitive(part_of(json, "spec"), "guests", guests);
-    volumes = part_of(part_of(json, "spec"), "volumes");
+    cJSON_ReplaceItemInObjectCaseSensitive(app_part(json, "spec"), "guests", guests);
+    volumes = app_part(app_part(json, "spec"), "volumes");
     for (unsigned i = 0; i < plan->volume_count; i++) {
         const struct app_volume *m = &plan->volumes[i];
-        foresee_in_json(part_of(volumes, m->name), m->foreseen, "size_bytes");
-        foresee_in_json(part_of(volumes, m->name), m->foreseen, "limits");
+        foresee_in_json(app_part(volumes, m->name), m->foreseen, "size_bytes");
+        foresee_in_json(app_part(volumes, m->name), m->foreseen, "limits");
     }
     return json;
 }
