@@ -23,6 +23,10 @@ def operations():
     return {(operation.method, operation.template) for operation in CONTRACT.operations}
 
 
+def in_query(operation):
+    return [parameter["name"] for parameter in operation.parameters if parameter["in"] == "query"]
+
+
 #
 # The document
 #
@@ -31,14 +35,14 @@ def operations():
 def test_the_routes_are_the_documents():
     source = (skep.ROOT / "hv/control/api.c").read_text()
     table = re.search(r"routes\[\] = \{\n(.*?)\n\};", source, re.S)[1]
-    rows = re.findall(r'^    \{\{((?:"[^"]*"(?:, )?)+)\}, HTTP_(\w+),', table, re.M)
+    rows = re.findall(r'^    \{\{((?:"[^"]*"(?:, )?)+)\},\s+HTTP_(\w+),\s+\w+,\s+\w+,\s+(?:NULL|"([^"]*)")\}', table, re.M)
     assert len(rows) == table.count("{{"), "a route isn't understood"
     templates = {re.sub(r"\{\w+\}", "*", template): template for _, template in operations()}
-    routes = set()
-    for names, method in rows:
+    routes = {}
+    for names, method, words in rows:
         path = "/" + "/".join(re.findall(r'"([^"]*)"', names))
-        routes.add((method, templates.get(path, path)))
-    assert routes == operations()
+        routes[method, templates.get(path, path)] = set(re.findall(r"\w+", words))
+    assert routes == {(operation.method, operation.template): set(in_query(operation)) for operation in CONTRACT.operations}
 
 
 def test_the_reference_has_the_same_calls():
@@ -449,6 +453,18 @@ def test_with_too_small_a_role(api):
             answer = call(viewer, operation, {"name": "nobody", "id": "77"})
             assert answer.status_code == 403, f"{operation.id}: {answer.text}"
     api.ok("DELETE", "/v1/tokens/small")
+
+
+@pytest.mark.parametrize("operation", [o for o in CONTRACT.operations if o.item.get("security") != []], ids=lambda o: o.id)
+def test_words_of_queries(api, operation):
+    """What isn't known, or isn't clear, is refused, so that nobody's mistyped dry run is a change."""
+    names = {**usual_names(api, operation), "name": "nobody"}
+    needed = {"Skep-Passphrase": PASSPHRASE}
+    known = in_query(operation)
+    wrong = ["dryrun=true", "=", "x", *(f"{word}x=1" for word in known), *(f"x={word}" for word in known)]
+    for query in wrong + [f"{word}=true&{word}=false" for word in known if word != "label"]:
+        answer = call(api, operation, names, query=query, headers=needed)
+        assert answer.status_code == 400 and "query" in answer.json()["detail"], (query, answer.text)
 
 
 @pytest.mark.parametrize("template", CONTRACT.document["paths"])
