@@ -54,20 +54,20 @@ static const struct api_route routes[] = {
     {{"v1", "backup"}, HTTP_GET, ACCESS_ADMIN, api_backup_get, "images"},
     {{"v1", "backup"}, HTTP_PUT, ACCESS_ADMIN, api_backup_put, "replace, identity"},
     {{"v1", "caller"}, HTTP_GET, ACCESS_VIEWER, api_caller, ""},
-    {{"v1", "tokens"}, HTTP_GET, ACCESS_ADMIN, api_token_list, ""},
+    {{"v1", "tokens"}, HTTP_GET, ACCESS_ADMIN, api_token_list, "after, limit"},
     {{"v1", "tokens", "*"}, HTTP_GET, ACCESS_ADMIN, api_token_get, ""},
-    {{"v1", "tokens", "*"}, HTTP_PUT, ACCESS_ADMIN, api_token_put, "rotate"},
+    {{"v1", "tokens", "*"}, HTTP_PUT, ACCESS_ADMIN, api_token_put, "dry_run, rotate"},
     {{"v1", "tokens", "*"}, HTTP_DELETE, ACCESS_ADMIN, api_token_delete, ""},
-    {{"v1", "client-certificates"}, HTTP_GET, ACCESS_ADMIN, api_client_list, ""},
+    {{"v1", "client-certificates"}, HTTP_GET, ACCESS_ADMIN, api_client_list, "after, limit"},
     {{"v1", "client-certificates", "*"}, HTTP_GET, ACCESS_ADMIN, api_client_get, ""},
-    {{"v1", "client-certificates", "*"}, HTTP_PUT, ACCESS_ADMIN, api_client_put, ""},
+    {{"v1", "client-certificates", "*"}, HTTP_PUT, ACCESS_ADMIN, api_client_put, "dry_run"},
     {{"v1", "client-certificates", "*"}, HTTP_DELETE, ACCESS_ADMIN, api_client_delete, ""},
     {{"v1", "crashes"}, HTTP_GET, ACCESS_VIEWER, api_crash_list, "after, limit"},
     {{"v1", "events"}, HTTP_GET, ACCESS_VIEWER, api_events, "after, kind, name, prefix"},
     {{"v1", "crashes", "*"}, HTTP_GET, ACCESS_VIEWER, api_crash_get, ""},
     {{"v1", "images"}, HTTP_GET, ACCESS_VIEWER, api_image_list, "after, limit"},
     {{"v1", "images", "*"}, HTTP_GET, ACCESS_VIEWER, api_image_get, ""},
-    {{"v1", "images", "*"}, HTTP_PUT, ACCESS_OPERATOR, api_image_put, ""},
+    {{"v1", "images", "*"}, HTTP_PUT, ACCESS_OPERATOR, api_image_put, "dry_run"},
     {{"v1", "images", "*"}, HTTP_DELETE, ACCESS_OPERATOR, api_image_delete, ""},
     {{"v1", "guests"}, HTTP_GET, ACCESS_VIEWER, api_guest_list, "after, limit, label"},
     {{"v1", "guests", "*"}, HTTP_GET, ACCESS_VIEWER, api_guest_get, ""},
@@ -445,9 +445,24 @@ static void describe_path(char *const segments[API_SEGMENTS_MAX], char path[AUDI
         bytes += (size_t)snprintf(path + bytes, AUDIT_PATH_MAX - bytes, "/%s", segments[i]);
 }
 
+/* What a client gives a name has an ETag. */
+static bool has_etag(const struct api_route *route)
+{
+    static const char *const kinds[] = {
+        "apps", "client-certificates", "guests", "images", "tokens", "volumes"};
+    bool found = false;
+
+    for (unsigned i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+        found |= strcmp(route->path[1], kinds[i]) == 0;
+    return found && route->path[2] && !route->path[3];
+}
+
 static int call(struct request *r, const struct api_route *route)
 {
-    return route->method != HTTP_GET && check_power(r) != 0 ? -1 : route->handler(r);
+    if (route->method != HTTP_GET &&
+        (check_power(r) != 0 || (!has_etag(route) && api_refuse_match(r) != 0)))
+        return -1;
+    return route->handler(r);
 }
 
 /* Whoever may change something leaves a record of it before the answer. So does who takes all secrets away, behind it. */

@@ -111,6 +111,9 @@ void api_tag_json(char etag[ETAG_MAX], const cJSON *json);
  * and the problem. Under the lock of what is changed. */
 int api_check_match(struct request *r, const char *etag);
 
+/* For calls that don't look at them: -1 and the problem if there are any, as they are to prevent changes. */
+int api_refuse_match(struct request *r);
+
 /*
  * Queries (api_query.c): 0, or -1 and the problem
  */
