@@ -21,6 +21,9 @@ bool skep_posix_fd_hold(struct skep_file *file);
 
 bool skep_posix_fd_is_console(const struct skep_file *file);
 
+/* poll.c: skep_poll_notify() for who is asked by poll() what holds: the asking thread needn't look again for that. */
+void skep_posix_poll_notify_others(void);
+
 /*
  * epoll.c, linked only if the program has it
  */
