@@ -38,9 +38,11 @@ def start(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory, elf):
-    """One for the tests of a module: with an image, guests of which one has crashed, and volumes."""
-    with native.Native(tmp_path_factory.mktemp("native"), volume_bytes=64 * MIB, panic="PANIC: once") as service:
+def service(request, tmp_path_factory, elf):
+    """One for the tests of a module: with an image, guests of which one has crashed, and volumes. The module's DISK_BYTES are
+    those of a disk for Skep's own state."""
+    disks = {"disk_bytes": getattr(request.module, "DISK_BYTES", 0), "volume_bytes": 64 * MIB}
+    with native.Native(tmp_path_factory.mktemp("native"), **disks, panic="PANIC: once") as service:
         furnish(service.wait_ready(), elf)
         yield service
         service.check_alive()

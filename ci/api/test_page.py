@@ -1,6 +1,7 @@
 """The page at "/", end to end: an ordinary browser, and the control service as a Linux program."""
 
 import contextlib
+import json
 
 import pytest
 from selenium import webdriver
@@ -12,9 +13,12 @@ import skep
 from conftest import MIB
 
 FILES = ("index.html", "style.css", *(f"{name}.js" for name in (
-    "api", "audit", "certificate", "dom", "events", "guest", "guests", "host", "images", "live", "main", "plot", "tokens", "volumes")))  # fmt: skip
+    "api", "apps", "audit", "certificate", "dom", "events", "guest", "guests", "host", "images", "live", "main", "operations", "plot",
+    "tokens", "volumes")))  # fmt: skip
 PAGE_MAX = 200 << 10
+DISK_BYTES = 16 * MIB  # for apps
 PHONE, DESK = (390, 844), (1280, 900)
+VAST_BYTES = 1 << 37
 NASTY = "<img src=x onerror=document.title='owned'>"
 
 
@@ -217,6 +221,157 @@ def test_volumes(browser, api):
     browser.hides("of-the-page", "#volumes")
 
 
+def document(*guests, image="httpd", **volumes):
+    """Of an app; its first guest has its first volume."""
+    guest = {"image": image, "memory_bytes": 4 * MIB, "stop_grace_ms": 0}
+    with_volume = {**guest, "volumes": [{"name": name} for name in list(volumes)[:1]]}
+    return {"labels": {"team": "shop"}, "volumes": volumes, "guests": {**dict.fromkeys(guests, guest), guests[0]: with_volume}}
+
+
+@contextlib.contextmanager
+def no_app_left(api, name):
+    try:
+        yield
+    finally:
+        api.delete(f"/v1/apps/{name}")
+        skep.wait_for(lambda: api.get(f"/v1/apps/{name}").status_code == 404, f"{name} is gone")
+
+
+def enter(browser, text):
+    """Into the open dialog, as somebody's paste does."""
+    browser.run(f"const e = document.querySelector('[name=document]'); e.value = {text!r}; e.dispatchEvent(new Event('input', {{bubbles: true}}))")
+
+
+def test_a_document_becomes_an_app(browser, api, tmp_path):
+    """Dropped, checked, made, changed, deleted; nothing is made that wasn't shown before."""
+    with no_app_left(api, "shop"):
+        file = tmp_path / "Shop.json"
+        file.write_text(json.dumps(document("shop-web", image="none")))
+        browser.open("#/apps")
+        browser.shows("There are no apps yet.", "#apps")
+        browser.find("#view input[type=file]").send_keys(str(file))
+        assert browser.find("[name=name]").get_attribute("value") == "shop"
+        browser.press("Check", "dialog")
+        browser.shows("guests.shop-web: image: there is no image 'none'", "dialog .bad")
+        enter(browser, "{")
+        browser.press("Check", "dialog")
+        browser.shows("The document is no JSON", "dialog .bad")
+        first = document("shop-web", **{"shop-db": {"size_bytes": MIB}, "shop-log": {"size_bytes": MIB, "keep": True}})
+        enter(browser, json.dumps(first))
+        browser.press("Check", "dialog")
+        browser.shows("The app would be created", "#outcome")
+        for row in ("guest shop-web created", "volume shop-db created"):
+            browser.shows(row, "#outcome")
+        assert api.get("/v1/apps/shop").status_code == 404
+        browser.fill("name", "shop")  # whoever changes something checks again
+        browser.hides("created", "#outcome")
+        browser.press("Check", "dialog")
+        browser.press("Apply", "dialog")
+        browser.shows("ready", "main dl")
+        browser.shows("3 of 3", "main dl")
+        browser.shows("shop-log online 1.0 MiB it stays", "#app-volumes")
+        assert api.ok("GET", "/v1/apps/shop")["spec"]["guests"]["shop-web"]["image"] == "httpd"
+        browser.press("Change", "main")
+        assert json.loads(browser.find("[name=document]").get_attribute("value"))["labels"] == {"team": "shop"}
+        enter(browser, json.dumps(document("shop-new", **{"shop-log": {"size_bytes": MIB, "keep": True}})))
+        browser.press("Check", "dialog")
+        browser.shows("A volume is deleted with all its data.", "#outcome")
+        browser.press("Apply", "dialog")
+        browser.shows("shop-new", "#app-guests")
+        browser.hides("shop-web", "#app-guests")
+        browser.hides("shop-db", "#app-volumes")
+        browser.press("Delete", "main")
+        browser.shows("Its guests are ended and forgotten: shop-new. These stay: shop-log.", "dialog")
+        browser.press("Cancel", "dialog")
+        api.ok("GET", "/v1/apps/shop")
+        browser.press("Delete", "main")
+        browser.press("Delete", "dialog")
+        browser.shows("There are no apps yet.", "#apps")
+        assert api.get("/v1/guests/shop-new").status_code == 404
+        api.ok("DELETE", "/v1/volumes/shop-log")
+
+
+def test_a_pasted_document_is_not_made_blindly(browser, api):
+    """What somebody else changes between the look and the press is told, and stays."""
+    with no_app_left(api, "pasted"):
+        browser.open("#/apps")
+        browser.shows("There are no apps yet.", "#apps")
+        browser.run(f"""const data = new DataTransfer(); data.setData("text", {json.dumps(document("pasted-a"))!r});
+            document.body.dispatchEvent(new ClipboardEvent("paste", {{clipboardData: data, bubbles: true}}));""")
+        browser.fill("name", "pasted")
+        browser.press("Check", "dialog")
+        browser.shows("guest pasted-a created", "#outcome")
+        api.ok("PUT", "/v1/apps/pasted", json=document("pasted-b"))
+        browser.press("Apply", "dialog")
+        browser.shows("pasted", "dialog .bad")
+        browser.shows("Check", "dialog button.main")
+        assert list(api.ok("GET", "/v1/apps/pasted")["spec"]["guests"]) == ["pasted-b"]
+        browser.press("Check", "dialog")
+        browser.shows("guest pasted-b deleted", "#outcome")
+        browser.press("Cancel", "dialog")
+
+
+def test_an_app_that_is_not_whole(browser, api):
+    """What is missing of it is seen in the list and beside it, and what becomes of it without being asked."""
+    with no_app_left(api, "torn"):
+        api.ok("PUT", "/v1/apps/torn", json=document("torn-a", "torn-b", **{"torn-v": {"size_bytes": MIB}}))
+        browser.open("#/apps")
+        browser.shows("3 of 3", "#apps [data-key=torn]")
+        api.delete_guest("torn-b")
+        browser.shows("degraded 2 of 3", "#apps [data-key=torn]")
+        browser.shows("torn-b missing", "#apps [data-key=torn]")
+        browser.press("torn", "#apps")
+        browser.shows("degraded", "main dl")
+        browser.press("torn-a", "#app-guests")
+        browser.shows("Console", "main")
+
+
+@contextlib.contextmanager
+def vast_copy(api):
+    """An operation that takes seconds, whatever the machine."""
+    api.ok("PUT", "/v1/volumes/vast", json={"size_bytes": VAST_BYTES, "overcommit": True})
+    try:
+        begun = api.ok("PUT", "/v1/volumes/vaster", status=202, json={"copy_of": "vast", "overcommit": True})
+        yield begun
+        api.delete(f"/v1/operations/{begun['id']}")
+        assert api.ok("GET", f"/v1/operations/{begun['id']}", params={"wait": 60})["state"] == "cancelled"
+    finally:
+        api.delete("/v1/volumes/vast")
+
+
+def test_operations(browser, api):
+    """A copy that is seen to go on, and cancelled; one that is done; one that fails."""
+    browser.open("#/operations")
+    browser.shows("There were none", "#operations")
+    with vast_copy(api) as begun:
+        row = f"#operations [data-key='{begun['id']}']"
+        browser.shows("running", row)
+        progress = browser.find(f"{row} progress")
+        browser.wait("it goes on", lambda: float(progress.get_attribute("value")) > 0)
+        assert float(progress.get_attribute("max")) == VAST_BYTES
+        browser.press("Cancel", row)
+        browser.press("End it", "dialog")
+        browser.shows("cancelled", row)
+        browser.hides("Cancel", f"{row} td:last-child")
+    assert api.get("/v1/volumes/vaster").status_code == 404
+    try:
+        browser.open("#/volumes")
+        browser.press("Copy", "#volumes [data-key=db]")
+        browser.fill("name", "db-far")
+        browser.press("Create", "dialog")
+        browser.shows("db-far db done 1.0 MiB of 1.0 MiB db-far", "#operations")
+        assert api.ok("GET", "/v1/volumes/db-far")["size_bytes"] == MIB
+        api.ok("PUT", "/v1/volumes/full", json={"size_bytes": 40 * MIB})
+        api.ok("PUT", "/v1/volumes/full/data", data=b"x" * 40 * MIB)
+        failing = api.ok("PUT", "/v1/volumes/fuller", status=202, json={"copy_of": "full", "overcommit": True})
+        browser.shows("failed", f"#operations [data-key='{failing['id']}']")
+        error = api.ok("GET", f"/v1/operations/{failing['id']}")["error"]
+        browser.shows(error["detail"], f"#operations [data-key='{failing['id']}']")
+    finally:
+        for name in ("db-far", "full"):
+            api.delete(f"/v1/volumes/{name}")
+
+
 def pressable(browser, selector="main"):
     elements = browser.find(selector).find_elements(By.CSS_SELECTOR, "a, button, input, summary")
     return {element.text for element in elements if element.is_displayed()}
@@ -281,6 +436,7 @@ def test_the_certificate(browser, api):
     browser.press("Make a new one")
     browser.press("Make it", "dialog")
     browser.hides(before["fingerprint"], "main dl")
+    browser.service.api = api = skep.Api(browser.service.port, browser.service.token)  # the former one trusts the former one only
     after = api.ok("GET", "/v1/host/certificate")
     browser.shows(after["fingerprint"], "main dl")
     browser.press("Replace")  # by the same one, for the key in use
@@ -308,10 +464,13 @@ def test_the_audit_trail(browser, api):
 def test_who_may_do_less_is_offered_less(browser, api):
     """Of a viewer, an operator and an admin: what isn't offered would be refused, and what is wouldn't."""
     secrets = {role: api.ok("PUT", f"/v1/tokens/page-{role}", json={"role": role})["token"] for role in ("viewer", "operator")}
-    volume = {"Grow", "Snapshot", "Delete"}
+    volume = {"Grow", "Snapshot", "Copy", "Delete"}
+    api.ok("PUT", "/v1/apps/page-app", json=document("page-app"))
     offered = {
         "#/guests": {"operator": {"New guest", "choose one"}},
         "#/guest/web": {"operator": {"Pause", "Stop", "Delete"}},
+        "#/apps": {"operator": {"New app", "choose one", "Delete"}},
+        "#/app/page-app": {"operator": {"Change", "Delete"}},
         "#/images": {"operator": {"choose one", "Delete"}},
         "#/volumes": {"operator": {"New volume"} | volume},
         "#/host": {"admin": {"Reboot", "Shut down"}},
@@ -322,7 +481,7 @@ def test_who_may_do_less_is_offered_less(browser, api):
             browser.press("Sign out")
             browser.sign_in(secrets.get(role))
             browser.shows(f"({role})", "#caller")
-            links = {"Guests", "Images", "Volumes", "Events", "Host", "Certificate", "Sign out"}
+            links = {"Guests", "Apps", "Images", "Volumes", "Operations", "Events", "Host", "Certificate", "Sign out"}
             assert pressable(browser, "#nav") == links | ({"Tokens", "Audit"} if role == "admin" else set())
             for place, by_role in offered.items():
                 browser.open(place)
@@ -335,9 +494,15 @@ def test_who_may_do_less_is_offered_less(browser, api):
             browser.shows("hello", ".screen")
             inputs = browser.driver.find_elements(By.CSS_SELECTOR, "[aria-label='Console input']")
             assert len(inputs) == (role != "viewer")
+            browser.open("#/operations")
+            with vast_copy(api) as begun:
+                row = f"#operations [data-key='{begun['id']}']"
+                browser.shows("running", row)
+                assert pressable(browser, row) == (set() if role == "viewer" else {"Cancel"})
             browser.open("#/tokens")
             browser.shows("eye" if role == "admin" else "broken", "main")
     finally:
+        api.delete("/v1/apps/page-app")
         for role in secrets:
             api.delete(f"/v1/tokens/page-{role}")
 
@@ -364,7 +529,7 @@ def test_keyboard(browser):
             break
         reached.append(element.text)
         assert browser.run("return getComputedStyle(document.activeElement).outlineStyle") == "solid", element.text
-    assert {"Guests", "Host", "Sign out", "New guest", "choose one", "web", "broken"} <= set(reached)
+    assert {"Guests", "Apps", "Operations", "Host", "Sign out", "New guest", "choose one", "web", "broken"} <= set(reached)
     link = browser.find("#guests a")
     link.send_keys("")  # focus
     browser.run("window.was = document.activeElement")
@@ -373,6 +538,7 @@ def test_keyboard(browser):
     browser.wait("the list was renewed", lambda: browser.run(looked) > before + 1)
     assert browser.run("return document.activeElement === window.was && window.was.tagName === 'A'")
     browser.press("New guest")
+    browser.wait("the dialog has the focus", lambda: browser.run("return document.activeElement.closest('dialog') !== null"))
     browser.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
     browser.wait("the dialog is closed", lambda: not browser.driver.find_elements(By.TAG_NAME, "dialog"))
 
@@ -380,12 +546,18 @@ def test_keyboard(browser):
 def test_phone_and_dark(browser, api):
     api.upload("phone", skep.BUILD / "examples/hello.elf")  # a digest in the audit trail
     api.ok("DELETE", "/v1/images/phone")
+    api.ok("PUT", "/v1/apps/phone", json=document("phone-a-guest-with-quite-a-name", **{"phone-v": {"size_bytes": MIB}}))
+    copy = api.ok("PUT", "/v1/volumes/phone-copy", status=202, json={"copy_of": "db"})
     browser.driver.set_window_size(*PHONE)
-    for place, text in (("#/guests", "web"), ("#/guest/web", "Console"), ("#/images", "httpd"), ("#/volumes", "Disks"),
-                        ("#/events", "Events"), ("#/host", "Memory"), ("#/certificate", "Fingerprint"), ("#/tokens", "eye"), ("#/audit", "Head")):  # fmt: skip
+    for place, text in (("#/guests", "web"), ("#/guest/web", "Console"), ("#/apps", "phone-v"), ("#/app/phone", "it is deleted"),
+                        ("#/images", "httpd"), ("#/volumes", "Disks"), ("#/operations", "phone-copy"), ("#/events", "Events"),
+                        ("#/host", "Memory"), ("#/certificate", "Fingerprint"), ("#/tokens", "eye"), ("#/audit", "Head")):  # fmt: skip
         browser.open(place)
         browser.shows(text, "main")
         assert browser.run("return document.documentElement.scrollWidth <= innerWidth"), place
+    api.ok("DELETE", "/v1/apps/phone")
+    assert api.ok("GET", f"/v1/operations/{copy['id']}", params={"wait": 60})["state"] == "done"
+    api.ok("DELETE", "/v1/volumes/phone-copy")
     colours = set()
     for scheme in ("light", "dark"):
         feature = {"name": "prefers-color-scheme", "value": scheme}

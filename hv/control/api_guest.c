@@ -184,11 +184,12 @@ static int put_spec(struct request *r, struct spec *spec, const cJSON *json)
     struct files files = {0};
     int status = check_match(r, g);
 
-    if (status == 0 && !g && app_removes_guest(r->name))
-        status = problem_set(&r->problem, 409,
-                             "The app that had a guest '%s' is still about to delete it; try again "
-                             "in a moment.",
-                             r->name);
+    if (status == 0 && !g && app_awaits_guest(r->name))
+        status =
+            problem_set(&r->problem, 409,
+                        "An app is still about to make or delete its guest '%s'; try again when "
+                        "that is done.",
+                        r->name);
     if (status == 0)
         status = files_take(list, g ? g->files : 0, spec, &files, &r->problem);
     if (status == 0)

@@ -333,9 +333,10 @@ static int create_or_change(struct disk *disk, struct volume *v, struct storage_
     return check_same(disk, v, wish, p) == 0 ? storage_change(disk, v, wish, p) : -1;
 }
 
-int volume_put(const char *name, const cJSON *body, cJSON **foreseen, struct problem *p)
+int volume_put(const char *name, const cJSON *body, const uint8_t *uuid, cJSON **foreseen,
+               struct problem *p)
 {
-    struct storage_wish wish = {.name = name, .foreseen = foreseen};
+    struct storage_wish wish = {.name = name, .uuid = uuid, .foreseen = foreseen};
     struct disk *disk;
     struct volume *v = storage_find(name, &disk);
 

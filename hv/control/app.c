@@ -138,13 +138,27 @@ const struct app *app_owner(const char *part, const char *name)
     return app;
 }
 
-bool app_removes_guest(const char *name)
+bool app_awaits_guest(const char *name)
 {
     const struct app *app = apps;
 
-    while (app && !names(app->removing, "guests", name))
+    while (app && !names(app->applying, "guests", name) && !names(app->removing, "guests", name))
         app = app->next;
     return app != NULL;
+}
+
+bool app_has_volume(const struct app *app, const struct volume *v)
+{
+    const char *name = v->record.name;
+    const cJSON *known = app_part(app_part(app->applying, "volumes"), name);
+    char uuid[STORAGE_UUID_TEXT];
+
+    if (!known)
+        known = app_part(app_part(app->removing, "volumes"), name);
+    if (!cJSON_IsString(known))
+        return names(app->record, "volumes", name);
+    storage_uuid_text(v->record.uuid, uuid);
+    return strcmp(known->valuestring, uuid) == 0;
 }
 
 /*

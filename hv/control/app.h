@@ -25,6 +25,7 @@
 #include "guest.h"
 #include "problem.h"
 #include "spec.h"
+#include "storage.h"
 
 #define APPS_MAX        128u
 #define APP_GUESTS_MAX  16u
@@ -35,7 +36,8 @@ struct app {
     char name[SKEP_NAME_MAX];
     cJSON *
         record; /* {"labels": {NAME: VALUE}, "guests": {NAME: true}, "volumes": {NAME: {"keep", …}}} */
-    cJSON *applying; /* {"guests": {NAME: spec}} of a change that isn't made in full; or NULL */
+    cJSON *
+        applying; /* {"guests": {NAME: spec}, "volumes": {NAME: uuid}} of a change that isn't made in full; or NULL */
     cJSON *
         removing; /* {"guests": {NAME: true}, "volumes": {NAME: uuid}} that it has no more and are there; or NULL */
     bool deleting; /* the app goes, too, when those are removed */
@@ -87,8 +89,12 @@ unsigned app_count(void);
 /* Whose the guest or volume is (part: "guests" or "volumes"); NULL = no app's. */
 const struct app *app_owner(const char *part, const char *name);
 
-/* Whether a change of an app is about to delete the guest: until that is done, nobody makes another one. */
-bool app_removes_guest(const char *name);
+/* Whether a change of an app is about to make or delete the guest: until that is done, nobody else makes one. */
+bool app_awaits_guest(const char *name);
+
+/* Whether the volume, of a name that the app has, is the app's: while a change is underway, the one of its uuid is, whoever
+ * makes another meanwhile. Holds the storage's lock. */
+bool app_has_volume(const struct app *app, const struct volume *v);
 
 /*
  * What clients see (app_json.c)
@@ -111,9 +117,10 @@ struct app_guest {
 
 struct app_volume {
     const char *name;
-    const cJSON *body;  /* what PUT of a volume takes, and "keep" */
-    cJSON *foreseen;    /* as it would be */
-    const char *change; /* "created", "applied" or "none" */
+    const cJSON *body;            /* what PUT of a volume takes, and "keep" */
+    cJSON *foreseen;              /* as it would be */
+    const char *change;           /* "created", "applied" or "none" */
+    char uuid[STORAGE_UUID_TEXT]; /* that it has, or will have */
 };
 
 struct app_plan {

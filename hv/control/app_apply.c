@@ -32,13 +32,31 @@ static void tell(const struct app *app, const char *type)
  * Steps: 0, or -1 and the problem; of -1 without a problem (status 0) the reason is that a guest takes its time to end.
  */
 
-static int make_volume(const cJSON *item, struct problem *p)
+/* Holds the storage's lock. By its uuid a volume that was made before the end of a former service is known for the app's. */
+static int put_volume(const struct app *app, const char *name, const cJSON *body, struct problem *p)
+{
+    const cJSON *known = app_part(app_part(app->applying, "volumes"), name);
+    struct disk *disk;
+    const struct volume *v = storage_find(name, &disk);
+    uint8_t uuid[16];
+
+    if (v && !app_has_volume(app, v))
+        return problem_set(p, 409,
+                           "Somebody else has made a volume of this name meanwhile, which stays as "
+                           "it is: delete it, or choose another name for the app's.");
+    return volume_put(name, body,
+                      cJSON_IsString(known) && storage_uuid_read(known->valuestring, uuid) ? uuid
+                                                                                           : NULL,
+                      NULL, p);
+}
+
+static int make_volume(const struct app *app, const cJSON *item, struct problem *p)
 {
     cJSON *body = app_volume_body(item);
     int status;
 
     storage_lock();
-    status = volume_put(item->string, body, NULL, p);
+    status = put_volume(app, item->string, body, p);
     storage_unlock();
     cJSON_Delete(body);
     return status < 0 ? app_blame("volumes", item->string, p) : 0;
@@ -65,7 +83,7 @@ static int make_members(const struct app *app, struct problem *p)
 
     cJSON_ArrayForEach(item, app_part(app->record, "volumes"))
     {
-        if (make_volume(item, p) != 0)
+        if (make_volume(app, item, p) != 0)
             return -1;
     }
     cJSON_ArrayForEach(item, app_part(app->applying, "guests"))
@@ -103,16 +121,12 @@ static int remove_guests(struct app *app, struct problem *p)
 }
 
 /* Holds the storage's lock. */
-static int remove_volume(const cJSON *item, struct problem *p)
+static int remove_volume(const struct app *app, const cJSON *item, struct problem *p)
 {
-    char uuid[STORAGE_UUID_TEXT];
     struct disk *disk;
     struct volume *v = storage_find(item->string, &disk);
 
-    if (!v)
-        return 0;
-    storage_uuid_text(v->record.uuid, uuid);
-    if (strcmp(uuid, cJSON_IsString(item) ? item->valuestring : "") != 0)
+    if (!v || !app_has_volume(app, v))
         return 0;
     return storage_delete(disk, v, p) < 0 ? app_blame("volumes", item->string, p) : 0;
 }
@@ -125,7 +139,7 @@ static int remove_volumes(struct app *app, struct problem *p)
     storage_lock();
     for (cJSON *item = volumes ? volumes->child : NULL; item; item = next) {
         next = item->next;
-        if (remove_volume(item, p) == 0)
+        if (remove_volume(app, item, p) == 0)
             forget(app, "volumes", item);
         else
             result = -1;
@@ -232,12 +246,15 @@ static int keep_in_place(struct app *app, struct app *new, int status, struct pr
     return 0;
 }
 
-static cJSON *copy_guests(const cJSON *body)
+static cJSON *copy_wishes(const struct app_plan *plan)
 {
-    cJSON *copy = cJSON_CreateObject(), *guests = app_part(body, "guests");
+    cJSON *copy = cJSON_CreateObject(), *guests = app_part(plan->body, "guests"), *volumes;
 
     cJSON_AddItemToObject(copy, "guests",
                           guests ? cJSON_Duplicate(guests, true) : cJSON_CreateObject());
+    volumes = cJSON_AddObjectToObject(copy, "volumes");
+    for (unsigned i = 0; i < plan->volume_count; i++)
+        cJSON_AddStringToObject(volumes, plan->volumes[i].name, plan->volumes[i].uuid);
     return copy;
 }
 
@@ -246,7 +263,7 @@ static int change(struct app *app, const struct app_plan *plan, int status, stru
     struct app new = *app;
 
     new.record = cJSON_Duplicate(plan->record, true);
-    new.applying = copy_guests(plan->body);
+    new.applying = copy_wishes(plan);
     new.removing = cJSON_Duplicate(plan->removing, true);
     if (!new.record || !new.applying || !new.removing)
         problem_set(p, 503, "There is no memory for the request now; try again.");

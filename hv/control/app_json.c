@@ -52,7 +52,8 @@ static enum fitness look_at_volumes(const struct app *app, cJSON *states)
         struct disk *disk;
         const struct volume *v = storage_find(item->string, &disk);
         uint64_t allocated;
-        const char *state = v ? storage_look(disk, v, &status, &allocated) : "missing";
+        const char *state =
+            v && app_has_volume(app, v) ? storage_look(disk, v, &status, &allocated) : "missing";
         worst = strcmp(state, "online") == 0 ? worst : DEGRADED;
         cJSON_AddStringToObject(states, item->string, state);
     }
@@ -90,14 +91,14 @@ static void add_status(cJSON *json, const struct app *app, bool in_list)
 }
 
 /* What the document says, with what can have been changed since. */
-static cJSON *describe_volume(const cJSON *wished)
+static cJSON *describe_volume(const struct app *app, const cJSON *wished)
 {
     static const char *const fields[] = {"size_bytes", "limits"};
     cJSON *json = cJSON_Duplicate(wished, true), *there;
     struct disk *disk;
     struct volume *v = storage_find(wished->string, &disk);
 
-    if (!v)
+    if (!v || !app_has_volume(app, v))
         return json;
     there = storage_volume_to_json(disk, v);
     for (unsigned i = 0; i < 2; i++) {
@@ -119,7 +120,7 @@ static void add_spec(cJSON *json, const struct app *app)
     guests = cJSON_AddObjectToObject(spec, "guests");
     storage_lock();
     cJSON_ArrayForEach(item, part_of(app, "volumes"))
-        cJSON_AddItemToObject(volumes, item->string, describe_volume(item));
+        cJSON_AddItemToObject(volumes, item->string, describe_volume(app, item));
     storage_unlock();
     cJSON_ArrayForEach(item, part_of(app, "guests"))
     {

@@ -159,8 +159,8 @@ static int read_body(struct app_plan *plan, struct problem *p)
  * Whose members are
  */
 
-static int check_owner(const struct app_plan *plan, const char *part, const char *name, bool there,
-                       struct problem *p)
+static int check_owner(const struct app_plan *plan, const char *part, const char *name,
+                       bool foreign, struct problem *p)
 {
     const struct app *owner = app_owner(part, name);
 
@@ -168,7 +168,7 @@ static int check_owner(const struct app_plan *plan, const char *part, const char
         return problem_set(p, 409,
                            "%s: '%s' is of the app '%s': choose another name, or change that.",
                            part, name, access_shown(owner->name));
-    if (!owner && there)
+    if (foreign)
         return problem_set(p, 409,
                            "%s: there is '%s' already, which is of no app: choose another name, or "
                            "delete it first.",
@@ -176,27 +176,12 @@ static int check_owner(const struct app_plan *plan, const char *part, const char
     return 0;
 }
 
-static bool has_volume(const char *name)
-{
-    struct disk *disk;
-    bool there;
-
-    storage_lock();
-    there = storage_find(name, &disk) != NULL;
-    storage_unlock();
-    return there;
-}
-
-static int check_owners(const struct app_plan *plan, struct problem *p)
+static int check_guest_owners(const struct app_plan *plan, struct problem *p)
 {
     for (unsigned i = 0; i < plan->guest_count; i++) {
         const char *name = plan->guests[i].name;
-        if (check_owner(plan, "guests", name, guest_find(name) != NULL, p) != 0)
-            return -1;
-    }
-    for (unsigned i = 0; i < plan->volume_count; i++) {
-        const char *name = plan->volumes[i].name;
-        if (check_owner(plan, "volumes", name, has_volume(name), p) != 0)
+        if (check_owner(plan, "guests", name, guest_find(name) && !app_owner("guests", name), p) !=
+            0)
             return -1;
     }
     return 0;
@@ -206,8 +191,9 @@ static int check_owners(const struct app_plan *plan, struct problem *p)
  * What vanishes
  */
 
-static void add_vanishing(cJSON *to, const cJSON *from, const cJSON *record, const char *part,
-                          void (*add)(cJSON *to, const cJSON *item))
+static void add_vanishing(const struct app *app, cJSON *to, const cJSON *from, const cJSON *record,
+                          const char *part,
+                          void (*add)(const struct app *app, cJSON *to, const cJSON *item))
 {
     const cJSON *item;
 
@@ -215,33 +201,37 @@ static void add_vanishing(cJSON *to, const cJSON *from, const cJSON *record, con
     {
         if (!has(record, part, item->string) && !has(to, part, item->string) &&
             !cJSON_IsTrue(app_part(item, "keep")))
-            add(app_part(to, part), item);
+            add(app, app_part(to, part), item);
     }
 }
 
-static void add_guest(cJSON *to, const cJSON *item)
+static void add_guest(const struct app *app, cJSON *to, const cJSON *item)
 {
+    (void)app;
     cJSON_AddTrueToObject(to, item->string);
 }
 
 /* By its uuid: should another of the name be there when it is time to delete it, that one isn't the app's. */
-static void add_volume(cJSON *to, const cJSON *item)
+static void add_volume(const struct app *app, cJSON *to, const cJSON *item)
 {
     char uuid[STORAGE_UUID_TEXT];
     struct disk *disk;
     const struct volume *v;
+    bool is_there;
 
     storage_lock();
     v = storage_find(item->string, &disk);
-    if (v)
+    is_there = v && app_has_volume(app, v);
+    if (is_there)
         storage_uuid_text(v->record.uuid, uuid);
     storage_unlock();
-    if (v)
+    if (is_there)
         cJSON_AddStringToObject(to, item->string, uuid);
 }
 
-static void add_again(cJSON *to, const cJSON *item)
+static void add_again(const struct app *app, cJSON *to, const cJSON *item)
 {
+    (void)app;
     cJSON_AddItemToObject(to, item->string, cJSON_Duplicate(item, true));
 }
 
@@ -252,10 +242,10 @@ cJSON *app_vanishing(const struct app *app, const cJSON *record)
 
     cJSON_AddObjectToObject(vanishing, "guests");
     cJSON_AddObjectToObject(vanishing, "volumes");
-    add_vanishing(vanishing, removing, record, "guests", add_again);
-    add_vanishing(vanishing, removing, record, "volumes", add_again);
-    add_vanishing(vanishing, former, record, "guests", add_guest);
-    add_vanishing(vanishing, former, record, "volumes", add_volume);
+    add_vanishing(app, vanishing, removing, record, "guests", add_again);
+    add_vanishing(app, vanishing, removing, record, "volumes", add_again);
+    add_vanishing(app, vanishing, former, record, "guests", add_guest);
+    add_vanishing(app, vanishing, former, record, "volumes", add_volume);
     return vanishing;
 }
 
@@ -301,14 +291,33 @@ static cJSON *wished_of(cJSON *volume)
     return wished;
 }
 
+/* Holds the storage's lock. That it is the app's, or free; and the uuid by which its step knows it. */
+static int check_volume_owner(const struct app_plan *plan, struct app_volume *m,
+                              const struct volume *v, struct problem *p)
+{
+    bool foreign = v && !(plan->app && app_has_volume(plan->app, v));
+    uint8_t uuid[16];
+
+    if (check_owner(plan, "volumes", m->name, foreign, p) != 0 ||
+        (!v && storage_make_uuid(uuid, p) != 0))
+        return -1;
+    storage_uuid_text(v ? v->record.uuid : uuid, m->uuid);
+    return 0;
+}
+
 /* Holds the storage's lock. What the volume would be, beside what it is; and by how much it grows. */
-static int foresee_volume(struct app_volume *m, uint64_t *growth, struct problem *p)
+static int foresee_volume(const struct app_plan *plan, struct app_volume *m, uint64_t *growth,
+                          struct problem *p)
 {
     struct disk *disk;
     struct volume *v = storage_find(m->name, &disk);
-    cJSON *body = app_volume_body(m->body), *foreseen = NULL;
-    int status = volume_put(m->name, body, &foreseen, p);
+    cJSON *body, *foreseen = NULL;
+    int status;
 
+    if (check_volume_owner(plan, m, v, p) != 0)
+        return -1;
+    body = app_volume_body(m->body);
+    status = volume_put(m->name, body, NULL, &foreseen, p);
     cJSON_Delete(body);
     if (status < 0)
         return app_blame("volumes", m->name, p);
@@ -332,7 +341,7 @@ static int check_volumes(struct app_plan *plan, struct problem *p)
 
     storage_lock();
     for (unsigned i = 0; i < plan->volume_count && result == 0; i++)
-        result = foresee_volume(&plan->volumes[i], &growth, p);
+        result = foresee_volume(plan, &plan->volumes[i], &growth, p);
     if (result == 0 && growth)
         result = quota_check_volume(growth, p);
     storage_unlock();
@@ -435,7 +444,7 @@ static int check_app(const struct app_plan *plan, struct problem *p)
 int app_plan_make(struct app_plan *plan, const char *name, const cJSON *body, struct problem *p)
 {
     *plan = (struct app_plan){.name = name, .app = app_find(name), .body = body};
-    if (read_body(plan, p) != 0 || check_app(plan, p) != 0 || check_owners(plan, p) != 0)
+    if (read_body(plan, p) != 0 || check_app(plan, p) != 0 || check_guest_owners(plan, p) != 0)
         return -1;
     plan->removing = app_vanishing(plan->app, plan->record);
     return check_volumes(plan, p) == 0 && check_guests(plan, p) == 0 ? check_memory(plan, p) : -1;

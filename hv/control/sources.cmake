@@ -21,7 +21,7 @@ list(APPEND control_sources ${storage_sources})
 set(static ${CMAKE_CURRENT_BINARY_DIR}/static-files.S)
 set(static_files ${CMAKE_SOURCE_DIR}/docs/openapi.json ${CMAKE_CURRENT_LIST_DIR}/page/index.html
     ${CMAKE_CURRENT_LIST_DIR}/page/style.css)
-foreach(name api audit certificate dom events guest guests host images live main plot tokens volumes)
+foreach(name api apps audit certificate dom events guest guests host images live main operations plot tokens volumes)
     list(APPEND static_files ${CMAKE_CURRENT_LIST_DIR}/page/${name}.js)
 endforeach()
 add_custom_command(OUTPUT ${static} VERBATIM

@@ -267,7 +267,7 @@ static int close_all(struct disk *disk, struct problem *p)
 }
 
 /* A random one, RFC 9562's version 4. */
-static int make_uuid(uint8_t uuid[16], struct problem *p)
+int storage_make_uuid(uint8_t uuid[16], struct problem *p)
 {
     if (tls_random(uuid, 16) != 0)
         return problem_set(p, 503, "There is no randomness for a UUID now; try again.");
@@ -305,7 +305,7 @@ int storage_format(struct disk *disk, bool force, struct problem *p)
 
     if (check_formattable(disk, force, p) != 0 || (disk->volumes && close_all(disk, p) != 0))
         return -1;
-    if (make_uuid(uuid, p) != 0)
+    if (storage_make_uuid(uuid, p) != 0)
         return -1;
     if (disk->holds_state)
         persist_stop();
@@ -509,8 +509,10 @@ static int create_on(struct disk *disk, struct volume *source, const struct stor
                            storage_disk_index(disk));
     if (quota_check_volume(!wish->has_bytes && source ? source->record.bytes : wish->bytes, p) !=
             0 ||
-        make_uuid(new.uuid, p) != 0)
+        (!wish->uuid && storage_make_uuid(new.uuid, p) != 0))
         return -1;
+    if (wish->uuid)
+        memcpy(new.uuid, wish->uuid, sizeof(new.uuid));
     result = source ? copy(disk, source, wish, &new, &v) : volumes_create(disk->volumes, &new, &v);
     return result == 0 ? made(disk, v, wish) : failed(disk, result, wish, p);
 }

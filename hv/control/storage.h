@@ -106,21 +106,26 @@ struct storage_wish {
     bool has_bytes, has_limits;
     uint64_t bytes;
     struct skep_volume_limits limits;
-    cJSON **foreseen; /* NULL = it is done; else it is only told what the volume would be then */
+    const uint8_t *uuid; /* of a new one; NULL = a random one */
+    cJSON **foreseen;    /* NULL = it is done; else it is only told what the volume would be then */
 };
 
 /* From the body of a request (api_volume.c): of one that creates, or changes. */
 int volume_wish_read(struct storage_wish *wish, const cJSON *body, bool create, struct problem *p);
 
-/* What PUT of a volume does with a body that asks for no snapshot nor copy; or foresees it, unless `foreseen` is NULL. */
-int volume_put(const char *name, const cJSON *body, cJSON **foreseen, struct problem *p);
+/* What PUT of a volume does with a body that asks for no snapshot nor copy; or foresees it, unless `foreseen` is NULL. A new
+ * one gets the uuid, unless that is NULL. */
+int volume_put(const char *name, const cJSON *body, const uint8_t *uuid, cJSON **foreseen,
+               struct problem *p);
 
 int storage_create(const struct storage_wish *wish, struct problem *p);
 int storage_change(struct disk *disk, struct volume *v, const struct storage_wish *wish,
                    struct problem *p);
 int storage_delete(struct disk *disk, struct volume *v, struct problem *p);
 #define STORAGE_UUID_TEXT 37u
+int storage_make_uuid(uint8_t uuid[16], struct problem *p);
 void storage_uuid_text(const uint8_t uuid[16], char text[STORAGE_UUID_TEXT]);
+bool storage_uuid_read(const char *text, uint8_t uuid[16]); /* false if it is none */
 cJSON *storage_volume_to_json(const struct disk *disk, struct volume *v);
 cJSON *storage_new_to_json(const struct disk *disk,
                            struct volume *v); /* without what it would be given */

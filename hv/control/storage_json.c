@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "access.h"
+#include "hex.h"
 #include "json.h"
 #include "storage.h"
 #include "storage/probe.h"
@@ -15,6 +16,18 @@ void storage_uuid_text(const uint8_t uuid[16], char text[STORAGE_UUID_TEXT])
             text[at++] = '-';
         at += (unsigned)snprintf(text + at, 3, "%02x", uuid[i]);
     }
+}
+
+bool storage_uuid_read(const char *text, uint8_t uuid[16])
+{
+    char digits[33];
+    unsigned count = 0;
+
+    for (; *text && count < sizeof(digits) - 1; text++)
+        if (*text != '-')
+            digits[count++] = *text;
+    digits[count] = '\0';
+    return *text == '\0' && hex_parse(digits, uuid, 16);
 }
 
 static void add_uuid(cJSON *json, const uint8_t uuid[16])

@@ -82,30 +82,38 @@ export async function attempt(action, done) {
 }
 
 /** Asks before something is lost. */
-export function confirmed(question, verb) {
+export function confirmed(question, verb, no = "Cancel") {
   return new Promise((resolve) => {
     const dialog = h("dialog", { onclose: () => { dialog.remove(); resolve(dialog.returnValue === "yes"); } },
       h("form", { method: "dialog" }, h("p", {}, question), h("div", { className: "bar" },
-        h("button", { value: "no", autofocus: true }, "Cancel"), h("button", { value: "yes", className: "bad" }, verb))));
+        h("button", { value: "no", autofocus: true }, no), h("button", { value: "yes", className: "bad" }, verb))));
     document.body.append(dialog);
     dialog.showModal();
   });
 }
 
-/** A dialog with a form; submit(form data) closes it unless it throws. */
+/**
+ * A dialog with a form; submit(form data, next) closes it unless it throws, or returns what the button does next. That comes
+ * again as `next`, unless something is changed before.
+ */
 export function formDialog(title, fields, verb, submit) {
   const problem = h("p", { className: "state bad", hidden: true, role: "alert" });
   const go = h("button", { className: "main" }, verb);
-  const form = h("form", {}, h("h2", {}, title), fields, problem,
+  let next = null;
+  const become = (what) => { next = what; go.textContent = what ?? verb; };
+  const form = h("form", { oninput: () => become(null) }, h("h2", {}, title), fields, problem,
     h("div", { className: "bar" }, button("Cancel", () => dialog.close()), go));
   const dialog = h("dialog", { onclose: () => dialog.remove() }, form);
   form.onsubmit = async (event) => {
     event.preventDefault();
     go.disabled = true;
+    problem.hidden = true;
     try {
-      await submit(new FormData(form), form);
-      dialog.close();
+      become(await submit(new FormData(form), next));
+      if (next) go.scrollIntoView({ block: "nearest" });
+      else dialog.close();
     } catch (error) {
+      become(null);
       problem.textContent = error.message;
       problem.hidden = false;
     }
@@ -148,8 +156,9 @@ export function moment(text) {
   return text ? h("time", { dateTime: text }, new Date(text).toLocaleString()) : "";
 }
 
-const GOOD = ["running", "online", "ready", "on"], BAD = ["crashed", "crash-looping", "failed", "damaged", "offline", "expired"];
-const QUIET = ["exited", "stopped", "unformatted", "none"];
+const GOOD = ["running", "online", "ready", "on", "done", "created"];
+const BAD = ["crashed", "crash-looping", "failed", "damaged", "offline", "expired", "degraded", "missing", "deleted"];
+const QUIET = ["exited", "stopped", "unformatted", "none", "cancelled"];
 
 export function state(word) {
   const kind = GOOD.includes(word) ? "good" : BAD.includes(word) ? "bad" : QUIET.includes(word) ? "faint" : "wait";

@@ -63,7 +63,7 @@ export function dropZone(take, text) {
 
 /** A name that the API takes, made of a file's. */
 export function nameOf(file) {
-  return file.name.replace(/\.elf$/i, "").toLowerCase().replace(/[^a-z0-9-]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 63);
+  return file.name.replace(/\.(elf|json)$/i, "").toLowerCase().replace(/[^a-z0-9-]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 63);
 }
 
 async function createDialog(file) {

@@ -2,6 +2,7 @@
 
 import { caller, follow, get, may, session } from "./api.js";
 import { attempt, field, h, tell } from "./dom.js";
+import { appsView, appView } from "./apps.js";
 import { auditView } from "./audit.js";
 import { certificateView } from "./certificate.js";
 import { eventsView } from "./events.js";
@@ -9,13 +10,15 @@ import { guestsView } from "./guests.js";
 import { guestView } from "./guest.js";
 import { hostView } from "./host.js";
 import { imagesView } from "./images.js";
+import { operationsView } from "./operations.js";
 import { tokensView } from "./tokens.js";
 import { volumesView } from "./volumes.js";
 
 const VIEWS = {
-  guests: guestsView, guest: guestView, images: imagesView, volumes: volumesView, events: eventsView, host: hostView,
-  certificate: certificateView, tokens: tokensView, audit: auditView,
+  guests: guestsView, guest: guestView, apps: appsView, app: appView, images: imagesView, volumes: volumesView,
+  operations: operationsView, events: eventsView, host: hostView, certificate: certificateView, tokens: tokensView, audit: auditView,
 };
+const LISTED_IN = { guest: "guests", app: "apps" }; // of views without a link of their own
 const view = document.getElementById("view"), nav = document.getElementById("nav");
 
 let leave = new AbortController(); // the present view
@@ -32,7 +35,7 @@ function show() {
   nav.hidden = false;
   for (const link of nav.querySelectorAll("a")) {
     link.hidden = !may(link.dataset.role ?? "viewer");
-    const here = link.hash === `#/${chosen === "guest" ? "guests" : chosen}`;
+    const here = link.hash === `#/${LISTED_IN[chosen] ?? chosen}`;
     if (here) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }

@@ -8,17 +8,23 @@ export function volumesView(view, _, signal) {
   const volumes = h("div", { id: "volumes" }), disks = h("div", { id: "disks" });
   const path = (name) => `/v1/volumes/${encodeURIComponent(name)}`;
 
-  function create(title, fields, specOf) {
+  function create(title, fields, specOf, place = "#/volumes") {
     formDialog(title, [field("Name", { name: "name", required: true, pattern: "[a-z0-9][a-z0-9\\-]{0,38}" }), ...fields], "Create",
       async (data) => {
         await call("PUT", path(data.get("name")), specOf(data), { headers: { "If-None-Match": "*" } });
+        location.hash = place;
         soon();
       });
   }
 
   const makeNew = () => create("New volume", [field("Size", { name: "size", value: "64M", required: true })],
     (data) => ({ size_bytes: parseBytes(data.get("size")) }));
-  const copy = (name) => create(`Snapshot of ${name}`, [], () => ({ snapshot_of: name }));
+  const snapshot = (name) => create(`Snapshot of ${name}`, [], () => ({ snapshot_of: name }));
+  const copy = async ({ name, disk }) => {
+    const others = (await list("/v1/disks")).map(({ id }) => id).filter((id) => id !== disk);
+    create(`Full copy of ${name}`, [field("Disk", { name: "disk", options: [disk, ...others] })],
+      (data) => ({ copy_of: name, disk: data.get("disk") }), "#/operations");
+  };
   const grow = ({ name, size_bytes: size }) => formDialog(`Grow ${name}`,
     [field("Size", { name: "size", value: bytes(size), required: true })], "Grow",
     async (data) => { await call("PATCH", path(name), { size_bytes: parseBytes(data.get("size")) }); soon(); });
@@ -50,7 +56,7 @@ export function volumesView(view, _, signal) {
       ["Guests", ({ status }) => status.guests || "", "number"],
       ["Created", ({ created_at: at }) => moment(at)],
       ["", (volume) => may("operator") && h("span", {}, volume.kind !== "snapshot" && button("Grow", () => grow(volume)), " ",
-        button("Snapshot", () => copy(volume.name)), " ", button("Delete", () => remove(volume.name), "bad"))],
+        button("Snapshot", () => snapshot(volume.name)), " ", button("Copy", () => attempt(() => copy(volume))), " ", button("Delete", () => remove(volume.name), "bad"))],
     ], all, "There are no volumes yet."));
     renew(disks, table([
       ["Disk", ({ id, serial }) => serial ? `${id} (${serial})` : id],

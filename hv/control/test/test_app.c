@@ -497,7 +497,7 @@ static void test_names_that_come_again(void **state)
     app->removing =
         cJSON_Parse("{\"guests\":{\"again\":true},\"volumes\":{\"again\":\"another\"}}");
     assert_int_equal(admin("PUT", "/v1/guests/again", GUEST_WITH(MEBIBYTE)), 409);
-    assert_answer("still about to delete");
+    assert_answer("still about to make or delete");
     app->due_ns = 1;
     finish();
     assert_int_equal(admin("GET", "/v1/volumes/again", NULL), 200);
@@ -527,7 +527,7 @@ static void test_full_disk(void **state)
  * Crashes of the service
  */
 
-/* The service dies at the point in the call, and another one follows. */
+/* The service dies at the point in the call; another one follows, which hasn't gone on yet. */
 static void die_at(enum commit_point point, const char *method, const char *body)
 {
     int status = 0;
@@ -545,7 +545,6 @@ static void die_at(enum commit_point point, const char *method, const char *body
     storage_forget();
     storage_start();
     boots_begin(false, false);
-    finish();
 }
 
 static void check_crash(enum commit_point point, const char *method, const char *body,
@@ -554,6 +553,7 @@ static void check_crash(enum commit_point point, const char *method, const char 
     char *now;
 
     die_at(point, method, body);
+    finish();
     now = snapshot();
     assert_string_equal(now, after);
     free(now);
@@ -582,12 +582,63 @@ static void test_crashes(void **state)
         else
             check_crash(points[i], "PUT", SHOP, shop);
         die_at(points[i], "PUT", OTHER);
+        finish();
         assert_int_equal(admin("DELETE", "/v1/volumes/shop-log", NULL), 204);
         check_crash(makes ? POINT_APP_DONE : points[i], "DELETE", NULL, none);
     }
     free(none);
     free(shop);
     free(other);
+}
+
+static void try_again(void)
+{
+    fake_skip(1000 * SECOND);
+    assert_true(app_step_due());
+}
+
+/* What somebody makes between the promise and the step stays theirs: it isn't changed, taken or deleted. */
+static void test_what_others_make_meanwhile(void **state)
+{
+    (void)state;
+    die_at(POINT_APP_KEPT, "PUT", SHOP);
+    assert_int_equal(admin("PUT", "/v1/volumes/shop-db", "{\"size_bytes\":131072}"), 201);
+    assert_int_equal(admin("PUT", "/v1/guests/shop-web", GUEST("hello")), 409);
+    assert_answer("still about to make or delete");
+    try_again();
+    assert_int_equal(admin("GET", "/v1/apps/shop", NULL), 200);
+    assert_answer("\"state\":\"changing\",\"error\":\"volumes.shop-db: Somebody else has made a "
+                  "volume of this name meanwhile");
+    assert_answer("\"volumes\":{\"shop-db\":\"missing\"");
+    assert_int_equal(admin("PUT", "/v1/apps/shop", SHOP), 409);
+    assert_answer("volumes: there is 'shop-db' already, which is of no app");
+    assert_int_equal(admin("DELETE", "/v1/apps/shop", NULL), 204);
+    assert_int_equal(admin("GET", "/v1/volumes/shop-db", NULL), 200);
+    assert_answer("\"size_bytes\":131072");
+    assert_int_equal(admin("DELETE", "/v1/volumes/shop-db", NULL), 204);
+}
+
+/* When theirs is gone the app is made after all; and its own of a former try is known after a crash. */
+static void test_what_others_take_back(void **state)
+{
+    (void)state;
+    die_at(POINT_APP_KEPT, "PUT", SHOP);
+    assert_int_equal(admin("PUT", "/v1/volumes/shop-log", VOLUME), 201);
+    try_again(); /* makes shop-db, which is there the next time */
+    assert_int_equal(admin("GET", "/v1/volumes/shop-db", NULL), 200);
+    assert_int_equal(admin("DELETE", "/v1/volumes/shop-log", NULL), 204);
+    app_forget_all();
+    app_load_all();
+    finish();
+    assert_int_equal(admin("GET", "/v1/apps/shop", NULL), 200);
+    assert_answer("\"state\":\"ready\",\"error\":null");
+    /* What isn't its own isn't deleted with what is. */
+    die_at(POINT_APP_KEPT, "PUT", OTHER);
+    assert_int_equal(admin("PUT", "/v1/volumes/shop-cache", VOLUME), 201);
+    try_again();
+    assert_int_equal(admin("PUT", "/v1/apps/shop", "{}"), 200);
+    assert_int_equal(admin("GET", "/v1/volumes/shop-cache", NULL), 200);
+    assert_int_equal(admin("GET", "/v1/guests/shop-cache", NULL), 404);
 }
 
 /*
@@ -648,6 +699,8 @@ int main(void)
         TEST(test_no_disk),
         TEST(test_full_disk),
         TEST(test_crashes),
+        TEST(test_what_others_make_meanwhile),
+        TEST(test_what_others_take_back),
         cmocka_unit_test_setup_teardown(test_power_cuts, boots_setup, boots_teardown),
     };
     return cmocka_run_group_tests_name("app", tests, NULL, NULL);
