@@ -11,6 +11,16 @@ extern "C" {
 #define FIONREAD 0x541b /* int *: bytes that can be read without waiting */
 #define FIONBIO  0x5421 /* const int *: not 0 = never wait */
 
+/* Of a terminal, which nothing here knows the size of: ENOTTY. */
+#define TIOCGWINSZ 0x5413
+
+struct winsize {
+    unsigned short ws_row;
+    unsigned short ws_col;
+    unsigned short ws_xpixel;
+    unsigned short ws_ypixel;
+};
+
 int ioctl(int fd, unsigned long request, ...);
 
 #ifdef __cplusplus
