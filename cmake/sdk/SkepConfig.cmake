@@ -11,6 +11,9 @@
 # It is what is built where CMAKE_TOOLCHAIN_FILE is the toolchain.cmake beside this file. Without that skep_add_guest()
 # makes the same program for this Linux, where FILES, FILESYSTEM and STACK have nothing to do: files are Linux' own.
 include(${CMAKE_CURRENT_LIST_DIR}/files.cmake)
+if(CMAKE_SYSTEM_NAME STREQUAL "Skep")
+    enable_language(ASM) # for files
+endif()
 
 function(skep_add_guest name)
     cmake_parse_arguments(PARSE_ARGV 1 arg "FILESYSTEM" "STACK" "SOURCES;FILES;LIBS")
@@ -25,7 +28,6 @@ function(skep_add_guest name)
     endif()
     set_target_properties(${name} PROPERTIES SUFFIX .elf)
     if(arg_FILES)
-        enable_language(ASM)
         skep_embed_files(${name} ${arg_FILES})
     endif()
     if(arg_FILESYSTEM)
