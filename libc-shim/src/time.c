@@ -98,8 +98,11 @@ int clock_settime(clockid_t clock, const struct timespec *time)
     return (int)skep_posix_result(-EPERM);
 }
 
+/* The zone is a relic, and UTC: the environment's TZ is what counts. */
 int gettimeofday(struct timeval *restrict out, void *restrict zone)
 {
+    if (zone != NULL)
+        *(struct timezone *)zone = (struct timezone){0};
     uint64_t now = wall_offset_ns() + skep_clock_ns();
     *out = (struct timeval){(time_t)(now / NS_PER_SECOND), (long)(now % NS_PER_SECOND / 1000)};
     return 0;

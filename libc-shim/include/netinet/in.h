@@ -12,6 +12,16 @@
 extern "C" {
 #endif
 
+/* newlib's sys/types.h declares them for programs that ask for more than POSIX. */
+#ifndef _IN_ADDR_T_DECLARED
+typedef uint32_t in_addr_t;
+#define _IN_ADDR_T_DECLARED
+#endif
+#ifndef _IN_PORT_T_DECLARED
+typedef uint16_t in_port_t;
+#define _IN_PORT_T_DECLARED
+#endif
+
 struct in_addr {
     in_addr_t s_addr;
 };

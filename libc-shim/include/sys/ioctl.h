@@ -12,6 +12,16 @@ extern "C" {
 #define FIONBIO  0x5421 /* const int *: not 0 = never wait */
 #define FIOASYNC 0x5452 /* ENOTTY: there is no SIGIO */
 
+/* Of a terminal, which nothing here knows the size of: ENOTTY. */
+#define TIOCGWINSZ 0x5413
+
+struct winsize {
+    unsigned short ws_row;
+    unsigned short ws_col;
+    unsigned short ws_xpixel;
+    unsigned short ws_ypixel;
+};
+
 int ioctl(int fd, unsigned long request, ...);
 
 #ifdef __cplusplus
