@@ -83,7 +83,7 @@ install(PROGRAMS cmake/pack-files DESTINATION ${cmake})
 install(CODE [[file(CREATE_LINK ../lib/cmake/Skep/pack-files
     $ENV{DESTDIR}${CMAKE_INSTALL_PREFIX}/bin/x86_64-skep-files SYMBOLIC)]])
 
-install(FILES LICENSE docs/porting.md docs/files.md docs/licences.md DESTINATION share/doc/skep)
+install(FILES LICENSE docs/porting.md docs/posix.md docs/files.md docs/licences.md DESTINATION share/doc/skep)
 
 set(SKEP_SDK ${CMAKE_BINARY_DIR}/sdk)
 set(SKEP_SDK_STAMP ${generated}/installed)
