@@ -223,6 +223,9 @@ static void messages(void)
     CHECK(sendmsg(other, &sent, 0) == 7);
     CHECK(recvmsg(one, &received, 0) == 7 && received.msg_namelen == sizeof(from));
     CHECK(from.sin_addr.s_addr == htonl(INADDR_LOOPBACK) && memcmp(y, "defg", 4) == 0);
+    CHECK(connect(other, (struct sockaddr *)&address, sizeof(address)) == 0);
+    CHECK(writev(other, out, 2) == 7 && recv(one, y, sizeof(y), 0) == 7 &&
+          memcmp(y, "abcdefg", 7) == 0);
     CHECK(close(one) == 0 && close(other) == 0);
 }
 
