@@ -25,7 +25,9 @@ def on_linux(name, folder):
     ).stdout
 
 
-@pytest.mark.parametrize("name", ["events", "local", "mappings", "messages", "signals"])
+@pytest.mark.parametrize(
+    "name", ["events", "identity", "library", "local", "mappings", "messages", "signals"]
+)
 def test_same_as_on_linux(api, name, tmp_path):
     expected = on_linux(name, tmp_path)
     assert expected.endswith(f"{name}: ok\n")

@@ -233,6 +233,16 @@ int fs_chmod(const char *path, mode_t mode)
     return result != 0 ? result : with_end(&place, node, set_mode(place.volume, node, mode));
 }
 
+int fs_chown(const char *path, bool follow, uid_t user, gid_t group)
+{
+    struct fs_place place;
+    struct fs_node *node;
+    int result = with_begin(path, follow, &place, &node);
+    if (result != 0)
+        return result;
+    return with_end(&place, node, set_owner(place.volume, node, user, group));
+}
+
 int fs_set_times(const char *path, bool follow, const struct timespec times[2])
 {
     struct fs_place place;

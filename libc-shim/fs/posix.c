@@ -10,9 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/time.h>
 #include <unistd.h>
-#include <utime.h>
 
 #include "../src/shim.h"
 #include "posix.h"
@@ -87,32 +85,19 @@ static long result_of(long result)
     return skep_posix_result(result == FS_OUTSIDE ? -EROFS : result);
 }
 
-/*
- * Paths that begin at an open folder
- */
-
-struct at {
-    char text[2 * FS_PATH_BYTES];
-};
-
-static const char *at_path(struct at *at, int folder, const char *path)
+int skep_posix_folder_path(int fd, char out[SKEP_POSIX_PATH_BYTES])
 {
-    if (folder == AT_FDCWD || path[0] == '/')
-        return path;
-    struct skep_file *file = skep_fd_get(folder, &skep_posix_volume_ops);
-    int result = file != NULL ? fs_path_of(file->object, at->text) : -EBADF;
-    if (file != NULL)
-        skep_fd_put(file);
-    if (result == 0 && strlen(path) >= FS_PATH_BYTES)
-        result = -ENAMETOOLONG;
-    if (result != 0) {
-        errno = -result;
-        return NULL;
-    }
-    size_t length = strlen(at->text);
-    at->text[length] = '/';
-    fs_copy_text(at->text + length + 1, sizeof(at->text) - length - 1, path);
-    return at->text;
+    struct stat status;
+    struct skep_file *file = skep_fd_get(fd, &skep_posix_volume_ops);
+    if (file == NULL)
+        return skep_posix_file_path(fd, out);
+    int result = fs_stat_file(file->object, &status);
+    if (result == 0 && !S_ISDIR(status.st_mode))
+        result = -ENOTDIR;
+    if (result == 0)
+        result = fs_path_of(file->object, out);
+    skep_fd_put(file);
+    return result;
 }
 
 /*
@@ -129,10 +114,16 @@ static int open_outside(const char *path, int flags)
                                 flags | (skep_posix_means_folder(path) ? O_DIRECTORY : 0));
 }
 
+/* What a new file or folder gets of the mode that was asked for. */
+static mode_t masked(mode_t mode)
+{
+    return mode & ~atomic_load_explicit(&skep_posix_mask, memory_order_relaxed);
+}
+
 static int open_path(const char *path, int flags, mode_t mode)
 {
     struct fs_file *file;
-    int result = fs_open(path, flags, mode, &file);
+    int result = fs_open(path, flags, masked(mode), &file);
     if (result == FS_OUTSIDE)
         return open_outside(path, flags);
     if (result != 0)
@@ -151,17 +142,6 @@ int open(const char *path, int flags, ...)
     mode_t mode = flags & O_CREAT ? (mode_t)va_arg(arguments, int) : 0;
     va_end(arguments);
     return (int)skep_posix_result(open_path(path, flags, mode));
-}
-
-int openat(int folder, const char *path, int flags, ...)
-{
-    struct at at;
-    va_list arguments;
-    va_start(arguments, flags);
-    mode_t mode = flags & O_CREAT ? (mode_t)va_arg(arguments, int) : 0;
-    va_end(arguments);
-    path = at_path(&at, folder, path);
-    return path == NULL ? -1 : (int)skep_posix_result(open_path(path, flags, mode));
 }
 
 static int stat_path(const char *path, bool follow, struct stat *out)
@@ -192,15 +172,6 @@ int stat(const char *path, struct stat *out)
 int lstat(const char *path, struct stat *out)
 {
     return (int)skep_posix_result(stat_path(path, false, out));
-}
-
-int fstatat(int folder, const char *path, struct stat *out, int flags)
-{
-    struct at at;
-    path = at_path(&at, folder, path);
-    return path == NULL
-               ? -1
-               : (int)skep_posix_result(stat_path(path, !(flags & AT_SYMLINK_NOFOLLOW), out));
 }
 
 /* A guest is root: it may do anything that the volume lets it. */
@@ -242,15 +213,6 @@ int rmdir(const char *path)
     return (int)result_of(fs_rmdir(path));
 }
 
-int unlinkat(int folder, const char *path, int flags)
-{
-    struct at at;
-    path = at_path(&at, folder, path);
-    if (path == NULL)
-        return -1;
-    return flags & AT_REMOVEDIR ? rmdir(path) : unlink(path);
-}
-
 int remove(const char *path)
 {
     int result = fs_unlink(path);
@@ -266,17 +228,10 @@ int _remove_r(struct _reent *reent, const char *path)
 int mkdir(const char *path, mode_t mode)
 {
     struct stat status;
-    int result = fs_mkdir(path, mode);
+    int result = fs_mkdir(path, masked(mode));
     if (result == FS_OUTSIDE && stat_path(path, false, &status) == 0)
         result = -EEXIST;
     return (int)result_of(result);
-}
-
-int mkdirat(int folder, const char *path, mode_t mode)
-{
-    struct at at;
-    path = at_path(&at, folder, path);
-    return path == NULL ? -1 : mkdir(path, mode);
 }
 
 int link(const char *old_path, const char *new_path)
@@ -297,14 +252,6 @@ int _rename(const char *old_path, const char *new_path)
     return (int)result_of(fs_rename(old_path, new_path));
 }
 
-int renameat(int old_folder, const char *old_path, int new_folder, const char *new_path)
-{
-    struct at old, new;
-    old_path = at_path(&old, old_folder, old_path);
-    new_path = at_path(&new, new_folder, new_path);
-    return old_path == NULL || new_path == NULL ? -1 : _rename(old_path, new_path);
-}
-
 /*
  * What files are
  */
@@ -319,30 +266,22 @@ int chmod(const char *path, mode_t mode)
     return (int)result_of(fs_chmod(path, mode));
 }
 
+int chown(const char *path, uid_t user, gid_t group)
+{
+    return (int)result_of(fs_chown(path, true, user, group));
+}
+
+int lchown(const char *path, uid_t user, gid_t group)
+{
+    return (int)result_of(fs_chown(path, false, user, group));
+}
+
 int utimensat(int folder, const char *path, const struct timespec times[2], int flags)
 {
-    struct at at;
-    path = at_path(&at, folder, path);
+    struct skep_posix_at at;
+    path = skep_posix_at(folder, path, &at);
     return path == NULL ? -1
                         : (int)result_of(fs_set_times(path, !(flags & AT_SYMLINK_NOFOLLOW), times));
-}
-
-int utimes(const char *path, const struct timeval times[2])
-{
-    struct timespec exact[2];
-    if (times == NULL)
-        return utimensat(AT_FDCWD, path, NULL, 0);
-    for (int i = 0; i < 2; i++)
-        exact[i] = (struct timespec){.tv_sec = times[i].tv_sec, .tv_nsec = times[i].tv_usec * 1000};
-    return utimensat(AT_FDCWD, path, exact, 0);
-}
-
-int utime(const char *path, const struct utimbuf *times)
-{
-    if (times == NULL)
-        return utimensat(AT_FDCWD, path, NULL, 0);
-    const struct timespec exact[2] = {{.tv_sec = times->actime}, {.tv_sec = times->modtime}};
-    return utimensat(AT_FDCWD, path, exact, 0);
 }
 
 /* The file behind a descriptor, if it lies in a volume: else NULL, and errno. skep_fd_put() gives it back. */

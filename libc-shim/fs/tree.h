@@ -96,6 +96,7 @@ int fs_symlink(const char *target, const char *path);
 ssize_t fs_readlink(const char *path, char *out, size_t bytes);
 int fs_truncate(const char *path, off_t bytes);
 int fs_chmod(const char *path, mode_t mode);
+int fs_chown(const char *path, bool follow, uid_t user, gid_t group);
 int fs_set_times(const char *path, bool follow, const struct timespec times[2]);
 int fs_usage(const char *path, struct fs_usage *out);
 

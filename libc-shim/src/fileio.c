@@ -3,6 +3,7 @@
  */
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "fd_internal.h"
@@ -38,6 +39,35 @@ ssize_t pwrite(int fd, const void *data, size_t bytes, off_t offset)
     return skep_posix_result(result);
 }
 
+/* One buffer after the other, as readv(). */
+ssize_t preadv(int fd, const struct iovec *buffers, int count, off_t offset)
+{
+    ssize_t total = 0;
+    for (int i = 0; i < count; i++) {
+        ssize_t bytes = pread(fd, buffers[i].iov_base, buffers[i].iov_len, offset + total);
+        if (bytes < 0)
+            return total != 0 ? total : -1;
+        total += bytes;
+        if ((size_t)bytes < buffers[i].iov_len)
+            break;
+    }
+    return total;
+}
+
+ssize_t pwritev(int fd, const struct iovec *buffers, int count, off_t offset)
+{
+    ssize_t total = 0;
+    for (int i = 0; i < count; i++) {
+        ssize_t bytes = pwrite(fd, buffers[i].iov_base, buffers[i].iov_len, offset + total);
+        if (bytes < 0)
+            return total != 0 ? total : -1;
+        total += bytes;
+        if ((size_t)bytes < buffers[i].iov_len)
+            break;
+    }
+    return total;
+}
+
 int ftruncate(int fd, off_t bytes)
 {
     struct skep_file *file = skep_fd_get(fd, NULL);
@@ -70,7 +100,32 @@ int fdatasync(int fd)
     return sync_file(fd, true);
 }
 
+/* Nothing is read ahead, and nothing that was read is kept. Its result is the error. */
+int posix_fadvise(int fd, off_t offset, off_t bytes, int advice)
+{
+    struct skep_file *file = skep_fd_get(fd, NULL);
+    if (file == NULL)
+        return EBADF;
+    bool is_file = file->ops->pread != NULL;
+    skep_fd_put(file);
+    bool is_known = advice >= POSIX_FADV_NORMAL && advice <= POSIX_FADV_NOREUSE;
+    return !is_known || bytes < 0 ? EINVAL : is_file ? 0 : ESPIPE;
+}
+
 /* There is one process: it gets each lock. */
+
+int lockf(int fd, int command, off_t bytes)
+{
+    if (command < F_ULOCK || command > F_TEST)
+        return (int)skep_posix_result(-EINVAL);
+    struct skep_file *file = skep_fd_get(fd, NULL);
+    if (file == NULL)
+        return (int)skep_posix_result(-EBADF);
+    int result = command == F_TEST || may(file, O_WRONLY) ? 0 : -EBADF;
+    skep_fd_put(file);
+    return (int)skep_posix_result(result);
+}
+
 int flock(int fd, int operation)
 {
     struct skep_file *file = skep_fd_get(fd, NULL);

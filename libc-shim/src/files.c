@@ -22,6 +22,7 @@ struct position {
     struct pack_found found;
     struct skep_mutex lock; /* guards offset */
     uint64_t offset;
+    char *path; /* of a folder, on the heap */
 };
 
 static struct pack_tree tree(void)
@@ -45,7 +46,17 @@ bool skep_posix_file_next(const char *folder, const char *after, char name[PACK_
     return pack_next(&all, folder + 1, after, name, is_folder);
 }
 
-static void fill_stat(const struct pack_found *found, struct stat *out)
+/* What a folder has in place of an entry's number: who walks through folders tells them apart by it. */
+static ino_t number_of_folder(const char *path)
+{
+    uint32_t hash = 0;
+    for (; *path != 0; path++)
+        hash = (hash ^ (unsigned char)*path) * 16777619u;
+    return (ino_t)(hash % 65535 + 1);
+}
+
+/* Of a folder, the path is known. */
+static void fill_stat(const struct pack_found *found, const char *path, struct stat *out)
 {
     const struct skep_files_entry *entry = found->entry;
     memset(out, 0, sizeof(*out));
@@ -53,8 +64,10 @@ static void fill_stat(const struct pack_found *found, struct stat *out)
     out->st_nlink = 1;
     out->st_blksize = 4096;
     out->st_mtime = out->st_ctime = out->st_atime = found->pack != NULL ? found->pack->mtime : 0;
-    if (entry == NULL)
+    if (entry == NULL) {
+        out->st_ino = number_of_folder(path);
         return;
+    }
     out->st_mode = S_IFREG | (entry->flags & SKEP_FILE_SECRET ? 0400 : 0444);
     out->st_ino = (ino_t)(entry - found->pack->entries + 1);
     out->st_size = (off_t)entry->bytes;
@@ -113,13 +126,19 @@ static off_t packed_lseek(struct skep_file *open_file, off_t offset, int whence)
 static int packed_stat(struct skep_file *open_file, struct stat *out)
 {
     const struct position *position = open_file->object;
-    fill_stat(&position->found, out);
+    fill_stat(&position->found, position->path, out);
     return 0;
+}
+
+static void position_free(struct position *position)
+{
+    free(position->path);
+    free(position);
 }
 
 static void packed_close(struct skep_file *open_file)
 {
-    free(open_file->object);
+    position_free(open_file->object);
 }
 
 static const struct skep_fd_ops packed_ops = {
@@ -245,6 +264,19 @@ static int check_open(const struct pack_found *found, int flags)
     return flags & O_DIRECTORY ? -ENOTDIR : writes ? -EROFS : 0;
 }
 
+static struct position *position_new(const struct pack_found *found, const char *path)
+{
+    struct position *position = calloc(1, sizeof(*position));
+    if (position == NULL)
+        return NULL;
+    position->found = *found;
+    if (found->entry == NULL && (position->path = strdup(path)) == NULL) {
+        free(position);
+        return NULL;
+    }
+    return position;
+}
+
 int skep_posix_file_open(const char *path, int flags)
 {
     struct pack_found found;
@@ -259,14 +291,26 @@ int skep_posix_file_open(const char *path, int flags)
     if (result != 0)
         return result;
 
-    struct position *position = calloc(1, sizeof(*position));
+    struct position *position = position_new(&found, path);
     if (position == NULL)
         return -ENOMEM;
-    position->found = found;
     int fd = skep_fd_open(&packed_ops, position, flags);
     if (fd < 0)
-        free(position);
+        position_free(position);
     return fd;
+}
+
+int skep_posix_file_path(int fd, char out[SKEP_POSIX_PATH_BYTES])
+{
+    struct skep_file *file = skep_fd_get(fd, NULL);
+    if (file == NULL)
+        return -EBADF;
+    const struct position *position = file->ops == &packed_ops ? file->object : NULL;
+    bool is_folder = position != NULL && position->path != NULL;
+    if (is_folder)
+        memcpy(out, position->path, strlen(position->path) + 1);
+    skep_fd_put(file);
+    return is_folder ? 0 : -ENOTDIR;
 }
 
 int skep_posix_file_stat(const char *path, struct stat *out)
@@ -279,6 +323,6 @@ int skep_posix_file_stat(const char *path, struct stat *out)
     }
     int result = find(path, &found);
     if (result == 0)
-        fill_stat(&found, out);
+        fill_stat(&found, path, out);
     return result;
 }

@@ -9,6 +9,7 @@
 #include "shim.h"
 
 struct skep_folder {
+    int fd; /* whose folder it is; -1: none's */
     struct skep_posix_listing listing;
     struct dirent entry;
 };
@@ -20,11 +21,27 @@ DIR *opendir(const char *path)
     int result = folder != NULL ? skep_posix_canonical(path, canonical) : -ENOMEM;
     if (result == 0)
         result = skep_posix_listing_open(&folder->listing, canonical);
-    if (result == 0)
+    if (result == 0) {
+        folder->fd = -1;
         return folder;
+    }
     free(folder);
     errno = -result;
     return NULL;
+}
+
+DIR *fdopendir(int fd)
+{
+    char path[SKEP_POSIX_PATH_BYTES];
+    int result = skep_posix_file_path(fd, path);
+    if (result != 0) {
+        errno = -result;
+        return NULL;
+    }
+    DIR *folder = opendir(path);
+    if (folder != NULL)
+        folder->fd = fd;
+    return folder;
 }
 
 struct dirent *readdir(DIR *folder)
@@ -49,12 +66,13 @@ void rewinddir(DIR *folder)
 
 int dirfd(DIR *folder)
 {
-    return (int)skep_posix_result(-ENOTSUP);
+    return folder->fd < 0 ? (int)skep_posix_result(-ENOTSUP) : folder->fd;
 }
 
 int closedir(DIR *folder)
 {
+    int result = folder->fd < 0 ? 0 : close(folder->fd);
     free(folder->listing.path);
     free(folder);
-    return 0;
+    return result;
 }

@@ -109,6 +109,12 @@ int dup2(int fd, int target)
     return (int)skep_posix_result(skep_posix_fd_dup_to(fd, target));
 }
 
+int dup3(int fd, int target, int flags)
+{
+    return fd == target || (flags & ~O_CLOEXEC) != 0 ? (int)skep_posix_result(-EINVAL)
+                                                     : dup2(fd, target);
+}
+
 off_t lseek(int fd, off_t offset, int whence)
 {
     struct skep_file *file = skep_fd_get(fd, NULL);

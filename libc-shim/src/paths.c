@@ -65,6 +65,11 @@ int skep_posix_canonical(const char *path, char out[SKEP_POSIX_PATH_BYTES])
     return result;
 }
 
+int skep_posix_folder_path(int fd, char out[SKEP_POSIX_PATH_BYTES])
+{
+    return skep_posix_file_path(fd, out);
+}
+
 static int look(const char *path, char canonical[SKEP_POSIX_PATH_BYTES], struct stat *out)
 {
     int result = skep_posix_canonical(path, canonical);

@@ -1,10 +1,12 @@
 /*
- * process.c - the parts of POSIX that are about processes, of which a guest has one, and limits.
+ * process.c - the parts of POSIX that are about processes, of which a guest has one.
  */
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,24 +33,43 @@ pid_t getppid(void)
     return 0;
 }
 
-uid_t getuid(void)
+/*
+ * It leads the only group of the only session, which has no terminal.
+ */
+
+static bool is_this_process(pid_t process)
 {
-    return 0;
+    return process == 0 || process == getpid();
 }
 
-uid_t geteuid(void)
+pid_t getpgrp(void)
 {
-    return 0;
+    return getpid();
 }
 
-gid_t getgid(void)
+pid_t getpgid(pid_t process)
 {
-    return 0;
+    return (pid_t)skep_posix_result(is_this_process(process) ? getpid() : -ESRCH);
 }
 
-gid_t getegid(void)
+pid_t getsid(pid_t process)
 {
-    return 0;
+    return getpgid(process);
+}
+
+int setpgid(pid_t process, pid_t group)
+{
+    return (int)skep_posix_result(is_this_process(process) ? -EPERM : -ESRCH);
+}
+
+int setpgrp(void)
+{
+    return setpgid(0, 0);
+}
+
+pid_t setsid(void)
+{
+    return (pid_t)skep_posix_result(-EPERM);
 }
 
 pid_t wait(int *status)
@@ -58,7 +79,30 @@ pid_t wait(int *status)
 
 pid_t waitpid(pid_t process, int *status, int options)
 {
-    return (pid_t)skep_posix_result(-ECHILD);
+    return wait(status);
+}
+
+pid_t wait3(int *status, int options, struct rusage *usage)
+{
+    return wait(status);
+}
+
+pid_t wait4(pid_t process, int *status, int options, struct rusage *usage)
+{
+    return wait(status);
+}
+
+int waitid(idtype_t kind, id_t id, siginfo_t *info, int options)
+{
+    return wait(NULL);
+}
+
+/* Its mask of files' modes: what is created on volumes has none of these. */
+_Atomic mode_t skep_posix_mask = S_IWGRP | S_IWOTH;
+
+mode_t umask(mode_t mask)
+{
+    return atomic_exchange_explicit(&skep_posix_mask, mask & ACCESSPERMS, memory_order_relaxed);
 }
 
 /* The host name comes by environment. */
@@ -72,43 +116,47 @@ int gethostname(char *name, size_t bytes)
     return 0;
 }
 
-int getpagesize(void)
-{
-    return SKEP_PAGE_SIZE;
-}
-
-long sysconf(int name)
-{
-    const struct skep_start_info *info = skep_start_info();
-    switch (name) {
-    case _SC_PAGESIZE:
-        return SKEP_PAGE_SIZE;
-    case _SC_NPROCESSORS_CONF:
-        return info->vcpu_max;
-    case _SC_NPROCESSORS_ONLN:
-        return atomic_load_explicit(&info->vcpu_count, memory_order_relaxed);
-    case _SC_PHYS_PAGES:
-    case _SC_AVPHYS_PAGES:
-        return (long)(atomic_load_explicit(&info->memory_bytes, memory_order_relaxed) /
-                      SKEP_PAGE_SIZE);
-    case _SC_OPEN_MAX:
-        return SKEP_FD_MAX;
-    case _SC_CLK_TCK:
-        return CLOCKS_PER_SEC;
-    case _SC_HOST_NAME_MAX:
-        return 64;
-    case _SC_THREADS:
-    case _SC_MONOTONIC_CLOCK:
-        return 200809L;
-    default:
-        return skep_posix_result(-EINVAL);
-    }
-}
-
 ssize_t getrandom(void *data, size_t bytes, unsigned flags)
 {
     skep_random(data, bytes);
     return (ssize_t)bytes;
+}
+
+long gethostid(void)
+{
+    return 0;
+}
+
+int uname(struct utsname *out)
+{
+    *out = (struct utsname){
+        .sysname = "Skep", .release = SKEP_VERSION, .version = "guest", .machine = "x86_64"};
+    return gethostname(out->nodename, sizeof(out->nodename));
+}
+
+int clearenv(void)
+{
+    while (environ[0] != NULL) {
+        size_t length = strcspn(environ[0], "=");
+        char *name = strndup(environ[0], length);
+        if (name == NULL)
+            return -1;
+        unsetenv(name);
+        free(name);
+    }
+    return 0;
+}
+
+/* Nothing is privileged. */
+char *secure_getenv(const char *name)
+{
+    return getenv(name);
+}
+
+/* Nobody counts it. */
+int getloadavg(double averages[], int count)
+{
+    return -1;
 }
 
 int getentropy(void *data, size_t bytes)

@@ -1,12 +1,11 @@
 /*
- * pthread.c - creation and end of threads, and their attributes.
+ * pthread.c - creation and end of threads.
  *
  * A struct skep_pthread is shared by the thread and whoever may join it. The last of the two frees
  * it: the thread when it was detached before its end, else pthread_join() or pthread_detach().
  */
 #include <pthread.h>
 #include <reent.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -139,17 +138,6 @@ int pthread_kill(pthread_t thread, int signal)
     return raise(signal) == 0 ? 0 : EINVAL;
 }
 
-int sched_yield(void)
-{
-    skep_thread_yield();
-    return 0;
-}
-
-int sched_getcpu(void)
-{
-    return (int)skep_vcpu_index();
-}
-
 void pthread_yield(void)
 {
     skep_thread_yield();
@@ -217,62 +205,4 @@ int pthread_setcanceltype(int type, int *old)
 
 void pthread_testcancel(void)
 {
-}
-
-/*
- * Attributes
- */
-
-int pthread_attr_init(pthread_attr_t *attributes)
-{
-    *attributes = (pthread_attr_t){.stacksize = SKEP_STACK_BYTES_DEFAULT,
-                                   .guardsize = SKEP_PAGE_SIZE,
-                                   .detachstate = PTHREAD_CREATE_JOINABLE};
-    return 0;
-}
-
-int pthread_attr_destroy(pthread_attr_t *attributes)
-{
-    return 0;
-}
-
-int pthread_attr_setstacksize(pthread_attr_t *attributes, size_t bytes)
-{
-    if (bytes < SKEP_STACK_BYTES_MIN)
-        return EINVAL;
-    attributes->stacksize = bytes;
-    return 0;
-}
-
-int pthread_attr_getstacksize(const pthread_attr_t *attributes, size_t *bytes)
-{
-    *bytes = attributes->stacksize;
-    return 0;
-}
-
-/* There is one guard page below each stack, whatever is asked for. */
-int pthread_attr_setguardsize(pthread_attr_t *attributes, size_t bytes)
-{
-    attributes->guardsize = bytes;
-    return 0;
-}
-
-int pthread_attr_getguardsize(const pthread_attr_t *attributes, size_t *bytes)
-{
-    *bytes = attributes->guardsize;
-    return 0;
-}
-
-int pthread_attr_setdetachstate(pthread_attr_t *attributes, int state)
-{
-    if (state != PTHREAD_CREATE_DETACHED && state != PTHREAD_CREATE_JOINABLE)
-        return EINVAL;
-    attributes->detachstate = state;
-    return 0;
-}
-
-int pthread_attr_getdetachstate(const pthread_attr_t *attributes, int *state)
-{
-    *state = attributes->detachstate;
-    return 0;
 }

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <time.h>
 
 #include "skep/guest.h"
@@ -54,6 +55,9 @@ uint64_t skep_posix_signals_thread_new(void);
 void skep_posix_signals_thread_start(uint64_t blocked);
 void skep_posix_signals_thread_end(void);
 
+/* process.c: umask(). */
+extern _Atomic mode_t skep_posix_mask;
+
 /* fd.c: gives descriptors 0, 1 and 2 to the console. */
 void skep_posix_fd_start(void);
 
@@ -64,6 +68,18 @@ void skep_posix_fd_start(void);
 struct stat;
 int skep_posix_file_open(const char *path, int flags);
 int skep_posix_file_stat(const char *path, struct stat *out);
+
+/* The path of a folder that is open: -EBADF; -ENOTDIR if it is something else. */
+int skep_posix_file_path(int fd, char out[SKEP_POSIX_PATH_BYTES]);
+
+/* The same in a program with volumes (fs/posix.c), for their folders too, or without (paths.c). */
+int skep_posix_folder_path(int fd, char out[SKEP_POSIX_PATH_BYTES]);
+
+/* at.c: a path that begins at an open folder, as one that doesn't. NULL, and errno: there is no such folder. */
+struct skep_posix_at {
+    char text[2 * SKEP_POSIX_PATH_BYTES];
+};
+const char *skep_posix_at(int folder, const char *path, struct skep_posix_at *at);
 
 /* The name that follows another ("" = the first) in a folder. */
 bool skep_posix_file_next(const char *folder, const char *after, char name[256], bool *is_folder);

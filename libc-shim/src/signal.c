@@ -2,6 +2,7 @@
  * signal.c - signals, as far as a guest has them (see <sys/signal.h>), and the ways to die of one.
  */
 #include <assert.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -248,6 +249,15 @@ _sig_func_ptr signal(int number, _sig_func_ptr handler)
     return sigaction(number, &action, &old) < 0 ? SIG_ERR : old.sa_handler;
 }
 
+int siginterrupt(int signal, int interrupts)
+{
+    struct sigaction action;
+    if (sigaction(signal, NULL, &action) < 0)
+        return -1;
+    action.sa_flags = interrupts ? action.sa_flags & ~SA_RESTART : action.sa_flags | SA_RESTART;
+    return sigaction(signal, &action, NULL);
+}
+
 /* One more or one less that blocks these. */
 static void count_blockers(uint64_t set, uint32_t change)
 {
@@ -411,6 +421,21 @@ int sigwait(const sigset_t *set, int *signal)
     while (result == -EINTR);
     *signal = result;
     return 0;
+}
+
+/* Of sigsetjmp(). */
+void skep_posix_save_mask(sigjmp_buf env, int save)
+{
+    env->__has_mask = save;
+    if (save)
+        env->__mask = blocked;
+}
+
+void siglongjmp(sigjmp_buf env, int value)
+{
+    if (env->__has_mask)
+        pthread_sigmask(SIG_SETMASK, &env->__mask, NULL);
+    longjmp(env->__registers, value);
 }
 
 int sigaltstack(const stack_t *restrict stack, stack_t *restrict old)

@@ -29,6 +29,9 @@ static bool clock_read(clockid_t clock, uint64_t *now_ns)
     case CLOCK_BOOTTIME:
         *now_ns = skep_clock_ns();
         return true;
+    case CLOCK_PROCESS_CPUTIME_ID:
+        *now_ns = skep_cpu_ns();
+        return true;
     default:
         return false;
     }
@@ -90,6 +93,15 @@ int clock_getres(clockid_t clock, struct timespec *out)
         return (int)skep_posix_result(-EINVAL);
     if (out != NULL)
         *out = (struct timespec){0, 1};
+    return 0;
+}
+
+/* Its result is the error. */
+int clock_getcpuclockid(pid_t process, clockid_t *clock)
+{
+    if (process != 0 && process != getpid())
+        return ESRCH;
+    *clock = CLOCK_PROCESS_CPUTIME_ID;
     return 0;
 }
 

@@ -23,7 +23,11 @@ typedef struct {
     size_t stacksize; /* bytes, 0 = the default */
     size_t guardsize;
     int detachstate;
+    int inherits; /* its creator's way of scheduling */
 } pthread_attr_t;
+
+/* The least of a stack. */
+#define PTHREAD_STACK_MIN 16384
 
 #define PTHREAD_PROCESS_PRIVATE 0
 #define PTHREAD_PROCESS_SHARED  1

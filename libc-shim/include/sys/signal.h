@@ -142,6 +142,7 @@ int sigwaitinfo(const sigset_t *set, siginfo_t *info);
 int sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *timeout);
 int sigqueue(pid_t process, int signal, const union sigval value);
 int killpg(pid_t group, int signal);
+int siginterrupt(int signal, int interrupts);
 int sigaltstack(const stack_t *__restrict stack, stack_t *__restrict old);
 
 #define sigaddset(set, signal)   (*(set) |= 1ul << (signal), 0)

@@ -1,5 +1,5 @@
 /*
- * sys/stat.h - newlib's, and lstat() and two times, which it has for other systems only.
+ * sys/stat.h - newlib's, and lstat(), mknod() and two times, which it has for other systems only.
  */
 #ifndef SKEP_SYS_STAT_H
 #define SKEP_SYS_STAT_H
@@ -15,6 +15,7 @@ extern "C" {
 #endif
 
 int lstat(const char *__restrict path, struct stat *__restrict out);
+int mknod(const char *path, mode_t mode, dev_t device);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,237 @@
+/*
+ * library.c - functions of POSIX's library that need little of a system: patterns, folders as lists, lines, dates, jumps,
+ * and what threads are to be like. Prints what it finds; the same program does on Linux, and prints the same.
+ */
+#include <sys/param.h> /* first: what it brings must not be other than the library's */
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <ftw.h>
+#include <glob.h>
+#include <libgen.h>
+#include <pthread.h>
+#include <regex.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "say.h"
+
+static void test_patterns(void)
+{
+    regex_t pattern;
+    regmatch_t parts[3];
+    char message[64];
+    say("suffix", fnmatch("*.conf", "a.conf", 0));
+    say("other", fnmatch("*.conf", "a.txt", 0) == FNM_NOMATCH);
+    say("slash", fnmatch("*", "a/b", FNM_PATHNAME) == FNM_NOMATCH);
+    say("set", fnmatch("[a-c]?", "bz", 0));
+    say("hidden", fnmatch("*", ".a", FNM_PERIOD) == FNM_NOMATCH);
+    say("compiled", regcomp(&pattern, "^([a-z]+)=([0-9]+)$", REG_EXTENDED));
+    say("found", regexec(&pattern, "port=8080", 3, parts, 0));
+    say("begin", parts[2].rm_so);
+    say("end", parts[2].rm_eo);
+    say("not found", regexec(&pattern, "port=", 3, parts, 0) == REG_NOMATCH);
+    say("a message", regerror(REG_NOMATCH, &pattern, message, sizeof(message)) > 1);
+    regfree(&pattern);
+    say("wrong", regcomp(&pattern, "(", REG_EXTENDED) == REG_EPAREN);
+}
+
+static int only_text(const struct dirent *entry)
+{
+    return fnmatch("*.txt", entry->d_name, 0) == 0;
+}
+
+static int walked, depth;
+
+static int walk(const char *path, const struct stat *status, int kind, struct FTW *place)
+{
+    (void)path, (void)status;
+    walked += kind == FTW_F || kind == FTW_D;
+    depth = place->level > depth ? place->level : depth;
+    return 0;
+}
+
+static void test_folders(void)
+{
+    struct dirent **list, entry, *next;
+    glob_t found;
+    say("glob", glob("tree/*.txt", 0, NULL, &found));
+    for (int i = 0; i < (int)found.gl_pathc; i++)
+        puts(found.gl_pathv[i]);
+    globfree(&found);
+    say("no such", glob("tree/*.conf", 0, NULL, &found) == GLOB_NOMATCH);
+    globfree(&found);
+    say("itself", glob("tree/*.conf", GLOB_NOCHECK, NULL, &found));
+    say("one", (long)found.gl_pathc);
+    globfree(&found);
+    int count = scandir("tree", &list, only_text, alphasort);
+    say("list", count);
+    for (int i = 0; i < count; i++) {
+        puts(list[i]->d_name);
+        free(list[i]);
+    }
+    free(list);
+    say("no folder", scandir("no such", &list, NULL, NULL));
+    DIR *folder = opendir("tree");
+    int names = 0;
+    while (readdir_r(folder, &entry, &next) == 0 && next != NULL)
+        names += next->d_name[0] != '.';
+    closedir(folder);
+    say("names", names);
+    say("walk", nftw("tree", walk, 8, FTW_PHYS));
+    say("seen", walked);
+    say("deep", depth);
+}
+
+static void test_lines(void)
+{
+    char text[] = "one\n\nthree,four", *line = NULL, base[] = "/usr/lib/", folder[] = "/usr/lib";
+    size_t room = 0;
+    FILE *file = fmemopen(text, strlen(text), "r");
+    say("line", getline(&line, &room, file));
+    say("empty", getline(&line, &room, file));
+    say("part", getdelim(&line, &room, ',', file));
+    say("rest", getline(&line, &room, file) > 0 && strncmp(line, "four", 4) == 0);
+    say("end", getline(&line, &room, file) == -1 && feof(file));
+    fclose(file);
+    free(line);
+    flockfile(stdout);
+    say("mine", ftrylockfile(stdout));
+    funlockfile(stdout);
+    funlockfile(stdout);
+    puts(basename(base));
+    puts(dirname(folder));
+}
+
+static void say_date(const char *what, struct tm time)
+{
+    time_t seconds = timegm(&time);
+    printf("%s: %lld, %d-%02d-%02d, day %d\n", what, (long long)seconds, time.tm_year + 1900,
+           time.tm_mon + 1, time.tm_mday, time.tm_wday);
+}
+
+static void test_dates(void)
+{
+    say_date("epoch", (struct tm){.tm_year = 70, .tm_mday = 1});
+    say_date("before", (struct tm){.tm_year = 69, .tm_mon = 11, .tm_mday = 31, .tm_hour = 23});
+    say_date("leap day", (struct tm){.tm_year = 100, .tm_mon = 1, .tm_mday = 29});
+    say_date("no leap day", (struct tm){.tm_year = 200, .tm_mon = 1, .tm_mday = 29});
+    say_date("far", (struct tm){.tm_year = 1100, .tm_mon = 5, .tm_mday = 15, .tm_sec = 59});
+    say_date("long ago", (struct tm){.tm_year = -400, .tm_mon = 0, .tm_mday = 1});
+    say_date("beyond", (struct tm){.tm_year = 120, .tm_mon = 14, .tm_mday = 40, .tm_min = -90});
+    say_date("behind", (struct tm){.tm_year = 120, .tm_mon = -13, .tm_mday = 0});
+    time_t at = 0;
+    for (int i = 0; i < 4000; i++, at += 86400 * 37 + 12345) {
+        struct tm time;
+        CHECK(gmtime_r(&at, &time) != NULL && timegm(&time) == at);
+    }
+}
+
+static void test_jumps(void)
+{
+    static sigjmp_buf place;
+    static volatile int round;
+    sigset_t set, now;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    for (round = 0; round < 2; round++) {
+        sigprocmask(SIG_UNBLOCK, &set, NULL);
+        int value = sigsetjmp(place, round);
+        if (value == 0) {
+            sigprocmask(SIG_BLOCK, &set, NULL);
+            siglongjmp(place, 5);
+        }
+        sigprocmask(SIG_BLOCK, NULL, &now);
+        say("back", value);
+        say("blocked", sigismember(&now, SIGUSR1));
+    }
+    struct sigaction action;
+    say("interrupts", siginterrupt(SIGUSR2, 1));
+    say("does", sigaction(SIGUSR2, NULL, &action) == 0 && (action.sa_flags & SA_RESTART) == 0);
+    say("restarts", siginterrupt(SIGUSR2, 0));
+    say("does", sigaction(SIGUSR2, NULL, &action) == 0 && (action.sa_flags & SA_RESTART) != 0);
+}
+
+static void test_files(void)
+{
+    char first[3], second[5];
+    struct iovec parts[] = {{first, 3}, {second, 5}};
+    int fd = open("library.c", O_RDONLY), ends[2];
+    say("parts", preadv(fd, parts, 2, 1));
+    printf("%.3s|%.5s\n", first, second);
+    say("beyond", preadv(fd, parts, 2, 1 << 20));
+    say("not for writing", pwritev(fd, parts, 2, 0));
+    say("advice", posix_fadvise(fd, 0, 0, POSIX_FADV_WILLNEED));
+    say("no advice", posix_fadvise(fd, 0, 0, 99) == EINVAL);
+    say("nor file", posix_fadvise(99, 0, 0, POSIX_FADV_NORMAL) == EBADF);
+    say("pipe", pipe(ends));
+    say("advice", posix_fadvise(ends[0], 0, 0, POSIX_FADV_NORMAL) == ESPIPE);
+    say("test", lockf(fd, F_TEST, 0));
+    say("lock", lockf(fd, F_LOCK, 0));
+    say("what", lockf(fd, 99, 0));
+}
+
+static void test_threads(void)
+{
+    pthread_attr_t attributes;
+    pthread_barrierattr_t barriers;
+    pthread_mutexattr_t mutexes;
+    struct sched_param parameters = {0};
+    int value = -1, policy = -1;
+    CHECK(pthread_attr_init(&attributes) == 0);
+    say("scope", pthread_attr_setscope(&attributes, PTHREAD_SCOPE_SYSTEM));
+    say("other", pthread_attr_setscope(&attributes, PTHREAD_SCOPE_PROCESS) == ENOTSUP);
+    say("none", pthread_attr_setscope(&attributes, 99) == EINVAL);
+    say("is", pthread_attr_getscope(&attributes, &value) == 0 && value == PTHREAD_SCOPE_SYSTEM);
+    say("policy", pthread_attr_setschedpolicy(&attributes, SCHED_OTHER));
+    say("none", pthread_attr_setschedpolicy(&attributes, 99) == EINVAL);
+    say("is", pthread_attr_getschedpolicy(&attributes, &policy) == 0 && policy == SCHED_OTHER);
+    say("priority", pthread_attr_setschedparam(&attributes, &parameters));
+    say("inherits", pthread_attr_setinheritsched(&attributes, PTHREAD_INHERIT_SCHED));
+    say("or not", pthread_attr_setinheritsched(&attributes, PTHREAD_EXPLICIT_SCHED));
+    say("is",
+        pthread_attr_getinheritsched(&attributes, &value) == 0 && value == PTHREAD_EXPLICIT_SCHED);
+    say("small", pthread_attr_setstacksize(&attributes, PTHREAD_STACK_MIN - 1) == EINVAL);
+    say("least", pthread_attr_setstacksize(&attributes, PTHREAD_STACK_MIN));
+    say("own", pthread_getschedparam(pthread_self(), &policy, &parameters));
+    say("is", policy == SCHED_OTHER && parameters.sched_priority == 0);
+    say("same", pthread_setschedparam(pthread_self(), policy, &parameters));
+    say("concurrency", pthread_setconcurrency(3) == 0 && pthread_getconcurrency() == 3);
+    say("negative", pthread_setconcurrency(-1) == EINVAL);
+    CHECK(pthread_mutexattr_init(&mutexes) == 0);
+    say("protocol", pthread_mutexattr_setprotocol(&mutexes, PTHREAD_PRIO_NONE));
+    say("none", pthread_mutexattr_setprotocol(&mutexes, 99) == EINVAL);
+    say("robust", pthread_mutexattr_setrobust(&mutexes, PTHREAD_MUTEX_STALLED));
+    say("is", pthread_mutexattr_getrobust(&mutexes, &value) == 0 && value == PTHREAD_MUTEX_STALLED);
+    CHECK(pthread_barrierattr_init(&barriers) == 0);
+    say("shared", pthread_barrierattr_setpshared(&barriers, PTHREAD_PROCESS_PRIVATE));
+    say("how", pthread_barrierattr_setpshared(&barriers, 99) == EINVAL);
+    say("process", sched_getscheduler(0));
+    say("least", sched_get_priority_min(SCHED_RR));
+    say("most", sched_get_priority_max(SCHED_FIFO));
+    say("ordinary", sched_get_priority_max(SCHED_OTHER));
+    say("none", sched_get_priority_max(99));
+    say("parameters", sched_getparam(0, &parameters));
+    say("same", sched_setscheduler(0, SCHED_OTHER, &parameters));
+    say("none", sched_setscheduler(0, 99, &parameters));
+}
+
+int main(void)
+{
+    test_patterns();
+    test_folders();
+    test_lines();
+    test_dates();
+    test_jumps();
+    test_files();
+    test_threads();
+    puts("library: ok");
+    return 0;
+}

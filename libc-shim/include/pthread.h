@@ -1,0 +1,43 @@
+/*
+ * pthread.h - newlib's, and the attributes that it declares for other systems only.
+ */
+#ifndef SKEP_PTHREAD_H
+#define SKEP_PTHREAD_H
+
+#include_next <pthread.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+int pthread_attr_setscope(pthread_attr_t *attributes, int scope);
+int pthread_attr_getscope(const pthread_attr_t *attributes, int *scope);
+int pthread_attr_setinheritsched(pthread_attr_t *attributes, int inherits);
+int pthread_attr_getinheritsched(const pthread_attr_t *attributes, int *inherits);
+int pthread_attr_setschedpolicy(pthread_attr_t *attributes, int policy);
+int pthread_attr_getschedpolicy(const pthread_attr_t *attributes, int *policy);
+int pthread_setschedparam(pthread_t thread, int policy, const struct sched_param *parameters);
+int pthread_getschedparam(pthread_t thread, int *policy, struct sched_param *parameters);
+int pthread_setschedprio(pthread_t thread, int priority);
+
+#define PTHREAD_PRIO_NONE    0
+#define PTHREAD_PRIO_INHERIT 1
+#define PTHREAD_PRIO_PROTECT 2
+
+int pthread_mutexattr_setprotocol(pthread_mutexattr_t *attributes, int protocol);
+int pthread_mutexattr_getprotocol(const pthread_mutexattr_t *__restrict attributes,
+                                  int *__restrict protocol);
+
+#define PTHREAD_MUTEX_STALLED 0
+#define PTHREAD_MUTEX_ROBUST  1
+
+int pthread_mutexattr_setrobust(pthread_mutexattr_t *attributes, int robust);
+int pthread_mutexattr_getrobust(const pthread_mutexattr_t *__restrict attributes,
+                                int *__restrict robust);
+int pthread_mutex_consistent(pthread_mutex_t *mutex);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,31 @@
+/*
+ * stdio.c - streams' functions that newlib has under other names, or as locks only.
+ */
+#include <stdio.h>
+#include <sys/lock.h>
+
+ssize_t getdelim(char **restrict line, size_t *restrict bytes, int end, FILE *restrict stream)
+{
+    return __getdelim(line, bytes, end, stream);
+}
+
+ssize_t getline(char **restrict line, size_t *restrict bytes, FILE *restrict stream)
+{
+    return __getdelim(line, bytes, '\n', stream);
+}
+
+void flockfile(FILE *stream)
+{
+    __lock_acquire_recursive(stream->_lock);
+}
+
+/* 0: it is locked. */
+int ftrylockfile(FILE *stream)
+{
+    return __lock_try_acquire_recursive(stream->_lock) ? 0 : -1;
+}
+
+void funlockfile(FILE *stream)
+{
+    __lock_release_recursive(stream->_lock);
+}
