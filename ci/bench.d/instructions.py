@@ -83,9 +83,9 @@ def create_rows(table, folder, rounds=21):
         table.add("memory touched by hello", used, "bytes", 160 * KIB)
 
 
-def one_fresh(port):
+def one_fresh(port, page="/"):
     connection = webguest.connect(port)
-    webguest.get(connection)
+    webguest.get(connection, page)
     connection.close()
 
 

@@ -70,31 +70,32 @@ def by_function(programs, before, after):
     return totals
 
 
-def action_of(path, machine, api):
+def action_of(path, machine, api, page):
     """What is profiled, and how often it is done in one go."""
     port = machine.ports[webguest.ADDRESS]
     if path == "keep-alive":
         connection = webguest.connect(port)
-        return lambda: [webguest.get(connection) for _ in range(REQUESTS)], REQUESTS
+        return lambda: [webguest.get(connection, page) for _ in range(REQUESTS)], REQUESTS
     if path == "connection":
-        return lambda: [instructions.one_fresh(port) for _ in range(REQUESTS)], REQUESTS
+        return lambda: [instructions.one_fresh(port, page) for _ in range(REQUESTS)], REQUESTS
     if path == "api":
         return lambda: [api.ok("GET", "/v1/guests") for _ in range(REQUESTS)], REQUESTS
     url = machine.url(webguest.ADDRESS) + f"bytes/{REQUESTS << 20}"
     return lambda: subprocess.run(["curl", "-sSo", "/dev/null", url], check=True), REQUESTS
 
 
-def rows(path, table, folder):
+def rows(path, server, table, folder):
     programs = [
         Program("ring 0", skep.build_exists()),
-        Program("httpd", skep.BUILD / "examples/httpd.elf"),
+        Program(server, skep.BUILD / f"examples/{server}.elf"),
         Program("control", skep.BUILD / "hv/control/skep-control.elf"),
     ]
     with ProfiledMachine(folder / path, append=counter.ADDRESS, forwards=[webguest.ADDRESS]) as machine:
         api = machine.wait_api()
-        webguest.create(api)
+        webguest.create(api, server=server)
         machine.wait_page(webguest.ADDRESS)
-        action, times = action_of(path, machine, api)
+        page = "/" if server == "httpd" else f"/{webguest.PAGE}"
+        action, times = action_of(path, machine, api, page)
         action()
         before = machine.blocks()
         action()
@@ -113,4 +114,5 @@ def rows(path, table, folder):
 
 
 def sections(options):
-    return {path: functools.partial(rows, path) for path in PATHS}
+    paths = [path for path in PATHS if path != "stream" or options.server == "httpd"]
+    return {path: functools.partial(rows, path, options.server) for path in paths}

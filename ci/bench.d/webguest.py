@@ -1,4 +1,4 @@
-"""The web guest that several benches ask, and an HTTP client whose requests go out at once."""
+"""The web guests that benches ask, and an HTTP client whose requests go out at once."""
 
 import http.client
 import socket
@@ -10,15 +10,53 @@ MIB = 1 << 20
 ADDRESS = "10.0.2.20"
 
 
-def spec(address=ADDRESS, gateway=qemu.GATEWAY, memory_bytes=4 * MIB):
+PAGE_BYTES = 612
+PAGE = f"bytes/{PAGE_BYTES}"
+SERVERS = ("httpd", "nginx")
+
+# nginx' configuration, here and in Linux, but for what is about the process.
+NGINX = """
+%s
+events { worker_connections 1024; }
+http {
+    access_log off;
+    sendfile on;
+    tcp_nopush on;
+    keepalive_requests 1000000000;
+    keepalive_timeout 600;
+    default_type application/octet-stream;
+    server { listen 80 backlog=1024; root /www; }
+}
+"""
+
+
+def spec(address=ADDRESS, gateway=qemu.GATEWAY, memory_bytes=4 * MIB, server="httpd"):
     networks = [{"address": f"{address}/24", "gateway": gateway}]
-    return {"image": "httpd", "memory_bytes": memory_bytes, "networks": networks, "desired_state": "running"}
+    files = []
+    if server == "nginx":
+        files.append({"path": "/etc/nginx/nginx.conf", "content": NGINX % "daemon off; master_process off;"})
+        files.append({"path": f"/www/{PAGE}", "content": "x" * PAGE_BYTES})
+    return {
+        "image": server,
+        "memory_bytes": memory_bytes,
+        "networks": networks,
+        "files": files,
+        "desired_state": "running",
+    }
 
 
-def create(api, *where, **more):
+def create(api, *where, server="httpd", **more):
     """Uploads it and has it run: what spec() takes."""
-    api.upload("httpd", skep.BUILD / "examples/httpd.elf")
-    api.create("web", **spec(*where, **more))
+    elf = skep.BUILD / f"examples/{server}.elf"
+    if not elf.is_file():
+        raise qemu.Missing(f"{elf} doesn't exist: cmake --build build --target {server}")
+    api.upload(server, elf)
+    api.create("web", **spec(*where, server=server, **more))
+
+
+def add_options(parser):
+    group = parser.add_argument_group("boot, http, connections, stream, latency, web, profile")
+    group.add_argument("--server", choices=SERVERS, default="httpd", help="which guest serves (default %(default)s)")
 
 
 def connect(port):
@@ -28,8 +66,8 @@ def connect(port):
     return connection
 
 
-def get(connection):
-    connection.request("GET", "/")
+def get(connection, path="/"):
+    connection.request("GET", path)
     response = connection.getresponse()
     body = response.read()
     assert response.status == 200 and body, response.status
