@@ -337,8 +337,8 @@ def rows(options, kinds, table, folder):
 INSIDE = "SKEP_BENCH_NETWORK"
 
 
-def enter(options):
-    """Starts this program again in a network namespace with taps, if it may."""
+def enter(options, packages):
+    """Starts this program again in a network namespace with taps, if it may. packages: Debian's that it needs there."""
     if options.network == "user" or INSIDE in os.environ:
         return
     able = os.geteuid() == 0 and os.access("/dev/net/tun", os.W_OK) and shutil.which("ip")
@@ -346,7 +346,9 @@ def enter(options):
         return
     if not able:
         raise qemu.Missing("--network tap needs root, /dev/net/tun and iproute2's ip")
-    linux.kernel(), linux.package("nginx")  # there is no way out of the namespace
+    linux.kernel()  # now: there is no way out of the namespace
+    for name in packages:
+        linux.package(name)
     # A client that remembers closed connections for a minute runs out of ports at these rates.
     setup = 'ip link set lo up && echo 0 > /proc/sys/net/ipv4/tcp_max_tw_buckets && exec "$@"'
     command = ["unshare", "--net", "--", "/bin/sh", "-c", setup, "sh"]
@@ -354,7 +356,7 @@ def enter(options):
 
 
 def sections(options):
-    enter(options)
+    enter(options, packages=("nginx",))
     kinds = KINDS if options.what == "web" else (options.what,)
     if options.server == "nginx":
         kinds = tuple(kind for kind in kinds if kind != "stream")  # a file of that size would need a volume
@@ -362,6 +364,6 @@ def sections(options):
 
 
 def add_options(parser):
-    group = parser.add_argument_group("boot, http, connections, stream, latency, web")
+    group = parser.add_argument_group("boot, http, connections, stream, latency, web; redis has --network, too")
     group.add_argument("--seconds", type=int, default=5, metavar="N", help="for how long each is measured")
     group.add_argument("--network", choices=("auto", "tap", "user"), default="auto")
