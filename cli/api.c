@@ -134,6 +134,22 @@ int api_show(const struct call *call, const char *path, void (*print)(const cJSO
     return result;
 }
 
+int api_show_labelled(const struct call *call, const char *path, void (*print)(const cJSON *json))
+{
+    char *whole = text_copy(path), *escaped;
+    const char *label;
+    int at = 0, result;
+
+    while ((label = call_next(call, "label", &at)) != NULL) {
+        escaped = http_escape(label);
+        whole = text_extend(whole, "%clabel=%s", strchr(whole, '?') ? '&' : '?', escaped);
+        free(escaped);
+    }
+    result = api_show(call, whole, print);
+    free(whole);
+    return result;
+}
+
 const cJSON *value_at(const cJSON *json, const char *path)
 {
     char name[64];
@@ -218,4 +234,13 @@ void json_print(const char *text)
             putchar(' ');
     }
     putchar('\n');
+}
+
+void json_print_line(cJSON *json)
+{
+    char *text = cJSON_PrintUnformatted(json);
+
+    puts(text ? text : "{}");
+    free(text);
+    cJSON_Delete(json);
 }

@@ -44,6 +44,9 @@ void answer_print(const struct answer *a);
 /* What a GET answers, as it came for --json, else by print; an exit code. */
 int api_show(const struct call *call, const char *path, void (*print)(const cJSON *json));
 
+/* The same of a list, or of what of it has each --label. */
+int api_show_labelled(const struct call *call, const char *path, void (*print)(const cJSON *json));
+
 /* Members by path, "status.state": NULL, otherwise, or 0 if there is none, or null. */
 const cJSON *value_at(const cJSON *json, const char *path);
 const char *value_text(const cJSON *json, const char *path, const char *otherwise);
@@ -55,5 +58,8 @@ const char *moment_text(const cJSON *json, const char *path, char text[32]);
 
 /* Indents JSON and leaves its values as they are: numbers beyond a double's precision, too. */
 void json_print(const char *text);
+
+/* JSON of our own, in one line; it is deleted. */
+void json_print_line(cJSON *json);
 
 #endif

@@ -22,7 +22,7 @@ static void print_apps(const cJSON *list)
 
 int app_list(const struct call *call)
 {
-    return api_show(call, "/v1/apps", print_apps);
+    return api_show_labelled(call, "/v1/apps", print_apps);
 }
 
 int app_inspect(const struct call *call)

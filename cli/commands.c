@@ -32,11 +32,16 @@ static const struct command_option run_options[] = {
     {"dns", 0, "A.B.C.D", "the name server"},
     {"mac", 0, "MAC", "of its network device; made of its name if not given"},
     {"env", 'e', "NAME=VALUE", "of its environment; repeatable"},
+    {"label", 'l', "NAME=VALUE", "a label of its; repeatable"},
     {"volume", 'v', "NAME[:/MOUNT][:ro][:format]", "a volume for it; repeatable"},
     {"restart", 0, "POLICY", "never, on-failure or always"},
     {"follow", 'f', NULL, "shows what it prints until it ends"},
     {"replace", 0, NULL, "also a guest of this name that is there"},
     {"no-wait", 0, NULL, "doesn't wait until it is up"},
+    END,
+};
+static const struct command_option list_options[] = {
+    {"label", 'l', "NAME=VALUE", "only those that have this label; repeatable"},
     END,
 };
 static const struct command_option logs_options[] = {
@@ -171,10 +176,11 @@ const struct command commands[] = {
     {"image rm", "NAME…", 1, ANY, OPERAND_IMAGE, false, image_remove, "deletes images",
      "skepctl image rm httpd", NULL},
 
-    {"run", "IMAGE|FILE.elf [-- ARGUMENT…]", 1, ANY, OPERAND_FILE, false, guest_run,
+    {"run", "IMAGE|FILE.elf [-- ARGUMENT…]", 1, ANY, OPERAND_IMAGE, false, guest_run,
      "creates a guest, and waits until it is up",
      "skepctl run httpd.elf -n web -m 4M -a 10.0.2.20/24 -g 10.0.2.2", run_options},
-    {"ps", "", 0, 0, OPERAND_NONE, false, guest_list, "lists guests", "skepctl ps", NULL},
+    {"ps", "", 0, 0, OPERAND_NONE, false, guest_list, "lists guests",
+     "skepctl ps --label team=edge", list_options},
     {"inspect", "NAME…", 1, ANY, OPERAND_GUEST, false, guest_inspect,
      "shows all that is known of guests", "skepctl inspect web", NULL},
     {"logs", "NAME", 1, 1, OPERAND_GUEST, false, guest_logs, "shows what a guest printed",
@@ -232,7 +238,15 @@ const struct command commands[] = {
      "formats a disk for volumes: all data on it are lost", "skepctl disk format 0",
      format_options},
 
-    {"app ls", "", 0, 0, OPERAND_NONE, false, app_list, "lists apps", "skepctl app ls", NULL},
+    {"operation ls", "", 0, 0, OPERAND_NONE, false, operation_list, "lists the latest copies",
+     "skepctl operation ls", NULL},
+    {"operation wait", "ID", 1, 1, OPERAND_OPERATION, false, operation_wait,
+     "waits for the end of a copy", "skepctl operation wait 5be2d1a80f4c7e93", NULL},
+    {"operation cancel", "ID…", 1, ANY, OPERAND_OPERATION, false, operation_cancel,
+     "cancels copies", "skepctl operation cancel 5be2d1a80f4c7e93", NULL},
+
+    {"app ls", "", 0, 0, OPERAND_NONE, false, app_list, "lists apps", "skepctl app ls",
+     list_options},
     {"app inspect", "NAME…", 1, ANY, OPERAND_APP, false, app_inspect,
      "shows all that is known of apps", "skepctl app inspect shop", NULL},
     {"app rm", "NAME…", 1, ANY, OPERAND_APP, false, app_remove,

@@ -46,6 +46,10 @@ int volume_copy(const struct call *call);
 int volume_export(const struct call *call);
 int volume_import(const struct call *call);
 
+int operation_list(const struct call *call);
+int operation_wait(const struct call *call);
+int operation_cancel(const struct call *call);
+
 int app_list(const struct call *call);
 int app_inspect(const struct call *call);
 int app_remove(const struct call *call);

@@ -69,7 +69,7 @@ static void offer_operands(enum operand_kind kind, const char *context, const ch
         [OPERAND_GUEST] = "/v1/guests",   [OPERAND_IMAGE] = "/v1/images",
         [OPERAND_VOLUME] = "/v1/volumes", [OPERAND_DISK] = "/v1/disks",
         [OPERAND_TOKEN] = "/v1/tokens",   [OPERAND_APP] = "/v1/apps",
-        [OPERAND_CONTEXT] = NULL,
+        [OPERAND_CONTEXT] = NULL,         [OPERAND_OPERATION] = "/v1/operations",
     };
     cJSON *config;
     struct target target;

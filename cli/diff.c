@@ -82,47 +82,64 @@ static void print_differences(const char *kind, const char *name, const cJSON *b
                    : "what is secret in files");
 }
 
-/* Whether a dry run of the change says that something would change; an exit code. */
-static int foresee(const char *kind, const char *path, const cJSON *wanted, const cJSON *before,
+/* Asks for a dry run. Whether it is refused by what there is, or says that something would change; an exit code. */
+static int foresee(const char *path, const cJSON *wanted, struct answer *a, bool *refused,
                    bool *differs)
 {
     char *dry = text_format("%s?dry_run=true", path);
-    struct answer a;
-    int result = api_try("PUT", dry, wanted, &a);
+    int result = api_try("PUT", dry, wanted, a);
 
+    *refused = result == EXIT_OK && (a->http.status == 409 || a->http.status == 422);
     *differs = true;
-    if (result == EXIT_OK && (a.http.status == 409 || a.http.status == 422))
-        print_refusal(kind, wanted->string, &a);
-    else if (result == EXIT_OK && (result = api_check(&a)) == EXIT_OK)
-        *differs = strcmp(value_text(a.json, "change", "?"), "none") != 0;
-    if (result == EXIT_OK && a.http.status == 200 && *differs)
-        print_differences(kind, wanted->string, before, a.json);
-    answer_end(&a);
+    if (result == EXIT_OK && !*refused && (result = api_check(a)) == EXIT_OK)
+        *differs = strcmp(value_text(a->json, "change", "?"), "none") != 0;
     free(dry);
     return result;
 }
 
 /* The differences of one guest, volume or app, added to *count; an exit code. */
-static int diff_one(const char *part, const cJSON *wanted, unsigned *count)
+static int diff_one(const struct call *call, const char *part, const cJSON *wanted, unsigned *count)
 {
     char *kind = text_format("%.*s", DOCUMENT_KIND(part));
     char *path = api_path(part, wanted->string, "");
-    bool there, differs = true;
-    struct answer a;
+    bool there, refused = false, differs = true;
+    struct answer a, dry = {.json = NULL};
     int result = api_look(path, &a, &there);
 
-    if (result == EXIT_OK && !there)
+    if (result == EXIT_OK && (there || call->json))
+        result = foresee(path, wanted, &dry, &refused, &differs);
+    if (result == EXIT_OK && differs && call->json)
+        answer_print(&dry);
+    else if (result == EXIT_OK && !there)
         printf("+ %s %s\n", kind, wanted->string);
-    else if (result == EXIT_OK)
-        result = foresee(kind, path, wanted, a.json, &differs);
+    else if (result == EXIT_OK && refused)
+        print_refusal(kind, wanted->string, &dry);
+    else if (result == EXIT_OK && differs)
+        print_differences(kind, wanted->string, a.json, dry.json);
     *count += differs;
+    answer_end(&dry);
     answer_end(&a);
     free(path);
     free(kind);
     return result;
 }
 
-static int diff_image(const struct document *d, const cJSON *image, unsigned *count)
+static void print_image(const struct call *call, char mark, const char *name, const char *digest)
+{
+    cJSON *json;
+
+    if (!call->json) {
+        printf("%c image %s: %s\n", mark, name, digest);
+        return;
+    }
+    json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "name", name);
+    cJSON_AddStringToObject(json, "digest", digest);
+    json_print_line(json);
+}
+
+static int diff_image(const struct call *call, const struct document *d, const cJSON *image,
+                      unsigned *count)
 {
     char digest[DIGEST_TEXT_MAX], *file = document_file(d, image),
                                   *path = api_path("images", image->string, "");
@@ -133,7 +150,7 @@ static int diff_image(const struct document *d, const cJSON *image, unsigned *co
     if (result == EXIT_OK)
         result = api_look(path, &a, &there);
     if (result == EXIT_OK && strcmp(value_text(a.json, "digest", ""), digest) != 0) {
-        printf("%c image %s: %s\n", there ? '~' : '+', image->string, digest);
+        print_image(call, there ? '~' : '+', image->string, digest);
         ++*count;
     }
     answer_end(&a);
@@ -157,8 +174,8 @@ int document_diff(const struct call *call)
         cJSON_ArrayForEach(item, document_part(&d, document_parts[i]))
         {
             if (result == EXIT_OK)
-                result = i == 0 ? diff_image(&d, item, &count)
-                                : diff_one(document_parts[i], item, &count);
+                result = i == 0 ? diff_image(call, &d, item, &count)
+                                : diff_one(call, document_parts[i], item, &count);
         }
     document_end(&d);
     return result != EXIT_OK ? result : count ? EXIT_NO : EXIT_OK;

@@ -101,28 +101,30 @@ char *document_file(const struct document *d, const cJSON *image)
  * apply
  */
 
-static int apply_image(const struct document *d, const cJSON *image)
+static int apply_image(const struct call *call, const struct document *d, const cJSON *image)
 {
     char *file = document_file(d, image);
     bool sent;
-    int result = image_send(file, image->string, false, &sent);
+    int result = image_send(file, image->string, call->json, &sent);
 
-    if (result == EXIT_OK)
+    if (result == EXIT_OK && !call->json)
         printf("image %s: %s\n", image->string, sent ? "pushed" : "none");
     free(file);
     return result;
 }
 
-static int apply_one(const char *part, const cJSON *wanted)
+static int apply_one(const struct call *call, const char *part, const cJSON *wanted)
 {
     char *path = api_path(part, wanted->string, "");
     struct answer a;
     int result = api_call("PUT", path, wanted, &a);
 
-    if (result == EXIT_OK)
+    if (result == EXIT_OK && call->json)
+        answer_print(&a);
+    else if (result == EXIT_OK)
         printf("%.*s %s: %s\n", DOCUMENT_KIND(part), wanted->string,
                value_text(a.json, "change", "?"));
-    if (result == EXIT_OK && a.http.status == 202)
+    if (result == EXIT_OK && !call->json && a.http.status == 202)
         printf("%.*s %s: not all is done yet: %s\n", DOCUMENT_KIND(part), wanted->string,
                value_text(a.json, "status.error", "guests take their time to end"));
     answer_end(&a);
@@ -145,7 +147,8 @@ int document_apply(const struct call *call)
         cJSON_ArrayForEach(item, document_part(&d, document_parts[i]))
         {
             if (result == EXIT_OK)
-                result = i == 0 ? apply_image(&d, item) : apply_one(document_parts[i], item);
+                result =
+                    i == 0 ? apply_image(call, &d, item) : apply_one(call, document_parts[i], item);
             if (result != EXIT_OK)
                 break;
         }

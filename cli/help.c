@@ -34,7 +34,7 @@ void help_all(const char *group)
     size_t bytes = group ? strlen(group) : 0;
     struct table t;
 
-    printf("usage: skepctl [-c CONTEXT] %s COMMAND …\n\n", group ? group : "");
+    printf("usage: skepctl [-c CONTEXT] %s%sCOMMAND …\n\n", group ? group : "", group ? " " : "");
     table_begin(&t, NULL);
     for (const struct command *c = commands; c->words; c++)
         if (!group || (strncmp(c->words, group, bytes) == 0 && c->words[bytes] == ' '))

@@ -28,6 +28,20 @@ static void print_storage(struct table *t, const cJSON *host)
               size_text(value_number(host, "storage.bytes"), bytes));
 }
 
+/* What is done about each flaw of the CPU. */
+static void print_mitigations(struct table *t, const cJSON *host)
+{
+    char *text = text_copy("");
+    const cJSON *flaw;
+
+    cJSON_ArrayForEach(flaw, value_at(host, "mitigations"))
+    {
+        text = text_extend(text, "%s%s %s", *text ? ", " : "", flaw->string, string_of(flaw));
+    }
+    table_add(t, "mitigations\t%s", *text ? text : "-");
+    free(text);
+}
+
 static void print_host(const cJSON *host)
 {
     char moment[32], uptime[TEXT_MAX];
@@ -41,6 +55,7 @@ static void print_host(const cJSON *host)
     table_add(&t, "time\t%s", moment_text(host, "time", moment));
     table_add(&t, "up for\t%s", duration_text(value_number(host, "uptime_ns"), uptime));
     table_add(&t, "cpus\t%.0f, %s", value_number(host, "cpus"), value_text(host, "cpu_model", "?"));
+    print_mitigations(&t, host);
     print_memory(&t, host);
     print_storage(&t, host);
     table_add(&t, "guests\t%.0f", value_number(host, "counts.guests"));

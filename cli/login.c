@@ -145,6 +145,24 @@ int login(const struct call *call)
     return result;
 }
 
+/* {"items": […]}, without tokens. */
+static void print_contexts(const cJSON *config, const char *current)
+{
+    cJSON *json = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(json, "items"), *item;
+    const cJSON *context;
+
+    cJSON_ArrayForEach(context, value_at(config, "contexts"))
+    {
+        item = cJSON_CreateObject();
+        cJSON_AddStringToObject(item, "name", context->string);
+        cJSON_AddStringToObject(item, "url", value_text(context, "url", "?"));
+        cJSON_AddStringToObject(item, "fingerprint", value_text(context, "fingerprint", "?"));
+        cJSON_AddBoolToObject(item, "current", strcmp(context->string, current) == 0);
+        cJSON_AddItemToArray(list, item);
+    }
+    json_print_line(json);
+}
+
 int context_list(const struct call *call)
 {
     cJSON *config = config_load();
@@ -154,6 +172,11 @@ int context_list(const struct call *call)
 
     if (!config)
         return EXIT_USAGE;
+    if (call->json) {
+        print_contexts(config, current);
+        cJSON_Delete(config);
+        return EXIT_OK;
+    }
     table_begin(&t, " \tNAME\tADDRESS\tFINGERPRINT");
     cJSON_ArrayForEach(context, value_at(config, "contexts"))
     {

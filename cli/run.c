@@ -39,24 +39,25 @@ static int add_network(const struct call *call, cJSON *spec)
                : fail(EXIT_USAGE, "a network needs --address, A.B.C.D/length or dhcp");
 }
 
-static int add_environment(const struct call *call, cJSON *spec)
+/* Of a repeatable option with NAME=VALUE, an object; what is said last of a name counts. */
+static int add_pairs(const struct call *call, const char *option, const char *field, cJSON *spec)
 {
     cJSON *all = cJSON_CreateObject();
     const char *one;
 
-    for (int at = 0; (one = call_next(call, "env", &at));) {
+    for (int at = 0; (one = call_next(call, option, &at));) {
         size_t bytes = strcspn(one, "=");
         char *name = text_format("%.*s", (int)bytes, one);
-        cJSON_DeleteItemFromObjectCaseSensitive(all, name); /* the last one counts */
+        cJSON_DeleteItemFromObjectCaseSensitive(all, name);
         if (bytes > 0 && one[bytes] == '=')
             cJSON_AddStringToObject(all, name, one + bytes + 1);
         free(name);
         if (bytes == 0 || one[bytes] != '=') {
             cJSON_Delete(all);
-            return fail(EXIT_USAGE, "--env '%s': say NAME=VALUE", one);
+            return fail(EXIT_USAGE, "--%s '%s': say NAME=VALUE", option, one);
         }
     }
-    cJSON_AddItemToObject(spec, "env", all);
+    cJSON_AddItemToObject(spec, field, all);
     return EXIT_OK;
 }
 
@@ -127,8 +128,9 @@ static cJSON *make_spec(const struct call *call, const char *image)
         cJSON_AddItemToArray(args, cJSON_CreateString(call->operands[i]));
     if (call_value(call, "restart"))
         cJSON_AddStringToObject(spec, "restart", call_value(call, "restart"));
-    if (add_network(call, spec) == EXIT_OK && add_environment(call, spec) == EXIT_OK &&
-        add_volumes(call, spec) == EXIT_OK && add_numbers(call, spec) == EXIT_OK)
+    if (add_network(call, spec) == EXIT_OK && add_pairs(call, "env", "env", spec) == EXIT_OK &&
+        add_pairs(call, "label", "labels", spec) == EXIT_OK && add_volumes(call, spec) == EXIT_OK &&
+        add_numbers(call, spec) == EXIT_OK)
         return spec;
     cJSON_Delete(spec);
     return NULL;

@@ -56,31 +56,83 @@ static double growth(double now, double before)
     return now >= before ? now - before : now;
 }
 
-static void add_row(struct table *t, const cJSON *guest, const cJSON *before, double seconds)
+/* What a guest used of each second. */
+struct use {
+    double cpu_percent, received, sent;
+};
+
+static struct use use_of(const cJSON *guest, const cJSON *before, double seconds)
 {
-    double cpu = growth(value_number(guest, "status.cpu_time_ns"),
-                        value_number(before, "status.cpu_time_ns"));
-    double in = growth(network_bytes(guest, "rx_bytes"), network_bytes(before, "rx_bytes"));
-    double out = growth(network_bytes(guest, "tx_bytes"), network_bytes(before, "tx_bytes"));
+    return (struct use){
+        .cpu_percent = growth(value_number(guest, "status.cpu_time_ns"),
+                              value_number(before, "status.cpu_time_ns")) /
+                       1e7 / seconds,
+        .received =
+            growth(network_bytes(guest, "rx_bytes"), network_bytes(before, "rx_bytes")) / seconds,
+        .sent =
+            growth(network_bytes(guest, "tx_bytes"), network_bytes(before, "tx_bytes")) / seconds};
+}
+
+static double seconds_between(const struct sample *before, const struct sample *now)
+{
+    double ns =
+        value_number(now->host.json, "uptime_ns") - value_number(before->host.json, "uptime_ns");
+    return ns > 0 ? ns / 1e9 : 1; /* it was rebooted in between */
+}
+
+static void add_row(struct table *t, const cJSON *guest, struct use use)
+{
     char used[TEXT_MAX], promised[TEXT_MAX], rx[TEXT_MAX], tx[TEXT_MAX];
 
     table_add(t, "%s\t%s\t%.1f\t%s / %s\t%s/s\t%s/s", value_text(guest, "name", "?"),
-              value_text(guest, "status.state", "?"), cpu / 1e7 / seconds,
+              value_text(guest, "status.state", "?"), use.cpu_percent,
               size_text(value_number(guest, "status.memory_used_bytes"), used),
               size_text(value_number(guest, "status.memory_promised_bytes"), promised),
-              size_text(in / seconds, rx), size_text(out / seconds, tx));
+              size_text(use.received, rx), size_text(use.sent, tx));
+}
+
+static void add_item(cJSON *list, const cJSON *guest, struct use use)
+{
+    cJSON *item = cJSON_CreateObject();
+
+    cJSON_AddStringToObject(item, "name", value_text(guest, "name", "?"));
+    cJSON_AddStringToObject(item, "state", value_text(guest, "status.state", "?"));
+    cJSON_AddNumberToObject(item, "cpu_percent", use.cpu_percent);
+    cJSON_AddNumberToObject(item, "memory_used_bytes",
+                            value_number(guest, "status.memory_used_bytes"));
+    cJSON_AddNumberToObject(item, "memory_promised_bytes",
+                            value_number(guest, "status.memory_promised_bytes"));
+    cJSON_AddNumberToObject(item, "received_bytes_per_second", use.received);
+    cJSON_AddNumberToObject(item, "sent_bytes_per_second", use.sent);
+    cJSON_AddItemToArray(list, item);
+}
+
+/* {"seconds": 2, "items": […]} */
+static void show_json(const struct sample *now, const struct sample *before)
+{
+    double seconds = seconds_between(before, now);
+    cJSON *json = cJSON_CreateObject(), *list;
+    const cJSON *guest, *old;
+
+    cJSON_AddNumberToObject(json, "seconds", seconds);
+    list = cJSON_AddArrayToObject(json, "items");
+    cJSON_ArrayForEach(guest, value_at(now->guests.json, "items"))
+    {
+        old = find_guest(before->guests.json, value_text(guest, "name", ""));
+        if (old)
+            add_item(list, guest, use_of(guest, old, seconds));
+    }
+    json_print_line(json);
+    fflush(stdout);
 }
 
 static void show(const struct sample *now, const struct sample *before)
 {
-    double seconds =
-        (value_number(now->host.json, "uptime_ns") - value_number(before->host.json, "uptime_ns")) /
-        1e9;
     char used[TEXT_MAX], total[TEXT_MAX], uptime[TEXT_MAX];
+    double seconds = seconds_between(before, now);
     const cJSON *guest, *old;
     struct table t;
 
-    seconds = seconds > 0 ? seconds : 1; /* it was rebooted in between */
     printf("%s, up for %s, %.0f CPUs, memory %s of %s\n\n",
            value_text(now->host.json, "hostname", "?"),
            duration_text(value_number(now->host.json, "uptime_ns"), uptime),
@@ -92,7 +144,7 @@ static void show(const struct sample *now, const struct sample *before)
     {
         old = find_guest(before->guests.json, value_text(guest, "name", ""));
         if (old) /* a new one has no rates yet */
-            add_row(&t, guest, old, seconds);
+            add_row(&t, guest, use_of(guest, old, seconds));
     }
     table_end(&t);
     fflush(stdout);
@@ -115,7 +167,9 @@ int guest_top(const struct call *call)
         if (!interrupt_sleep((unsigned)delay))
             break;
         result = take_sample(&now);
-        if (result == EXIT_OK) {
+        if (result == EXIT_OK && call->json) {
+            show_json(&now, &before);
+        } else if (result == EXIT_OK) {
             fputs(terminal ? CLEAR : "", stdout);
             show(&now, &before);
         }

@@ -5,7 +5,7 @@
 
 #include "api.h"
 #include "commands.h"
-#include "progress.h"
+#include "operation.h"
 #include "table.h"
 
 #define BLOCK 4096u
@@ -152,46 +152,6 @@ int volume_clone(const struct call *call)
  * Full copies
  */
 
-/* How an operation has ended. */
-static int tell_end(const struct call *call, const struct answer *a)
-{
-    const char *state = value_text(a->json, "state", "?");
-
-    if (call->json)
-        answer_print(a);
-    if (strcmp(state, "done") == 0)
-        return EXIT_OK;
-    if (strcmp(state, "cancelled") == 0)
-        return fail(EXIT_NO, "the copy was cancelled");
-    return fail(EXIT_SERVER, "the copy has failed: %s", value_text(a->json, "error.detail", state));
-}
-
-/* Follows an operation to its end. */
-static int follow(const struct call *call, const char *id, const char *what)
-{
-    char *path = text_format("/v1/operations/%s?wait=1", id);
-    struct progress bar;
-    struct answer a;
-    bool runs = true;
-    int result = EXIT_OK;
-
-    progress_begin(&bar, what);
-    while (result == EXIT_OK && runs) {
-        result = api_get(path, &a);
-        runs = result == EXIT_OK && strcmp(value_text(a.json, "state", "?"), "running") == 0;
-        if (runs)
-            progress_show(&bar, (uint64_t)value_number(a.json, "done_bytes"),
-                          (uint64_t)value_number(a.json, "total_bytes"));
-        else
-            progress_end(&bar);
-        if (result == EXIT_OK && !runs)
-            result = tell_end(call, &a);
-        answer_end(&a);
-    }
-    free(path);
-    return result;
-}
-
 /* Begins a copy with this body, and follows it. */
 static int copy_in_full(const struct call *call, const char *name, const cJSON *body)
 {
@@ -200,7 +160,7 @@ static int copy_in_full(const struct call *call, const char *name, const cJSON *
     int result = create(name, body, &a);
 
     if (result == EXIT_OK)
-        result = follow(call, value_text(a.json, "id", "?"), what);
+        result = operation_follow(call, value_text(a.json, "id", "?"), what);
     answer_end(&a);
     free(what);
     return result;

@@ -83,13 +83,15 @@ add_library(skep_flags_guest INTERFACE)
 target_link_libraries(skep_flags_guest INTERFACE skep_flags_common)
 # A crash's backtrace names every caller only if functions have frames and call the next one rather
 # than jump to it.
-target_compile_options(skep_flags_guest INTERFACE ${SKEP_GUEST_FLAGS} -nostdinc
+set(SKEP_GUEST_BACKTRACE_FLAGS
     -fno-shrink-wrap -fno-optimize-sibling-calls -fno-isolate-erroneous-paths-dereference)
-target_link_options(skep_flags_guest INTERFACE
+target_compile_options(skep_flags_guest INTERFACE ${SKEP_GUEST_FLAGS} -nostdinc ${SKEP_GUEST_BACKTRACE_FLAGS})
+set(SKEP_GUEST_LINK_FLAGS
     -nostdlib -static-pie
     # newlib brings locks that do nothing, and its own objects would find those first.
     -Wl,--undefined=__retarget_lock_acquire_recursive
-    -Wl,--entry=_start -Wl,--undefined=_start -Wl,--no-dynamic-linker -Wl,-z,text
+    # main() may be in a library, too.
+    -Wl,--entry=_start -Wl,--undefined=_start -Wl,--undefined=main -Wl,--no-dynamic-linker -Wl,-z,text
     -Wl,-z,separate-code -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,max-page-size=4096
-    -Wl,--build-id=sha1 -Wl,--hash-style=gnu -Wl,--gc-sections -Wl,--no-undefined
-    -Wl,--fatal-warnings)
+    -Wl,--build-id=sha1 -Wl,--hash-style=gnu -Wl,--gc-sections -Wl,--no-undefined)
+target_link_options(skep_flags_guest INTERFACE ${SKEP_GUEST_LINK_FLAGS} -Wl,--fatal-warnings)

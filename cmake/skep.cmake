@@ -35,6 +35,8 @@
 # llhttp, wslay, littlefs (cmake/upstream.cmake). Code compiled by any of these functions gets SKEP_DEBUG (0 or 1) and
 # SKEP_VERSION (a string); __skep__ is defined in target builds only.
 
+include(${CMAKE_CURRENT_LIST_DIR}/files.cmake)
+
 # Archives refer to each other in circles (libc-shim to newlib and back), so all are one group.
 if(NOT SKEP_HOST)
     string(REPLACE "<LINK_LIBRARIES>" "-Wl,--start-group <LINK_LIBRARIES> -Wl,--end-group"
@@ -71,42 +73,6 @@ function(skep_split_debug target)
         COMMAND ${CMAKE_OBJCOPY} --only-keep-debug $<TARGET_FILE:${target}> ${debug}
         COMMAND ${CMAKE_OBJCOPY} --strip-debug --discard-locals --add-gnu-debuglink=${debug}
             $<TARGET_FILE:${target}>)
-endfunction()
-
-# Packs files and the contents of folders, and puts the pack into a guest.
-function(skep_embed_files name)
-    set(list ${CMAKE_CURRENT_BINARY_DIR}/${name}-files)
-    set(text "")
-    set(sources "")
-    foreach(file IN LISTS ARGN)
-        cmake_path(ABSOLUTE_PATH file NORMALIZE OUTPUT_VARIABLE path)
-        string(REGEX REPLACE "/$" "" path ${path})
-        set(base ${CMAKE_CURRENT_SOURCE_DIR})
-        set(found ${path})
-        if(IS_DIRECTORY ${path})
-            set(base ${path})
-            file(GLOB_RECURSE found FOLLOW_SYMLINKS LIST_DIRECTORIES false CONFIGURE_DEPENDS ${path}/*)
-        endif()
-        foreach(one IN LISTS found)
-            file(RELATIVE_PATH relative ${base} ${one})
-            string(APPEND text "${relative}\t${one}\n")
-            list(APPEND sources ${one})
-        endforeach()
-    endforeach()
-    file(CONFIGURE OUTPUT ${list}.list CONTENT "${text}" @ONLY)
-    add_custom_command(OUTPUT ${list}.bin VERBATIM
-        COMMAND ${CMAKE_SOURCE_DIR}/cmake/pack-files ${list}.bin ${list}.list
-        DEPENDS ${list}.list ${sources} ${CMAKE_SOURCE_DIR}/cmake/pack-files)
-    file(CONFIGURE OUTPUT ${list}.S @ONLY CONTENT
-        "/* Generated: the files in a guest's image. */
-.section .rodata.skep_files_pack,\"a\"
-.balign 16
-.globl skep_files_pack
-.hidden skep_files_pack
-skep_files_pack: .incbin \"${list}.bin\"
-")
-    set_property(SOURCE ${list}.S PROPERTY OBJECT_DEPENDS ${list}.bin)
-    target_sources(${name} PRIVATE ${list}.S)
 endfunction()
 
 function(skep_add_guest name)

@@ -5,7 +5,7 @@ import ssl
 
 import pytest
 
-from authority import Key, openssl
+from authority import openssl, self_signed
 from slow import any_certificate
 from test_tls import VERSIONS, Connection
 
@@ -16,9 +16,7 @@ class Client:
     """A key and a certificate that it has signed itself."""
 
     def __init__(self, folder, name, kind="prime256v1"):
-        self.key = Key(folder / name, kind)
-        self.file = folder / f"{name}.pem"
-        openssl("req", "-x509", "-new", "-key", self.key.path, "-days", 30, "-subj", f"/CN={name}", "-out", self.file)
+        self.key, self.file = self_signed(folder, name, kind)
         self.pem = self.file.read_text()
 
     def context(self, version=None):

@@ -4,13 +4,21 @@ import concurrent.futures
 
 import pytest
 
+import skep
+from authority import self_signed
 from conftest import CONTRACT, MIB
 
-KINDS = ("guests", "images", "volumes")
+KINDS = ("guests", "images", "volumes", "tokens", "client-certificates")
+PATCHED = ("guests", "volumes")
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    return self_signed(tmp_path_factory.mktemp("client"), "thing")[1].read_text()
 
 
 @pytest.fixture
-def put(api, elf):
+def put(api, elf, certificate):
     """Puts the first or the second version of a thing called "thing", which is gone in the end."""
 
     def do(kind, version=0, **headers):
@@ -18,6 +26,8 @@ def put(api, elf):
             "guests": {"json": {"image": "httpd", "desired_state": "stopped", "weight": 100 + version}},
             "images": {"data": elf + bytes(version)},
             "volumes": {"json": {"size_bytes": (1 + version) * MIB}},
+            "tokens": {"json": {"role": ("viewer", "operator")[version]}},
+            "client-certificates": {"json": {"role": ("viewer", "operator")[version], "certificate": certificate}},
         }[kind]
         return api.put(f"/v1/{kind}/thing", headers=headers, **body)
 
@@ -32,11 +42,22 @@ def etag(api, kind):
 
 
 def test_the_document_names_who_has_conditions():
-    things = {"/v1/apps/{name}", "/v1/guests/{name}", "/v1/images/{name}", "/v1/volumes/{name}"}
+    things = {f"/v1/{kind}/{{name}}" for kind in ("apps", *KINDS)}
     for operation in CONTRACT.operations:
         names = {parameter["name"] for parameter in operation.parameters}
         conditional = operation.template in things and operation.method != "GET"
         assert (conditional, conditional) == ("If-Match" in names, "412" in operation.responses), operation.id
+        assert ("dry_run" in names) == (conditional and operation.method != "DELETE"), operation.id
+
+
+@pytest.mark.parametrize("field", ["If-Match", "If-None-Match"])
+@pytest.mark.parametrize("operation", [o for o in CONTRACT.operations if o.method != "GET" and "412" not in o.responses], ids=lambda o: o.id)
+def test_conditions_that_nobody_would_look_at(api, operation, field):
+    """They are to prevent changes, so none is made."""
+    if not operation.is_debug:
+        path = operation.template.format(name="db", id="0")
+        answer = api.request(operation.method, path, json={}, headers={field: "*", "Skep-Passphrase": "correct horse battery"})
+        assert answer.status_code == 400 and "no conditions" in answer.json()["detail"], answer.text
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -69,7 +90,7 @@ def test_only_what_was_seen(api, put, kind):
     for stale in ('"x"', f"W/{known}", f'"x", W/{known}', '""'):
         assert put(kind, 1, **{"If-Match": stale}).status_code == 412
         assert api.delete(f"/v1/{kind}/thing", headers={"If-Match": stale}).status_code == 412
-        if kind != "images":
+        if kind in PATCHED:
             assert api.patch(f"/v1/{kind}/thing", json={}, headers={"If-Match": stale}).status_code == 412
     assert etag(api, kind) == known
     assert put(kind, 1, **{"If-Match": f'"x" ,\t{known},"y"'}).status_code in (200, 201)
@@ -92,6 +113,15 @@ def test_counters_leave_the_tag_alone(api, put):
     known = etag(api, "guests")
     api.wait_state("thing", "exited")
     assert etag(api, "guests") == known
+
+
+def test_a_new_secret_is_another_tag(api, put):
+    known = put("tokens").headers["ETag"]
+    rotated = api.put("/v1/tokens/thing?rotate=true", json={"role": "viewer"}, headers={"If-Match": known})
+    assert rotated.status_code == 200 and rotated.headers["ETag"] == etag(api, "tokens") != known
+    with skep.Api(api.port, rotated.json()["token"], api.fingerprint) as user:
+        user.ok("GET", "/v1/caller")
+    assert etag(api, "tokens") == rotated.headers["ETag"]  # that it was used is no change
 
 
 def test_contents_of_secrets_count(api, put):

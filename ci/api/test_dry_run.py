@@ -2,6 +2,7 @@
 
 import pytest
 
+from authority import self_signed
 from conftest import CONTRACT, MIB
 
 
@@ -9,7 +10,8 @@ def everything(api):
     """All that a change could change, and the number of records of changes."""
     specs = {item["name"]: item["spec"] for item in api.ok("GET", "/v1/guests")["items"]}
     volumes = {item["name"]: {**item, "status": None} for item in api.ok("GET", "/v1/volumes")["items"]}
-    return specs, volumes, api.ok("GET", "/v1/images"), api.ok("GET", "/v1/audit")["last"]
+    others = [api.ok("GET", f"/v1/{kind}") for kind in ("images", "tokens", "client-certificates")]
+    return specs, volumes, others, api.ok("GET", "/v1/audit")["last"]
 
 
 @pytest.fixture
@@ -22,12 +24,12 @@ def thing(api):
         assert api.delete(f"/v1/{path}").status_code in (204, 404)
 
 
-def both(api, method, path, body):
+def both(api, method, path, body, query=None):
     """The answers of the dry run and of the change itself; nothing may change in between."""
-    before = everything(api)
-    foreseen = api.request(method, path, params={"dry_run": "true"}, json=body)
+    before, kind = everything(api), "data" if isinstance(body, bytes) else "json"
+    foreseen = api.request(method, path, params={**(query or {}), "dry_run": "true"}, **{kind: body})
     assert everything(api) == before
-    return foreseen, api.request(method, path, json=body)
+    return foreseen, api.request(method, path, params=query, **{kind: body})
 
 
 BASE = {"image": "httpd", "memory_bytes": 8 * MIB, "max_vcpus": 2, "args": [f"used={4 * MIB}"]}
@@ -97,8 +99,78 @@ def test_volumes(thing, method, name, body, expected):
         assert foreseen.json()["uuid"] is foreseen.json()["created_at"] is None
 
 
-def test_conditions_hold_in_a_dry_run(thing):
-    for kind, body in (("guests", {"image": "httpd"}), ("volumes", {"size_bytes": 2 * MIB})):
+def compare_named(foreseen, done, expected):
+    """Of what says only in a dry run what becomes of it. What is to be made has no time, and no secret."""
+    if isinstance(expected, int):
+        assert (foreseen.status_code, done.status_code) == (expected, expected), (foreseen.text, done.text)
+        assert foreseen.json() == done.json()
+        return
+    assert foreseen.status_code == 200 and done.status_code == (201 if expected == "created" else 200), done.text
+    assert "ETag" not in foreseen.headers and "ETag" in done.headers
+    made = done.json()
+    made.pop("token", None)
+    for name in ("made_at", "uploaded_at"):
+        if foreseen.json().get(name, 0) is None:
+            made[name] = None
+    assert foreseen.json() == {**made, "change": expected}
+
+
+LATER = "2099-01-31T00:00:00.000Z"
+SCOPE = {"prefix": "ci-", "quotas": {"guests": 2}}
+TOKENS = {
+    "new": ("new", {"role": "viewer"}, {}, "created"),
+    "new-with-all": ("new", {"role": "operator", "scope": SCOPE, "expires_at": LATER}, {}, "created"),
+    "same": ("thing", {"role": "viewer"}, {}, "none"),
+    "more": ("thing", {"role": "admin"}, {}, "applied"),
+    "new-secret": ("thing", {"role": "viewer"}, {"rotate": "true"}, "applied"),
+    "wrong-role": ("thing", {"role": "king"}, {}, 422),
+    "in-the-past": ("new", {"role": "viewer", "expires_at": "2001-01-01T00:00:00Z"}, {}, 422),
+    "of-the-boot": ("admin", {"role": "viewer"}, {}, 409),
+    "of-another-kind": ("robot", {"role": "viewer"}, {}, 409),
+}  # fmt: skip
+CLIENTS = {
+    "new": ("new", {"role": "viewer", "certificate": 1}, "created"),
+    "same": ("robot", {"role": "viewer"}, "none"),
+    "more": ("robot", {"role": "operator"}, "applied"),
+    "another": ("robot", {"role": "viewer", "certificate": 1}, "applied"),
+    "taken": ("new", {"role": "viewer", "certificate": 0}, 409),
+    "none": ("new", {"role": "viewer"}, 422),
+    "broken": ("new", {"role": "viewer", "certificate": "PEM"}, 422),
+}
+
+
+@pytest.fixture
+def callers(api, tmp_path):
+    """A token and a client's certificate, and PEM of two."""
+    pems = [self_signed(tmp_path, f"robot-{number}")[1].read_text() for number in range(2)]
+    api.ok("PUT", "/v1/tokens/thing", json={"role": "viewer"})
+    api.ok("PUT", "/v1/client-certificates/robot", json={"role": "viewer", "certificate": pems[0]})
+    yield pems
+    for path in ("tokens/new", "tokens/thing", "client-certificates/new", "client-certificates/robot"):
+        assert api.delete(f"/v1/{path}").status_code in (204, 404)
+
+
+@pytest.mark.parametrize("name, body, query, expected", TOKENS.values(), ids=TOKENS)
+def test_tokens(api, callers, name, body, query, expected):
+    compare_named(*both(api, "PUT", f"/v1/tokens/{name}", body, query), expected)
+
+
+@pytest.mark.parametrize("name, body, expected", CLIENTS.values(), ids=CLIENTS)
+def test_client_certificates(api, callers, name, body, expected):
+    if isinstance(body.get("certificate"), int):
+        body = {**body, "certificate": callers[body["certificate"]]}
+    compare_named(*both(api, "PUT", f"/v1/client-certificates/{name}", body), expected)
+
+
+@pytest.mark.parametrize("name, cut, expected", [("new", 0, "created"), ("httpd", 0, "none"), ("httpd", -1, 409), ("new", 100, 422)])
+def test_images(api, elf, name, cut, expected):
+    data = elf[:cut] if cut > 0 else elf + bytes(-cut)
+    compare_named(*both(api, "PUT", f"/v1/images/{name}", data), expected)
+    assert api.delete("/v1/images/new").status_code in (204, 404)
+
+
+def test_conditions_hold_in_a_dry_run(thing, callers):
+    for kind, body in (("guests", {"image": "httpd"}), ("volumes", {"size_bytes": 2 * MIB}), ("tokens", {"role": "viewer"})):
         answer = thing.put(f"/v1/{kind}/thing?dry_run=true", json=body, headers={"If-None-Match": "*"})
         assert answer.status_code == 412
 

@@ -4,7 +4,7 @@ import pytest
 
 from conftest import MIB
 
-KINDS = ("guests", "images", "volumes")
+KINDS = ("guests", "images", "volumes", "tokens")
 NAMES = ["a", "a-1", "a-2", "b", "zz"]
 
 
@@ -13,6 +13,7 @@ def many(api, elf):
     for number, name in enumerate(NAMES):
         api.upload(name, elf)
         api.ok("PUT", f"/v1/volumes/{name}", json={"size_bytes": 4096})
+        api.ok("PUT", f"/v1/tokens/{name}", json={"role": "viewer"})
         labels = {"number": str(number), "odd": "yes" if number % 2 else "no"}
         api.create(name, image="httpd", memory_bytes=MIB, desired_state="stopped", labels=labels)
     yield api

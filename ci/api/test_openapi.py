@@ -23,6 +23,10 @@ def operations():
     return {(operation.method, operation.template) for operation in CONTRACT.operations}
 
 
+def in_query(operation):
+    return [parameter["name"] for parameter in operation.parameters if parameter["in"] == "query"]
+
+
 #
 # The document
 #
@@ -31,14 +35,14 @@ def operations():
 def test_the_routes_are_the_documents():
     source = (skep.ROOT / "hv/control/api.c").read_text()
     table = re.search(r"routes\[\] = \{\n(.*?)\n\};", source, re.S)[1]
-    rows = re.findall(r'^    \{\{((?:"[^"]*"(?:, )?)+)\}, HTTP_(\w+),', table, re.M)
+    rows = re.findall(r'^    \{\{((?:"[^"]*"(?:, )?)+)\},\s+HTTP_(\w+),\s+\w+,\s+\w+,\s+(?:NULL|"([^"]*)")\}', table, re.M)
     assert len(rows) == table.count("{{"), "a route isn't understood"
     templates = {re.sub(r"\{\w+\}", "*", template): template for _, template in operations()}
-    routes = set()
-    for names, method in rows:
+    routes = {}
+    for names, method, words in rows:
         path = "/" + "/".join(re.findall(r'"([^"]*)"', names))
-        routes.add((method, templates.get(path, path)))
-    assert routes == operations()
+        routes[method, templates.get(path, path)] = set(re.findall(r"\w+", words))
+    assert routes == {(operation.method, operation.template): set(in_query(operation)) for operation in CONTRACT.operations}
 
 
 def test_the_reference_has_the_same_calls():
@@ -439,16 +443,46 @@ def test_without_the_token(api, operation):
     assert (answer.status_code == 401) == (operation.item.get("security") != []), answer.text
 
 
-def test_with_too_small_a_role(api):
-    """Each call that changes something tells a viewer so, as the document has it."""
-    secret = api.ok("PUT", "/v1/tokens/small", json={"role": "viewer"})["token"]
-    with skep.Api(api.port, secret, api.fingerprint) as viewer:
+ROLES = ["viewer", "operator", "admin"]
+
+
+def least_role(operation):
+    """As docs/api.md has it."""
+    part = operation.template.removeprefix("/v1/").split("/")[0]
+    if part in ("tokens", "client-certificates", "audit", "backup", "debug") or operation.template == "/v1/host/panic":
+        return "admin"
+    if operation.method == "GET":
+        return "operator" if operation.id == "getVolumeData" else "viewer"
+    return "admin" if part in ("host", "disks") else "operator"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_roles_call_by_call(api, role):
+    """Each call tells whose role is too small so, and no other."""
+    secret = api.ok("PUT", "/v1/tokens/small", json={"role": role})["token"]
+    with skep.Api(api.port, secret, api.fingerprint) as caller:
         for operation in CONTRACT.operations:
-            if operation.method == "GET" or operation.is_debug:
+            if operation.is_debug:
                 continue
-            answer = call(viewer, operation, {"name": "nobody", "id": "77"})
-            assert answer.status_code == 403, f"{operation.id}: {answer.text}"
+            body = {} if operation.method == "GET" else {"json": {"nothing that is known": 1}}
+            path = operation.template.format(name="nobody", id="77", file="none")
+            with caller.request(operation.method, path, stream=True, **body) as answer:
+                refused = ROLES.index(role) < ROLES.index(least_role(operation))
+                assert (answer.status_code == 403) == refused, f"{operation.id}: {answer.status_code}"
+                assert operation.method == "GET" or answer.status_code >= 400, operation.id
     api.ok("DELETE", "/v1/tokens/small")
+
+
+@pytest.mark.parametrize("operation", [o for o in CONTRACT.operations if o.item.get("security") != []], ids=lambda o: o.id)
+def test_words_of_queries(api, operation):
+    """What isn't known, or isn't clear, is refused, so that nobody's mistyped dry run is a change."""
+    names = {**usual_names(api, operation), "name": "nobody"}
+    needed = {"Skep-Passphrase": PASSPHRASE}
+    known = in_query(operation)
+    wrong = ["dryrun=true", "=", "x", *(f"{word}x=1" for word in known), *(f"x={word}" for word in known)]
+    for query in wrong + [f"{word}=true&{word}=false" for word in known if word != "label"]:
+        answer = call(api, operation, names, query=query, headers=needed)
+        assert answer.status_code == 400 and "query" in answer.json()["detail"], (query, answer.text)
 
 
 @pytest.mark.parametrize("template", CONTRACT.document["paths"])

@@ -164,7 +164,7 @@ def commands(cli):
             yield [first]
 
 
-GROUPS = ("context", "image", "volume", "app", "disk", "host", "cert", "token")
+GROUPS = ("context", "image", "volume", "operation", "app", "disk", "host", "cert", "token")
 
 
 def test_help_and_manual(cli):
@@ -172,6 +172,7 @@ def test_help_and_manual(cli):
     page = (skep.ROOT / "cli/skepctl.1").read_text()
     macros = re.sub(r"\\&|^\.It ", "", page, flags=re.M)
     overview = cli.run("--help")
+    assert overview.startswith("usage: skepctl [-c CONTEXT] COMMAND …\n")
     found = list(commands(cli))
     assert len(found) > 35
     for words, text in zip(found, at_once(lambda words: cli.run(*words, "--help"), found)):
@@ -196,6 +197,7 @@ def test_completion(service, cli):
     assert cli.run("complete", "--", "image", "rm", "") == "hello\n"
     assert cli.run("complete", "--", "-c", "lab", "image", "rm", "h") == "hello\n"
     assert cli.run("complete", "--", "context", "use", "") == "lab\n"
+    assert cli.run("complete", "--", "run", "he") == "hello\n"
     assert cli.run("complete", "--", "run", "--re") == "--restart\n--replace\n"
     assert cli.run("complete", "--", "nonsense", "") == ""
 

@@ -118,6 +118,9 @@ def test_contexts(service, fresh):
     fresh.login(service, "two")
     lines = fresh.run("context", "ls").splitlines()
     assert [line.split()[:2] for line in lines[1:]] == [["one", service.url], ["→", "two"]]
+    items = json.loads(fresh.run("context", "ls", "-o", "json"))["items"]
+    assert [(item["name"], item["url"], item["current"]) for item in items] == [("one", service.url, False), ("two", service.url, True)]
+    assert set(items[0]) == {"name", "url", "fingerprint", "current"}
     fresh.run("context", "use", "one")
     assert json.loads(fresh.config.read_text())["current"] == "one"
     fresh.run("context", "use", "three", code=2)

@@ -14,11 +14,13 @@ def test_run_and_where(service, cli):
     said = cli.run(
         *("run", "hello", "-n", "web", "-m", "4M", "-a", "10.0.2.20/24", "-g", "10.0.2.2", "--dns", "10.0.2.3"),
         *("-e", "A=1", "-e", "B=x=y", "-e", "A=2", "--restart", "on-failure", "--vcpus", "2"),
+        *("-l", "team=edge", "--label", "tier=1"),
         *("--", "print=hi", "-n", "--", "x"),
     )
     assert said == "guest web is running at 10.0.2.20\n"
     spec = service.api.ok("GET", "/v1/guests/web")["spec"]
     assert spec["memory_bytes"] == 4 << 20 and spec["vcpus"] == 2 and spec["restart"] == "on-failure"
+    assert spec["labels"] == {"team": "edge", "tier": "1"}
     assert spec["env"] == {"A": "2", "B": "x=y"} and spec["args"] == ["print=hi", "-n", "--", "x"]
     network = spec["networks"][0]
     assert (network["address"], network["gateway"], network["dns"]) == ("10.0.2.20/24", "10.0.2.2", "10.0.2.3")
@@ -171,11 +173,29 @@ def test_top(service, cli):
     assert len(rows) == 2
     for row in rows:  # the model's guests compute all the time
         assert row[1] == "running" and float(row[2]) > 20 and row[3:5] == ["64", "KiB"], row
+    (item,) = json.loads(cli.run("top", "-d", "200", "-o", "json"))["items"]
+    assert item["name"] == "busy" and item["cpu_percent"] > 20 and item["memory_used_bytes"] == 64 << 10
     with cli.terminal("top", "-d", "100") as terminal:
         terminal.wait("busy")
         terminal.interrupt()
         assert terminal.end() == 0
         assert "\x1b[2J" in terminal.text
+
+
+def test_lists_by_label(service, cli):
+    for name, labels in (("a", {"team": "edge"}), ("b", {"team": "edge", "tier": "1"}), ("c", {})):
+        service.api.create(name, image="hello", memory_bytes=1 << 20, desired_state="stopped", labels=labels)
+
+    def names(*options):
+        return [line.split()[0] for line in cli.run("ps", *options).splitlines()[1:]]
+
+    assert names() == ["a", "b", "c"]
+    assert names("-l", "team=edge") == ["a", "b"]
+    assert names("-l", "team=edge", "-l", "tier=1") == ["b"]
+    assert names("--label", "team=x&y") == []
+    cli.run("ps", "-l", "team", code=4)
+    assert "label must be" in cli.errors
+    assert cli.run("app", "ls", "-l", "team=edge").count("\n") == 1
 
 
 def test_crashes_and_audit(service, cli):

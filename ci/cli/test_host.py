@@ -21,6 +21,8 @@ def own(tmp_path, fresh):
 def test_the_host(service, cli):
     lines = dict(re.split(r"  +", line, maxsplit=1) for line in cli.run("host").splitlines())
     assert lines["host name"] == "skep" and lines["power"] == "on" and lines["images"] == "1"
+    flaws = service.api.host()["mitigations"]
+    assert flaws and lines["mitigations"] == ", ".join(f"{flaw} {state}" for flaw, state in flaws.items())
     cli.run("host", "panic", code=4)
     assert json.loads(cli.run("host", "-o", "json"))["version"] in lines["version"]
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 import pytest
 
@@ -49,12 +50,29 @@ def test_volumes(service, cli, tmp_path):
     assert service.api.ok("GET", "/v1/volumes/full")["limits"]["iops"] == 200
     assert service.api.ok("GET", "/v1/volumes/full/data") == data
     cli.run("volume", "rm", "full")
+    assert re.search(r"^[0-9a-f]{16} +done +full +db +2.0 MiB / 2.0 MiB ", cli.run("operation", "ls"), re.M)
+    ended = json.loads(cli.run("operation", "ls", "-o", "json"))["items"][0]["id"]
+    assert json.loads(cli.run("operation", "wait", ended, "-o", "json"))["state"] == "done"
+    cli.run("operation", "cancel", ended, code=4)
+    cli.run("operation", "wait", "0000000000000000", code=4)
     cli.run("volume", "export", "copy", tmp_path / "out")
     assert (tmp_path / "out").read_bytes() == data
     assert (tmp_path / "out").stat().st_mode & 0o777 == 0o600
     names = [line.split()[0] for line in cli.run("volume", "ls").splitlines()]
     assert names == ["NAME", "copy", "db", "monday"]
     cli.run("volume", "rm", "copy", "monday", "db")
+
+
+def test_a_copy_is_cancelled(service, cli):
+    """By another terminal; who waits for it is told."""
+    service.api.ok("PUT", "/v1/volumes/vast", json={"size_bytes": 1 << 37, "overcommit": True})
+    with cli.terminal("volume", "copy", "vast", "copy", "--overcommit") as terminal:
+        terminal.wait("copying to copy")
+        (running,) = [item["id"] for item in service.api.ok("GET", "/v1/operations")["items"] if item["state"] == "running"]
+        cli.run("operation", "cancel", running)
+        assert terminal.end() == 1 and "the copy was cancelled" in terminal.text
+    assert "cancelled" in cli.run("operation", "ls")
+    assert [line.split()[0] for line in cli.run("volume", "ls").splitlines()] == ["NAME", "vast"]
 
 
 def test_import_makes_a_volume(service, cli, tmp_path):
@@ -116,13 +134,17 @@ def test_apply_and_diff(service, cli, tmp_path):
     said = cli.run("diff", "-f", path, code=1).splitlines()
     assert said[0].startswith("+ image spin-it: sha256:")
     assert said[1:] == ["+ volume db", "+ volume copy", "+ guest web", "+ guest plain"]
+    image, volume, *_, plain = (json.loads(line) for line in cli.run("diff", "-f", path, "-o", "json", code=1).splitlines())
+    assert set(image) == {"name", "digest"} and volume["change"] == plain["change"] == "created"
     said = cli.run("apply", "-f", path).splitlines()
     assert said == [
         *("image spin-it: pushed", "volume db: created", "volume copy: created"),
         *("guest web: created", "guest plain: created"),
     ]
     # What was made of it, with every default of the API, is what was wanted.
-    assert cli.run("diff", "-f", path) == ""
+    assert cli.run("diff", "-f", path) == cli.run("diff", "-f", path, "-o", "json") == ""
+    answers = [json.loads(line) for line in cli.run("apply", "-f", path, "-o", "json").splitlines()]
+    assert [(a["name"], a["change"]) for a in answers] == [(name, "none") for name in ("db", "copy", "web", "plain")]
     records = service.api.ok("GET", "/v1/audit")["last"]
     assert {line.partition(": ")[2] for line in cli.run("apply", "-f", path).splitlines()} == {"none"}
     assert {r["method"] for r in service.api.ok("GET", f"/v1/audit?after={records}")["items"]} <= {"PUT"}
@@ -138,6 +160,8 @@ def test_apply_and_diff(service, cli, tmp_path):
         "~ guest web: weight 100 -> 50",
         f"~ guest plain: memory_bytes {16 << 20} -> {1 << 20}",
     ]
+    lines = cli.run("diff", "-f", path, "-o", "json", code=1).splitlines()
+    assert [(a["name"], a["change"]) for a in map(json.loads, lines)] == [(name, "applied") for name in ("db", "web", "plain")]
     assert cli.run("apply", "-f", "-", input=path.read_text().replace("it.elf", str(tmp_path / "it.elf")))
     assert cli.run("diff", "-f", path) == ""
     cli.run("rm", "web", "plain")

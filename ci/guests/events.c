@@ -14,6 +14,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -269,6 +270,10 @@ static void test_epoll_polled(void)
     CHECK(pthread_create(&thread, NULL, ask_for_input, (void *)(intptr_t)fd) == 0);
     say("polled", poll(&one, 1, -1));
     pthread_join(thread, NULL);
+    one.events = 0;
+    clock_t before = clock();
+    say("for nothing", poll(&one, 1, 300));
+    say("at rest", clock() - before < CLOCKS_PER_SEC / 10);
     close(fd), close(set);
 }
 

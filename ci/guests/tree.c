@@ -59,7 +59,7 @@ static void test_folders(void)
     struct stat status;
     char data[4];
     REQUIRE(stat("/", &status) == 0 && S_ISDIR(status.st_mode));
-    REQUIRE(stat("/deep/er/", &status) == 0 && status.st_mode == (S_IFDIR | 0555));
+    REQUIRE(stat("/deep/er/", &status) == 0 && status.st_mode == (S_IFDIR | 0755));
     int fd = open("/deep", O_RDONLY | O_DIRECTORY);
     REQUIRE(fd >= 0 && fstat(fd, &status) == 0 && S_ISDIR(status.st_mode));
     REQUIRE(fails(read(fd, data, 1), EISDIR) && fails(pread(fd, data, 1, 0), EISDIR));
@@ -101,12 +101,33 @@ static void test_errors(void)
     REQUIRE(opendir("/index.html") == NULL && errno == ENOTDIR);
     REQUIRE(opendir("/none") == NULL && errno == ENOENT);
     REQUIRE(fails(unlink("/index.html"), EROFS) && fails(mkdir("/new", 0755), EROFS));
+    REQUIRE(fails(mkdir("/deep", 0755), EEXIST) && fails(mkdir("/dev/null", 0755), EEXIST));
     REQUIRE(fails(rename("/index.html", "/other"), EROFS) && fails(rmdir("/deep"), EROFS));
     REQUIRE(access("/index.html", R_OK) == 0 && fails(access("/index.html", W_OK), EROFS));
     REQUIRE(fails(access("/index.html", X_OK), EACCES) && access("/deep", R_OK | X_OK) == 0);
     REQUIRE(fails(access("/none", F_OK), ENOENT));
     REQUIRE(access("/dev/null", R_OK | W_OK) == 0 && stat("/dev/zero", &status) == 0);
     REQUIRE(S_ISCHR(status.st_mode));
+}
+
+static void test_devices(void)
+{
+    char data[4] = "abc";
+    int null = open("/dev/null", O_RDWR), zero = open("/dev/zero", O_RDWR);
+    REQUIRE(null >= 0 && pwrite(null, data, 4, 7) == 4 && pread(null, data, 4, 0) == 0 &&
+            data[0] == 'a');
+    REQUIRE(zero >= 0 && pwrite(zero, data, 4, 0) == 4 && pread(zero, data, 4, 9) == 4 &&
+            data[0] == 0);
+    REQUIRE(close(null) == 0 && close(zero) == 0);
+}
+
+static void test_console(void)
+{
+    char line[] = "a line to /dev/stdout\n";
+    ssize_t bytes = sizeof(line) - 1;
+    int fd = open("/dev/stdout", O_WRONLY | O_APPEND | O_CREAT, 0644);
+    REQUIRE(fd > 2 && isatty(fd) && write(fd, line, (size_t)bytes) == bytes);
+    REQUIRE(fails(read(fd, line, 1), EBADF) && close(fd) == 0 && isatty(STDOUT_FILENO));
 }
 
 static void test_current(void)
@@ -218,6 +239,8 @@ int main(int argc, char **argv)
         test_reading();
         test_folders();
         test_errors();
+        test_devices();
+        test_console();
         test_current();
     } else if (strcmp(what, "print") == 0) {
         for (int i = 2; i < argc; i++)

@@ -36,6 +36,13 @@ class Key:
         return openssl("pkcs8", "-topk8", "-in", self.path, "-passout", "pass:secret")
 
 
+def self_signed(folder, name, kind="prime256v1"):
+    """A key, and the file of a certificate that it signed itself."""
+    key, file = Key(folder / name, kind), folder / f"{name}.pem"
+    openssl("req", "-x509", "-new", "-key", key.path, "-days", 30, "-subj", f"/CN={name}", "-out", file)
+    return key, file
+
+
 class Authority:
     """A root, and `depth` intermediates below it, the last of which signs."""
 

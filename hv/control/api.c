@@ -3,8 +3,6 @@
  */
 #include "api.h"
 
-#include <errno.h>
-#include <inttypes.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
@@ -23,7 +21,6 @@
 #include "power.h"
 #include "skep_tls.h"
 #include "spec.h"
-#include "spec_label.h"
 #include "throttle.h"
 #include "tokens.h"
 
@@ -36,67 +33,71 @@
 
 /* The panic's log is an admin's, for it may have the token that was made at that boot. */
 static const struct api_route routes[] = {
-    {{""}, HTTP_GET, ACCESS_ANYBODY, api_static},
-    {{"page", "*"}, HTTP_GET, ACCESS_ANYBODY, api_static},
-    {{"openapi.json"}, HTTP_GET, ACCESS_ANYBODY, api_static},
-    {{"healthz"}, HTTP_GET, ACCESS_ANYBODY, api_health},
-    {{"metrics"}, HTTP_GET, ACCESS_VIEWER, api_metrics},
-    {{"v1", "host"}, HTTP_GET, ACCESS_VIEWER, api_host},
-    {{"v1", "host", "panic"}, HTTP_GET, ACCESS_ADMIN, api_host_panic},
-    {{"v1", "host", "reboot"}, HTTP_POST, ACCESS_ADMIN, api_host_reboot},
-    {{"v1", "host", "shutdown"}, HTTP_POST, ACCESS_ADMIN, api_host_shutdown},
-    {{"v1", "host", "certificate"}, HTTP_GET, ACCESS_VIEWER, api_certificate_get},
-    {{"v1", "host", "certificate"}, HTTP_PUT, ACCESS_ADMIN, api_certificate_put},
-    {{"v1", "host", "certificate", "request"}, HTTP_POST, ACCESS_ADMIN, api_certificate_request},
-    {{"v1", "host", "certificate", "renew"}, HTTP_POST, ACCESS_ADMIN, api_certificate_renew},
-    {{"v1", "audit"}, HTTP_GET, ACCESS_ADMIN, api_audit},
-    {{"v1", "backup"}, HTTP_GET, ACCESS_ADMIN, api_backup_get},
-    {{"v1", "backup"}, HTTP_PUT, ACCESS_ADMIN, api_backup_put},
-    {{"v1", "caller"}, HTTP_GET, ACCESS_VIEWER, api_caller},
-    {{"v1", "tokens"}, HTTP_GET, ACCESS_ADMIN, api_token_list},
-    {{"v1", "tokens", "*"}, HTTP_GET, ACCESS_ADMIN, api_token_get},
-    {{"v1", "tokens", "*"}, HTTP_PUT, ACCESS_ADMIN, api_token_put},
-    {{"v1", "tokens", "*"}, HTTP_DELETE, ACCESS_ADMIN, api_token_delete},
-    {{"v1", "client-certificates"}, HTTP_GET, ACCESS_ADMIN, api_client_list},
-    {{"v1", "client-certificates", "*"}, HTTP_GET, ACCESS_ADMIN, api_client_get},
-    {{"v1", "client-certificates", "*"}, HTTP_PUT, ACCESS_ADMIN, api_client_put},
-    {{"v1", "client-certificates", "*"}, HTTP_DELETE, ACCESS_ADMIN, api_client_delete},
-    {{"v1", "crashes"}, HTTP_GET, ACCESS_VIEWER, api_crash_list},
-    {{"v1", "events"}, HTTP_GET, ACCESS_VIEWER, api_events},
-    {{"v1", "crashes", "*"}, HTTP_GET, ACCESS_VIEWER, api_crash_get},
-    {{"v1", "images"}, HTTP_GET, ACCESS_VIEWER, api_image_list},
-    {{"v1", "images", "*"}, HTTP_GET, ACCESS_VIEWER, api_image_get},
-    {{"v1", "images", "*"}, HTTP_PUT, ACCESS_OPERATOR, api_image_put},
-    {{"v1", "images", "*"}, HTTP_DELETE, ACCESS_OPERATOR, api_image_delete},
-    {{"v1", "guests"}, HTTP_GET, ACCESS_VIEWER, api_guest_list},
-    {{"v1", "guests", "*"}, HTTP_GET, ACCESS_VIEWER, api_guest_get},
-    {{"v1", "guests", "*"}, HTTP_PUT, ACCESS_OPERATOR, api_guest_put},
-    {{"v1", "guests", "*"}, HTTP_PATCH, ACCESS_OPERATOR, api_guest_patch},
-    {{"v1", "guests", "*"}, HTTP_DELETE, ACCESS_OPERATOR, api_guest_delete},
-    {{"v1", "guests", "*", "log"}, HTTP_GET, ACCESS_VIEWER, api_guest_log},
-    {{"v1", "guests", "*", "console"}, HTTP_GET, ACCESS_VIEWER, api_guest_console},
-    {{"v1", "guests", "*", "vcpus"}, HTTP_GET, ACCESS_VIEWER, api_guest_vcpus},
-    {{"v1", "guests", "*", "trace"}, HTTP_GET, ACCESS_VIEWER, api_guest_trace},
-    {{"v1", "apps"}, HTTP_GET, ACCESS_VIEWER, api_app_list},
-    {{"v1", "apps", "*"}, HTTP_GET, ACCESS_VIEWER, api_app_get},
-    {{"v1", "apps", "*"}, HTTP_PUT, ACCESS_OPERATOR, api_app_put},
-    {{"v1", "apps", "*"}, HTTP_DELETE, ACCESS_OPERATOR, api_app_delete},
-    {{"v1", "disks"}, HTTP_GET, ACCESS_VIEWER, api_disk_list},
-    {{"v1", "disks", "*"}, HTTP_GET, ACCESS_VIEWER, api_disk_get},
-    {{"v1", "disks", "*"}, HTTP_PUT, ACCESS_ADMIN, api_disk_put},
-    {{"v1", "volumes"}, HTTP_GET, ACCESS_VIEWER, api_volume_list},
-    {{"v1", "volumes", "*"}, HTTP_GET, ACCESS_VIEWER, api_volume_get},
-    {{"v1", "volumes", "*"}, HTTP_PUT, ACCESS_OPERATOR, api_volume_put},
-    {{"v1", "volumes", "*"}, HTTP_PATCH, ACCESS_OPERATOR, api_volume_patch},
-    {{"v1", "volumes", "*"}, HTTP_DELETE, ACCESS_OPERATOR, api_volume_delete},
-    {{"v1", "volumes", "*", "data"}, HTTP_GET, ACCESS_OPERATOR, api_volume_data_get},
-    {{"v1", "volumes", "*", "data"}, HTTP_PUT, ACCESS_OPERATOR, api_volume_data_put},
-    {{"v1", "operations"}, HTTP_GET, ACCESS_VIEWER, api_operation_list},
-    {{"v1", "operations", "*"}, HTTP_GET, ACCESS_VIEWER, api_operation_get},
-    {{"v1", "operations", "*"}, HTTP_DELETE, ACCESS_OPERATOR, api_operation_delete},
+    {{""}, HTTP_GET, ACCESS_ANYBODY, api_static, NULL},
+    {{"page", "*"}, HTTP_GET, ACCESS_ANYBODY, api_static, NULL},
+    {{"openapi.json"}, HTTP_GET, ACCESS_ANYBODY, api_static, NULL},
+    {{"healthz"}, HTTP_GET, ACCESS_ANYBODY, api_health, NULL},
+    {{"metrics"}, HTTP_GET, ACCESS_VIEWER, api_metrics, ""},
+    {{"v1", "host"}, HTTP_GET, ACCESS_VIEWER, api_host, ""},
+    {{"v1", "host", "panic"}, HTTP_GET, ACCESS_ADMIN, api_host_panic, ""},
+    {{"v1", "host", "reboot"}, HTTP_POST, ACCESS_ADMIN, api_host_reboot, ""},
+    {{"v1", "host", "shutdown"}, HTTP_POST, ACCESS_ADMIN, api_host_shutdown, ""},
+    {{"v1", "host", "certificate"}, HTTP_GET, ACCESS_VIEWER, api_certificate_get, ""},
+    {{"v1", "host", "certificate"}, HTTP_PUT, ACCESS_ADMIN, api_certificate_put, ""},
+    {{"v1", "host", "certificate", "request"},
+     HTTP_POST,
+     ACCESS_ADMIN,
+     api_certificate_request,
+     ""},
+    {{"v1", "host", "certificate", "renew"}, HTTP_POST, ACCESS_ADMIN, api_certificate_renew, ""},
+    {{"v1", "audit"}, HTTP_GET, ACCESS_ADMIN, api_audit, "after, limit"},
+    {{"v1", "backup"}, HTTP_GET, ACCESS_ADMIN, api_backup_get, "images"},
+    {{"v1", "backup"}, HTTP_PUT, ACCESS_ADMIN, api_backup_put, "replace, identity"},
+    {{"v1", "caller"}, HTTP_GET, ACCESS_VIEWER, api_caller, ""},
+    {{"v1", "tokens"}, HTTP_GET, ACCESS_ADMIN, api_token_list, "after, limit"},
+    {{"v1", "tokens", "*"}, HTTP_GET, ACCESS_ADMIN, api_token_get, ""},
+    {{"v1", "tokens", "*"}, HTTP_PUT, ACCESS_ADMIN, api_token_put, "dry_run, rotate"},
+    {{"v1", "tokens", "*"}, HTTP_DELETE, ACCESS_ADMIN, api_token_delete, ""},
+    {{"v1", "client-certificates"}, HTTP_GET, ACCESS_ADMIN, api_client_list, "after, limit"},
+    {{"v1", "client-certificates", "*"}, HTTP_GET, ACCESS_ADMIN, api_client_get, ""},
+    {{"v1", "client-certificates", "*"}, HTTP_PUT, ACCESS_ADMIN, api_client_put, "dry_run"},
+    {{"v1", "client-certificates", "*"}, HTTP_DELETE, ACCESS_ADMIN, api_client_delete, ""},
+    {{"v1", "crashes"}, HTTP_GET, ACCESS_VIEWER, api_crash_list, "after, limit"},
+    {{"v1", "events"}, HTTP_GET, ACCESS_VIEWER, api_events, "after, kind, name, prefix"},
+    {{"v1", "crashes", "*"}, HTTP_GET, ACCESS_VIEWER, api_crash_get, ""},
+    {{"v1", "images"}, HTTP_GET, ACCESS_VIEWER, api_image_list, "after, limit"},
+    {{"v1", "images", "*"}, HTTP_GET, ACCESS_VIEWER, api_image_get, ""},
+    {{"v1", "images", "*"}, HTTP_PUT, ACCESS_OPERATOR, api_image_put, "dry_run"},
+    {{"v1", "images", "*"}, HTTP_DELETE, ACCESS_OPERATOR, api_image_delete, ""},
+    {{"v1", "guests"}, HTTP_GET, ACCESS_VIEWER, api_guest_list, "after, limit, label"},
+    {{"v1", "guests", "*"}, HTTP_GET, ACCESS_VIEWER, api_guest_get, ""},
+    {{"v1", "guests", "*"}, HTTP_PUT, ACCESS_OPERATOR, api_guest_put, "dry_run"},
+    {{"v1", "guests", "*"}, HTTP_PATCH, ACCESS_OPERATOR, api_guest_patch, "dry_run"},
+    {{"v1", "guests", "*"}, HTTP_DELETE, ACCESS_OPERATOR, api_guest_delete, ""},
+    {{"v1", "guests", "*", "log"}, HTTP_GET, ACCESS_VIEWER, api_guest_log, "offset, follow"},
+    {{"v1", "guests", "*", "console"}, HTTP_GET, ACCESS_VIEWER, api_guest_console, "offset, input"},
+    {{"v1", "guests", "*", "vcpus"}, HTTP_GET, ACCESS_VIEWER, api_guest_vcpus, ""},
+    {{"v1", "guests", "*", "trace"}, HTTP_GET, ACCESS_VIEWER, api_guest_trace, ""},
+    {{"v1", "apps"}, HTTP_GET, ACCESS_VIEWER, api_app_list, "after, limit, label"},
+    {{"v1", "apps", "*"}, HTTP_GET, ACCESS_VIEWER, api_app_get, ""},
+    {{"v1", "apps", "*"}, HTTP_PUT, ACCESS_OPERATOR, api_app_put, "dry_run"},
+    {{"v1", "apps", "*"}, HTTP_DELETE, ACCESS_OPERATOR, api_app_delete, ""},
+    {{"v1", "disks"}, HTTP_GET, ACCESS_VIEWER, api_disk_list, ""},
+    {{"v1", "disks", "*"}, HTTP_GET, ACCESS_VIEWER, api_disk_get, ""},
+    {{"v1", "disks", "*"}, HTTP_PUT, ACCESS_ADMIN, api_disk_put, ""},
+    {{"v1", "volumes"}, HTTP_GET, ACCESS_VIEWER, api_volume_list, "after, limit"},
+    {{"v1", "volumes", "*"}, HTTP_GET, ACCESS_VIEWER, api_volume_get, ""},
+    {{"v1", "volumes", "*"}, HTTP_PUT, ACCESS_OPERATOR, api_volume_put, "dry_run"},
+    {{"v1", "volumes", "*"}, HTTP_PATCH, ACCESS_OPERATOR, api_volume_patch, "dry_run"},
+    {{"v1", "volumes", "*"}, HTTP_DELETE, ACCESS_OPERATOR, api_volume_delete, ""},
+    {{"v1", "volumes", "*", "data"}, HTTP_GET, ACCESS_OPERATOR, api_volume_data_get, ""},
+    {{"v1", "volumes", "*", "data"}, HTTP_PUT, ACCESS_OPERATOR, api_volume_data_put, ""},
+    {{"v1", "operations"}, HTTP_GET, ACCESS_VIEWER, api_operation_list, ""},
+    {{"v1", "operations", "*"}, HTTP_GET, ACCESS_VIEWER, api_operation_get, "wait"},
+    {{"v1", "operations", "*"}, HTTP_DELETE, ACCESS_OPERATOR, api_operation_delete, ""},
 #if SKEP_DEBUG
-    {{"v1", "debug", "points"}, HTTP_GET, ACCESS_ADMIN, api_debug_points},
-    {{"v1", "debug", "crash"}, HTTP_POST, ACCESS_ADMIN, api_debug_crash},
+    {{"v1", "debug", "points"}, HTTP_GET, ACCESS_ADMIN, api_debug_points, ""},
+    {{"v1", "debug", "crash"}, HTTP_POST, ACCESS_ADMIN, api_debug_crash, ""},
 #endif
 };
 #define ROUTE_COUNT (sizeof(routes) / sizeof(*routes))
@@ -444,28 +445,24 @@ static void describe_path(char *const segments[API_SEGMENTS_MAX], char path[AUDI
         bytes += (size_t)snprintf(path + bytes, AUDIT_PATH_MAX - bytes, "/%s", segments[i]);
 }
 
-static bool has_dry_run(const struct api_route *route)
+/* What a client gives a name has an ETag. */
+static bool has_etag(const struct api_route *route)
 {
-    return route->handler == api_guest_put || route->handler == api_guest_patch ||
-           route->handler == api_volume_put || route->handler == api_volume_patch ||
-           route->handler == api_app_put;
-}
+    static const char *const kinds[] = {
+        "apps", "client-certificates", "guests", "images", "tokens", "volumes"};
+    bool found = false;
 
-/* Who asks for a dry run must not get a change. */
-static int check_dry_run(struct request *r, const struct api_route *route)
-{
-    if (api_query_bool(r, "dry_run", &r->dry_run) != 0)
-        return -1;
-    if (r->dry_run && !has_dry_run(route))
-        return problem_set(&r->problem, 400,
-                           "There is no dry run of this call, only of PUT and PATCH of a guest or "
-                           "volume, and of PUT of an app.");
-    return 0;
+    for (unsigned i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+        found |= strcmp(route->path[1], kinds[i]) == 0;
+    return found && route->path[2] && !route->path[3];
 }
 
 static int call(struct request *r, const struct api_route *route)
 {
-    return route->method != HTTP_GET && check_power(r) != 0 ? -1 : route->handler(r);
+    if (route->method != HTTP_GET &&
+        (check_power(r) != 0 || (!has_etag(route) && api_refuse_match(r) != 0)))
+        return -1;
+    return route->handler(r);
 }
 
 /* Whoever may change something leaves a record of it before the answer. So does who takes all secrets away, behind it. */
@@ -503,13 +500,14 @@ static int handle(struct request *r)
     if (!route || check_name(r, route, segments) != 0)
         return -1;
     /* Before the audit: who may change nothing can't fill its trail. */
-    if (api_check_role(r, route->least) != 0 || check_scope(r, route) != 0)
+    if (api_check_role(r, route->least) != 0 || check_scope(r, route) != 0 ||
+        api_check_query(r, route->query) != 0)
         return -1;
     if (route->method == HTTP_GET && route->least != ACCESS_ANYBODY)
         note_event(r);
     if (route->method == HTTP_GET && route->handler != api_backup_get)
         return call(r, route);
-    if (check_dry_run(r, route) != 0)
+    if (api_query_bool(r, "dry_run", &r->dry_run) != 0)
         return -1;
     if (r->dry_run)
         return call(r, route);
@@ -617,62 +615,6 @@ cJSON *api_read_json(struct request *r)
 bool api_has_body(const struct request *r)
 {
     return r->http->chunked || r->http->content_length > 0;
-}
-
-int api_query_number(struct request *r, const char *name, uint64_t min, uint64_t max,
-                     uint64_t *value)
-{
-    char text[32], *end = text;
-    int found = http_query_value(r->http->query, name, text, sizeof(text));
-    uint64_t number = 0;
-
-    if (found == 0)
-        return 0;
-    errno = 0;
-    if (found > 0 && text[0] >= '0' && text[0] <= '9')
-        number = strtoull(text, &end, 10);
-    if (end == text || *end || errno || number < min || number > max)
-        return problem_set(&r->problem, 400, "%s must be a number, %" PRIu64 " or more.", name,
-                           min);
-    *value = number;
-    return 0;
-}
-
-int api_query_bool(struct request *r, const char *name, bool *value)
-{
-    char text[8] = "";
-    int found = http_query_value(r->http->query, name, text, sizeof(text));
-
-    if (found == 0)
-        return 0;
-    *value = strcmp(text, "true") == 0;
-    if (found < 0 || (!*value && strcmp(text, "false") != 0))
-        return problem_set(&r->problem, 400, "%s must be true or false.", name);
-    return 0;
-}
-
-int api_query_page(struct request *r, char after[SKEP_NAME_MAX], uint64_t *limit)
-{
-    int found = http_query_value(r->http->query, "after", after, SKEP_NAME_MAX);
-
-    if (found < 0 || (found > 0 && !name_valid(after)))
-        return problem_set(&r->problem, 400, "after must be a name.");
-    return api_query_number(r, "limit", 1, UINT32_MAX, limit);
-}
-
-int api_check_labels(struct request *r)
-{
-    const char *query = r->http->query;
-    char text[SPEC_LABEL_TEXT];
-    unsigned count = 0;
-    int found;
-
-    while ((found = http_query_next(&query, "label", text, sizeof(text))) != 0)
-        if (found < 0 || !strchr(text, '=') || ++count > SPEC_LABELS_MAX)
-            return problem_set(&r->problem, 400,
-                               "label must be name=value of a label, and there may be %u of them.",
-                               SPEC_LABELS_MAX);
-    return 0;
 }
 
 cJSON *api_new_list(struct request *r)

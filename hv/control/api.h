@@ -79,6 +79,7 @@ struct api_route {
     llhttp_method_t method;
     enum access_role least; /* who may call it, and those above */
     api_handler *handler;
+    const char *query; /* the words that it knows there, "a, b"; NULL = it doesn't look */
 };
 const struct api_route *api_route(unsigned index); /* NULL = there are no more */
 
@@ -110,21 +111,32 @@ void api_tag_json(char etag[ETAG_MAX], const cJSON *json);
  * and the problem. Under the lock of what is changed. */
 int api_check_match(struct request *r, const char *etag);
 
-/* "after" and "limit" of a list's query; what isn't there is left as it is. */
+/* For calls that don't look at them: -1 and the problem if there are any, as they are to prevent changes. */
+int api_refuse_match(struct request *r);
+
+/*
+ * Queries (api_query.c): 0, or -1 and the problem
+ */
+
+/* Refuses words that aren't known, as fields of bodies are: who mistypes dry_run must not get the change. And words that
+ * come twice, but labels. */
+int api_check_query(struct request *r, const char *known);
+
+/* A number, left as it is when it isn't there; it must be from min to max. */
+int api_query_number(struct request *r, const char *name, uint64_t min, uint64_t max,
+                     uint64_t *value);
+
+/* "true" or "false", likewise. */
+int api_query_bool(struct request *r, const char *name, bool *value);
+
+/* "after" and "limit" of a list, likewise. */
 int api_query_page(struct request *r, char after[SKEP_NAME_MAX], uint64_t *limit);
 
-/* "label" of a list's query, NAME=value, which may come several times: 0, or -1 and the problem. */
+/* Each "label" of a list must be NAME=value. */
 int api_check_labels(struct request *r);
 
 /* Whether the request has a body at all. */
 bool api_has_body(const struct request *r);
-
-/* A number of the query, left as it is when it isn't there; -1 and the problem if it isn't from min to max. */
-int api_query_number(struct request *r, const char *name, uint64_t min, uint64_t max,
-                     uint64_t *value);
-
-/* "true" or "false" of the query, likewise. */
-int api_query_bool(struct request *r, const char *name, bool *value);
 
 /* One at a time of those that hold whole files in memory; -1 and the problem if others take too long. */
 int api_take_turn(struct request *r);

@@ -179,8 +179,9 @@ int api_image_put(struct request *r)
     if (result == 0 && !api_still_allowed(r))
         result = -1;
     if (result == 0)
-        result = image_put(r->name, data, bytes, &guard, &r->json, &r->problem);
-    if (r->json)
+        result = (r->dry_run ? image_foresee : image_put)(r->name, data, bytes, &guard, &r->json,
+                                                          &r->problem);
+    if (r->json && !r->dry_run)
         api_tag_json(r->etag, r->json);
     free(data);
     api_end_turn();

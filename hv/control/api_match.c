@@ -60,3 +60,12 @@ int api_check_match(struct request *r, const char *etag)
         return failed(r, "If-Match", etag);
     return none == HTTP_MATCH_YES ? failed(r, "If-None-Match", etag) : 0;
 }
+
+int api_refuse_match(struct request *r)
+{
+    if (!http_field(r->http, "If-Match") && !http_field(r->http, "If-None-Match"))
+        return 0;
+    return problem_set(&r->problem, 400,
+                       "This call has no conditions, so nothing was done: leave If-Match and "
+                       "If-None-Match out.");
+}

@@ -7,11 +7,27 @@
  * Of both kinds
  */
 
+/* Of all that a change can change, the digest of the secret too; NULL if there is none. */
+static const char *tag(enum token_kind kind, const char *name, char etag[ETAG_MAX])
+{
+    const struct token *t = tokens_find(kind, name);
+
+    if (!t)
+        return NULL;
+    api_make_etag(etag, t, sizeof(*t));
+    return etag;
+}
+
 static int list(struct request *r, enum token_kind kind)
 {
+    char after[SKEP_NAME_MAX] = "";
+    uint64_t limit = UINT64_MAX;
+
+    if (api_query_page(r, after, &limit) != 0)
+        return -1;
     r->json = cJSON_CreateObject();
     model_lock();
-    cJSON_AddItemToObject(r->json, "items", tokens_list(kind));
+    cJSON_AddItemToObject(r->json, "items", tokens_list(kind, after, limit));
     model_unlock();
     return 200;
 }
@@ -20,6 +36,7 @@ static int get(struct request *r, enum token_kind kind)
 {
     model_lock();
     r->json = tokens_get(kind, r->name);
+    tag(kind, r->name, r->etag);
     model_unlock();
     if (r->json)
         return 200;
@@ -30,39 +47,55 @@ static int get(struct request *r, enum token_kind kind)
 /* The secret is in the answer to the request that had it made, and nowhere else. */
 static int put_wish(struct request *r, const struct token *wish, bool rotate)
 {
-    char text[TOKEN_TEXT_MAX];
-    int status;
+    enum token_kind kind = (enum token_kind)wish->kind;
+    char text[TOKEN_TEXT_MAX] = "";
+    int status = tokens_put(wish, rotate, text, &r->problem);
 
-    model_lock();
-    status = tokens_put(wish, rotate, text, &r->problem);
-    if (status > 0)
-        r->json = tokens_get((enum token_kind)wish->kind, wish->name);
-    model_unlock();
+    if (status > 0) {
+        r->json = tokens_get(kind, wish->name);
+        tag(kind, wish->name, r->etag);
+    }
     if (r->json && text[0])
         cJSON_AddStringToObject(r->json, "token", text);
     return status;
 }
 
+static int foresee(struct request *r, const struct token *wish, bool rotate)
+{
+    r->json = tokens_foresee(wish, rotate, &r->problem);
+    return r->json ? 200 : -1;
+}
+
 static int put(struct request *r, enum token_kind kind, bool rotate)
 {
     cJSON *body = api_read_json(r);
+    char etag[ETAG_MAX];
     struct token wish;
-    int status = -1;
+    int status = body ? token_from_json(&wish, kind, body, r->name, &r->problem) : -1;
 
-    if (!body)
-        return -1;
-    if (token_from_json(&wish, kind, body, r->name, &r->problem) == 0)
-        status = put_wish(r, &wish, rotate);
     cJSON_Delete(body);
+    if (status != 0)
+        return -1;
+    model_lock();
+    status = api_check_match(r, tag(kind, r->name, etag));
+    if (status == 0)
+        status = r->dry_run ? foresee(r, &wish, rotate) : put_wish(r, &wish, rotate);
+    model_unlock();
     return status;
 }
 
 static int end(struct request *r, enum token_kind kind)
 {
-    int status;
+    char buffer[ETAG_MAX];
+    const char *etag;
+    int status = 0;
 
     model_lock();
-    status = tokens_delete(kind, r->name, &r->problem);
+    etag = tag(kind, r->name, buffer);
+    if (etag)
+        status = api_check_match(r, etag);
+    if (status == 0)
+        status = tokens_delete(kind, r->name, &r->problem);
     model_unlock();
     return status;
 }

@@ -190,6 +190,7 @@ cJSON *crash_to_json(const char *name, uint64_t handle, uint64_t log_base,
     add_fault(json, c);
     add_message(json, c);
     add_registers(json, &c->context);
+    json_add_hex(json, "image_base", status->image_base);
     add_backtrace(json, status);
     add_console(json, handle, log_base, status);
     cJSON_AddItemToObject(json, "trace", trace_to_json(c->trace, traced));

@@ -91,6 +91,10 @@ struct image_guard {
 int image_put(const char *name, const uint8_t *elf, size_t bytes, const struct image_guard *guard,
               cJSON **json, struct problem *p);
 
+/* What that would do, with "change": 200, or -1 and the problem. Nothing is changed. */
+int image_foresee(const char *name, const uint8_t *elf, size_t bytes,
+                  const struct image_guard *guard, cJSON **json, struct problem *p);
+
 struct image *image_find(const char *name);
 const char *image_name(uint64_t handle); /* "" if unknown */
 struct image *image_by_handle(uint64_t handle);

@@ -77,8 +77,9 @@ static int build_and_publish(const char *name, const uint8_t *data, size_t bytes
     return result;
 }
 
-int image_put(const char *name, const uint8_t *data, size_t bytes, const struct image_guard *guard,
-              cJSON **json, struct problem *p)
+/* As check_namesake(), of what the guard lets be changed. */
+static int check(const char *name, const uint8_t *data, size_t bytes,
+                 const struct image_guard *guard, cJSON **json, struct problem *p)
 {
     uint8_t digest[32];
     char text[2 * sizeof(digest) + 1];
@@ -92,5 +93,32 @@ int image_put(const char *name, const uint8_t *data, size_t bytes, const struct 
     if (result == 0)
         result = check_namesake(name, digest, json, p);
     model_unlock();
+    return result;
+}
+
+int image_put(const char *name, const uint8_t *data, size_t bytes, const struct image_guard *guard,
+              cJSON **json, struct problem *p)
+{
+    int result = check(name, data, bytes, guard, json, p);
     return result != 0 ? result : build_and_publish(name, data, bytes, guard, json, p);
+}
+
+int image_foresee(const char *name, const uint8_t *data, size_t bytes,
+                  const struct image_guard *guard, cJSON **json, struct problem *p)
+{
+    int result = check(name, data, bytes, guard, json, p);
+    struct image *image;
+
+    if (result < 0)
+        return -1;
+    if (result == 0) {
+        image = image_build(name, data, bytes, p);
+        if (!image)
+            return -1;
+        image->uploaded_wall_ns = 0; /* it isn't yet */
+        *json = image_to_json(image);
+        image_discard(image);
+    }
+    cJSON_AddStringToObject(*json, "change", result == 0 ? "created" : "none");
+    return 200;
 }

@@ -425,35 +425,53 @@ static int set_digest(struct token *t, const struct token *wish, unsigned slot, 
     return 0;
 }
 
-int tokens_put(const struct token *wish, bool rotate, char text[TOKEN_TEXT_MAX], struct problem *p)
+/* What becomes of a wish. */
+enum change { CHANGE_NONE, CHANGE_CREATED, CHANGE_APPLIED, CHANGES };
+
+/* The table as the wish has it, in `next`, and which slot is the wish's; or -1 and the problem. */
+static int prepare(const struct token *wish, bool rotate, unsigned *slot, char text[TOKEN_TEXT_MAX],
+                   struct problem *p)
 {
-    unsigned slot = find(wish->name);
-    bool there = slot < TOKENS_MAX;
+    bool there = (*slot = find(wish->name)) < TOKENS_MAX;
     struct token *t;
 
     text[0] = '\0';
-    tell(wish, rotate);
-    if (check_wish(wish, slot, there, p) != 0)
+    if (check_wish(wish, *slot, there, p) != 0)
         return -1;
-    if (!there && (slot = find("")) == TOKENS_MAX)
+    if (!there && (*slot = find("")) == TOKENS_MAX)
         return problem_set(p, 409,
                            "There are %u tokens and client certificates, and no room for more: "
                            "delete one first.",
                            TOKENS_MAX);
     memcpy(next, now, sizeof(next));
-    t = &next[slot];
+    t = &next[*slot];
     *t = *wish;
-    if (set_digest(t, wish, slot, false, text, p) != 0)
+    if (set_digest(t, wish, *slot, false, text, p) != 0)
         return -1;
-    if (there && !rotate && memcmp(t, &now[slot], sizeof(*t)) == 0) {
-        audit_idle();
-        return 200;
-    }
+    if (there && !rotate && memcmp(t, &now[*slot], sizeof(*t)) == 0)
+        return CHANGE_NONE;
     if (check_expiry(wish, p) != 0 ||
-        ((!there || rotate) && set_digest(t, wish, slot, true, text, p) != 0))
+        ((!there || rotate) && set_digest(t, wish, *slot, true, text, p) != 0))
         return -1;
-    audit_expect(there ? 200 : 201);
-    return commit(p) == 0 ? (there ? 200 : 201) : -1;
+    return there ? CHANGE_APPLIED : CHANGE_CREATED;
+}
+
+int tokens_put(const struct token *wish, bool rotate, char text[TOKEN_TEXT_MAX], struct problem *p)
+{
+    unsigned slot;
+    int change, status;
+
+    tell(wish, rotate);
+    change = prepare(wish, rotate, &slot, text, p);
+    if (change < 0)
+        return -1;
+    status = change == CHANGE_CREATED ? 201 : 200;
+    if (change == CHANGE_NONE) {
+        audit_idle();
+        return status;
+    }
+    audit_expect(status);
+    return commit(p) == 0 ? status : -1;
 }
 
 int tokens_delete(enum token_kind kind, const char *name, struct problem *p)
@@ -471,15 +489,16 @@ int tokens_delete(enum token_kind kind, const char *name, struct problem *p)
     return commit(p) == 0 ? 204 : -1;
 }
 
-static cJSON *slot_to_json(unsigned slot)
+/* What is in the slot, or is to be. */
+static cJSON *slot_to_json(const struct token *t, unsigned slot)
 {
-    cJSON *json = token_to_json(&now[slot]);
+    cJSON *json = token_to_json(t);
     uint64_t used;
 
     pthread_mutex_lock(&lock);
     used = used_ns[slot];
     pthread_mutex_unlock(&lock);
-    cJSON_AddBoolToObject(json, "expired", has_expired(&now[slot]));
+    cJSON_AddBoolToObject(json, "expired", has_expired(t));
     json_add_time(json, "last_used_at", used);
     return json;
 }
@@ -487,7 +506,30 @@ static cJSON *slot_to_json(unsigned slot)
 cJSON *tokens_get(enum token_kind kind, const char *name)
 {
     unsigned slot = find(name);
-    return is_of(slot, kind) ? slot_to_json(slot) : NULL;
+    return is_of(slot, kind) ? slot_to_json(&now[slot], slot) : NULL;
+}
+
+const struct token *tokens_find(enum token_kind kind, const char *name)
+{
+    unsigned slot = find(name);
+    return is_of(slot, kind) ? &now[slot] : NULL;
+}
+
+cJSON *tokens_foresee(const struct token *wish, bool rotate, struct problem *p)
+{
+    static const char *const names[CHANGES] = {"none", "created", "applied"};
+    char text[TOKEN_TEXT_MAX]; /* which nobody gets */
+    unsigned slot;
+    int change = prepare(wish, rotate, &slot, text, p);
+    cJSON *json;
+
+    if (change < 0)
+        return NULL;
+    if (memcmp(next[slot].digest, now[slot].digest, sizeof(now[slot].digest)) != 0)
+        next[slot].made_ns = 0; /* it isn't yet */
+    json = slot_to_json(&next[slot], slot);
+    cJSON_AddStringToObject(json, "change", names[change]);
+    return json;
 }
 
 /* The one with the least name above this one. */
@@ -502,13 +544,16 @@ static unsigned find_after(const char *name)
     return least;
 }
 
-cJSON *tokens_list(enum token_kind kind)
+cJSON *tokens_list(enum token_kind kind, const char *after, uint64_t limit)
 {
     cJSON *list = cJSON_CreateArray();
 
-    for (unsigned slot = find_after(""); slot < TOKENS_MAX; slot = find_after(now[slot].name))
-        if (is_of(slot, kind))
-            cJSON_AddItemToArray(list, slot_to_json(slot));
+    for (unsigned slot = find_after(after); slot < TOKENS_MAX && limit;
+         slot = find_after(now[slot].name))
+        if (is_of(slot, kind)) {
+            cJSON_AddItemToArray(list, slot_to_json(&now[slot], slot));
+            limit--;
+        }
     return list;
 }
 

@@ -61,8 +61,15 @@ bool tokens_hold(const struct principal *who);
 int tokens_put(const struct token *wish, bool rotate, char text[TOKEN_TEXT_MAX], struct problem *p);
 int tokens_delete(enum token_kind kind, const char *name, struct problem *p);
 
-cJSON *tokens_list(enum token_kind kind);                  /* by name */
-cJSON *tokens_get(enum token_kind kind, const char *name); /* NULL if there is none */
+/* What a put would make of it, with "change", or NULL and the problem: nothing is changed. */
+cJSON *tokens_foresee(const struct token *wish, bool rotate, struct problem *p);
+
+/* By name, from behind this one on. */
+cJSON *tokens_list(enum token_kind kind, const char *after, uint64_t limit);
+
+/* NULL if there is none. */
+cJSON *tokens_get(enum token_kind kind, const char *name);
+const struct token *tokens_find(enum token_kind kind, const char *name);
 
 /* For backups: with digests, as on the disk. */
 cJSON *tokens_to_kept(void);

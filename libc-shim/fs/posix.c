@@ -175,7 +175,7 @@ static int stat_path(const char *path, bool follow, struct stat *out)
         result = skep_posix_file_stat(canonical, out);
         if (result == -ENOENT && skep_posix_is_folder(canonical)) {
             memset(out, 0, sizeof(*out));
-            out->st_mode = S_IFDIR | 0555;
+            out->st_mode = S_IFDIR | SKEP_POSIX_FOLDER_MODE;
             result = 0;
         }
         if (result == 0 && skep_posix_means_folder(path) && !S_ISDIR(out->st_mode))
@@ -265,7 +265,11 @@ int _remove_r(struct _reent *reent, const char *path)
 
 int mkdir(const char *path, mode_t mode)
 {
-    return (int)result_of(fs_mkdir(path, mode));
+    struct stat status;
+    int result = fs_mkdir(path, mode);
+    if (result == FS_OUTSIDE && stat_path(path, false, &status) == 0)
+        result = -EEXIST;
+    return (int)result_of(result);
 }
 
 int mkdirat(int folder, const char *path, mode_t mode)

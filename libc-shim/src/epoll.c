@@ -82,11 +82,17 @@ static struct skep_watch *take_ready(struct instance *instance)
     return watch;
 }
 
-/* One thread that waits for the instance's events, and those that poll its descriptor. */
-static void wake(struct instance *instance)
+/* One thread that waits for the instance's events. */
+static void wake_waiter(struct instance *instance)
 {
     atomic_fetch_add_explicit(&instance->changes, 1, memory_order_release);
     skep_wake(&instance->changes, 1);
+}
+
+/* And those that poll its descriptor. */
+static void wake(struct instance *instance)
+{
+    wake_waiter(instance);
     skep_poll_notify();
 }
 
@@ -268,9 +274,11 @@ static int wait_until(struct instance *instance, struct epoll_event *events, int
 
 static short instance_poll(struct skep_file *file)
 {
-    if (collect(file->object, NULL, 1) == 0)
+    struct instance *instance = file->object;
+    if (collect(instance, NULL, 1) == 0)
         return 0;
-    wake(file->object); /* who found the list empty meanwhile */
+    wake_waiter(instance); /* who found the list empty meanwhile */
+    skep_posix_poll_notify_others();
     return POLLIN;
 }
 

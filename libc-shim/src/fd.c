@@ -208,7 +208,7 @@ static short console_poll(struct skep_file *file)
     return (short)(POLLOUT | (skep_console_readable() ? POLLIN : 0));
 }
 
-static const struct skep_fd_ops console_ops = {
+const struct skep_fd_ops skep_posix_console_ops = {
     .read = console_read,
     .write = console_write,
     .close = close_nothing,
@@ -218,12 +218,13 @@ static const struct skep_fd_ops console_ops = {
 
 bool skep_posix_fd_is_console(const struct skep_file *file)
 {
-    return file->ops == &console_ops;
+    return file->ops == &skep_posix_console_ops;
 }
 
 void skep_posix_fd_start(void)
 {
-    static struct skep_file console = {.ops = &console_ops, .flags = O_RDWR, .references = 4};
+    static struct skep_file console = {
+        .ops = &skep_posix_console_ops, .flags = O_RDWR, .references = 4};
     for (int fd = 0; fd < 3; fd++)
         atomic_init(&table[fd], &console); /* its references never go away: it is not on the heap */
 }

@@ -19,7 +19,11 @@ int skep_posix_fd_dup_to(int fd, int target);
 /* One more reference to a file, unless the last one is gone. */
 bool skep_posix_fd_hold(struct skep_file *file);
 
+extern const struct skep_fd_ops skep_posix_console_ops; /* what descriptors 0 to 2 are */
 bool skep_posix_fd_is_console(const struct skep_file *file);
+
+/* poll.c: skep_poll_notify() for who is asked by poll() what holds: the asking thread needn't look again for that. */
+void skep_posix_poll_notify_others(void);
 
 /*
  * epoll.c, linked only if the program has it

@@ -1,5 +1,5 @@
 /*
- * files.c - the read-only files of a guest, and /dev/null, /dev/zero and /dev/urandom.
+ * files.c - the read-only files of a guest, and /dev: null, zero, urandom, and the console by its three names.
  *
  * They are in two packs (pack.h): those of the guest's spec hide those that the build put into its image. Each may be
  * missing. Data is read where it lies, in pages that are shared.
@@ -49,7 +49,7 @@ static void fill_stat(const struct pack_found *found, struct stat *out)
 {
     const struct skep_files_entry *entry = found->entry;
     memset(out, 0, sizeof(*out));
-    out->st_mode = S_IFDIR | 0555;
+    out->st_mode = S_IFDIR | SKEP_POSIX_FOLDER_MODE;
     out->st_nlink = 1;
     out->st_blksize = 4096;
     out->st_mtime = out->st_ctime = out->st_atime = found->pack != NULL ? found->pack->mtime : 0;
@@ -156,21 +156,69 @@ static void null_close(struct skep_file *file)
 {
 }
 
+/* A device has no places: what is read or written at one is as anywhere. */
+static ssize_t null_pread(struct skep_file *file, void *data, size_t bytes, off_t offset)
+{
+    return 0;
+}
+
+static ssize_t zero_pread(struct skep_file *file, void *data, size_t bytes, off_t offset)
+{
+    return zero_read(file, data, bytes);
+}
+
+static ssize_t random_pread(struct skep_file *file, void *data, size_t bytes, off_t offset)
+{
+    return random_read(file, data, bytes);
+}
+
+static ssize_t null_pwrite(struct skep_file *file, const void *data, size_t bytes, off_t offset)
+{
+    return (ssize_t)bytes;
+}
+
+static const struct skep_fd_ops null_ops = {
+    .read = null_read,
+    .pread = null_pread,
+    .write = null_write,
+    .pwrite = null_pwrite,
+    .close = null_close,
+};
+
+static const struct skep_fd_ops zero_ops = {
+    .read = zero_read,
+    .pread = zero_pread,
+    .write = null_write,
+    .pwrite = null_pwrite,
+    .close = null_close,
+};
+
+static const struct skep_fd_ops random_ops = {
+    .read = random_read,
+    .pread = random_pread,
+    .write = null_write,
+    .pwrite = null_pwrite,
+    .close = null_close,
+};
+
 static const struct {
     const char *path;
-    struct skep_fd_ops ops;
+    const struct skep_fd_ops *ops;
 } devices[] = {
-    {"/dev/null", {.read = null_read, .write = null_write, .close = null_close}},
-    {"/dev/zero", {.read = zero_read, .write = null_write, .close = null_close}},
-    {"/dev/random", {.read = random_read, .write = null_write, .close = null_close}},
-    {"/dev/urandom", {.read = random_read, .write = null_write, .close = null_close}},
+    {"/dev/null", &null_ops},
+    {"/dev/zero", &zero_ops},
+    {"/dev/random", &random_ops},
+    {"/dev/urandom", &random_ops},
+    {"/dev/stdin", &skep_posix_console_ops},
+    {"/dev/stdout", &skep_posix_console_ops},
+    {"/dev/stderr", &skep_posix_console_ops},
 };
 
 static const struct skep_fd_ops *find_device(const char *path)
 {
     for (size_t i = 0; i < sizeof(devices) / sizeof(*devices); i++)
         if (strcmp(devices[i].path, path) == 0)
-            return &devices[i].ops;
+            return devices[i].ops;
     return NULL;
 }
 

@@ -11,6 +11,7 @@
 
 #include "fd_internal.h"
 #include "shim.h"
+#include "skep/socket.h"
 
 /* Whether the file was opened for reading (O_RDONLY) or writing (O_WRONLY). */
 static bool may(const struct skep_file *file, int what)
@@ -50,7 +51,7 @@ ssize_t write(int fd, const void *data, size_t bytes)
 }
 
 /* One buffer after the other, until one is moved in part only: an error after that is told next
- * time. A kind of file for which that is wrong (datagrams) has sendmsg() and recvmsg(). */
+ * time. For datagrams, where that is wrong, there is recvmsg(). */
 ssize_t readv(int fd, const struct iovec *buffers, int count)
 {
     ssize_t total = 0;
@@ -65,7 +66,7 @@ ssize_t readv(int fd, const struct iovec *buffers, int count)
     return total;
 }
 
-ssize_t writev(int fd, const struct iovec *buffers, int count)
+static ssize_t write_each(int fd, const struct iovec *buffers, int count)
 {
     ssize_t total = 0;
     for (int i = 0; i < count; i++) {
@@ -77,6 +78,20 @@ ssize_t writev(int fd, const struct iovec *buffers, int count)
             break;
     }
     return total;
+}
+
+/* To a socket all goes at once: it is one datagram, or as few segments as a stream needs. */
+ssize_t writev(int fd, const struct iovec *buffers, int count)
+{
+    struct skep_file *file = skep_fd_get(fd, NULL);
+    if (file == NULL)
+        return skep_posix_result(-EBADF);
+    const struct msghdr all = {.msg_iov = (struct iovec *)buffers, .msg_iovlen = count};
+    ssize_t result = file->ops->socket != NULL && count > 0
+                         ? skep_posix_result(file->ops->socket->send_message(file, &all, 0))
+                         : write_each(fd, buffers, count);
+    skep_fd_put(file);
+    return result;
 }
 
 int close(int fd)

@@ -128,7 +128,9 @@ int unlink(const char *path)
 
 int mkdir(const char *path, mode_t mode)
 {
-    return (int)skep_posix_result(-EROFS);
+    char canonical[SKEP_POSIX_PATH_BYTES];
+    struct stat status;
+    return (int)skep_posix_result(look(path, canonical, &status) == 0 ? -EEXIST : -EROFS);
 }
 
 int rmdir(const char *path)

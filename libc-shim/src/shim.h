@@ -59,6 +59,8 @@ void skep_posix_fd_start(void);
 
 /* files.c: the files of the image and of the spec. Paths are absolute and canonical: no empty names, no "." and "..". */
 #define SKEP_POSIX_PATH_BYTES 1024
+#define SKEP_POSIX_FOLDER_MODE \
+    0755 /* its owner may do all, as programs expect of their folders; the answer is EROFS */
 struct stat;
 int skep_posix_file_open(const char *path, int flags);
 int skep_posix_file_stat(const char *path, struct stat *out);

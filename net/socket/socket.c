@@ -73,8 +73,8 @@ static void end_ack_delay(struct tcp_pcb *pcb)
     tcp_set_flags(pcb, TF_ACK_DELAY);
 }
 
-/* Of errevent, which nobody else looks at: the connection has failed, or the other side sends no more. */
-enum { FAILED = 1, PEER_ENDED = 2 };
+/* Of errevent, which nobody else looks at: the connection has failed, the other side sends no more, both sides do. */
+enum { FAILED = 1, PEER_ENDED = 2, CLOSED_BOTH_WAYS = 4 };
 
 /* What lwIP's own function does for a socket, but for select(), which is libc-shim's, and without a lock: nobody else
  * changes these fields of a socket in use. Relaxed, as who polls is told by skep_poll_notify(). True: the socket has
@@ -93,7 +93,9 @@ static bool event_count(struct lwip_sock *state, enum netconn_evt event)
         __atomic_store_n(&state->sendevent, 0, __ATOMIC_RELAXED);
         return false;
     case NETCONN_EVT_ERROR:
-        __atomic_fetch_or(&state->errevent, FAILED, __ATOMIC_RELAXED);
+        __atomic_fetch_or(&state->errevent,
+                          state->conn->pending_err != ERR_OK ? FAILED : CLOSED_BOTH_WAYS,
+                          __ATOMIC_RELAXED);
         return true;
     }
     return false;
@@ -142,10 +144,24 @@ static struct lwip_sock *state_of(const struct skep_file *file)
     return lwip_socket_dbg_get_socket(number_of(file));
 }
 
+/* In order, and not since the connection failed. */
+static bool input_ended(const struct lwip_sock *state)
+{
+    int seen = (int)__atomic_load_n(&state->errevent, __ATOMIC_RELAXED);
+    return (seen & (PEER_ENDED | FAILED)) == PEER_ENDED;
+}
+
+/* What lwIP received, or -errno. It tells the end of the input once; it stays there. */
+static ssize_t received(struct skep_file *file, ssize_t result)
+{
+    if (result >= 0)
+        return result;
+    return errno == ENOTCONN && input_ended(state_of(file)) ? 0 : -errno;
+}
+
 static ssize_t socket_read(struct skep_file *file, void *data, size_t bytes)
 {
-    ssize_t result = lwip_recv(number_of(file), data, bytes, 0);
-    return result < 0 ? -errno : result;
+    return received(file, lwip_recv(number_of(file), data, bytes, 0));
 }
 
 static ssize_t socket_send(struct skep_file *file, const void *data, size_t bytes, int flags)
@@ -193,12 +209,13 @@ static short socket_poll(struct skep_file *file)
 {
     const struct lwip_sock *state = state_of(file);
     short ready = 0;
-    if (state->rcvevent > 0 || state->lastdata.pbuf != NULL)
+    if (state->rcvevent > 0 || state->lastdata.pbuf != NULL || input_ended(state))
         ready |= POLLIN | POLLRDNORM;
     if (state->sendevent != 0)
         ready |= POLLOUT | POLLWRNORM;
     if (state->errevent != 0)
         ready |= (short)((state->errevent & FAILED ? POLLERR | POLLHUP : 0) |
+                         (state->errevent & CLOSED_BOTH_WAYS ? POLLHUP : 0) |
                          (state->errevent & PEER_ENDED ? POLLRDHUP : 0));
     return ready;
 }
@@ -380,6 +397,7 @@ static int end_input(int number)
     if (pcb == NULL || pcb->state == CLOSED)
         return -ENOTCONN;
     if (pcb->state == LISTEN) {
+        pcb->local_port = 0; /* nobody finds it there, so connections are refused */
         atomic_store_explicit(&accepts_no_more[number], true, memory_order_relaxed);
         wake_acceptor(connection);
     } else if (pcb->recv != NULL)
@@ -406,13 +424,21 @@ static int inet_shutdown(struct skep_file *file, int how)
     return how == SHUT_RDWR && ended_output && result == -ENOTCONN ? 0 : result;
 }
 
+static bool accepts(int listener)
+{
+    return !atomic_load_explicit(&accepts_no_more[listener], memory_order_relaxed);
+}
+
 /* Of a socket that accepts no more, who is woken wakes the next one. */
 static int inet_accept(struct skep_file *file, struct sockaddr *address, socklen_t *bytes, int type)
 {
-    int listener = number_of(file), number = lwip_accept(listener, address, bytes);
+    int listener = number_of(file);
+    if (!accepts(listener))
+        return -EINVAL;
+    int number = lwip_accept(listener, address, bytes);
     if (number >= 0)
         return descriptor_open(number, type);
-    if (!atomic_load_explicit(&accepts_no_more[listener], memory_order_relaxed))
+    if (accepts(listener))
         return -errno;
     LOCK_TCPIP_CORE();
     wake_acceptor(state_of(file)->conn);
@@ -475,7 +501,7 @@ static ssize_t receive_all(struct skep_file *file, char *data, size_t bytes, int
     while (done < bytes) {
         ssize_t result = lwip_recv(number_of(file), data + done, bytes - done, flags);
         if (result <= 0)
-            return done > 0 ? (ssize_t)done : result < 0 ? -errno : 0;
+            return done > 0 ? (ssize_t)done : received(file, result);
         done += (size_t)result;
     }
     return (ssize_t)done;
@@ -487,12 +513,14 @@ static ssize_t inet_receive(struct skep_file *file, void *data, size_t bytes, in
     int known = flags & (MSG_PEEK | MSG_DONTWAIT);
     if ((flags & MSG_WAITALL) != 0 && known == 0 && is_stream(file))
         return receive_all(file, data, bytes, known);
-    return result_of(lwip_recvfrom(number_of(file), data, bytes, known, address, address_bytes));
+    return received(file,
+                    lwip_recvfrom(number_of(file), data, bytes, known, address, address_bytes));
 }
 
 static ssize_t inet_receive_message(struct skep_file *file, struct msghdr *message, int flags)
 {
-    return result_of(lwip_recvmsg(number_of(file), message, flags & (MSG_PEEK | MSG_DONTWAIT)));
+    int known = flags & (MSG_PEEK | MSG_DONTWAIT);
+    return received(file, lwip_recvmsg(number_of(file), message, known));
 }
 
 /*

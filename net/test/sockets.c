@@ -87,6 +87,8 @@ static void streams(void)
     CHECK(shutdown(client, SHUT_WR) == 0);
     CHECK(send(client, "x", 1, MSG_NOSIGNAL) == -1 && errno == EPIPE);
     CHECK(read(server, data, sizeof(data)) == 0);
+    CHECK(recv(server, data, sizeof(data), 0) == 0 && read(server, data, 1) == 0);
+    CHECK(poll(&poll_server, 1, 2000) == 1 && (poll_server.revents & POLLIN) != 0);
     CHECK(write(server, "late", 4) == 4);
     int copy = dup(client);
     CHECK(copy >= 0 && close(client) == 0);
@@ -221,6 +223,9 @@ static void messages(void)
     CHECK(sendmsg(other, &sent, 0) == 7);
     CHECK(recvmsg(one, &received, 0) == 7 && received.msg_namelen == sizeof(from));
     CHECK(from.sin_addr.s_addr == htonl(INADDR_LOOPBACK) && memcmp(y, "defg", 4) == 0);
+    CHECK(connect(other, (struct sockaddr *)&address, sizeof(address)) == 0);
+    CHECK(writev(other, out, 2) == 7 && recv(one, y, sizeof(y), 0) == 7 &&
+          memcmp(y, "abcdefg", 7) == 0);
     CHECK(close(one) == 0 && close(other) == 0);
 }
 
@@ -299,6 +304,7 @@ static void ends(void)
     pair_new(&client, &server);
     CHECK(pthread_create(&thread, NULL, shut_down, (void *)(intptr_t)server) == 0);
     CHECK(read(server, &byte, 1) == 0 && read(client, &byte, 1) == 0);
+    CHECK(read(server, &byte, 1) == 0 && read(client, &byte, 1) == 0);
     CHECK(pthread_join(thread, NULL) == 0);
     CHECK(shutdown(server, 17) == -1 && errno == EINVAL);
     CHECK(close(client) == 0 && close(server) == 0);
@@ -309,6 +315,10 @@ static void ends(void)
     CHECK(accept(listener, NULL, NULL) == -1 && errno == EINVAL);
     CHECK(pthread_join(thread, NULL) == 0);
     CHECK(accept(listener, NULL, NULL) == -1 && errno == EINVAL);
+    CHECK(connect(other, (struct sockaddr *)&address, sizeof(address)) == -1);
+    CHECK(errno == ECONNREFUSED);
+    CHECK(close(other) == 0);
+    other = socket(AF_INET, SOCK_STREAM, 0);
     CHECK(shutdown(other, SHUT_RD) == -1 && errno == ENOTCONN);
     CHECK(shutdown(other, SHUT_RDWR) == -1 && errno == ENOTCONN);
     CHECK(listen(STDIN_FILENO, 1) == -1 && errno == ENOTSOCK);

@@ -10,6 +10,7 @@ extern "C" {
 
 #define FIONREAD 0x541b /* int *: bytes that can be read without waiting */
 #define FIONBIO  0x5421 /* const int *: not 0 = never wait */
+#define FIOASYNC 0x5452 /* ENOTTY: there is no SIGIO */
 
 int ioctl(int fd, unsigned long request, ...);
 

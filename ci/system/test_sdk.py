@@ -1,0 +1,148 @@
+"""The SDK as its users have it: installed, moved, and used by a makefile, a configure script and CMake."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+import skep
+from helpers import run_to_end
+
+PROJECT = skep.ROOT / "ci/sdk.d"
+NOTE = (PROJECT / "www/note.txt").read_text()
+
+
+@pytest.fixture(scope="module")
+def sdk(tmp_path_factory):
+    """Where it lies now isn't where it was installed."""
+    folder = tmp_path_factory.mktemp("sdk")
+    install = ["cmake", "--install", str(skep.BUILD), "--prefix", str(folder / "installed")]
+    subprocess.run(install, check=True, stdout=subprocess.DEVNULL, timeout=60)
+    return (folder / "installed").rename(folder / "moved")
+
+
+@pytest.fixture
+def project(tmp_path):
+    return shutil.copytree(PROJECT, tmp_path / "project")
+
+
+def run(sdk, folder, *command, expected=0):
+    """Runs a command where people have the SDK's programs, and returns what it says."""
+    environment = os.environ | {"PATH": f"{sdk}/bin:{os.environ['PATH']}", "LC_ALL": "C"}
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == expected, (command, done.stdout)
+    return done.stdout
+
+
+def says(api, program, *args, **spec):
+    status, text = run_to_end(api, "app", program, args, **spec)
+    api.delete_guest("app")
+    assert (status["state"], status["exit_code"]) == ("exited", 0), (status, text)
+    return text
+
+
+def test_a_makefile(api, sdk, project):
+    run(sdk, project, "make", "CC=x86_64-skep-gcc", "AR=x86_64-skep-ar", "LDLIBS=files.o -lpthread", "files.o", "app")
+    assert says(api, project / "app", "/note.txt") == NOTE
+
+
+def test_a_configure_script(api, sdk, project):
+    for name in ("config.guess", "config.sub"):
+        shutil.copy(pathlib.Path("/usr/share/misc") / name, project)
+    run(sdk, project, "autoconf")
+    run(sdk, project, "autoheader")
+    (project / "out").mkdir()
+    told = run(sdk, project / "out", "../configure", "--host=x86_64-skep", f"--prefix={sdk}/x86_64-skep")
+    for line in (
+        "whether we are cross compiling... yes",
+        "for epoll_create1... yes",
+        "for dlopen... no",
+        "for working fork... (cached) no",
+        "for vfork... (cached) no",
+    ):
+        assert f"checking {line}\n" in told, told
+    run(sdk, project / "out", "x86_64-skep-files", "-o", "files.o", project / "www")
+    run(sdk, project / "out", "make", "LDLIBS=files.o")
+    assert says(api, project / "out/app", "/note.txt") == NOTE + "configured for x86_64-unknown-skep\n"
+
+
+def test_cmake(api, sdk, project):
+    """The same project for Skep and for this Linux."""
+    cmake = sdk / "lib/cmake/Skep"
+    for folder, option in (("skep", f"-DCMAKE_TOOLCHAIN_FILE={cmake}/toolchain.cmake"), ("linux", f"-DSkep_DIR={cmake}")):
+        run(sdk, project, "cmake", "-S", ".", "-B", folder, "-G", "Ninja", option)
+        run(sdk, project, "cmake", "--build", folder)
+    assert run(sdk, project, "linux/app", "www/note.txt") == NOTE
+    program = project / "skep/app.elf"
+    assert says(api, program, "/note.txt") == NOTE
+    assert " skep_posix_files_start\n" in run(sdk, project, "x86_64-skep-nm", program)  # FILESYSTEM
+    assert "0x010000" in next(line for line in run(sdk, project, "readelf", "-lW", program).splitlines() if "STACK" in line)
+    # The build notices a file that came.
+    (project / "www/more.txt").write_text("more\n")
+    run(sdk, project, "cmake", "--build", "skep")
+    assert says(api, (project / "skep/app.elf").rename(project / "more.elf"), "/more.txt") == "more\n"
+
+
+def test_a_failed_assertion_leads_to_its_line(api, sdk, project):
+    """The image has functions' names and a build-id; the file beside it, which has the same, has the lines."""
+    run(sdk, project, "x86_64-skep-gcc", "-O2", "-g", "-o", "failing.elf", "app.c")
+    image, debug = project / "failing.elf", project / "failing.debug"
+    build_ids = {run(sdk, project, "x86_64-skep-readelf", "-n", file).split("Build ID: ")[1].split()[0] for file in (image, debug)}
+    assert len(build_ids) == 1
+    sections = run(sdk, project, "x86_64-skep-readelf", "-SW", image)
+    assert ".symtab" in sections and ".debug_" not in sections
+    status, text = run_to_end(api, "app", image, ["/nowhere", "fail"])
+    crash = status["crash"]
+    assert (crash["reason"], crash["message"]) == ("abort", "app.c:19: check: assertion failed: argc < 3"), (crash, text)
+    (project / "record").write_text(json.dumps({"status": status}))
+    lines = run(sdk, project, "sh", "-c", f"x86_64-skep-backtrace {debug} <record").splitlines()
+    assert any(line.startswith("check at ") and "/app.c:19" in line for line in lines), lines
+    assert any(line.startswith("main at ") and "/app.c:" in line for line in lines), lines
+
+
+@pytest.mark.parametrize(
+    "source, options, words",
+    [
+        ("int dlopen(); int main() { return dlopen(); }", [], "x86_64-skep-gcc: dlopen: "),
+        ("int helper(); int main() { return helper(); }", [], "helper: neither the program's own files"),
+        ("int other;", [], "main: neither the program's own files"),
+        ("int main() { return 0; }", ["-shared"], "Skep has no shared libraries"),
+        ("char text[9]; char *p(int i) { return text + i; } int main() { return *p(2); }", ["-fno-pie"], "position-independent"),
+        ("#include <linux/types.h>", [], "linux/types.h: No such file"),
+        ("int main() { return 0; }", ["-lcurl"], "cannot find -lcurl"),
+    ],
+)
+def test_what_cannot_be_built_is_said_in_words(sdk, tmp_path, source, options, words):
+    """Nothing of this Linux is taken by mistake, its headers and libraries neither."""
+    (tmp_path / "bad.c").write_text(source + "\n")
+    told = run(sdk, tmp_path, "x86_64-skep-gcc", "-w", *options, "bad.c", "-o", "bad.elf", expected=1)
+    assert words in told
+    assert not (tmp_path / "bad.elf").exists()
+
+
+def test_packages_are_the_sdks(sdk, tmp_path):
+    packages = sdk / "x86_64-skep/lib/pkgconfig"
+    packages.mkdir()
+    (packages / "bee.pc").write_text("Name: bee\nDescription: -\nVersion: 3\nLibs: -lbee\nLibs.private: -lm\n")
+    assert run(sdk, tmp_path, "x86_64-skep-pkg-config", "--libs", "bee").split() == ["-lbee", "-lm"]
+    run(sdk, tmp_path, "pkg-config", "--exists", "libcurl")
+    run(sdk, tmp_path, "x86_64-skep-pkg-config", "--exists", "libcurl", expected=1)
+
+
+def test_headers_compile_alone(sdk, tmp_path):
+    include = sdk / "x86_64-skep/include"
+    for header in sorted(include.rglob("*.h")):
+        (tmp_path / "one.c").write_text(f"#include <{header.relative_to(include)}>\n")
+        run(sdk, tmp_path, "x86_64-skep-gcc", "-Wall", "-Werror", "-fsyntax-only", "one.c")
