@@ -28,7 +28,7 @@ DELAY_SECONDS = (0.02, 3)
 ANSWER_SECONDS = 5
 NO_ANSWER = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 SIZE_MAX = 8 * MIB  # of a volume
-KINDS = ("guests", "volumes", "images", "tokens")
+KINDS = ("guests", "volumes", "images", "tokens", "apps")
 # The service starts without the specs after three ends in a minute (control.c), on a machine; the native one always goes on.
 WINDOW_SECONDS = 61
 KILLS_IN_WINDOW = 2
@@ -58,7 +58,7 @@ class Client:
         if before is not None and self.random.random() < 0.4:
             self.ask(api, kind, name, before, None, "DELETE")
         else:
-            wish, body = getattr(self, f"{kind}_wish")(before)
+            wish, body = getattr(self, f"{kind}_wish")(name, before)
             self.ask(api, kind, name, before, wish, "PUT", **body)
 
     def ask(self, api, kind, name, before, after, method, **body):
@@ -71,29 +71,47 @@ class Client:
         self.changes += 1
         if kind == "tokens" and before is None:
             self.secrets[name] = answer.json()["token"]
-        if kind == "guests" and after is None:
-            skep.wait_for(lambda: api.get(f"/v1/guests/{name}").status_code == 404, f"{name} is gone", interval=0.01)
+        if answer.status_code == 202:
+            skep.wait_for(lambda: self.is_done(api, kind, name), f"{kind}/{name} is as it was asked for", interval=0.01)
+
+    @staticmethod
+    def is_done(api, kind, name):
+        answer = api.get(f"/v1/{kind}/{name}", timeout=ANSWER_SECONDS)
+        return answer.status_code == 404 or (kind == "apps" and answer.json()["status"]["state"] not in world.APP_UNDERWAY)
 
     # What is wished, as the API tells it afterwards, and how it is asked for.
 
-    def guests_wish(self, before):
+    def guests_wish(self, _, before):
         spec = {"image": "hello", "args": [str(self.random.randrange(1000))], "volumes": [], "files": [], "start_after": []}
         spec["desired_state"] = self.random.choice(("running", "stopped"))
         if before and before["desired_state"] == "running":
             spec = {**before, "desired_state": "stopped"}
         return spec, {"json": {**spec, "memory_bytes": 2 * MIB, "stop_grace_ms": 0}}
 
-    def volumes_wish(self, before):
+    def volumes_wish(self, _, before):
         size = min((before["size_bytes"] if before else 0) + MIB, SIZE_MAX)
         return {"kind": "volume", "size_bytes": size, "copy_of": None}, {"json": {"size_bytes": size}}
 
-    def images_wish(self, before):
+    def images_wish(self, *_):
         data = example("hello").read_bytes() + self.random.randbytes(64)
         return "sha256:" + hashlib.sha256(data).hexdigest(), {"data": data}
 
-    def tokens_wish(self, before):
+    def tokens_wish(self, *_):
         wish = {"role": self.random.choice(("viewer", "operator")), "scope": None, "expires_at": None}
         return wish, {"json": wish}
+
+    def apps_wish(self, name, _):
+        """Guests with a volume each; which ones, and what they are, differs from wish to wish."""
+        labels = {"wish": str(self.random.randrange(1000))}
+        parts = [f"{name}-{part}" for part in ("a", "b", "c") if self.random.random() < 0.6]
+        guests = {part: {**self.guests_wish(part, None)[0], "volumes": [world.volume_of_spec(part)]} for part in parts}
+        volumes = {part: {"kind": "volume", "size_bytes": MIB, "copy_of": None} for part in parts}
+        body = {
+            "labels": labels,
+            "guests": {part: {**spec, "memory_bytes": 2 * MIB, "stop_grace_ms": 0} for part, spec in guests.items()},
+            "volumes": {part: {"size_bytes": MIB} for part in parts},
+        }
+        return {"labels": labels, "guests": guests, "volumes": volumes}, {"json": body}
 
     # What there is after all.
 
@@ -176,14 +194,16 @@ class Kills:
         return [client.wrong for client in self.clients if client.wrong]
 
     def judge(self):
-        """Guests whose deletion was under way take a moment to be gone."""
+        """Guests whose deletion was under way take a moment to be gone, and what was left to do of an app goes on."""
         lines, seen = [], None
 
         def is_as_known():
             nonlocal seen
             seen = world.observe(self.machine.api)
             lines[:] = [line for client in self.clients for line in client.differences(seen)]
+            lines.extend(seen.unsettled)
             mine = {one for client in self.clients for one in client.known}
+            mine |= {(part, name) for app in seen.apps.values() for part in ("guests", "volumes") for name in app[part]}
             for kind in KINDS:
                 others = {name for name in getattr(seen, kind) if name.startswith("kills-") and (kind, name) not in mine}
                 lines.extend(f"{kind}/{name} should not be there" for name in others)

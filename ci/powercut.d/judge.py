@@ -75,7 +75,7 @@ class Trial:
         assert done.returncode in allowed, f"skep-fsck ends with {done.returncode}: {done.stdout}{done.stderr}"
 
     def _check_machine(self, api):
-        seen = world.observe(api)
+        seen = world.settled(api)
         lines = [one.differences(seen) for one in self.worlds]
         fitting = [one for one, different in zip(self.worlds, lines) if not different]
         assert fitting, " or: ".join("; ".join(some) for some in lines)

@@ -1,6 +1,7 @@
 """The changes that are made before the power is cut, and what was said of each."""
 
 import contextlib
+import functools
 import re
 
 import helpers
@@ -25,6 +26,7 @@ SCOPE = {
 GATE = "gate"  # guests that start after it wait until the judge has looked at their volumes
 
 
+APP_VOLUME_BYTES = MIB // 4
 RECORDS = 24  # that a guest keeps in files
 PASSPHRASE = {"Skep-Passphrase": "what was there before the cut"}
 
@@ -124,6 +126,7 @@ class Workload:
         self._copy("a-1", "a", "snapshot")
         self._patch_volume("a", 5 * MIB // 4)
         self._copy("c", "a-1", "clone")
+        self._app("shop", "first", "shop-one", "shop-two")
         self._image("spare", helpers.example("hello"))
         self._copy("a-2", "a", "snapshot")
         self._image("spare", helpers.guest_program("stay"))
@@ -133,6 +136,7 @@ class Workload:
         self._volume("d", MIB // 2)
         self._delete_volume("d")
         self._token("eye", "operator", expires_at="2099-12-31T00:00:00.000Z")
+        self._app("shop", "second", "shop-two", "shop-three")
         self._patch_guest("steady", "paused")
         self._die_amid_a_guest("guest created in ring 0", "late-2")
         self._until_written("on-wide")
@@ -154,6 +158,7 @@ class Workload:
         self._check_all()
         self.api.wait_state("steady", "running")
         self._delete_guest("on-a")
+        self._app("shop", "third", "shop-three", amid="app's change on the disk")
         self._discard("a")
         self._delete_volume("c")
         # In what others gave back.
@@ -166,6 +171,7 @@ class Workload:
         self._learn("a-2")
         self._learn("a")
         self._upload("b")
+        self._delete_app("shop")
         self._delete_guest("steady")
 
     # ---- marks ----
@@ -194,7 +200,7 @@ class Workload:
         assert answer["state"] == "done", answer
         return answer
 
-    def _change_amid_death(self, title, point, change, method, path, **body):
+    def _change_amid_death(self, point, title, change, method, path, **body):
         """The same, and the service dies in it. Once it is back, it tells whether the change was made."""
         self._listen()
         pending = self.world.copy()
@@ -213,7 +219,7 @@ class Workload:
                 return self.api.host()["control_restarts"] == restarts + 1
 
         skep.wait_for(back, "the service is back")
-        seen = world.observe(self.api)
+        seen = world.settled(self.api)
         made = [one for one in (self.world, pending) if not one.differences(seen)]
         assert made, f"{title}: {'; '.join(pending.differences(seen))}"
         self.world = made[0]
@@ -290,7 +296,7 @@ class Workload:
 
     def _check_all(self):
         """A start without a cut: all is there."""
-        lines = self.world.differences(world.observe(self.api))
+        lines = self.world.differences(world.settled(self.api))
         assert not lines, f"after a reboot: {'; '.join(lines)}"
 
     # ---- tokens ----
@@ -332,11 +338,32 @@ class Workload:
         )
         self.api.wait_state(name, "running", "exited")
 
+    # ---- apps ----
+
+    def _app(self, name, label, *parts, amid=None):
+        """Makes it, or another one of it, with this label. amid: the point at which the service dies."""
+        spec = {**world.STAYING, "args": [label], "memory_bytes": 4 * MIB, "stop_grace_ms": 0}
+        guests = {part: {**spec, "volumes": [world.volume_of_spec(part)]} for part in parts}
+        volumes = {part: {"size_bytes": APP_VOLUME_BYTES, "overcommit": True} for part in parts}
+        change = functools.partial(self._change_amid_death, amid) if amid else self._change
+        change(
+            f"app {name} {label}",
+            lambda new: new.put_app(name, label, parts, APP_VOLUME_BYTES),
+            *("PUT", f"/v1/apps/{name}"),
+            json={"labels": {"label": label}, "guests": guests, "volumes": volumes},
+        )
+        for part in parts:
+            self.api.wait_state(part, "running")
+
+    def _delete_app(self, name):
+        self._change(f"delete app {name}", lambda new: new.delete_app(name), "DELETE", f"/v1/apps/{name}")
+        skep.wait_for(lambda: self.api.get(f"/v1/apps/{name}").status_code == 404, f"{name} is gone")
+
     def _die_amid_a_guest(self, point, name):
-        spec = {"args": [], "volumes": [], "files": [], "start_after": [], "desired_state": "running", "image": "stay"}
+        spec = world.STAYING
         self._change_amid_death(
-            f"guest {name}, dying",
             point,
+            f"guest {name}, dying",
             lambda new: new.guests.__setitem__(name, spec),
             *("PUT", f"/v1/guests/{name}"),
             json={**spec, "memory_bytes": 4 * MIB},

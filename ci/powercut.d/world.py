@@ -3,6 +3,8 @@
 import functools
 import hashlib
 
+import skep
+
 BLOCK = 4096
 SECTOR = 512
 ZERO = bytes(BLOCK)
@@ -34,6 +36,9 @@ def digest(elf):
 def volume_of_spec(name):
     """An element of a guest's spec, as the API completes it."""
     return {"name": name, "read_only": False}
+
+
+STAYING = {"image": "stay", "args": [], "volumes": [], "files": [], "start_after": [], "desired_state": "running"}
 
 
 class Content:
@@ -91,12 +96,14 @@ class World:
         self.guests = {}  # name: the fields of the spec that were given
         self.images = {}  # name: digest
         self.tokens = {}  # name: the fields that were given
+        self.apps = {}  # name: its labels, guests and volumes, as these are above; None for what is missing
+        self.unsettled = []  # of what was observed: apps whose change isn't made yet, with what keeps it
         self.durable = {}  # guest: number of blocks that it said to be durable
 
     def copy(self):
         other = World()
         other.formatted = self.formatted
-        for name in ("volumes", "guests", "images", "tokens", "durable"):
+        for name in ("volumes", "guests", "images", "tokens", "apps", "durable"):
             setattr(other, name, dict(getattr(self, name)))
         other.contents = {name: content.copy() for name, content in self.contents.items()}
         return other
@@ -118,6 +125,26 @@ class World:
     def delete_guest(self, name):
         del self.guests[name]
         self.durable.pop(name, None)
+
+    def put_app(self, name, label, parts, size):
+        """Of each part a guest and the volume that it has; those of parts that it had and names no more are gone."""
+        former = self.apps.get(name, {"guests": {}})["guests"]
+        for part in former.keys() - set(parts):
+            self.delete_guest(part)
+            self.delete_volume(part)
+        for part in parts:
+            if part not in former:
+                self.add_volume(part, size)
+            self.guests[part] = {**STAYING, "args": [label], "volumes": [volume_of_spec(part)]}
+        self.apps[name] = {
+            "labels": {"label": label},
+            "guests": {part: self.guests[part] for part in parts},
+            "volumes": {part: self.volumes[part] for part in parts},
+        }
+
+    def delete_app(self, name):
+        self.put_app(name, "", [], 0)
+        del self.apps[name]
 
     def may_write(self, name, seed, count):
         """A guest is about to write its pattern."""
@@ -150,7 +177,7 @@ class World:
     def differences(self, seen):
         """What the API tells otherwise: lines of text."""
         lines = []
-        for kind in ("volumes", "guests", "images", "tokens"):
+        for kind in ("volumes", "guests", "images", "tokens", "apps"):
             wanted, there = getattr(self, kind), getattr(seen, kind)
             for name in sorted(wanted.keys() | there.keys()):
                 if name not in there:
@@ -167,12 +194,23 @@ class World:
 # What is compared of the API's objects.
 VOLUME_FIELDS = ("kind", "size_bytes", "copy_of")
 TOKEN_FIELDS = ("role", "scope", "expires_at")
+APP_UNDERWAY = ("changing", "deleting")
 SPEC_FIELDS = ("image", "args", "volumes", "files", "desired_state", "start_after")
+
+
+def settled(api):
+    """The world as the API tells it when what was left to do of apps is done."""
+    seen = observe(api)
+    if seen.unsettled:
+        skep.wait_for(lambda: not observe(api).unsettled, "; ".join(seen.unsettled))
+        seen = observe(api)
+    return seen
 
 
 def observe(api):
     """The world as the API tells it."""
     seen = World()
+    apps = api.ok("GET", "/v1/apps")["items"]  # first: what follows is as those that are settled have made it
     (disk,) = api.ok("GET", "/v1/disks")["items"]
     assert disk["state"] in ("online", "unformatted"), f"the disk is {disk['state']}: {disk}"
     seen.formatted = disk["state"] == "online"
@@ -187,4 +225,13 @@ def observe(api):
         # Lists leave out what files contain.
         spec = api.ok("GET", f"/v1/guests/{item['name']}")["spec"] if item["spec"]["files"] else item["spec"]
         seen.guests[item["name"]] = {key: spec[key] for key in SPEC_FIELDS}
+    for item in apps:
+        status = item["status"]
+        seen.apps[item["name"]] = {
+            "labels": item["labels"],
+            "guests": {name: seen.guests.get(name) for name in status["guests"]},
+            "volumes": {name: seen.volumes.get(name) for name in status["volumes"]},
+        }
+        if status["state"] in APP_UNDERWAY:
+            seen.unsettled.append(f"apps/{item['name']} is still {status['state']}: {status['error']}")
     return seen
