@@ -5,13 +5,13 @@
 #define SKEP_GRP_H
 
 #include_next <grp.h>
+#include <unistd.h> /* setgroups() */
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 #if __BSD_VISIBLE
-int setgroups(int count, const gid_t *list);
 int getgrouplist(const char *user, gid_t group, gid_t *groups, int *count);
 #endif
 

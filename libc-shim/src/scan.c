@@ -67,7 +67,7 @@ int scandir(const char *path, struct dirent ***out, int (*filter)(const struct d
         return (int)skep_posix_result(-ENOMEM);
     }
     if (compare != NULL)
-        qsort(list.entries, (size_t)list.count, sizeof(*list.entries),
+        qsort(list.entries, (size_t)list.count, sizeof(struct dirent *),
               (int (*)(const void *, const void *))compare);
     *out = list.entries;
     return list.count;

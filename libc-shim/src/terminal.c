@@ -28,7 +28,10 @@ static int refuse(int fd)
 char *ctermid(char *name)
 {
     static char none[L_ctermid];
-    return name != NULL ? strcpy(name, "") : none;
+    if (name == NULL)
+        return none;
+    name[0] = '\0';
+    return name;
 }
 
 char *ttyname(int fd)

@@ -50,7 +50,7 @@ struct cmsghdr {
     int cmsg_level;
     int cmsg_type;
 };
-#define SCM_RIGHTS 1 /* EOPNOTSUPP, as all ancillary data */
+#define SCM_RIGHTS          1 /* EOPNOTSUPP, as all ancillary data */
 #define __CMSG_ALIGN(bytes) (((bytes) + sizeof(long) - 1) & ~(sizeof(long) - 1))
 #define CMSG_DATA(cmsg)     ((unsigned char *)(cmsg) + __CMSG_ALIGN(sizeof(struct cmsghdr)))
 #define CMSG_SPACE(bytes)   (__CMSG_ALIGN(sizeof(struct cmsghdr)) + __CMSG_ALIGN(bytes))
