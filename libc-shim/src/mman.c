@@ -7,6 +7,7 @@
  */
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "fd_internal.h"
 #include "shim.h"
@@ -61,13 +62,20 @@ static int64_t map_copy(struct skep_file *file, size_t bytes, unsigned prot, off
     return result;
 }
 
-static int check_file(const struct skep_file *file, int prot, int flags)
+static bool is_regular(struct skep_file *file)
+{
+    struct stat stat;
+    return file->ops->pread != NULL && file->ops->stat != NULL &&
+           file->ops->stat(file, &stat) == 0 && S_ISREG(stat.st_mode);
+}
+
+static int check_file(struct skep_file *file, int prot, int flags)
 {
     int mode = atomic_load_explicit(&file->flags, memory_order_relaxed) & O_ACCMODE;
     bool writes_back = flags & MAP_SHARED && prot & PROT_WRITE;
     if (mode == O_WRONLY || (writes_back && mode == O_RDONLY))
         return -EACCES;
-    if (file->ops->pread == NULL)
+    if (!is_regular(file))
         return -ENODEV;
     return writes_back ? -ENOTSUP : 0;
 }

@@ -2,7 +2,6 @@
  * terminal.c - terminals, which a guest has none of: its console is a stream of bytes both ways (ENOTTY).
  */
 #include <stdio.h>
-#include <string.h>
 #include <termios.h>
 #include <unistd.h>
 
