@@ -16,9 +16,8 @@ set(generated ${CMAKE_BINARY_DIR}/sdk-files)
 set(sysroot x86_64-skep)
 
 # One library for what a guest links always; ext4 has another licence, and is named.
-set(always guestlib libc-shim net lwip)
 set(objects "")
-foreach(target IN LISTS always)
+foreach(target IN LISTS SKEP_GUEST_LIBRARIES)
     list(APPEND objects $<TARGET_OBJECTS:${target}>)
 endforeach()
 add_library(skep_sdk STATIC ${objects})

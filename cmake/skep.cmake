@@ -51,6 +51,9 @@ function(skep_core_library name)
         ${CMAKE_SOURCE_DIR}/hv/include ${CMAKE_SOURCE_DIR}/hv ${arg_INCLUDES})
 endfunction()
 
+# What a guest links always.
+set(SKEP_GUEST_LIBRARIES guestlib libc-shim net lwip)
+
 set(guest_includes
     ${CMAKE_SOURCE_DIR}/hv/include ${CMAKE_SOURCE_DIR}/guestlib/include
     ${CMAKE_SOURCE_DIR}/net/include)
@@ -101,7 +104,7 @@ function(skep_add_guest name)
         target_link_options(${name} PRIVATE -Wl,--undefined=skep_posix_files_start)
     endif()
     target_link_libraries(${name} PRIVATE ${arg_LIBS})
-    foreach(library guestlib libc-shim net lwip)
+    foreach(library IN LISTS SKEP_GUEST_LIBRARIES)
         target_link_libraries(${name} PRIVATE $<TARGET_NAME_IF_EXISTS:${library}>)
     endforeach()
     target_link_libraries(${name} PRIVATE newlib::c newlib::m gcc)

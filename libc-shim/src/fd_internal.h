@@ -6,6 +6,7 @@
 
 #include <poll.h>
 #include <stdbool.h>
+#include <sys/uio.h>
 
 #include "skep/fd.h"
 
@@ -21,6 +22,12 @@ bool skep_posix_fd_hold(struct skep_file *file);
 
 extern const struct skep_fd_ops skep_posix_console_ops; /* what descriptors 0 to 2 are */
 bool skep_posix_fd_is_console(const struct skep_file *file);
+
+/* io.c: moves one buffer after the other, until one is moved in part only: an error after that is told next time. As
+ * readv(), with errno. The offset is for movers that want one: where the next buffer begins. */
+typedef ssize_t skep_posix_mover(int fd, void *data, size_t bytes, off_t offset);
+ssize_t skep_posix_each(int fd, const struct iovec *buffers, int count, off_t offset,
+                        skep_posix_mover *move);
 
 /* poll.c: skep_poll_notify() for who is asked by poll() what holds: the asking thread needn't look again for that. */
 void skep_posix_poll_notify_others(void);

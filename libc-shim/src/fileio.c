@@ -39,33 +39,19 @@ ssize_t pwrite(int fd, const void *data, size_t bytes, off_t offset)
     return skep_posix_result(result);
 }
 
-/* One buffer after the other, as readv(). */
 ssize_t preadv(int fd, const struct iovec *buffers, int count, off_t offset)
 {
-    ssize_t total = 0;
-    for (int i = 0; i < count; i++) {
-        ssize_t bytes = pread(fd, buffers[i].iov_base, buffers[i].iov_len, offset + total);
-        if (bytes < 0)
-            return total != 0 ? total : -1;
-        total += bytes;
-        if ((size_t)bytes < buffers[i].iov_len)
-            break;
-    }
-    return total;
+    return skep_posix_each(fd, buffers, count, offset, pread);
+}
+
+static ssize_t write_at(int fd, void *data, size_t bytes, off_t offset)
+{
+    return pwrite(fd, data, bytes, offset);
 }
 
 ssize_t pwritev(int fd, const struct iovec *buffers, int count, off_t offset)
 {
-    ssize_t total = 0;
-    for (int i = 0; i < count; i++) {
-        ssize_t bytes = pwrite(fd, buffers[i].iov_base, buffers[i].iov_len, offset + total);
-        if (bytes < 0)
-            return total != 0 ? total : -1;
-        total += bytes;
-        if ((size_t)bytes < buffers[i].iov_len)
-            break;
-    }
-    return total;
+    return skep_posix_each(fd, buffers, count, offset, write_at);
 }
 
 int ftruncate(int fd, off_t bytes)

@@ -50,13 +50,12 @@ ssize_t write(int fd, const void *data, size_t bytes)
     return skep_posix_result(result);
 }
 
-/* One buffer after the other, until one is moved in part only: an error after that is told next
- * time. For datagrams, where that is wrong, there is recvmsg(). */
-ssize_t readv(int fd, const struct iovec *buffers, int count)
+ssize_t skep_posix_each(int fd, const struct iovec *buffers, int count, off_t offset,
+                        skep_posix_mover *move)
 {
     ssize_t total = 0;
     for (int i = 0; i < count; i++) {
-        ssize_t bytes = read(fd, buffers[i].iov_base, buffers[i].iov_len);
+        ssize_t bytes = move(fd, buffers[i].iov_base, buffers[i].iov_len, offset + total);
         if (bytes < 0)
             return total != 0 ? total : -1;
         total += bytes;
@@ -66,18 +65,20 @@ ssize_t readv(int fd, const struct iovec *buffers, int count)
     return total;
 }
 
-static ssize_t write_each(int fd, const struct iovec *buffers, int count)
+static ssize_t read_next(int fd, void *data, size_t bytes, off_t unused)
 {
-    ssize_t total = 0;
-    for (int i = 0; i < count; i++) {
-        ssize_t bytes = write(fd, buffers[i].iov_base, buffers[i].iov_len);
-        if (bytes < 0)
-            return total != 0 ? total : -1;
-        total += bytes;
-        if ((size_t)bytes < buffers[i].iov_len)
-            break;
-    }
-    return total;
+    return read(fd, data, bytes);
+}
+
+static ssize_t write_next(int fd, void *data, size_t bytes, off_t unused)
+{
+    return write(fd, data, bytes);
+}
+
+/* For datagrams, where one buffer after the other is wrong, there is recvmsg(). */
+ssize_t readv(int fd, const struct iovec *buffers, int count)
+{
+    return skep_posix_each(fd, buffers, count, 0, read_next);
 }
 
 /* To a socket all goes at once: it is one datagram, or as few segments as a stream needs. */
@@ -89,7 +90,7 @@ ssize_t writev(int fd, const struct iovec *buffers, int count)
     const struct msghdr all = {.msg_iov = (struct iovec *)buffers, .msg_iovlen = count};
     ssize_t result = file->ops->socket != NULL && count > 0
                          ? skep_posix_result(file->ops->socket->send_message(file, &all, 0))
-                         : write_each(fd, buffers, count);
+                         : skep_posix_each(fd, buffers, count, 0, write_next);
     skep_fd_put(file);
     return result;
 }
