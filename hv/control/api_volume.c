@@ -101,12 +101,12 @@ int api_disk_put(struct request *r)
     storage_lock();
     disk = find_disk(r->name, 404, &r->problem);
     if (disk && read_format(body, &force, &r->problem) == 0)
-        status = storage_format(disk, force, &r->problem);
+        status = (r->dry_run ? storage_foresee_format : storage_format)(disk, force, &r->problem);
     if (status > 0)
-        r->json = storage_disk_to_json(disk);
+        r->json = r->dry_run ? storage_formatted_to_json(disk) : storage_disk_to_json(disk);
     storage_unlock();
     cJSON_Delete(body);
-    if (status > 0)
+    if (status > 0 && !r->dry_run)
         service_keep();
     return status;
 }

@@ -321,7 +321,8 @@ static int read_pem(struct certificate *next, const char *chain, const char *key
     return error;
 }
 
-static int install(struct certificate *next, const char *chain, const char *key, struct problem *p)
+/* What is there once these are installed. */
+static int prepare(struct certificate *next, const char *chain, const char *key, struct problem *p)
 {
     int error;
 
@@ -338,7 +339,7 @@ static int install(struct certificate *next, const char *chain, const char *key,
         return problem_set(p, 503, "%s.", tls_why(error));
     if (error != 0)
         return problem_set(p, 422, "The certificate can't be used: %s.", tls_why(error));
-    return replace(next, p);
+    return 0;
 }
 
 /* Runs a change on a copy, with the lock. */
@@ -366,7 +367,9 @@ int certificate_install(const char *chain, const char *key, struct problem *p)
 
     if (!next)
         return -1;
-    result = install(next, chain, key, p);
+    result = prepare(next, chain, key, p);
+    if (result == 0)
+        result = replace(next, p);
     end(next);
     return result;
 }
@@ -502,6 +505,19 @@ static cJSON *describe(const struct certificate *c)
     cJSON_AddBoolToObject(json, "requested", c->request_bytes != 0);
     cJSON_AddStringToObject(json, "certificate", pem);
     free(pem);
+    return json;
+}
+
+cJSON *certificate_foresee(const char *chain, const char *key, struct problem *p)
+{
+    struct certificate *next = begin(p);
+    cJSON *json = NULL;
+
+    if (!next)
+        return NULL;
+    if (prepare(next, chain, key, p) == 0 && !(json = describe(next)))
+        problem_set(p, 503, "There is no memory for the request now; try again.");
+    end(next);
     return json;
 }
 
