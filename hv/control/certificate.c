@@ -13,6 +13,7 @@
 
 #include "address.h"
 #include "audit.h"
+#include "events.h"
 #include "hex.h"
 #include "log.h"
 #include "persist.h"
@@ -24,6 +25,7 @@
 #define LABEL_MAX  63u
 
 enum origin { SELF_SIGNED, INSTALLED, BOOT_MODULE };
+static const char *const origin_names[] = {"self-signed", "installed", "boot module"};
 
 struct certificate {
     enum origin origin;
@@ -289,6 +291,15 @@ static int check_origin(struct problem *p)
                        "there, or take tls out of it.");
 }
 
+static void add_event(void)
+{
+    char fingerprint[TLS_FINGERPRINT_MAX];
+
+    tls_identity_fingerprint(&own.tls, fingerprint);
+    events_add(EVENT_HOST, "certificate", NULL, audit_caller(),
+               "\"origin\":\"%s\",\"fingerprint\":\"%s\"", origin_names[own.origin], fingerprint);
+}
+
 /* The context for new connections is made before anything is kept, so that what was kept can't fail to serve. */
 static int replace(const struct certificate *c, struct problem *p)
 {
@@ -302,6 +313,7 @@ static int replace(const struct certificate *c, struct problem *p)
     }
     server_use(server);
     tell(own.origin == INSTALLED ? "installed" : "made anew");
+    add_event();
     return 0;
 }
 
@@ -481,7 +493,6 @@ static void add_name(void *context, const char *name)
 
 static cJSON *describe(const struct certificate *c)
 {
-    static const char *const origins[] = {"self-signed", "installed", "boot module"};
     cJSON *json = cJSON_CreateObject(), *names = cJSON_CreateArray();
     struct tls_description d = {.name = add_name, .context = names};
     char fingerprint[TLS_FINGERPRINT_MAX], *pem = tls_chain_pem(&c->tls);
@@ -493,7 +504,7 @@ static cJSON *describe(const struct certificate *c)
         return NULL;
     }
     tls_identity_fingerprint(&c->tls, fingerprint);
-    cJSON_AddStringToObject(json, "origin", origins[c->origin]);
+    cJSON_AddStringToObject(json, "origin", origin_names[c->origin]);
     cJSON_AddStringToObject(json, "fingerprint", fingerprint);
     cJSON_AddStringToObject(json, "public_key_pin", d.pin);
     cJSON_AddStringToObject(json, "key", d.key);

@@ -36,5 +36,5 @@ export function auditView(view, _, signal) {
   }
 
   view.append(h("div", { className: "bar" }, h("h2", {}, "Audit trail")), facts, h("p"), rows, pages);
-  const soon = keepLooking(look, signal, { seconds: 10, kinds: ["guests", "apps", "images", "volumes", "disks", "host"] });
+  const soon = keepLooking(look, signal, { seconds: 10, kinds: ["guests", "apps", "images", "volumes", "disks", "tokens", "client-certificates", "host"] });
 }
