@@ -174,12 +174,16 @@ static bool recall(struct certificate *c)
     return retained || retain(bytes);
 }
 
+static cJSON *describe(const struct certificate *c);
+
 /* What fails changes nothing. */
 static int commit(const struct certificate *c, struct problem *p)
 {
     size_t bytes = pack(c);
 
     audit_expect(200);
+    audit_before(describe(&own));
+    audit_after(describe(c));
     if (persist_update(VALUE, &buffer, bytes, p) != 0)
         return -1;
     if (!retain(bytes)) {

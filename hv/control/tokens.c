@@ -520,6 +520,9 @@ int tokens_put(const struct token *wish, bool rotate, char text[TOKEN_TEXT_MAX],
         return status;
     }
     audit_expect(status);
+    if (change == CHANGE_APPLIED)
+        audit_before(token_to_json(&now[slot]));
+    audit_after(token_to_json(&next[slot]));
     return commit(p) == 0 ? status : -1;
 }
 
@@ -535,6 +538,7 @@ int tokens_delete(enum token_kind kind, const char *name, struct problem *p)
     memcpy(next, now, sizeof(next));
     memset(&next[slot], 0, sizeof(next[slot]));
     audit_expect(204);
+    audit_before(token_to_json(&now[slot]));
     return commit(p) == 0 ? 204 : -1;
 }
 
