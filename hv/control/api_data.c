@@ -218,7 +218,6 @@ int api_volume_data_put(struct request *r)
 
     if (r->dry_run)
         return foresee(r);
-
     if (storage_stream_begin(&s, r->name, true, &r->problem) != 0)
         return -1;
     tls_hash_begin(&hash);

@@ -85,13 +85,14 @@ static bool add_items(cJSON *items, uint64_t id, uint64_t end, struct audit_reco
     read_previous(r, id - 1, previous);
     for (size_t bytes = 0; id <= end && bytes < AUDIT_PAGE_BYTES; id++) {
         cJSON *item = cJSON_CreateObject();
-        if (!add_record(item, r, id, previous, &valid)) {
+        if (add_record(item, r, id, previous, &valid)) {
+            bytes += r->bytes;
+        } else {
             cJSON_Delete(item);
             item = damaged(id);
             *previous = '\0';
             valid = false;
         }
-        bytes += r->bytes;
         cJSON_AddItemToArray(items, item);
     }
     return valid;
