@@ -130,7 +130,8 @@ static const struct command_option request_options[] = {
     END,
 };
 static const struct command_option events_options[] = {
-    {"kind", 'k', "KIND", "guests, images, volumes, apps, disks or host"},
+    {"kind", 'k', "KIND",
+     "guests, images, volumes, apps, disks, tokens, client-certificates or host"},
     {"name", 'n', "NAME", "of what has this name"},
     {"prefix", 0, "TEXT", "of what has a name that begins so"},
     {"after", 0, "ID", "behind this event"},
