@@ -11,6 +11,8 @@ static const struct command_option login_options[] = {
     {"name", 'n', "NAME", "of the context; the host if not given"},
     {"fingerprint", 'f', "SHA256", "trusts the certificate of this fingerprint, without asking"},
     {"token-stdin", 't', NULL, "reads the token from standard input"},
+    {"certificate", 0, "FILE", "this client certificate, PEM, instead of a token"},
+    {"key", 'k', "FILE", "its private key, PEM; in the certificate's file if not given"},
     {"yes", 'y', NULL, "trusts whatever certificate there is"},
     END,
 };
@@ -138,7 +140,7 @@ static const struct command_option events_options[] = {
     END,
 };
 
-static const struct command_option token_options[] = {
+static const struct command_option access_options[] = {
     {"role", 'r', "ROLE", "admin, operator or viewer"},
     {"prefix", 'p', "TEXT", "sees only guests and volumes whose names begin so"},
     {"guests", 0, "N", "the most guests of the prefix"},
@@ -278,14 +280,25 @@ const struct command commands[] = {
      "skepctl token ls", NULL},
     {"token create", "NAME", 1, 1, OPERAND_NONE, false, token_create,
      "makes a token, and prints its secret, once",
-     "skepctl token create ci-bot --role operator --prefix ci- --memory 256M", token_options},
+     "skepctl token create ci-bot --role operator --prefix ci- --memory 256M", access_options},
     {"token set", "NAME", 1, 1, OPERAND_TOKEN, false, token_set,
      "changes what a token may do: what isn't said goes",
-     "skepctl token set ci-bot --role viewer --prefix ci-", token_options},
+     "skepctl token set ci-bot --role viewer --prefix ci-", access_options},
     {"token rotate", "NAME", 1, 1, OPERAND_TOKEN, false, token_rotate,
      "gives a token a new secret, and prints that", "skepctl token rotate ci-bot", NULL},
     {"token rm", "NAME…", 1, ANY, OPERAND_TOKEN, false, token_remove, "revokes tokens",
      "skepctl token rm ci-bot", NULL},
+
+    {"client ls", "", 0, 0, OPERAND_NONE, false, client_list,
+     "lists client certificates and what they may do", "skepctl client ls", NULL},
+    {"client add", "NAME CERTIFICATE", 2, 2, OPERAND_FILE, false, client_add,
+     "lets whoever has this certificate's key in",
+     "skepctl client add robot robot.pem --role viewer", access_options},
+    {"client set", "NAME [CERTIFICATE]", 1, 2, OPERAND_CLIENT, false, client_set,
+     "changes what a client certificate may do: what isn't said goes",
+     "skepctl client set robot --role operator --prefix ci-", access_options},
+    {"client rm", "NAME…", 1, ANY, OPERAND_CLIENT, false, client_remove,
+     "revokes client certificates", "skepctl client rm robot", NULL},
 
     {"metrics", "", 0, 0, OPERAND_NONE, false, metrics_show,
      "prints counters and gauges for Prometheus", "skepctl metrics", NULL},

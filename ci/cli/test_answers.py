@@ -164,7 +164,7 @@ def commands(cli):
             yield [first]
 
 
-GROUPS = ("context", "image", "volume", "operation", "app", "disk", "host", "cert", "token")
+GROUPS = ("context", "image", "volume", "operation", "app", "disk", "host", "cert", "token", "client")
 
 
 def test_help_and_manual(cli):

@@ -18,7 +18,8 @@ def test_nothing_leaks(service, fresh, tmp_path):
         0 operation ls; 4 operation cancel none; 4 operation wait none; 0 context ls -o json; 1 diff -f TMP/site.json -o json
         1 diff -f TMP/site.json; 0 apply -f TMP/site.json; 2 apply -f TMP/data; 0 cert
         0 events --after 0000000000000000-0 --count 1; 0 complete -- inspect o; 2 nonsense; 0 rm one bad doc
-        0 volume rm db v; 0 context rm lab
+        2 client add a TMP/data; 4 client add a TMP/data --role viewer; 4 client set a --role viewer; 0 client ls
+        6 login https://127.0.0.1 --certificate TMP/none; 0 volume rm db v; 0 context rm lab
     """
     for line in script.replace("\n", ";").split(";"):
         words = line.replace("TMP", str(tmp_path)).split()
