@@ -147,12 +147,29 @@ WRONG = [
     ["nonsense"], ["image"], ["image", "nonsense"], ["ps", "too", "many"], ["inspect"], ["ps", "--nonsense"],
     ["ps", "-o", "yaml"], ["logs", "x", "--offset", "-1"], ["run", "hello", "-m", "4X"], ["run", "hello", "-e", "=x"],
     ["run", "hello", "-g", "10.0.2.2"], ["run", "hello", "-v", "db:relative"], ["apply"], ["stop", "x", "-t", "y"],
+    ["run", "hello", "--file", "relative=x"], ["run", "hello", "--secret", "/x"], ["run", "hello", "-w", "0"],
     ["volume", "create", "db", "99999999999999999999"], ["disk", "format", "0"], [],
 ]  # fmt: skip
 
 
 def test_command_lines_that_are_wrong(cli):
     at_once(lambda arguments: cli.run(*arguments, code=2), WRONG)
+
+
+@pytest.mark.parametrize(
+    "words, told",
+    [
+        (["ps", "--nonsense"], "--nonsense is no option here"),
+        (["ps", "-x"], "-x is no option here"),
+        (["ps", "--nonsense=5"], "--nonsense=5 is no option here"),
+        (["-x", "ps"], "-x is no option here"),
+        (["ps", "--label"], "--label needs a value"),
+        (["ps", "-l"], "-l needs a value"),
+    ],
+)
+def test_options_that_there_are_not(cli, words, told):
+    cli.run(*words, code=2)
+    assert cli.errors == f"skepctl: {told}: skepctl ps --help {'has all' if 'no option' in told else 'explains it'}\n"
 
 
 def commands(cli):

@@ -11,7 +11,7 @@ def test_nothing_leaks(service, fresh, tmp_path):
         json.dumps({"volumes": {"v": {"size_bytes": 4096}}, "guests": {"doc": {"image": "hello", "env": {"A": "B"}}}})
     )
     script = """
-        4 image rm none; 0 run hello -n one -m 1M -a 10.0.2.20/24 -e A=B -e A=C --no-wait; 1 run hello -n one
+        4 image rm none; 2 run hello --file /x=/dev/null --secret y; 0 run hello -n one --secret /k=TMP/data -w 5 -m 1M -a 10.0.2.20/24 -e A=B -e A=C --no-wait; 1 run hello -n one
         1 run hello -n bad -- crash=1; 2 run hello -n no -v db:x; 0 ps -l a=b; 0 inspect one; 0 top -d 100 -n 2; 0 top -d 100 -o json; 0 stop one
         0 set one --cap 10; 0 console bad; 4 console none; 2 console one --detach-keys xx; 4 trace none; 4 vcpus none
         0 volume create db 8K --iops 5; 0 volume import db TMP/data; 4 volume export none TMP/out
