@@ -12,6 +12,7 @@
 #include "fail.h"
 #include "interrupt.h"
 #include "progress.h"
+#include "trace.h"
 
 #define CONNECT_SECONDS 10L
 #define SILENT_SECONDS  60L         /* without a byte in either direction */
@@ -55,6 +56,7 @@ static CURL *handle(void)
     if (!far.curl)
         exit(fail(EXIT_LOCAL, "libcurl can't be used here"));
     curl_easy_reset(far.curl); /* keeps connections */
+    trace_begin(far.curl);
     return far.curl;
 }
 
@@ -396,6 +398,7 @@ static bool read_more(struct transfer *t, size_t bytes)
                 return false;
         if (n <= 0 || keep_body(t, data, (size_t)n) != (size_t)n)
             return false;
+        trace_answer(data, (size_t)n);
     }
     return true;
 }
@@ -462,6 +465,8 @@ int http_upgrade(const char *path, const char *fields, const char *name, char *v
     set_security(curl, far.to.pin);
     set_certificate(curl);
     code = curl_easy_perform(curl);
+    if (code == CURLE_OK)
+        trace_request(text, strlen(text));
     done = code == CURLE_OK && write_all(text, strlen(text)) && read_answer(&t, name, value, room);
     free(text);
     if (code != CURLE_OK)
