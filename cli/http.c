@@ -263,7 +263,7 @@ static int explain_connection(CURLcode code, const char *message)
             "%s shows another key than the one that is pinned: it was made anew, or it is not "
             "that Skep. If the former, log in again",
             far.to.url);
-    if (code == CURLE_SSL_CERTPROBLEM)
+    if (code == CURLE_SSL_CERTPROBLEM && far.to.certificate)
         return fail(EXIT_USAGE,
                     "%s and %s are no certificate and its private key, PEM and without a pass "
                     "phrase: %s",
