@@ -110,6 +110,18 @@ static void test_lines(void)
     puts(dirname(folder));
 }
 
+/* One of these is no variable, as a program may find in what it was given. */
+static void test_environment(void)
+{
+    static char one[] = "one=1", none[] = "no variable", two[] = "two=2";
+    static char *odd[] = {one, none, two, NULL};
+    environ = odd;
+    say("clear", clearenv());
+    say("gone", getenv("one") == NULL && getenv("two") == NULL);
+    say("set", setenv("three", "3", 1));
+    puts(getenv("three"));
+}
+
 static void say_date(const char *what, struct tm time)
 {
     time_t seconds = timegm(&time);
@@ -225,6 +237,7 @@ static void test_threads(void)
 
 int main(void)
 {
+    test_environment();
     test_patterns();
     test_folders();
     test_lines();
