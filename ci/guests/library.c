@@ -122,6 +122,19 @@ static void test_environment(void)
     puts(getenv("three"));
 }
 
+static void test_long_doubles(void)
+{
+    char text[80];
+    long double value = 3.14L, read = 0;
+    printf("%.17Lg %.21Lg %Lf %.3Le %Lg\n", value, value, value, value * 1e4000L, 1e-4940L);
+    printf("%Lf %Lg %Lg\n", -0.0L, 1 / 0.0L, -1 / 0.0L);
+    printf("%.60f %.17g %g %e\n", 0.1, 0.1, 1e-320, 1.7976931348623157e308);
+    snprintf(text, sizeof(text), "%.21Lg", strtold("0.1", NULL));
+    puts(text);
+    say("scanned", sscanf("2.718281828459045235 1", "%Lf", &read));
+    say("whole", read == 2.718281828459045235L);
+}
+
 static void say_date(const char *what, struct tm time)
 {
     time_t seconds = timegm(&time);
@@ -238,6 +251,7 @@ static void test_threads(void)
 int main(void)
 {
     test_environment();
+    test_long_doubles();
     test_patterns();
     test_folders();
     test_lines();
