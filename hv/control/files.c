@@ -435,6 +435,8 @@ static void add_content(cJSON *item, const struct skep_files *pack,
     size_t room = entry->bytes / 3 * 4 + 5, used;
     char *text = malloc(room);
 
+    if (text)
+        text[0] = '\0'; /* of no bytes, the encoder writes none */
     if (text && is_base64 &&
         mbedtls_base64_encode((uint8_t *)text, room, &used, (const uint8_t *)data, entry->bytes) ==
             0)

@@ -214,6 +214,17 @@ static void test_mounts(void **state)
     assert_int_equal(images(), 0);
 }
 
+/* Of both kinds: what is empty is shown as such. */
+static void test_empty_files(void **state)
+{
+    (void)state;
+    assert_int_equal(put("{\"path\":\"/bin\",\"content_base64\":\"\"},"
+                         "{\"path\":\"/text\",\"content\":\"\"}"),
+                     201);
+    expect_shown(FILES_PUBLIC, "[{\"path\":\"/bin\",\"secret\":false,\"content_base64\":\"\"},"
+                               "{\"path\":\"/text\",\"secret\":false,\"content\":\"\"}]");
+}
+
 #define TWO_FILES                                                     \
     "{\"path\":\"/etc/key\",\"secret\":true,\"content\":\"hidden\"}," \
     "{\"path\":\"/etc/app.conf\",\"content\":\"a = 1\\n\"}"
@@ -416,6 +427,7 @@ int run_files_tests(void)
         cmocka_unit_test_setup_teardown(test_dots_in_names, setup, teardown),
         cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
         cmocka_unit_test_setup_teardown(test_mounts, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_empty_files, setup, teardown),
         cmocka_unit_test_setup_teardown(test_shown, setup, teardown),
         cmocka_unit_test_setup_teardown(test_same_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_content_that_stays, setup, teardown),
