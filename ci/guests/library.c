@@ -58,6 +58,12 @@ static int walk(const char *path, const struct stat *status, int kind, struct FT
     return 0;
 }
 
+static int give_up(const char *path, int error)
+{
+    (void)path;
+    return error == ENOENT;
+}
+
 static void test_folders(void)
 {
     struct dirent **list, entry, *next;
@@ -67,6 +73,8 @@ static void test_folders(void)
         puts(found.gl_pathv[i]);
     globfree(&found);
     say("no such", glob("tree/*.conf", 0, NULL, &found) == GLOB_NOMATCH);
+    globfree(&found);
+    say("aborted", glob("nowhere/*.conf", 0, give_up, &found) == GLOB_ABORTED);
     globfree(&found);
     say("itself", glob("tree/*.conf", GLOB_NOCHECK, NULL, &found));
     say("one", (long)found.gl_pathc);
@@ -108,6 +116,31 @@ static void test_lines(void)
     funlockfile(stdout);
     puts(basename(base));
     puts(dirname(folder));
+}
+
+/* One of these is no variable, as a program may find in what it was given. */
+static void test_environment(void)
+{
+    static char one[] = "one=1", none[] = "no variable", two[] = "two=2";
+    static char *odd[] = {one, none, two, NULL};
+    environ = odd;
+    say("clear", clearenv());
+    say("gone", getenv("one") == NULL && getenv("two") == NULL);
+    say("set", setenv("three", "3", 1));
+    puts(getenv("three"));
+}
+
+static void test_long_doubles(void)
+{
+    char text[80];
+    long double value = 3.14L, read = 0;
+    printf("%.17Lg %.21Lg %Lf %.3Le %Lg\n", value, value, value, value * 1e4000L, 1e-4940L);
+    printf("%Lf %Lg %Lg\n", -0.0L, 1 / 0.0L, -1 / 0.0L);
+    printf("%.60f %.17g %g %e\n", 0.1, 0.1, 1e-320, 1.7976931348623157e308);
+    snprintf(text, sizeof(text), "%.21Lg", strtold("0.1", NULL));
+    puts(text);
+    say("scanned", sscanf("2.718281828459045235 1", "%Lf", &read));
+    say("whole", read == 2.718281828459045235L);
 }
 
 static void say_date(const char *what, struct tm time)
@@ -225,6 +258,8 @@ static void test_threads(void)
 
 int main(void)
 {
+    test_environment();
+    test_long_doubles();
     test_patterns();
     test_folders();
     test_lines();

@@ -25,18 +25,33 @@ def on_linux(name, folder):
     ).stdout
 
 
+def same_as_on_linux(api, name, folder, spec_with):
+    """With one CPU and with three; spec_with: what else the spec has then."""
+    expected = on_linux(name, folder)
+    assert expected.endswith(f"{name}: ok\n")
+    for vcpus in [1, 3]:
+        status, text = run_to_end(
+            api, f"{name}-{vcpus}", guest_program(name), vcpus=vcpus, **spec_with(vcpus)
+        )
+        assert text.splitlines() == expected.splitlines()
+        assert status["state"] == "exited" and status["exit_code"] == 0, status
+
+
 @pytest.mark.parametrize(
     "name", ["absent", "events", "identity", "library", "local", "mappings", "messages", "signals"]
 )
 def test_same_as_on_linux(api, name, tmp_path):
-    expected = on_linux(name, tmp_path)
-    assert expected.endswith(f"{name}: ok\n")
-    for vcpus in [1, 3]:
-        status, text = run_to_end(
-            api, f"{name}-{vcpus}", guest_program(name), vcpus=vcpus, memory_bytes=4 * MIB
-        )
-        assert text.splitlines() == expected.splitlines()
-        assert status["state"] == "exited" and status["exit_code"] == 0, status
+    same_as_on_linux(api, name, tmp_path, lambda vcpus: {"memory_bytes": 4 * MIB})
+
+
+@pytest.mark.parametrize("name", ["cancel", "interrupts"])
+def test_same_as_on_linux_with_a_network(api, name, tmp_path):
+    same_as_on_linux(
+        api,
+        name,
+        tmp_path,
+        lambda vcpus: {"memory_bytes": 16 * MIB, "networks": [{"address": f"10.9.8.{vcpus}/24"}]},
+    )
 
 
 def test_sockets(api):

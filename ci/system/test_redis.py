@@ -131,6 +131,7 @@ SET greeting "h\\xc3\\xa9llo"
 GET greeting
 APPEND greeting !
 INCRBYFLOAT half 0.5
+INCRBYFLOAT pi 3.1415
 RPUSH list a b c
 LRANGE list 0 -1
 HSET hash field 1 other 2
@@ -159,6 +160,7 @@ OK
 h\u00e9llo
 7
 0.5
+3.1415
 3
 a
 b

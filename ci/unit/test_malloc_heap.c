@@ -36,8 +36,8 @@ static enum heap_check give(void *memory)
 
 static void join_all(void)
 {
-    uint32_t units = 0;
-    while (skep_heap_join_kept(&units)) {
+    uint32_t list = 0;
+    while (skep_heap_join_kept(&list)) {
     }
 }
 
@@ -162,9 +162,31 @@ static void joining_is_due_once_for_much_that_was_freed(void **state)
     for (unsigned i = 0; i < MANY; i++) {
         assert_int_equal(skep_heap_give(many[i], &much), HEAP_GOOD);
         due += much;
+        if (much) {
+            join_all();
+        }
     }
     assert_in_range(due, 1, MANY * BYTES / (64 * 1024));
     assert_int_equal(give(used), HEAP_GOOD);
+}
+
+/* Of larger sizes, too, the block that was given back last is the one that is given out next, if it is large enough. */
+static void larger_blocks_are_kept(void **state)
+{
+    static const size_t sizes[] = {1500, 4096, 8200, 16000};
+    all_free();
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+        void *memory = skep_heap_take(sizes[i], 16), *behind = skep_heap_take(100, 16);
+        assert_int_equal(give(memory), HEAP_GOOD);
+        assert_ptr_equal(skep_heap_take(sizes[i], 16), memory);
+        assert_int_equal(give(memory), HEAP_GOOD);
+        assert_ptr_equal(skep_heap_take(sizes[i] - 20, 16), memory);
+        assert_int_equal(give(memory), HEAP_GOOD);
+        void *larger = skep_heap_take(sizes[i] + 40, 16);
+        assert_ptr_not_equal(larger, memory);
+        assert_int_equal(give(larger), HEAP_GOOD);
+        assert_int_equal(give(behind), HEAP_GOOD);
+    }
 }
 
 static void no_room_is_no_block(void **state)
@@ -174,7 +196,7 @@ static void no_room_is_no_block(void **state)
     assert_null(skep_heap_take(16, 1u << 30));
 }
 
-/* Small ones are kept, large ones joined: both are recognised. */
+/* Most are kept, large ones joined: both are recognised. */
 static void double_free_is_found(void **state)
 {
     static const size_t sizes[] = {0, 24, 100, 1000, 5000, 70000};
@@ -220,7 +242,7 @@ static void invalid_free_is_found(void **state)
 /* A link that was overwritten after a free is not followed. */
 static void write_after_free_is_found(void **state)
 {
-    char *first = skep_heap_take(5000, 16), *wall = skep_heap_take(5000, 16);
+    char *first = skep_heap_take(20000, 16), *wall = skep_heap_take(20000, 16);
     assert_int_equal(give(first), HEAP_GOOD);
     uint64_t links;
     memcpy(&links, first, sizeof(links));
@@ -238,6 +260,7 @@ int main(void)
         cmocka_unit_test(random_use_keeps_what_is_in_blocks),
         cmocka_unit_test(what_is_cut_off_can_be_added_again),
         cmocka_unit_test(joining_is_due_once_for_much_that_was_freed),
+        cmocka_unit_test(larger_blocks_are_kept),
         cmocka_unit_test(no_room_is_no_block),
         cmocka_unit_test(double_free_is_found),
         cmocka_unit_test(overflow_by_a_byte_is_found),

@@ -1,5 +1,5 @@
 /*
- * test_string.c - libc-shim's strlen() and strchr(), for each position in a block, at the end of the memory there is.
+ * test_string.c - libc-shim's part of <string.h>, for each position in a block, at the end of the memory there is.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,16 +11,26 @@
 #include <cmocka.h>
 
 /* Beside the host's. */
-#define strlen shim_strlen
-#define strchr shim_strchr
+#define strlen  shim_strlen
+#define strchr  shim_strchr
+#define memcpy  shim_memcpy
+#define memmove shim_memmove
+#define memset  shim_memset
 size_t strlen(const char *text);
 char *strchr(const char *text, int byte);
+void *memcpy(void *restrict to, const void *restrict from, size_t bytes);
+void *memmove(void *to, const void *from, size_t bytes);
+void *memset(void *memory, int byte, size_t bytes);
 #include "../../libc-shim/src/string.c" /* NOLINT(bugprone-suspicious-include): under names of its own */
 #undef strlen
 #undef strchr
+#undef memcpy
+#undef memmove
+#undef memset
 
 #define PAGE_BYTES 4096u
 #define LENGTH_MAX 70u
+#define MOVED_MAX  150u
 
 /* A page that none follows. */
 static char *page_map(void)
@@ -96,12 +106,86 @@ static void bytes_not_in_it(void **state)
     page_unmap(page);
 }
 
+/* The page's end holds bytes that all differ from their neighbours. */
+static void fill(char *page)
+{
+    for (size_t i = 0; i < PAGE_BYTES; i++) {
+        page[i] = (char)(i * 7 + i / 256);
+    }
+}
+
+/* Each length, from each position in a block to each, up to the end of either's memory. */
+static void bytes_moved(void **state)
+{
+    (void)state;
+    char *from_page = page_map(), *to_page = page_map();
+    fill(from_page);
+    for (size_t bytes = 0; bytes <= MOVED_MAX; bytes++) {
+        for (size_t rest = 0; rest < BLOCK_BYTES * BLOCK_BYTES; rest++) {
+            const char *from = from_page + PAGE_BYTES - bytes - rest % BLOCK_BYTES;
+            char *to = to_page + PAGE_BYTES - bytes - rest / BLOCK_BYTES;
+            memset(to_page, 0x55, PAGE_BYTES);
+            assert_ptr_equal(shim_memcpy(to, from, bytes), to);
+            assert_memory_equal(to, from, bytes);
+            assert_int_equal(to[-1], 0x55);
+            if (rest >= BLOCK_BYTES) {
+                assert_int_equal(to[bytes], 0x55);
+            }
+        }
+    }
+    page_unmap(from_page);
+    page_unmap(to_page);
+}
+
+/* Onto themselves, up and down by each distance. */
+static void bytes_moved_within(void **state)
+{
+    (void)state;
+    char before[PAGE_BYTES], moved[PAGE_BYTES];
+    fill(before);
+    for (size_t bytes = 0; bytes <= MOVED_MAX; bytes++) {
+        for (size_t to = 100; to <= 100 + 2 * MOVED_MAX; to++) {
+            memcpy(moved, before, sizeof(moved));
+            shim_memmove(moved + to, moved + 100 + MOVED_MAX, bytes);
+            assert_memory_equal(moved, before, to);
+            assert_memory_equal(moved + to, before + 100 + MOVED_MAX, bytes);
+            assert_memory_equal(moved + to + bytes, before + to + bytes,
+                                sizeof(moved) - to - bytes);
+        }
+    }
+}
+
+static void bytes_set(void **state)
+{
+    (void)state;
+    char *page = page_map();
+    for (size_t bytes = 0; bytes <= MOVED_MAX; bytes++) {
+        for (size_t rest = 0; rest < BLOCK_BYTES; rest++) {
+            char *memory = page + PAGE_BYTES - rest - bytes;
+            memset(page, 0x55, PAGE_BYTES);
+            assert_ptr_equal(shim_memset(memory, 0x1e4, bytes),
+                             memory); /* it is converted to a byte */
+            for (size_t i = 0; i < bytes; i++) {
+                assert_int_equal(memory[i], (char)0xe4);
+            }
+            assert_int_equal(memory[-1], 0x55);
+            for (size_t i = 0; i < rest; i++) {
+                assert_int_equal(memory[bytes + i], 0x55);
+            }
+        }
+    }
+    page_unmap(page);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lengths),
         cmocka_unit_test(bytes_found),
         cmocka_unit_test(bytes_not_in_it),
+        cmocka_unit_test(bytes_moved),
+        cmocka_unit_test(bytes_moved_within),
+        cmocka_unit_test(bytes_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,11 +40,12 @@ struct skep_thread {
     uint64_t canary; /* %fs:0x28, the same in all threads */
 
     /* Guarded by the scheduler's lock. */
-    bool preempted;   /* its registers are in context and extended, not on its stack */
-    bool sleeping;    /* sleeper is in the heap */
-    int wait_result;  /* of skep_wait() */
-    uint64_t left_ns; /* of a turn that was interrupted, 0 = the next is a whole one */
-    struct list node; /* in a run queue, or among the waiters for wait_word */
+    bool preempted;     /* its registers are in context and extended, not on its stack */
+    bool sleeping;      /* sleeper is in the heap */
+    bool interruptible; /* waits in skep_wait_while() */
+    int wait_result;    /* of skep_wait() */
+    uint64_t left_ns;   /* of a turn that was interrupted, 0 = the next is a whole one */
+    struct list node;   /* in a run queue, or among the waiters for wait_word */
     struct skep_sleeper sleeper;
     _Atomic uint32_t *wait_word;
     struct skep_context context;

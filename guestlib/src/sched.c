@@ -573,21 +573,61 @@ void skep_sleep_until(uint64_t deadline_ns)
     switch_out(were_masked);
 }
 
-int skep_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns)
+/* also NULL: nothing but word counts. */
+static inline int wait_on(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns,
+                          _Atomic uint32_t *also, uint32_t also_expected)
 {
     /* A deadline in the past must not cost a switch; one that passes below is found by the timer. */
     bool too_late = deadline_ns != SKEP_FOREVER && skep_clock_ns() >= deadline_ns;
     bool were_masked = skep_spin_lock(&sched.lock);
-    if (atomic_load_explicit(word, memory_order_seq_cst) != expected || too_late) {
+    if (atomic_load_explicit(word, memory_order_seq_cst) != expected || too_late ||
+        (also != NULL && atomic_load_explicit(also, memory_order_seq_cst) != also_expected)) {
         skep_spin_unlock(&sched.lock, were_masked);
         return too_late ? -SKEP_ETIMEDOUT : -SKEP_EAGAIN;
     }
     struct skep_thread *thread = vcpu_here()->current;
     thread->wait_word = word;
+    thread->interruptible = also != NULL;
     list_insert_before(waiters_for(word), &thread->node);
     add_sleeper(thread, deadline_ns);
     switch_out(were_masked);
     return thread->wait_result;
+}
+
+int skep_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns)
+{
+    return wait_on(word, expected, deadline_ns, NULL, 0);
+}
+
+int skep_wait_while(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns,
+                    _Atomic uint32_t *also, uint32_t also_expected)
+{
+    return wait_on(word, expected, deadline_ns, also, also_expected);
+}
+
+static void interrupt_in(const struct vcpu *vcpu, struct list *waiters,
+                         const struct skep_thread *thread)
+{
+    for (struct list *node = waiters->next; node != waiters;) {
+        struct skep_thread *waiter = thread_of_node(node);
+        node = node->next;
+        if (waiter->interruptible && (thread == NULL || waiter == thread))
+            end_wait(vcpu, waiter, 0);
+    }
+}
+
+void skep_interrupt(const struct skep_thread *thread)
+{
+    bool were_masked = skep_upcalls_mask();
+    struct vcpu *vcpu = vcpu_here();
+    spin_take(&sched.lock);
+    for (unsigned i = 0; i < BUCKETS; i++)
+        interrupt_in(vcpu, &sched.waiters[i], thread);
+    if (vcpu->in_handlers)
+        spin_drop(&sched.lock); /* handle_events() will look */
+    else
+        release(vcpu);
+    skep_upcalls_restore(were_masked);
 }
 
 unsigned skep_wake(_Atomic uint32_t *word, unsigned count)

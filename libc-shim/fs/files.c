@@ -91,19 +91,22 @@ static int open_place(struct fs_place *place, int flags, mode_t mode, struct fs_
     return place->slash ? -EISDIR : create(place, mode, out);
 }
 
-int fs_open(const char *path, int flags, mode_t mode, struct fs_file **out)
+int fs_open(const char *path, int flags, mode_t mode, struct fs_file **out,
+            char outside[FS_PATH_BYTES])
 {
     struct fs_place place;
     bool follow = !(flags & O_NOFOLLOW) && !((flags & O_CREAT) && (flags & O_EXCL));
-    struct fs_file *file = calloc(1, sizeof(*file));
-    if (file == NULL)
-        return -ENOMEM;
     int result = fs_walk(path, follow, NULL, &place);
-    if (result == 0) {
-        result = open_place(&place, flags, mode, &file->node);
-        file->volume = place.volume;
+    if (result != 0)
+        return fs_walk_outside(result, &place, outside);
+    struct fs_file *file = calloc(1, sizeof(*file));
+    if (file == NULL) {
         fs_walk_end(&place, NULL);
+        return -ENOMEM;
     }
+    result = open_place(&place, flags, mode, &file->node);
+    file->volume = place.volume;
+    fs_walk_end(&place, NULL);
     if (result == 0)
         *out = file;
     else

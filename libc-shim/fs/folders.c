@@ -47,7 +47,7 @@ static DIR *open_outside(const char *path)
 DIR *opendir(const char *path)
 {
     struct fs_file *file;
-    int result = fs_open(path, O_RDONLY | O_DIRECTORY, 0, &file);
+    int result = fs_open(path, O_RDONLY | O_DIRECTORY, 0, &file, NULL);
     if (result == FS_OUTSIDE)
         return open_outside(path);
     if (result != 0) {

@@ -65,13 +65,13 @@ static void fill_stat(struct fs_volume *volume, const struct fs_node *node, stru
     out->st_ctim = time_of(node, FS_CHANGED);
 }
 
-int fs_stat(const char *path, bool follow, struct stat *out)
+int fs_stat(const char *path, bool follow, struct stat *out, char outside[FS_PATH_BYTES])
 {
     struct fs_place place;
     struct fs_node *node;
     int result = walk_present(path, follow, &place);
     if (result != 0)
-        return result;
+        return fs_walk_outside(result, &place, outside);
     result = fs_node_get(place.volume, place.number, &node);
     if (result == 0) {
         fill_stat(place.volume, node, out);

@@ -104,16 +104,6 @@ int skep_posix_folder_path(int fd, char out[SKEP_POSIX_PATH_BYTES])
  * Opening and looking
  */
 
-static int open_outside(const char *path, int flags)
-{
-    char canonical[FS_PATH_BYTES];
-    int result = fs_canonical(path, canonical);
-    if (result != FS_OUTSIDE)
-        return result < 0 ? result : -ENOENT;
-    return skep_posix_file_open(canonical,
-                                flags | (skep_posix_means_folder(path) ? O_DIRECTORY : 0));
-}
-
 /* What a new file or folder gets of the mode that was asked for. */
 static mode_t masked(mode_t mode)
 {
@@ -122,10 +112,12 @@ static mode_t masked(mode_t mode)
 
 static int open_path(const char *path, int flags, mode_t mode)
 {
+    char outside[FS_PATH_BYTES];
     struct fs_file *file;
-    int result = fs_open(path, flags, masked(mode), &file);
+    int result = fs_open(path, flags, masked(mode), &file, outside);
     if (result == FS_OUTSIDE)
-        return open_outside(path, flags);
+        return skep_posix_file_open(outside,
+                                    flags | (skep_posix_means_folder(path) ? O_DIRECTORY : 0));
     if (result != 0)
         return result;
     int fd = skep_fd_open(&skep_posix_volume_ops, file,
@@ -146,22 +138,18 @@ int open(const char *path, int flags, ...)
 
 static int stat_path(const char *path, bool follow, struct stat *out)
 {
-    char canonical[FS_PATH_BYTES];
-    int result = fs_stat(path, follow, out);
+    char outside[FS_PATH_BYTES];
+    int result = fs_stat(path, follow, out, outside);
     if (result != FS_OUTSIDE)
         return result;
-    result = fs_canonical(path, canonical);
-    if (result == FS_OUTSIDE) {
-        result = skep_posix_file_stat(canonical, out);
-        if (result == -ENOENT && skep_posix_is_folder(canonical)) {
-            memset(out, 0, sizeof(*out));
-            out->st_mode = S_IFDIR | SKEP_POSIX_FOLDER_MODE;
-            result = 0;
-        }
-        if (result == 0 && skep_posix_means_folder(path) && !S_ISDIR(out->st_mode))
-            result = -ENOTDIR;
+    result = skep_posix_file_stat(outside, out);
+    if (result == -ENOENT && skep_posix_is_folder(outside)) {
+        memset(out, 0, sizeof(*out));
+        out->st_mode = S_IFDIR | SKEP_POSIX_FOLDER_MODE;
+        result = 0;
     }
-    return result;
+    return result == 0 && skep_posix_means_folder(path) && !S_ISDIR(out->st_mode) ? -ENOTDIR
+                                                                                  : result;
 }
 
 int stat(const char *path, struct stat *out)
@@ -194,7 +182,7 @@ ssize_t readlink(const char *path, char *out, size_t bytes)
     ssize_t result = fs_readlink(path, out, bytes);
     struct stat unused;
     /* FS_OUTSIDE is a length as well, so the path has to be asked again. */
-    if (result == FS_OUTSIDE && fs_stat(path, false, &unused) == FS_OUTSIDE)
+    if (result == FS_OUTSIDE && fs_stat(path, false, &unused, NULL) == FS_OUTSIDE)
         result = -EINVAL;
     return skep_posix_result(result);
 }

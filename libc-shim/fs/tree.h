@@ -62,7 +62,11 @@ const char *fs_tree_path(unsigned index);
 
 int fs_tree_commit_all(void);
 
-int fs_open(const char *path, int flags, mode_t mode, struct fs_file **out);
+/* Of these two FS_OUTSIDE also writes the path, as fs_canonical() does, unless `outside` is NULL. */
+int fs_open(const char *path, int flags, mode_t mode, struct fs_file **out,
+            char outside[FS_PATH_BYTES]);
+int fs_stat(const char *path, bool follow, struct stat *out, char outside[FS_PATH_BYTES]);
+
 void fs_close(struct fs_file *file);
 ssize_t fs_read(struct fs_file *file, void *data, size_t bytes);
 ssize_t fs_write(struct fs_file *file, const void *data, size_t bytes, int flags);
@@ -86,7 +90,6 @@ struct fs_name {
 };
 int fs_read_folder(struct fs_file *file, struct fs_name *out);
 
-int fs_stat(const char *path, bool follow, struct stat *out);
 int fs_unlink(const char *path);
 int fs_mkdir(const char *path, mode_t mode);
 int fs_rmdir(const char *path);

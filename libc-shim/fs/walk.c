@@ -194,29 +194,45 @@ static void go_up(char *path)
         *last = 0;
 }
 
+static const char *behind_slashes(const char *path)
+{
+    while (*path == '/')
+        path++;
+    return path;
+}
+
 /* Takes the next name off the rest: 1, 0 if there is none, or an error. `last`: nothing but slashes follows. */
 static int next_name(struct walk *walk, char name[FS_NAME_BYTES], bool *last)
 {
-    walk->rest += strspn(walk->rest, "/");
-    size_t length = strcspn(walk->rest, "/");
+    const char *begin = behind_slashes(walk->rest), *end = strchrnul(begin, '/');
+    size_t length = (size_t)(end - begin);
     if (length == 0)
         return 0;
     if (length >= FS_NAME_BYTES)
         return -ENAMETOOLONG;
-    memcpy(name, walk->rest, length);
+    memcpy(name, begin, length);
     name[length] = 0;
-    walk->rest += length;
-    size_t slashes = strspn(walk->rest, "/");
-    *last = walk->rest[slashes] == 0;
+    walk->rest = end;
+    *last = *behind_slashes(end) == 0;
     if (*last)
-        walk->place->slash |= slashes > 0;
+        walk->place->slash |= *end == '/';
     return 1;
+}
+
+static bool is_here(const char *name)
+{
+    return name[0] == '.' && name[1] == 0;
+}
+
+static bool is_above(const char *name)
+{
+    return name[0] == '.' && name[1] == '.' && name[2] == 0;
 }
 
 static int step_outside(struct walk *walk, const char *name)
 {
     char *path = walk->place->outside;
-    if (strcmp(name, "..") == 0) {
+    if (is_above(name)) {
         go_up(path);
         return 0;
     }
@@ -312,7 +328,7 @@ static int step_inside(struct walk *walk, const char *name, bool last)
     struct fs_place *place = walk->place;
     ext2_ino_t found = 0;
     unsigned mode = 0;
-    if (strcmp(name, "..") == 0)
+    if (is_above(name))
         return step_up(walk);
     int result = fs_folder_find(place->volume, walk->here, name, &found);
     if (result == 0)
@@ -343,7 +359,7 @@ static int walk_on(struct walk *walk)
         int result = next_name(walk, name, &last);
         if (result <= 0)
             return result;
-        if (strcmp(name, ".") == 0)
+        if (is_here(name))
             continue;
         result =
             walk->place->volume == NULL ? step_outside(walk, name) : step_inside(walk, name, last);
@@ -369,15 +385,25 @@ static int start_text(struct walk *walk, const char *path)
     return 0;
 }
 
+/* Its texts are long: only their begins are written. */
+static void start_place(struct fs_place *place)
+{
+    place->volume = NULL;
+    place->folder = place->number = 0;
+    place->slash = false;
+    place->name[0] = place->outside[0] = 0;
+}
+
 int fs_walk(const char *path, bool follow, struct fs_volume *held, struct fs_place *out)
 {
-    memset(out, 0, sizeof(*out));
-    struct walk *walk = calloc(1, sizeof(*walk)); /* too large for small stacks */
+    struct walk *walk = malloc(sizeof(*walk)); /* too large for small stacks */
     if (walk == NULL)
         return -ENOMEM;
+    start_place(out);
     walk->place = out;
     walk->held = held;
     walk->follow = follow;
+    walk->links = 0;
     int result = start_text(walk, path);
     if (result == 0)
         result = walk_on(walk);
@@ -391,6 +417,13 @@ int fs_walk(const char *path, bool follow, struct fs_volume *held, struct fs_pla
     if (result == 0 && out->folder == 0)
         out->number = walk->here;
     free(walk);
+    return result;
+}
+
+int fs_walk_outside(int result, const struct fs_place *place, char outside[FS_PATH_BYTES])
+{
+    if (result == FS_OUTSIDE && outside != NULL)
+        fs_copy_text(outside, FS_PATH_BYTES, place->outside);
     return result;
 }
 

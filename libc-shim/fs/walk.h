@@ -21,6 +21,9 @@ struct fs_place {
 int fs_walk(const char *path, bool follow, struct fs_volume *held, struct fs_place *out);
 void fs_walk_end(struct fs_place *place, struct fs_volume *held);
 
+/* Returns what fs_walk() did. If that was FS_OUTSIDE, `outside` becomes the path, unless it is NULL. */
+int fs_walk_outside(int result, const struct fs_place *place, char outside[FS_PATH_BYTES]);
+
 /* A symbolic link's target, and its length. */
 ssize_t fs_link_target(struct fs_volume *volume, ext2_ino_t number, char *out, size_t bytes);
 

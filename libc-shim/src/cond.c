@@ -5,6 +5,7 @@
 #include <semaphore.h>
 
 #include "shim.h"
+#include "skep/fd.h"
 
 static _Atomic uint32_t *word(unsigned *field)
 {
@@ -26,10 +27,13 @@ static void leave(pthread_cond_t *cond)
  * A waiter reads the sequence before it unlocks the mutex, so that a signal after that changes what
  * it waits for. The count of waiters only spares signals that nobody waits for the wake-up; it is
  * sequentially consistent with the sequence, so that one of the two sides sees the other. It is given
- * back before the mutex is taken: who destroys the condition may hold that.
+ * back before the mutex is taken: who destroys the condition may hold that. What interrupts ends the wait as a
+ * signal does that nobody sent.
  */
 static int wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, uint64_t deadline_ns)
 {
+    uint32_t interrupts = skep_interrupts_seen();
+    skep_posix_may_end();
     atomic_fetch_add_explicit(word(&cond->__waiters), 1, memory_order_seq_cst);
     uint32_t seen = atomic_load_explicit(word(&cond->__sequence), memory_order_seq_cst);
     int error = pthread_mutex_unlock(mutex);
@@ -37,9 +41,15 @@ static int wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, uint64_t dea
         leave(cond);
         return error;
     }
-    error = skep_wait(word(&cond->__sequence), seen, deadline_ns) == -ETIMEDOUT ? ETIMEDOUT : 0;
+    error = skep_wait_while(word(&cond->__sequence), seen, deadline_ns, &skep_interrupts,
+                            interrupts) == -ETIMEDOUT
+                ? ETIMEDOUT
+                : 0;
+    if (skep_posix_is_cancelled && skep_posix_is_cancelled())
+        skep_wake(word(&cond->__sequence), 1); /* a signal that came, too, is for another */
     leave(cond);
     pthread_mutex_lock(mutex);
+    skep_posix_may_end();
     return error;
 }
 
@@ -182,16 +192,21 @@ static bool try_take(sem_t *sem, uint64_t waiter)
 
 static int take_until(sem_t *sem, uint64_t deadline_ns)
 {
+    uint32_t interrupts = skep_interrupts_seen();
+    skep_posix_may_end();
     if (try_take(sem, 0))
         return 0;
     atomic_fetch_add_explicit(state(sem), WAITER, memory_order_relaxed);
-    while (!try_take(sem, WAITER))
-        if (skep_wait(value_word(sem), 0, deadline_ns) == -ETIMEDOUT) {
-            if (try_take(sem, WAITER))
-                return 0;
-            atomic_fetch_sub_explicit(state(sem), WAITER, memory_order_relaxed);
-            return -ETIMEDOUT;
-        }
+    while (!try_take(sem, WAITER)) {
+        int result =
+            skep_wait_interruptibly(value_word(sem), 0, deadline_ns, &interrupts, SKEP_RESTARTS);
+        if (result != -ETIMEDOUT && result != -EINTR)
+            continue;
+        if (try_take(sem, WAITER))
+            return 0;
+        atomic_fetch_sub_explicit(state(sem), WAITER, memory_order_relaxed);
+        return result;
+    }
     return 0;
 }
 

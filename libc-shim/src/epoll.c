@@ -21,7 +21,6 @@ struct instance {
     struct skep_watch *ready_first, **ready_end;
     unsigned ready_count;
     _Atomic uint32_t changes; /* counts what becomes ready; epoll_wait() waits on it */
-    struct instance *next;
 };
 
 struct skep_watch {
@@ -38,9 +37,8 @@ struct skep_watch {
     unsigned users;
 };
 
-/* Guards instances and watches. Held for some dozen instructions for each watch of a source. Event handlers take it. */
+/* Guards watches. Held for some dozen instructions for each watch of a source. Event handlers take it. */
 static struct skep_spinlock lock;
-static struct instance *instances;
 
 /*
  * Ready lists. The lock is held.
@@ -102,16 +100,6 @@ void skep_posix_epoll_changed(struct skep_poll_source *source)
     for (struct skep_watch *watch = source->watches; watch != NULL; watch = watch->next_of_source) {
         make_ready(watch);
         wake(watch->instance);
-    }
-    skep_spin_unlock(&lock, were_masked);
-}
-
-void skep_posix_epoll_interrupt(void)
-{
-    bool were_masked = skep_spin_lock(&lock);
-    for (struct instance *instance = instances; instance != NULL; instance = instance->next) {
-        atomic_fetch_add_explicit(&instance->changes, 1, memory_order_release);
-        skep_wake(&instance->changes, SKEP_WAKE_ALL);
     }
     skep_spin_unlock(&lock, were_masked);
 }
@@ -250,7 +238,7 @@ static int collect(struct instance *instance, struct epoll_event *events, int ma
 }
 
 static int wait_until(struct instance *instance, struct epoll_event *events, int max,
-                      uint64_t deadline_ns, uint32_t signals)
+                      uint64_t deadline_ns, uint32_t interrupts)
 {
     for (;;) {
         uint32_t seen = atomic_load_explicit(&instance->changes, memory_order_acquire);
@@ -259,11 +247,13 @@ static int wait_until(struct instance *instance, struct epoll_event *events, int
             wake(instance); /* another thread, for what is left or still ready */
         if (found != 0)
             return found;
-        if (atomic_load_explicit(&skep_posix_signal_count, memory_order_acquire) != signals)
-            return -EINTR;
         if (deadline_ns == 0)
             return 0;
-        if (skep_wait(&instance->changes, seen, deadline_ns) == -ETIMEDOUT)
+        int result = skep_wait_interruptibly(&instance->changes, seen, deadline_ns, &interrupts,
+                                             SKEP_NEVER_RESTARTS);
+        if (result == -EINTR)
+            return -EINTR;
+        if (result == -ETIMEDOUT)
             deadline_ns = 0;
     }
 }
@@ -284,7 +274,6 @@ static short instance_poll(struct skep_file *file)
 
 static void instance_free(struct instance *instance)
 {
-    struct instance **link = &instances;
     struct skep_watch *gone;
     do {
         bool were_masked = skep_spin_lock(&lock);
@@ -292,11 +281,6 @@ static void instance_free(struct instance *instance)
         skep_spin_unlock(&lock, were_masked);
         free(gone);
     } while (gone != NULL);
-    bool were_masked = skep_spin_lock(&lock);
-    while (*link != instance)
-        link = &(*link)->next;
-    *link = instance->next;
-    skep_spin_unlock(&lock, were_masked);
     free(instance);
 }
 
@@ -315,10 +299,6 @@ int epoll_create1(int flags)
     if (instance == NULL)
         return (int)skep_posix_result(-ENOMEM);
     instance->ready_end = &instance->ready_first;
-    bool were_masked = skep_spin_lock(&lock);
-    instance->next = instances;
-    instances = instance;
-    skep_spin_unlock(&lock, were_masked);
     int fd = skep_fd_open(&instance_ops, instance, O_RDWR);
     if (fd < 0)
         instance_free(instance);
@@ -415,6 +395,7 @@ int epoll_ctl(int number, int operation, int fd, struct epoll_event *event)
 int epoll_pwait(int number, struct epoll_event *events, int max, int timeout_ms,
                 const sigset_t *mask)
 {
+    skep_posix_may_end();
     struct skep_file *file = skep_fd_get(number, NULL);
     if (file == NULL)
         return (int)skep_posix_result(-EBADF);
@@ -425,10 +406,10 @@ int epoll_pwait(int number, struct epoll_event *events, int max, int timeout_ms,
                                    ? 0
                                    : skep_posix_deadline_in((uint64_t)timeout_ms * 1000000);
         sigset_t old;
-        uint32_t signals = atomic_load_explicit(&skep_posix_signal_count, memory_order_acquire);
+        uint32_t interrupts = skep_interrupts_seen();
         if (mask != NULL)
             pthread_sigmask(SIG_SETMASK, mask, &old);
-        result = wait_until(file->object, events, max, deadline_ns, signals);
+        result = wait_until(file->object, events, max, deadline_ns, interrupts);
         if (mask != NULL)
             pthread_sigmask(SIG_SETMASK, &old, NULL);
     }

@@ -47,13 +47,16 @@ static int change(struct skep_file *file, int (*try)(struct counter *, uint64_t 
                   uint64_t *amount)
 {
     struct counter *counter = file->object;
+    uint32_t interrupts = skep_interrupts_seen();
     for (;;) {
         uint32_t seen = atomic_load_explicit(&counter->changes, memory_order_acquire);
         if (try(counter, amount) == 0)
             break;
         if (atomic_load_explicit(&file->flags, memory_order_relaxed) & O_NONBLOCK)
             return -EAGAIN;
-        skep_wait(&counter->changes, seen, SKEP_FOREVER);
+        if (skep_wait_interruptibly(&counter->changes, seen, SKEP_FOREVER, &interrupts,
+                                    SKEP_RESTARTS) == -EINTR)
+            return -EINTR;
     }
     atomic_fetch_add_explicit(&counter->changes, 1, memory_order_release);
     skep_wake(&counter->changes, SKEP_WAKE_ALL);

@@ -176,11 +176,31 @@ int skep_posix_fd_dup_to(int fd, int target)
  * The console
  */
 
+static struct skep_poll_source console_changes;
+static _Atomic uint32_t console_inputs; /* counts them; readers wait on it */
+
+static void console_notify(void)
+{
+    atomic_fetch_add_explicit(&console_inputs, 1, memory_order_release);
+    skep_wake(&console_inputs, SKEP_WAKE_ALL);
+    skep_poll_notify_source(&console_changes);
+}
+
 static ssize_t console_read(struct skep_file *file, void *data, size_t bytes)
 {
-    if (atomic_load_explicit(&file->flags, memory_order_relaxed) & O_NONBLOCK)
-        return skep_console_readable() ? skep_console_read(data, bytes, SKEP_FOREVER) : -EAGAIN;
-    return skep_console_read(data, bytes, SKEP_FOREVER);
+    uint32_t interrupts = skep_interrupts_seen();
+    skep_console_on_input(console_notify);
+    for (;;) {
+        uint32_t seen = atomic_load_explicit(&console_inputs, memory_order_acquire);
+        ssize_t result = skep_console_read(data, bytes, 0);
+        if (result != -ETIMEDOUT)
+            return result;
+        if (atomic_load_explicit(&file->flags, memory_order_relaxed) & O_NONBLOCK)
+            return -EAGAIN;
+        if (skep_wait_interruptibly(&console_inputs, seen, SKEP_FOREVER, &interrupts,
+                                    SKEP_RESTARTS) == -EINTR)
+            return -EINTR;
+    }
 }
 
 static ssize_t console_write(struct skep_file *file, const void *data, size_t bytes)
@@ -189,17 +209,10 @@ static ssize_t console_write(struct skep_file *file, const void *data, size_t by
     return (ssize_t)bytes;
 }
 
-static struct skep_poll_source console_changes;
-
 static struct skep_poll_source *console_source(struct skep_file *file)
 {
     (void)file;
     return &console_changes;
-}
-
-static void console_notify(void)
-{
-    skep_poll_notify_source(&console_changes);
 }
 
 static short console_poll(struct skep_file *file)

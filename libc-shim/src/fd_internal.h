@@ -36,9 +36,8 @@ void skep_posix_poll_notify_others(void);
  * epoll.c, linked only if the program has it
  */
 
-/* The source has changed, its file is being closed, a signal's handler has run. */
+/* The source has changed, its file is being closed. */
 void skep_posix_epoll_changed(struct skep_poll_source *source) __attribute__((weak));
 void skep_posix_epoll_forget(struct skep_poll_source *source) __attribute__((weak));
-void skep_posix_epoll_interrupt(void) __attribute__((weak));
 
 #endif

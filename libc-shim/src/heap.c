@@ -11,8 +11,8 @@
  * its length in the last 4, where the next block finds it to join the two. All that is checked before it is
  * believed. Each region ends with the header of a block that is never free.
  *
- * Most programs take and give the same few sizes again and again. So small blocks that are given back are
- * kept as they are, up to a number of bytes, and only joined with others when there is need.
+ * Most programs take and give the same few sizes again and again. So blocks of up to 16 KiB that are given back
+ * are kept as they are, up to a number of bytes, and only joined with others when there is need.
  *
  * Known shortcoming: a double free is called so until the memory is used again; then it is an invalid one,
  * or frees what the new owner has.
@@ -35,8 +35,10 @@
 /* Fewer sizes make it likelier that one of the wanted size is kept. */
 #define EXACT_UNITS_MAX 16u
 
-#define KEPT_UNITS_MAX 64u   /* the largest block that is kept */
-#define KEPT_MAX       4096u /* units of all that are */
+#define SORTED_UNITS_MAX 64u   /* the largest block that is kept with those of its size alone */
+#define KEPT_UNITS_MAX   1023u /* the largest that is kept at all */
+#define KEPT_MAX         4096u /* units of all that are */
+#define KEPT_LISTS       (SORTED_UNITS_MAX + 1 + 4 * STEPS)
 /* Free: it may pay to give it back. Freed since the last time: to join what is kept, too. */
 #define MUCH_UNITS 8192u
 
@@ -58,10 +60,10 @@ static struct {
     uint32_t powers;       /* that have a list with a block */
     uint8_t steps[POWERS]; /* likewise */
     uint32_t lists[POWERS][STEPS];
-    struct heap_block *kept[KEPT_UNITS_MAX + 1]; /* by units; each has the next in its memory */
-    uint32_t kept_units;                         /* of all those */
-    uint32_t units, used_units;                  /* of the heap, and of what the program has */
-    uint32_t least_free;                         /* since much was free the last time */
+    struct heap_block *kept[KEPT_LISTS]; /* each has the next in its memory */
+    uint32_t kept_units;                 /* of all those */
+    uint32_t units, used_units;          /* of the heap, and of what the program has */
+    uint32_t least_free;                 /* since much was free the last time */
 } heap;
 
 void skep_heap_start(const uint64_t key[2])
@@ -176,7 +178,7 @@ static inline uint32_t units_for(size_t bytes)
     uint32_t units = (uint32_t)((bytes + HEADER_BYTES + UNIT_BYTES - 1) / UNIT_BYTES);
     if (units < UNITS_MIN)
         return UNITS_MIN;
-    if (units > KEPT_UNITS_MAX || units <= EXACT_UNITS_MAX)
+    if (units > SORTED_UNITS_MAX || units <= EXACT_UNITS_MAX)
         return units;
     return units <= 2 * EXACT_UNITS_MAX ? (units + 1) & ~1u : (units + 3) & ~3u;
 }
@@ -363,31 +365,61 @@ static __attribute__((noinline)) void release(struct heap_block *block)
  * Kept blocks
  */
 
+/* The list of a size: its own, or, of larger ones, one of 8 for each power of two. */
+static inline uint32_t kept_list(uint32_t units)
+{
+    if (units <= SORTED_UNITS_MAX)
+        return units;
+    struct place place = place_of(units);
+    return SORTED_UNITS_MAX + 1 + (place.power - place_of(SORTED_UNITS_MAX).power) * STEPS +
+           place.step;
+}
+
 static inline void keep(struct heap_block *block)
 {
+    struct heap_block **list = &heap.kept[kept_list(block->units)];
     block->flags |= KEPT;
-    *(struct heap_block **)memory_of(block) = heap.kept[block->units];
-    heap.kept[block->units] = block;
+    *(struct heap_block **)memory_of(block) = *list;
+    *list = block;
     heap.kept_units += block->units;
 }
 
-/* One of exactly so many units, which there is. A link that was overwritten shows when it is followed. */
-static inline struct heap_block *kept_take(uint32_t units)
+/* The first of a list, which isn't empty. A link that was overwritten shows when it is followed. */
+static inline struct heap_block *kept_first(uint32_t list)
 {
-    struct heap_block *block = heap.kept[units];
-    if (block->units != units || !(block->flags & KEPT) || !is_whole(block))
+    struct heap_block *block = heap.kept[list];
+    if (!(block->flags & KEPT) || !is_whole(block) || kept_list(block->units) != list)
         skep_heap_broken(block);
-    heap.kept[units] = *(struct heap_block **)memory_of(block);
-    heap.kept_units -= units;
     return block;
 }
 
-bool skep_heap_join_kept(uint32_t *units)
+static inline void kept_remove(uint32_t list, const struct heap_block *first)
 {
-    for (; *units <= KEPT_UNITS_MAX; ++*units) {
-        if (heap.kept[*units] == NULL)
+    heap.kept[list] = *(struct heap_block *const *)((const char *)first + HEADER_BYTES);
+    heap.kept_units -= first->units;
+}
+
+/* A kept block of at least so many units, if one comes first among those of about that size. */
+static inline struct heap_block *kept_take(uint32_t units)
+{
+    uint32_t list = kept_list(units);
+    if (heap.kept[list] == NULL)
+        return NULL;
+    struct heap_block *block = kept_first(list);
+    if (block->units < units)
+        return NULL;
+    kept_remove(list, block);
+    block->flags &= (uint16_t)~KEPT;
+    return block;
+}
+
+bool skep_heap_join_kept(uint32_t *list)
+{
+    for (; *list < KEPT_LISTS; ++*list) {
+        if (heap.kept[*list] == NULL)
             continue;
-        struct heap_block *block = kept_take(*units);
+        struct heap_block *block = kept_first(*list);
+        kept_remove(*list, block);
         release(block);
         return true;
     }
@@ -456,15 +488,13 @@ static __attribute__((noinline)) struct heap_block *list_take(uint32_t units, si
 void *skep_heap_take(size_t bytes, size_t alignment)
 {
     uint32_t units = units_for(bytes);
-    struct heap_block *block;
+    struct heap_block *block = NULL;
     if (units == 0)
         return NULL;
-    if (units <= KEPT_UNITS_MAX && heap.kept[units] != NULL && alignment <= HEAP_ALIGNMENT) {
+    if (units <= KEPT_UNITS_MAX && alignment <= HEAP_ALIGNMENT)
         block = kept_take(units);
-        block->flags &= (uint16_t)~KEPT;
-    } else {
+    if (block == NULL)
         block = list_take(units, alignment);
-    }
     if (block == NULL)
         return NULL;
     heap.used_units += block->units;
@@ -510,7 +540,7 @@ static inline bool much_freed(uint32_t before, uint32_t now, uint32_t much)
     return true;
 }
 
-/* A small block is kept, but not in the way of free memory that could be given back. */
+/* A block is kept, but not in the way of free memory that could be given back. */
 enum heap_check skep_heap_give(void *memory, bool *much)
 {
     enum heap_check check = check_memory(memory);

@@ -44,9 +44,9 @@ void *skep_heap_take(size_t bytes, size_t alignment);
  * give back. */
 enum heap_check skep_heap_give(void *memory, bool *much);
 
-/* Joins one of the small blocks that were kept as they are with its neighbours. *units: where to look, 0 at
- * first. False: there is none left. */
-bool skep_heap_join_kept(uint32_t *units);
+/* Joins one of the blocks that were kept as they are with its neighbours. *list: where to look, 0 at first.
+ * False: there is none left. */
+bool skep_heap_join_kept(uint32_t *list);
 
 /* Changes the size of memory that is as it should be, where it is. False: there is no room. */
 bool skep_heap_resize(void *memory, size_t bytes);

@@ -32,6 +32,7 @@ static ssize_t file_write(struct skep_file *file, const void *data, size_t bytes
 
 ssize_t read(int fd, void *data, size_t bytes)
 {
+    skep_posix_may_end();
     struct skep_file *file = skep_fd_get(fd, NULL);
     if (file == NULL)
         return skep_posix_result(-EBADF);
@@ -42,6 +43,7 @@ ssize_t read(int fd, void *data, size_t bytes)
 
 ssize_t write(int fd, const void *data, size_t bytes)
 {
+    skep_posix_may_end();
     struct skep_file *file = skep_fd_get(fd, NULL);
     if (file == NULL)
         return skep_posix_result(-EBADF);
@@ -87,12 +89,14 @@ ssize_t writev(int fd, const struct iovec *buffers, int count)
     struct skep_file *file = skep_fd_get(fd, NULL);
     if (file == NULL)
         return skep_posix_result(-EBADF);
+    if (file->ops->socket == NULL || count <= 0) {
+        skep_fd_put(file);
+        return skep_posix_each(fd, buffers, count, 0, write_next);
+    }
     const struct msghdr all = {.msg_iov = (struct iovec *)buffers, .msg_iovlen = count};
-    ssize_t result = file->ops->socket != NULL && count > 0
-                         ? skep_posix_result(file->ops->socket->send_message(file, &all, 0))
-                         : skep_posix_each(fd, buffers, count, 0, write_next);
+    ssize_t result = file->ops->socket->send_message(file, &all, 0);
     skep_fd_put(file);
-    return result;
+    return skep_posix_result(result);
 }
 
 int close(int fd)

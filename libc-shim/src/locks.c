@@ -12,6 +12,8 @@ struct __lock {
     unsigned depth; /* guarded by mutex */
 };
 
+_Thread_local unsigned skep_posix_locks_held;
+
 /* newlib's static locks, under its names. */
 struct __lock __lock___sfp_recursive_mutex;
 struct __lock __lock___atexit_recursive_mutex;
@@ -60,6 +62,7 @@ void __retarget_lock_acquire_recursive(_LOCK_T lock)
     if (!is_mine(lock)) {
         skep_mutex_lock(&lock->mutex);
         set_owner(lock, skep_thread_self());
+        skep_posix_locks_held++;
     }
     lock->depth++;
 }
@@ -70,6 +73,7 @@ int __retarget_lock_try_acquire_recursive(_LOCK_T lock)
         if (!skep_mutex_try(&lock->mutex))
             return 0;
         set_owner(lock, skep_thread_self());
+        skep_posix_locks_held++;
     }
     lock->depth++;
     return 1;
@@ -80,6 +84,7 @@ void __retarget_lock_release_recursive(_LOCK_T lock)
     if (--lock->depth != 0)
         return;
     set_owner(lock, NULL);
+    skep_posix_locks_held--;
     skep_mutex_unlock(&lock->mutex);
 }
 

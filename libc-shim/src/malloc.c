@@ -109,10 +109,10 @@ static bool grow(size_t bytes)
 /* Block by block: the lock isn't held for long. */
 static void join_kept(void)
 {
-    uint32_t units = 0;
+    uint32_t list = 0;
     for (bool more = true; more;) {
         bool were_masked = skep_spin_lock(&heap_lock);
-        more = skep_heap_join_kept(&units);
+        more = skep_heap_join_kept(&list);
         skep_spin_unlock(&heap_lock, were_masked);
     }
 }

@@ -90,7 +90,7 @@ static int find(const struct pack_tree *tree, const char *path, unsigned *seen,
     *seen = (1u << PACK_LAYERS) - 1;
     *out = (struct pack_found){0};
     while (path[key.bytes] != 0) {
-        key.bytes += strcspn(path + key.bytes + (key.bytes != 0), "/") + (key.bytes != 0);
+        key.bytes = (size_t)(strchrnul(path + key.bytes + (key.bytes != 0), '/') - path);
         enum kind kind = look(tree, key, seen, out);
         if (kind == NOTHING)
             return -ENOENT;
@@ -100,10 +100,25 @@ static int find(const struct pack_tree *tree, const char *path, unsigned *seen,
     return 0;
 }
 
+/* A file of the uppermost pack that has files: nothing hides it, nor a folder on the way, so that one search is enough. */
+static bool find_uppermost(const struct pack_tree *tree, const char *path, struct pack_found *out)
+{
+    uint32_t index, layer = 0;
+    while (layer < PACK_LAYERS && (tree->layer[layer] == NULL || tree->layer[layer]->count == 0))
+        layer++;
+    if (layer == PACK_LAYERS)
+        return false;
+    const struct skep_files *pack = tree->layer[layer];
+    if (kind_of(pack, (struct key){path, strlen(path)}, &index) != IS_FILE)
+        return false;
+    *out = (struct pack_found){pack, &pack->entries[index]};
+    return true;
+}
+
 int pack_find(const struct pack_tree *tree, const char *path, struct pack_found *out)
 {
     unsigned seen;
-    return find(tree, path, &seen, out);
+    return find_uppermost(tree, path, out) ? 0 : find(tree, path, &seen, out);
 }
 
 /* The first name of a folder in one pack behind `after`, NULL = none. `folder` is where the names of its entries begin. */

@@ -67,7 +67,7 @@ static int scan(struct pollfd *fds, nfds_t count)
     return found;
 }
 
-static int scan_until(struct pollfd *fds, nfds_t count, uint64_t deadline_ns, uint32_t signals)
+static int scan_until(struct pollfd *fds, nfds_t count, uint64_t deadline_ns, uint32_t interrupts)
 {
     for (;;) {
         uint32_t seen = atomic_load_explicit(&changes, memory_order_seq_cst) - own_changes;
@@ -75,9 +75,11 @@ static int scan_until(struct pollfd *fds, nfds_t count, uint64_t deadline_ns, ui
         seen += own_changes;
         if (found != 0)
             return found;
-        if (atomic_load_explicit(&skep_posix_signal_count, memory_order_acquire) != signals)
+        int result =
+            skep_wait_interruptibly(&changes, seen, deadline_ns, &interrupts, SKEP_NEVER_RESTARTS);
+        if (result == -EINTR)
             return -EINTR;
-        if (skep_wait(&changes, seen, deadline_ns) == -ETIMEDOUT)
+        if (result == -ETIMEDOUT)
             return scan(fds, count);
     }
 }
@@ -86,11 +88,12 @@ static int scan_until(struct pollfd *fds, nfds_t count, uint64_t deadline_ns, ui
 static int poll_until(struct pollfd *fds, nfds_t count, uint64_t deadline_ns, const sigset_t *mask)
 {
     sigset_t old;
-    uint32_t signals = atomic_load_explicit(&skep_posix_signal_count, memory_order_acquire);
+    uint32_t interrupts = skep_interrupts_seen();
+    skep_posix_may_end();
     if (mask != NULL)
         pthread_sigmask(SIG_SETMASK, mask, &old);
     atomic_fetch_add_explicit(&pollers, 1, memory_order_seq_cst);
-    int found = scan_until(fds, count, deadline_ns, signals);
+    int found = scan_until(fds, count, deadline_ns, interrupts);
     atomic_fetch_sub_explicit(&pollers, 1, memory_order_relaxed);
     if (mask != NULL)
         pthread_sigmask(SIG_SETMASK, &old, NULL);

@@ -1,7 +1,9 @@
 /*
  * process.c - the parts of POSIX that are about processes, of which a guest has one.
  */
+#include <envlock.h>
 #include <limits.h>
+#include <reent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -134,16 +136,13 @@ int uname(struct utsname *out)
     return gethostname(out->nodename, sizeof(out->nodename));
 }
 
+/* Names and values stay where they are: those that the program has put there are its own. */
 int clearenv(void)
 {
-    while (environ[0] != NULL) {
-        size_t length = strcspn(environ[0], "=");
-        char *name = strndup(environ[0], length);
-        if (name == NULL)
-            return -1;
-        unsetenv(name);
-        free(name);
-    }
+    __env_lock(_REENT);
+    if (environ != NULL)
+        environ[0] = NULL;
+    __env_unlock(_REENT);
     return 0;
 }
 

@@ -11,26 +11,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "shim.h"
-
-#define NAME_BYTES 16
-
-struct skep_pthread {
-    _Atomic uint32_t ended; /* joiners wait on it */
-    _Atomic uint32_t references;
-    _Atomic bool detached;
-    void *(*function)(void *);
-    void *value; /* the argument, then the result */
-    size_t stack_bytes;
-    uint64_t blocked_signals; /* at its start */
-    struct _pthread_cleanup_context *cleanups;
-    char name[NAME_BYTES];
-};
+#include "pthread_internal.h"
+#include "skep/fd.h"
 
 /* The guest ends with its last thread. */
 static _Atomic uint32_t running = 1;
 
 static struct skep_pthread first_thread = {.references = 2, .name = "main"};
+
+static __attribute__((constructor)) void note_first_thread(void)
+{
+    first_thread.running = skep_thread_self();
+}
+
 static _Thread_local struct skep_pthread *self = &first_thread;
 
 static void drop(struct skep_pthread *thread)
@@ -50,6 +43,7 @@ static void free_reent(void)
 _Noreturn void pthread_exit(void *result)
 {
     struct skep_pthread *thread = self;
+    thread->cancel_disabled = true;
     while (thread->cleanups != NULL)
         _pthread_cleanup_pop(thread->cleanups, 1);
     if (skep_posix_keys_end)
@@ -87,7 +81,7 @@ int pthread_create(pthread_t *out, const pthread_attr_t *attributes, void *(*fun
     *out = thread;
     thread->blocked_signals = skep_posix_signals_thread_new();
     atomic_fetch_add_explicit(&running, 1, memory_order_relaxed);
-    if (skep_thread_create(NULL, thread->stack_bytes, run, thread) < 0) {
+    if (skep_thread_create(&thread->running, thread->stack_bytes, run, thread) < 0) {
         atomic_fetch_sub_explicit(&running, 1, memory_order_relaxed);
         skep_posix_signals_thread_end();
         free(thread);
@@ -102,8 +96,12 @@ int pthread_join(pthread_t thread, void **result)
         return EDEADLK;
     if (atomic_load_explicit(&thread->detached, memory_order_relaxed))
         return EINVAL;
+    uint32_t interrupts = skep_interrupts_seen();
+    skep_posix_may_end();
     while (!atomic_load_explicit(&thread->ended, memory_order_acquire))
-        skep_wait(&thread->ended, 0, SKEP_FOREVER);
+        if (skep_wait_interruptibly(&thread->ended, 0, SKEP_FOREVER, &interrupts, SKEP_RESTARTS) ==
+            -EINTR)
+            skep_posix_may_end();
     if (result != NULL)
         *result = thread->value;
     drop(thread);
@@ -128,13 +126,15 @@ int pthread_equal(pthread_t a, pthread_t b)
     return a == b;
 }
 
-/* Another thread can't be interrupted: the signal is sent to whichever takes it. */
+/* What another thread runs can't be interrupted, so the handler runs here, but the call that the thread waits in is. */
 int pthread_kill(pthread_t thread, int signal)
 {
     if (signal == 0)
         return 0;
+    if (atomic_load_explicit(&thread->ended, memory_order_acquire))
+        return 0;
     if (thread != self)
-        return -skep_posix_raise(signal, SI_USER, (union sigval){0});
+        return -skep_posix_raise_in(signal, thread->running);
     return raise(signal) == 0 ? 0 : EINVAL;
 }
 
@@ -180,29 +180,4 @@ void _pthread_cleanup_pop(struct _pthread_cleanup_context *context, int execute)
     self->cleanups = context->_previous;
     if (execute)
         context->_routine(context->_arg);
-}
-
-/* Threads can't be cancelled. */
-
-int pthread_cancel(pthread_t thread)
-{
-    return ENOSYS;
-}
-
-int pthread_setcancelstate(int state, int *old)
-{
-    if (old != NULL)
-        *old = PTHREAD_CANCEL_DISABLE;
-    return 0;
-}
-
-int pthread_setcanceltype(int type, int *old)
-{
-    if (old != NULL)
-        *old = PTHREAD_CANCEL_DEFERRED;
-    return 0;
-}
-
-void pthread_testcancel(void)
-{
 }

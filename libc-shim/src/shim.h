@@ -17,11 +17,25 @@
 
 #define NS_PER_SECOND 1000000000ull
 
-/* Turns "negative errno or result" into the POSIX convention. */
+/* cancel.c, linked only if the program cancels threads. Whether the calling thread is to end as soon as it can: never
+ * while it has one of newlib's locks. A cancellation point ends it then. */
+bool skep_posix_is_cancelled(void) __attribute__((weak));
+void skep_posix_cancellation_point(void) __attribute__((weak));
+
+/* A function that can wait begins with it, before it has taken anything. */
+static inline void skep_posix_may_end(void)
+{
+    if (skep_posix_cancellation_point)
+        skep_posix_cancellation_point();
+}
+
+/* Turns "negative errno or result" into the POSIX convention. What was interrupted holds nothing any more. */
 static inline long skep_posix_result(long result)
 {
     if (result >= 0)
         return result;
+    if (result == -EINTR)
+        skep_posix_may_end();
     errno = (int)-result;
     return -1;
 }
@@ -37,14 +51,23 @@ uint64_t skep_posix_deadline_in(uint64_t span_ns);
 bool skep_posix_span(const struct timespec *time, uint64_t *ns);
 struct timespec skep_posix_timespec(uint64_t ns);
 
-/* signal.c: goes up each time that a signal handler has run. Calls that a signal interrupts wait on
- * it, or look whether it changed while they waited. */
-extern _Atomic uint32_t skep_posix_signal_count;
 void skep_posix_signals_start(void);
 
 /* signal.c: sends the program a signal, with where it comes from (SI_…) and a value. -EINVAL: none. */
 union sigval;
 int skep_posix_raise(int signal, int code, union sigval value);
+
+/* The same, and interrupts this thread alone (NULL: all that don't block the signal). */
+int skep_posix_raise_in(int signal, const struct skep_thread *thread);
+
+/* signal.c: has a thread look whether it is to be cancelled, in the call that it waits in. */
+void skep_posix_interrupt(const struct skep_thread *thread);
+
+/* signal.c: whether this thread is none of the program's. */
+bool skep_posix_signals_is_helper(void);
+
+/* locks.c: how many of newlib's locks the thread has. */
+extern _Thread_local unsigned skep_posix_locks_held;
 
 /* signal.c: this thread is none of the program's and sends it signals. */
 void skep_posix_signals_help(void);

@@ -14,10 +14,21 @@
 
 #define HANDLER_STACK_BYTES 65536u
 
-_Atomic uint32_t skep_posix_signal_count;
+/* Who looks later than that takes it that a handler interrupts it. */
+#define LATEST 16u
+
+_Atomic uint32_t skep_interrupts;
+
+/* What counted in skep_interrupts. */
+struct interruption {
+    int signal; /* 0: no handler, but a thread to be cancelled */
+    bool restarts;
+    const struct skep_thread *thread; /* is interrupted alone; NULL: all that don't block it */
+};
 
 static struct {
-    struct skep_mutex lock; /* guards actions and infos */
+    struct skep_mutex lock; /* guards actions, infos and latest */
+    struct interruption latest[LATEST];
     struct sigaction actions[NSIG];
     siginfo_t infos[NSIG];           /* of those that are pending */
     _Atomic uint64_t pending;        /* sent while all threads blocked them */
@@ -50,15 +61,55 @@ _Noreturn static void die_of(int signal)
     skep_abort(message);
 }
 
-static void interrupt_sleepers(void)
+static void interrupt(struct interruption what)
 {
-    atomic_fetch_add_explicit(&skep_posix_signal_count, 1, memory_order_release);
-    skep_wake(&skep_posix_signal_count, SKEP_WAKE_ALL);
-    atomic_fetch_add_explicit(&signals.sent, 1, memory_order_release);
-    skep_wake(&signals.sent, SKEP_WAKE_ALL);
-    skep_poll_notify();
-    if (skep_posix_epoll_interrupt)
-        skep_posix_epoll_interrupt();
+    skep_mutex_lock(&signals.lock);
+    uint32_t count = atomic_load_explicit(&skep_interrupts, memory_order_relaxed);
+    signals.latest[count % LATEST] = what;
+    /* Sequentially consistent: who waits sees it, or skep_interrupt() finds that one. */
+    atomic_store_explicit(&skep_interrupts, count + 1, memory_order_seq_cst);
+    skep_mutex_unlock(&signals.lock);
+    skep_interrupt(what.thread);
+}
+
+void skep_posix_interrupt(const struct skep_thread *thread)
+{
+    interrupt((struct interruption){.thread = thread});
+}
+
+bool skep_posix_signals_is_helper(void)
+{
+    return is_helper;
+}
+
+static bool concerns_this(const struct interruption *what, enum skep_restart restart)
+{
+    if (what->signal == 0 || (what->restarts && restart == SKEP_RESTARTS))
+        return false;
+    return what->thread != NULL ? what->thread == skep_thread_self()
+                                : !(blocked & bit(what->signal));
+}
+
+static bool is_interrupted(uint32_t *seen, enum skep_restart restart)
+{
+    skep_mutex_lock(&signals.lock);
+    uint32_t count = atomic_load_explicit(&skep_interrupts, memory_order_relaxed);
+    bool found = count - *seen > LATEST;
+    for (; !found && *seen != count; ++*seen)
+        found = concerns_this(&signals.latest[*seen % LATEST], restart);
+    *seen = count;
+    skep_mutex_unlock(&signals.lock);
+    return found;
+}
+
+int skep_wait_interruptibly(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns,
+                            uint32_t *seen, enum skep_restart restart)
+{
+    if (skep_interrupts_seen() != *seen && is_interrupted(seen, restart))
+        return -EINTR;
+    if (skep_posix_is_cancelled && skep_posix_is_cancelled())
+        return -EINTR;
+    return skep_wait_while(word, expected, deadline_ns, &skep_interrupts, *seen);
 }
 
 static void default_action(int signal)
@@ -83,7 +134,8 @@ static siginfo_t info_of(int signal, int code, union sigval value)
 }
 
 /* Runs the handler in this thread, which blocks meanwhile what it asked for. */
-static void run_handler(int signal, const struct sigaction *action, siginfo_t *info)
+static void run_handler(int signal, const struct sigaction *action, siginfo_t *info,
+                        const struct skep_thread *thread)
 {
     sigset_t old, more = action->sa_mask;
     if (!(action->sa_flags & SA_NODEFER))
@@ -93,11 +145,12 @@ static void run_handler(int signal, const struct sigaction *action, siginfo_t *i
         action->sa_sigaction(signal, info, NULL);
     else
         action->sa_handler(signal);
-    interrupt_sleepers();
+    interrupt((struct interruption){signal, (action->sa_flags & SA_RESTART) != 0, thread});
     pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
-static void deliver(int signal, siginfo_t info)
+/* thread: the one that is interrupted, NULL: all. */
+static void deliver(int signal, siginfo_t info, const struct skep_thread *thread)
 {
     skep_mutex_lock(&signals.lock);
     struct sigaction action = signals.actions[signal];
@@ -110,7 +163,7 @@ static void deliver(int signal, siginfo_t info)
     if (action.sa_handler == SIG_DFL)
         default_action(signal);
     else
-        run_handler(signal, &action, &info);
+        run_handler(signal, &action, &info, thread);
 }
 
 /* Takes a signal of the set that was raised by this thread or sent to all. 0: there is none. */
@@ -137,7 +190,7 @@ static void deliver_unblocked(void)
 {
     siginfo_t info;
     for (int signal; (signal = take_pending(~blocked, &info)) != 0;)
-        deliver(signal, info);
+        deliver(signal, info, is_helper ? NULL : skep_thread_self());
 }
 
 /* Whether a thread of the program takes it. */
@@ -172,13 +225,12 @@ static void make_pending(int signal, siginfo_t info, bool is_own)
     skep_wake(&signals.sent, SKEP_WAKE_ALL);
 }
 
-int skep_posix_raise(int signal, int code, union sigval value)
+static int send(int signal, siginfo_t info, const struct skep_thread *thread)
 {
     if (!is_signal(signal))
         return -EINVAL;
-    siginfo_t info = info_of(signal, code, value);
     if (!is_helper && !(blocked & bit(signal))) {
-        deliver(signal, info);
+        deliver(signal, info, thread);
         return 0;
     }
     /* A thread may unblock it meanwhile: that looks at what is pending after it has, and this looks at what is
@@ -191,6 +243,16 @@ int skep_posix_raise(int signal, int code, union sigval value)
     return 0;
 }
 
+int skep_posix_raise(int signal, int code, union sigval value)
+{
+    return send(signal, info_of(signal, code, value), NULL);
+}
+
+int skep_posix_raise_in(int signal, const struct skep_thread *thread)
+{
+    return send(signal, info_of(signal, SI_USER, (union sigval){0}), thread);
+}
+
 int raise(int signal)
 {
     if (!is_signal(signal))
@@ -199,7 +261,7 @@ int raise(int signal)
     if (blocked & bit(signal))
         make_pending(signal, info, true);
     else
-        deliver(signal, info);
+        deliver(signal, info, skep_thread_self());
     return 0;
 }
 
@@ -352,21 +414,17 @@ int sigpending(sigset_t *set)
     return 0;
 }
 
-static uint32_t handlers_run(void)
-{
-    return atomic_load_explicit(&skep_posix_signal_count, memory_order_acquire);
-}
-
-/* Waits until a handler has run since there were so many. */
+/* Waits until a handler has run. */
 static void wait_for_signal(uint32_t seen)
 {
-    while (handlers_run() == seen)
-        skep_wait(&skep_posix_signal_count, seen, SKEP_FOREVER);
+    while (skep_wait_interruptibly(&skep_interrupts, seen, SKEP_FOREVER, &seen,
+                                   SKEP_NEVER_RESTARTS) != -EINTR)
+        ;
 }
 
 int pause(void)
 {
-    wait_for_signal(handlers_run());
+    wait_for_signal(skep_interrupts_seen());
     return (int)skep_posix_result(-EINTR);
 }
 
@@ -374,7 +432,7 @@ int pause(void)
 int sigsuspend(const sigset_t *mask)
 {
     sigset_t old;
-    uint32_t seen = handlers_run();
+    uint32_t seen = skep_interrupts_seen();
     pthread_sigmask(SIG_SETMASK, mask, &old);
     wait_for_signal(seen);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -385,16 +443,19 @@ int sigsuspend(const sigset_t *mask)
 static int wait_until(const sigset_t *set, siginfo_t *info, uint64_t deadline_ns)
 {
     siginfo_t unused;
-    uint32_t handlers = handlers_run();
+    uint32_t interrupts = skep_interrupts_seen();
+    skep_posix_may_end();
     for (;;) {
         uint32_t seen = atomic_load_explicit(&signals.sent, memory_order_acquire);
         int signal = take_pending(*set, info != NULL ? info : &unused);
         if (signal != 0)
             return signal;
-        if (handlers_run() != handlers)
-            return -EINTR;
-        if (skep_wait(&signals.sent, seen, deadline_ns) == -ETIMEDOUT)
+        int result = skep_wait_interruptibly(&signals.sent, seen, deadline_ns, &interrupts,
+                                             SKEP_NEVER_RESTARTS);
+        if (result == -ETIMEDOUT)
             return -EAGAIN;
+        if (result == -EINTR)
+            return -EINTR;
     }
 }
 
@@ -416,9 +477,8 @@ int sigwaitinfo(const sigset_t *set, siginfo_t *info)
 int sigwait(const sigset_t *set, int *signal)
 {
     int result;
-    do
-        result = wait_until(set, NULL, SKEP_FOREVER);
-    while (result == -EINTR);
+    while ((result = wait_until(set, NULL, SKEP_FOREVER)) == -EINTR)
+        ;
     *signal = result;
     return 0;
 }

@@ -7,9 +7,11 @@
 #include "shim.h"
 #include "skep/socket.h"
 
-/* The socket behind fd, with a reference; NULL and errno if there is none. */
+/* The socket behind fd, with a reference; NULL and errno if there is none. A cancellation point, as most of these
+ * functions are and all may be. */
 static struct skep_file *get(int fd)
 {
+    skep_posix_may_end();
     struct skep_file *file = skep_fd_get(fd, NULL);
     if (file != NULL && file->ops->socket != NULL)
         return file;

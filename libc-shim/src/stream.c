@@ -84,6 +84,17 @@ static size_t take(struct stream *stream, char *data, size_t bytes, bool stays)
     return bytes;
 }
 
+/* Waits for a change of the stream: 0; -EAGAIN: none came in time; -EINTR. */
+static int wait_for_change(struct stream *stream, uint32_t seen, uint64_t deadline_ns,
+                           uint32_t *interrupts)
+{
+    if (deadline_ns == 0)
+        return -EAGAIN;
+    int result =
+        skep_wait_interruptibly(&stream->changes, seen, deadline_ns, interrupts, SKEP_RESTARTS);
+    return result == -ETIMEDOUT ? -EAGAIN : result == -EINTR ? -EINTR : 0;
+}
+
 /* What there was room for, or -EPIPE. */
 static ssize_t write_some(struct stream_end *end, const char *data, size_t bytes)
 {
@@ -104,12 +115,12 @@ ssize_t skep_stream_end_write(struct stream_end *end, const void *data, size_t b
                               uint64_t deadline_ns)
 {
     size_t done = 0;
+    uint32_t interrupts = skep_interrupts_seen();
     while (done < bytes) {
         uint32_t seen = atomic_load_explicit(&end->out->changes, memory_order_acquire);
         ssize_t more = write_some(end, (const char *)data + done, bytes - done);
-        if (more == 0 &&
-            (deadline_ns == 0 || skep_wait(&end->out->changes, seen, deadline_ns) == -ETIMEDOUT))
-            more = -EAGAIN;
+        if (more == 0)
+            more = wait_for_change(end->out, seen, deadline_ns, &interrupts);
         if (more < 0)
             return done != 0 ? (ssize_t)done : more;
         done += (size_t)more;
@@ -141,13 +152,15 @@ ssize_t skep_stream_end_read(struct stream_end *end, void *data, size_t bytes, b
 {
     if (bytes == 0)
         return 0;
+    uint32_t interrupts = skep_interrupts_seen();
     for (;;) {
         uint32_t seen = atomic_load_explicit(&end->in->changes, memory_order_acquire);
         ssize_t done = read_some(end, data, bytes, stays);
-        if (done != -EAGAIN || deadline_ns == 0)
+        if (done != -EAGAIN)
             return done;
-        if (skep_wait(&end->in->changes, seen, deadline_ns) == -ETIMEDOUT)
-            return -EAGAIN;
+        int result = wait_for_change(end->in, seen, deadline_ns, &interrupts);
+        if (result < 0)
+            return result;
     }
 }
 

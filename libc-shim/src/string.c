@@ -1,9 +1,11 @@
 /*
- * string.c - strlen() and strchr(), sixteen bytes at a time: programs that parse text spend their time there, and
- * newlib's look at each byte of a short string. All other string functions are newlib's.
+ * string.c - what programs call most of <string.h>, sixteen bytes at a time: newlib's look at each byte of a short
+ * string, and move what is short in single bytes. All other string functions are newlib's.
  *
- * Blocks are aligned, so that none reaches into a page in which nothing of the string is. What a block has before
- * the string's begin is left out, and what it has behind its end is found too late to matter.
+ * What is searched is read in aligned blocks, so that none reaches into a page in which nothing of the string is. What a
+ * block has before the string's begin is left out, and what it has behind its end is found too late to matter.
+ *
+ * What is moved or set is its first and its last block, which may overlap, and whole ones between them.
  */
 #include <stdint.h>
 #include <string.h>
@@ -11,6 +13,11 @@
 #define BLOCK_BYTES 16u
 
 typedef char block __attribute__((vector_size(BLOCK_BYTES), may_alias));
+
+/* The same, and words, wherever they lie. */
+typedef char loose_block __attribute__((vector_size(BLOCK_BYTES), aligned(1), may_alias));
+typedef uint64_t loose_word __attribute__((aligned(1), may_alias));
+typedef uint32_t loose_half __attribute__((aligned(1), may_alias));
 
 /* A bit for each byte of the block that is `byte` or 0. */
 __attribute__((no_sanitize("address"))) static inline uint32_t found_in(const block *at, char byte)
@@ -40,4 +47,103 @@ char *strchr(const char *text, int byte)
 {
     const char *at = find(text, (char)byte);
     return *at == (char)byte ? (char *)at : NULL;
+}
+
+/* Up to 32 bytes, all read before the first is written. */
+static inline void move_short(char *to, const char *from, size_t bytes)
+{
+    if (bytes >= BLOCK_BYTES) {
+        loose_block first = *(const loose_block *)from;
+        loose_block last = *(const loose_block *)(from + bytes - BLOCK_BYTES);
+        *(loose_block *)to = first;
+        *(loose_block *)(to + bytes - BLOCK_BYTES) = last;
+    } else if (bytes >= sizeof(uint64_t)) {
+        uint64_t first = *(const loose_word *)from;
+        uint64_t last = *(const loose_word *)(from + bytes - sizeof(uint64_t));
+        *(loose_word *)to = first;
+        *(loose_word *)(to + bytes - sizeof(uint64_t)) = last;
+    } else if (bytes >= sizeof(uint32_t)) {
+        uint32_t first = *(const loose_half *)from;
+        uint32_t last = *(const loose_half *)(from + bytes - sizeof(uint32_t));
+        *(loose_half *)to = first;
+        *(loose_half *)(to + bytes - sizeof(uint32_t)) = last;
+    } else if (bytes > 0) {
+        char first = from[0], middle = from[bytes / 2], last = from[bytes - 1];
+        to[0] = first;
+        to[bytes / 2] = middle;
+        to[bytes - 1] = last;
+    }
+}
+
+/* Over 32 bytes, from the first on: right unless they are moved up onto themselves. */
+static inline void move_forward(char *to, const char *from, size_t bytes)
+{
+    loose_block last = *(const loose_block *)(from + bytes - BLOCK_BYTES);
+    char *end = to + bytes - BLOCK_BYTES;
+    for (; end - to > 3 * (ptrdiff_t)BLOCK_BYTES; to += 4 * BLOCK_BYTES, from += 4 * BLOCK_BYTES) {
+        loose_block a = ((const loose_block *)from)[0], b = ((const loose_block *)from)[1];
+        loose_block c = ((const loose_block *)from)[2], d = ((const loose_block *)from)[3];
+        ((loose_block *)to)[0] = a;
+        ((loose_block *)to)[1] = b;
+        ((loose_block *)to)[2] = c;
+        ((loose_block *)to)[3] = d;
+    }
+    for (; to < end; to += BLOCK_BYTES, from += BLOCK_BYTES)
+        *(loose_block *)to = *(const loose_block *)from;
+    *(loose_block *)end = last;
+}
+
+/* The same from the last on. */
+static void move_backward(char *to, const char *from, size_t bytes)
+{
+    loose_block first = *(const loose_block *)from;
+    for (; bytes > BLOCK_BYTES; bytes -= BLOCK_BYTES)
+        *(loose_block *)(to + bytes - BLOCK_BYTES) =
+            *(const loose_block *)(from + bytes - BLOCK_BYTES);
+    *(loose_block *)to = first;
+}
+
+void *memcpy(void *restrict to, const void *restrict from, size_t bytes)
+{
+    if (bytes <= 2 * BLOCK_BYTES)
+        move_short(to, from, bytes);
+    else
+        move_forward(to, from, bytes);
+    return to;
+}
+
+void *memmove(void *to, const void *from, size_t bytes)
+{
+    if (bytes <= 2 * BLOCK_BYTES)
+        move_short(to, from, bytes);
+    else if ((uintptr_t)to - (uintptr_t)from >= bytes)
+        move_forward(to, from, bytes);
+    else
+        move_backward(to, from, bytes);
+    return to;
+}
+
+void *memset(void *memory, int byte, size_t bytes)
+{
+    char *to = memory, *end = to + bytes;
+    uint64_t word = (unsigned char)byte * 0x0101010101010101ull;
+    if (bytes >= BLOCK_BYTES) {
+        loose_block all = (loose_block){0} + (char)byte;
+        for (; end - to > 4 * (ptrdiff_t)BLOCK_BYTES; to += 4 * BLOCK_BYTES) {
+            ((loose_block *)to)[0] = all;
+            ((loose_block *)to)[1] = all;
+            ((loose_block *)to)[2] = all;
+            ((loose_block *)to)[3] = all;
+        }
+        for (; end - to > (ptrdiff_t)BLOCK_BYTES; to += BLOCK_BYTES)
+            *(loose_block *)to = all;
+        *(loose_block *)(end - BLOCK_BYTES) = all;
+    } else if (bytes >= sizeof(uint64_t)) {
+        *(loose_word *)to = word;
+        *(loose_word *)(end - sizeof(uint64_t)) = word;
+    } else {
+        while (to < end)
+            *to++ = (char)byte;
+    }
+    return memory;
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "shim.h"
+#include "skep/fd.h"
 
 static uint64_t wall_offset_ns(void)
 {
@@ -140,13 +141,17 @@ int getrusage(int who, struct rusage *out)
 /* 0, or EINTR when a signal handler ran. */
 static int sleep_until(uint64_t deadline_ns)
 {
-    uint32_t signals = atomic_load_explicit(&skep_posix_signal_count, memory_order_acquire);
+    skep_posix_may_end();
+    uint32_t seen = skep_interrupts_seen();
     for (;;) {
-        int result = skep_wait(&skep_posix_signal_count, signals, deadline_ns);
+        int result = skep_wait_interruptibly(&skep_interrupts, seen, deadline_ns, &seen,
+                                             SKEP_NEVER_RESTARTS);
         if (result == -ETIMEDOUT)
             return 0;
-        if (atomic_load_explicit(&skep_posix_signal_count, memory_order_acquire) != signals)
+        if (result == -EINTR) {
+            skep_posix_may_end();
             return EINTR;
+        }
     }
 }
 

@@ -16,6 +16,7 @@ static ssize_t timer_read(struct skep_file *file, void *data, size_t bytes)
     struct skep_timer *timer = file->object;
     if (bytes < sizeof(uint64_t))
         return -EINVAL;
+    uint32_t interrupts = skep_interrupts_seen();
     for (;;) {
         uint32_t seen = atomic_load_explicit(&timer->changes, memory_order_acquire);
         uint64_t times = atomic_exchange_explicit(&timer->expirations, 0, memory_order_relaxed);
@@ -25,7 +26,9 @@ static ssize_t timer_read(struct skep_file *file, void *data, size_t bytes)
         }
         if (atomic_load_explicit(&file->flags, memory_order_relaxed) & O_NONBLOCK)
             return -EAGAIN;
-        skep_wait(&timer->changes, seen, SKEP_FOREVER);
+        if (skep_wait_interruptibly(&timer->changes, seen, SKEP_FOREVER, &interrupts,
+                                    SKEP_RESTARTS) == -EINTR)
+            return -EINTR;
     }
 }
 

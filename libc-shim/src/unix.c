@@ -259,16 +259,22 @@ static int try_connect(struct unix_socket *own, struct attempt *attempt,
     return 0;
 }
 
-/* True: there was no room in the queue, but it is worth trying again. */
-static bool wait_for_room(struct unix_socket *listener, uint32_t seen, uint64_t deadline_ns)
+/* Waits for a change of a queue: 0; -EAGAIN: none came in time; -EINTR. */
+static int wait_for_queue(struct unix_socket *listener, uint32_t seen, uint64_t deadline_ns,
+                          uint32_t *interrupts)
 {
-    return deadline_ns != 0 && skep_wait(&listener->changes, seen, deadline_ns) != -ETIMEDOUT;
+    if (deadline_ns == 0)
+        return -EAGAIN;
+    int result =
+        skep_wait_interruptibly(&listener->changes, seen, deadline_ns, interrupts, SKEP_RESTARTS);
+    return result == -ETIMEDOUT ? -EAGAIN : result == -EINTR ? -EINTR : 0;
 }
 
 static int connect_until(struct unix_socket *own, struct attempt *attempt, uint64_t deadline_ns)
 {
     struct unix_socket *listener;
-    bool again;
+    uint32_t interrupts = skep_interrupts_seen();
+    bool is_full;
     int result;
     do {
         skep_mutex_lock(&lock);
@@ -279,9 +285,11 @@ static int connect_until(struct unix_socket *own, struct attempt *attempt, uint6
             return result;
         if (result == 0)
             queue_changed(listener);
-        again = result == -EAGAIN && wait_for_room(listener, seen, deadline_ns);
+        is_full = result == -EAGAIN;
+        if (is_full)
+            result = wait_for_queue(listener, seen, deadline_ns, &interrupts);
         skep_stream_end_put(&listener->end);
-    } while (again);
+    } while (is_full && result == 0);
     return result;
 }
 
@@ -320,6 +328,7 @@ static int unix_accept(struct skep_file *file, struct sockaddr *address, socklen
 {
     struct unix_socket *own = file->object, *made;
     uint64_t deadline_ns = deadline_of(file, 0, own->receive_ns);
+    uint32_t interrupts = skep_interrupts_seen();
     for (;;) {
         uint32_t seen = atomic_load_explicit(&own->changes, memory_order_acquire);
         skep_mutex_lock(&lock);
@@ -331,8 +340,9 @@ static int unix_accept(struct skep_file *file, struct sockaddr *address, socklen
             break;
         if (!own->listens || own->ended)
             return -EINVAL;
-        if (deadline_ns == 0 || skep_wait(&own->changes, seen, deadline_ns) == -ETIMEDOUT)
-            return -EAGAIN;
+        int result = wait_for_queue(own, seen, deadline_ns, &interrupts);
+        if (result < 0)
+            return result;
     }
     queue_changed(own);
     return open_socket(made, type);

@@ -17,6 +17,9 @@ struct netif;
 /* Makes the network's thread look at its devices and timers. Event handlers may call it. */
 void network_wake(void);
 
+/* socket.c: waits for a packet or a connection, as skep_wait(). That the call was interrupted is a timeout to lwIP. */
+int network_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns);
+
 /* The core lock must be held: an ARP packet was sent, TCP may have sent something, or a name is about
  * to be looked up, so their timers have something to do. */
 void network_arp_used(void);

@@ -9,6 +9,7 @@
 #include "lwip/err.h"
 #include "lwip/sys.h"
 #include "memory.h"
+#include "network.h"
 #include "skep/guest.h"
 
 #define NS_PER_MS 1000000ull
@@ -190,7 +191,7 @@ u32_t sys_arch_mbox_fetch(sys_mbox_t *handle, void **message, u32_t timeout_ms)
     uint64_t deadline = deadline_after(timeout_ms);
     uint32_t posts;
     while (!mailbox_take(mailbox, message, &posts)) {
-        int error = skep_wait(&mailbox->posts, posts, deadline);
+        int error = network_wait(&mailbox->posts, posts, deadline);
         mailbox_waited(mailbox);
         if (error == -SKEP_ETIMEDOUT)
             return mailbox_take(mailbox, message, NULL) ? 0 : SYS_ARCH_TIMEOUT;

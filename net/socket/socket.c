@@ -151,16 +151,38 @@ static bool input_ended(const struct lwip_sock *state)
     return (seen & (PEER_ENDED | FAILED)) == PEER_ENDED;
 }
 
+/* Of the thread's call: what had interrupted calls at its beginning, and whether it was interrupted since. */
+static _Thread_local struct {
+    uint32_t seen;
+    bool interrupted;
+} call;
+
+static void call_begin(void)
+{
+    call.seen = skep_interrupts_seen();
+    call.interrupted = false;
+}
+
+int network_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns)
+{
+    int result = skep_wait_interruptibly(word, expected, deadline_ns, &call.seen, SKEP_RESTARTS);
+    call.interrupted = result == -EINTR;
+    return call.interrupted ? -SKEP_ETIMEDOUT : result;
+}
+
 /* What lwIP received, or -errno. It tells the end of the input once; it stays there. */
 static ssize_t received(struct skep_file *file, ssize_t result)
 {
     if (result >= 0)
         return result;
+    if (call.interrupted)
+        return -EINTR;
     return errno == ENOTCONN && input_ended(state_of(file)) ? 0 : -errno;
 }
 
 static ssize_t socket_read(struct skep_file *file, void *data, size_t bytes)
 {
+    call_begin();
     return received(file, lwip_recv(number_of(file), data, bytes, 0));
 }
 
@@ -435,9 +457,12 @@ static int inet_accept(struct skep_file *file, struct sockaddr *address, socklen
     int listener = number_of(file);
     if (!accepts(listener))
         return -EINVAL;
+    call_begin();
     int number = lwip_accept(listener, address, bytes);
     if (number >= 0)
         return descriptor_open(number, type);
+    if (call.interrupted)
+        return -EINTR;
     if (accepts(listener))
         return -errno;
     LOCK_TCPIP_CORE();
@@ -511,6 +536,7 @@ static ssize_t inet_receive(struct skep_file *file, void *data, size_t bytes, in
                             struct sockaddr *address, socklen_t *address_bytes)
 {
     int known = flags & (MSG_PEEK | MSG_DONTWAIT);
+    call_begin();
     if ((flags & MSG_WAITALL) != 0 && known == 0 && is_stream(file))
         return receive_all(file, data, bytes, known);
     return received(file,
@@ -520,6 +546,7 @@ static ssize_t inet_receive(struct skep_file *file, void *data, size_t bytes, in
 static ssize_t inet_receive_message(struct skep_file *file, struct msghdr *message, int flags)
 {
     int known = flags & (MSG_PEEK | MSG_DONTWAIT);
+    call_begin();
     return received(file, lwip_recvmsg(number_of(file), message, known));
 }
 

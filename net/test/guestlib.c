@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../lwip/network.h"
 #include "guestlib.h"
 #include "skep/guest.h"
 #include "skep/thread.h"
@@ -47,6 +48,12 @@ int skep_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns)
     long result = syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected,
                           deadline_ns == SKEP_FOREVER ? NULL : &at, NULL, FUTEX_BITSET_MATCH_ANY);
     return result == 0 ? 0 : errno == ETIMEDOUT ? -SKEP_ETIMEDOUT : -SKEP_EAGAIN;
+}
+
+/* Nothing interrupts calls here. */
+int network_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns)
+{
+    return skep_wait(word, expected, deadline_ns);
 }
 
 unsigned skep_wake(_Atomic uint32_t *word, unsigned count)

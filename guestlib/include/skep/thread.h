@@ -47,6 +47,14 @@ void skep_sleep_until(uint64_t deadline_ns);
  * handlers. */
 int skep_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns);
 
+/* The same, while another word holds also_expected, too: who changes that calls skep_interrupt(). */
+int skep_wait_while(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns,
+                    _Atomic uint32_t *also, uint32_t also_expected);
+
+/* Ends the skep_wait_while() that a thread is in, or those of all threads (NULL), as a wake-up does. A thread that has
+ * ended is none. It looks at each thread that waits. */
+void skep_interrupt(const struct skep_thread *thread);
+
 /* Wakes up to count threads that wait on the word, the longest waiting first, and returns how many.
  * Threads and event handlers may call it. */
 unsigned skep_wake(_Atomic uint32_t *word, unsigned count);

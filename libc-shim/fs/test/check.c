@@ -89,7 +89,7 @@ void assert_clean(unsigned device)
 void write_file(const char *path, const void *data, size_t bytes)
 {
     struct fs_file *file;
-    assert_int_equal(fs_open(path, O_CREAT | O_TRUNC | O_WRONLY, 0644, &file), 0);
+    assert_int_equal(fs_open(path, O_CREAT | O_TRUNC | O_WRONLY, 0644, &file, NULL), 0);
     assert_int_equal(fs_write(file, data, bytes, 0), bytes);
     fs_close(file);
 }
@@ -97,7 +97,7 @@ void write_file(const char *path, const void *data, size_t bytes)
 size_t read_file(const char *path, void *data, size_t bytes)
 {
     struct fs_file *file;
-    assert_int_equal(fs_open(path, O_RDONLY, 0, &file), 0);
+    assert_int_equal(fs_open(path, O_RDONLY, 0, &file, NULL), 0);
     ssize_t done = fs_read(file, data, bytes);
     fs_close(file);
     assert_true(done >= 0);
@@ -107,5 +107,5 @@ size_t read_file(const char *path, void *data, size_t bytes)
 bool path_exists(const char *path)
 {
     struct stat unused;
-    return fs_stat(path, false, &unused) == 0;
+    return fs_stat(path, false, &unused, NULL) == 0;
 }

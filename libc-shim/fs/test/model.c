@@ -212,7 +212,7 @@ static void do_open(void)
     struct fs_file *file = NULL;
     int result =
         fs_open(path.text, O_RDWR | O_CREAT | (exclusive ? O_EXCL : 0) | (truncate ? O_TRUNC : 0),
-                0640, &file);
+                0640, &file, NULL);
     if (ran_out(result))
         return;
     assert_result(result, expected, "open", path.text);
@@ -344,7 +344,7 @@ static void do_stat(void)
     struct path path = random_path();
     struct stat status;
     int expected = path.error != 0 ? path.error : path.object == NONE ? -ENOENT : 0;
-    int result = fs_stat(path.text, true, &status);
+    int result = fs_stat(path.text, true, &status, NULL);
     assert_result(result, expected, "stat", path.text);
     if (result != 0)
         return;
@@ -547,7 +547,7 @@ static uint32_t count_names(const char *path)
     struct fs_file *folder;
     struct fs_name entry;
     uint32_t count = 0;
-    int result = fs_open(path, O_RDONLY | O_DIRECTORY, 0, &folder);
+    int result = fs_open(path, O_RDONLY | O_DIRECTORY, 0, &folder, NULL);
     assert_result(result, 0, "open folder", path);
     while ((result = fs_read_folder(folder, &entry)) == 1)
         if (strcmp(entry.name, ".") != 0 && strcmp(entry.name, "..") != 0 &&
@@ -562,13 +562,13 @@ static void compare_object(struct path *path)
 {
     const struct object *object = &objects[path->object];
     struct stat status;
-    assert_result(fs_stat(path->text, false, &status), 0, "compare", path->text);
+    assert_result(fs_stat(path->text, false, &status, NULL), 0, "compare", path->text);
     assert_int_equal(S_ISDIR(status.st_mode), object->is_folder);
     if (object->is_folder)
         return;
     struct fs_file *file;
     assert_result(status.st_size, (int64_t)object->bytes, "compare size", path->text);
-    assert_result(fs_open(path->text, O_RDONLY, 0, &file), 0, "compare", path->text);
+    assert_result(fs_open(path->text, O_RDONLY, 0, &file, NULL), 0, "compare", path->text);
     compare_file(file, object, 0, object->bytes + 1);
     fs_close(file);
 }
@@ -602,11 +602,11 @@ static uint32_t check_object(const struct path *path, const struct object *objec
     struct object durable = {.data = object->durable, .bytes = object->durable_bytes};
     struct fs_file *file;
     struct stat status;
-    assert_result(fs_stat(path->text, false, &status), 0, "durable", path->text);
+    assert_result(fs_stat(path->text, false, &status, NULL), 0, "durable", path->text);
     if (object->is_folder || object->durable_at < object->changed_at)
         return 0;
     assert_result(status.st_size, (int64_t)durable.bytes, "durable size", path->text);
-    assert_result(fs_open(path->text, O_RDONLY, 0, &file), 0, "durable", path->text);
+    assert_result(fs_open(path->text, O_RDONLY, 0, &file, NULL), 0, "durable", path->text);
     compare_file(file, &durable, 0, durable.bytes + 1);
     fs_close(file);
     return 1;

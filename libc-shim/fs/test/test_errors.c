@@ -24,7 +24,7 @@ static void end(void)
 static struct fs_file *open_file(const char *path, int flags)
 {
     struct fs_file *file;
-    assert_int_equal(fs_open(path, flags, 0644, &file), 0);
+    assert_int_equal(fs_open(path, flags, 0644, &file, NULL), 0);
     return file;
 }
 
@@ -44,7 +44,7 @@ static void fail_at(enum disk_op op, uint64_t n, bool *reached)
     if (*reached) {
         assert_true(written == -EIO || written == 4096 || synced == -EIO);
         struct fs_file *other;
-        int result = fs_open("/db/other", O_CREAT | O_RDWR, 0644, &other);
+        int result = fs_open("/db/other", O_CREAT | O_RDWR, 0644, &other, NULL);
         if (synced == -EIO)
             assert_int_equal(result, -EROFS);
         if (result == 0)
@@ -164,7 +164,7 @@ static void failing_reads_leave_the_disk_whole(void **state)
             fs_unlink("/db/7");
             fs_mkdir("/db/d", 0755);
             fs_rename("/db/8", "/db/9");
-            if (fs_open("/db/10", O_RDWR | O_TRUNC, 0, &file) == 0) {
+            if (fs_open("/db/10", O_RDWR | O_TRUNC, 0, &file, NULL) == 0) {
                 fs_write(file, "x", 1, 0);
                 fs_sync(file, false);
                 fs_close(file);

@@ -88,6 +88,24 @@ void skep_poll_notify(void);
 /* The same, and tells instances of epoll that watch the source. The source can't be freed meanwhile. */
 void skep_poll_notify_source(struct skep_poll_source *source);
 
+/*
+ * What interrupts calls that wait: each handler of a signal that has run, and each thread that is to be cancelled, counts.
+ * Calls read the count at their beginning.
+ */
+extern _Atomic uint32_t skep_interrupts;
+
+static inline uint32_t skep_interrupts_seen(void)
+{
+    return atomic_load_explicit(&skep_interrupts, memory_order_acquire);
+}
+
+enum skep_restart { SKEP_RESTARTS, SKEP_NEVER_RESTARTS };
+
+/* As skep_wait() in a call that goes on after handlers with SA_RESTART, or doesn't. -EINTR: since there were *seen, a
+ * handler has run that interrupts it, or the thread is to be cancelled. Callers try first, then wait. */
+int skep_wait_interruptibly(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns,
+                            uint32_t *seen, enum skep_restart restart);
+
 static inline bool skep_poll_is_watched(const struct skep_poll_source *source)
 {
     return atomic_load_explicit(&source->watches, memory_order_relaxed) != NULL;

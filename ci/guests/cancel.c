@@ -1,0 +1,301 @@
+/*
+ * cancel.c - threads that are cancelled. Prints what it finds; the same program does on Linux, and prints the same.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "say.h"
+
+static int pipes[2], pair[2], datagrams, counter, set;
+static pthread_mutex_t mutex;
+static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
+static sem_t semaphore;
+static pthread_key_t key;
+static pthread_t endless;
+static _Atomic int cleaned, destroyed;
+static _Atomic bool ready;
+
+static void clean(void *count)
+{
+    char byte;
+    CHECK(read(pipes[0], &byte, 0) == 0); /* no end within the end */
+    cleaned += *(int *)count;
+}
+
+static void destroy(void *value)
+{
+    (void)value;
+    destroyed++;
+}
+
+static void in_read(void)
+{
+    char byte;
+    CHECK(read(pipes[0], &byte, 1) < 0);
+}
+
+static void in_receive(void)
+{
+    char byte;
+    CHECK(recv(pair[0], &byte, 1, 0) < 0);
+}
+
+static void in_datagram(void)
+{
+    char byte;
+    CHECK(recv(datagrams, &byte, 1, 0) < 0);
+}
+
+static void in_counter(void)
+{
+    eventfd_t value;
+    CHECK(eventfd_read(counter, &value) < 0);
+}
+
+static void in_poll(void)
+{
+    CHECK(poll(NULL, 0, -1) < 0);
+}
+
+static void in_select(void)
+{
+    CHECK(select(0, NULL, NULL, NULL, NULL) < 0);
+}
+
+static void in_epoll(void)
+{
+    struct epoll_event event;
+    CHECK(epoll_wait(set, &event, 1, -1) < 0);
+}
+
+static void in_sleep(void)
+{
+    sleep(1000000);
+}
+
+static void in_pause(void)
+{
+    pause();
+}
+
+static void in_signal(void)
+{
+    int signal;
+    sigset_t nothing;
+    sigemptyset(&nothing);
+    sigaddset(&nothing, SIGUSR2);
+    CHECK(pthread_sigmask(SIG_BLOCK, &nothing, NULL) == 0);
+    sigwait(&nothing, &signal);
+}
+
+static void in_semaphore(void)
+{
+    sem_wait(&semaphore);
+}
+
+static void in_join(void)
+{
+    pthread_join(endless, NULL);
+}
+
+static void unlock(void *unused)
+{
+    (void)unused;
+    cleaned += pthread_mutex_unlock(&mutex) == 0 ? 10 : 100; /* it checks who has it */
+}
+
+static void in_condition(void)
+{
+    CHECK(pthread_mutex_lock(&mutex) == 0);
+    pthread_cleanup_push(unlock, NULL);
+    for (;;)
+        pthread_cond_wait(&cond, &mutex);
+    pthread_cleanup_pop(1);
+}
+
+static void in_timed_condition(void)
+{
+    struct timespec far = {.tv_sec = 4000000000};
+    CHECK(pthread_mutex_lock(&mutex) == 0);
+    pthread_cleanup_push(unlock, NULL);
+    for (;;)
+        pthread_cond_timedwait(&cond, &mutex, &far);
+    pthread_cleanup_pop(1);
+}
+
+static void in_a_loop(void)
+{
+    for (;;)
+        pthread_testcancel();
+}
+
+static void while_disabled(void)
+{
+    int old;
+    CHECK(pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old) == 0);
+    say("enabled", old == PTHREAD_CANCEL_ENABLE);
+    while (!ready)
+        usleep(1000);
+    pthread_testcancel();
+    CHECK(pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &old) == 0);
+    say("disabled", old == PTHREAD_CANCEL_DISABLE);
+    pthread_testcancel();
+}
+
+static void *run(void *function)
+{
+    static int one = 1, two = 2;
+    CHECK(pthread_setspecific(key, &one) == 0);
+    pthread_cleanup_push(clean, &one);
+    pthread_cleanup_push(clean, &two);
+    ((void (*)(void))function)();
+    pthread_cleanup_pop(0);
+    pthread_cleanup_pop(0);
+    return NULL;
+}
+
+static pthread_t start(void (*function)(void))
+{
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, run, (void *)function) == 0);
+    return thread;
+}
+
+static void end(const char *what, pthread_t thread)
+{
+    void *result;
+    int cleaned_before = cleaned, destroyed_before = destroyed;
+    CHECK(pthread_cancel(thread) == 0);
+    ready = true;
+    CHECK(pthread_join(thread, &result) == 0);
+    printf("%s: cancelled %d, cleaned %d, destroyed %d\n", what, result == PTHREAD_CANCELED,
+           cleaned - cleaned_before, destroyed - destroyed_before);
+}
+
+/* Both before it waits, if the machine is quick, and amid the wait. */
+static void test(const char *what, void (*function)(void))
+{
+    end(what, start(function));
+    pthread_t thread = start(function);
+    usleep(20000);
+    end(what, thread);
+}
+
+/* The byte is still there afterwards, and the file isn't in use any more. */
+static void test_before_reading(void)
+{
+    int own[2];
+    char byte;
+    CHECK(pipe(own) == 0 && write(own[1], "x", 1) == 1);
+    dup2(own[0], pipes[0]);
+    ready = false;
+    pthread_t thread;
+    void *result;
+    CHECK(pthread_create(&thread, NULL, run, (void *)while_disabled) == 0);
+    CHECK(pthread_cancel(thread) == 0);
+    ready = true;
+    CHECK(pthread_join(thread, &result) == 0);
+    say("later", result == PTHREAD_CANCELED);
+    say("byte", read(own[0], &byte, 1));
+    thread = start(in_read);
+    usleep(20000);
+    end("reader", thread);
+    close(own[0]), close(pipes[0]);
+    signal(SIGPIPE, SIG_IGN);
+    say("nobody reads", write(own[1], "x", 1) == -1 && errno == EPIPE);
+}
+
+static _Atomic int woken;
+
+static void *wait_once(void *unused)
+{
+    (void)unused;
+    CHECK(pthread_mutex_lock(&mutex) == 0);
+    pthread_cleanup_push(unlock, NULL);
+    ready = true;
+    pthread_cond_wait(&cond, &mutex);
+    woken++;
+    pthread_cleanup_pop(1);
+    return NULL;
+}
+
+static pthread_t start_waiter(void)
+{
+    pthread_t thread;
+    ready = false;
+    CHECK(pthread_create(&thread, NULL, wait_once, NULL) == 0);
+    while (!ready)
+        usleep(100);
+    CHECK(pthread_mutex_lock(&mutex) == 0); /* it waits now */
+    CHECK(pthread_mutex_unlock(&mutex) == 0);
+    return thread;
+}
+
+/* Of two that wait one is told and one is cancelled: whichever it is, the other one's wait ends. */
+static void test_signal_goes_on(void)
+{
+    for (int i = 0; i < 30; i++) {
+        void *result;
+        pthread_t cancelled = start_waiter(), other = start_waiter();
+        CHECK(pthread_mutex_lock(&mutex) == 0);
+        CHECK(pthread_cond_signal(&cond) == 0);
+        CHECK(pthread_cancel(cancelled) == 0);
+        CHECK(pthread_mutex_unlock(&mutex) == 0);
+        CHECK(pthread_join(cancelled, &result) == 0);
+        if (result != PTHREAD_CANCELED) /* it had been told */
+            CHECK(pthread_cond_signal(&cond) == 0);
+        CHECK(pthread_join(other, NULL) == 0);
+    }
+    say("goes on", woken >= 30);
+}
+
+int main(void)
+{
+    pthread_mutexattr_t checks;
+    struct sockaddr_in here = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    CHECK(pthread_mutexattr_init(&checks) == 0);
+    CHECK(pthread_mutexattr_settype(&checks, PTHREAD_MUTEX_ERRORCHECK) == 0);
+    CHECK(pthread_mutex_init(&mutex, &checks) == 0);
+    CHECK(pipe(pipes) == 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    CHECK((datagrams = socket(AF_INET, SOCK_DGRAM, 0)) >= 0 && (counter = eventfd(0, 0)) >= 0);
+    CHECK(bind(datagrams, (struct sockaddr *)&here, sizeof(here)) == 0);
+    CHECK((set = epoll_create1(0)) >= 0);
+    CHECK(sem_init(&semaphore, 0, 0) == 0 && pthread_key_create(&key, destroy) == 0);
+    endless = start(in_pause);
+
+    test("read", in_read);
+    test("receive", in_receive);
+    test("datagram", in_datagram);
+    test("counter", in_counter);
+    test("poll", in_poll);
+    test("select", in_select);
+    test("epoll", in_epoll);
+    test("sleep", in_sleep);
+    test("pause", in_pause);
+    test("signal", in_signal);
+    test("semaphore", in_semaphore);
+    test("join", in_join);
+    test("loop", in_a_loop);
+    end("joined", endless);
+    usleep(1000);
+    test("condition", in_condition);
+    test("timed condition", in_timed_condition);
+    test_before_reading();
+    test_signal_goes_on();
+    say("state", pthread_setcancelstate(99, NULL) == EINVAL);
+    say("type", pthread_setcanceltype(99, NULL) == EINVAL);
+    puts("cancel: ok");
+    return 0;
+}

@@ -1,0 +1,29 @@
+/*
+ * pthread_internal.h - a thread, as pthread.c and cancel.c see it.
+ */
+#ifndef LIBC_SHIM_PTHREAD_INTERNAL_H
+#define LIBC_SHIM_PTHREAD_INTERNAL_H
+
+#include <pthread.h>
+
+#include "shim.h"
+
+#define NAME_BYTES 16
+
+struct skep_pthread {
+    _Atomic uint32_t ended; /* joiners wait on it */
+    _Atomic uint32_t references;
+    _Atomic bool detached;
+    void *(*function)(void *);
+    void *value; /* the argument, then the result */
+    size_t stack_bytes;
+    struct skep_thread *running; /* a name: it is gone when the thread has ended */
+    uint64_t blocked_signals;    /* at its start */
+    struct _pthread_cleanup_context *cleanups;
+    _Atomic bool is_to_end;
+    bool cancel_disabled; /* the thread's own, as the next one is */
+    int cancel_type;
+    char name[NAME_BYTES];
+};
+
+#endif
