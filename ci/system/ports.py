@@ -1,5 +1,6 @@
 """What tests of examples/ports share: the programs, and themselves on this Linux to compare with."""
 
+import pathlib
 import re
 import subprocess
 
@@ -17,6 +18,12 @@ def native(name, *args, **options):
         raise qemu.Missing(f"{program} doesn't exist: cmake --build build --target ports ports-native")
     options = {"stdin": subprocess.DEVNULL, "stderr": subprocess.STDOUT, "timeout": 120, **options}
     return subprocess.run([program, *map(str, args)], stdout=subprocess.PIPE, text=True, **options)
+
+
+def source(name):
+    """Where upstream's source is, which ci/deps has fetched."""
+    paths = subprocess.run([skep.ROOT / "ci/deps", "--paths"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    return pathlib.Path(re.search(rf"^{name} \S+ (.+)$", paths, re.M)[1])
 
 
 def run(api, port, *args, memory_bytes=4 * MIB, expected=0, **spec):

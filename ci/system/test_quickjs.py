@@ -1,14 +1,10 @@
 """QuickJS as a guest (examples/ports/quickjs): its own tests, scripts that say what they say on Linux, and its console."""
 
 import json
-import pathlib
-import re
-import subprocess
 
 import pytest
-import skep
 from helpers import MIB, attach, example, read_until
-from ports import native, run
+from ports import native, run, source
 
 # What a port would stumble over: numbers as text and back, dates with and without daylight saving time, sorting, regular
 # expressions, Unicode, large integers, exceptions, deep recursion, promises, timers, what the system says.
@@ -57,18 +53,12 @@ OWN_TESTS = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def upstream():
-    """Where QuickJS' source is."""
-    paths = subprocess.run([skep.ROOT / "ci/deps", "--paths"], stdout=subprocess.PIPE, text=True, check=True).stdout
-    return pathlib.Path(re.search(r"^quickjs \S+ (.+)$", paths, re.M)[1])
-
-
 @pytest.mark.parametrize("name", OWN_TESTS)
-def test_its_own_tests(api, upstream, name):
+def test_its_own_tests(api, name):
+    folder = source("quickjs") / "tests"
     names = [f"test_{name}.js", *OWN_TESTS[name]]
-    files = [{"path": f"/{name}", "content": (upstream / "tests" / name).read_text()} for name in names]
-    here = native("qjs", "--std", names[0], cwd=upstream / "tests")
+    files = [{"path": f"/{name}", "content": (folder / name).read_text()} for name in names]
+    here = native("qjs", "--std", names[0], cwd=folder)
     assert here.returncode == 0, here.stdout
     assert run(api, "qjs", "--std", names[0], memory_bytes=16 * MIB, files=files) == here.stdout
 
