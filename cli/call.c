@@ -72,12 +72,27 @@ static int take_option(struct call *call, const struct command_option *option, c
     return EXIT_OK;
 }
 
+/* What getopt_long has not understood, '?', or what has no value, ':'. */
+static int refuse(const struct call *call, int found, char **argv)
+{
+    char letter[] = {'-', (char)optopt, '\0'};
+    /* A word that begins with two dashes is behind us; of letters the place is unknown. */
+    bool is_letter = optopt > 0 && optopt < 256;
+    const char *word = is_letter ? letter : argv[optind - 1];
+
+    if (found == ':')
+        return fail(EXIT_USAGE, "%s needs a value: skepctl %s --help explains it", word,
+                    call->command->words);
+    return fail(EXIT_USAGE, "%s is no option here: skepctl %s --help has all", word,
+                call->command->words);
+}
+
 /* Options by getopt_long, whose tables are made of ours. */
 static int read_options(struct call *call, int argc, char **argv)
 {
     const struct command_option *all[OPTIONS_MAX];
     struct option longs[OPTIONS_MAX + 1] = {{NULL, 0, NULL, 0}};
-    char shorts[2 * OPTIONS_MAX + 1] = "";
+    char shorts[2 * OPTIONS_MAX + 2] = ":"; /* it says nothing itself */
     int count = collect_options(call->command, all), found, result = EXIT_OK;
 
     for (int i = 0; i < count; i++) {
@@ -89,8 +104,8 @@ static int read_options(struct call *call, int argc, char **argv)
     }
     while (result == EXIT_OK && (found = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
         int i = found - 256;
-        if (found == '?')
-            return EXIT_USAGE;
+        if (found == '?' || found == ':')
+            return refuse(call, found, argv);
         for (int k = 0; found < 256 && k < count; k++)
             if (all[k]->letter == found)
                 i = k;

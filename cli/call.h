@@ -19,6 +19,7 @@ enum operand_kind {
     OPERAND_OPERATION,
     OPERAND_DISK,
     OPERAND_TOKEN,
+    OPERAND_CLIENT,
     OPERAND_CONTEXT,
 };
 

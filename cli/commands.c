@@ -11,6 +11,8 @@ static const struct command_option login_options[] = {
     {"name", 'n', "NAME", "of the context; the host if not given"},
     {"fingerprint", 'f', "SHA256", "trusts the certificate of this fingerprint, without asking"},
     {"token-stdin", 't', NULL, "reads the token from standard input"},
+    {"certificate", 0, "FILE", "this client certificate, PEM, instead of a token"},
+    {"key", 'k', "FILE", "its private key, PEM; in the certificate's file if not given"},
     {"yes", 'y', NULL, "trusts whatever certificate there is"},
     END,
 };
@@ -27,6 +29,9 @@ static const struct command_option run_options[] = {
     {"name", 'n', "NAME", "of the guest; the image's if not given"},
     {"memory", 'm', "SIZE", "what it may use, 4M for instance; 16M if not given"},
     {"vcpus", 0, "N", "how many vCPUs"},
+    {"max-vcpus", 0, "N", "how many it may be given while it runs; as --vcpus if not given"},
+    {"weight", 'w', "N", "its share of CPU time against others, 1 to 10000"},
+    {"cap", 0, "PERCENT", "the most CPU time, in percent of one CPU; 0 = no limit"},
     {"address", 'a', "A.B.C.D/LENGTH", "its address, or dhcp; without it there is no network"},
     {"gateway", 'g', "A.B.C.D", "where the other networks are"},
     {"dns", 0, "A.B.C.D", "the name server"},
@@ -34,6 +39,9 @@ static const struct command_option run_options[] = {
     {"env", 'e', "NAME=VALUE", "of its environment; repeatable"},
     {"label", 'l', "NAME=VALUE", "a label of its; repeatable"},
     {"volume", 'v', "NAME[:/MOUNT][:ro][:format]", "a volume for it; repeatable"},
+    {"file", 0, "/PATH=FILE", "a file for it, read here; repeatable"},
+    {"secret", 0, "/PATH=FILE", "one whose content is shown to nobody; repeatable"},
+    {"start-after", 0, "NAME", "a guest that must be up before; repeatable"},
     {"restart", 0, "POLICY", "never, on-failure or always"},
     {"follow", 'f', NULL, "shows what it prints until it ends"},
     {"replace", 0, NULL, "also a guest of this name that is there"},
@@ -130,7 +138,8 @@ static const struct command_option request_options[] = {
     END,
 };
 static const struct command_option events_options[] = {
-    {"kind", 'k', "KIND", "guests, images, volumes, apps, disks or host"},
+    {"kind", 'k', "KIND",
+     "guests, images, volumes, apps, disks, tokens, client-certificates or host"},
     {"name", 'n', "NAME", "of what has this name"},
     {"prefix", 0, "TEXT", "of what has a name that begins so"},
     {"after", 0, "ID", "behind this event"},
@@ -138,7 +147,7 @@ static const struct command_option events_options[] = {
     END,
 };
 
-static const struct command_option token_options[] = {
+static const struct command_option access_options[] = {
     {"role", 'r', "ROLE", "admin, operator or viewer"},
     {"prefix", 'p', "TEXT", "sees only guests and volumes whose names begin so"},
     {"guests", 0, "N", "the most guests of the prefix"},
@@ -278,14 +287,25 @@ const struct command commands[] = {
      "skepctl token ls", NULL},
     {"token create", "NAME", 1, 1, OPERAND_NONE, false, token_create,
      "makes a token, and prints its secret, once",
-     "skepctl token create ci-bot --role operator --prefix ci- --memory 256M", token_options},
+     "skepctl token create ci-bot --role operator --prefix ci- --memory 256M", access_options},
     {"token set", "NAME", 1, 1, OPERAND_TOKEN, false, token_set,
      "changes what a token may do: what isn't said goes",
-     "skepctl token set ci-bot --role viewer --prefix ci-", token_options},
+     "skepctl token set ci-bot --role viewer --prefix ci-", access_options},
     {"token rotate", "NAME", 1, 1, OPERAND_TOKEN, false, token_rotate,
      "gives a token a new secret, and prints that", "skepctl token rotate ci-bot", NULL},
     {"token rm", "NAME…", 1, ANY, OPERAND_TOKEN, false, token_remove, "revokes tokens",
      "skepctl token rm ci-bot", NULL},
+
+    {"client ls", "", 0, 0, OPERAND_NONE, false, client_list,
+     "lists client certificates and what they may do", "skepctl client ls", NULL},
+    {"client add", "NAME CERTIFICATE", 2, 2, OPERAND_FILE, false, client_add,
+     "lets whoever has this certificate's key in",
+     "skepctl client add robot robot.pem --role viewer", access_options},
+    {"client set", "NAME [CERTIFICATE]", 1, 2, OPERAND_CLIENT, false, client_set,
+     "changes what a client certificate may do: what isn't said goes",
+     "skepctl client set robot --role operator --prefix ci-", access_options},
+    {"client rm", "NAME…", 1, ANY, OPERAND_CLIENT, false, client_remove,
+     "revokes client certificates", "skepctl client rm robot", NULL},
 
     {"metrics", "", 0, 0, OPERAND_NONE, false, metrics_show,
      "prints counters and gauges for Prometheus", "skepctl metrics", NULL},

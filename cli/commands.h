@@ -69,6 +69,11 @@ int token_set(const struct call *call);
 int token_rotate(const struct call *call);
 int token_remove(const struct call *call);
 
+int client_list(const struct call *call);
+int client_add(const struct call *call);
+int client_set(const struct call *call);
+int client_remove(const struct call *call);
+
 int metrics_show(const struct call *call);
 int events_show(const struct call *call);
 int audit_show(const struct call *call);

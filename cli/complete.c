@@ -66,10 +66,15 @@ static void offer_names(const char *list, const char *begun)
 static void offer_operands(enum operand_kind kind, const char *context, const char *begun)
 {
     static const char *const lists[] = {
-        [OPERAND_GUEST] = "/v1/guests",   [OPERAND_IMAGE] = "/v1/images",
-        [OPERAND_VOLUME] = "/v1/volumes", [OPERAND_DISK] = "/v1/disks",
-        [OPERAND_TOKEN] = "/v1/tokens",   [OPERAND_APP] = "/v1/apps",
-        [OPERAND_CONTEXT] = NULL,         [OPERAND_OPERATION] = "/v1/operations",
+        [OPERAND_GUEST] = "/v1/guests",
+        [OPERAND_IMAGE] = "/v1/images",
+        [OPERAND_VOLUME] = "/v1/volumes",
+        [OPERAND_DISK] = "/v1/disks",
+        [OPERAND_TOKEN] = "/v1/tokens",
+        [OPERAND_APP] = "/v1/apps",
+        [OPERAND_CONTEXT] = NULL,
+        [OPERAND_OPERATION] = "/v1/operations",
+        [OPERAND_CLIENT] = "/v1/client-certificates",
     };
     cJSON *config;
     struct target target;
@@ -80,7 +85,7 @@ static void offer_operands(enum operand_kind kind, const char *context, const ch
     if (kind == OPERAND_CONTEXT) {
         offer_contexts(config, begun);
     } else if (config && config_target(config, context, &target) == EXIT_OK) {
-        http_begin(target.url, target.pin, target.token);
+        http_begin(&target);
         offer_names(lists[kind], begun);
     }
     cJSON_Delete(config);

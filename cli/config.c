@@ -157,6 +157,35 @@ int config_repin(const char *name, const char *pin, const char *fingerprint)
     return result;
 }
 
+int config_check_key(const struct target *target)
+{
+    struct stat status;
+
+    if (access(target->certificate, R_OK) != 0)
+        return fail(EXIT_LOCAL, "%s: %s", target->certificate, strerror(errno));
+    if (access(target->key, R_OK) != 0 || stat(target->key, &status) != 0)
+        return fail(EXIT_LOCAL, "%s: %s", target->key, strerror(errno));
+    return status.st_mode & 077
+               ? fail(EXIT_USAGE, "%s: has a private key, and others can read it: chmod 600 it",
+                      target->key)
+               : EXIT_OK;
+}
+
+/* A token or a client certificate: of the environment, else of the context. */
+static void choose_right(const cJSON *context, struct target *target)
+{
+    target->token = environment("SKEP_TOKEN");
+    target->certificate = target->token ? NULL : environment("SKEP_CERTIFICATE");
+    target->key = environment("SKEP_KEY");
+    if (target->certificate && !target->key)
+        target->key = target->certificate;
+    if (target->token || target->certificate)
+        return;
+    target->token = value_text(context, "token", NULL);
+    target->certificate = value_text(context, "certificate", NULL);
+    target->key = value_text(context, "key", target->certificate);
+}
+
 int config_target(const cJSON *config, const char *name, struct target *target)
 {
     const cJSON *context = NULL;
@@ -169,17 +198,18 @@ int config_target(const cJSON *config, const char *name, struct target *target)
         target->url = value_text(context, "url", "");
     }
     target->pin = environment("SKEP_PIN");
-    target->token = environment("SKEP_TOKEN");
     if (!target->pin)
         target->pin = value_text(context, "pin", "");
-    if (!target->token)
-        target->token = value_text(context, "token", "");
+    choose_right(context, target);
     if (strncmp(target->url, "https://", 8) != 0)
         return fail(EXIT_USAGE, "the address must begin with https://");
     if (strncmp(target->pin, "sha256//", 8) != 0)
         return fail(EXIT_USAGE, "there is no pin for %s: log in, or set SKEP_PIN to sha256//…",
                     target->url);
-    return *target->token ? EXIT_OK
-                          : fail(EXIT_USAGE, "there is no token for %s: log in, or set SKEP_TOKEN",
-                                 target->url);
+    if (target->certificate)
+        return config_check_key(target);
+    return target->token && *target->token
+               ? EXIT_OK
+               : fail(EXIT_USAGE, "there is no token for %s: log in, or set SKEP_TOKEN",
+                      target->url);
 }

@@ -12,6 +12,7 @@
 #include "fail.h"
 #include "interrupt.h"
 #include "progress.h"
+#include "trace.h"
 
 #define CONNECT_SECONDS 10L
 #define SILENT_SECONDS  60L         /* without a byte in either direction */
@@ -21,7 +22,7 @@
 
 static struct {
     CURL *curl; /* one, so that it keeps its connection */
-    const char *url, *pin, *token;
+    struct target to;
 } far;
 
 /* A call under way. */
@@ -34,11 +35,9 @@ struct transfer {
     bool too_large, enough;
 };
 
-void http_begin(const char *url, const char *pin, const char *token)
+void http_begin(const struct target *target)
 {
-    far.url = url;
-    far.pin = pin;
-    far.token = token;
+    far.to = *target;
 }
 
 void http_end(void)
@@ -57,6 +56,7 @@ static CURL *handle(void)
     if (!far.curl)
         exit(fail(EXIT_LOCAL, "libcurl can't be used here"));
     curl_easy_reset(far.curl); /* keeps connections */
+    trace_begin(far.curl);
     return far.curl;
 }
 
@@ -191,6 +191,15 @@ static void set_security(CURL *curl, const char *pin)
     curl_easy_setopt(curl, CURLOPT_USERAGENT, AGENT);
 }
 
+static void set_certificate(CURL *curl)
+{
+    if (!far.to.certificate)
+        return;
+    curl_easy_setopt(curl, CURLOPT_SSLCERT, far.to.certificate);
+    curl_easy_setopt(curl, CURLOPT_SSLKEY, far.to.key);
+    curl_easy_setopt(curl, CURLOPT_KEYPASSWD, ""); /* else OpenSSL itself asks for it */
+}
+
 static void set_body(CURL *curl, struct transfer *t)
 {
     const struct http_request *r = t->request;
@@ -218,8 +227,8 @@ static struct curl_slist *add_field(struct curl_slist *list, const char *line)
 
 static struct curl_slist *make_fields(const struct http_request *r)
 {
-    char *token = text_format("Authorization: Bearer %s", far.token);
-    struct curl_slist *list = add_field(NULL, token);
+    char *token = far.to.token ? text_format("Authorization: Bearer %s", far.to.token) : NULL;
+    struct curl_slist *list = token ? add_field(NULL, token) : NULL;
 
     if (r->json)
         list = add_field(list, "Content-Type: application/json");
@@ -253,8 +262,14 @@ static int explain_connection(CURLcode code, const char *message)
             EXIT_CONNECTION,
             "%s shows another key than the one that is pinned: it was made anew, or it is not "
             "that Skep. If the former, log in again",
-            far.url);
-    return fail(EXIT_CONNECTION, "%s: %s", far.url, *message ? message : curl_easy_strerror(code));
+            far.to.url);
+    if (code == CURLE_SSL_CERTPROBLEM && far.to.certificate)
+        return fail(EXIT_USAGE,
+                    "%s and %s are no certificate and its private key, PEM and without a pass "
+                    "phrase: %s",
+                    far.to.certificate, far.to.key, message);
+    return fail(EXIT_CONNECTION, "%s: %s", far.to.url,
+                *message ? message : curl_easy_strerror(code));
 }
 
 /* What libcurl's result means. */
@@ -281,7 +296,7 @@ static int explain(const struct transfer *t, CURLcode code, const char *message)
 int http_send(const struct http_request *request, struct http_answer *answer)
 {
     struct transfer t = {.request = request, .answer = answer};
-    char *url = text_format("%s%s", far.url, request->path), message[CURL_ERROR_SIZE] = "";
+    char *url = text_format("%s%s", far.to.url, request->path), message[CURL_ERROR_SIZE] = "";
     struct curl_slist *fields = make_fields(request);
     CURL *curl = handle();
     CURLcode code;
@@ -291,7 +306,8 @@ int http_send(const struct http_request *request, struct http_answer *answer)
     curl_easy_setopt(curl, CURLOPT_URL, url);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, fields);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, message);
-    set_security(curl, far.pin);
+    set_security(curl, far.to.pin);
+    set_certificate(curl);
     set_body(curl, &t);
     set_transfer(curl, &t);
     code = curl_easy_perform(curl);
@@ -318,7 +334,7 @@ void http_answer_end(struct http_answer *answer)
 static int lost(void)
 {
     return interrupt_came() ? fail(EXIT_NO, "broken off")
-                            : fail(EXIT_CONNECTION, "%s: the connection is lost", far.url);
+                            : fail(EXIT_CONNECTION, "%s: the connection is lost", far.to.url);
 }
 
 int http_socket(void)
@@ -382,6 +398,7 @@ static bool read_more(struct transfer *t, size_t bytes)
                 return false;
         if (n <= 0 || keep_body(t, data, (size_t)n) != (size_t)n)
             return false;
+        trace_answer(data, (size_t)n);
     }
     return true;
 }
@@ -421,12 +438,14 @@ static bool read_answer(struct transfer *t, const char *name, char *value, size_
 /* The far end's address may have a path, and what is asked for is behind that. */
 static char *make_upgrade(const char *path, const char *fields)
 {
-    const char *host = far.url + strlen("https://");
+    const char *host = far.to.url + strlen("https://");
     int bytes = (int)strcspn(host, "/");
+    const char *token = far.to.token;
 
-    return text_format("GET %s%s HTTP/1.1\r\nHost: %.*s\r\nAuthorization: Bearer %s\r\n"
-                       "User-Agent: " AGENT "\r\nConnection: Upgrade\r\n%s\r\n",
-                       host + bytes, path, bytes, host, far.token, fields);
+    return text_format("GET %s%s HTTP/1.1\r\nHost: %.*s\r\n%s%s%sUser-Agent: " AGENT
+                       "\r\nConnection: Upgrade\r\n%s\r\n",
+                       host + bytes, path, bytes, host, token ? "Authorization: Bearer " : "",
+                       token ? token : "", token ? "\r\n" : "", fields);
 }
 
 int http_upgrade(const char *path, const char *fields, const char *name, char *value, size_t room,
@@ -439,12 +458,15 @@ int http_upgrade(const char *path, const char *fields, const char *name, char *v
     bool done;
 
     memset(answer, 0, sizeof(*answer));
-    curl_easy_setopt(curl, CURLOPT_URL, far.url);
+    curl_easy_setopt(curl, CURLOPT_URL, far.to.url);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, message);
     curl_easy_setopt(curl, CURLOPT_CONNECT_ONLY, 1L);
     curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
-    set_security(curl, far.pin);
+    set_security(curl, far.to.pin);
+    set_certificate(curl);
     code = curl_easy_perform(curl);
+    if (code == CURLE_OK)
+        trace_request(text, strlen(text));
     done = code == CURLE_OK && write_all(text, strlen(text)) && read_answer(&t, name, value, room);
     free(text);
     if (code != CURLE_OK)

@@ -2,7 +2,8 @@
  * http.h - HTTPS to one Skep, by libcurl.
  *
  * What is trusted is the pinned public key, and nothing else: Skep's certificate is its own, and its names and dates
- * don't count. Without a pin nothing is sent, the token least of all.
+ * don't count. Without a pin nothing is sent, the token least of all. A client certificate, which is no secret, is shown to
+ * whoever answers: libcurl compares the pin when the handshake is over.
  */
 #ifndef CLI_HTTP_H
 #define CLI_HTTP_H
@@ -13,6 +14,13 @@
 #include <sys/types.h>
 
 #include "stream.h"
+
+/* Where calls go, and by whose right: that of a token, or of a client certificate. */
+struct target {
+    const char *url, *pin;
+    const char *token;             /* NULL = there is none, but */
+    const char *certificate, *key; /* files, PEM */
+};
 
 /* A line of an answer, without its end. False = no more of them are wanted. */
 typedef bool http_line(void *arg, const char *line);
@@ -38,7 +46,7 @@ struct http_answer {
 };
 
 /* Where the following calls go. The texts stay the caller's, until http_end(). */
-void http_begin(const char *url, const char *pin, const char *token);
+void http_begin(const struct target *target);
 void http_end(void);
 
 /* Sends and receives: EXIT_OK whatever the answer is. */

@@ -5,47 +5,22 @@
 
 #include "api.h"
 #include "commands.h"
+#include "spec.h"
 #include "table.h"
 
 /*
  * set
  */
 
-static int add_number(const struct call *call, const char *option, const char *field,
-                      unsigned long least, unsigned long most, cJSON *patch)
-{
-    unsigned long number = 0;
-    int result = call_number(call, option, least, most, &number);
-
-    if (result == EXIT_OK && call_value(call, option))
-        cJSON_AddNumberToObject(patch, field, (double)number);
-    return result;
-}
-
-static int make_patch(const struct call *call, cJSON *patch)
-{
-    const char *memory = call_value(call, "memory");
-    uint64_t bytes;
-
-    if (memory && size_read(memory, &bytes) != EXIT_OK)
-        return EXIT_USAGE;
-    if (memory)
-        cJSON_AddNumberToObject(patch, "memory_bytes", (double)bytes);
-    if (add_number(call, "vcpus", "vcpus", 1, 4096, patch) != EXIT_OK ||
-        add_number(call, "weight", "weight", 1, 10000, patch) != EXIT_OK ||
-        add_number(call, "cap", "cpu_cap", 0, 409600, patch) != EXIT_OK)
-        return EXIT_USAGE;
-    return patch->child ? EXIT_OK
-                        : fail(EXIT_USAGE, "say what is to change: --memory, --vcpus, --weight, "
-                                           "--cap, or several of them");
-}
-
 static int set(const struct call *call, const char *name)
 {
     cJSON *patch = cJSON_CreateObject();
     struct answer a = {.json = NULL};
-    int result = make_patch(call, patch);
+    int result = spec_add_numbers(call, patch);
 
+    if (result == EXIT_OK && !patch->child)
+        result = fail(EXIT_USAGE, "say what is to change: --memory, --vcpus, --weight, --cap, or "
+                                  "several of them");
     if (result == EXIT_OK)
         result = api_patch("guests", name, patch, &a);
     if (result == EXIT_OK && call->json)

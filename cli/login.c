@@ -1,4 +1,5 @@
 /* login.c - login, and the contexts that it makes. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +78,29 @@ static int read_token(const struct call *call, char token[TOKEN_MAX])
     return result;
 }
 
+/* The files of --certificate and --key, if they are given, wherever later calls are made; they are the caller's to free. */
+static int find_files(const struct call *call, char *files[2], struct target *target)
+{
+    const char *certificate = call_value(call, "certificate"), *key = call_value(call, "key");
+    const char *given[2] = {certificate, key ? key : certificate};
+
+    if (key && !certificate)
+        return fail(EXIT_USAGE, "--key is that of a --certificate");
+    if (certificate && call_value(call, "token-stdin"))
+        return fail(EXIT_USAGE, "log in by --certificate or by --token-stdin");
+    if (!certificate)
+        return EXIT_OK;
+    for (int i = 0; i < 2; i++) {
+        files[i] = realpath(given[i], NULL);
+        if (!files[i])
+            return fail(EXIT_LOCAL, "%s: %s", given[i], strerror(errno));
+    }
+    target->token = NULL;
+    target->certificate = files[0];
+    target->key = files[1];
+    return config_check_key(target);
+}
+
 /* The host's own name for a context, when none is given. */
 static const char *name_of(const struct call *call, const char *url)
 {
@@ -84,7 +108,7 @@ static const char *name_of(const struct call *call, const char *url)
     return name ? name : url + strlen("https://");
 }
 
-static int keep(const char *name, const char *url, const struct certificate *c, const char *token)
+static int keep(const char *name, const struct target *target, const char *fingerprint)
 {
     cJSON *config = config_load(), *contexts, *context;
     int result;
@@ -96,10 +120,15 @@ static int keep(const char *name, const char *url, const struct certificate *c, 
         contexts = cJSON_AddObjectToObject(config, "contexts");
     cJSON_DeleteItemFromObjectCaseSensitive(contexts, name);
     context = cJSON_AddObjectToObject(contexts, name);
-    cJSON_AddStringToObject(context, "url", url);
-    cJSON_AddStringToObject(context, "pin", c->pin);
-    cJSON_AddStringToObject(context, "fingerprint", c->fingerprint);
-    cJSON_AddStringToObject(context, "token", token);
+    cJSON_AddStringToObject(context, "url", target->url);
+    cJSON_AddStringToObject(context, "pin", target->pin);
+    cJSON_AddStringToObject(context, "fingerprint", fingerprint);
+    if (target->certificate) {
+        cJSON_AddStringToObject(context, "certificate", target->certificate);
+        cJSON_AddStringToObject(context, "key", target->key);
+    } else {
+        cJSON_AddStringToObject(context, "token", target->token);
+    }
     cJSON_DeleteItemFromObjectCaseSensitive(config, "current");
     cJSON_AddStringToObject(config, "current", name);
     result = config_save(config);
@@ -107,19 +136,18 @@ static int keep(const char *name, const char *url, const struct certificate *c, 
     return result;
 }
 
-/* Asks with the pin and the token, so that what is kept works. */
-static int try_and_keep(const char *name, const char *url, const struct certificate *c,
-                        const char *token)
+/* Asks with the pin and the token or certificate, so that what is kept works. */
+static int try_and_keep(const char *name, const struct target *target, const char *fingerprint)
 {
     struct answer a = {.json = NULL};
     int result;
 
-    http_begin(url, c->pin, token);
+    http_begin(target);
     result = api_get("/v1/host", &a);
     if (result == EXIT_OK)
-        result = keep(name, url, c, token);
+        result = keep(name, target, fingerprint);
     if (result == EXIT_OK)
-        printf("Logged in to %s: Skep %s on %s is context %s.\n", url,
+        printf("Logged in to %s: Skep %s on %s is context %s.\n", target->url,
                value_text(a.json, "version", "?"), value_text(a.json, "hostname", "?"), name);
     answer_end(&a);
     return result;
@@ -128,19 +156,25 @@ static int try_and_keep(const char *name, const char *url, const struct certific
 int login(const struct call *call)
 {
     char *url = read_url(call->operands[0]), *pem = NULL, token[TOKEN_MAX];
+    char *files[2] = {NULL, NULL};
     struct certificate certificate;
-    int result = url ? http_certificate(url, &pem) : EXIT_USAGE;
+    struct target target = {.url = url, .pin = certificate.pin, .token = token};
+    int result = url ? find_files(call, files, &target) : EXIT_USAGE;
 
+    if (result == EXIT_OK)
+        result = http_certificate(url, &pem);
     if (result == EXIT_OK)
         result = certificate_read(pem, &certificate);
     if (result == EXIT_OK)
         result = check_certificate(call, &certificate, url);
-    if (result == EXIT_OK)
+    if (result == EXIT_OK && target.token)
         result = read_token(call, token);
     if (result == EXIT_OK)
-        result = try_and_keep(name_of(call, url), url, &certificate, token);
+        result = try_and_keep(name_of(call, url), &target, certificate.fingerprint);
     secret_forget(token, sizeof(token));
     free(pem);
+    free(files[0]);
+    free(files[1]);
     free(url);
     return result;
 }

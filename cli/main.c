@@ -22,7 +22,7 @@ static int run(const struct call *call)
     if (!call->command->offline) {
         result = config ? config_target(config, call->context, &target) : EXIT_USAGE;
         if (result == EXIT_OK)
-            http_begin(target.url, target.pin, target.token);
+            http_begin(&target);
     }
     if (result == EXIT_OK)
         result = call->command->run(call);

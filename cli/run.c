@@ -8,133 +8,11 @@
 #include "guest.h"
 #include "image.h"
 #include "interrupt.h"
-#include "table.h"
+#include "spec.h"
 
 #define UP_SECONDS 60
 #define SETTLE_MS  1000 /* a guest that ends within its first second didn't come up */
 #define LOG_SHOWN  2048 /* bytes of its end */
-
-/*
- * The spec
- */
-
-static int add_network(const struct call *call, cJSON *spec)
-{
-    static const char *const names[] = {"address", "gateway", "dns", "mac"};
-    cJSON *network = NULL;
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-        const char *value = call_value(call, names[i]);
-        if (!value)
-            continue;
-        if (!network)
-            network = cJSON_CreateObject();
-        cJSON_AddStringToObject(network, names[i], value);
-    }
-    if (!network)
-        return EXIT_OK;
-    cJSON_AddItemToArray(cJSON_AddArrayToObject(spec, "networks"), network);
-    return call_value(call, "address")
-               ? EXIT_OK
-               : fail(EXIT_USAGE, "a network needs --address, A.B.C.D/length or dhcp");
-}
-
-/* Of a repeatable option with NAME=VALUE, an object; what is said last of a name counts. */
-static int add_pairs(const struct call *call, const char *option, const char *field, cJSON *spec)
-{
-    cJSON *all = cJSON_CreateObject();
-    const char *one;
-
-    for (int at = 0; (one = call_next(call, option, &at));) {
-        size_t bytes = strcspn(one, "=");
-        char *name = text_format("%.*s", (int)bytes, one);
-        cJSON_DeleteItemFromObjectCaseSensitive(all, name);
-        if (bytes > 0 && one[bytes] == '=')
-            cJSON_AddStringToObject(all, name, one + bytes + 1);
-        free(name);
-        if (bytes == 0 || one[bytes] != '=') {
-            cJSON_Delete(all);
-            return fail(EXIT_USAGE, "--%s '%s': say NAME=VALUE", option, one);
-        }
-    }
-    cJSON_AddItemToObject(spec, field, all);
-    return EXIT_OK;
-}
-
-/* "NAME", "NAME:/MOUNT", and ":ro" and ":format" behind it. */
-static cJSON *read_volume(const char *text)
-{
-    char *copy = text_copy(text), *rest = copy, *word = strsep(&rest, ":");
-    cJSON *volume = cJSON_CreateObject();
-    bool good = *word != '\0';
-
-    cJSON_AddStringToObject(volume, "name", word);
-    for (bool first = true; good && (word = strsep(&rest, ":")); first = false) {
-        if (first && *word == '/')
-            cJSON_AddStringToObject(volume, "mount", word);
-        else if (strcmp(word, "ro") == 0 && !cJSON_HasObjectItem(volume, "read_only"))
-            cJSON_AddTrueToObject(volume, "read_only");
-        else if (strcmp(word, "format") == 0 && !cJSON_HasObjectItem(volume, "format"))
-            cJSON_AddTrueToObject(volume, "format");
-        else
-            good = false;
-    }
-    free(copy);
-    if (good)
-        return volume;
-    cJSON_Delete(volume);
-    fail(EXIT_USAGE, "--volume '%s': say NAME[:/MOUNT][:ro][:format]", text);
-    return NULL;
-}
-
-static int add_volumes(const struct call *call, cJSON *spec)
-{
-    cJSON *all = cJSON_AddArrayToObject(spec, "volumes"), *volume;
-    const char *one;
-
-    for (int at = 0; (one = call_next(call, "volume", &at));) {
-        volume = read_volume(one);
-        if (!volume)
-            return EXIT_USAGE;
-        cJSON_AddItemToArray(all, volume);
-    }
-    return EXIT_OK;
-}
-
-static int add_numbers(const struct call *call, cJSON *spec)
-{
-    const char *memory = call_value(call, "memory");
-    unsigned long vcpus = 1;
-    uint64_t bytes;
-
-    if (memory && size_read(memory, &bytes) != EXIT_OK)
-        return EXIT_USAGE;
-    if (memory)
-        cJSON_AddNumberToObject(spec, "memory_bytes", (double)bytes);
-    if (call_number(call, "vcpus", 1, 4096, &vcpus) != EXIT_OK)
-        return EXIT_USAGE;
-    cJSON_AddNumberToObject(spec, "vcpus", (double)vcpus);
-    return EXIT_OK;
-}
-
-/* The spec as the command line has it; what isn't said has the API's default. NULL, with the reason told. */
-static cJSON *make_spec(const struct call *call, const char *image)
-{
-    cJSON *spec = cJSON_CreateObject(), *args;
-
-    cJSON_AddStringToObject(spec, "image", image);
-    args = cJSON_AddArrayToObject(spec, "args");
-    for (int i = 1; i < call->operand_count; i++)
-        cJSON_AddItemToArray(args, cJSON_CreateString(call->operands[i]));
-    if (call_value(call, "restart"))
-        cJSON_AddStringToObject(spec, "restart", call_value(call, "restart"));
-    if (add_network(call, spec) == EXIT_OK && add_pairs(call, "env", "env", spec) == EXIT_OK &&
-        add_pairs(call, "label", "labels", spec) == EXIT_OK && add_volumes(call, spec) == EXIT_OK &&
-        add_numbers(call, spec) == EXIT_OK)
-        return spec;
-    cJSON_Delete(spec);
-    return NULL;
-}
 
 /*
  * What becomes of it
@@ -311,10 +189,12 @@ int guest_run(const struct call *call)
     char *image = image_is_file(what) ? image_name_of(what) : text_copy(what);
     const char *name = given ? given : image;
     char *path = api_path("guests", name, "");
-    cJSON *spec = make_spec(call, image);
+    cJSON *spec = cJSON_CreateObject();
     double old_crash = 0;
-    int result = spec ? check_free(call, path, name, &old_crash) : EXIT_USAGE;
+    int result = spec_make(call, image, spec);
 
+    if (result == EXIT_OK)
+        result = check_free(call, path, name, &old_crash);
     if (result == EXIT_OK)
         result = create(call, path, name, image, spec);
     if (result == EXIT_OK && call_value(call, "follow"))

@@ -128,7 +128,7 @@ int file_digest(const char *path, char text[DIGEST_TEXT_MAX])
     return result;
 }
 
-char *file_text(const char *path)
+char *file_read(const char *path, size_t *bytes_read)
 {
     FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
     char *text;
@@ -146,8 +146,15 @@ char *file_text(const char *path)
         text = NULL;
     } else {
         text[bytes] = '\0';
+        *bytes_read = bytes;
     }
     if (file != stdin)
         fclose(file);
     return text;
+}
+
+char *file_text(const char *path)
+{
+    size_t bytes;
+    return file_read(path, &bytes);
 }

@@ -33,8 +33,9 @@ bool stream_put(struct stream *s, const void *data, size_t bytes);
 void stream_digest(struct stream *s, char text[DIGEST_TEXT_MAX]); /* of what went through; once */
 int stream_end(struct stream *s, bool whole);
 
-/* All of a file, or of standard input for "-"; the caller frees it. NULL, with the reason told, if it can't be had. */
+/* All of a file, or of standard input for "-", with a NUL behind it; the caller frees it. NULL, with the reason told, if it can't be had. */
 char *file_text(const char *path);
+char *file_read(const char *path, size_t *bytes_read); /* may have NULs */
 
 /* The digest of a file, as the API writes it. */
 int file_digest(const char *path, char text[DIGEST_TEXT_MAX]);

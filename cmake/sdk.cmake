@@ -5,7 +5,7 @@
 #   bin/                     x86_64-skep-gcc, -ar, -pkg-config and so on, and x86_64-skep-files, which packs files
 #   lib/skep/                what the compiler reads and the linker it calls
 #   lib/cmake/Skep/          find_package(Skep), and toolchain.cmake
-#   x86_64-skep/             the sysroot: include/ (ours), sys-include/ (newlib's), lib/, share/config.site
+#   x86_64-skep/             the sysroot: include/ (ours, mbedTLS'), sys-include/ (newlib's), lib/, share/config.site
 #   share/doc/skep/          what a porter reads
 #
 # The target sdk puts it into build/sdk, for examples/ports; its file, ${SKEP_SDK_STAMP}, is newer than all in there.
@@ -37,6 +37,8 @@ foreach(name pthread rt dl)
     list(APPEND libraries ${generated}/lib${name}.a)
 endforeach()
 install(FILES ${libraries} DESTINATION ${sysroot}/lib)
+
+include(sdk-mbedtls)
 
 install(DIRECTORY libc-shim/include/ DESTINATION ${sysroot}/include PATTERN skep EXCLUDE)
 install(DIRECTORY ${newlib_PREFIX}/include/ DESTINATION ${sysroot}/sys-include)
@@ -86,10 +88,11 @@ install(FILES LICENSE docs/porting.md docs/posix.md docs/files.md docs/licences.
 
 set(SKEP_SDK ${CMAKE_BINARY_DIR}/sdk)
 set(SKEP_SDK_STAMP ${generated}/installed)
-file(GLOB_RECURSE scripts CONFIGURE_DEPENDS ${sdk}/*)
+file(GLOB_RECURSE installed CONFIGURE_DEPENDS ${sdk}/* libc-shim/include/*.h)
 add_custom_command(OUTPUT ${SKEP_SDK_STAMP} VERBATIM
     COMMAND ${CMAKE_COMMAND} -E rm -rf ${SKEP_SDK}
     COMMAND ${CMAKE_COMMAND} --install ${CMAKE_BINARY_DIR} --prefix ${SKEP_SDK}
     COMMAND ${CMAKE_COMMAND} -E touch ${SKEP_SDK_STAMP}
-    DEPENDS skep_sdk skep_sdk_ext4 ${scripts} ${CMAKE_SOURCE_DIR}/cmake/files.cmake ${CMAKE_SOURCE_DIR}/cmake/pack-files)
+    DEPENDS skep_sdk skep_sdk_ext4 sdk_mbedcrypto sdk_mbedx509 sdk_mbedtls ${config} ${installed}
+        ${CMAKE_SOURCE_DIR}/cmake/files.cmake ${CMAKE_SOURCE_DIR}/cmake/pack-files)
 add_custom_target(sdk DEPENDS ${SKEP_SDK_STAMP})

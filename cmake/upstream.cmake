@@ -60,18 +60,21 @@ if(EXISTS ${net}/lwip/include/lwipopts.h)
     endforeach()
 endif()
 
+# What mbedTLS is compiled from. Of third parties' code only what the configuration asks for isn't empty.
+set(p256m ${mbedtls_DIR}/3rdparty/p256-m)
+set(everest ${mbedtls_DIR}/3rdparty/everest)
+file(GLOB mbedtls_SOURCES ${mbedtls_DIR}/library/*.c ${p256m}/*.c ${p256m}/p256-m/*.c)
+list(APPEND mbedtls_SOURCES ${everest}/library/everest.c ${everest}/library/x25519.c
+    ${everest}/library/Hacl_Curve25519_joined.c)
+set(mbedtls_PRIVATE_INCLUDES
+    ${mbedtls_DIR}/library ${p256m} ${p256m}/p256-m ${p256m}/p256-m/include
+    ${everest}/include ${everest}/include/everest ${everest}/include/everest/kremlib)
+
 if(EXISTS ${net}/mbedtls/skep_mbedtls_config.h)
-    # Both are empty unless the configuration asks for them.
-    set(p256m ${mbedtls_DIR}/3rdparty/p256-m)
-    set(everest ${mbedtls_DIR}/3rdparty/everest)
-    file(GLOB sources ${mbedtls_DIR}/library/*.c ${p256m}/*.c ${p256m}/p256-m/*.c)
     upstream_library(mbedtls
-        SOURCES ${sources} ${everest}/library/everest.c ${everest}/library/x25519.c
-                ${everest}/library/Hacl_Curve25519_joined.c
+        SOURCES ${mbedtls_SOURCES}
         INCLUDES ${net}/mbedtls ${mbedtls_DIR}/include)
-    target_include_directories(mbedtls PRIVATE
-        ${mbedtls_DIR}/library ${p256m} ${p256m}/p256-m ${p256m}/p256-m/include
-        ${everest}/include/everest ${everest}/include/everest/kremlib)
+    target_include_directories(mbedtls PRIVATE ${mbedtls_PRIVATE_INCLUDES})
     target_include_directories(mbedtls SYSTEM PUBLIC ${everest}/include)
     target_compile_definitions(mbedtls PUBLIC MBEDTLS_CONFIG_FILE="skep_mbedtls_config.h")
 endif()

@@ -2,7 +2,8 @@
 
 import pytest
 
-from authority import self_signed
+import skep
+from authority import Authority, Key, self_signed
 from conftest import CONTRACT, MIB
 
 
@@ -170,6 +171,189 @@ def test_images(api, elf, name, cut, expected):
     data = elf[:cut] if cut > 0 else elf + bytes(-cut)
     compare_named(*both(api, "PUT", f"/v1/images/{name}", data), expected)
     assert api.delete("/v1/images/new").status_code in (204, 404)
+
+
+DISKS = {
+    "again": ({"format": True, "force": True}, 200),
+    "without-force": ({"format": True}, 409),
+    "unsaid": ({"force": True}, 422),
+    "wrong-field": ({"format": True, "quick": True}, 422),
+}
+
+
+@pytest.mark.parametrize("body, expected", DISKS.values(), ids=DISKS)
+def test_disks(start, body, expected):
+    api = start(volume_bytes=64 * MIB).api
+    api.ok("PUT", "/v1/disks/0", json={"format": True})
+    for name in ("db", "log"):
+        api.ok("PUT", "/v1/volumes/" + name, json={"size_bytes": MIB})
+    foreseen, done = both(api, "PUT", "/v1/disks/0", body)
+    assert (foreseen.status_code, done.status_code) == (expected, expected)
+    if expected != 200:
+        assert foreseen.json() == done.json()
+        return
+    told = foreseen.json()
+    assert told.pop("lost_volumes") == ["db", "log"] and told["uuid"] is told["formatted_at"] is None
+    for name in ("state", "content", "volumes", "chunk_bytes", "capacity_bytes", "promised_bytes", "used_bytes", "damage"):
+        assert told[name] == done.json()[name], name
+
+
+def test_disk_never_formatted(start):
+    api = start(volume_bytes=64 * MIB).api
+    foreseen = api.ok("PUT", "/v1/disks/0?dry_run=true", json={"format": True})
+    assert foreseen["state"] == "online" and foreseen["lost_volumes"] == []
+    assert api.ok("GET", "/v1/disks/0")["state"] == "unformatted"
+    assert api.ok("PUT", "/v1/disks/0", json={"format": True})["capacity_bytes"] == foreseen["capacity_bytes"]
+
+
+def test_disk_in_use(thing):
+    thing.create("new", image="httpd", volumes=[{"name": "thing"}])
+    thing.wait_state("new", "running")
+    for body in ({"format": True}, {"format": True, "force": True}):
+        foreseen, done = both(thing, "PUT", "/v1/disks/0", body)
+        assert (foreseen.status_code, done.status_code) == (409, 409) and foreseen.json() == done.json()
+
+
+def put_data(api, data, name="thing", **options):
+    """The answers of the dry run and of the change itself."""
+    before = api.get("/v1/volumes/thing/data").content
+    foreseen = api.put(f"/v1/volumes/{name}/data?dry_run=true", data=data, **options)
+    assert api.get("/v1/volumes/thing/data").content == before
+    return foreseen, api.put(f"/v1/volumes/{name}/data", data=data, **options)
+
+
+def test_volume_data(thing):
+    for name, data, digest, expected in (
+        ("thing", b"\1" * 2 * MIB, None, 200),
+        ("thing", bytes(2 * MIB), None, 200),
+        ("thing", b"\2" * 2 * MIB, "sha256:" + "0" * 64, 422),
+        ("thing", b"short", None, 422),
+        ("none", b"\3", None, 404),
+    ):
+        headers = {"Skep-Digest": digest} if digest else {}
+        foreseen, done = put_data(thing, data, name, headers=headers)
+        assert (foreseen.status_code, done.status_code) == (expected, expected), (foreseen.text, done.text)
+        if expected == 200 or not digest:
+            assert foreseen.json() == done.json()
+        else:
+            assert foreseen.json()["detail"].replace("would have", "has") == done.json()["detail"]
+
+
+def test_data_of_a_volume_that_can_not_be_written(thing):
+    """They are small, so that who is refused has sent all of it."""
+    thing.ok("PUT", "/v1/volumes/new", json={"size_bytes": 65536})
+    thing.ok("PUT", "/v1/volumes/shot", json={"snapshot_of": "new"})
+    thing.create("new", image="httpd", volumes=[{"name": "new"}])
+    thing.wait_state("new", "running")
+    for name, why in (("new", "A guest uses the volume"), ("shot", "it is a snapshot")):
+        foreseen, done = put_data(thing, bytes(65536), name)
+        assert foreseen.status_code == 409 and why in foreseen.json()["detail"] and foreseen.json() == done.json()
+    thing.ok("DELETE", "/v1/volumes/shot")
+
+
+class Interrupted:
+    """A body of 2 MiB, amid which something else is done."""
+
+    def __init__(self, action):
+        self.action = action
+
+    def __len__(self):
+        return 2 * MIB
+
+    def __iter__(self):
+        yield b"\1" * MIB
+        self.action()
+        yield b"\1" * MIB
+
+
+def test_data_that_is_not_written_keeps_nobody_out(service, thing):
+    """The volume can be had while the data of a dry run comes, and no event tells of that."""
+    first = thing.get("/v1/host").headers["Skep-Event-Id"]
+
+    def write():
+        with skep.Api(service.port, service.token, thing.fingerprint) as other:
+            other.ok("PUT", "/v1/volumes/thing/data", data=b"\2" * 2 * MIB)
+
+    answer = thing.put("/v1/volumes/thing/data?dry_run=true", data=Interrupted(write))
+    assert answer.status_code == 200, answer.text
+    assert thing.get("/v1/volumes/thing/data").content == b"\2" * 2 * MIB
+    with thing.get("/v1/events", params={"after": first, "name": "thing"}, stream=True) as stream:
+        lines = (line for line in stream.iter_lines(decode_unicode=True) if line.startswith("event:"))
+        assert next(lines) == "event: written"
+        thing.ok("PATCH", "/v1/volumes/thing", json={"size_bytes": 3 * MIB})
+        assert next(lines) == "event: changed"
+
+
+def test_certificates(start, tmp_path):
+    service = start()
+    authority = Authority(tmp_path / "authority")
+    key, other = (Key(authority.folder / name, "prime256v1") for name in ("server", "other"))
+    chain = authority.sign(key, "skep.example")
+    for body, expected in (
+        ({"certificate": chain, "key": other.pem()}, 422),
+        ({"certificate": chain}, 422),
+        ({"key": key.pem()}, 422),
+        ({"certificate": "PEM", "key": key.pem()}, 422),
+        ({"certificate": chain, "key": key.pem()}, 200),
+    ):
+        before = service.api.ok("GET", "/v1/host/certificate")
+        foreseen = service.api.put("/v1/host/certificate?dry_run=true", json=body)
+        assert service.api.ok("GET", "/v1/host/certificate") == before
+        assert skep.Api.presented_fingerprint(service.port) == before["fingerprint"].replace(":", "").lower()
+        done = service.api.put("/v1/host/certificate", json=body)
+        assert (foreseen.status_code, done.status_code) == (expected, expected), foreseen.text
+        assert foreseen.json() == done.json()
+
+
+PASSPHRASE = {"Skep-Passphrase": "correct horse battery"}
+
+
+def restored(api, data, **query):
+    """The answers of the dry run and of the restore itself."""
+    before = everything(api), api.ok("GET", "/v1/host")["storage"]["used_bytes"]
+    foreseen = api.put("/v1/backup", data=data, headers=PASSPHRASE, params={**query, "dry_run": "true"})
+    assert (everything(api), api.ok("GET", "/v1/host")["storage"]["used_bytes"]) == before
+    assert api.ok("GET", "/v1/host")["power"] == "on"
+    return foreseen, api.put("/v1/backup", data=data, headers=PASSPHRASE, params=query)
+
+
+@pytest.fixture
+def full(start, elf):
+    """A machine with what a backup has, and its file with the images' files."""
+    api = start(disk_bytes=16 * MIB, volume_bytes=64 * MIB).api
+    api.upload("httpd", elf)
+    api.ok("PUT", "/v1/disks/0", json={"format": True})
+    api.ok("PUT", "/v1/volumes/db", json={"size_bytes": MIB})
+    api.ok("PUT", "/v1/volumes/shot", json={"snapshot_of": "db"})
+    api.create("web", image="httpd", volumes=[{"name": "db"}])
+    return api, api.ok("GET", "/v1/backup?images=true", headers=PASSPHRASE)
+
+
+def test_backup_of_another_machine(start, full):
+    api = start(disk_bytes=16 * MIB, volume_bytes=64 * MIB).api
+    api.ok("PUT", "/v1/disks/0", json={"format": True})
+    foreseen, done = restored(api, full[1])
+    assert (foreseen.status_code, done.status_code) == (200, 200), foreseen.text
+    assert foreseen.json() == done.json()
+    assert foreseen.json()["made_volumes"] == ["db"] and foreseen.json()["missing"]["volumes"][0]["name"] == "shot"
+
+
+def test_backup_that_replaces(full):
+    api, data = full
+    foreseen, done = restored(api, data)
+    assert (foreseen.status_code, done.status_code) == (409, 409) and foreseen.json() == done.json()
+    foreseen, done = restored(api, data, replace="true", identity="true")
+    assert (foreseen.status_code, done.status_code) == (200, 202), done.text
+    assert foreseen.json() == done.json() and done.json()["power"] == "rebooting"
+
+
+@pytest.mark.parametrize("spoil, expected", [("words", 403), ("bit", 422), ("end", 422)])
+def test_backup_that_is_none(start, full, spoil, expected):
+    api, data = start(disk_bytes=16 * MIB).api, full[1]
+    words = {"Skep-Passphrase": "another passphrase"} if spoil == "words" else PASSPHRASE
+    data = {"words": data, "bit": data[:-1] + bytes([data[-1] ^ 1]), "end": data[:-1]}[spoil]
+    answer = api.put("/v1/backup?dry_run=true", data=data, headers=words)
+    assert answer.status_code == expected, answer.text
 
 
 def test_conditions_hold_in_a_dry_run(thing, callers):

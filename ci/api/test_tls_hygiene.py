@@ -1,10 +1,11 @@
 """What the server's TLS takes and what it doesn't: protocols, suites, groups, extensions, downgrades. Clients are openssl,
-Python's ssl, and hellos made by hand where these won't do wrong."""
+Python's ssl, a scanner, and hellos made by hand where these won't do wrong."""
 
 import socket
 import ssl
 import struct
 import subprocess
+import xml.etree.ElementTree
 
 import pytest
 
@@ -200,3 +201,50 @@ def test_no_early_data(server):
     """What can be replayed is never taken."""
     _, text = s_client(server, "-tls1_3")
     assert "Max Early Data: 0" in text or "Max Early Data" not in text
+
+
+#
+# A scanner, which looks for all that it knows
+#
+
+
+@pytest.fixture(scope="module")
+def scan(server):
+    """What sslscan found: elements by their names."""
+    target = f"127.0.0.1:{server.port}"
+    done = subprocess.run(["sslscan", "--show-sigs", "--xml=-", target], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return xml.etree.ElementTree.fromstring(done.stdout).find("ssltest")
+
+
+def test_scanned_protocols(scan):
+    found = {(one.get("type"), one.get("version")): one.get("enabled") for one in scan.iter("protocol")}
+    assert len(found) == 6
+    assert {name for name, enabled in found.items() if enabled != "0"} == {("tls", "1.2"), ("tls", "1.3")}
+
+
+def test_scanned_suites(scan):
+    suites = {version: set() for version in ("TLSv1.2", "TLSv1.3")}
+    for one in scan.iter("cipher"):
+        suites[one.get("sslversion")].add(one.get("cipher"))
+        assert one.get("strength") in ("strong", "acceptable") and int(one.get("bits")) >= 128, one.attrib
+    assert suites["TLSv1.2"] == SUITES["ECDSA"]
+    assert suites["TLSv1.3"] == {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"}
+
+
+def test_scanned_groups(scan):
+    """With 1.2 a curve is found only if the certificate's own is among what is offered with it."""
+    groups = {version: set() for version in ("TLSv1.2", "TLSv1.3")}
+    for one in scan.iter("group"):
+        groups[one.get("sslversion")].add(one.get("name").split()[0])
+    assert groups["TLSv1.3"] == {"x25519", "secp256r1", "secp384r1"}
+    assert groups["TLSv1.2"] and groups["TLSv1.2"] <= groups["TLSv1.3"]
+
+
+def test_scanned_weaknesses(scan):
+    assert scan.find("renegotiation").attrib == {"supported": "0", "secure": "0"}
+    heartbleed = {one.get("sslversion"): one.get("vulnerable") for one in scan.iter("heartbleed")}
+    assert heartbleed == {"TLSv1.2": "0", "TLSv1.3": "0"}
+    key = scan.find("certificates/certificate/pk")
+    assert (key.get("type"), key.get("curve_name"), key.get("error")) == ("EC", "prime256v1", "false")
+    assert scan.find("certificates/certificate/signature-algorithm").text == "ecdsa-with-SHA256"

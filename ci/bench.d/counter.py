@@ -16,7 +16,7 @@ MARKER_FIRST = 256
 FIELDS = ("ring0", "ring3", "spaces", "pages", "interrupts", "repeats", "ipis", "kicks")
 COUNTS = struct.Struct(f"<{len(FIELDS)}Q")
 HIT_COUNT = struct.Struct("<Q")
-HIT = struct.Struct(f"<{1 + len(FIELDS)}Q")  # point, counts
+HIT = struct.Struct(f"<{2 + len(FIELDS)}Q")  # point, nanoseconds of the host, counts
 HITS_AT = COUNTS.size + HIT_COUNT.size
 
 
@@ -119,12 +119,20 @@ class Counter:
     def hits(self, first=0):
         """The hits from an index on, as (point, counts)."""
         for index in range(first, self.hit_count()):
-            point, *counts = HIT.unpack_from(self.view, HITS_AT + index * HIT.size)
+            point, _, *counts = HIT.unpack_from(self.view, HITS_AT + index * HIT.size)
             yield point, Counts(*counts)
 
     def hit(self, point, first=0):
         """The counts at a point's first hit from an index on, or None."""
         return next((counts for number, counts in self.hits(first) if number == point), None)
+
+    def moment(self, point, first=0):
+        """When a point was hit first from an index on, in seconds of time.monotonic(), or None."""
+        for index in range(first, self.hit_count()):
+            number, nanoseconds, *_ = HIT.unpack_from(self.view, HITS_AT + index * HIT.size)
+            if number == point:
+                return nanoseconds / 1e9
+        return None
 
     def between(self, start, end, first=0):
         """The counts between each hit of one marker and the next of another."""
@@ -138,22 +146,13 @@ class Counter:
         return spans
 
 
-class CountedMachine(skep.Machine):
-    """A machine whose clock goes by instructions, and the plug-in in it. One CPU, or several that take turns."""
+class PluggedMachine(skep.Machine):
+    """A machine with the plug-in in it. One CPU, or several that take turns."""
 
-    def __init__(self, folder, points=(), extra=(), devices=False, cpus=1, **options):
+    def __init__(self, folder, points=(), arguments=(), extra=(), cpus=1, **options):
         self.counts_file = folder / "counts"
-        self.symbols = Symbols(skep.build_exists())
-        stubs = f"stubs={self.symbols.addresses['entry_stubs']:#x}"
-        arguments = [str(plugin("count")), f"out={self.counts_file}", stubs, *points]
-        arguments = ",".join(arguments + ["devices=on"] * devices)
-        super().__init__(
-            folder,
-            cpus=cpus,
-            kvm="off",
-            extra=["-icount", "shift=0", "-plugin", arguments, *extra],
-            **options,
-        )
+        words = ",".join([str(plugin("count")), f"out={self.counts_file}", *points, *arguments])
+        super().__init__(folder, cpus=cpus, kvm="off", extra=["-plugin", words, *extra], **options)
         self.counter = None
 
     def start(self):
@@ -169,6 +168,22 @@ class CountedMachine(skep.Machine):
             raise RuntimeError("QEMU didn't start:\n" + self.serial_tail())
         self.counter = Counter(self.counts_file)
         return self
+
+
+class TimedMachine(PluggedMachine):
+    """One that is as fast as it can be; the plug-in notes when points are hit."""
+
+    def __init__(self, folder, **options):
+        super().__init__(folder, arguments=["instructions=off"], **options)
+
+
+class CountedMachine(PluggedMachine):
+    """One whose clock goes by instructions, which are counted."""
+
+    def __init__(self, folder, extra=(), devices=False, **options):
+        self.symbols = Symbols(skep.build_exists())
+        arguments = [f"stubs={self.symbols.addresses['entry_stubs']:#x}", *["devices=on"] * devices]
+        super().__init__(folder, arguments=arguments, extra=["-icount", "shift=0", *extra], **options)
 
     def settle(self, seconds=30):
         """Waits until the machine idles, and returns the counts then."""

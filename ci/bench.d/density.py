@@ -54,6 +54,19 @@ def create_costs(machine, api, first):
     return [cost(machine, lambda i=i: create(api, i)) for i in range(first, first + SAMPLES)]
 
 
+def list_all(api, guests):
+    names = [item["name"] for item in api.ok("GET", "/v1/guests")["items"]]
+    assert sorted(names) == sorted(map(name_of, range(guests))), f"the list has {len(names)} guests"
+
+
+def list_page(api, guests):
+    """From the middle on, in the order of names."""
+    middle = name_of(guests // 2)
+    page = api.ok("GET", f"/v1/guests?limit={PAGE}&after={middle}")
+    names = sorted(name for name in map(name_of, range(guests)) if name > middle)[:PAGE]
+    assert [item["name"] for item in page["items"]] == names
+
+
 def median(spans, key):
     return round(statistics.median(getattr(span, key) for span in spans))
 
@@ -148,10 +161,9 @@ def rows(guests, table, folder):
         before = repeat_until_level(machine, api, guests)
         fill(table, machine, api, guests)
         add_memory(table, api, guests, empty)
-        listed = cost(machine, lambda: api.ok("GET", "/v1/guests"))
+        listed = cost(machine, lambda: list_all(api, guests))
         table.add_counts(f"list of {guests:,} guests", listed)
-        middle = f"/v1/guests?limit={PAGE}&after={name_of(guests // 2)}"
-        table.add_counts(f"a page of {PAGE} of them", cost(machine, lambda: api.ok("GET", middle)))
+        table.add_counts(f"a page of {PAGE} of them", cost(machine, lambda: list_page(api, guests)))
         metrics = cost(machine, lambda: api.get("/metrics").raise_for_status())
         table.add_counts(f"metrics of {guests:,} guests, each", metrics, share=guests)
         table.add_counts(f"idle second, {guests:,} guests", idle_second(machine), 5_000, share=5)

@@ -17,6 +17,7 @@ from counter import ADDRESS, CountedMachine, Elf
 
 KIB, MIB = 1 << 10, 1 << 20
 WEB = webguest.ADDRESS
+HELLO = {"image": "hello", "memory_bytes": 2 * MIB, "desired_state": "running"}
 
 
 def static_rows(table, _folder):
@@ -62,7 +63,6 @@ def create_rows(table, folder, rounds=21):
     """From the first byte of the API request, on an open connection, to the guest's code."""
     hello = Elf(skep.BUILD / "examples/hello.elf")
     points = [hello.point(hello.entry), hello.point(hello.symbol("main"))]
-    spec = {"image": "hello", "memory_bytes": 2 * MIB, "desired_state": "running"}
     with CountedMachine(folder / "create", points=points, append=ADDRESS) as machine:
         api, counter = machine.wait_api(), machine.counter
         api.upload("hello", hello.path)
@@ -70,7 +70,7 @@ def create_rows(table, folder, rounds=21):
         entries, mains = [], []
         for _ in range(rounds):
             first, before = counter.hit_count(), machine.settle()
-            client.put("/v1/guests/hello", spec)
+            client.put("/v1/guests/hello", HELLO)
             reached = skep.wait_for(lambda first=first: counter.hit(2, first), "the guest's main")
             client.answer()
             entries.append(counter.hit(1, first) - before)

@@ -92,12 +92,17 @@ def stored_rows(table, folder, rounds=9):
         table.add_spans("stored image to main", mains, 150_000)
 
 
+def ask_once(machine):
+    connection = webguest.connect(machine.ports[WEB])
+    webguest.get(connection)
+    return connection
+
+
 def first_answer(machine):
     """What a connection to the web guest and its first answer cost."""
     machine.wait_page(WEB)
     before = machine.wait_quiet()
-    connection = webguest.connect(machine.ports[WEB])
-    webguest.get(connection)
+    connection = ask_once(machine)
     served = machine.wait_quiet() - before
     connection.close()
     return served

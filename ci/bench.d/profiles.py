@@ -18,7 +18,13 @@ TABLE_AT = 8
 ALIGNED = 2 << 20  # of an image's base
 REQUESTS = 200
 SHOWN = 0.004  # of all, what a function must have to be shown
-PATHS = ("keep-alive", "connection", "stream", "api")
+PATHS = {
+    "keep-alive": "a request",
+    "connection": "a request",
+    "stream": "a MiB",
+    "api": "a GET /v1/guests",
+    "create": "a guest created and deleted",
+}
 
 
 class Program:
@@ -70,7 +76,12 @@ def by_function(programs, before, after):
     return totals
 
 
-def action_of(path, machine, api, page):
+def create_and_delete(api, image):
+    api.create("another", image=image, memory_bytes=2 << 20, desired_state="paused")
+    api.delete_guest("another")
+
+
+def action_of(path, server, machine, api, page):
     """What is profiled, and how often it is done in one go."""
     port = machine.ports[webguest.ADDRESS]
     if path == "keep-alive":
@@ -80,6 +91,8 @@ def action_of(path, machine, api, page):
         return lambda: [instructions.one_fresh(port, page) for _ in range(REQUESTS)], REQUESTS
     if path == "api":
         return lambda: [api.ok("GET", "/v1/guests") for _ in range(REQUESTS)], REQUESTS
+    if path == "create":
+        return lambda: [create_and_delete(api, server) for _ in range(REQUESTS)], REQUESTS
     url = machine.url(webguest.ADDRESS) + f"bytes/{REQUESTS << 20}"
     return lambda: subprocess.run(["curl", "-sSo", "/dev/null", url], check=True), REQUESTS
 
@@ -95,7 +108,7 @@ def rows(path, server, table, folder):
         webguest.create(api, server=server)
         machine.wait_page(webguest.ADDRESS)
         page = "/" if server == "httpd" else f"/{webguest.PAGE}"
-        action, times = action_of(path, machine, api, page)
+        action, times = action_of(path, server, machine, api, page)
         action()
         before = machine.blocks()
         action()
@@ -104,8 +117,7 @@ def rows(path, server, table, folder):
     per = collections.Counter()
     for (program, _), spent in totals.items():
         per[program] += spent
-    what = {"stream": "a MiB", "api": "a GET /v1/guests"}.get(path, "a request")
-    table.add(f"{path}, {what}", round(whole / times), "instructions", counted=True)
+    table.add(f"{path}, {PATHS[path]}", round(whole / times), "instructions", counted=True)
     for program, spent in per.most_common():
         table.add(f"  {program}", round(spent / times), "instructions", note=f"  {spent / whole:.1%}")
     for (program, function), spent in totals.most_common():

@@ -52,6 +52,11 @@ class Table:
         span = next(span for span in spans if span.total == median)
         self.add_counts(name, span, goal, min=totals[0], max=totals[-1], count=len(totals), **more)
 
+    def add_times(self, name, seconds, **more):
+        """The median of many, in milliseconds, with the extremes."""
+        times = sorted(round(1000 * one, 2) for one in seconds)
+        self.add(name, statistics.median_low(times), "ms", min=times[0], max=times[-1], count=len(times), **more)
+
     def text(self):
         def cell(row, key):
             value = row.get(key)

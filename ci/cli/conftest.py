@@ -20,6 +20,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 import native  # noqa: E402
 import skep  # noqa: E402
+import traces  # noqa: E402
+from described import CONTRACT, as_described  # noqa: E402, F401
 
 HOST_BUILD = skep.ROOT / "build-host"
 SKEPCTL = HOST_BUILD / "skepctl"
@@ -36,6 +38,7 @@ class Service(native.Native):
 
     def __enter__(self):
         self.start().wait_ready()
+        traces.HOSTS.add(f"127.0.0.1:{self.port}")
         self.fingerprint = re.search(r"fingerprint ((?:[0-9A-F]{2}:){31}[0-9A-F]{2})", self.text())[1]
         return self
 
@@ -58,7 +61,7 @@ class Cli:
     def start(self, *arguments, environment=None, **options):
         return subprocess.Popen(
             [self.program, *map(str, arguments)],
-            env={**self.environment, **(environment or {})},
+            env={**self.environment, "SKEP_TRACE": traces.make(self.folder), **(environment or {})},
             **{"text": True, **options},
         )
 
@@ -137,6 +140,13 @@ def at_once(function, items):
     """function of each item, two at a time; the first exception of them."""
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         return list(pool.map(function, items))
+
+
+@pytest.fixture(autouse=True)
+def traces_as_described(as_described):  # noqa: F811
+    """What skepctl was answered by a service is looked at, too."""
+    yield
+    traces.note(CONTRACT)
 
 
 @pytest.fixture(scope="session")

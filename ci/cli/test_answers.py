@@ -8,7 +8,8 @@ import subprocess
 import pytest
 
 import skep
-from conftest import HOST_BUILD, at_once
+import traces
+from conftest import CONTRACT, HOST_BUILD, at_once
 from impostor import Impostor
 
 
@@ -147,12 +148,29 @@ WRONG = [
     ["nonsense"], ["image"], ["image", "nonsense"], ["ps", "too", "many"], ["inspect"], ["ps", "--nonsense"],
     ["ps", "-o", "yaml"], ["logs", "x", "--offset", "-1"], ["run", "hello", "-m", "4X"], ["run", "hello", "-e", "=x"],
     ["run", "hello", "-g", "10.0.2.2"], ["run", "hello", "-v", "db:relative"], ["apply"], ["stop", "x", "-t", "y"],
+    ["run", "hello", "--file", "relative=x"], ["run", "hello", "--secret", "/x"], ["run", "hello", "-w", "0"],
     ["volume", "create", "db", "99999999999999999999"], ["disk", "format", "0"], [],
 ]  # fmt: skip
 
 
 def test_command_lines_that_are_wrong(cli):
     at_once(lambda arguments: cli.run(*arguments, code=2), WRONG)
+
+
+@pytest.mark.parametrize(
+    "words, told",
+    [
+        (["ps", "--nonsense"], "--nonsense is no option here"),
+        (["ps", "-x"], "-x is no option here"),
+        (["ps", "--nonsense=5"], "--nonsense=5 is no option here"),
+        (["-x", "ps"], "-x is no option here"),
+        (["ps", "--label"], "--label needs a value"),
+        (["ps", "-l"], "-l needs a value"),
+    ],
+)
+def test_options_that_there_are_not(cli, words, told):
+    cli.run(*words, code=2)
+    assert cli.errors == f"skepctl: {told}: skepctl ps --help {'has all' if 'no option' in told else 'explains it'}\n"
 
 
 def commands(cli):
@@ -164,7 +182,7 @@ def commands(cli):
             yield [first]
 
 
-GROUPS = ("context", "image", "volume", "operation", "app", "disk", "host", "cert", "token")
+GROUPS = ("context", "image", "volume", "operation", "app", "disk", "host", "cert", "token", "client")
 
 
 def test_help_and_manual(cli):
@@ -220,3 +238,27 @@ def test_digests_are_of_sha256(service, cli, tmp_path):
     assert cli.run("image", "push", elf) == "image hello: was there already\n"
     (image,) = service.api.ok("GET", "/v1/images")["items"]
     assert image["digest"] == "sha256:" + hashlib.sha256(elf.read_bytes()).hexdigest()
+
+
+def test_a_trace(service, fresh, tmp_path):
+    """It is what all these tests are looked at by."""
+    fresh.login(service)
+    before = traces.note(CONTRACT)
+    assert before >= 2  # of the login
+    fresh.run("inspect", "none", code=4)
+    service.api.create("web", image="hello")
+    fresh.run("console", "none", code=4)
+    fresh.run("image", "push", skep.BUILD / "examples/spin.elf", "other")
+    assert traces.note(CONTRACT) == 4  # image push looks before it sends
+    fresh.run("image", "rm", "other")
+    service.api.delete_guest("web")
+
+    file = tmp_path / "trace"
+    fresh.run("inspect", "none", environment={"SKEP_TRACE": str(file)}, code=4)
+    fresh.run("console", "none", environment={"SKEP_TRACE": str(file)}, code=4)
+    text = file.read_text()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert service.token not in text and "Authorization" not in text and "User-Agent: skepctl" in text
+    seen = [(method, target, answer.status) for method, target, answer, _ in traces.answers(file.read_bytes())]
+    assert seen == [("GET", "/v1/guests/none", 404), ("GET", "/v1/guests/none/console?input=true", 404)]
+    fresh.run("ps", environment={"SKEP_TRACE": str(tmp_path / "none/trace")}, code=6)

@@ -1,5 +1,6 @@
 """Guests by skepctl: from run to rm."""
 
+import base64
 import json
 import subprocess
 
@@ -25,6 +26,35 @@ def test_run_and_where(service, cli):
     network = spec["networks"][0]
     assert (network["address"], network["gateway"], network["dns"]) == ("10.0.2.20/24", "10.0.2.2", "10.0.2.3")
     assert cli.run("logs", "web") == "web starts\nhi\n"
+
+
+def test_run_with_all_that_a_spec_may_have(service, cli, tmp_path):
+    (tmp_path / "conf").write_bytes(b"\0workers=2\n")
+    (tmp_path / "text").write_text("a = 5\n")
+    (tmp_path / "empty").write_bytes(b"")
+    cli.run("run", "hello", "-n", "first")
+    cli.run(
+        *("run", "hello", "-n", "web", "--vcpus", "2", "--max-vcpus", "4", "--weight", "300", "--cap", "150"),
+        *("--start-after", "first", "--file", f"/etc/conf={tmp_path}/conf", "--file", f"/e={tmp_path}/empty"),
+        *("--file", f"/t={tmp_path}/text", "--secret", f"/etc/key={tmp_path}/conf"),
+    )
+    spec = service.api.ok("GET", "/v1/guests/web")["spec"]
+    wanted = {"vcpus": 2, "max_vcpus": 4, "weight": 300, "cpu_cap": 150, "start_after": ["first"]}
+    assert wanted.items() <= spec.items()
+    assert spec["files"] == [
+        {"path": "/e", "secret": False, "content": ""},
+        {"path": "/etc/conf", "secret": False, "content_base64": base64.b64encode(b"\0workers=2\n").decode()},
+        {"path": "/etc/key", "secret": True},
+        {"path": "/t", "secret": False, "content": "a = 5\n"},
+    ]
+    # The secret has the content that was given.
+    answer = service.api.ok("PATCH", "/v1/guests/web", json={"files": [
+        {"path": "/e"}, {"path": "/etc/conf"}, {"path": "/t"},
+        {"path": "/etc/key", "secret": True, "content_base64": spec["files"][1]["content_base64"]},
+    ]})  # fmt: skip
+    assert answer["change"] == "none"
+    cli.run("run", "hello", "-n", "x", "--file", f"/e={tmp_path}/none", code=6)
+    cli.run("run", "hello", "-n", "x", "--vcpus", "3", "--max-vcpus", "2", code=4)
 
 
 def test_run_leaves_a_guest_alone(service, cli):

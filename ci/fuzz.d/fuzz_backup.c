@@ -23,8 +23,8 @@ static uint64_t record_run(struct input *input)
     uint64_t id = 0;
 
     input_take(input, &record, sizeof(record));
-    if (!audit_record_id(&record, false, &id)) {
-        FUZZ_CHECK(!audit_record_id(&record, true, &id));
+    if (!audit_record_id(&record, sizeof(record), false, &id)) {
+        FUZZ_CHECK(!audit_record_id(&record, sizeof(record), true, &id));
         return 1;
     }
     FUZZ_CHECK(record.bytes < AUDIT_TEXT_MAX);
@@ -33,7 +33,7 @@ static uint64_t record_run(struct input *input)
         return 2;
     }
     for (unsigned i = 0; i < AUDIT_LINES; i++) {
-        FUZZ_CHECK(lines[i] >= text && lines[i] + strlen(lines[i]) < text + record.bytes);
+        FUZZ_CHECK(lines[i] >= text && lines[i] + strlen(lines[i]) <= text + record.bytes);
     }
     return way_add(3, id);
 }

@@ -61,6 +61,12 @@ static int walk(const char *path, const struct stat *status, int kind, struct FT
     return 0;
 }
 
+static int give_up(const char *path, int error)
+{
+    (void)path;
+    return error == ENOENT;
+}
+
 static void test_folders(void)
 {
     struct dirent **list, entry, *next;
@@ -70,6 +76,8 @@ static void test_folders(void)
         puts(found.gl_pathv[i]);
     globfree(&found);
     say("no such", glob("tree/*.conf", 0, NULL, &found) == GLOB_NOMATCH);
+    globfree(&found);
+    say("aborted", glob("nowhere/*.conf", 0, give_up, &found) == GLOB_ABORTED);
     globfree(&found);
     say("itself", glob("tree/*.conf", GLOB_NOCHECK, NULL, &found));
     say("one", (long)found.gl_pathc);

@@ -1,4 +1,5 @@
-"""Each answer that a test gets by skep.Api is one that docs/openapi.json knows: as_described, a fixture for conftest.py."""
+"""Each answer that a test gets by skep.Api is one that docs/openapi.json knows: as_described, a fixture for conftest.py.
+Scripts that aren't run by pytest have Contract.insist look at each answer instead."""
 
 import pytest
 

@@ -110,13 +110,25 @@ class Contract:
         """The operations of a path by method."""
         return {operation.method: operation for operation in self.operations if operation.pattern.fullmatch(path)}
 
-    def note(self, response):
-        """Looks at an answer (of requests) and remembers what is wrong with it."""
+    def look(self, method, target, status, headers, body, sent=None):
+        """What is wrong with an answer, for people."""
+        path = urllib.parse.urlsplit(target).path
+        return [f"{method} {path}: {status}: {mistake}" for mistake in self.check(method, path, status, headers, body, sent)]
+
+    def look_at(self, response):
+        """The same of an answer of requests."""
         request = response.request
-        path = urllib.parse.urlsplit(request.url).path
         body = None if response.raw is not None and not response._content_consumed else response.content
-        for mistake in self.check(request.method, path, response.status_code, response.headers, body, request.body):
-            self.mistakes.append(f"{request.method} {path}: {response.status_code}: {mistake}")
+        return self.look(request.method, request.url, response.status_code, response.headers, body, request.body)
+
+    def note(self, response):
+        """Remembers what is wrong with an answer."""
+        self.mistakes += self.look_at(response)
+
+    def insist(self, response):
+        """Fails if something is wrong with an answer."""
+        mistakes = self.look_at(response)
+        assert not mistakes, "not as docs/openapi.json says: " + "; ".join(mistakes)
 
     def take_mistakes(self):
         mistakes, self.mistakes = self.mistakes, []

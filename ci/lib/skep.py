@@ -126,6 +126,8 @@ class Api(requests.Session):
     def request(self, method, path, **kwargs):
         kwargs.setdefault("timeout", 30)
         response = super().request(method, self.base + path, **kwargs)
+        if not kwargs.get("stream") and response.raw.length_remaining:
+            raise requests.ConnectionError(f"{method} {path}: the answer was cut off")  # requests itself takes it as whole
         if self.observer:
             self.observer(response)
         return response

@@ -12,10 +12,13 @@ HALF_HELLO = bytes.fromhex("16030100f0010000ec0303") + bytes(16)
 DRIBBLE_SECONDS = 0.5
 
 
-def any_certificate():
+def any_certificate(version=None):
+    """version: the only one, if one is said."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
+    if version:
+        context.minimum_version = context.maximum_version = version
     return context
 
 
@@ -40,8 +43,9 @@ class Client:
 
     KINDS = ("silent", "half hello", "head", "body", "no reader", "silent")
 
-    def __init__(self, port, number):
+    def __init__(self, port, number, version):
         self.port = port
+        self.version = version
         self.kind = self.KINDS[number % len(self.KINDS)]
         self.socket = None
         self.opened = 0
@@ -53,7 +57,7 @@ class Client:
         if self.kind == "half hello":
             plain.sendall(HALF_HELLO)
         elif self.kind != "silent":
-            plain = any_certificate().wrap_socket(plain)
+            plain = any_certificate(self.version).wrap_socket(plain)
             if self.kind == "body":
                 plain.sendall(b"PUT /v1/images/x HTTP/1.1\r\nHost: skep\r\nContent-Length: 60000\r\n\r\n")
             elif self.kind == "no reader":
@@ -103,8 +107,8 @@ class Attack:
 
     THREADS = 8
 
-    def __init__(self, port, count):
-        self.clients = [Client(port, number) for number in range(count)]
+    def __init__(self, port, count, version=None):
+        self.clients = [Client(port, number, version) for number in range(count)]
         self.end = threading.Event()
         self.failure = None
         self.threads = [

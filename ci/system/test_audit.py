@@ -1,6 +1,7 @@
 """The audit trail: what each kind of call leaves, in a chain that anybody can check, over power cuts and without a disk."""
 
 import hashlib
+import json
 
 import pytest
 
@@ -9,12 +10,15 @@ from helpers import MIB, disk_image, example, is_problem
 from storage import format_disk, put_data, volume
 from test_storage_boots import booted, power_cut
 
-FIELDS = ("id", "time", "method", "path", "caller", "status", "value", "before", "after", "detail", "previous")
+FIELDS = ("id", "time", "method", "path", "caller", "status", "value", "value_before", "value_after", "detail", "previous")
+VALUES = ("before", "after", "cut")
 SECRET = "pssst-this-is-secret"
 
 
 def digest_of(record):
-    lines = ("" if record[field] is None else str(record[field]) for field in FIELDS)
+    lines = ["" if record[field] is None else str(record[field]) for field in FIELDS]
+    for field in VALUES:
+        lines.append("" if record[field] is None else json.dumps(record[field], separators=(",", ":"), ensure_ascii=False))
     return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
 
 
@@ -43,7 +47,8 @@ def calls(records):
 
 
 def spec(**changes):
-    return {"image": "hello", "memory_bytes": 2 * MIB, "desired_state": "stopped", "env": {"A": SECRET}} | changes
+    files = [{"path": "/key", "content": SECRET, "secret": True}]
+    return {"image": "hello", "memory_bytes": 2 * MIB, "desired_state": "stopped", "files": files} | changes
 
 
 def make_calls(api):
@@ -108,7 +113,7 @@ def test_each_kind_of_call(folder, tmp_path):
         uploaded = by_path["PUT", "/v1/images/hello"]
         assert uploaded["detail"] == "sha256:" + hashlib.sha256(example("hello").read_bytes()).hexdigest()
         changed = by_path["PATCH", "/v1/guests/web"]
-        assert changed["value"] == "guests/web" and changed["before"] != changed["after"]
+        assert changed["value"] == "guests/web" and changed["value_before"] != changed["value_after"]
         written = by_path["PUT", "/v1/volumes/db/data"]
         assert written["detail"] == "sha256:" + hashlib.sha256(b"x" * (2 * MIB)).hexdigest()
         power_cut(first)

@@ -283,6 +283,10 @@ def test_disks_and_volumes(folder, tmp_path):
             for field in ("reads", "writes", "flushes", "discards", "errors", "read_bytes", "written_bytes"):
                 assert metrics(f"skep_volume_{field}_total", volume=name) == status[field]
         assert metrics("skep_volume_writes_total", volume="db") > 0
+        # Of its only guest so far, the device's counters are the volume's.
+        for field in ("reads", "writes", "flushes", "discards", "read_bytes", "written_bytes"):
+            of_device = metrics(f"skep_guest_block_{field}_total", guest="writer", device="0")
+            assert of_device == metrics(f"skep_volume_{field}_total", volume="db"), field
         assert metrics("skep_volume_guests", volume="db") == 1
         found = api.ok("GET", "/v1/disks/0")
         between(0, metrics("skep_disk_writes_total", disk="0"), found["writes"])

@@ -195,6 +195,32 @@ static void first_write_takes_a_chunk(void **state)
     closed();
 }
 
+/* A guest's device counts what it did, and not what others do with the same volume. */
+static void devices_count_for_themselves(void **state)
+{
+    struct skep_guest_status status, of_other;
+    struct rider reader;
+    (void)state;
+    opened(8);
+    pool_give(volume, 10, 4);
+    write_ok(&rider, 0, 0x11, 4096);
+    rider_create(&reader, volume, SKEP_BLOCK_READ_ONLY);
+    read_is(&reader, 0, 0x11, 4096);
+    read_is(&reader, 0, 0x11, 512);
+    guest_status(rider.guest, &status);
+    guest_status(reader.guest, &of_other);
+    assert_int_equal(status.block[0].writes, 1);
+    assert_int_equal(status.block[0].written_bytes, 4096);
+    assert_int_equal(status.block[0].reads, 0);
+    assert_int_equal(of_other.block[0].reads, 2);
+    assert_int_equal(of_other.block[0].read_bytes, 4608);
+    assert_int_equal(of_other.block[0].writes, 0);
+    assert_int_equal(of_other.block[1].reads, 0);
+    assert_int_equal(status_of(volume).reads, 2);
+    rider_destroy(&reader);
+    closed();
+}
+
 /* Neighbours on the disk go in one request, others in their own. */
 static void requests_are_split_where_chunks_part(void **state)
 {
@@ -649,6 +675,7 @@ int main(void)
         TEST(map_takes_what_the_disk_has),
         TEST(one_guest_writes),
         TEST(unmapped_reads_as_zeroes),
+        TEST(devices_count_for_themselves),
         TEST(first_write_takes_a_chunk),
         TEST(requests_are_split_where_chunks_part),
         TEST(flush_waits_for_the_commit),

@@ -357,7 +357,7 @@ static int receive_backup(struct request *r, const char *words, struct restore *
 
 int api_backup_put(struct request *r)
 {
-    struct restore restore = {.text = NULL};
+    struct restore restore = {.dry_run = r->dry_run};
     const char *words = passphrase(r);
     int status;
 

@@ -74,15 +74,20 @@ static int read_string(const cJSON *body, const char *name, const char **value, 
     return 0;
 }
 
-static int install(const cJSON *body, struct problem *p)
+/* The answer of a dry run is there then. */
+static int install(struct request *r, const cJSON *body)
 {
+    struct problem *p = &r->problem;
     const char *chain, *key;
 
     if (read_string(body, "certificate", &chain, p) != 0 || read_string(body, "key", &key, p) != 0)
         return -1;
     if (!chain)
         return problem_set(p, 422, "certificate is missing: PEM, the server's own first.");
-    return certificate_install(chain, key, p);
+    if (!r->dry_run)
+        return certificate_install(chain, key, p);
+    r->json = certificate_foresee(chain, key, p);
+    return r->json ? 0 : -1;
 }
 
 int api_certificate_put(struct request *r)
@@ -93,9 +98,11 @@ int api_certificate_put(struct request *r)
 
     if (!body)
         return -1;
-    result = install(body, &r->problem);
+    result = install(r, body);
     cJSON_Delete(body);
-    return result ? result : api_certificate_get(r);
+    if (result != 0)
+        return -1;
+    return r->json ? 200 : api_certificate_get(r);
 }
 
 static char *request(const cJSON *body, struct problem *p)

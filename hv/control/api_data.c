@@ -102,7 +102,8 @@ static int receive_part(struct request *r, const struct storage_stream *s, uint3
         if (got <= 0) {
             r->http->keep_alive = false;
             return problem_set(&r->problem, got == HTTP_E_TIMEOUT ? 408 : 400,
-                               "The data didn't come in full: the volume is written in part.");
+                               "The data didn't come in full%s.",
+                               r->dry_run ? "" : ": the volume is written in part");
         }
         bytes += (size_t)got;
     }
@@ -145,23 +146,67 @@ static int check_data(struct request *r, const struct storage_stream *s)
     return 0;
 }
 
-static int answer(struct request *r, struct tls_hash *hash)
+static int answer(struct request *r, const char *text)
 {
     const char *expected = http_field(r->http, DIGEST);
+
+    if (expected && strcmp(expected, text) != 0)
+        return problem_set(&r->problem, 422,
+                           "The volume %s what came, but that isn't what " DIGEST
+                           " says: its digest is %s.",
+                           r->dry_run ? "would have" : "has", text);
+    r->json = cJSON_CreateObject();
+    cJSON_AddStringToObject(r->json, "name", r->name);
+    cJSON_AddStringToObject(r->json, "digest", text);
+    return 200;
+}
+
+static int written(struct request *r, struct tls_hash *hash)
+{
     char text[DIGEST_TEXT];
 
     digest_text(hash, text);
     audit_detail("%s", text);
     events_add(EVENT_VOLUMES, "written", r->name, audit_caller(), "\"digest\":\"%s\"", text);
-    if (expected && strcmp(expected, text) != 0)
-        return problem_set(&r->problem, 422,
-                           "The volume has what came, but that isn't what " DIGEST
-                           " says: its digest is %s.",
-                           text);
-    r->json = cJSON_CreateObject();
-    cJSON_AddStringToObject(r->json, "name", r->name);
-    cJSON_AddStringToObject(r->json, "digest", text);
-    return 200;
+    return answer(r, text);
+}
+
+/* Reads it all, as the digest is part of the answer; how many parts would take place, or -1 and the problem. */
+static int count_parts(struct request *r, const struct storage_stream *s, struct tls_hash *hash,
+                       uint8_t *data)
+{
+    int count = 0;
+
+    for (uint32_t n = 0; n < part_count(s); n++) {
+        if (receive_part(r, s, n, data) != 0 || !api_still_allowed(r))
+            return -1;
+        tls_hash_add(hash, data, part_bytes(s, n));
+        count += !storage_is_zero(data, s->chunk_bytes);
+    }
+    return count;
+}
+
+/* The volume stays anybody's meanwhile, so that it is looked at again in the end. */
+static int foresee(struct request *r)
+{
+    char text[DIGEST_TEXT];
+    struct storage_stream s;
+    struct tls_hash hash;
+    uint8_t *data;
+    int count;
+
+    if (storage_stream_foresee(&s, r->name, 0, &r->problem) != 0 || check_data(r, &s) != 0)
+        return -1;
+    data = malloc(s.chunk_bytes);
+    if (!data)
+        return no_memory(r);
+    tls_hash_begin(&hash);
+    count = count_parts(r, &s, &hash, data);
+    digest_text(&hash, text);
+    free(data);
+    if (count < 0 || storage_stream_foresee(&s, r->name, (uint32_t)count, &r->problem) != 0)
+        return -1;
+    return answer(r, text);
 }
 
 int api_volume_data_put(struct request *r)
@@ -171,6 +216,8 @@ int api_volume_data_put(struct request *r)
     uint8_t *data;
     int result, ended;
 
+    if (r->dry_run)
+        return foresee(r);
     if (storage_stream_begin(&s, r->name, true, &r->problem) != 0)
         return -1;
     tls_hash_begin(&hash);
@@ -183,7 +230,7 @@ int api_volume_data_put(struct request *r)
     if (result == 0 && ended != 0)
         result = explain(r, ended);
     if (result == 0)
-        return answer(r, &hash);
+        return written(r, &hash);
     mbedtls_sha256_free(&hash.sha);
     return -1;
 }

@@ -134,7 +134,7 @@ static int read_place(struct request *r, struct follow *f)
 
 static int read_kind(struct request *r, int *kind)
 {
-    char text[16];
+    char text[24];
     int found = http_query_value(r->http->query, "kind", text, sizeof(text));
 
     *kind = -1;
@@ -144,7 +144,8 @@ static int read_kind(struct request *r, int *kind)
     if (found == 0 || *kind >= 0)
         return 0;
     return problem_set(&r->problem, 400,
-                       "kind must be guests, images, volumes, disks, apps or host.");
+                       "kind must be guests, images, volumes, disks, apps, tokens, "
+                       "client-certificates or host.");
 }
 
 static int read_name(struct request *r, const char *field, char name[SKEP_NAME_MAX])
@@ -159,16 +160,25 @@ static int read_name(struct request *r, const char *field, char name[SKEP_NAME_M
                        SKEP_NAME_MAX - 1);
 }
 
-/* Only guests, volumes and apps are somebody's. */
-static bool is_seen(const struct event *e)
+/* As the calls that show it: who has tokens is an admin's to know, and guests, volumes and apps are somebody's. */
+static bool is_seen(const struct request *r, const struct event *e)
 {
-    return (e->kind != EVENT_GUESTS && e->kind != EVENT_VOLUMES && e->kind != EVENT_APPS) ||
-           access_sees(e->name);
+    switch (e->kind) {
+    case EVENT_GUESTS:
+    case EVENT_VOLUMES:
+    case EVENT_APPS:
+        return access_sees(e->name);
+    case EVENT_TOKENS:
+    case EVENT_CLIENT_CERTIFICATES:
+        return r->caller.role == ACCESS_ADMIN;
+    default:
+        return true;
+    }
 }
 
-static bool passes(const struct follow *f, const struct event *e)
+static bool passes(const struct request *r, const struct follow *f, const struct event *e)
 {
-    return is_seen(e) && (f->kind < 0 || f->kind == (int)e->kind) &&
+    return is_seen(r, e) && (f->kind < 0 || f->kind == (int)e->kind) &&
            (!f->name[0] || strcmp(f->name, e->name) == 0) &&
            strncmp(f->prefix, e->name, strlen(f->prefix)) == 0;
 }
@@ -234,8 +244,9 @@ static bool send_events(struct request *r, struct follow *f, bool *sent)
     int found = 0;
 
     while (bytes <= sizeof(text) - EVENT_ROOM && (found = events_read(f->at, &event)) > 0) {
-        size_t n = passes(f, &event) ? format_event(text + bytes, &event) : 0;
-        if (n == 0 && passes(f, &event))
+        bool wanted = passes(r, f, &event);
+        size_t n = wanted ? format_event(text + bytes, &event) : 0;
+        if (n == 0 && wanted)
             return false;
         f->at = event.number;
         bytes += n;

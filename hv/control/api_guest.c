@@ -258,6 +258,8 @@ int api_guest_delete(struct request *r)
     status = g ? check_match(r, g) : api_no_guest(r);
     if (status == 0)
         status = guest_delete(g, &r->problem);
+    if (status > 0)
+        app_lose_guest(r->name);
     model_unlock();
     while (status == 202 && tls_clock_ns() < deadline) {
         nanosleep(&pause, NULL);

@@ -89,6 +89,30 @@ static int read_format(const cJSON *body, bool *force, struct problem *p)
     return 0;
 }
 
+/* For the record: what formatting changes of it. */
+static cJSON *describe_disk(const struct disk *disk)
+{
+    static const char *const names[] = {"id",         "state", "content",      "serial",
+                                        "size_bytes", "uuid",  "formatted_at", "volumes"};
+    cJSON *json = cJSON_CreateObject(), *all = storage_disk_to_json(disk);
+
+    for (unsigned i = 0; i < sizeof(names) / sizeof(*names); i++)
+        cJSON_AddItemToObject(json, names[i],
+                              cJSON_DetachItemFromObjectCaseSensitive(all, names[i]));
+    cJSON_Delete(all);
+    return json;
+}
+
+static int format_disk_of(struct disk *disk, bool force, struct problem *p)
+{
+    int status;
+
+    audit_before(describe_disk(disk));
+    status = storage_format(disk, force, p);
+    audit_after(describe_disk(disk));
+    return status;
+}
+
 int api_disk_put(struct request *r)
 {
     cJSON *body = api_read_json(r);
@@ -101,12 +125,12 @@ int api_disk_put(struct request *r)
     storage_lock();
     disk = find_disk(r->name, 404, &r->problem);
     if (disk && read_format(body, &force, &r->problem) == 0)
-        status = storage_format(disk, force, &r->problem);
+        status = (r->dry_run ? storage_foresee_format : format_disk_of)(disk, force, &r->problem);
     if (status > 0)
-        r->json = storage_disk_to_json(disk);
+        r->json = r->dry_run ? storage_formatted_to_json(disk) : storage_disk_to_json(disk);
     storage_unlock();
     cJSON_Delete(body);
-    if (status > 0)
+    if (status > 0 && !r->dry_run)
         service_keep();
     return status;
 }
@@ -180,6 +204,15 @@ static void tag_volume(const struct disk *disk, struct volume *v, char etag[ETAG
 
     api_tag_json(etag, json);
     cJSON_Delete(json);
+}
+
+/* For the record: without what changes by itself. */
+static cJSON *describe_volume(const struct disk *disk, struct volume *v)
+{
+    cJSON *json = storage_volume_to_json(disk, v);
+
+    cJSON_DeleteItemFromObjectCaseSensitive(json, "status");
+    return json;
 }
 
 static int check_match(struct request *r, const struct disk *disk, struct volume *v)
@@ -389,10 +422,12 @@ static void answer_change(struct request *r, bool was_there, const char *former_
                             !was_there                          ? "created"
                             : strcmp(former_etag, r->etag) == 0 ? "none"
                                                                 : "applied");
-    if (r->dry_run)
+    if (r->dry_run) {
         r->etag[0] = '\0';
-    else if (v)
+    } else if (v) {
         audit_detail("%" PRIu64 " bytes", v->record.bytes);
+        audit_after(describe_volume(disk, v));
+    }
 }
 
 static int change(struct request *r, int (*act)(struct request *r, const cJSON *body))
@@ -407,8 +442,10 @@ static int change(struct request *r, int (*act)(struct request *r, const cJSON *
         return -1;
     storage_lock();
     v = storage_find(r->name, &disk);
-    if (v)
+    if (v) {
         tag_volume(disk, v, former_etag);
+        audit_before(describe_volume(disk, v));
+    }
     status = act(r, body);
     if (status > 0 && status != 202)
         answer_change(r, v != NULL, former_etag);
@@ -436,8 +473,10 @@ int api_volume_delete(struct request *r)
     storage_lock();
     v = storage_find(r->name, &disk);
     status = v ? check_match(r, disk, v) : api_no_volume(r);
-    if (status == 0)
+    if (status == 0) {
+        audit_before(describe_volume(disk, v));
         status = storage_delete(disk, v, &r->problem);
+    }
     storage_unlock();
     return status;
 }

@@ -138,6 +138,40 @@ const struct app *app_owner(const char *part, const char *name)
     return app;
 }
 
+struct guest *app_find_guest(const struct app *app, const char *name)
+{
+    bool is_its = cJSON_IsTrue(app_part(app_part(app->record, "guests"), name)) ||
+                  names(app->removing, "guests", name);
+
+    return is_its ? guest_find(name) : NULL;
+}
+
+/* Whether the record has changed. */
+static bool lose(struct app *app, const char *name)
+{
+    cJSON *is_its = app_part(app_part(app->record, "guests"), name);
+
+    if (!cJSON_IsTrue(is_its) || names(app->applying, "guests", name))
+        return false;
+    cJSON_SetBoolValue(is_its, false);
+    return true;
+}
+
+static void keep_or_log(const struct app *app)
+{
+    struct problem p;
+
+    if (app_keep(app, &p) != 0)
+        log_line("app '%s' is not on the disk as it is: %s", app->name, p.detail);
+}
+
+void app_lose_guest(const char *name)
+{
+    for (struct app *app = apps; app; app = app->next)
+        if (lose(app, name))
+            keep_or_log(app);
+}
+
 bool app_awaits_guest(const char *name)
 {
     const struct app *app = apps;
@@ -252,11 +286,8 @@ int app_unkeep(const struct app *app, struct problem *p)
 
 void app_keep_all(void)
 {
-    struct problem p;
-
     for (const struct app *app = apps; app; app = app->next)
-        if (app_keep(app, &p) != 0)
-            log_line("app '%s' is not on the disk as it is: %s", app->name, p.detail);
+        keep_or_log(app);
 }
 
 static bool is_object(const cJSON *json, const char *name)
@@ -292,6 +323,22 @@ static cJSON *read_value(const char *kept)
     return NULL;
 }
 
+/* Those whose deletion is all that the former start came to. */
+static void lose_missing(struct app *app)
+{
+    const cJSON *item;
+    bool lost = false;
+
+    cJSON_ArrayForEach(item, app_part(app->record, "guests"))
+    {
+        const struct guest *g = guest_find(item->string);
+        if (!g || g->deleting)
+            lost |= lose(app, item->string);
+    }
+    if (lost)
+        keep_or_log(app);
+}
+
 static void load(const char *kept)
 {
     const char *name = kept + strlen(PREFIX);
@@ -307,6 +354,7 @@ static void load(const char *kept)
         app->deleting = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(value, "deleting"));
         take_by(cJSON_GetObjectItemCaseSensitive(value, "by"), &app->by);
         app->due_ns = app_is_busy(app);
+        lose_missing(app);
     } else {
         log_line("app '%s' can't be read, and is left aside", name);
     }

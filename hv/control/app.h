@@ -2,7 +2,8 @@
  * app.h - apps: guests and volumes that one document describes, and that are made, changed and removed together.
  *
  * An app keeps little: its labels, the names of its guests and volumes, and of volumes what the document says. The specs
- * of members are their own. So what is changed by a member's own route is what the app shows.
+ * of members are their own. So what is changed by a member's own route is what the app shows. A guest that is deleted by
+ * its own route is the app's no more, and neither is one that comes in its place: the record then says so.
  *
  * It is kept on the disk as the value "apps/NAME", and there are none without one. A change is checked as a whole first
  * (app_plan.c); then it is kept with what is to be done, which makes it the app's; then that is done (app_apply.c), each
@@ -35,7 +36,7 @@ struct app {
     struct app *next; /* by name */
     char name[SKEP_NAME_MAX];
     cJSON *
-        record; /* {"labels": {NAME: VALUE}, "guests": {NAME: true}, "volumes": {NAME: {"keep", …}}} */
+        record; /* {"labels": {NAME: VALUE}, "guests": {NAME: is its}, "volumes": {NAME: {"keep", …}}} */
     cJSON *
         applying; /* {"guests": {NAME: spec}, "volumes": {NAME: uuid}} of a change that isn't made in full; or NULL */
     cJSON *
@@ -88,6 +89,12 @@ unsigned app_count(void);
 
 /* Whose the guest or volume is (part: "guests" or "volumes"); NULL = no app's. */
 const struct app *app_owner(const char *part, const char *name);
+
+/* The app's guest of this name, NULL = there is none, or it isn't the app's. */
+struct guest *app_find_guest(const struct app *app, const char *name);
+
+/* A guest is deleted, by itself: no app has it any more, unless a change underway makes it again. */
+void app_lose_guest(const char *name);
 
 /* Whether a change of an app is about to make or delete the guest: until that is done, nobody else makes one. */
 bool app_awaits_guest(const char *name);

@@ -275,6 +275,15 @@ static int change(struct app *app, const struct app_plan *plan, int status, stru
     return -1;
 }
 
+/* For the record: what clients see of it but for its name and status. */
+static cJSON *spec_of(cJSON *json)
+{
+    cJSON *spec = cJSON_DetachItemFromObjectCaseSensitive(json, "spec");
+
+    cJSON_Delete(json);
+    return spec;
+}
+
 int app_apply(const struct app_plan *plan, struct problem *p)
 {
     int status = plan->app ? 200 : 201;
@@ -285,6 +294,8 @@ int app_apply(const struct app_plan *plan, struct problem *p)
         audit_idle();
         return 200;
     }
+    audit_before(app ? spec_of(app_to_json(app, false)) : NULL);
+    audit_after(spec_of(app_plan_to_json(plan)));
     if (!app && !(app = app_add(plan->name, NULL, p)))
         return -1;
     if (change(app, plan, status, p) != 0) {
@@ -307,6 +318,7 @@ int app_delete(struct app *app, struct problem *p)
         new.applying = NULL;
         new.removing = app_vanishing(app, NULL);
         new.deleting = true;
+        audit_before(spec_of(app_to_json(app, false)));
         if (app_check_unused(new.removing, p) != 0 || keep_in_place(app, &new, 202, p) != 0) {
             cJSON_Delete(new.removing);
             return -1;

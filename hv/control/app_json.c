@@ -29,7 +29,7 @@ static enum fitness look_at_guests(const struct app *app, bool in_list, cJSON *s
 
     cJSON_ArrayForEach(item, part_of(app, "guests"))
     {
-        struct guest *g = guest_find(item->string);
+        struct guest *g = app_find_guest(app, item->string);
         enum fitness fitness;
         if (g && !in_list)
             guest_refresh(g);
@@ -124,7 +124,7 @@ static void add_spec(cJSON *json, const struct app *app)
     storage_unlock();
     cJSON_ArrayForEach(item, part_of(app, "guests"))
     {
-        const struct guest *g = guest_find(item->string);
+        const struct guest *g = app_find_guest(app, item->string);
         if (g)
             cJSON_AddItemToObject(guests, item->string,
                                   guest_spec_to_json(g->spec, g->files, FILES_PUBLIC));

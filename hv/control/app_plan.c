@@ -180,8 +180,9 @@ static int check_guest_owners(const struct app_plan *plan, struct problem *p)
 {
     for (unsigned i = 0; i < plan->guest_count; i++) {
         const char *name = plan->guests[i].name;
-        if (check_owner(plan, "guests", name, guest_find(name) && !app_owner("guests", name), p) !=
-            0)
+        const struct guest *g = guest_find(name);
+        bool is_its = plan->app && app_find_guest(plan->app, name);
+        if (check_owner(plan, "guests", name, g && !g->deleting && !is_its, p) != 0)
             return -1;
     }
     return 0;
@@ -208,7 +209,8 @@ static void add_vanishing(const struct app *app, cJSON *to, const cJSON *from, c
 static void add_guest(const struct app *app, cJSON *to, const cJSON *item)
 {
     (void)app;
-    cJSON_AddTrueToObject(to, item->string);
+    if (cJSON_IsTrue(item))
+        cJSON_AddTrueToObject(to, item->string);
 }
 
 /* By its uuid: should another of the name be there when it is time to delete it, that one isn't the app's. */

@@ -17,19 +17,24 @@
 
 #include <cJSON.h>
 
+#include "audit_value.h"
+
 #define AUDIT_PATH_MAX   96u
 #define AUDIT_CALLER_MAX 40u
 #define AUDIT_DETAIL_MAX 80u
-#define AUDIT_PAGE_MAX   200u /* records of one answer */
+#define AUDIT_PAGE_MAX   200u         /* records of one answer, */
+#define AUDIT_PAGE_BYTES (128u << 10) /* and of their texts, but for the last one */
 
 /* A call that changes something, while it is served. No field has a control character. */
 struct audit_call {
     const char *method;
     char path[AUDIT_PATH_MAX], caller[AUDIT_CALLER_MAX], detail[AUDIT_DETAIL_MAX];
-    int expected; /* status of the change that is about to be kept, 0 = none */
-    int recorded; /* status of the record that went with it, 0 = none */
-    uint64_t id;  /* of that record */
-    bool idle;    /* nothing changes, so there is no record */
+    int expected;         /* status of the change that is about to be kept, 0 = none */
+    int recorded;         /* status of the record that went with it, 0 = none */
+    uint64_t id;          /* of that record */
+    bool idle;            /* nothing changes, so there is no record */
+    char *before, *after; /* texts of what is changed, NULL = none; freed by the end */
+    char cut[AUDIT_CUT_MAX];
 };
 
 /* The records of a store that has just been opened go on; what was in memory so far moves there. */
@@ -45,6 +50,11 @@ void audit_end(struct audit_call *call, int status);
 void audit_expect(int status);
 void audit_idle(void);
 __attribute__((format(printf, 1, 2))) void audit_detail(const char *format, ...);
+
+/* What the call changes, as clients see it before and after; the JSON is used up, and NULL is nothing. It is said when the
+ * change is about to be kept, or made, and goes into the record of a change that is made. */
+void audit_before(cJSON *json);
+void audit_after(cJSON *json);
 
 /* The thread's call, which what follows is no part of until audit_begin() takes it again; NULL = it has none. */
 struct audit_call *audit_leave(void);

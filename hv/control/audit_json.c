@@ -7,66 +7,89 @@
 #include "hex.h"
 #include "json.h"
 
-static const char *const names[AUDIT_LINES] = {"id",     "time",   "method",  "path",
-                                               "caller", "status", "value",   "before",
-                                               "after",  "detail", "previous"};
+static const char *const names[AUDIT_LINES] = {
+    "id",           "time",        "method", "path",     "caller", "status", "value",
+    "value_before", "value_after", "detail", "previous", "before", "after",  "cut"};
 
-/* Numbers as such; what is empty is null. */
-static void add_line(cJSON *item, unsigned line, const char *text)
+/* Numbers as such, JSON as it is, so that its text is what the digest is of; what is empty is null. False: it is no JSON. */
+static bool add_line(cJSON *item, unsigned line, const char *text)
 {
+    cJSON *json = NULL;
+
     if (line == AUDIT_ID || line == AUDIT_STATUS)
         json_add_integer(item, names[line], strtoull(text, NULL, 10));
-    else if (*text)
-        cJSON_AddStringToObject(item, names[line], text);
-    else
+    else if (!*text)
         cJSON_AddNullToObject(item, names[line]);
+    else if (line < AUDIT_LINES_1)
+        cJSON_AddStringToObject(item, names[line], text);
+    else if ((json = cJSON_Parse(text)))
+        cJSON_AddRawToObject(item, names[line], text);
+    else
+        return false;
+    cJSON_Delete(json);
+    return true;
 }
 
-/* Adds the record; whether it is whole and follows the one whose digest this is ("" = any), which becomes its own. */
-static bool add_record(cJSON *item, const struct audit_record *r, uint64_t wanted, char *previous)
+static bool add_lines(cJSON *item, struct audit_record *r)
 {
-    char text[AUDIT_TEXT_MAX];
     const char *lines[AUDIT_LINES];
-    uint64_t id;
-    bool follows;
+    bool right = audit_split(r->text, lines);
 
-    if (!audit_record_id(r, true, &id) || id != wanted)
+    for (unsigned i = 0; right && i < AUDIT_LINES; i++)
+        right = add_line(item, i, lines[i]);
+    return right;
+}
+
+/* Adds the record, and whether it follows the one whose digest this is ("" = any), which becomes its own; false without it,
+ * or if it isn't whole. */
+static bool add_record(cJSON *item, struct audit_record *r, uint64_t id, char *previous,
+                       bool *follows)
+{
+    const char *before;
+
+    if (!audit_read(id, r))
         return false;
-    memcpy(text, r->text, r->bytes + 1);
-    if (!audit_split(text, lines))
+    json_add_integer(item, "version", r->magic == AUDIT_MAGIC ? 1 : 2);
+    if (!add_lines(item, r))
         return false;
-    for (unsigned i = 0; i < AUDIT_LINES; i++)
-        add_line(item, i, lines[i]);
-    follows = *previous == '\0' || strcmp(previous, lines[AUDIT_PREVIOUS]) == 0;
+    before = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, names[AUDIT_PREVIOUS]));
+    *follows &= *previous == '\0' || (before && strcmp(previous, before) == 0);
     hex_format(previous, r->digest, sizeof(r->digest));
     cJSON_AddStringToObject(item, "digest", previous);
-    return follows;
+    return true;
+}
+
+static cJSON *damaged(uint64_t id)
+{
+    cJSON *item = cJSON_CreateObject();
+
+    json_add_integer(item, "id", id);
+    cJSON_AddBoolToObject(item, "damaged", true);
+    return item;
 }
 
 /* Of the record before the first one, if it is there. */
-static void read_previous(uint64_t id, const struct audit_extent *extent, char *previous)
+static void read_previous(struct audit_record *r, uint64_t id, char *previous)
 {
-    struct audit_record r;
-
     *previous = '\0';
-    if (id >= extent->first && id > 0 && audit_read(id, &r))
-        hex_format(previous, r.digest, sizeof(r.digest));
+    if (audit_read(id, r))
+        hex_format(previous, r->digest, sizeof(r->digest));
 }
 
-static bool add_items(cJSON *items, uint64_t id, uint64_t end, const struct audit_extent *extent)
+/* Up to the end, or as many as an answer may have bytes of. */
+static bool add_items(cJSON *items, uint64_t id, uint64_t end, struct audit_record *r)
 {
     char previous[2 * 32 + 1];
-    struct audit_record r;
     bool valid = true;
 
-    read_previous(id - 1, extent, previous);
-    for (; id <= end; id++) {
+    read_previous(r, id - 1, previous);
+    for (size_t bytes = 0; id <= end && bytes < AUDIT_PAGE_BYTES; id++) {
         cJSON *item = cJSON_CreateObject();
-        if (audit_read(id, &r) && !add_record(item, &r, id, previous))
-            valid = false;
-        if (!cJSON_HasObjectItem(item, "id")) {
-            json_add_integer(item, "id", id);
-            cJSON_AddBoolToObject(item, "damaged", true);
+        if (add_record(item, r, id, previous, &valid)) {
+            bytes += r->bytes;
+        } else {
+            cJSON_Delete(item);
+            item = damaged(id);
             *previous = '\0';
             valid = false;
         }
@@ -77,6 +100,7 @@ static bool add_items(cJSON *items, uint64_t id, uint64_t end, const struct audi
 
 cJSON *audit_to_json(uint64_t after, uint32_t limit)
 {
+    struct audit_record *r = malloc(sizeof(*r));
     struct audit_extent extent;
     cJSON *json = cJSON_CreateObject(), *items = cJSON_AddArrayToObject(json, "items");
     uint64_t id, end;
@@ -86,7 +110,8 @@ cJSON *audit_to_json(uint64_t after, uint32_t limit)
     id = after < extent.first ? extent.first : after < extent.last ? after + 1 : extent.last + 1;
     end = extent.last - id < limit ? extent.last : id + limit - 1;
     end = id > extent.last ? extent.last : end;
-    cJSON_AddBoolToObject(json, "valid", extent.last == 0 || add_items(items, id, end, &extent));
+    cJSON_AddBoolToObject(json, "valid", extent.last == 0 || (r && add_items(items, id, end, r)));
+    free(r);
     json_add_integer(json, "first", extent.first);
     json_add_integer(json, "last", extent.last);
     hex_format(head, extent.digest, sizeof(extent.digest));

@@ -13,6 +13,7 @@
 
 #include "address.h"
 #include "audit.h"
+#include "events.h"
 #include "hex.h"
 #include "log.h"
 #include "persist.h"
@@ -24,6 +25,7 @@
 #define LABEL_MAX  63u
 
 enum origin { SELF_SIGNED, INSTALLED, BOOT_MODULE };
+static const char *const origin_names[] = {"self-signed", "installed", "boot module"};
 
 struct certificate {
     enum origin origin;
@@ -172,12 +174,16 @@ static bool recall(struct certificate *c)
     return retained || retain(bytes);
 }
 
+static cJSON *describe(const struct certificate *c);
+
 /* What fails changes nothing. */
 static int commit(const struct certificate *c, struct problem *p)
 {
     size_t bytes = pack(c);
 
     audit_expect(200);
+    audit_before(describe(&own));
+    audit_after(describe(c));
     if (persist_update(VALUE, &buffer, bytes, p) != 0)
         return -1;
     if (!retain(bytes)) {
@@ -289,6 +295,15 @@ static int check_origin(struct problem *p)
                        "there, or take tls out of it.");
 }
 
+static void add_event(void)
+{
+    char fingerprint[TLS_FINGERPRINT_MAX];
+
+    tls_identity_fingerprint(&own.tls, fingerprint);
+    events_add(EVENT_HOST, "certificate", NULL, audit_caller(),
+               "\"origin\":\"%s\",\"fingerprint\":\"%s\"", origin_names[own.origin], fingerprint);
+}
+
 /* The context for new connections is made before anything is kept, so that what was kept can't fail to serve. */
 static int replace(const struct certificate *c, struct problem *p)
 {
@@ -302,6 +317,7 @@ static int replace(const struct certificate *c, struct problem *p)
     }
     server_use(server);
     tell(own.origin == INSTALLED ? "installed" : "made anew");
+    add_event();
     return 0;
 }
 
@@ -321,7 +337,8 @@ static int read_pem(struct certificate *next, const char *chain, const char *key
     return error;
 }
 
-static int install(struct certificate *next, const char *chain, const char *key, struct problem *p)
+/* What is there once these are installed. */
+static int prepare(struct certificate *next, const char *chain, const char *key, struct problem *p)
 {
     int error;
 
@@ -338,7 +355,7 @@ static int install(struct certificate *next, const char *chain, const char *key,
         return problem_set(p, 503, "%s.", tls_why(error));
     if (error != 0)
         return problem_set(p, 422, "The certificate can't be used: %s.", tls_why(error));
-    return replace(next, p);
+    return 0;
 }
 
 /* Runs a change on a copy, with the lock. */
@@ -366,7 +383,9 @@ int certificate_install(const char *chain, const char *key, struct problem *p)
 
     if (!next)
         return -1;
-    result = install(next, chain, key, p);
+    result = prepare(next, chain, key, p);
+    if (result == 0)
+        result = replace(next, p);
     end(next);
     return result;
 }
@@ -478,7 +497,6 @@ static void add_name(void *context, const char *name)
 
 static cJSON *describe(const struct certificate *c)
 {
-    static const char *const origins[] = {"self-signed", "installed", "boot module"};
     cJSON *json = cJSON_CreateObject(), *names = cJSON_CreateArray();
     struct tls_description d = {.name = add_name, .context = names};
     char fingerprint[TLS_FINGERPRINT_MAX], *pem = tls_chain_pem(&c->tls);
@@ -490,7 +508,7 @@ static cJSON *describe(const struct certificate *c)
         return NULL;
     }
     tls_identity_fingerprint(&c->tls, fingerprint);
-    cJSON_AddStringToObject(json, "origin", origins[c->origin]);
+    cJSON_AddStringToObject(json, "origin", origin_names[c->origin]);
     cJSON_AddStringToObject(json, "fingerprint", fingerprint);
     cJSON_AddStringToObject(json, "public_key_pin", d.pin);
     cJSON_AddStringToObject(json, "key", d.key);
@@ -502,6 +520,19 @@ static cJSON *describe(const struct certificate *c)
     cJSON_AddBoolToObject(json, "requested", c->request_bytes != 0);
     cJSON_AddStringToObject(json, "certificate", pem);
     free(pem);
+    return json;
+}
+
+cJSON *certificate_foresee(const char *chain, const char *key, struct problem *p)
+{
+    struct certificate *next = begin(p);
+    cJSON *json = NULL;
+
+    if (!next)
+        return NULL;
+    if (prepare(next, chain, key, p) == 0 && !(json = describe(next)))
+        problem_set(p, 503, "There is no memory for the request now; try again.");
+    end(next);
     return json;
 }
 

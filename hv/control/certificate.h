@@ -29,6 +29,9 @@ cJSON *certificate_to_json(void);
 /* PEM texts. Without a key it is the one in use, or the one that was made for the latest request. */
 int certificate_install(const char *chain, const char *key, struct problem *p);
 
+/* What clients would see then, or NULL and the problem: nothing is changed. */
+cJSON *certificate_foresee(const char *chain, const char *key, struct problem *p);
+
 /* A new key, and a certificate that is signed by it; of the names as at the first start if the count is 0. */
 int certificate_renew(const char *const *names, unsigned count, struct problem *p);
 

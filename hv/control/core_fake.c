@@ -557,6 +557,10 @@ static struct fake_guest *make_guest(const struct skep_guest_spec *spec)
         g->status.net_address[i] = spec->net[i].flags & SKEP_NET_DHCP
                                        ? __builtin_bswap32(0x0a000232 + (uint32_t)(g - m->guests))
                                        : spec->net[i].address;
+    /* As if each device had done something else so far. */
+    for (uint32_t i = 0; i < spec->block_count; i++)
+        g->status.block[i] =
+            (struct skep_block_counters){10 + i, 20 + i, 30 + i, 40 + i, 50 + i, 60 + i};
     read_script(g, (const char *)(uintptr_t)spec->strings);
     return g;
 }

@@ -19,8 +19,14 @@ static struct event ring[EVENTS_KEPT];
 static uint64_t last, epoch; /* epoch 0 = not started */
 
 static const char *const kind_names[EVENT_KINDS] = {
-    [EVENT_GUESTS] = "guests", [EVENT_IMAGES] = "images", [EVENT_VOLUMES] = "volumes",
-    [EVENT_DISKS] = "disks",   [EVENT_APPS] = "apps",     [EVENT_HOST] = "host",
+    [EVENT_GUESTS] = "guests",
+    [EVENT_IMAGES] = "images",
+    [EVENT_VOLUMES] = "volumes",
+    [EVENT_DISKS] = "disks",
+    [EVENT_APPS] = "apps",
+    [EVENT_TOKENS] = "tokens",
+    [EVENT_CLIENT_CERTIFICATES] = "client-certificates",
+    [EVENT_HOST] = "host",
 };
 
 const char *event_kind_name(enum event_kind kind)

@@ -31,6 +31,8 @@ enum event_kind {
     EVENT_VOLUMES,
     EVENT_DISKS,
     EVENT_APPS,
+    EVENT_TOKENS,
+    EVENT_CLIENT_CERTIFICATES,
     EVENT_HOST,
     EVENT_KINDS
 };

@@ -185,6 +185,7 @@ static int create(const char *name, const struct spec *spec, const struct files 
     if (take_files(name, files, &g->files, p) != 0)
         return forget(g);
     audit_expect(201);
+    audit_after(guest_spec_to_json(g->spec, g->files, FILES_PUBLIC));
     if (keep_and_retain(g, NULL, 0, p) != 0)
         return forget(g);
     commit_point(POINT_GUEST_PERSISTED);
@@ -241,6 +242,8 @@ static int apply_and_retain(struct guest *g, struct spec *new, uint64_t files,
     old = guest_set_spec(g, new);
     g->files = files;
     audit_expect(200);
+    audit_before(guest_spec_to_json(old, old_files, FILES_PUBLIC));
+    audit_after(guest_spec_to_json(new, files, FILES_PUBLIC));
     if (keep_and_retain(g, old, old_files, p) == 0) {
         free(old);
         if (files != old_files)
@@ -367,6 +370,7 @@ int guest_delete(struct guest *g, struct problem *p)
     memcpy(name, g->name, sizeof(name));
     if (!g->deleting) {
         audit_expect(202);
+        audit_before(guest_spec_to_json(g->spec, g->files, FILES_PUBLIC));
         if (guest_unkeep(name, p) != 0)
             return -1;
         commit_point(POINT_GUEST_UNKEPT);

@@ -117,6 +117,7 @@ struct guest *guest_with_address(uint32_t address, const char *but);
 struct guest *guest_with_mac(const uint8_t mac[6], const char *but);
 unsigned guest_count(void);
 unsigned guest_device_count(void); /* network devices of all specs */
+unsigned guest_volume_count(void); /* volumes of all specs, as block devices */
 
 /* Sets when the next step is due, and wakes who waits longer. */
 void guest_schedule(struct guest *guest, uint64_t due_ns);

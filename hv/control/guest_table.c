@@ -88,7 +88,7 @@ static struct tree names = {.compare = compare_name}, handles = {.compare = comp
                    dues = {.compare = compare_due}, addresses = {.compare = compare_address},
                    macs = {.compare = compare_mac}, waits = {.compare = compare_wait};
 static struct guest *without_image; /* whose image there isn't */
-static unsigned count, device_count;
+static unsigned count, device_count, volume_count;
 
 void model_lock(void)
 {
@@ -108,6 +108,11 @@ unsigned guest_count(void)
 unsigned guest_device_count(void)
 {
     return device_count;
+}
+
+unsigned guest_volume_count(void)
+{
+    return volume_count;
 }
 
 /*
@@ -274,6 +279,7 @@ struct guest *guest_with_mac(const uint8_t mac[6], const char *but)
 static void link_addresses(struct guest *g)
 {
     device_count += g->spec->net_count;
+    volume_count += g->spec->volume_count;
     for (uint32_t i = 0; i < g->spec->net_count; i++) {
         struct guest_address *a = &g->addresses[i];
         const struct key address = {g->spec->net[i].address, a};
@@ -289,6 +295,7 @@ static void link_addresses(struct guest *g)
 static void unlink_addresses(struct guest *g)
 {
     device_count -= g->spec->net_count;
+    volume_count -= g->spec->volume_count;
     for (uint32_t i = 0; i < g->spec->net_count; i++) {
         struct guest_address *a = &g->addresses[i];
         const struct key address = {g->spec->net[i].address, a};

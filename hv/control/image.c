@@ -317,6 +317,7 @@ int image_remove(struct image *image, struct problem *p)
     if (check_unused(image, p) != 0)
         return -1;
     audit_expect(204);
+    audit_before(image_to_json(image));
     if (image_unkeep(image, p) != 0)
         return -1;
     commit_point(POINT_IMAGE_UNKEPT);

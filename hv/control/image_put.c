@@ -48,6 +48,7 @@ static int publish(struct image *image, const struct image_guard *guard, cJSON *
     if (ask(guard, image->name) != 0)
         return -1;
     audit_expect(same ? 200 : 201);
+    audit_after(image_to_json(same ? old : image));
     if ((same ? image_keep(old, p) : image_publish(image, p)) != 0)
         return -1;
     *json = image_to_json(same ? old : image);

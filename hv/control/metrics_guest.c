@@ -54,6 +54,24 @@ static const struct {
      offsetof(struct skep_net_counters, tx_dropped)},
 };
 
+static const struct {
+    const char *name, *help;
+    size_t offset; /* in struct skep_block_counters */
+} block_families[] = {
+    {"skep_guest_block_reads", "Reads that a block device did.",
+     offsetof(struct skep_block_counters, reads)},
+    {"skep_guest_block_writes", "Writes that it did.",
+     offsetof(struct skep_block_counters, writes)},
+    {"skep_guest_block_flushes", "Flushes that it did.",
+     offsetof(struct skep_block_counters, flushes)},
+    {"skep_guest_block_discards", "Discards that it did.",
+     offsetof(struct skep_block_counters, discards)},
+    {"skep_guest_block_read_bytes", "Bytes that it read.",
+     offsetof(struct skep_block_counters, read_bytes)},
+    {"skep_guest_block_written_bytes", "Bytes that it wrote.",
+     offsetof(struct skep_block_counters, written_bytes)},
+};
+
 /* All that guest_state_text() says. */
 static const char *const states[] = {"created", "running", "paused",  "stopping",
                                      "exited",  "killed",  "crashed", "crash-looping",
@@ -64,7 +82,7 @@ struct row {
     char name[SKEP_NAME_MAX];
     const char *state;
     bool is_there; /* in ring 0; the rest is 0 otherwise */
-    uint32_t starts, vcpus_on, net_first, net_count;
+    uint32_t starts, vcpus_on, net_first, net_count, block_first, block_count;
     uint64_t started_wall_ns, log_bytes;
     uint64_t values[FAMILIES];
 };
@@ -72,7 +90,8 @@ struct row {
 struct metrics_guests {
     struct row *rows;
     struct skep_net_counters *nets;
-    unsigned count, room, net_count, net_room;
+    struct skep_block_counters *blocks;
+    unsigned count, room, net_count, net_room, block_count, block_room;
 };
 
 /*
@@ -92,6 +111,18 @@ static void take_nets(struct metrics_guests *all, struct row *row,
     all->net_count += count;
 }
 
+/* A spec that was changed lately may have another number of them than the guest that is there. */
+static void take_blocks(struct metrics_guests *all, struct row *row, uint32_t count,
+                        const struct skep_guest_status *s)
+{
+    if (count > all->block_room - all->block_count)
+        count = all->block_room - all->block_count;
+    row->block_first = all->block_count;
+    row->block_count = count;
+    memcpy(all->blocks + all->block_count, s->block, count * sizeof(*s->block));
+    all->block_count += count;
+}
+
 static void take_guest(struct metrics_guests *all, struct guest *g)
 {
     const struct skep_guest_status *s = guest_refresh(g);
@@ -109,6 +140,7 @@ static void take_guest(struct metrics_guests *all, struct guest *g)
     for (unsigned i = 0; i < FAMILIES; i++)
         row->values[i] = metrics_value(s, families[i].offset);
     take_nets(all, row, s);
+    take_blocks(all, row, g->spec->volume_count, s);
 }
 
 static bool take_room(struct metrics_guests *all)
@@ -116,10 +148,12 @@ static bool take_room(struct metrics_guests *all)
     model_lock();
     all->room = guest_count() + SPARE;
     all->net_room = guest_device_count() + SPARE;
+    all->block_room = guest_volume_count() + SPARE;
     model_unlock();
     all->rows = calloc(all->room, sizeof(*all->rows));
     all->nets = calloc(all->net_room, sizeof(*all->nets));
-    return all->rows && all->nets;
+    all->blocks = calloc(all->block_room, sizeof(*all->blocks));
+    return all->rows && all->nets && all->blocks;
 }
 
 /* Others get their turn with the model in between. */
@@ -153,6 +187,7 @@ void metrics_free_guests(struct metrics_guests *all)
         return;
     free(all->rows);
     free(all->nets);
+    free(all->blocks);
     free(all);
 }
 
@@ -238,6 +273,19 @@ static void write_net_family(struct exposition *x, const struct metrics_guests *
         }
 }
 
+static void write_block_family(struct exposition *x, const struct metrics_guests *all,
+                               unsigned family)
+{
+    exposition_family(x, METRIC_COUNTER, block_families[family].name, block_families[family].help);
+    for (const struct row *row = all->rows; row < all->rows + all->count; row++)
+        for (uint32_t i = 0; i < row->block_count; i++) {
+            exposition_label(x, "guest", row->name);
+            exposition_label_number(x, "device", i);
+            exposition_number(x, metrics_value(&all->blocks[row->block_first + i],
+                                               block_families[family].offset));
+        }
+}
+
 void metrics_write_guests(struct exposition *x, const struct metrics_guests *all)
 {
     write_states(x, all);
@@ -246,6 +294,8 @@ void metrics_write_guests(struct exposition *x, const struct metrics_guests *all
         write_family(x, all, i);
     for (unsigned i = 0; i < sizeof(net_families) / sizeof(*net_families) && !x->failed; i++)
         write_net_family(x, all, i);
+    for (unsigned i = 0; i < sizeof(block_families) / sizeof(*block_families) && !x->failed; i++)
+        write_block_family(x, all, i);
 }
 
 /*

@@ -153,7 +153,7 @@ static void take_disk(struct disk_row *row, uint32_t index)
 
     if (!disk || core_disk_info(index, &row->info) != 0)
         return;
-    row->state = storage_state_text(disk);
+    row->state = storage_state_text(disk->state);
     if (disk->volumes)
         storage_usage(disk->volumes, &row->capacity_bytes, &row->used_bytes);
 }

@@ -230,7 +230,13 @@ int restore_take_file(struct restore *r, const struct backup_image *wanted, cons
     if (same)
         return 0;
     image = image_build(wanted->name, elf, wanted->bytes, p);
-    if (!image || add_image(r, image, p) != 0)
+    if (!image)
+        return -1;
+    if (r->dry_run) {
+        image_discard(image);
+        return 0;
+    }
+    if (add_image(r, image, p) != 0)
         return -1;
     return image_keep_file(wanted->name, digest, elf, wanted->bytes, p);
 }
@@ -304,12 +310,14 @@ int restore_volume(struct restore *r, const struct backup_line *line, struct pro
     const char *kind = backup_string(line, "kind");
     struct problem why = {0};
     struct storage_wish wish;
+    cJSON *foreseen = NULL;
     struct disk *disk;
 
     if (read_volume(line, &wish, p) != 0)
         return -1;
     storage_lock();
     wish.disk = first_disk();
+    wish.foreseen = r->dry_run ? &foreseen : NULL;
     if (storage_find(wish.name, &disk))
         why.status = 0;
     else if (kind && strcmp(kind, "snapshot") == 0)
@@ -317,6 +325,7 @@ int restore_volume(struct restore *r, const struct backup_line *line, struct pro
     else if (storage_create(&wish, &why) > 0)
         cJSON_AddItemToArray(r->made_volumes, cJSON_CreateString(wish.name));
     storage_unlock();
+    cJSON_Delete(foreseen);
     if (why.status)
         note_missing_volume(r, wish.name, why.detail);
     return 0;
@@ -412,8 +421,16 @@ static cJSON *to_json(const struct restore *r, bool at_start)
     missing = cJSON_AddObjectToObject(json, "missing");
     cJSON_AddItemToObject(missing, "images", cJSON_Duplicate(r->missing_images, true));
     cJSON_AddItemToObject(missing, "volumes", cJSON_Duplicate(r->missing_volumes, true));
-    cJSON_AddStringToObject(json, "power", power_name());
+    cJSON_AddStringToObject(json, "power", at_start ? "rebooting" : power_name());
     return json;
+}
+
+/* 200 or 202; what is only foreseen has no other success than 200. */
+static int apply(struct restore *r, bool at_start, struct problem *p)
+{
+    if (!r->dry_run)
+        return at_start ? apply_at_start(r, p) : apply_now(r, p);
+    return at_start || restore_for_each(r, BACKUP_VOLUME, restore_volume, p) == 0 ? 200 : -1;
 }
 
 /* Holds the model's lock. */
@@ -424,7 +441,7 @@ static int commit(struct restore *r, cJSON **json, struct problem *p)
 
     if (check_room(r, &at_start, p) != 0)
         return -1;
-    status = at_start ? apply_at_start(r, p) : apply_now(r, p);
+    status = apply(r, at_start, p);
     if (status < 0 || restore_for_each(r, BACKUP_IMAGE, note_missing_image, p) != 0)
         return -1;
     *json = to_json(r, at_start);

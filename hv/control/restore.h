@@ -30,6 +30,7 @@ struct restore {
     char *text; /* of the backup, ended by a NUL; the caller's */
     size_t bytes;
     bool replace, identity; /* what the client permits */
+    bool dry_run;           /* nothing is kept, made or changed */
 
     struct image *
         *images; /* made of the backup's files, and in the table from `published` on not yet */
@@ -48,7 +49,8 @@ int restore_check(struct restore *r, struct problem *p);
 int restore_take_file(struct restore *r, const struct backup_image *image, const uint8_t *elf,
                       struct problem *p);
 
-/* Does it: 200, or 202 if the machine reboots for it, with what was done as JSON; or -1 and the problem. */
+/* Does it: 200, or 202 if the machine reboots for it, with what was done as JSON; or -1 and the problem. A dry run only tells
+ * that, 200. */
 int restore_commit(struct restore *r, cJSON **json, struct problem *p);
 
 /* Frees what it has, and takes back the files of a restore that wasn't committed. */

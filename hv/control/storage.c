@@ -219,7 +219,8 @@ static void tell_disk(const struct disk *disk, const char *type)
     char id[12];
 
     snprintf(id, sizeof(id), "%" PRIu32, storage_disk_index(disk));
-    events_add(EVENT_DISKS, type, id, audit_caller(), "\"state\":\"%s\"", storage_state_text(disk));
+    events_add(EVENT_DISKS, type, id, audit_caller(), "\"state\":\"%s\"",
+               storage_state_text(disk->state));
 }
 
 /* What a call has done is told by it. */
@@ -250,19 +251,29 @@ static void check_disk(struct disk *disk)
         storage_core_offline(disk, o, "its disk has failed");
 }
 
-static int close_all(struct disk *disk, struct problem *p)
+static int in_use(const struct open_volume *o, struct problem *p)
+{
+    return problem_set(p, 409, "A guest uses volume '%s' of this disk: stop it first.",
+                       o->volume->record.name);
+}
+
+static int check_unused(const struct disk *disk, struct problem *p)
 {
     for (const struct volume *v = disk->volumes->first; v; v = v->next)
         if (v->streams)
             return problem_set(p, 409, "Volume '%s' is being read or written as a whole.",
                                v->record.name);
-    while (disk->open) {
-        char name[FORMAT_VOLUME_NAME];
-        memcpy(name, disk->open->volume->record.name, sizeof(name));
+    for (const struct open_volume *o = disk->open; o; o = o->next)
+        if (storage_core_in_use(o))
+            return in_use(o, p);
+    return 0;
+}
+
+static int close_all(struct disk *disk, struct problem *p)
+{
+    while (disk->open)
         if (storage_core_close(disk, disk->open) != 0)
-            return problem_set(p, 409, "A guest uses volume '%s' of this disk: stop it first.",
-                               name);
-    }
+            return in_use(disk->open, p);
     return 0;
 }
 
@@ -295,7 +306,12 @@ static int check_formattable(const struct disk *disk, bool force, struct problem
         return problem_set(p, 409,
                            "The disk is Skep's already. Formatting it deletes all its volumes: add "
                            "\"force\": true if that is what you want.");
-    return 0;
+    return disk->volumes ? check_unused(disk, p) : 0;
+}
+
+int storage_foresee_format(struct disk *disk, bool force, struct problem *p)
+{
+    return check_formattable(disk, force, p) == 0 ? 200 : -1;
 }
 
 int storage_format(struct disk *disk, bool force, struct problem *p)

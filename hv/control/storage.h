@@ -84,8 +84,12 @@ struct open_volume *storage_find_open(const struct disk *disk, const struct volu
 int storage_check_finished(const struct volume *v, struct problem *p);
 
 int storage_format(struct disk *disk, bool force, struct problem *p);
+/* 200, or the problem that formatting would have. */
+int storage_foresee_format(struct disk *disk, bool force, struct problem *p);
 cJSON *storage_disk_to_json(const struct disk *disk);
-const char *storage_state_text(const struct disk *disk);
+cJSON *storage_formatted_to_json(
+    const struct disk *disk); /* as it would be, and what it would lose */
+const char *storage_state_text(enum disk_state state);
 
 /* Of all chunks of a disk: how many bytes they are, and how many of these volumes have. */
 void storage_usage(const struct volumes *vs, uint64_t *capacity_bytes, uint64_t *used_bytes);
@@ -153,6 +157,11 @@ struct storage_stream {
 
 int storage_stream_begin(struct storage_stream *s, const char *name, bool writes,
                          struct problem *p);
+/* What there is to know for writing so many parts that aren't all zeroes, or the problem that this would have; nothing is
+ * begun. What the disk's other volumes take until then isn't foreseen. */
+int storage_stream_foresee(struct storage_stream *s, const char *name, uint32_t parts,
+                           struct problem *p);
+bool storage_is_zero(const uint8_t *data, size_t bytes);
 /* Part n, of chunk_bytes. 0 or a negative SKEP_E… code. */
 int storage_stream_read(struct storage_stream *s, uint32_t n, void *data);
 int storage_stream_write(struct storage_stream *s, uint32_t n, const void *data);
@@ -171,6 +180,7 @@ int64_t storage_core_open(struct disk *disk, struct volume *v, struct open_volum
 void storage_core_serve(struct disk *disk, struct open_volume *o);
 /* -SKEP_EBUSY while a guest uses it. */
 int64_t storage_core_close(struct disk *disk, struct open_volume *o);
+bool storage_core_in_use(const struct open_volume *o);
 void storage_core_offline(struct disk *disk, struct open_volume *o, const char *why);
 /* All that is mapped is shared from now on, and the durable map is what it was at that moment. */
 int64_t storage_core_freeze(struct disk *disk, struct open_volume *o);

@@ -187,13 +187,18 @@ static void remove_open(struct disk *disk, struct open_volume *o)
     free(o);
 }
 
-int64_t storage_core_close(struct disk *disk, struct open_volume *o)
+bool storage_core_in_use(const struct open_volume *o)
 {
     struct skep_volume_status status;
-    uint32_t pool[SKEP_VOLUME_LIST_MAX];
-    int64_t count, result = get_status(o, &status);
+    return get_status(o, &status) == 0 && status.users;
+}
 
-    if (result == 0 && status.users)
+int64_t storage_core_close(struct disk *disk, struct open_volume *o)
+{
+    uint32_t pool[SKEP_VOLUME_LIST_MAX];
+    int64_t count, result;
+
+    if (storage_core_in_use(o))
         return -SKEP_EBUSY;
     /* Without users nothing is taken any more: what is read here is all there is. */
     if (!o->offline)

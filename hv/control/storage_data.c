@@ -9,26 +9,42 @@
 
 #define BATCH 64u /* changes made durable at once */
 
-static int begin(struct storage_stream *s, struct problem *p)
+static int in_use(struct problem *p)
 {
-    struct open_volume *o = storage_find_open(s->disk, s->volume);
-    bool snapshot = s->volume->record.kind == FORMAT_SNAPSHOT;
+    return problem_set(p, 409, "A guest uses the volume: stop it first, or read a snapshot.");
+}
 
-    if (s->writes && (snapshot || s->disk->state != DISK_ONLINE))
+static bool is_snapshot(const struct storage_stream *s)
+{
+    return s->volume->record.kind == FORMAT_SNAPSHOT;
+}
+
+static int check(struct storage_stream *s, struct problem *p)
+{
+    if (s->writes && (is_snapshot(s) || s->disk->state != DISK_ONLINE))
         return problem_set(
             p, 409, "The volume can't be written: it is a snapshot, or its disk is damaged.");
     if (s->volume->damaged || s->disk->state == DISK_FAILED)
         return problem_set(p, 409, "The volume is offline: its disk is damaged or has failed.");
-    if (s->volume->streams && (s->writes || !snapshot))
+    if (s->volume->streams && (s->writes || !is_snapshot(s)))
         return problem_set(p, 409, "Another client is reading or writing the volume's data.");
+    s->bytes = s->volume->record.bytes;
+    s->chunk_bytes = s->disk->volumes->super.chunk_bytes;
+    return 0;
+}
+
+static int begin(struct storage_stream *s, struct problem *p)
+{
+    struct open_volume *o = storage_find_open(s->disk, s->volume);
+
+    if (check(s, p) != 0)
+        return -1;
     /* Closing it makes durable what guests did. */
-    if (!snapshot && o && storage_core_close(s->disk, o) != 0)
-        return problem_set(p, 409, "A guest uses the volume: stop it first, or read a snapshot.");
+    if (!is_snapshot(s) && o && storage_core_close(s->disk, o) != 0)
+        return in_use(p);
     s->changes = s->writes ? calloc(BATCH, sizeof(*s->changes)) : NULL;
     if (s->writes && !s->changes)
         return problem_set(p, 503, "There is no memory for the request now; try again.");
-    s->bytes = s->volume->record.bytes;
-    s->chunk_bytes = s->disk->volumes->super.chunk_bytes;
     s->volume->streams++;
     return 0;
 }
@@ -55,6 +71,39 @@ int storage_stream_begin(struct storage_stream *s, const char *name, bool writes
         result = storage_check_finished(s->volume, p);
     if (result == 0)
         result = begin(s, p);
+    storage_unlock();
+    return result;
+}
+
+/* Chunks that writes can get at most: what others have in their pools may come back. */
+static uint32_t count_room(const struct storage_stream *s)
+{
+    const struct usage *chunks = &s->disk->volumes->chunks;
+    return chunks->free_count + chunks->taken_count + s->volume->mapped;
+}
+
+static int foresee(struct storage_stream *s, uint32_t parts, struct problem *p)
+{
+    const struct open_volume *o = storage_find_open(s->disk, s->volume);
+
+    if (storage_check_finished(s->volume, p) != 0 || check(s, p) != 0)
+        return -1;
+    if (o && storage_core_in_use(o))
+        return in_use(p);
+    if (parts > count_room(s))
+        return problem_set(p, 409, "The disk is too full for the data.");
+    return 0;
+}
+
+int storage_stream_foresee(struct storage_stream *s, const char *name, uint32_t parts,
+                           struct problem *p)
+{
+    int result;
+
+    storage_lock();
+    result = find(s, name, true, p);
+    if (result == 0)
+        result = foresee(s, parts, p);
     storage_unlock();
     return result;
 }
@@ -100,7 +149,7 @@ static int make_durable(struct storage_stream *s)
     return result;
 }
 
-static bool is_zero(const uint8_t *data, size_t bytes)
+bool storage_is_zero(const uint8_t *data, size_t bytes)
 {
     return data[0] == 0 && memcmp(data, data + 1, bytes - 1) == 0;
 }
@@ -112,7 +161,7 @@ static int write_part(struct storage_stream *s, uint32_t n, const uint8_t *data)
     uint32_t to = SKEP_CHUNK_NONE;
     int result = 0;
 
-    if (!is_zero(data, s->chunk_bytes)) {
+    if (!storage_is_zero(data, s->chunk_bytes)) {
         result = volumes_take(vs, 1, &to);
         if (result <= 0)
             return result < 0 ? result : -SKEP_ENOSPC;

@@ -38,14 +38,14 @@ static void add_uuid(cJSON *json, const uint8_t uuid[16])
     cJSON_AddStringToObject(json, "uuid", text);
 }
 
-const char *storage_state_text(const struct disk *disk)
+const char *storage_state_text(enum disk_state state)
 {
     static const char *const names[] = {[DISK_ABSENT] = "absent",
                                         [DISK_UNFORMATTED] = "unformatted",
                                         [DISK_ONLINE] = "online",
                                         [DISK_DAMAGED] = "damaged",
                                         [DISK_FAILED] = "failed"};
-    return names[disk->state];
+    return names[state];
 }
 
 void storage_usage(const struct volumes *vs, uint64_t *capacity_bytes, uint64_t *used_bytes)
@@ -56,23 +56,31 @@ void storage_usage(const struct volumes *vs, uint64_t *capacity_bytes, uint64_t 
     *used_bytes = (vs->super.chunk_count - vs->chunks.free_count - vs->chunks.taken_count) * chunk;
 }
 
+static void add_usage(cJSON *json, const struct format_super *super, unsigned volumes,
+                      uint64_t promised, uint64_t used_bytes, uint64_t taken)
+{
+    uint64_t chunk = super->chunk_bytes;
+
+    json_add_time(json, "formatted_at", super->created_ns);
+    cJSON_AddNumberToObject(json, "volumes", volumes);
+    json_add_integer(json, "chunk_bytes", chunk);
+    json_add_integer(json, "capacity_bytes", super->chunk_count * chunk);
+    json_add_integer(json, "promised_bytes", promised * chunk);
+    json_add_integer(json, "used_bytes", used_bytes);
+    json_add_integer(json, "pooled_bytes", taken * chunk);
+}
+
 static void add_volumes(cJSON *json, const struct volumes *vs)
 {
-    uint64_t chunk = vs->super.chunk_bytes, capacity, used;
+    uint64_t capacity, used;
     unsigned count = 0;
     cJSON *damage;
 
     for (const struct volume *v = vs->first; v; v = v->next)
         count++;
-    add_uuid(json, vs->super.uuid);
-    json_add_time(json, "formatted_at", vs->super.created_ns);
-    cJSON_AddNumberToObject(json, "volumes", count);
-    json_add_integer(json, "chunk_bytes", chunk);
     storage_usage(vs, &capacity, &used);
-    json_add_integer(json, "capacity_bytes", capacity);
-    json_add_integer(json, "promised_bytes", volumes_promised(vs) * chunk);
-    json_add_integer(json, "used_bytes", used);
-    json_add_integer(json, "pooled_bytes", vs->chunks.taken_count * chunk);
+    add_uuid(json, vs->super.uuid);
+    add_usage(json, &vs->super, count, volumes_promised(vs), used, vs->chunks.taken_count);
     damage = cJSON_AddArrayToObject(json, "damage");
     for (uint32_t i = 0; i < vs->damage_count && i < VOLUMES_DAMAGE_MAX; i++)
         if (!*access_prefix()) /* they name volumes */
@@ -100,21 +108,45 @@ static void add_device(cJSON *json, uint32_t index)
     json_add_integer(json, "written_bytes", info.written_bytes);
 }
 
-cJSON *storage_disk_to_json(const struct disk *disk)
+/* What is known of every disk. */
+static cJSON *disk_to_json(uint32_t index, enum disk_state state, int content)
 {
     cJSON *json = cJSON_CreateObject();
     char id[12];
 
-    snprintf(id, sizeof(id), "%u", (unsigned)storage_disk_index(disk));
+    snprintf(id, sizeof(id), "%u", (unsigned)index);
     cJSON_AddStringToObject(json, "id", id);
-    cJSON_AddStringToObject(json, "state", storage_state_text(disk));
-    if (disk->content >= 0)
-        cJSON_AddStringToObject(json, "content", probe_name((enum probe_kind)disk->content));
+    cJSON_AddStringToObject(json, "state", storage_state_text(state));
+    if (content >= 0)
+        cJSON_AddStringToObject(json, "content", probe_name((enum probe_kind)content));
     else
         cJSON_AddNullToObject(json, "content");
-    add_device(json, storage_disk_index(disk));
+    add_device(json, index);
+    return json;
+}
+
+cJSON *storage_disk_to_json(const struct disk *disk)
+{
+    cJSON *json = disk_to_json(storage_disk_index(disk), disk->state, disk->content);
+
     if (disk->volumes)
         add_volumes(json, disk->volumes);
+    return json;
+}
+
+cJSON *storage_formatted_to_json(const struct disk *disk)
+{
+    cJSON *json = disk_to_json(storage_disk_index(disk), DISK_ONLINE, PROBE_SKEP), *lost;
+    const struct volume *v = disk->volumes ? disk->volumes->first : NULL;
+    struct format_super super = {.chunk_count = 0};
+
+    format_plan(&super, disk->dev->bytes);
+    cJSON_AddNullToObject(json, "uuid");
+    add_usage(json, &super, 0, 0, 0, 0);
+    cJSON_AddArrayToObject(json, "damage");
+    lost = cJSON_AddArrayToObject(json, "lost_volumes");
+    for (; v; v = v->next)
+        cJSON_AddItemToArray(lost, cJSON_CreateString(v->record.name));
     return json;
 }
 

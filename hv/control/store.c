@@ -7,33 +7,25 @@
 
 #include "core.h"
 #include "log.h"
-#include "skep_tls.h"
+#include "storage/crc32c.h"
 
 #define STORE_MAGIC   0x52504b53u /* "SKPR" */
-#define STORE_VERSION 2u
+#define STORE_VERSION 3u
 
 struct record {
     uint32_t magic;
     uint16_t version, kind;
     uint32_t bytes;
-    uint32_t reserved[3];
-    uint8_t digest[32]; /* SHA-256 of what stands before and after */
+    uint32_t
+        checksum; /* CRC-32C of what stands before and after: nobody but this service writes here */
     uint8_t data[STORE_BYTES_MAX];
 };
 _Static_assert(sizeof(struct record) == SKEP_PAGE_SIZE, "a record is a page");
 
 /* Of what is in use: most records are a small part of their page. */
-static bool digest_of(const struct record *r, uint8_t digest[32])
+static uint32_t checksum_of(const struct record *r)
 {
-    struct record copy;
-    size_t bytes = offsetof(struct record, data) + r->bytes;
-
-    if (r->bytes > STORE_BYTES_MAX)
-        return false;
-    memcpy(&copy, r, bytes);
-    memset(copy.digest, 0, sizeof(copy.digest));
-    tls_sha256(&copy, bytes, digest);
-    return true;
+    return crc32c(crc32c(0, r, offsetof(struct record, checksum)), r->data, r->bytes);
 }
 
 bool store_write(unsigned record, enum store_kind kind, const void *data, size_t bytes)
@@ -44,7 +36,7 @@ bool store_write(unsigned record, enum store_kind kind, const void *data, size_t
     r.kind = (uint16_t)kind;
     r.bytes = (uint32_t)bytes;
     memcpy(r.data, data, bytes);
-    digest_of(&r, r.digest);
+    r.checksum = checksum_of(&r);
     result = core_retain_write(record, &r);
     if (result != 0)
         log_line("record %u can't be retained (error %d)", record, (int)-result);
@@ -62,12 +54,11 @@ bool store_erase(unsigned record)
 size_t store_read(unsigned record, enum store_kind kind, void *data, size_t room)
 {
     struct record r;
-    uint8_t digest[32];
 
     if (core_retain_read(record, &r) != 0)
         return 0;
-    if (r.magic != STORE_MAGIC || r.version != STORE_VERSION || !digest_of(&r, digest) ||
-        memcmp(digest, r.digest, sizeof(digest)) != 0) {
+    if (r.magic != STORE_MAGIC || r.version != STORE_VERSION || r.bytes > STORE_BYTES_MAX ||
+        r.checksum != checksum_of(&r)) {
         log_line("record %u is damaged or of another version and left aside", record);
         return 0;
     }

@@ -33,7 +33,7 @@ enum store_kind {
 #define STORE_TOKENS_PARTS    5u
 #define STORE_GUEST_FIRST     (STORE_TOKENS_FIRST + STORE_TOKENS_PARTS)
 
-#define STORE_BYTES_MAX 4040u
+#define STORE_BYTES_MAX 4080u
 
 /* True when the record is in the core's hands. */
 bool store_write(unsigned record, enum store_kind kind, const void *data, size_t bytes);

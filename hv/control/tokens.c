@@ -16,6 +16,7 @@
 
 #include "audit.h"
 #include "core.h"
+#include "events.h"
 #include "hex.h"
 #include "identity.h"
 #include "json.h"
@@ -221,6 +222,58 @@ static void publish(void)
     pthread_mutex_unlock(&lock);
 }
 
+/* The slot of a table, TOKENS_MAX if there is none; of the name "", a free one. */
+static unsigned find_in(const struct token *table, const char *name)
+{
+    unsigned i = 0;
+
+    while (i < TOKENS_MAX && strcmp(table[i].name, name) != 0)
+        i++;
+    return i;
+}
+
+static void add_event(const struct token *t, const char *type, const char *change)
+{
+    events_add(t->kind == TOKEN_SECRET ? EVENT_TOKENS : EVENT_CLIENT_CERTIFICATES, type, t->name,
+               audit_caller(), "%s", change);
+}
+
+/* Of one that is new, or another than before; renewed: it has another secret, or certificate. */
+static void tell_change(const struct token *t, const char *type, bool renewed)
+{
+    char change[EVENT_CHANGE_MAX], until[JSON_TIME_MAX];
+    int n = snprintf(change, sizeof(change), "\"role\":\"%s\",\"renewed\":%s",
+                     access_role_name((enum access_role)t->role), renewed ? "true" : "false");
+
+    json_time_text(t->expires_ns, until);
+    if (t->prefix[0])
+        n += snprintf(change + n, sizeof(change) - (size_t)n, ",\"prefix\":\"%s\"", t->prefix);
+    if (*until)
+        snprintf(change + n, sizeof(change) - (size_t)n, ",\"expires_at\":\"%s\"", until);
+    add_event(t, type, change);
+}
+
+static bool same_secret(const struct token *a, const struct token *b)
+{
+    return memcmp(a->digest, b->digest, sizeof(a->digest)) == 0;
+}
+
+/* What differs between what is in force and `next`. */
+static void tell_changes(void)
+{
+    for (unsigned i = 0; i < TOKENS_MAX; i++)
+        if (now[i].name[0] && find_in(next, now[i].name) == TOKENS_MAX)
+            add_event(&now[i], "deleted", "");
+    for (unsigned i = 0; i < TOKENS_MAX; i++) {
+        const struct token *t = &next[i];
+        unsigned was = t->name[0] ? find_in(now, t->name) : TOKENS_MAX;
+        if (was < TOKENS_MAX && memcmp(&now[was], t, sizeof(*t)) != 0)
+            tell_change(t, "changed", !same_secret(&now[was], t));
+        else if (was == TOKENS_MAX && t->name[0])
+            tell_change(t, "created", true);
+    }
+}
+
 /* What is in `next` comes true, or nothing changes. */
 static int commit(struct problem *p)
 {
@@ -235,6 +288,7 @@ static int commit(struct problem *p)
         return problem_set(p, 503,
                            "The change can't be retained now, so it wasn't made; try again.");
     }
+    tell_changes();
     publish();
     return 0;
 }
@@ -334,14 +388,9 @@ void tokens_forget(void)
  * What clients ask for
  */
 
-/* TOKENS_MAX if there is none; of the name "", a free slot. */
 static unsigned find(const char *name)
 {
-    unsigned i = 0;
-
-    while (i < TOKENS_MAX && strcmp(now[i].name, name) != 0)
-        i++;
-    return i;
+    return find_in(now, name);
 }
 
 static int check_expiry(const struct token *wish, struct problem *p)
@@ -471,6 +520,9 @@ int tokens_put(const struct token *wish, bool rotate, char text[TOKEN_TEXT_MAX],
         return status;
     }
     audit_expect(status);
+    if (change == CHANGE_APPLIED)
+        audit_before(token_to_json(&now[slot]));
+    audit_after(token_to_json(&next[slot]));
     return commit(p) == 0 ? status : -1;
 }
 
@@ -486,6 +538,7 @@ int tokens_delete(enum token_kind kind, const char *name, struct problem *p)
     memcpy(next, now, sizeof(next));
     memset(&next[slot], 0, sizeof(next[slot]));
     audit_expect(204);
+    audit_before(token_to_json(&now[slot]));
     return commit(p) == 0 ? 204 : -1;
 }
 

@@ -422,6 +422,25 @@ static void net_status(struct guest *guest, struct skep_guest_status *status)
     }
 }
 
+static uint64_t counter(const _Atomic uint64_t *value)
+{
+    return atomic_load_explicit(value, memory_order_relaxed);
+}
+
+static void blocks_status(const struct guest *guest, struct skep_guest_status *status)
+{
+    for (uint32_t i = 0; i < SKEP_BLOCKS_MAX; i++) {
+        const struct guest_block_counters *done = &guest->block_counters[i];
+        status->block[i] =
+            (struct skep_block_counters){.reads = counter(&done->reads),
+                                         .writes = counter(&done->writes),
+                                         .flushes = counter(&done->flushes),
+                                         .discards = counter(&done->discards),
+                                         .read_bytes = counter(&done->read_bytes),
+                                         .written_bytes = counter(&done->written_bytes)};
+    }
+}
+
 static void vcpus_status(struct guest *guest, struct skep_guest_status *status)
 {
     status->cpu_ns = guest->ended_cpu_ns;
@@ -444,6 +463,7 @@ void guest_status(struct guest *guest, struct skep_guest_status *status)
 {
     memset(status, 0, sizeof(*status));
     net_status(guest, status);
+    blocks_status(guest, status);
     spin_lock(&guest->lock);
     memcpy(status->name, guest->name, sizeof(status->name));
     status->image = guest->image_handle;

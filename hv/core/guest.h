@@ -65,6 +65,11 @@ struct guest {
     uint32_t net_count;
     struct skep_net_counters ended_net[SKEP_NETS_MAX]; /* of ports that are gone */
 
+    /* Of block devices, also those that are gone. Counted under the lock of the device's volume, read without. */
+    struct guest_block_counters {
+        _Atomic uint64_t reads, writes, flushes, discards, read_bytes, written_bytes;
+    } block_counters[SKEP_BLOCKS_MAX];
+
     /* Guarded by switch_lock (hv/io); NULL = no such device. */
     struct port *ports[SKEP_NETS_MAX];
 

@@ -130,23 +130,39 @@ enum turn span_finish(struct block_slot *slot, uint32_t status)
     return TURN_AWAY;
 }
 
+/* Nobody else writes to it meanwhile. */
+static void add(_Atomic uint64_t *counter, uint64_t value)
+{
+    uint64_t now = atomic_load_explicit(counter, memory_order_relaxed);
+    atomic_store_explicit(counter, now + value, memory_order_relaxed);
+}
+
+/* For the volume and for the guest's device. */
 static void count(struct block_slot *slot)
 {
-    struct volume *volume = slot->block->volume;
+    const struct block *block = slot->block;
+    struct guest_block_counters *device = &block->guest->block_counters[block->index];
+    struct volume *volume = block->volume;
     switch (slot->type) {
     case SKEP_BLOCK_T_IN:
         volume->reads++;
         volume->read_bytes += slot->bytes;
+        add(&device->reads, 1);
+        add(&device->read_bytes, slot->bytes);
         break;
     case SKEP_BLOCK_T_OUT:
         volume->writes_done++;
         volume->written_bytes += slot->bytes;
+        add(&device->writes, 1);
+        add(&device->written_bytes, slot->bytes);
         break;
     case SKEP_BLOCK_T_FLUSH:
         volume->flushes++;
+        add(&device->flushes, 1);
         break;
     default:
         volume->discards++;
+        add(&device->discards, 1);
         break;
     }
 }

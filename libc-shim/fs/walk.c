@@ -219,10 +219,20 @@ static int next_name(struct walk *walk, char name[FS_NAME_BYTES], bool *last)
     return 1;
 }
 
+static bool is_here(const char *name)
+{
+    return name[0] == '.' && name[1] == 0;
+}
+
+static bool is_above(const char *name)
+{
+    return name[0] == '.' && name[1] == '.' && name[2] == 0;
+}
+
 static int step_outside(struct walk *walk, const char *name)
 {
     char *path = walk->place->outside;
-    if (strcmp(name, "..") == 0) {
+    if (is_above(name)) {
         go_up(path);
         return 0;
     }
@@ -318,7 +328,7 @@ static int step_inside(struct walk *walk, const char *name, bool last)
     struct fs_place *place = walk->place;
     ext2_ino_t found = 0;
     unsigned mode = 0;
-    if (strcmp(name, "..") == 0)
+    if (is_above(name))
         return step_up(walk);
     int result = fs_folder_find(place->volume, walk->here, name, &found);
     if (result == 0)
@@ -349,7 +359,7 @@ static int walk_on(struct walk *walk)
         int result = next_name(walk, name, &last);
         if (result <= 0)
             return result;
-        if (strcmp(name, ".") == 0)
+        if (is_here(name))
             continue;
         result =
             walk->place->volume == NULL ? step_outside(walk, name) : step_inside(walk, name, last);

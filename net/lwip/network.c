@@ -124,18 +124,42 @@ static bool is_of(const struct tcp_pcb *pcb, const struct ip_hdr *ip, const stru
 /* A client whose port comes round while its former connection lingers here may open it anew, as RFC 1122 has it (4.2.2.13)
  * when its sequence number is a later one. lwIP answers it with what the former connection had to say, and again each
  * time that it asks. */
-static void let_reopen(const struct pbuf *packet)
+static void let_reopen(const struct ip_hdr *ip, const struct tcp_hdr *tcp)
+{
+    struct tcp_pcb *pcb = tcp_tw_pcbs;
+    while (pcb != NULL && !is_of(pcb, ip, tcp))
+        pcb = pcb->next;
+    if (pcb != NULL && TCP_SEQ_GEQ(lwip_ntohl(tcp->seqno), pcb->rcv_nxt))
+        time_wait_end(pcb);
+}
+
+/* Connections that aren't accepted yet have so many places, those that only began among them. Strangers who never go on
+ * would keep them until they time out, and nobody else would get in: the oldest of those makes room. */
+static void let_begin(const struct tcp_hdr *tcp)
+{
+    const struct tcp_pcb_listen *listener = tcp_listen_pcbs.listen_pcbs;
+    while (listener != NULL && listener->local_port != lwip_ntohs(tcp->dest))
+        listener = listener->next;
+    if (listener == NULL || listener->accepts_pending < listener->backlog)
+        return;
+    struct tcp_pcb *oldest = NULL;
+    for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb != NULL; pcb = pcb->next)
+        if (pcb->state == SYN_RCVD && pcb->listener == listener)
+            oldest = pcb;
+    if (oldest != NULL)
+        tcp_abandon(oldest, 0);
+}
+
+/* Somebody may want to open a connection. */
+static void look_at_syn(const struct pbuf *packet)
 {
     const struct ip_hdr *ip = packet->payload;
     const struct tcp_hdr *tcp = (const void *)((const uint8_t *)ip + IPH_HL_BYTES(ip));
     if (packet->len < IPH_HL_BYTES(ip) + sizeof(*tcp) ||
         (TCPH_FLAGS(tcp) & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) != TCP_SYN)
         return;
-    struct tcp_pcb *pcb = tcp_tw_pcbs;
-    while (pcb != NULL && !is_of(pcb, ip, tcp))
-        pcb = pcb->next;
-    if (pcb != NULL && TCP_SEQ_GEQ(lwip_ntohl(tcp->seqno), pcb->rcv_nxt))
-        time_wait_end(pcb);
+    let_reopen(ip, tcp);
+    let_begin(tcp);
 }
 
 /* While nothing is under way, time only counts for keep-alive and TIME_WAIT. What such a tick makes
@@ -332,7 +356,7 @@ int network_ip_input(struct pbuf *packet, struct netif *netif)
     else
         timers_changed = true; /* DHCP's and DNS's answers */
     if (IPH_PROTO(ip) == IP_PROTO_TCP && !is_fragment)
-        let_reopen(packet);
+        look_at_syn(packet);
     if (is_fragment)
         reassembly_ticks = IP_REASS_MAXAGE + 1, timers_changed = true;
     return 0; /* not eaten */

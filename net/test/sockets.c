@@ -5,6 +5,8 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -374,9 +376,52 @@ static void threads(void)
     }
 }
 
+static void interfaces(void)
+{
+    struct if_nameindex *all = if_nameindex();
+    CHECK(all != NULL && all[0].if_index != 0);
+    char name[IF_NAMESIZE];
+    unsigned highest = 0, loopbacks = 0;
+    for (const struct if_nameindex *one = all; one->if_index != 0; one++) {
+        CHECK(if_nametoindex(one->if_name) == one->if_index);
+        CHECK(if_indextoname(one->if_index, name) == name && strcmp(name, one->if_name) == 0);
+        loopbacks += strncmp(name, "lo", 2) == 0;
+        highest = one->if_index > highest ? one->if_index : highest;
+    }
+    if_freenameindex(all);
+    CHECK(loopbacks == 1);
+    CHECK(if_nametoindex("none7") == 0 && errno == ENODEV);
+    CHECK(if_indextoname(highest + 1, name) == NULL && errno == ENXIO);
+    CHECK(if_indextoname(highest + 256, name) == NULL && errno == ENXIO);
+}
+
+static void interface_addresses(void)
+{
+    struct ifaddrs *all;
+    CHECK(getifaddrs(&all) == 0);
+    unsigned loopbacks = 0;
+    for (const struct ifaddrs *one = all; one != NULL; one = one->ifa_next) {
+        CHECK(if_nametoindex(one->ifa_name) != 0);
+        if ((one->ifa_flags & IFF_LOOPBACK) == 0 || one->ifa_addr == NULL ||
+            one->ifa_addr->sa_family != AF_INET)
+            continue;
+        struct sockaddr_in address, netmask;
+        memcpy(&address, one->ifa_addr, sizeof(address));
+        memcpy(&netmask, one->ifa_netmask, sizeof(netmask));
+        CHECK((one->ifa_flags & IFF_UP) != 0);
+        CHECK(address.sin_addr.s_addr == htonl(INADDR_LOOPBACK));
+        CHECK(netmask.sin_addr.s_addr == htonl(0xff000000));
+        loopbacks++;
+    }
+    CHECK(loopbacks == 1);
+    freeifaddrs(all);
+}
+
 int main(void)
 {
     names();
+    interfaces();
+    interface_addresses();
     datagrams();
     streams();
     options();

@@ -329,11 +329,14 @@ static void put32(uint8_t *at, uint32_t value)
     put16(at + 2, (uint16_t)value);
 }
 
-static struct frame tcp_frame(uint32_t sequence, uint32_t acknowledged, uint8_t flags)
+enum { PEER_PORT = 5000, FIN = 1, SYN = 2, ACK = 16 };
+
+static struct frame tcp_frame(uint16_t from, uint32_t sequence, uint32_t acknowledged,
+                              uint8_t flags)
 {
     struct frame frame = ip_frame(6, TCP);
     uint8_t *tcp = frame.ip.payload;
-    put16(tcp, 5000);
+    put16(tcp, from);
     put16(tcp + 2, PORT);
     put32(tcp + 4, sequence);
     put32(tcp + 8, acknowledged);
@@ -345,17 +348,24 @@ static struct frame tcp_frame(uint32_t sequence, uint32_t acknowledged, uint8_t 
     return frame;
 }
 
-static void a_connection_opens_and_closes(void **state)
+enum { BACKLOG = 4 };
+
+static int listen_at_port(void)
 {
-    (void)state;
-    enum { SYN = 2, FIN = 1, ACK = 16 };
     struct sockaddr_in address = {
         .sin_len = sizeof(address), .sin_family = AF_INET, .sin_port = lwip_htons(PORT)};
     int listener = lwip_socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(lwip_bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
-    assert_int_equal(lwip_listen(listener, 4), 0);
+    assert_int_equal(lwip_listen(listener, BACKLOG), 0);
+    return listener;
+}
 
-    struct frame frame = tcp_frame(1000, 0, SYN), answer;
+static void a_connection_opens_and_closes(void **state)
+{
+    (void)state;
+    int listener = listen_at_port();
+
+    struct frame frame = tcp_frame(PEER_PORT, 1000, 0, SYN), answer;
     to_guest(&frame, ETHERNET + IP + TCP);
     assert_true(from_guest(&answer, 2000) >= ETHERNET + IP + TCP);
     check_sums(&answer);
@@ -364,7 +374,7 @@ static void a_connection_opens_and_closes(void **state)
     memcpy(&theirs, answer.ip.payload + 4, 4);
     theirs = ntohl(theirs) + 1;
 
-    frame = tcp_frame(1001, theirs, ACK);
+    frame = tcp_frame(PEER_PORT, 1001, theirs, ACK);
     to_guest(&frame, ETHERNET + IP + TCP);
     int fd = lwip_accept(listener, NULL, NULL);
     assert_true(fd >= 0);
@@ -375,18 +385,48 @@ static void a_connection_opens_and_closes(void **state)
         assert_true(bytes > ETHERNET + IP + TCP);
         check_sums(&answer);
         got += bytes - (ETHERNET + IP + TCP);
-        frame = tcp_frame(1001, theirs + (uint32_t)got, ACK);
+        frame = tcp_frame(PEER_PORT, 1001, theirs + (uint32_t)got, ACK);
         to_guest(&frame, ETHERNET + IP + TCP);
     }
-    frame = tcp_frame(1001, theirs + sizeof(data), FIN | ACK);
+    frame = tcp_frame(PEER_PORT, 1001, theirs + sizeof(data), FIN | ACK);
     to_guest(&frame, ETHERNET + IP + TCP);
     assert_int_equal(lwip_recv(fd, data, sizeof(data), 0), 0);
     lwip_close(fd);
     do
         assert_true(from_guest(&answer, 2000) > 0);
     while ((answer.ip.payload[13] & FIN) == 0);
-    frame = tcp_frame(1002, theirs + sizeof(data) + 1, ACK);
+    frame = tcp_frame(PEER_PORT, 1002, theirs + sizeof(data) + 1, ACK);
     to_guest(&frame, ETHERNET + IP + TCP);
+    lwip_close(listener);
+}
+
+/* The answer to a SYN from a port: the sequence number to acknowledge. */
+static uint32_t knock(uint16_t from)
+{
+    struct frame frame = tcp_frame(from, 1000, 0, SYN), answer;
+    uint16_t to;
+    uint32_t theirs;
+    to_guest(&frame, ETHERNET + IP + TCP);
+    do {
+        assert_true(from_guest(&answer, 2000) >= ETHERNET + IP + TCP);
+        memcpy(&to, answer.ip.payload + 2, 2);
+    } while (ntohs(to) != from);
+    assert_int_equal(answer.ip.payload[13], SYN | ACK);
+    memcpy(&theirs, answer.ip.payload + 4, 4);
+    return ntohl(theirs) + 1;
+}
+
+static void those_who_never_go_on_make_room(void **state)
+{
+    (void)state;
+    int listener = listen_at_port();
+    for (uint16_t i = 0; i < 3 * BACKLOG; i++)
+        knock((uint16_t)(6000 + i));
+    struct frame frame = tcp_frame(7000, 1001, knock(7000), ACK);
+    to_guest(&frame, ETHERNET + IP + TCP);
+    int fd = lwip_accept(listener, NULL, NULL);
+    assert_true(fd >= 0);
+    lwip_close(fd);
     lwip_close(listener);
 }
 
@@ -419,6 +459,7 @@ int main(void)
         cmocka_unit_test(a_full_queue_drops_and_recovers),
         cmocka_unit_test(wrong_lengths_are_ignored),
         cmocka_unit_test(a_connection_opens_and_closes),
+        cmocka_unit_test(those_who_never_go_on_make_room),
     };
     return cmocka_run_group_tests_name("network", tests, start, NULL);
 }

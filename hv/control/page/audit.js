@@ -6,6 +6,17 @@ import { keepLooking } from "./live.js";
 
 const PAGE = 100;
 
+/** The records up to the last one. An answer ends where it has become long enough. */
+async function read(after, last, signal) {
+  const trail = await get(`/v1/audit?after=${after}&limit=${PAGE}`, { signal });
+  while (trail.items.length && trail.items.at(-1).id < last) {
+    const more = await get(`/v1/audit?after=${trail.items.at(-1).id}&limit=${PAGE}`, { signal });
+    trail.valid &&= more.valid;
+    trail.items.push(...more.items.filter(({ id }) => id <= last));
+  }
+  return trail;
+}
+
 export function auditView(view, _, signal) {
   const rows = h("div", { id: "audit" }), facts = h("div"), pages = h("div", { className: "bar" });
   let end = null; // the latest record that is shown; null = the latest there is
@@ -15,7 +26,7 @@ export function auditView(view, _, signal) {
   async function look() {
     const last = end ?? (await get("/v1/audit?limit=1", { signal })).last;
     const after = Math.max(0, last - PAGE);
-    const trail = await get(`/v1/audit?after=${after}&limit=${PAGE}`, { signal });
+    const trail = await read(after, last, signal);
     renew(rows, table([
       ["Record", ({ id }) => id ?? "", "number"],
       ["Time", ({ time }) => moment(time)],
@@ -36,5 +47,5 @@ export function auditView(view, _, signal) {
   }
 
   view.append(h("div", { className: "bar" }, h("h2", {}, "Audit trail")), facts, h("p"), rows, pages);
-  const soon = keepLooking(look, signal, { seconds: 10, kinds: ["guests", "apps", "images", "volumes", "disks", "host"] });
+  const soon = keepLooking(look, signal, { seconds: 10, kinds: ["guests", "apps", "images", "volumes", "disks", "tokens", "client-certificates", "host"] });
 }

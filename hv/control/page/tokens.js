@@ -85,5 +85,5 @@ export function tokensView(view, _, signal) {
     ["Expires", ({ expires_at: at, expired }) => expired ? h("span", {}, state("expired"), " ", moment(at)) : at ? moment(at) : "never"],
     ["Last used", ({ last_used_at: at }) => moment(at)],
     ["", (token) => h("span", {}, button("Rotate", () => rotate(token)), " ", button("Revoke", () => revoke(token), "bad"))],
-  ], await list("/v1/tokens", { signal }), "There is no token but that of the boot.")), signal, { seconds: 5 });
+  ], await list("/v1/tokens", { signal }), "There is no token but that of the boot.")), signal, { seconds: 5, kinds: ["tokens"] });
 }

@@ -140,6 +140,60 @@ static void test_drift(void **state)
     assert_false(answers("\"weight\":9"));
 }
 
+/* Another service follows, which hasn't gone on yet. */
+static void restart(void)
+{
+    boots_end();
+    storage_forget();
+    storage_start();
+    boots_begin(false, false);
+}
+
+/* A guest that was deleted by itself isn't the app's any more, nor is another one in its place, whatever comes between. */
+static void test_made_again(void **state)
+{
+    (void)state;
+    for (unsigned restarts = 0; restarts < 4; restarts++) {
+        assert_int_equal(admin("PUT", "/v1/apps/shop", SHOP), 201);
+        assert_int_equal(admin("DELETE", "/v1/guests/shop-web", NULL), 204);
+        if (restarts & 1)
+            restart();
+        assert_int_equal(admin("PUT", "/v1/guests/shop-web", GUEST_WITH(MEBIBYTE)), 201);
+        if (restarts & 2)
+            restart();
+        assert_int_equal(admin("GET", "/v1/apps/shop", NULL), 200);
+        assert_answer("\"shop-web\":\"missing\"");
+        assert_false(answers("\"shop-web\":{"));
+        assert_int_equal(admin("PUT", "/v1/apps/shop", SHOP), 409);
+        assert_answer("there is 'shop-web' already, which is of no app");
+        assert_int_equal(admin("PUT", "/v1/apps/shop", OTHER), 200);
+        assert_int_equal(admin("GET", "/v1/guests/shop-web", NULL), 200);
+        assert_int_equal(admin("DELETE", "/v1/apps/shop", NULL), 204);
+        assert_int_equal(admin("GET", "/v1/guests/shop-web", NULL), 200);
+        assert_int_equal(admin("DELETE", "/v1/guests/shop-web", NULL), 204);
+        assert_true(admin("DELETE", "/v1/volumes/shop-log", NULL) < 300);
+    }
+}
+
+/* The service ends between the guest's deletion and the app's record of it: the next start makes good for it. */
+static void test_lost_amid_a_crash(void **state)
+{
+    struct problem p;
+
+    (void)state;
+    assert_int_equal(admin("PUT", "/v1/apps/shop", SHOP), 201);
+    model_lock();
+    assert_in_range(guest_delete(guest_find("shop-web"), &p), 202, 204);
+    model_unlock();
+    restart();
+    assert_int_equal(admin("PUT", "/v1/guests/shop-web", GUEST_WITH(MEBIBYTE)), 201);
+    restart();
+    assert_int_equal(admin("GET", "/v1/apps/shop", NULL), 200);
+    assert_answer("\"shop-web\":\"missing\"");
+    assert_int_equal(admin("DELETE", "/v1/apps/shop", NULL), 204);
+    assert_int_equal(admin("GET", "/v1/guests/shop-web", NULL), 200);
+}
+
 static void test_lists(void **state)
 {
     (void)state;
@@ -541,10 +595,7 @@ static void die_at(enum commit_point point, const char *method, const char *body
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), FAKE_CRASH_CODE);
-    boots_end();
-    storage_forget();
-    storage_start();
-    boots_begin(false, false);
+    restart();
 }
 
 static void check_crash(enum commit_point point, const char *method, const char *body,
@@ -682,6 +733,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_life),
         TEST(test_drift),
+        TEST(test_made_again),
+        TEST(test_lost_amid_a_crash),
         TEST(test_lists),
         TEST(test_refusals),
         TEST(test_memory_together),

@@ -43,6 +43,14 @@ static void cold_boot(void)
     persist_start(false, true);
 }
 
+static cJSON *object_of(const char *text)
+{
+    cJSON *json = cJSON_CreateObject();
+
+    cJSON_AddStringToObject(json, "text", text);
+    return json;
+}
+
 /* A call that keeps a value, or deletes it, and is answered with a status. */
 static int call(const char *name, const char *value, int expected, int status)
 {
@@ -53,6 +61,8 @@ static int call(const char *name, const char *value, int expected, int status)
     snprintf(c.path, sizeof(c.path), "/v1/%s", name);
     audit_begin(&c);
     audit_expect(expected);
+    audit_before(cJSON_Parse("{\"text\":\"before\"}"));
+    audit_after(value ? object_of(value) : NULL);
     result = value ? persist_put(name, value, strlen(value), &p) : persist_delete(name, &p);
     audit_end(&c, result == 0 ? status : p.status);
     return result;
@@ -75,6 +85,12 @@ static uint64_t number(const cJSON *json, const char *name)
 static const char *text(const cJSON *json, const char *name)
 {
     return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, name));
+}
+
+/* What is JSON itself; NULL = null. */
+static const char *raw(const cJSON *json, const char *name)
+{
+    return cJSON_GetObjectItemCaseSensitive(json, name)->valuestring;
 }
 
 static const cJSON *item(const cJSON *page, int index)
@@ -114,9 +130,10 @@ static bool is_all_valid(void)
 /* What a client that has only the document can do. */
 static void check_digest(const cJSON *record)
 {
-    static const char *const names[] = {"time",  "method", "path",  "caller", "status",
-                                        "value", "before", "after", "detail", "previous"};
-    char all[1024], expected[65];
+    static const char *const names[] = {
+        "time",        "method", "path",     "caller", "status", "value", "value_before",
+        "value_after", "detail", "previous", "before", "after",  "cut"};
+    char all[8192], expected[65];
     uint8_t digest[32];
     int n = snprintf(all, sizeof(all), "%lu\n", (unsigned long)number(record, "id"));
 
@@ -154,14 +171,19 @@ static void test_records(void **state)
         assert_string_equal(text(item(page, 0), "path"), "/v1/guests/web");
         assert_string_equal(text(item(page, 0), "caller"), "admin 10.0.2.2");
         assert_int_equal(number(item(page, 0), "status"), 201);
-        assert_null(text(item(page, 0), "before"));
-        assert_string_equal(text(item(page, 0), "after"), text(item(page, 1), "before"));
+        assert_null(text(item(page, 0), "value_before"));
+        assert_string_equal(text(item(page, 0), "value_after"),
+                            text(item(page, 1), "value_before"));
         state_digest_of("two", 3, digest);
         hex_format(expected, digest, sizeof(digest));
-        assert_string_equal(text(item(page, 1), "after"), expected);
-        assert_null(text(item(page, 2), "after"));
+        assert_string_equal(text(item(page, 1), "value_after"), expected);
+        assert_null(text(item(page, 2), "value_after"));
         assert_int_equal(number(item(page, 3), "status"), 409);
         assert_null(text(item(page, 3), "value"));
+        assert_string_equal(raw(item(page, 1), "before"), "{\"text\":\"before\"}");
+        assert_string_equal(raw(item(page, 1), "after"), "{\"text\":\"two\"}");
+        assert_null(raw(item(page, 2), "after"));
+        assert_null(raw(item(page, 3), "before"));
         assert_string_equal(text(item(page, 3), "digest"), text(page, "head"));
         for (int i = 0; i < 4; i++)
             check_digest(item(page, i));
@@ -196,6 +218,129 @@ static void test_outcomes(void **state)
     assert_string_equal(text(item(page, 1), "detail"), "the change of record 1 is undone");
     assert_int_equal(number(item(page, 2), "status"), 422);
     cJSON_Delete(page);
+}
+
+/* A value with members of these sizes, which can't be the record's as it is. */
+static cJSON *large(size_t a, size_t b, size_t of_guest)
+{
+    static char text[70000];
+    cJSON *json = cJSON_CreateObject(), *guests = cJSON_AddObjectToObject(json, "guests");
+
+    memset(text, 'x', sizeof(text) - 1);
+    cJSON_AddStringToObject(json, "a", text + sizeof(text) - 1 - a);
+    cJSON_AddStringToObject(json, "b", text + sizeof(text) - 1 - b);
+    for (unsigned i = 0; i < 20; i++) {
+        char name[8];
+        snprintf(name, sizeof(name), "g%u", i);
+        cJSON_AddStringToObject(cJSON_AddObjectToObject(guests, name), "c",
+                                text + sizeof(text) - 1 - of_guest);
+    }
+    return json;
+}
+
+/* What is too large is cut, and said so; of what isn't done nothing is said. */
+static void test_values(void **state)
+{
+    static const struct {
+        size_t a, b, of_guest;
+        const char *cut, *rest; /* of the rest: its beginning, NULL = there is none */
+    } cases[] = {
+        {10, 10, 1, NULL, "{\"guests\":{\"g0\":{\"c\":\"x\"}"},
+        {60000, 10, 1, "[\"before.a\"]", "{\"guests\":{"},
+        {3000, 60000, 1, "[\"before.b\",\"before.a\"]", "{\"guests\":{\"g0\""},
+        {10, 10, 90, "[\"before.guests.g19\",\"before.guests.g18\",", "{\"guests\":{\"g0\""},
+        {10, 10, 3000, "[\"before\"]", NULL},
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        for (int status = 200; status <= 409; status += 209) {
+            struct audit_call c = {.method = "PUT", .path = "/v1/apps/shop", .caller = "x"};
+            struct audit_extent extent;
+            cJSON *page;
+            audit_begin(&c);
+            audit_before(large(cases[i].a, cases[i].b, cases[i].of_guest));
+            audit_after(cJSON_Parse("{\"a\":1}"));
+            audit_end(&c, status);
+            audit_extent(&extent);
+            page = read_page(extent.last - 1, 1);
+            check_digest(item(page, 0));
+            if (status == 409 || !cases[i].rest)
+                assert_null(raw(item(page, 0), "before"));
+            else
+                assert_int_equal(
+                    strncmp(raw(item(page, 0), "before"), cases[i].rest, strlen(cases[i].rest)), 0);
+            if (status == 409 || !cases[i].cut)
+                assert_null(raw(item(page, 0), "cut"));
+            else
+                assert_int_equal(
+                    strncmp(raw(item(page, 0), "cut"), cases[i].cut, strlen(cases[i].cut)), 0);
+            assert_true(status == 409 || strcmp(raw(item(page, 0), "after"), "{\"a\":1}") == 0);
+            cJSON_Delete(page);
+        }
+    }
+    assert_true(is_all_valid());
+    cold_boot();
+    assert_true(is_all_valid());
+}
+
+/* A call with a value of so many bytes. */
+static void note_value(size_t bytes)
+{
+    struct audit_call c = {.method = "PUT", .path = "/v1/volumes/db", .caller = "x"};
+    char value[AUDIT_VALUE_MAX];
+
+    memset(value, 'v', bytes);
+    value[bytes] = '\0';
+    audit_begin(&c);
+    audit_before(object_of(value));
+    audit_after(object_of(value));
+    audit_end(&c, 200);
+}
+
+/* Records of one to eight sectors: as many as fit are kept, wherever it goes on after a boot. */
+static void test_rotation_of_values(void **state)
+{
+    struct audit_extent extent;
+    uint64_t first = 1;
+
+    (void)state;
+    for (unsigned i = 1; i <= 5 * LOG_BLOCKS; i++) {
+        note_value(i * 397 % (AUDIT_VALUE_MAX - 20));
+        audit_extent(&extent);
+        assert_int_equal(extent.last, i);
+        assert_true(extent.first >= first && extent.last - extent.first + 1 <= LOG_MOST);
+        assert_true(i < LOG_BLOCKS - 1 || extent.last - extent.first + 1 >= LOG_BLOCKS - 1);
+        first = extent.first;
+        if (i % 23 == 0) {
+            cold_boot();
+            assert_extent(first, i);
+            assert_true(is_all_valid());
+        }
+    }
+    assert_true(first > 1);
+}
+
+/* An answer has not more bytes than it may, and a client that goes on gets them all. */
+static void test_long_pages(void **state)
+{
+    uint64_t at = 0;
+    unsigned pages = 0;
+    struct audit_extent extent;
+
+    (void)state;
+    for (unsigned i = 0; i < LOG_BLOCKS - 1; i++)
+        note_value(AUDIT_VALUE_MAX - 20);
+    audit_extent(&extent);
+    for (; at < extent.last; pages++) {
+        cJSON *page = read_page(at, AUDIT_PAGE_MAX);
+        int count = cJSON_GetArraySize(cJSON_GetObjectItem(page, "items"));
+        assert_true(is_valid(page) && count > 0);
+        assert_true(count * 3200u < AUDIT_PAGE_BYTES + BDEV_BLOCK);
+        at = number(item(page, count - 1), "id");
+        cJSON_Delete(page);
+    }
+    assert_int_equal(pages, 1 + (LOG_BLOCKS - 1) * 3300u / AUDIT_PAGE_BYTES);
 }
 
 /* What a change costs the disk, with its record or without. */
@@ -265,7 +410,8 @@ static struct audit_record *on_disk(uint64_t id)
 {
     uint8_t *log = fake_disk()->data + DISK_BYTES - LOG_BLOCKS * BDEV_BLOCK;
 
-    return (struct audit_record *)(void *)log + (id - 1) % (LOG_BLOCKS * AUDIT_SLOTS);
+    log += (id - 1) % (LOG_BLOCKS * AUDIT_SLOTS) * AUDIT_SECTOR;
+    return (struct audit_record *)(void *)log;
 }
 
 static void test_tampering(void **state)
@@ -276,7 +422,7 @@ static void test_tampering(void **state)
     (void)state;
     fill(40);
     cold_boot();
-    for (unsigned bit = 0; bit < 8 * sizeof(*r); bit += 5) {
+    for (unsigned bit = 0; bit < 8 * AUDIT_SECTOR; bit += 5) {
         uint8_t *byte = (uint8_t *)on_disk(12) + bit / 8;
         if (bit / 8 >= offsetof(struct audit_record, text) + on_disk(12)->bytes)
             break;
@@ -297,12 +443,12 @@ static void test_tampering(void **state)
     assert_false(is_valid(page)); /* 13 follows another 12 */
     cJSON_Delete(page);
     /* One in another's place. */
-    memcpy(on_disk(20), on_disk(21), sizeof(*r));
+    memcpy(on_disk(20), on_disk(21), AUDIT_SECTOR);
     page = read_page(19, 1);
     assert_true(cJSON_IsTrue(cJSON_GetObjectItem(item(page, 0), "damaged")));
     cJSON_Delete(page);
     /* It goes on behind a damaged end. */
-    memset(on_disk(40), 0x5a, sizeof(*r));
+    memset(on_disk(40), 0x5a, AUDIT_SECTOR);
     cold_boot();
     assert_extent(1, 39);
     fill(3);
@@ -313,6 +459,48 @@ static void test_tampering(void **state)
     cold_boot();
     assert_extent(1, 42);
     assert_false(is_all_valid());
+}
+
+/* As Skep wrote them before there were values. */
+static void write_former(uint64_t id, uint8_t previous[32])
+{
+    struct audit_record *r = on_disk(id);
+    char digest[65];
+
+    hex_format(digest, previous, 32);
+    memset((void *)r, 0, AUDIT_SECTOR);
+    r->magic = AUDIT_MAGIC;
+    r->bytes = (uint32_t)snprintf(
+        r->text, 472,
+        "%lu\n2025-01-31T09:20:11.020Z\nPUT\n/v1/guests/web\nadmin 10.0.2.2\n200\n\n\n\nimage a\n%s\n",
+        (unsigned long)id, digest);
+    tls_sha256(r->text, r->bytes, r->digest);
+    memcpy(previous, r->digest, 32);
+}
+
+static void test_former_records(void **state)
+{
+    uint8_t previous[32] = {0};
+    cJSON *page;
+
+    (void)state;
+    for (uint64_t id = 1; id <= 20; id++)
+        write_former(id, previous);
+    cold_boot();
+    assert_extent(1, 20);
+    assert_true(is_all_valid());
+    note_value(600);
+    note_value(10);
+    cold_boot();
+    assert_extent(1, 22);
+    assert_true(is_all_valid());
+    page = read_page(19, 2);
+    assert_int_equal(number(item(page, 0), "version"), 1);
+    assert_string_equal(text(item(page, 0), "detail"), "image a");
+    assert_null(raw(item(page, 0), "before"));
+    assert_int_equal(number(item(page, 1), "version"), 2);
+    assert_non_null(raw(item(page, 1), "before"));
+    cJSON_Delete(page);
 }
 
 static void test_without_disk(void **state)
@@ -493,7 +681,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_records, setup, teardown),
         cmocka_unit_test_setup_teardown(test_outcomes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cost, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_values, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rotation, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_rotation_of_values, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_long_pages, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_former_records, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tampering, setup, teardown),
         cmocka_unit_test_setup_teardown(test_without_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failing_disk, setup, teardown),

@@ -223,6 +223,7 @@ static void test_guests(void **state)
     assert_int_equal(
         number("skep_guest_network_transmit_packets_total{guest=\"a-runs\",device=\"1\"}"), 0);
     assert_false(has("device=\"2\""));
+    assert_false(has("skep_guest_block_reads_total{"));
     /* Of what isn't in ring 0 there is nothing to count. */
     assert_false(has("skep_guest_memory_used_bytes{guest=\"c-stopped\"}"));
     assert_false(has("skep_guest_start_time_seconds{guest=\"c-stopped\"}"));

@@ -5,6 +5,7 @@
 
 #include "config.h"
 #include "core.h"
+#include "events.h"
 #include "guest.h"
 #include "identity.h"
 #include "json.h"
@@ -445,6 +446,40 @@ static void test_power_cuts(void **state)
     boots_cut_everywhere(&(struct boots_changes){STEPS, make_change, kept_text, NULL, 5});
 }
 
+/* Also what a restore brings is told, of each by its name. */
+static void test_events_of_a_restore(void **state)
+{
+    static const char *const expected[] = {"c deleted", "a created", "b changed"};
+    char secret[TOKEN_TEXT_MAX], line[64];
+    uint64_t from;
+    struct problem p;
+    struct event e;
+    cJSON *kept;
+
+    (void)state;
+    people_make("a", "{\"role\":\"viewer\"}", secret);
+    people_make("b", "{\"role\":\"viewer\"}", secret);
+    model_lock();
+    kept = tokens_to_kept();
+    model_unlock();
+    people_admin("DELETE", "/v1/tokens/a", NULL);
+    people_make("c", "{\"role\":\"viewer\"}", secret);
+    people_admin("PUT", "/v1/tokens/b", "{\"role\":\"operator\"}");
+    events_start();
+    from = events_last();
+    model_lock();
+    assert_int_equal(tokens_restore(kept, &p), 0);
+    model_unlock();
+    cJSON_Delete(kept);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(events_read(from + i, &e), 1);
+        snprintf(line, sizeof(line), "%s %s", e.name, e.type);
+        assert_string_equal(line, expected[i]);
+    }
+    assert_int_equal(events_read(from + 3, &e), 0);
+    events_stop();
+}
+
 #define TEST(name)  cmocka_unit_test_setup_teardown(name, people_setup, people_teardown)
 #define ALONE(name) cmocka_unit_test_setup_teardown(name, setup_alone, boots_teardown)
 #define BARE(name)  cmocka_unit_test_setup_teardown(name, setup_without_disk, boots_teardown)
@@ -452,19 +487,13 @@ static void test_power_cuts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_tokens),
-        TEST(test_names),
-        TEST(test_bad_bodies),
-        TEST(test_many),
-        TEST(test_expiry),
-        TEST(test_while_serving),
-        TEST(test_streams),
-        ALONE(test_kept_on_disk),
-        BARE(test_kept_without_disk),
-        BARE(test_disk_comes),
-        ALONE(test_records_are_given_back),
-        ALONE(test_refusals),
-        ALONE(test_disagreement),
+        TEST(test_tokens),        TEST(test_names),
+        TEST(test_bad_bodies),    TEST(test_many),
+        TEST(test_expiry),        TEST(test_while_serving),
+        TEST(test_streams),       TEST(test_events_of_a_restore),
+        ALONE(test_kept_on_disk), BARE(test_kept_without_disk),
+        BARE(test_disk_comes),    ALONE(test_records_are_given_back),
+        ALONE(test_refusals),     ALONE(test_disagreement),
         ALONE(test_power_cuts),
     };
     return cmocka_run_group_tests_name("tokens", tests, NULL, NULL);

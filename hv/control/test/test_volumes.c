@@ -473,19 +473,26 @@ static void test_whole_volume_on_a_full_disk(void **state)
 {
     uint32_t all = storage_disk(0)->volumes->super.chunk_count, n = 0;
     uint8_t *data = malloc(CHUNK);
-    struct storage_stream stream;
+    struct storage_stream stream, asked;
     struct problem p;
     int result = 0;
 
     (void)state;
     memset(data, 1, CHUNK);
     assert_int_equal(make("a", all + 10, true, &p), 201);
+    assert_int_equal(storage_stream_foresee(&asked, "a", all, &p), 0);
+    assert_int_equal(storage_stream_foresee(&asked, "a", all + 1, &p), -1);
+    assert_int_equal(p.status, 409);
     assert_int_equal(storage_stream_begin(&stream, "a", true, &p), 0);
+    assert_int_equal(storage_stream_foresee(&asked, "a", 0, &p), -1); /* it is being written */
     while (result == 0)
         result = storage_stream_write(&stream, n++, data);
     assert_int_equal(result, -SKEP_ENOSPC);
     assert_int_equal(n, all + 1);
     assert_int_equal(storage_stream_end(&stream), 0);
+    /* What the volume has comes back as it is written anew. */
+    assert_int_equal(storage_stream_foresee(&asked, "a", all, &p), 0);
+    assert_int_equal(storage_stream_foresee(&asked, "a", all + 1, &p), -1);
     assert_clean(all);
     assert_nothing_lost();
     free(data);

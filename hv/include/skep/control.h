@@ -350,6 +350,12 @@ struct skep_net_counters {
     uint64_t tx_packets, tx_bytes, tx_dropped;
 };
 
+/* Requests of a block device that were done well, and their bytes. */
+struct skep_block_counters {
+    uint64_t reads, writes, flushes, discards;
+    uint64_t read_bytes, written_bytes;
+};
+
 /*
  * Disks and volumes. A disk is a device of the machine; the control service has block device n for disk n, whole. A volume
  * is what a guest gets: an array of chunks, each of which is somewhere on one disk or nowhere yet (it reads as zeroes).
@@ -492,6 +498,8 @@ struct skep_guest_status {
     uint32_t net_address[SKEP_NETS_MAX]; /* big-endian, as the switch knows it */
     struct skep_net_counters net[SKEP_NETS_MAX];
     struct skep_crash crash;
+    struct skep_block_counters
+        block[SKEP_BLOCKS_MAX]; /* all zeroes: there is none, or it did nothing */
 };
 
 #endif

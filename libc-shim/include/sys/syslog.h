@@ -1,0 +1,4 @@
+/*
+ * sys/syslog.h - where some programs look for syslog.h.
+ */
+#include <syslog.h>

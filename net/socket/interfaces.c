@@ -1,0 +1,161 @@
+/*
+ * interfaces.c - the network's interfaces: by name, by number, and with their addresses.
+ */
+#include <errno.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "lwip/netif.h"
+#include "lwip/tcpip.h"
+
+#include "skep/net.h"
+
+_Static_assert(NETIF_NAMESIZE <= IF_NAMESIZE, "lwIP writes names of this length");
+
+/* Interfaces are there from the network's start, which the first socket or this brings about. */
+static bool started(void)
+{
+    int error = skep_net_start();
+    if (error < 0)
+        errno = -error;
+    return error == 0;
+}
+
+unsigned if_nametoindex(const char *name)
+{
+    if (!started())
+        return 0;
+    LOCK_TCPIP_CORE();
+    unsigned index = netif_name_to_index(name);
+    UNLOCK_TCPIP_CORE();
+    if (index == NETIF_NO_INDEX)
+        errno = ENODEV;
+    return index;
+}
+
+char *if_indextoname(unsigned index, char *name)
+{
+    if (!started())
+        return NULL;
+    LOCK_TCPIP_CORE();
+    char *found = index <= UINT8_MAX ? netif_index_to_name((uint8_t)index, name) : NULL;
+    UNLOCK_TCPIP_CORE();
+    if (found == NULL)
+        errno = ENXIO;
+    return found;
+}
+
+/* Holds the core lock. */
+static size_t count_all(void)
+{
+    const struct netif *interface;
+    size_t count = 0;
+    NETIF_FOREACH(interface)
+    {
+        count++;
+    }
+    return count;
+}
+
+/* One allocation, in which the names come after the entries. Holds the core lock. */
+static struct if_nameindex *list_names(void)
+{
+    size_t count = count_all();
+    struct if_nameindex *all = calloc(1, (count + 1) * sizeof(*all) + count * IF_NAMESIZE);
+    if (all == NULL)
+        return NULL;
+    char *name = (char *)(all + count + 1);
+    struct if_nameindex *next = all;
+    const struct netif *interface;
+    NETIF_FOREACH(interface)
+    {
+        uint8_t index = netif_get_index(interface);
+        *next++ =
+            (struct if_nameindex){.if_index = index, .if_name = netif_index_to_name(index, name)};
+        name += IF_NAMESIZE;
+    }
+    return all;
+}
+
+struct if_nameindex *if_nameindex(void)
+{
+    if (!started())
+        return NULL;
+    LOCK_TCPIP_CORE();
+    struct if_nameindex *all = list_names();
+    UNLOCK_TCPIP_CORE();
+    return all; /* calloc() has set errno */
+}
+
+void if_freenameindex(struct if_nameindex *all)
+{
+    free(all);
+}
+
+/* An entry and what it points to. */
+struct entry {
+    struct ifaddrs entry;
+    struct sockaddr_in address, netmask, broadcast;
+    char name[IF_NAMESIZE];
+};
+
+static struct sockaddr *to_sockaddr(struct sockaddr_in *out, uint32_t address)
+{
+    *out = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = address};
+    return (struct sockaddr *)out;
+}
+
+static void describe(const struct netif *interface, struct entry *out)
+{
+    uint32_t address = netif_ip4_addr(interface)->addr, mask = netif_ip4_netmask(interface)->addr;
+    bool broadcasts = (interface->flags & NETIF_FLAG_BROADCAST) != 0;
+    out->entry = (struct ifaddrs){
+        .ifa_name = netif_index_to_name(netif_get_index(interface), out->name),
+        .ifa_flags = (netif_is_up(interface) ? IFF_UP : 0) | (broadcasts ? IFF_BROADCAST : 0) |
+                     (netif_is_link_up(interface) ? IFF_RUNNING : 0) |
+                     (ip4_addr_isloopback(netif_ip4_addr(interface)) ? IFF_LOOPBACK : 0),
+        .ifa_addr = to_sockaddr(&out->address, address),
+        .ifa_netmask = to_sockaddr(&out->netmask, mask),
+        .ifa_broadaddr = broadcasts ? to_sockaddr(&out->broadcast, address | ~mask) : NULL,
+    };
+}
+
+/* All entries are one allocation, which the first begins: the loopback's, if no other has an address. It has one more than
+ * there can be, since the analyzer knows of no loopback. Holds the core lock. */
+static int list_addresses(struct ifaddrs **all)
+{
+    struct entry *entries = calloc(count_all() + 1, sizeof(*entries));
+    if (entries == NULL)
+        return -1;
+    const struct netif *interface;
+    size_t count = 0;
+    NETIF_FOREACH(interface)
+    {
+        if (ip4_addr_isany(netif_ip4_addr(interface)))
+            continue;
+        describe(interface, &entries[count]);
+        if (count > 0)
+            entries[count - 1].entry.ifa_next = &entries[count].entry;
+        count++;
+    }
+    *all = &entries->entry;
+    return 0;
+}
+
+int getifaddrs(struct ifaddrs **all)
+{
+    if (!started())
+        return -1;
+    LOCK_TCPIP_CORE();
+    int error = list_addresses(all);
+    UNLOCK_TCPIP_CORE();
+    return error; /* calloc() has set errno */
+}
+
+void freeifaddrs(struct ifaddrs *all)
+{
+    free(all);
+}
