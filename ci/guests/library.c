@@ -4,7 +4,10 @@
  */
 #include <sys/param.h> /* first: what it brings must not be other than the library's */
 
+#include <byteswap.h>
 #include <dirent.h>
+#include <endian.h>
+#include <err.h>
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <ftw.h>
@@ -130,16 +133,44 @@ static void test_environment(void)
     puts(getenv("three"));
 }
 
+/* Messages, after whatever the program's name is. */
+static void test_messages(void)
+{
+    int pipes[2], errors = dup(2);
+    char text[256] = {0};
+    fflush(stdout);
+    CHECK(pipe(pipes) == 0 && dup2(pipes[1], 2) == 2);
+    errno = ENOENT;
+    warn("file %d", 3);
+    warnx("%s", "plain");
+    errno = EINVAL;
+    warn(NULL);
+    CHECK(dup2(errors, 2) == 2 && read(pipes[0], text, sizeof(text) - 1) > 0);
+    for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n"))
+        puts(strstr(line, ": "));
+    close(pipes[0]), close(pipes[1]), close(errors);
+}
+
+static void test_orders(void)
+{
+    printf("%x %x %llx\n", htobe16(0x1234), be32toh(0x12345678),
+           (unsigned long long)htobe64(0x123456789abcdef0));
+    printf("%x %x %llx\n", bswap_16(0x1234), bswap_32(0x12345678),
+           (unsigned long long)bswap_64(0x123456789abcdef0));
+    printf("%x %x\n", htole16(0x1234), le32toh(0x12345678));
+}
+
 static void test_long_doubles(void)
 {
     char text[80];
     long double value = 3.14L, read = 0;
     printf("%.17Lg %.21Lg %Lf %.3Le %Lg\n", value, value, value, value * 1e4000L, 1e-4940L);
+    printf("%.17Lf\n", strtold("3.1415", NULL));
     printf("%Lf %Lg %Lg\n", -0.0L, 1 / 0.0L, -1 / 0.0L);
     printf("%.60f %.17g %g %e\n", 0.1, 0.1, 1e-320, 1.7976931348623157e308);
     snprintf(text, sizeof(text), "%.21Lg", strtold("0.1", NULL));
     puts(text);
-    say("scanned", sscanf("2.718281828459045235 1", "%Lf", &read));
+    say("scanned", sscanf("2.718281828459045235 1", "%Lf", &read)); /* NOLINT: it is right */
     say("whole", read == 2.718281828459045235L);
 }
 
@@ -259,6 +290,8 @@ static void test_threads(void)
 int main(void)
 {
     test_environment();
+    test_messages();
+    test_orders();
     test_long_doubles();
     test_patterns();
     test_folders();

@@ -78,6 +78,9 @@ uint64_t skep_posix_signals_thread_new(void);
 void skep_posix_signals_thread_start(uint64_t blocked);
 void skep_posix_signals_thread_end(void);
 
+/* start.c: the program's name, which is the end of its first argument. */
+extern const char *skep_posix_program;
+
 /* process.c: umask(). */
 extern _Atomic mode_t skep_posix_mask;
 

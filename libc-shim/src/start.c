@@ -2,6 +2,7 @@
  * start.c - from guestlib's start to main(), and exit.
  */
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "shim.h"
@@ -19,6 +20,14 @@ extern int main(int argc, char **argv, char **envp);
 
 _Noreturn void skep_main(int argc, char **argv, char **envp);
 
+const char *skep_posix_program = "";
+
+static void note_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    skep_posix_program = slash != NULL ? slash + 1 : path;
+}
+
 static void run_destructors(void)
 {
     for (function *f = __fini_array_end; f-- != __fini_array_start;)
@@ -28,6 +37,8 @@ static void run_destructors(void)
 _Noreturn void skep_main(int argc, char **argv, char **envp)
 {
     environ = envp;
+    if (argc > 0)
+        note_name(argv[0]);
     skep_posix_fd_start();
     skep_posix_signals_start();
     for (function *f = __preinit_array_start; f != __preinit_array_end; f++)
