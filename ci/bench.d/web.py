@@ -1,7 +1,7 @@
 """ci/bench boot, http, connections, stream, latency, or web for all of them: a web guest beside nginx in Linux.
 
-Two machines with the same emulated CPU and memory, one CPU each: Skep with the guest `httpd`, or with --server nginx the
-port of it, and Debian's kernel with nginx, one worker, in an initramfs. They serve the same bytes to the same client in turn, one at a time; the ratios are
+Two machines with the same emulated CPU and memory, one CPU each: Skep with the guest `httpd`, and Debian's kernel with nginx,
+one worker, in an initramfs; or with --server nginx or lighttpd the port of it beside Debian's. They serve the same bytes to the same client in turn, one at a time; the ratios are
 those of a round. Over a tap device each, in a network namespace of this run's own, or over QEMU's user networking.
 """
 
@@ -50,8 +50,9 @@ ip addr add {address}/24 dev eth0
 ip route add default via {gateway}
 mkdir -p /var/log/nginx /var/lib/nginx /run /www/bytes
 truncate -s {stream_bytes} /www/{stream}
-/bin/nginx -c /nginx.conf
+{server}
 """
+STARTS = {"nginx": "/bin/nginx -c /nginx.conf", "lighttpd": f"/bin/lighttpd {' '.join(webguest.LIGHTTPD_ARGS)} &"}
 
 
 class Place:
@@ -107,13 +108,18 @@ class SkepSide:
 class LinuxSide:
     name = "Linux"
 
-    def __init__(self, folder, place, page):
+    def __init__(self, folder, place, page, server):
         port = 80 if place.tap else skep.free_ports(1)[0]
         self.url = f"http://{place.address if place.tap else '127.0.0.1'}:{port}/"
         start = START.format(
-            address=place.address, gateway=place.gateway, stream=STREAM, stream_bytes=STREAM_BYTES
+            address=place.address,
+            gateway=place.gateway,
+            stream=STREAM,
+            stream_bytes=STREAM_BYTES,
+            server=STARTS[server],
         )
         files = {
+            "/lighttpd.conf": webguest.LIGHTTPD.encode(),
             "/nginx.conf": (webguest.NGINX % PROCESS).encode(),
             "/start": start.encode(),
             "/etc/passwd": b"root:x:0:0::/:/bin/sh\n",
@@ -123,7 +129,7 @@ class LinuxSide:
         self.machine = linux.Linux(
             folder / "linux",
             [*linux.VIRTIO, *linux.NETWORK],
-            [linux.package("nginx") / "usr/sbin/nginx"],
+            [linux.package(server) / f"usr/sbin/{server}"],
             files,
             memory=MEMORY,
             cpus=1,
@@ -314,6 +320,11 @@ def add_row(table, kind, values, tapped):
     )
 
 
+def beside(options):
+    """Linux' server."""
+    return "nginx" if options.server == "httpd" else options.server
+
+
 def rows(options, kinds, table, folder):
     tapped = os.environ.get(INSIDE) == "tap"
     places = [Place(number, tapped) for number in (1, 2)]
@@ -323,7 +334,7 @@ def rows(options, kinds, table, folder):
     with ours.up() as url:
         page = skep.wait_for(lambda: fetch(url + PAGE), "the guest's page")
     assert len(page) == PAGE_BYTES, page
-    sides = [ours, LinuxSide(folder, places[1], page)]
+    sides = [ours, LinuxSide(folder, places[1], page, beside(options))]
     if "boot" in kinds:
         add_row(table, "boot", boots(options, sides, page), tapped)
     others = [kind for kind in kinds if kind != "boot"]
@@ -356,9 +367,9 @@ def enter(options, packages):
 
 
 def sections(options):
-    enter(options, packages=("nginx",))
+    enter(options, packages=(beside(options),))
     kinds = KINDS if options.what == "web" else (options.what,)
-    if options.server == "nginx":
+    if options.server != "httpd":
         kinds = tuple(kind for kind in kinds if kind != "stream")  # a file of that size would need a volume
     return {options.what: functools.partial(rows, options, kinds)}
 

@@ -12,7 +12,7 @@ ADDRESS = "10.0.2.20"
 
 PAGE_BYTES = 612
 PAGE = f"bytes/{PAGE_BYTES}"
-SERVERS = ("httpd", "nginx")
+SERVERS = ("httpd", "nginx", "lighttpd")
 
 # nginx' configuration, here and in Linux, but for what is about the process.
 NGINX = """
@@ -29,18 +29,36 @@ http {
 }
 """
 
+# lighttpd's, likewise. What it needs is built in, here and in Debian's.
+LIGHTTPD = """
+server.port = 80
+server.document-root = "/www"
+server.listen-backlog = 1024
+server.max-connections = 512
+server.max-keep-alive-requests = 65535
+server.max-keep-alive-idle = 600
+server.compat-module-load = "disable"
+server.modules = ("mod_staticfile")
+mimetype.assign = ("" => "application/octet-stream")
+"""
+LIGHTTPD_ARGS = ("-D", "-f", "/lighttpd.conf")
+
 
 def spec(address=ADDRESS, gateway=qemu.GATEWAY, memory_bytes=4 * MIB, server="httpd"):
     networks = [{"address": f"{address}/24", "gateway": gateway}]
     files = []
     if server == "nginx":
         files.append({"path": "/etc/nginx/nginx.conf", "content": NGINX % "daemon off; master_process off;"})
+    if server == "lighttpd":
+        files.append({"path": "/lighttpd.conf", "content": LIGHTTPD})
+    if server != "httpd":
         files.append({"path": f"/www/{PAGE}", "content": "x" * PAGE_BYTES})
     return {
         "image": server,
         "memory_bytes": memory_bytes,
         "networks": networks,
         "files": files,
+        "args": list(LIGHTTPD_ARGS) if server == "lighttpd" else [],
         "desired_state": "running",
     }
 
