@@ -1,12 +1,15 @@
 """What tests of examples/ports share: the programs, and themselves on this Linux to compare with."""
 
+import contextlib
 import pathlib
 import re
+import socket
 import subprocess
 
 import qemu
 import skep
-from helpers import MIB, example, run_to_end
+from helpers import MIB, disk_image, example, run_to_end
+from storage import format_disk
 
 NATIVE = skep.BUILD / "examples/native"
 
@@ -24,6 +27,36 @@ def source(name):
     """Where upstream's source is, which ci/deps has fetched."""
     paths = subprocess.run([skep.ROOT / "ci/deps", "--paths"], stdout=subprocess.PIPE, text=True, check=True).stdout
     return pathlib.Path(re.search(rf"^{name} \S+ (.+)$", paths, re.M)[1])
+
+
+@contextlib.contextmanager
+def machine_with(port, folder, disk_folder, disk_bytes, forwards):
+    """A machine that has the program's image, and a disk."""
+    options = {"elf": skep.build_exists(), "disks": [disk_image(disk_folder, "disk", disk_bytes)], "cpus": 2}
+    with skep.Machine(folder / port, forwards=forwards, **options) as machine:
+        api = machine.wait_api()
+        format_disk(api)
+        api.upload(port, example(port))
+        yield machine
+        machine.check_alive()
+
+
+class Connection:
+    """To a server on this host, for a client of its protocol."""
+
+    def __init__(self, port, seconds=60):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=seconds)
+        self.file = self.socket.makefile("rb")
+
+    def close(self):
+        self.file.close()
+        self.socket.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
 
 
 def run(api, port, *args, memory_bytes=4 * MIB, expected=0, **spec):

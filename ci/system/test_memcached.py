@@ -1,7 +1,6 @@
 """memcached as a guest (examples/ports/memcached): its own tests, and many clients who check all that they get."""
 
 import contextlib
-import socket
 import struct
 import subprocess
 import zlib
@@ -9,7 +8,7 @@ import zlib
 import pytest
 import skep
 from helpers import MIB, example, run_to_end
-from ports import source
+from ports import Connection, source
 
 ADDRESS = "10.0.2.20:11211"
 
@@ -23,22 +22,8 @@ OWN_TESTS = {
 }
 
 
-class Client:
+class Client(Connection):
     """Speaks memcached's text protocol."""
-
-    def __init__(self, port, seconds=60):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=seconds)
-        self.file = self.socket.makefile("rb")
-
-    def close(self):
-        self.file.close()
-        self.socket.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
 
     def line(self):
         line = self.file.readline()

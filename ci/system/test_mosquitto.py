@@ -1,13 +1,12 @@
 """mosquitto as a guest (examples/ports/mosquitto): ordinary clients, 500 at once, and what it keeps on a volume."""
 
 import contextlib
-import socket
 import subprocess
 
 import pytest
 import skep
-from helpers import MIB, disk_image, example
-from storage import format_disk
+from helpers import MIB
+from ports import Connection, machine_with
 
 BROKER, KEEPER = "10.0.2.20:1883", "10.0.2.21:1883"
 CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, PINGREQ, PINGRESP, DISCONNECT = 1, 2, 3, 4, 8, 9, 12, 13, 14
@@ -17,27 +16,16 @@ def text(word):
     return len(word).to_bytes(2, "big") + word.encode()
 
 
-class Client:
+class Client(Connection):
     """Speaks MQTT 3.1.1 with quality of service 1."""
 
     def __init__(self, port, name, clean=True, seconds=60):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=seconds)
-        self.file = self.socket.makefile("rb")
+        super().__init__(port, seconds)
         self.packet = 0
         self.send(CONNECT, text("MQTT") + bytes([4, 2 if clean else 0, 0, 0]) + text(name))
         flags, code = self.expect(CONNACK)
         assert code == 0
         self.session_was_kept = bool(flags)
-
-    def close(self):
-        self.file.close()
-        self.socket.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
 
     def send(self, kind, body=b"", flags=0):
         assert len(body) < 128 * 128
@@ -111,14 +99,8 @@ def create(machine, name, destination, *args, **spec):
 
 @pytest.fixture(scope="module")
 def machine(folder, tmp_path_factory):
-    disk = disk_image(tmp_path_factory.mktemp("mosquitto"), "disk", 64 * MIB)
-    options = {"elf": skep.build_exists(), "disks": [disk], "cpus": 2, "forwards": [BROKER, KEEPER]}
-    with skep.Machine(folder / "mosquitto", **options) as machine:
-        api = machine.wait_api()
-        format_disk(api)
-        api.upload("mosquitto", example("mosquitto"))
+    with machine_with("mosquitto", folder, tmp_path_factory.mktemp("mosquitto"), 64 * MIB, [BROKER, KEEPER]) as machine:
         yield machine
-        machine.check_alive()
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,12 @@ import contextlib
 import csv
 import os
 import re
-import socket
 import subprocess
 
 import pytest
 import skep
-from helpers import MIB, disk_image, example
-from storage import format_disk
+from helpers import MIB
+from ports import Connection, machine_with
 from test_files import command, exported
 
 ROUNDS = int(os.environ.get("SKEP_ROUNDS", 3))
@@ -19,22 +18,8 @@ MOUNTED = [{"name": "db", "mount": "/data", "format": True}]
 ALWAYS = ("--appendonly", "yes", "--appendfsync", "always")
 
 
-class Client:
+class Client(Connection):
     """Speaks RESP (version 2), as a program that counts what goes in one packet wants it."""
-
-    def __init__(self, port, seconds=30):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=seconds)
-        self.file = self.socket.makefile("rb")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
-
-    def close(self):
-        self.file.close()
-        self.socket.close()
 
     def send(self, *commands):
         """Sends commands, each a tuple, at once."""
@@ -89,14 +74,8 @@ def create(api, name, destination, *args, **spec):
 
 @pytest.fixture(scope="module")
 def machine(folder, tmp_path_factory):
-    disk = disk_image(tmp_path_factory.mktemp("redis"), "disk", 256 * MIB)
-    options = {"elf": skep.build_exists(), "disks": [disk], "cpus": 2, "forwards": [CACHE, DB]}
-    with skep.Machine(folder / "redis", **options) as machine:
-        api = machine.wait_api()
-        format_disk(api)
-        api.upload("redis-server", example("redis-server"))
+    with machine_with("redis-server", folder, tmp_path_factory.mktemp("redis"), 256 * MIB, [CACHE, DB]) as machine:
         yield machine
-        machine.check_alive()
 
 
 @pytest.fixture(scope="module")

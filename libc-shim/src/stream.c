@@ -84,14 +84,12 @@ static size_t take(struct stream *stream, char *data, size_t bytes, bool stays)
     return bytes;
 }
 
-/* Waits for a change of the stream: 0; -EAGAIN: none came in time; -EINTR. */
-static int wait_for_change(struct stream *stream, uint32_t seen, uint64_t deadline_ns,
-                           uint32_t *interrupts)
+int skep_stream_wait(_Atomic uint32_t *changes, uint32_t seen, uint64_t deadline_ns,
+                     uint32_t *interrupts)
 {
     if (deadline_ns == 0)
         return -EAGAIN;
-    int result =
-        skep_wait_interruptibly(&stream->changes, seen, deadline_ns, interrupts, SKEP_RESTARTS);
+    int result = skep_wait_interruptibly(changes, seen, deadline_ns, interrupts, SKEP_RESTARTS);
     return result == -ETIMEDOUT ? -EAGAIN : result == -EINTR ? -EINTR : 0;
 }
 
@@ -120,7 +118,7 @@ ssize_t skep_stream_end_write(struct stream_end *end, const void *data, size_t b
         uint32_t seen = atomic_load_explicit(&end->out->changes, memory_order_acquire);
         ssize_t more = write_some(end, (const char *)data + done, bytes - done);
         if (more == 0)
-            more = wait_for_change(end->out, seen, deadline_ns, &interrupts);
+            more = skep_stream_wait(&end->out->changes, seen, deadline_ns, &interrupts);
         if (more < 0)
             return done != 0 ? (ssize_t)done : more;
         done += (size_t)more;
@@ -158,7 +156,7 @@ ssize_t skep_stream_end_read(struct stream_end *end, void *data, size_t bytes, b
         ssize_t done = read_some(end, data, bytes, stays);
         if (done != -EAGAIN)
             return done;
-        int result = wait_for_change(end->in, seen, deadline_ns, &interrupts);
+        int result = skep_stream_wait(&end->in->changes, seen, deadline_ns, &interrupts);
         if (result < 0)
             return result;
     }

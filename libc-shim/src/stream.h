@@ -48,6 +48,11 @@ void skep_stream_connect(struct stream_end *one, struct stream_end *other);
 void skep_stream_end_close(struct stream_end *end);
 void skep_stream_end_put(struct stream_end *end);
 
+/* Waits for a change, of a stream or of a listener's queue: 0 (perhaps there is one); -EAGAIN: none came by the deadline;
+ * -EINTR. *interrupts: what skep_interrupts was when the call began. */
+int skep_stream_wait(_Atomic uint32_t *changes, uint32_t seen, uint64_t deadline_ns,
+                     uint32_t *interrupts);
+
 /* What was moved, at least a byte, which is awaited by the deadline (0: not at all; then -EAGAIN). write moves all unless
  * the deadline comes first. 0 at the end; -EPIPE if nobody reads. */
 ssize_t skep_stream_end_read(struct stream_end *end, void *data, size_t bytes, bool stays,

@@ -259,17 +259,6 @@ static int try_connect(struct unix_socket *own, struct attempt *attempt,
     return 0;
 }
 
-/* Waits for a change of a queue: 0; -EAGAIN: none came in time; -EINTR. */
-static int wait_for_queue(struct unix_socket *listener, uint32_t seen, uint64_t deadline_ns,
-                          uint32_t *interrupts)
-{
-    if (deadline_ns == 0)
-        return -EAGAIN;
-    int result =
-        skep_wait_interruptibly(&listener->changes, seen, deadline_ns, interrupts, SKEP_RESTARTS);
-    return result == -ETIMEDOUT ? -EAGAIN : result == -EINTR ? -EINTR : 0;
-}
-
 static int connect_until(struct unix_socket *own, struct attempt *attempt, uint64_t deadline_ns)
 {
     struct unix_socket *listener;
@@ -287,7 +276,7 @@ static int connect_until(struct unix_socket *own, struct attempt *attempt, uint6
             queue_changed(listener);
         is_full = result == -EAGAIN;
         if (is_full)
-            result = wait_for_queue(listener, seen, deadline_ns, &interrupts);
+            result = skep_stream_wait(&listener->changes, seen, deadline_ns, &interrupts);
         skep_stream_end_put(&listener->end);
     } while (is_full && result == 0);
     return result;
@@ -340,7 +329,7 @@ static int unix_accept(struct skep_file *file, struct sockaddr *address, socklen
             break;
         if (!own->listens || own->ended)
             return -EINVAL;
-        int result = wait_for_queue(own, seen, deadline_ns, &interrupts);
+        int result = skep_stream_wait(&own->changes, seen, deadline_ns, &interrupts);
         if (result < 0)
             return result;
     }
