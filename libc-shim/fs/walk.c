@@ -404,6 +404,7 @@ int fs_walk(const char *path, bool follow, struct fs_volume *held, struct fs_pla
     walk->held = held;
     walk->follow = follow;
     walk->links = 0;
+    walk->here = EXT2_ROOT_INO;
     int result = start_text(walk, path);
     if (result == 0)
         result = walk_on(walk);
