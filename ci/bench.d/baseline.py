@@ -22,6 +22,8 @@ def _read():
 def complaints(what, table, whole):
     """What differs for the worse from the baseline of `what`, a line each. whole: all that the baseline has was to be
     measured."""
+    if what not in KINDS:
+        return
     known, measured = _read().get(what, {}), _counted(table)
     for name, value in measured.items():
         if name not in known:
