@@ -135,10 +135,19 @@ static void read_freed_large(void)
 
 static void write_freed(void)
 {
-    char *first = take(6000), *wall = take(6000);
+    char *first = take(20000), *wall = take(20000);
     give(first);
     memset(first, 0x41, 16);
     give(wall);
+}
+
+/* It shows when the next one of its size is taken. */
+static void write_kept(void)
+{
+    char *memory = take(6000);
+    give(memory);
+    memset(memory, 0x41, 16);
+    take(6000);
 }
 
 /* Written beyond by so much that the canary above the array is hit. */
@@ -194,6 +203,7 @@ static const struct {
     {"underflow-large", underflow_large},
     {"read-freed-large", read_freed_large},
     {"write-freed", write_freed},
+    {"write-kept", write_kept},
     {"smash-stack", smash_stack},
     {"overflow-thread-stack", overflow_thread_stack},
 };

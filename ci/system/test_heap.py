@@ -27,6 +27,7 @@ MISUSES = {
     "underflow-large": ("guard-page", ""),
     "read-freed-large": ("page-fault", ""),
     "write-freed": ("abort", r"heap overwritten near 0x[0-9a-f]{16}"),
+    "write-kept": ("abort", r"heap overwritten near 0x[0-9a-f]{16}"),
     "smash-stack": ("abort", "stack smashing detected"),
     "overflow-thread-stack": ("guard-page", ""),
 }

@@ -240,18 +240,39 @@ static void invalid_free_is_found(void **state)
 }
 
 /* A link that was overwritten after a free is not followed. */
-static void write_after_free_is_found(void **state)
+static void give_bad(void *memory)
 {
-    char *first = skep_heap_take(20000, 16), *wall = skep_heap_take(20000, 16);
-    assert_int_equal(give(first), HEAP_GOOD);
-    uint64_t links;
-    memcpy(&links, first, sizeof(links));
-    memset(first, 0x11, sizeof(links));
+    give(memory);
+}
+
+static void take_bad(void *unused)
+{
+    (void)unused;
+    skep_heap_take(5000, 16);
+}
+
+/* What a free block begins with is overwritten until the call is made that looks at it. */
+static void found_by(char *block, void (*call)(void *), void *argument)
+{
+    uint64_t links[2];
+    memcpy(links, block, sizeof(links));
+    memset(block, 0x11, sizeof(links));
     if (setjmp(on_broken) == 0) {
-        give(wall);
+        call(argument);
         fail_msg("it was not found");
     }
-    memcpy(first, &links, sizeof(links));
+    memcpy(block, links, sizeof(links));
+}
+
+/* When a kept block is to be given out again, when any other one's neighbour is freed. */
+static void write_after_free_is_found(void **state)
+{
+    char *kept = skep_heap_take(5000, 16), *first = skep_heap_take(20000, 16);
+    char *wall = skep_heap_take(20000, 16);
+    assert_int_equal(give(kept), HEAP_GOOD);
+    found_by(kept, take_bad, NULL);
+    assert_int_equal(give(first), HEAP_GOOD);
+    found_by(first, give_bad, wall);
 }
 
 int main(void)

@@ -45,11 +45,15 @@ static int wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, uint64_t dea
                             interrupts) == -ETIMEDOUT
                 ? ETIMEDOUT
                 : 0;
-    if (skep_posix_is_cancelled && skep_posix_is_cancelled())
-        skep_wake(word(&cond->__sequence), 1); /* a signal that came, too, is for another */
+    /* Who is cancelled leaves a signal that came, too, to another. One that is so only from here on has had the signal,
+     * and ends where it may end the next time. */
+    bool ends = skep_posix_is_cancelled && skep_posix_is_cancelled();
+    if (ends)
+        skep_wake(word(&cond->__sequence), 1);
     leave(cond);
     pthread_mutex_lock(mutex);
-    skep_posix_may_end();
+    if (ends)
+        skep_posix_may_end();
     return error;
 }
 

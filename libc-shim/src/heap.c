@@ -60,7 +60,7 @@ static struct {
     uint32_t powers;       /* that have a list with a block */
     uint8_t steps[POWERS]; /* likewise */
     uint32_t lists[POWERS][STEPS];
-    struct heap_block *kept[KEPT_LISTS]; /* each has the next in its memory */
+    struct heap_block *kept[KEPT_LISTS]; /* each has a link in its memory */
     uint32_t kept_units;                 /* of all those */
     uint32_t units, used_units;          /* of the heap, and of what the program has */
     uint32_t least_free;                 /* since much was free the last time */
@@ -375,27 +375,40 @@ static inline uint32_t kept_list(uint32_t units)
            place.step;
 }
 
+/* Of a kept block: what lies behind its header. */
+struct kept_link {
+    struct heap_block *next;
+    uint64_t check; /* whether the program has written to it since */
+};
+
+static inline uint64_t check_of(const struct heap_block *next)
+{
+    return (uint64_t)next ^ heap.pattern;
+}
+
 static inline void keep(struct heap_block *block)
 {
     struct heap_block **list = &heap.kept[kept_list(block->units)];
     block->flags |= KEPT;
-    *(struct heap_block **)memory_of(block) = *list;
+    *(struct kept_link *)memory_of(block) = (struct kept_link){*list, check_of(*list)};
     *list = block;
     heap.kept_units += block->units;
 }
 
-/* The first of a list, which isn't empty. A link that was overwritten shows when it is followed. */
+/* The first of a list, which isn't empty. */
 static inline struct heap_block *kept_first(uint32_t list)
 {
     struct heap_block *block = heap.kept[list];
-    if (!(block->flags & KEPT) || !is_whole(block) || kept_list(block->units) != list)
+    const struct kept_link *link = memory_of(block);
+    if (!(block->flags & KEPT) || !is_whole(block) || kept_list(block->units) != list ||
+        link->check != check_of(link->next))
         skep_heap_broken(block);
     return block;
 }
 
-static inline void kept_remove(uint32_t list, const struct heap_block *first)
+static inline void kept_remove(uint32_t list, struct heap_block *first)
 {
-    heap.kept[list] = *(struct heap_block *const *)((const char *)first + HEADER_BYTES);
+    heap.kept[list] = ((const struct kept_link *)memory_of(first))->next;
     heap.kept_units -= first->units;
 }
 
