@@ -159,10 +159,10 @@ static void refuse(struct connection *connection, const char *status)
  * Requests
  */
 
-/* Whether a line begins with text, such as "Connection: close", in any case. */
+/* Whether a line begins with text, such as "Connection: close", in any case. Most begin with another letter. */
 static bool begins(const char *line, const char *text)
 {
-    return strncasecmp(line, text, strlen(text)) == 0;
+    return (line[0] | 0x20) == (text[0] | 0x20) && strncasecmp(line, text, strlen(text)) == 0;
 }
 
 /* Answers the request at the start of text. keeping is its Connection header, "" if it has none. */
