@@ -80,13 +80,10 @@ class Table:
             out.append(line.rstrip())
         return "\n".join(out)
 
-    def lower(self, other):
-        """Takes the other run's value of each counted row that is lower there: what disturbs a count makes it higher."""
+    def settle(self, other, choose):
+        """Takes each counted row from this run or the other one, as min or max chooses."""
         second = {row["name"]: row for row in other.rows if row.get("counted")}
-        self.rows = [
-            second[row["name"]] if row["name"] in second and second[row["name"]]["value"] < row["value"] else row
-            for row in self.rows
-        ]
+        self.rows = [choose(row, second.get(row["name"], row), key=lambda one: one["value"] or 0) for row in self.rows]
 
     def failures(self):
         """What --strict objects to."""
