@@ -41,6 +41,12 @@ def machine_with(port, folder, disk_folder, disk_bytes, forwards):
         machine.check_alive()
 
 
+def create(api, name, port, destination, *args, **spec):
+    """A guest of the program that is reached at this address and port."""
+    networks = [{"address": destination.partition(":")[0] + "/24", "gateway": qemu.GATEWAY}]
+    api.create(name, image=port, **{"memory_bytes": 32 * MIB, "networks": networks, "args": args, **spec})
+
+
 class Connection:
     """To a server on this host, for a client of its protocol."""
 

@@ -3,6 +3,7 @@
 import contextlib
 import subprocess
 
+import ports
 import pytest
 import skep
 from helpers import MIB
@@ -90,9 +91,7 @@ def wait_broker(port):
 
 def create(machine, name, destination, *args, **spec):
     """The port at which this broker is reached."""
-    networks = [{"address": destination.partition(":")[0] + "/24", "gateway": "10.0.2.2"}]
-    spec = {"memory_bytes": 32 * MIB, "networks": networks, "args": ["-c", *args], **spec}
-    machine.api.create(name, image="mosquitto", **spec)
+    ports.create(machine.api, name, "mosquitto", destination, "-c", *args, **spec)
     wait_broker(machine.ports[destination])
     return machine.ports[destination]
 

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 
+import ports
 import pytest
 import skep
 from helpers import MIB
@@ -65,10 +66,7 @@ def connected(port):
 
 
 def create(api, name, destination, *args, **spec):
-    address = destination.partition(":")[0]
-    networks = [{"address": f"{address}/24", "gateway": "10.0.2.2"}]
-    spec = {"memory_bytes": 32 * MIB, "networks": networks, "args": ["/redis.conf", *args], **spec}
-    api.create(name, image="redis-server", **spec)
+    ports.create(api, name, "redis-server", destination, "/redis.conf", *args, **spec)
     skep.wait_for(lambda: b"Ready to accept connections" in api.log(name), f"{name} is ready")
 
 

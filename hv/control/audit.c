@@ -247,24 +247,27 @@ void audit_detail(const char *format, ...)
     json_clean_text(current->detail);
 }
 
-void audit_before(cJSON *json)
+static void note_value(cJSON *json, bool is_before)
 {
+    char **text;
+
     if (!current) {
         cJSON_Delete(json);
         return;
     }
-    free(current->before);
-    current->before = audit_value_text(json, "before", current->cut);
+    text = is_before ? &current->before : &current->after;
+    free(*text);
+    *text = audit_value_text(json, is_before ? "before" : "after", current->cut);
+}
+
+void audit_before(cJSON *json)
+{
+    note_value(json, true);
 }
 
 void audit_after(cJSON *json)
 {
-    if (!current) {
-        cJSON_Delete(json);
-        return;
-    }
-    free(current->after);
-    current->after = audit_value_text(json, "after", current->cut);
+    note_value(json, false);
 }
 
 const char *audit_caller(void)
