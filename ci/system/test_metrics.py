@@ -202,6 +202,7 @@ def test_what_guests_say_of_themselves(machine, api):
     assert web["sockets"] >= 1 and web["heap_bytes"] > 0
     skep.wait_for(lambda: told(api, "web").get("tcp_accepted", 0) >= 1, "its network's numbers are told")
     web = told(api, "web")
+    assert 0 < web["heap_used_bytes"] <= web["heap_bytes"]
     assert web["tcp_segments_received"] >= 3 and web["tcp_segments_sent"] >= 3 and web["tcp_opened"] == 0
     for _ in range(3):
         machine.wait_page(NEIGHBOUR)

@@ -19,8 +19,9 @@ CERTIFICATE = "/v1/host/certificate"
 
 @pytest.fixture(scope="module")
 def machine(folder):
-    """A machine of its own: its certificate changes, and all of its connections are in use for the first time."""
-    yield from boot(folder, "test_tls", growth=CONTROL_GROWTH | {"guest": 640})
+    """A machine of its own: its certificate changes, and all of its connections are in use for the first time: stacks and heap
+    reach parts of the address space that had no page tables."""
+    yield from boot(folder, "test_tls", growth=CONTROL_GROWTH | {"guest": 640, "pagetable": 8})
 
 
 def connect(machine, context, session=None):

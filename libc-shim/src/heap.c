@@ -474,6 +474,12 @@ bool skep_heap_has(uintptr_t address)
     return address > (uintptr_t)heap.start + UNIT_BYTES && address < (uintptr_t)heap.end;
 }
 
+void skep_heap_totals(size_t *all, size_t *used)
+{
+    *all = (size_t)heap.units * UNIT_BYTES;
+    *used = (size_t)heap.used_units * UNIT_BYTES;
+}
+
 size_t skep_heap_bytes(const void *memory)
 {
     const struct heap_block *block = block_of(memory);

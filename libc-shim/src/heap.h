@@ -60,6 +60,9 @@ void skep_heap_cut(size_t bytes);
 /* Whether an address lies where memory in the heap can. */
 bool skep_heap_has(uintptr_t address);
 
+/* Bytes of all blocks, headers included: the heap's, and of those what the program has. */
+void skep_heap_totals(size_t *all, size_t *used);
+
 /* Bytes that were asked for. */
 size_t skep_heap_bytes(const void *memory);
 

@@ -354,6 +354,21 @@ size_t malloc_usable_size(void *memory)
     return memory == NULL ? 0 : skep_heap_bytes(memory);
 }
 
+/* As far as it has a meaning here: free blocks aren't counted, nor what sbrk() was called for by others. */
+struct mallinfo mallinfo(void)
+{
+    struct mallinfo info = {0};
+    bool were_masked = skep_spin_lock(&heap_lock);
+    skep_heap_totals(&info.arena, &info.uordblks);
+    info.fordblks = info.arena - info.uordblks;
+    info.keepcost = skep_heap_free_at_end();
+    info.hblks = large_count;
+    for (unsigned i = 0; i < large_count; i++)
+        info.hblkhd += data_bytes(skep_heap_bytes(large[i]));
+    skep_spin_unlock(&heap_lock, were_masked);
+    return info;
+}
+
 /*
  * The names by which newlib itself takes and gives memory
  */

@@ -1,9 +1,11 @@
 /*
- * counters.c - lwIP's counters among the numbers that the guest tells of itself (skep_stat()).
+ * counters.c - lwIP's counters among the numbers that the guest tells of itself (skep_stat()), and how much of the
+ * heap is in use, which goes with the connections.
  *
  * lwIP counts in 32 bits; what is told goes on beyond them. It is brought up to date about once a second while packets
  * come and go, by the network's thread.
  */
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stddef.h>
 
@@ -65,4 +67,6 @@ void counters_tell(void)
     }
     tell("tcp_connections", length(tcp_active_pcbs));
     tell("tcp_time_wait", length(tcp_tw_pcbs));
+    struct mallinfo heap = mallinfo();
+    tell("heap_used_bytes", (uint64_t)heap.uordblks + (uint64_t)heap.hblkhd);
 }
