@@ -31,7 +31,7 @@ def digest_of(record):
     lines = ["" if record[field] is None else str(record[field]) for field in FIELDS]
     for field in ("before", "after", "cut"):
         lines.append("" if record[field] is None else json.dumps(record[field], separators=(",", ":"), ensure_ascii=False))
-    return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
+    return hashlib.sha512("".join(f"{line}\n" for line in lines).encode()).hexdigest()[:64]
 
 
 def last_record(api):

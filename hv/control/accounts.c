@@ -60,7 +60,7 @@ static void add_event(cJSON *item, uint64_t event)
         snprintf(text, sizeof(text), "queue %u", (unsigned)(event - SKEP_EVENT_QUEUE_0));
     else
         snprintf(text, sizeof(text), "%s", name_in(names, COUNT(names), event));
-    cJSON_AddStringToObject(item, "event", text);
+    json_add_string(item, "event", text);
 }
 
 static void add_signed(cJSON *item, const char *name, int64_t value)
@@ -77,11 +77,11 @@ static const char *add_details(cJSON *item, const struct skep_trace_record *r)
         json_add_integer(item, "ready_ns", r->a);
         return "run";
     case SKEP_TRACE_LEAVE:
-        cJSON_AddStringToObject(item, "state", name_in(vcpu_states, COUNT(vcpu_states), r->a));
+        json_add_string(item, "state", name_in(vcpu_states, COUNT(vcpu_states), r->a));
         json_add_integer(item, "run_ns", r->b);
         return "leave";
     case SKEP_TRACE_HYPERCALL:
-        cJSON_AddStringToObject(item, "call", name_in(call_names, COUNT(call_names), r->a));
+        json_add_string(item, "call", name_in(call_names, COUNT(call_names), r->a));
         add_signed(item, "result", (int64_t)r->b);
         return "hypercall";
     case SKEP_TRACE_FAULT:
@@ -92,7 +92,7 @@ static const char *add_details(cJSON *item, const struct skep_trace_record *r)
         add_event(item, r->a);
         return "event";
     case SKEP_TRACE_STATE:
-        cJSON_AddStringToObject(item, "state", guest_state_name((uint32_t)r->a));
+        json_add_string(item, "state", guest_state_name((uint32_t)r->a));
         return "state";
     default:
         json_add_hex(item, "a", r->a);
@@ -110,7 +110,7 @@ cJSON *trace_to_json(const struct skep_trace_record *records, uint32_t count)
         json_add_integer(item, "clock_ns", records[i].clock_ns);
         cJSON_AddNumberToObject(item, "cpu", records[i].cpu);
         cJSON_AddNumberToObject(item, "vcpu", records[i].vcpu);
-        cJSON_AddStringToObject(item, "kind", add_details(item, &records[i]));
+        json_add_string(item, "kind", add_details(item, &records[i]));
         cJSON_AddItemToArray(list, item);
     }
     return list;
@@ -159,8 +159,7 @@ cJSON *trace_of_guest(uint64_t handle, uint32_t cpus, struct problem *p)
     if (count >= 0) {
         qsort(records, (size_t)count, sizeof(*records), by_clock);
         json = cJSON_CreateObject();
-        cJSON_AddItemToObject(json, "items",
-                              trace_to_json(records + skip, (uint32_t)(count - skip)));
+        json_add(json, "items", trace_to_json(records + skip, (uint32_t)(count - skip)));
     }
     free(records);
     return json ? json : not_known(count, "trace", p);
@@ -196,17 +195,17 @@ cJSON *counters_to_json(const struct skep_guest_status *s)
     json_add_integer(json, "memory_peak_bytes", s->memory_peak);
     json_add_integer(json, "hypercalls", s->hypercalls);
     json_add_integer(json, "page_faults", s->page_faults);
-    networks_to_json(cJSON_AddArrayToObject(json, "networks"), s);
+    networks_to_json(json_add_array(json, "networks"), s);
     return json;
 }
 
 static void add_calls(cJSON *json, const struct skep_vcpu_status *s)
 {
-    cJSON *calls = cJSON_AddObjectToObject(json, "hypercalls");
+    cJSON *calls = json_add_object(json, "hypercalls");
 
     for (unsigned i = 0; i < SKEP_HC_GUEST_COUNT; i++)
         if (s->hypercalls[i])
-            json_add_integer(calls, call_names[i], s->hypercalls[i]);
+            json_add_item(calls, call_names[i], json_create_integer(s->hypercalls[i]));
     if (s->hypercalls[SKEP_HC_GUEST_COUNT])
         json_add_integer(calls, "unknown", s->hypercalls[SKEP_HC_GUEST_COUNT]);
 }
@@ -216,7 +215,7 @@ static cJSON *vcpu_to_json(uint32_t index, const struct skep_vcpu_status *s)
     cJSON *json = cJSON_CreateObject();
 
     cJSON_AddNumberToObject(json, "vcpu", index);
-    cJSON_AddStringToObject(json, "state", name_in(vcpu_states, COUNT(vcpu_states), s->state));
+    json_add_string(json, "state", name_in(vcpu_states, COUNT(vcpu_states), s->state));
     cJSON_AddNumberToObject(json, "cpu", s->cpu);
     json_add_integer(json, "run_ns", s->run_ns);
     json_add_integer(json, "ready_ns", s->ready_ns);
@@ -231,7 +230,7 @@ static cJSON *vcpu_to_json(uint32_t index, const struct skep_vcpu_status *s)
 
 cJSON *vcpus_of_guest(uint64_t handle, uint32_t count, struct problem *p)
 {
-    cJSON *json = cJSON_CreateObject(), *items = cJSON_AddArrayToObject(json, "items");
+    cJSON *json = cJSON_CreateObject(), *items = json_add_array(json, "items");
     struct skep_vcpu_status status;
     int64_t result;
 

@@ -107,6 +107,9 @@ void api_format_etag(char etag[ETAG_MAX], const uint8_t digest[32]);
 void api_make_etag(char etag[ETAG_MAX], const void *data, size_t bytes);
 void api_tag_json(char etag[ETAG_MAX], const cJSON *json);
 
+/* Whether there is a condition at all: making a tag takes long in comparison. */
+bool api_has_match(const struct request *r);
+
 /* Whether If-Match and If-None-Match let a change be made of what has this tag, or NULL: of what isn't there; else -1
  * and the problem. Under the lock of what is changed. */
 int api_check_match(struct request *r, const char *etag);

@@ -87,8 +87,11 @@ static void answer_app(struct request *r, const struct app *app)
 static int check_match(struct request *r, const struct app *app)
 {
     char etag[ETAG_MAX];
-    cJSON *json = app ? app_to_json(app, false) : NULL;
+    cJSON *json;
 
+    if (!api_has_match(r))
+        return 0;
+    json = app ? app_to_json(app, false) : NULL;
     if (app)
         tag_app(app, json, etag);
     cJSON_Delete(json);

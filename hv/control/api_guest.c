@@ -119,15 +119,16 @@ int api_guest_list(struct request *r)
 /* Of what is wished. Of files their image counts: a digest of contents would tell something of secrets. */
 static void tag_guest(const struct guest *g, char etag[ETAG_MAX])
 {
-    const size_t before = offsetof(struct spec, files_digest);
-    const size_t after = before + sizeof(g->spec->files_digest);
+    const struct spec *spec = g->spec;
     struct tls_hash hash;
     uint8_t digest[32];
 
     tls_hash_begin(&hash);
     tls_hash_add(&hash, &g->files, sizeof(g->files));
-    tls_hash_add(&hash, g->spec, before);
-    tls_hash_add(&hash, (const char *)g->spec + after, spec_bytes(g->spec) - after);
+    tls_hash_add(&hash, spec, offsetof(struct spec, files_digest));
+    tls_hash_add(&hash, spec->net, spec->net_count * sizeof(spec->net[0]));
+    tls_hash_add(&hash, spec->volume, spec->volume_count * sizeof(spec->volume[0]));
+    tls_hash_add(&hash, spec->strings, spec->strings_bytes);
     tls_hash_end(&hash, digest);
     api_format_etag(etag, digest);
 }
@@ -142,6 +143,8 @@ static int check_match(struct request *r, const struct guest *g)
 {
     char etag[ETAG_MAX];
 
+    if (!api_has_match(r))
+        return 0;
     if (g)
         tag_guest(g, etag);
     return api_check_match(r, g ? etag : NULL);

@@ -59,9 +59,12 @@ int api_image_get(struct request *r)
 static int check_match(void *context, const struct image *there)
 {
     struct request *r = context;
-    cJSON *json = there ? image_to_json(there) : NULL;
+    cJSON *json;
     char etag[ETAG_MAX];
 
+    if (!api_has_match(r))
+        return 0;
+    json = there ? image_to_json(there) : NULL;
     if (json)
         api_tag_json(etag, json);
     cJSON_Delete(json);

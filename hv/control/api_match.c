@@ -61,9 +61,14 @@ int api_check_match(struct request *r, const char *etag)
     return none == HTTP_MATCH_YES ? failed(r, "If-None-Match", etag) : 0;
 }
 
+bool api_has_match(const struct request *r)
+{
+    return http_field(r->http, "If-Match") || http_field(r->http, "If-None-Match");
+}
+
 int api_refuse_match(struct request *r)
 {
-    if (!http_field(r->http, "If-Match") && !http_field(r->http, "If-None-Match"))
+    if (!api_has_match(r))
         return 0;
     return problem_set(&r->problem, 400,
                        "This call has no conditions, so nothing was done: leave If-Match and "

@@ -219,6 +219,8 @@ static int check_match(struct request *r, const struct disk *disk, struct volume
 {
     char etag[ETAG_MAX];
 
+    if (!api_has_match(r))
+        return 0;
     if (v)
         tag_volume(disk, v, etag);
     return api_check_match(r, v ? etag : NULL);

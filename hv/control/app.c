@@ -226,7 +226,7 @@ static void add_by(cJSON *value, struct principal by)
     cJSON_AddStringToObject(json, "prefix", by.prefix);
     for (unsigned i = 0; i < QUOTA_FIELDS; i++)
         if (*quota_of(&by, i) != ACCESS_NO_QUOTA)
-            json_add_integer(json, quota_fields[i].name, *quota_of(&by, i));
+            json_add_item(json, quota_fields[i].name, json_create_integer(*quota_of(&by, i)));
 }
 
 static void take_by(const cJSON *json, struct principal *by)

@@ -105,7 +105,7 @@ static void make(struct making *m, const struct audit_call *call, int status,
     m->id = now.last + 1;
     r.magic = AUDIT_MAGIC_2;
     r.bytes = write_text(r.text, call, status, m->id, value);
-    tls_sha256(r.text, r.bytes, r.digest);
+    tls_sha512_half(r.text, r.bytes, r.digest);
     slots = audit_slots(r.bytes);
     fits = tail.used + slots <= AUDIT_SLOTS;
     m->slot = fits ? tail.used : 0;

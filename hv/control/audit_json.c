@@ -17,7 +17,7 @@ static bool add_line(cJSON *item, unsigned line, const char *text)
     cJSON *json = NULL;
 
     if (line == AUDIT_ID || line == AUDIT_STATUS)
-        json_add_integer(item, names[line], strtoull(text, NULL, 10));
+        json_add_item(item, names[line], json_create_integer(strtoull(text, NULL, 10)));
     else if (!*text)
         cJSON_AddNullToObject(item, names[line]);
     else if (line < AUDIT_LINES_1)

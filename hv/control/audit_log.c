@@ -48,7 +48,7 @@ bool audit_record_id(const void *data, size_t room, bool sure, uint64_t *id)
     *id = strtoull(r->text, &end, 10);
     if (*end != '\n' || !sure)
         return *end == '\n';
-    tls_sha256(r->text, r->bytes, digest);
+    (r->magic == AUDIT_MAGIC ? tls_sha256 : tls_sha512_half)(r->text, r->bytes, digest);
     return memcmp(digest, r->digest, sizeof(digest)) == 0;
 }
 

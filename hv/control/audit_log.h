@@ -17,7 +17,7 @@
 #include "state.h"
 
 #define AUDIT_MAGIC   0x52415453u /* "STAR": of one sector, without values */
-#define AUDIT_MAGIC_2 0x32415453u /* "STA2" */
+#define AUDIT_MAGIC_2 0x32415453u /* "STA2": as written now */
 #define AUDIT_SECTOR  512u
 #define AUDIT_SLOTS   (BDEV_BLOCK / AUDIT_SECTOR) /* of a block */
 
@@ -45,7 +45,8 @@ enum audit_line {
 #define AUDIT_TEXT_MAX (BDEV_BLOCK - AUDIT_HEAD)
 struct audit_record {
     uint32_t magic, bytes;
-    uint8_t digest[32]; /* SHA-256 of the text */
+    uint8_t
+        digest[32]; /* of the text: AUDIT_MAGIC's SHA-256, AUDIT_MAGIC_2's first half of SHA-512 */
     char text[AUDIT_TEXT_MAX];
 };
 _Static_assert(sizeof(struct audit_record) == BDEV_BLOCK, "a block at most");

@@ -27,7 +27,7 @@ static void add_registers(cJSON *crash, const struct skep_context *c)
     cJSON *registers = cJSON_AddObjectToObject(crash, "registers");
 
     for (unsigned i = 0; i < sizeof(list) / sizeof(*list); i++)
-        json_add_hex(registers, list[i].name, list[i].value);
+        json_add_item(registers, list[i].name, json_create_hex(list[i].value));
 }
 
 /* The function that an address of the guest belongs to. A return address belongs to the call before

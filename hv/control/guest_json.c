@@ -32,7 +32,7 @@ const char *guest_change_name(enum guest_change change)
 
 static void add_addresses(cJSON *status, const struct skep_guest_status *s)
 {
-    cJSON *list = cJSON_AddArrayToObject(status, "addresses");
+    cJSON *list = json_add_array(status, "addresses");
 
     for (uint32_t i = 0; i < s->net_count && i < SKEP_NETS_MAX; i++) {
         char text[ADDRESS_TEXT_MAX];
@@ -51,16 +51,16 @@ static void add_crash(cJSON *status, const struct guest *g, const struct skep_gu
     cJSON *brief;
 
     if (text) {
-        cJSON_AddRawToObject(status, "crash", text);
+        json_add(status, "crash", cJSON_CreateRaw(text));
     } else if (!in_list && s->state == SKEP_GUEST_CRASHED && !g->view.killed) {
-        cJSON_AddItemToObject(status, "crash", crash_to_json(g->name, g->handle, g->log_base, s));
+        json_add(status, "crash", crash_to_json(g->name, g->handle, g->log_base, s));
     } else if (g->end.reason != SKEP_CRASH_NONE) {
-        brief = cJSON_AddObjectToObject(status, "crash");
-        cJSON_AddStringToObject(brief, "reason", skep_crash_name(g->end.reason));
+        brief = json_add_object(status, "crash");
+        json_add_string(brief, "reason", skep_crash_name(g->end.reason));
         if (g->crash)
-            cJSON_AddNumberToObject(brief, "id", g->crash);
+            json_add_integer(brief, "id", g->crash);
     } else {
-        cJSON_AddNullToObject(status, "crash");
+        json_add_null(status, "crash");
     }
 }
 
@@ -72,7 +72,7 @@ static void add_last_reason(cJSON *loop, const struct guest *g)
         snprintf(text, sizeof(text), "%s", skep_crash_name(g->end.reason));
     else
         snprintf(text, sizeof(text), "exit code %d", (int32_t)g->end.exit_code);
-    cJSON_AddStringToObject(loop, "last_reason", text);
+    json_add_string(loop, "last_reason", text);
 }
 
 static void add_crash_loop(cJSON *status, const struct guest *g)
@@ -81,8 +81,8 @@ static void add_crash_loop(cJSON *status, const struct guest *g)
 
     if (!guest_is_crash_looping(g))
         return;
-    loop = cJSON_AddObjectToObject(status, "crash_loop");
-    cJSON_AddNumberToObject(loop, "count", g->failures);
+    loop = json_add_object(status, "crash_loop");
+    json_add_integer(loop, "count", g->failures);
     add_last_reason(loop, g);
     json_add_time(loop, "next_attempt_at", host_wall_ns(g->restart_at));
     json_add_integer(loop, "next_attempt_in_ns", host_until_ns(g->restart_at));
@@ -97,7 +97,7 @@ static void add_end(cJSON *status, const struct guest *g, const struct skep_gues
     if (g->handle && s->state == SKEP_GUEST_EXITED && !g->view.killed)
         cJSON_AddNumberToObject(status, "exit_code", (int32_t)s->exit_code);
     else
-        cJSON_AddNullToObject(status, "exit_code");
+        json_add_null(status, "exit_code");
     add_crash(status, g, s, in_list);
     if (g->restart_at)
         json_add_time(status, "restart_at", host_wall_ns(g->restart_at));
@@ -105,25 +105,25 @@ static void add_end(cJSON *status, const struct guest *g, const struct skep_gues
     if (guest_has_given_up(g)) {
         snprintf(text, sizeof(text), "it was started again %u times in a row, its restart_limit",
                  g->failures);
-        cJSON_AddStringToObject(status, "error", text);
+        json_add_string(status, "error", text);
     }
     if (guest_explain_wait(g, text, sizeof(text)))
-        cJSON_AddStringToObject(status, "error", text);
+        json_add_string(status, "error", text);
 }
 
 static void add_vcpus(cJSON *status, const struct guest *g, const struct skep_guest_status *s)
 {
-    cJSON *vcpus = cJSON_AddObjectToObject(status, "vcpus");
+    cJSON *vcpus = json_add_object(status, "vcpus");
 
-    cJSON_AddNumberToObject(vcpus, "wanted", g->spec->vcpus);
-    cJSON_AddNumberToObject(vcpus, "on", s->vcpus_on);
+    json_add_integer(vcpus, "wanted", g->spec->vcpus);
+    json_add_integer(vcpus, "on", s->vcpus_on);
 }
 
 cJSON *guest_spec_to_json(const struct spec *spec, uint64_t files, unsigned form)
 {
     cJSON *json = spec_to_json(spec);
 
-    cJSON_AddItemToObject(json, "files", files_to_json(files, (enum files_form)form));
+    json_add(json, "files", files_to_json(files, (enum files_form)form));
     return json;
 }
 
@@ -135,7 +135,7 @@ cJSON *guest_foreseen_to_json(const char *name, struct guest *g, struct spec *sp
 
     snprintf(none.name, sizeof(none.name), "%s", name);
     json = guest_to_json(g ? g : &none, false);
-    cJSON_AddItemToObject(wished, "files", files_packed_to_json(files, FILES_PUBLIC));
+    json_add(wished, "files", files_packed_to_json(files, FILES_PUBLIC));
     cJSON_ReplaceItemInObjectCaseSensitive(json, "spec", wished);
     return json;
 }
@@ -147,11 +147,11 @@ cJSON *guest_to_json(struct guest *g, bool in_list)
     cJSON *json = cJSON_CreateObject(), *status;
 
     s = s ? s : &none;
-    cJSON_AddStringToObject(json, "name", g->name);
-    cJSON_AddItemToObject(
-        json, "spec", guest_spec_to_json(g->spec, g->files, in_list ? FILES_PATHS : FILES_PUBLIC));
-    status = cJSON_AddObjectToObject(json, "status");
-    cJSON_AddStringToObject(status, "state", guest_state_text(g));
+    json_add_string(json, "name", g->name);
+    json_add(json, "spec",
+             guest_spec_to_json(g->spec, g->files, in_list ? FILES_PATHS : FILES_PUBLIC));
+    status = json_add_object(json, "status");
+    json_add_string(status, "state", guest_state_text(g));
     add_addresses(status, s);
     json_add_time(status, "started_at", host_wall_ns(s->started_ns));
     json_add_time(status, "ended_at", host_wall_ns(s->ended_ns));
@@ -163,10 +163,10 @@ cJSON *guest_to_json(struct guest *g, bool in_list)
     json_add_integer(status, "memory_promised_bytes", s->memory_promised);
     json_add_integer(status, "memory_used_bytes", s->memory_used);
     json_add_integer(status, "memory_peak_bytes", s->memory_peak);
-    cJSON_AddNumberToObject(status, "restarts", g->failures);
+    json_add_integer(status, "restarts", g->failures);
     json_add_integer(status, "log_first", g->log_base + s->console_first);
     json_add_integer(status, "log_end", g->log_base + s->console_end);
-    networks_to_json(cJSON_AddArrayToObject(status, "networks"), s);
+    networks_to_json(json_add_array(status, "networks"), s);
     add_end(status, g, s, in_list);
     return json;
 }

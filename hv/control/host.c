@@ -82,7 +82,7 @@ static void add_memory(cJSON *json, const struct skep_host_info *info)
     json_add_integer(memory, "free", info->memory_free);
     for (unsigned i = 0; i < SKEP_FRAME_TYPES; i++)
         if (frame_names[i])
-            json_add_integer(frames, frame_names[i], info->frames[i]);
+            json_add_item(frames, frame_names[i], json_create_integer(info->frames[i]));
 }
 
 static void add_mitigations(cJSON *json, const struct skep_host_info *info)

@@ -299,18 +299,35 @@ bool json_integer(const cJSON *item, uint64_t min, uint64_t max, uint64_t *value
     return (double)*value == number && *value >= min && *value <= max;
 }
 
-void json_add_integer(cJSON *object, const char *name, uint64_t value)
+cJSON *json_add_item(cJSON *object, const char *name, cJSON *item)
 {
-    char text[24];
-    snprintf(text, sizeof(text), "%" PRIu64, value);
-    cJSON_AddRawToObject(object, name, text);
+    if (cJSON_AddItemToObjectCS(object, name, item))
+        return item;
+    cJSON_Delete(item);
+    return NULL;
 }
 
-void json_add_hex(cJSON *object, const char *name, uint64_t value)
+/* In front of an end, at least so many digits. */
+static char *put_digits(char *end, uint64_t value, unsigned least)
+{
+    for (; value > 0 || least > 0; value /= 10, least -= least > 0)
+        *--end = (char)('0' + value % 10);
+    return end;
+}
+
+cJSON *json_create_integer(uint64_t value)
+{
+    char text[24] = "";
+
+    return cJSON_CreateRaw(put_digits(text + sizeof(text) - 1, value, 1));
+}
+
+cJSON *json_create_hex(uint64_t value)
 {
     char text[24];
+
     snprintf(text, sizeof(text), "0x%" PRIx64, value);
-    cJSON_AddStringToObject(object, name, text);
+    return cJSON_CreateString(text);
 }
 
 void json_time_text(uint64_t wall_ns, char text[JSON_TIME_MAX])
@@ -325,15 +342,12 @@ void json_time_text(uint64_t wall_ns, char text[JSON_TIME_MAX])
                  (unsigned)(wall_ns / 1000000u % 1000u));
 }
 
-void json_add_time(cJSON *object, const char *name, uint64_t wall_ns)
+cJSON *json_create_time(uint64_t wall_ns)
 {
     char text[JSON_TIME_MAX];
 
     json_time_text(wall_ns, text);
-    if (*text)
-        cJSON_AddStringToObject(object, name, text);
-    else
-        cJSON_AddNullToObject(object, name);
+    return *text ? cJSON_CreateString(text) : cJSON_CreateNull();
 }
 
 /* Digits, then the character behind them; -1 if they aren't there or are no number from min to max. */

@@ -23,10 +23,22 @@ cJSON *json_parse(const char *text, size_t bytes, struct problem *p);
 /* Whether the item, which may be NULL, is an integer from min to max; no doubles' rounding within ±2^53. */
 bool json_integer(const cJSON *item, uint64_t min, uint64_t max, uint64_t *value);
 
-/* Integers are printed in full; cJSON would round those above 2^53. */
-void json_add_integer(cJSON *object, const char *name, uint64_t value);
-void json_add_hex(cJSON *object, const char *name, uint64_t value);
-void json_add_time(cJSON *object, const char *name, uint64_t wall_ns); /* RFC 3339, null for 0 */
+/* What is asked for most often is made with the fewest allocations: these refer to a member's name, a literal, where
+ * cJSON's own functions copy it. They return the item, NULL = there is no memory. */
+#define json_add(object, name, item)        json_add_item(object, "" name, item)
+#define json_add_string(object, name, text) json_add(object, name, cJSON_CreateString(text))
+#define json_add_null(object, name)         json_add(object, name, cJSON_CreateNull())
+#define json_add_object(object, name)       json_add(object, name, cJSON_CreateObject())
+#define json_add_array(object, name)        json_add(object, name, cJSON_CreateArray())
+cJSON *json_add_item(cJSON *object, const char *name, cJSON *item);
+
+/* Only to be printed: in full, where cJSON would round numbers above 2^53, and in a fraction of its time. */
+#define json_add_integer(object, name, value) json_add(object, name, json_create_integer(value))
+#define json_add_hex(object, name, value)     json_add(object, name, json_create_hex(value))
+#define json_add_time(object, name, wall_ns)  json_add(object, name, json_create_time(wall_ns))
+cJSON *json_create_integer(uint64_t value);
+cJSON *json_create_hex(uint64_t value);
+cJSON *json_create_time(uint64_t wall_ns); /* RFC 3339, null for 0 */
 
 #define JSON_TIME_MAX 80
 void json_time_text(uint64_t wall_ns, char text[JSON_TIME_MAX]); /* RFC 3339, "" for 0 */

@@ -411,17 +411,17 @@ static void nets_to_json(cJSON *list, const struct spec *spec)
             strcpy(text, "dhcp");
         else
             address_format_host(text, net->address, net->netmask);
-        cJSON_AddStringToObject(item, "address", text);
+        json_add_string(item, "address", text);
         if (net->gateway) {
             address_format(text, net->gateway);
-            cJSON_AddStringToObject(item, "gateway", text);
+            json_add_string(item, "gateway", text);
         }
         if (net->dns) {
             address_format(text, net->dns);
-            cJSON_AddStringToObject(item, "dns", text);
+            json_add_string(item, "dns", text);
         }
         mac_format(text, net->mac);
-        cJSON_AddStringToObject(item, "mac", text);
+        json_add_string(item, "mac", text);
         cJSON_AddItemToArray(list, item);
     }
 }
@@ -464,25 +464,24 @@ cJSON *spec_to_json(const struct spec *spec)
     cJSON *json = cJSON_CreateObject();
     cJSON *args, *env;
 
-    cJSON_AddStringToObject(json, "image", spec->image);
+    json_add_string(json, "image", spec->image);
     /* Up to SPEC_MEMORY_MAX a number prints exactly, and a merge patch must find one. */
-    cJSON_AddNumberToObject(json, "memory_bytes", (double)spec->memory_bytes);
+    json_add(json, "memory_bytes", cJSON_CreateNumber((double)spec->memory_bytes));
     for (size_t i = 0; i < SMALL_FIELDS; i++) {
         uint32_t value;
         memcpy(&value, (const char *)spec + small_fields[i].offset, sizeof(value));
-        cJSON_AddNumberToObject(json, small_fields[i].name, value);
+        json_add_item(json, small_fields[i].name, cJSON_CreateNumber(value));
     }
-    affinity_to_json(cJSON_AddArrayToObject(json, "cpu_affinity"), spec->cpu_affinity);
-    args = cJSON_AddArrayToObject(json, "args");
-    env = cJSON_AddObjectToObject(json, "env");
+    affinity_to_json(json_add_array(json, "cpu_affinity"), spec->cpu_affinity);
+    args = json_add_array(json, "args");
+    env = json_add_object(json, "env");
     strings_to_json(args, env, spec);
-    nets_to_json(cJSON_AddArrayToObject(json, "networks"), spec);
-    spec_volumes_to_json(cJSON_AddArrayToObject(json, "volumes"), spec);
-    after_to_json(cJSON_AddArrayToObject(json, "start_after"), spec);
-    spec_labels_to_json(cJSON_AddObjectToObject(json, "labels"), spec);
-    cJSON_AddStringToObject(json, "desired_state",
-                            spec_desired_name((enum spec_desired)spec->desired));
-    cJSON_AddStringToObject(json, "restart", restart_names[spec->restart]);
+    nets_to_json(json_add_array(json, "networks"), spec);
+    spec_volumes_to_json(json_add_array(json, "volumes"), spec);
+    after_to_json(json_add_array(json, "start_after"), spec);
+    spec_labels_to_json(json_add_object(json, "labels"), spec);
+    json_add_string(json, "desired_state", spec_desired_name((enum spec_desired)spec->desired));
+    json_add_string(json, "restart", restart_names[spec->restart]);
     return json;
 }
 

@@ -39,7 +39,7 @@ static void add_scope(cJSON *json, const char *prefix, struct access_quotas quot
         if (*quota_of(&quotas, i) == ACCESS_NO_QUOTA)
             cJSON_AddNullToObject(list, quota_names[i]);
         else
-            json_add_integer(list, quota_names[i], *quota_of(&quotas, i));
+            json_add_item(list, quota_names[i], json_create_integer(*quota_of(&quotas, i)));
 }
 
 cJSON *token_to_json(const struct token *t)

@@ -53,6 +53,14 @@ void tls_sha256(const void *data, size_t bytes, uint8_t digest[32])
     mbedtls_sha256(data, bytes, digest, 0);
 }
 
+void tls_sha512_half(const void *data, size_t bytes, uint8_t digest[32])
+{
+    uint8_t whole[64];
+
+    mbedtls_sha512(data, bytes, whole, 0);
+    memcpy(digest, whole, 32);
+}
+
 void tls_hash_begin(struct tls_hash *hash)
 {
     mbedtls_sha256_init(&hash->sha);

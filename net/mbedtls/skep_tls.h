@@ -76,6 +76,9 @@ int tls_random(void *buf, size_t bytes);
 
 void tls_sha256(const void *data, size_t bytes, uint8_t digest[32]);
 
+/* The first half of its 64 bytes: of long texts in half of SHA-256's instructions. */
+void tls_sha512_half(const void *data, size_t bytes, uint8_t digest[32]);
+
 /* The same in parts. */
 struct tls_hash {
     mbedtls_sha256_context sha;
