@@ -11,9 +11,9 @@
 
 #include "access.h"
 #include "app.h"
+#include "label.h"
 #include "persist.h"
 #include "quota.h"
-#include "spec_label.h"
 #include "storage.h"
 
 int app_blame(const char *part, const char *name, struct problem *p)
@@ -107,13 +107,13 @@ static int read_volume(struct app_plan *plan, const cJSON *item, struct problem 
 
 static int read_labels(struct app_plan *plan, const cJSON *item, struct problem *p)
 {
-    struct spec *spec = calloc(1, sizeof(*spec));
-    int result = spec ? spec_take_labels(item, spec, p) : no_memory(p);
+    char texts[LABELS_TEXT];
+    size_t bytes;
 
-    if (result == 0)
-        spec_labels_to_json(app_part(plan->record, "labels"), spec);
-    free(spec);
-    return result;
+    if (labels_read(item, texts, &bytes, p) != 0)
+        return -1;
+    labels_to_json(app_part(plan->record, "labels"), texts, bytes);
+    return 0;
 }
 
 static int read_members(struct app_plan *plan, const cJSON *item, unsigned most,
@@ -528,6 +528,7 @@ cJSON *app_plan_to_json(const struct app_plan *plan)
         const struct app_volume *m = &plan->volumes[i];
         foresee_in_json(app_part(volumes, m->name), m->foreseen, "size_bytes");
         foresee_in_json(app_part(volumes, m->name), m->foreseen, "limits");
+        foresee_in_json(app_part(volumes, m->name), m->foreseen, "labels");
     }
     return json;
 }

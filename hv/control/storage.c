@@ -514,6 +514,7 @@ static int create_on(struct disk *disk, struct volume *source, const struct stor
                                .bytes = wish->bytes,
                                .created_ns = core_wall_ns(),
                                .limits = wish->limits,
+                               .labels = wish->labels,
                                .overcommit = wish->overcommit,
                                .unfinished = wish->unfinished,
                                .dry_run = wish->foreseen != NULL};
@@ -569,15 +570,27 @@ int storage_create(const struct storage_wish *wish, struct problem *p)
     return status;
 }
 
-static int set_limits(struct disk *disk, struct volume *v, const struct storage_wish *wish,
+static bool has_other_limits(const struct volume *v, const struct storage_wish *wish)
+{
+    return wish->has_limits && memcmp(&v->record.limits, &wish->limits, sizeof(wish->limits)) != 0;
+}
+
+static bool has_other_labels(const struct volume *v, const struct storage_wish *wish)
+{
+    return wish->has_labels && memcmp(v->record.labels, wish->labels, sizeof(wish->labels)) != 0;
+}
+
+static int set_record(struct disk *disk, struct volume *v, const struct storage_wish *wish,
                       struct problem *p)
 {
     const struct open_volume *o = storage_find_open(disk, v);
     int result = 0;
 
-    if (memcmp(&v->record.limits, &wish->limits, sizeof(wish->limits)) != 0)
-        result = volumes_limit(disk->volumes, v, &wish->limits);
-    if (result == 0 && o)
+    if (has_other_limits(v, wish) || has_other_labels(v, wish))
+        result = volumes_set(disk->volumes, v,
+                             wish->has_limits ? &wish->limits : &v->record.limits,
+                             wish->has_labels ? wish->labels : v->record.labels);
+    if (result == 0 && o && wish->has_limits)
         core_volume_set(o->handle, SKEP_VOLUME_LIMITS, (uintptr_t)&v->record.limits, 0, 0);
     return result == 0 ? 200 : failed(disk, result, wish, p);
 }
@@ -615,9 +628,8 @@ int storage_change(struct disk *disk, struct volume *v, const struct storage_wis
                    struct problem *p)
 {
     bool resized = wish->has_bytes && wish->bytes != v->record.bytes;
-    bool limited =
-        wish->has_limits && memcmp(&v->record.limits, &wish->limits, sizeof(wish->limits)) != 0;
-    int status = 200;
+    bool described = has_other_limits(v, wish) || has_other_labels(v, wish);
+    int status;
 
     if (disk->state != DISK_ONLINE)
         return problem_set(p, 409, "The volume's disk can't be written; see GET /v1/disks.");
@@ -632,13 +644,12 @@ int storage_change(struct disk *disk, struct volume *v, const struct storage_wis
         return -1;
     if (wish->foreseen)
         return foresee_change(disk, v, wish, p);
-    if (!resized && !limited)
+    if (!resized && !described)
         audit_idle();
     if (resized && set_bytes(disk, v, wish, p) < 0)
         return -1;
-    if (wish->has_limits)
-        status = set_limits(disk, v, wish, p);
-    if (resized || (limited && status > 0))
+    status = set_record(disk, v, wish, p);
+    if (resized || (described && status > 0))
         tell_volume(v, "changed");
     return status;
 }

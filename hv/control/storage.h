@@ -107,9 +107,10 @@ struct storage_wish {
     bool full;          /* copy of it, which shares nothing (storage_copy.h) */
     bool unfinished;    /* nobody else can have it yet */
     bool overcommit;
-    bool has_bytes, has_limits;
+    bool has_bytes, has_limits, has_labels;
     uint64_t bytes;
     struct skep_volume_limits limits;
+    char labels[FORMAT_LABELS]; /* label.h */
     const uint8_t *uuid; /* of a new one; NULL = a random one */
     cJSON **foreseen;    /* NULL = it is done; else it is only told what the volume would be then */
 };

@@ -165,6 +165,8 @@ static void fill_record(struct volumes *vs, struct format_volume *r,
                                 .limits = wish->limits};
     memcpy(r->uuid, wish->uuid, sizeof(r->uuid));
     memcpy(r->name, wish->name, strlen(wish->name));
+    if (wish->labels)
+        memcpy(r->labels, wish->labels, sizeof(r->labels));
 }
 
 /* A volume that is not in the list yet; 0 or an error. */
@@ -445,11 +447,13 @@ static int change_record(struct volumes *vs, struct volume *v, const struct form
     return result;
 }
 
-int volumes_limit(struct volumes *vs, struct volume *v, const struct skep_volume_limits *limits)
+int volumes_set(struct volumes *vs, struct volume *v, const struct skep_volume_limits *limits,
+                const char *labels)
 {
     struct format_volume record = v->record;
 
     record.limits = *limits;
+    memcpy(record.labels, labels, sizeof(record.labels));
     return change_record(vs, v, &record);
 }
 

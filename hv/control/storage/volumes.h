@@ -80,6 +80,7 @@ struct volumes_wish {
     uint64_t created_ns; /* UNIX time */
     uint8_t uuid[16];
     struct skep_volume_limits limits;
+    const char *labels; /* FORMAT_LABELS bytes; NULL = none */
     bool overcommit; /* may be larger than what is left */
     bool unfinished; /* until volumes_finish() */
     bool
@@ -103,7 +104,10 @@ int volumes_finish(struct volumes *vs, struct volume *v);
 int volumes_resize(struct volumes *vs, struct volume *v, uint64_t bytes, bool overcommit);
 int volumes_check_size(const struct volumes *vs, const struct volume *v, uint64_t bytes,
                        bool overcommit); /* whether it can be */
-int volumes_limit(struct volumes *vs, struct volume *v, const struct skep_volume_limits *limits);
+
+/* Both at once; labels have FORMAT_LABELS bytes, as in a record (format.h). */
+int volumes_set(struct volumes *vs, struct volume *v, const struct skep_volume_limits *limits,
+                const char *labels);
 
 /* Entries of the map; what more than one volume has is marked SKEP_CHUNK_SHARED. */
 int volumes_map(struct volumes *vs, const struct volume *v, uint32_t first, uint32_t count,

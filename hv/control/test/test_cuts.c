@@ -275,7 +275,7 @@ static void limit(void)
     if (n == VOLUMES)
         return;
     w.after.volumes[n].limit = limits.bytes_second;
-    check(volumes_limit(&w.vs, volume_of(n), &limits) == 0, "limit");
+    check(volumes_set(&w.vs, volume_of(n), &limits, volume_of(n)->record.labels) == 0, "limit");
 }
 
 static void fill_pool(void)
