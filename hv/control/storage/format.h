@@ -134,6 +134,9 @@ void format_seal(const struct format_super *super, void *block, uint32_t kind, u
                  uint64_t sequence);
 bool format_is_whole(const struct format_super *super, void *block, uint32_t kind, uint32_t number);
 
+/* Whether a volume's labels are texts that can be shown, each with a '=' in it, and zeroes behind the last one. */
+bool format_labels_are_sane(const char labels[FORMAT_LABELS]);
+
 /* Reads a block and checks it. */
 int format_read(struct bdev *dev, const struct format_super *super, uint32_t kind, uint32_t number,
                 void *block);

@@ -142,31 +142,13 @@ static int load_index(struct volumes *vs, struct volume *v, uint32_t root)
  * The table
  */
 
-/* Texts that can be shown, each with a '=' in it, and zeroes behind the last one. */
-static bool labels_are_sane(const char labels[FORMAT_LABELS])
-{
-    uint32_t at = 0;
-
-    if (labels[FORMAT_LABELS - 1] != '\0')
-        return false;
-    for (; at < FORMAT_LABELS && labels[at]; at++) {
-        if (!strchr(labels + at, '='))
-            return false;
-        for (; labels[at]; at++)
-            if (labels[at] <= ' ' || labels[at] > '~')
-                return false;
-    }
-    while (at < FORMAT_LABELS && labels[at] == '\0')
-        at++;
-    return at == FORMAT_LABELS;
-}
-
 static bool record_is_sane(struct volumes *vs, const struct format_volume *r)
 {
     return (r->kind == FORMAT_VOLUME || r->kind == FORMAT_SNAPSHOT) &&
            memchr(r->name, '\0', sizeof(r->name)) && volume_name_valid(r->name) &&
            memchr(r->parent, '\0', sizeof(r->parent)) &&
-           (r->parent[0] == '\0' || volume_name_valid(r->parent)) && labels_are_sane(r->labels) && r->bytes % BDEV_BLOCK == 0 &&
+           (r->parent[0] == '\0' || volume_name_valid(r->parent)) &&
+           format_labels_are_sane(r->labels) && r->bytes % BDEV_BLOCK == 0 &&
            volume_chunks(vs, r->bytes) != 0 && !volumes_find(vs, r->name) &&
            !volumes_by_id(vs, r->id);
 }

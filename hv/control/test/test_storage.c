@@ -261,6 +261,46 @@ static void test_names_and_sizes(void **state)
     assert_clean();
 }
 
+static void set_labels(const char *name, const char *text, size_t bytes)
+{
+    struct volume *v = volumes_find(&vs, name);
+    char labels[FORMAT_LABELS] = "";
+
+    memcpy(labels, text, bytes);
+    assert_int_equal(volumes_set(&vs, v, &v->record.limits, labels), 0);
+}
+
+/* A copy has none of them; and what can't be a label is damage. */
+static void test_labels(void **state)
+{
+    static const char two[] = "a=b\0c/d=", full[] = "a=";
+    static const struct {
+        const char *text;
+        size_t bytes;
+    } wrong[] = {{"a", 1}, {"a=b\0c", 5}, {"a=b\0\0c=d", 8}, {"a= ", 3}, {"a=\xff", 3}};
+    char longest[FORMAT_LABELS], line[160];
+
+    (void)state;
+    assert_int_equal(create("a", 1, false), 0);
+    set_labels("a", two, sizeof(two));
+    assert_int_equal(copy("a", true, "s"), 0);
+    reopen();
+    assert_memory_equal(volumes_find(&vs, "a")->record.labels, two, sizeof(two));
+    assert_string_equal(volumes_find(&vs, "s")->record.labels, "");
+    memset(longest, 'x', sizeof(longest));
+    memcpy(longest, full, strlen(full));
+    set_labels("a", longest, FORMAT_LABELS - 1);
+    assert_clean();
+    for (unsigned i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+        set_labels("a", wrong[i].text, wrong[i].bytes);
+        assert_int_equal(errors(line), 1);
+    }
+    set_labels("a", longest, FORMAT_LABELS);
+    assert_int_equal(errors(line), 1);
+    reopen();
+    assert_int_equal(vs.state, VOLUMES_DAMAGED);
+}
+
 static void test_promises(void **state)
 {
     uint32_t all = vs.super.chunk_count;
@@ -719,6 +759,7 @@ int main(void)
         TEST(test_superblock_is_mended),
         TEST(test_format_is_all_or_nothing),
         TEST(test_names_and_sizes),
+        TEST(test_labels),
         TEST(test_promises),
         TEST(test_table_is_full),
         TEST(test_chunks_come_and_go),
