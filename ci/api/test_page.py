@@ -215,6 +215,8 @@ def test_volumes(browser, api):
         browser.press("Create", "dialog")
         browser.shows("of-the-page", "#volumes")
         assert api.ok("GET", "/v1/volumes/of-the-page")["size_bytes"] == MIB
+        api.ok("PATCH", "/v1/volumes/of-the-page", json={"labels": {"team": "edge", "tier": "1"}})
+        browser.shows("team=edge, tier=1", "#volumes")
         browser.shows("Skep disk", "#disks")
     finally:
         api.delete("/v1/volumes/of-the-page")

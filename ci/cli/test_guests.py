@@ -253,6 +253,8 @@ def test_what_runs_is_changed(service, cli):
     cli.run("set", "web", "--weight", "0", code=2)
     cli.run("set", "web", code=2)
     assert "say what is to change" in cli.errors
+    assert cli.run("set", "web", "-l", "a=b", "--unlabel", "none") == "guest web: applied\n"
+    assert service.api.ok("GET", "/v1/guests/web")["spec"]["labels"] == {"a": "b"}
     cli.run("set", "web", "--vcpus", "5", code=4)
     cli.run("set", "nobody", "web", "--cap", "0", code=4)  # each is tried
     assert service.api.ok("GET", "/v1/guests/web")["spec"]["cpu_cap"] == 0

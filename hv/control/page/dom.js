@@ -39,6 +39,9 @@ function update(there, wanted) {
   renew(there, ...wanted.childNodes);
 }
 
+/** "team=edge, tier=1" */
+export const labelsOf = (labels) => Object.entries(labels).map(([name, value]) => `${name}=${value}`).join(", ");
+
 /** A table; a column is [label, function of an item to its cell, "number", "long" or nothing]. */
 export function table(columns, items, empty) {
   if (!items.length) return h("p", { className: "faint" }, empty);
