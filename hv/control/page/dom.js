@@ -34,7 +34,8 @@ function update(there, wanted) {
     return;
   }
   for (const { name, value } of wanted.attributes) if (there.getAttribute(name) !== value) there.setAttribute(name, value);
-  for (const { name } of [...there.attributes]) if (!wanted.hasAttribute(name)) there.removeAttribute(name);
+  // What somebody has opened stays open.
+  for (const { name } of [...there.attributes]) if (name !== "open" && !wanted.hasAttribute(name)) there.removeAttribute(name);
   there.onclick = wanted.onclick;
   renew(there, ...wanted.childNodes);
 }
