@@ -382,20 +382,33 @@ static int create_or_change(struct disk *disk, struct volume *v, struct storage_
     return check_same(disk, v, wish, p) == 0 ? storage_change(disk, v, wish, p) : -1;
 }
 
-int volume_put(const char *name, const cJSON *body, const uint8_t *uuid, cJSON **foreseen,
-               struct problem *p)
+static int put_of_app(struct storage_wish *wish, const cJSON *body, struct problem *p)
 {
-    struct storage_wish wish = {.name = name, .uuid = uuid, .foreseen = foreseen};
     struct disk *disk;
-    struct volume *v = storage_find(name, &disk);
+    struct volume *v = storage_find(wish->name, &disk);
 
-    if (volume_wish_read(&wish, body, true, p) != 0)
+    if (volume_wish_read(wish, body, true, p) != 0)
         return -1;
-    if (wish.full || wish.snapshot)
+    if (wish->full || wish->snapshot)
         return problem_set(p, 422,
                            "An app's volume is new or a clone: make snapshots and copies by PUT "
                            "/v1/volumes/{name}.");
-    return create_or_change(disk, v, &wish, p);
+    return create_or_change(disk, v, wish, p);
+}
+
+int volume_put(const char *name, const cJSON *body, const uint8_t *uuid, struct problem *p)
+{
+    struct storage_wish wish = {.name = name, .uuid = uuid};
+
+    return put_of_app(&wish, body, p);
+}
+
+int volume_foresee(const char *name, const cJSON *body, struct volumes_needs before[SKEP_DISKS_MAX],
+                   cJSON **json, struct problem *p)
+{
+    struct storage_wish wish = {.name = name, .foreseen = json, .before = before};
+
+    return put_of_app(&wish, body, p);
 }
 
 static int put(struct request *r, const cJSON *body)

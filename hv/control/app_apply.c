@@ -47,7 +47,7 @@ static int put_volume(const struct app *app, const char *name, const cJSON *body
     return volume_put(name, body,
                       cJSON_IsString(known) && storage_uuid_read(known->valuestring, uuid) ? uuid
                                                                                            : NULL,
-                      NULL, p);
+                      p);
 }
 
 static int make_volume(const struct app *app, const cJSON *item, struct problem *p)

@@ -425,9 +425,15 @@ bool storage_serve(void)
  * Volumes
  */
 
+static struct volumes_needs *needs_before(const struct disk *disk, const struct storage_wish *wish)
+{
+    return wish->before ? &wish->before[storage_disk_index(disk)] : NULL;
+}
+
 static int explain(const struct disk *disk, int error, const struct storage_wish *wish,
                    struct problem *p)
 {
+    const struct volumes_needs *before = needs_before(disk, wish);
     const struct volumes *vs = disk->volumes;
 
     switch (-error) {
@@ -445,7 +451,7 @@ static int explain(const struct disk *disk, int error, const struct storage_wish
             " bytes are promised to volumes, or its table (%" PRIu32
             " volumes) or metadata area is full. Delete a volume, ask for less, or add "
             "\"overcommit\": true to have more promised than there is.",
-            volumes_promised(vs) * vs->super.chunk_bytes,
+            (volumes_promised(vs) + (before ? before->chunks : 0)) * vs->super.chunk_bytes,
             (uint64_t)vs->super.chunk_count * vs->super.chunk_bytes, volumes_slots(vs));
     case SKEP_ENOMEM:
         return problem_set(p, 503, "There is no memory for the request now; try again.");
@@ -517,7 +523,8 @@ static int create_on(struct disk *disk, struct volume *source, const struct stor
                                .labels = wish->labels,
                                .overcommit = wish->overcommit,
                                .unfinished = wish->unfinished,
-                               .dry_run = wish->foreseen != NULL};
+                               .dry_run = wish->foreseen != NULL,
+                               .before = needs_before(disk, wish)};
     struct volume *v;
     int result;
 
@@ -616,7 +623,9 @@ static int foresee_change(const struct disk *disk, struct volume *v,
                           const struct storage_wish *wish, struct problem *p)
 {
     int result =
-        wish->has_bytes ? volumes_check_size(disk->volumes, v, wish->bytes, wish->overcommit) : 0;
+        wish->has_bytes ? volumes_check_size(disk->volumes, v, wish->bytes, wish->overcommit,
+                                             needs_before(disk, wish))
+                        : 0;
 
     if (result != 0)
         return explain(disk, result, wish, p);

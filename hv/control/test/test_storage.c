@@ -320,6 +320,45 @@ static void test_promises(void **state)
     assert_int_equal(volumes_promised(&vs), all - 10 + 3);
 }
 
+/* What several dry runs need together is no more than what all of them could have one after the other. */
+static void test_needs_together(void **state)
+{
+    struct volumes_needs before = {.chunks = 0};
+    struct volumes_wish wish = {
+        .name = "n", .bytes = CHUNK, .overcommit = true, .dry_run = true, .before = &before};
+    uint32_t chunks = vs.super.chunk_count;
+    struct volume *v;
+
+    (void)state;
+    assert_int_equal(create("a", 1, false), 0);
+    map("a", 0, 1, 1);
+    for (uint32_t i = 1; i < volumes_slots(&vs); i++) {
+        assert_int_equal(volumes_create(&vs, &wish, &v), 0);
+        assert_int_equal(v->slot, i);
+        volumes_discard(v);
+    }
+    assert_int_equal(volumes_create(&vs, &wish, &v), -SKEP_ENOSPC);
+
+    before = (struct volumes_needs){.metas = vs.metas.free_count - 3};
+    assert_int_equal(volumes_copy(&vs, volumes_find(&vs, "a"), false, &wish, &v), 0);
+    volumes_discard(v);
+    assert_int_equal(before.metas, vs.metas.free_count - 1);
+    assert_int_equal(volumes_copy(&vs, volumes_find(&vs, "a"), false, &wish, &v), -SKEP_ENOSPC);
+
+    before = (struct volumes_needs){.chunks = chunks - 10};
+    wish.overcommit = false;
+    wish.bytes = 8 * CHUNK;
+    assert_int_equal(volumes_create(&vs, &wish, &v), 0);
+    volumes_discard(v);
+    assert_int_equal(
+        volumes_check_size(&vs, volumes_find(&vs, "a"), 3 * CHUNK, false, &before), -SKEP_ENOSPC);
+    assert_int_equal(volumes_check_size(&vs, volumes_find(&vs, "a"), 2 * CHUNK, false, &before), 0);
+    assert_int_equal(before.chunks, chunks - 1);
+    wish.bytes = CHUNK;
+    assert_int_equal(volumes_create(&vs, &wish, &v), -SKEP_ENOSPC);
+    assert_int_equal(create("n", chunks - 1, false), 0);
+}
+
 static void test_table_is_full(void **state)
 {
     char name[16];
@@ -761,6 +800,7 @@ int main(void)
         TEST(test_names_and_sizes),
         TEST(test_labels),
         TEST(test_promises),
+        TEST(test_needs_together),
         TEST(test_table_is_full),
         TEST(test_chunks_come_and_go),
         TEST(test_the_disk_is_full),
