@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "api.h"
-#include "spec.h"
 #include "label.h"
+#include "spec.h"
 
 /* Whether the list, with ", " in between, has this word. */
 static bool has_word(const char *list, const char *word, size_t bytes)

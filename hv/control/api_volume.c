@@ -338,9 +338,9 @@ static int take_field(const cJSON *item, bool create, struct storage_wish *wish,
     if (create && (strcmp(field, "snapshot_of") == 0 || strcmp(field, "clone_of") == 0 ||
                    strcmp(field, "copy_of") == 0))
         return take_source(item, wish, p);
-    return problem_set(p, 422, "'%.40s' is no known field; there are size_bytes, limits, labels, %s.",
-                       field,
-                       create ? "overcommit, disk, snapshot_of, clone_of, copy_of" : "overcommit");
+    return problem_set(
+        p, 422, "'%.40s' is no known field; there are size_bytes, limits, labels, %s.", field,
+        create ? "overcommit, disk, snapshot_of, clone_of, copy_of" : "overcommit");
 }
 
 int volume_wish_read(struct storage_wish *wish, const cJSON *body, bool create, struct problem *p)

@@ -594,8 +594,7 @@ static int set_record(struct disk *disk, struct volume *v, const struct storage_
     int result = 0;
 
     if (has_other_limits(v, wish) || has_other_labels(v, wish))
-        result = volumes_set(disk->volumes, v,
-                             wish->has_limits ? &wish->limits : &v->record.limits,
+        result = volumes_set(disk->volumes, v, wish->has_limits ? &wish->limits : &v->record.limits,
                              wish->has_labels ? wish->labels : v->record.labels);
     if (result == 0 && o && wish->has_limits)
         core_volume_set(o->handle, SKEP_VOLUME_LIMITS, (uintptr_t)&v->record.limits, 0, 0);
@@ -622,10 +621,9 @@ static int set_bytes(struct disk *disk, struct volume *v, const struct storage_w
 static int foresee_change(const struct disk *disk, struct volume *v,
                           const struct storage_wish *wish, struct problem *p)
 {
-    int result =
-        wish->has_bytes ? volumes_check_size(disk->volumes, v, wish->bytes, wish->overcommit,
-                                             needs_before(disk, wish))
-                        : 0;
+    int result = wish->has_bytes ? volumes_check_size(disk->volumes, v, wish->bytes,
+                                                      wish->overcommit, needs_before(disk, wish))
+                                 : 0;
 
     if (result != 0)
         return explain(disk, result, wish, p);

@@ -111,8 +111,8 @@ struct storage_wish {
     uint64_t bytes;
     struct skep_volume_limits limits;
     char labels[FORMAT_LABELS]; /* label.h */
-    const uint8_t *uuid; /* of a new one; NULL = a random one */
-    cJSON **foreseen;    /* NULL = it is done; else it is only told what the volume would be then */
+    const uint8_t *uuid;        /* of a new one; NULL = a random one */
+    cJSON **foreseen; /* NULL = it is done; else it is only told what the volume would be then */
     struct volumes_needs *before; /* of each disk what would be done before; NULL = nothing */
 };
 

@@ -342,8 +342,7 @@ int volumes_copy(struct volumes *vs, struct volume *source, bool snapshot,
         result = -SKEP_EINVAL;
     if (result == 0 &&
         (!has_metas(vs, metas_of(source), wish->before) ||
-         !has_room(vs, snapshot ? source->mapped : v->chunk_count, wish->overcommit,
-                   wish->before)))
+         !has_room(vs, snapshot ? source->mapped : v->chunk_count, wish->overcommit, wish->before)))
         result = -SKEP_ENOSPC;
     if (result != 0)
         return discard(v, result);

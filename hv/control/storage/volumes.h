@@ -87,8 +87,8 @@ struct volumes_wish {
     uint8_t uuid[16];
     struct skep_volume_limits limits;
     const char *labels; /* FORMAT_LABELS bytes; NULL = none */
-    bool overcommit; /* may be larger than what is left */
-    bool unfinished; /* until volumes_finish() */
+    bool overcommit;    /* may be larger than what is left */
+    bool unfinished;    /* until volumes_finish() */
     bool
         dry_run; /* what is created is the caller's, to be freed by volumes_discard(), and nothing on the disk */
     struct volumes_needs *before; /* of a dry run; NULL = nothing would be done before */

@@ -295,8 +295,9 @@ static void test_memory_together(void **state)
 /* A volume of an app has the labels that the document says of it, and none of the app's. */
 static void test_labels_of_volumes(void **state)
 {
-    static const char with[] = "{\"labels\":{\"app\":\"a\"},\"volumes\":{\"v\":{\"size_bytes\":65536,"
-                               "\"labels\":{\"tier\":\"1\"}},\"w\":{\"size_bytes\":65536}}}";
+    static const char with[] =
+        "{\"labels\":{\"app\":\"a\"},\"volumes\":{\"v\":{\"size_bytes\":65536,"
+        "\"labels\":{\"tier\":\"1\"}},\"w\":{\"size_bytes\":65536}}}";
 
     (void)state;
     assert_int_equal(admin("PUT", "/v1/apps/new?dry_run=true", with), 200);
@@ -332,8 +333,8 @@ static void test_room_together(void **state)
     snprintf(body, sizeof(body),
              "{\"volumes\":{\"n\":{\"size_bytes\":%llu},\"m\":{\"size_bytes\":%llu}}}", half, half);
     for (unsigned dry = 0; dry < 2; dry++) {
-        assert_int_equal(
-            admin("PUT", dry ? "/v1/apps/new?dry_run=true" : "/v1/apps/new", body), 409);
+        assert_int_equal(admin("PUT", dry ? "/v1/apps/new?dry_run=true" : "/v1/apps/new", body),
+                         409);
         assert_answer("volumes.m: The disk has no room");
         assert_int_equal(admin("GET", "/v1/volumes/n", NULL), 404);
     }

@@ -350,8 +350,8 @@ static void test_needs_together(void **state)
     wish.bytes = 8 * CHUNK;
     assert_int_equal(volumes_create(&vs, &wish, &v), 0);
     volumes_discard(v);
-    assert_int_equal(
-        volumes_check_size(&vs, volumes_find(&vs, "a"), 3 * CHUNK, false, &before), -SKEP_ENOSPC);
+    assert_int_equal(volumes_check_size(&vs, volumes_find(&vs, "a"), 3 * CHUNK, false, &before),
+                     -SKEP_ENOSPC);
     assert_int_equal(volumes_check_size(&vs, volumes_find(&vs, "a"), 2 * CHUNK, false, &before), 0);
     assert_int_equal(before.chunks, chunks - 1);
     wish.bytes = CHUNK;
