@@ -17,6 +17,7 @@
 #include "counters.h"
 #include "events.h"
 #include "exposition.h"
+#include "guest.h"
 #include "json.h"
 #include "power.h"
 #include "skep_tls.h"
@@ -611,6 +612,20 @@ cJSON *api_read_json(struct request *r)
         json = json_parse(body, (size_t)bytes, &r->problem);
     free(body);
     return json;
+}
+
+int api_change_model(struct request *r, int (*change)(struct request *r, const cJSON *body))
+{
+    cJSON *body = api_read_json(r);
+    int status;
+
+    if (!body)
+        return -1;
+    model_lock();
+    status = change(r, body);
+    model_unlock();
+    cJSON_Delete(body);
+    return status;
 }
 
 bool api_has_body(const struct request *r)

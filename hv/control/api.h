@@ -98,6 +98,9 @@ bool api_protocol_token(const struct http_conn *c, char token[API_TOKEN_MAX]);
 /* Reads a JSON body; NULL with the problem set. */
 cJSON *api_read_json(struct request *r);
 
+/* Reads it, and makes the change with the model's lock held; a handler's result. */
+int api_change_model(struct request *r, int (*change)(struct request *r, const cJSON *body));
+
 /*
  * Entity tags (api_match.c)
  */

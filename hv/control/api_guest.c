@@ -222,16 +222,7 @@ static int patch(struct request *r, const cJSON *body)
 
 int api_guest_patch(struct request *r)
 {
-    cJSON *body = api_read_json(r);
-    int status;
-
-    if (!body)
-        return -1;
-    model_lock();
-    status = patch(r, body);
-    model_unlock();
-    cJSON_Delete(body);
-    return status;
+    return api_change_model(r, patch);
 }
 
 /* Mostly it is gone at once, or after the moment in which devices return its pages. */

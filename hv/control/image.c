@@ -15,6 +15,7 @@
 #include "hex.h"
 #include "json.h"
 #include "log.h"
+#include "persist.h"
 #include "points.h"
 #include "skep_tls.h"
 #include "symbols.h"
@@ -373,7 +374,8 @@ int image_set_labels(struct image *image, const char labels[LABELS_BYTES], struc
     memcpy(changed.labels, labels, LABELS_BYTES);
     audit_before(image_to_json(image));
     audit_after(image_to_json(&changed));
-    if (image->kept) {
+    /* One whose file isn't on the disk has no record there. */
+    if (image->kept || !persist_is_open()) {
         audit_expect(200);
         if (image_keep(&changed, p) != 0)
             return -1;

@@ -103,7 +103,7 @@ struct image *image_by_handle(uint64_t handle);
 struct image *image_first(void);
 
 /* Gives it these labels: 0, or -1 and the problem (the disk doesn't take them). Those of an image that isn't on the disk
- * are only in memory. */
+ * are only in memory. The audit record and the event are made. */
 int image_set_labels(struct image *image, const char labels[LABELS_BYTES], struct problem *p);
 
 cJSON *image_to_json(const struct image *image);

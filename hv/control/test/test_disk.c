@@ -439,6 +439,7 @@ static void test_late_disk(void **state)
 /* In safe mode the disk is left alone, and afterwards all is as before. */
 static void test_safe_mode(void **state)
 {
+    static const char labels[LABELS_BYTES] = "team=edge";
     struct problem p;
 
     (void)state;
@@ -450,6 +451,7 @@ static void test_safe_mode(void **state)
     assert_int_equal(state_of("web"), SKEP_GUEST_RUNNING);
     assert_refused(boots_put_text("web", "{\"image\":\"img\",\"weight\":7}", &p), &p);
     assert_refused(guest_delete(guest_find("web"), &p), &p);
+    assert_refused(image_set_labels(image_find("img"), labels, &p), &p);
     boots_cold();
     assert_int_equal(state_of("web"), SKEP_GUEST_RUNNING);
     assert_int_equal(guest_find("web")->spec->argc, 1);
