@@ -162,7 +162,7 @@ static void set_labels(const char *name, const char *labels)
     char texts[LABELS_BYTES] = "";
     struct problem p;
 
-    memcpy(texts, labels, strlen(labels));
+    strcpy(texts, labels);
     assert_int_equal(image_set_labels(image_find(name), texts, &p), 0);
 }
 
