@@ -89,6 +89,20 @@ int api_patch(const char *kind, const char *name, const cJSON *patch, struct ans
     return result;
 }
 
+int api_set(const struct call *call, const char *kind, const char *name, const cJSON *patch)
+{
+    struct answer a;
+    int result = api_patch(kind, name, patch, &a);
+
+    if (result == EXIT_OK && call->json)
+        answer_print(&a);
+    else if (result == EXIT_OK)
+        printf("%.*s %s: %s\n", (int)strlen(kind) - 1, kind, name,
+               value_text(a.json, "change", "?"));
+    answer_end(&a);
+    return result;
+}
+
 int api_transfer(const struct http_request *request, struct answer *a)
 {
     int result = receive(request, a);

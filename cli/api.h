@@ -25,8 +25,12 @@ int api_look(const char *path, struct answer *a, bool *there);
 /* PUTs what must not be there yet: EXIT_NO, with these words told, if it is. */
 int api_create(const char *path, const cJSON *body, const char *taken, struct answer *a);
 
-/* PATCHes the guest or volume (kind: "guests", "volumes") of this name. */
+/* PATCHes the guest, volume or image (kind: "guests", "volumes", "images") of this name. */
 int api_patch(const char *kind, const char *name, const cJSON *patch, struct answer *a);
+
+/* The same, and tells what came of it. */
+int api_set(const struct call *call, const char *kind, const char *name, const cJSON *patch);
+
 void answer_end(struct answer *a);
 
 /* With streams and fields; problems as above. */

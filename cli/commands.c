@@ -64,11 +64,18 @@ static const struct command_option console_options[] = {
     {"offset", 0, "N", "shows what was printed from this byte on"},
     END,
 };
+static const struct command_option label_options[] = {
+    {"label", 'l', "NAME=VALUE", "a label to have, whatever its value was; repeatable"},
+    {"unlabel", 0, "NAME", "a label to have no more; repeatable"},
+    END,
+};
 static const struct command_option set_options[] = {
     {"memory", 'm', "SIZE", "what it may use"},
     {"vcpus", 0, "N", "how many vCPUs, up to its max_vcpus"},
     {"weight", 'w', "N", "its share of CPU time against others, 1 to 10000"},
     {"cap", 0, "PERCENT", "the most CPU time, in percent of one CPU; 0 = no limit"},
+    {"label", 'l', "NAME=VALUE", "a label to have, whatever its value was; repeatable"},
+    {"unlabel", 0, "NAME", "a label to have no more; repeatable"},
     END,
 };
 static const struct command_option top_options[] = {
@@ -82,13 +89,19 @@ static const struct command_option wait_options[] = {
     END,
 };
 static const struct command_option create_options[] = {
+    {"label", 'l', "NAME=VALUE", "a label of its; repeatable"},
     {"disk", 'd', "ID", "the disk; needed if there are several"},
     {"iops", 0, "N", "the most requests a second; 0 = no limit"},
     {"bytes-per-second", 0, "SIZE", "the most bytes a second; 0 = no limit"},
     {"overcommit", 0, NULL, "may be larger than what is not promised yet"},
     END,
 };
+static const struct command_option labelled_options[] = {
+    {"label", 'l', "NAME=VALUE", "a label of its; repeatable"},
+    END,
+};
 static const struct command_option copy_options[] = {
+    {"label", 'l', "NAME=VALUE", "a label of its; repeatable"},
     {"disk", 'd', "ID", "the copy's disk; otherwise the source's"},
     {"iops", 0, "N", "the most requests a second; 0 = no limit"},
     {"bytes-per-second", 0, "SIZE", "the most bytes a second; 0 = no limit"},
@@ -179,9 +192,12 @@ const struct command commands[] = {
      "ends all guests, and switches the machine off", "skepctl host shutdown", grace_options},
 
     {"image push", "FILE [NAME]", 1, 2, OPERAND_FILE, false, image_push,
-     "uploads an image, unless it is there", "skepctl image push build/examples/httpd.elf", NULL},
-    {"image ls", "", 0, 0, OPERAND_NONE, false, image_list, "lists images", "skepctl image ls",
-     NULL},
+     "uploads an image, unless it is there", "skepctl image push build/examples/httpd.elf",
+     labelled_options},
+    {"image ls", "", 0, 0, OPERAND_NONE, false, image_list, "lists images",
+     "skepctl image ls --label team=edge", list_options},
+    {"image set", "NAME…", 1, ANY, OPERAND_IMAGE, false, image_set, "changes labels of images",
+     "skepctl image set httpd --label team=edge", label_options},
     {"image rm", "NAME…", 1, ANY, OPERAND_IMAGE, false, image_remove, "deletes images",
      "skepctl image rm httpd", NULL},
 
@@ -198,8 +214,8 @@ const struct command commands[] = {
      "shows what a guest prints, and passes on what is typed", "skepctl console web",
      console_options},
     {"set", "NAME…", 1, ANY, OPERAND_GUEST, false, guest_set,
-     "changes what guests may use, while they run", "skepctl set web --memory 8M --weight 200",
-     set_options},
+     "changes what guests may use, and their labels, while they run",
+     "skepctl set web --memory 8M --weight 200", set_options},
     {"vcpus", "NAME", 1, 1, OPERAND_GUEST, false, guest_vcpus,
      "shows what each vCPU of a guest did", "skepctl vcpus web", NULL},
     {"trace", "NAME", 1, 1, OPERAND_GUEST, false, guest_trace, "shows what a guest did lately",
@@ -222,15 +238,18 @@ const struct command commands[] = {
     {"volume create", "NAME SIZE", 2, 2, OPERAND_NONE, false, volume_create, "makes a volume",
      "skepctl volume create db 64M", create_options},
     {"volume ls", "", 0, 0, OPERAND_NONE, false, volume_list, "lists volumes and snapshots",
-     "skepctl volume ls", NULL},
+     "skepctl volume ls --label team=edge", list_options},
+    {"volume set", "NAME…", 1, ANY, OPERAND_VOLUME, false, volume_set, "changes labels of volumes",
+     "skepctl volume set db --label team=edge --unlabel tier", label_options},
     {"volume rm", "NAME…", 1, ANY, OPERAND_VOLUME, false, volume_remove,
      "deletes volumes and their data", "skepctl volume rm db", NULL},
     {"volume resize", "NAME SIZE", 2, 2, OPERAND_VOLUME, false, volume_resize,
      "makes a volume larger", "skepctl volume resize db 128M", resize_options},
     {"volume snapshot", "NAME SNAPSHOT", 2, 2, OPERAND_VOLUME, false, volume_snapshot,
-     "makes a copy that stays as it is", "skepctl volume snapshot db db-monday", NULL},
+     "makes a copy that stays as it is", "skepctl volume snapshot db db-monday", labelled_options},
     {"volume clone", "NAME CLONE", 2, 2, OPERAND_VOLUME, false, volume_clone,
-     "makes a copy that can be written", "skepctl volume clone db-monday db-test", NULL},
+     "makes a copy that can be written", "skepctl volume clone db-monday db-test",
+     labelled_options},
     {"volume copy", "NAME COPY", 2, 2, OPERAND_VOLUME, false, volume_copy,
      "makes a copy that shares nothing, also on another disk",
      "skepctl volume copy db db-copy --disk 1", copy_options},
@@ -312,8 +331,9 @@ const struct command commands[] = {
     {"events", "", 0, 0, OPERAND_NONE, false, events_show,
      "shows what changes, as it does, until Ctrl-C", "skepctl events --kind guests",
      events_options},
-    {"audit", "", 0, 0, OPERAND_NONE, false, audit_show, "shows what was changed by whom",
-     "skepctl audit --after 41", audit_options},
+    {"audit", "[ID]", 0, 1, OPERAND_NONE, false, audit_show,
+     "shows what was changed by whom, or of one change all values", "skepctl audit --after 41",
+     audit_options},
     {"crashes", "[ID]", 0, 1, OPERAND_NONE, false, crash_show,
      "lists the latest crashes, or shows one", "skepctl crashes 7", NULL},
     {"backup", "FILE", 1, 1, OPERAND_FILE, false, backup_save,

@@ -17,6 +17,7 @@ int disk_list(const struct call *call);
 int disk_format(const struct call *call);
 
 int image_push(const struct call *call);
+int image_set(const struct call *call);
 int image_list(const struct call *call);
 int image_remove(const struct call *call);
 
@@ -37,6 +38,7 @@ int guest_restart(const struct call *call);
 int guest_remove(const struct call *call);
 
 int volume_create(const struct call *call);
+int volume_set(const struct call *call);
 int volume_list(const struct call *call);
 int volume_remove(const struct call *call);
 int volume_resize(const struct call *call);

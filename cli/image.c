@@ -8,6 +8,7 @@
 
 #include "api.h"
 #include "commands.h"
+#include "label.h"
 #include "table.h"
 
 bool image_is_file(const char *text)
@@ -80,11 +81,17 @@ int image_push(const struct call *call)
 {
     const char *file = call->operands[0];
     char *name = call->operand_count > 1 ? text_copy(call->operands[1]) : image_name_of(file);
+    cJSON *labels = cJSON_CreateObject();
     bool sent;
-    int result = image_send(file, name, call->json, &sent);
+    int result = labels_add(call, labels);
 
+    if (result == EXIT_OK)
+        result = image_send(file, name, call->json && !labels->child, &sent);
     if (result == EXIT_OK && !call->json)
         printf("image %s: %s\n", name, sent ? "pushed" : "was there already");
+    if (result == EXIT_OK && labels->child)
+        result = api_set(call, "images", name, labels);
+    cJSON_Delete(labels);
     free(name);
     return result;
 }
@@ -107,7 +114,7 @@ static void print_images(const cJSON *list)
 
 int image_list(const struct call *call)
 {
-    return api_show(call, "/v1/images", print_images);
+    return api_show_labelled(call, "/v1/images", print_images);
 }
 
 int image_remove(const struct call *call)

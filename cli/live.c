@@ -5,6 +5,7 @@
 
 #include "api.h"
 #include "commands.h"
+#include "label.h"
 #include "spec.h"
 #include "table.h"
 
@@ -15,19 +16,15 @@
 static int set(const struct call *call, const char *name)
 {
     cJSON *patch = cJSON_CreateObject();
-    struct answer a = {.json = NULL};
     int result = spec_add_numbers(call, patch);
 
-    if (result == EXIT_OK && !patch->child)
-        result = fail(EXIT_USAGE, "say what is to change: --memory, --vcpus, --weight, --cap, or "
-                                  "several of them");
     if (result == EXIT_OK)
-        result = api_patch("guests", name, patch, &a);
-    if (result == EXIT_OK && call->json)
-        answer_print(&a);
-    else if (result == EXIT_OK)
-        printf("guest %s: %s\n", name, value_text(a.json, "change", "?"));
-    answer_end(&a);
+        result = labels_add(call, patch);
+    if (result == EXIT_OK && !patch->child)
+        result = fail(EXIT_USAGE, "say what is to change: --memory, --vcpus, --weight, --cap, "
+                                  "--label, --unlabel, or several of them");
+    if (result == EXIT_OK)
+        result = api_set(call, "guests", name, patch);
     cJSON_Delete(patch);
     return result;
 }

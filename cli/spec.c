@@ -7,6 +7,7 @@
 #include <mbedtls/base64.h>
 
 #include "api.h"
+#include "label.h"
 #include "stream.h"
 #include "table.h"
 
@@ -29,28 +30,6 @@ static int add_network(const struct call *call, cJSON *spec)
     return call_value(call, "address")
                ? EXIT_OK
                : fail(EXIT_USAGE, "a network needs --address, A.B.C.D/length or dhcp");
-}
-
-/* Of a repeatable option with NAME=VALUE, an object; what is said last of a name counts. */
-static int add_pairs(const struct call *call, const char *option, const char *field, cJSON *spec)
-{
-    cJSON *all = cJSON_CreateObject();
-    const char *one;
-
-    for (int at = 0; (one = call_next(call, option, &at));) {
-        size_t bytes = strcspn(one, "=");
-        char *name = text_format("%.*s", (int)bytes, one);
-        cJSON_DeleteItemFromObjectCaseSensitive(all, name);
-        if (bytes > 0 && one[bytes] == '=')
-            cJSON_AddStringToObject(all, name, one + bytes + 1);
-        free(name);
-        if (bytes == 0 || one[bytes] != '=') {
-            cJSON_Delete(all);
-            return fail(EXIT_USAGE, "--%s '%s': say NAME=VALUE", option, one);
-        }
-    }
-    cJSON_AddItemToObject(spec, field, all);
-    return EXIT_OK;
 }
 
 /* "NAME", "NAME:/MOUNT", and ":ro" and ":format" behind it. */
@@ -201,9 +180,9 @@ int spec_make(const struct call *call, const char *image, cJSON *spec)
         cJSON_AddStringToObject(spec, "restart", call_value(call, "restart"));
     result = add_network(call, spec);
     if (result == EXIT_OK)
-        result = add_pairs(call, "env", "env", spec);
+        result = pairs_add(call, "env", "env", spec);
     if (result == EXIT_OK)
-        result = add_pairs(call, "label", "labels", spec);
+        result = pairs_add(call, "label", "labels", spec);
     if (result == EXIT_OK)
         result = add_volumes(call, spec);
     if (result == EXIT_OK)

@@ -5,6 +5,7 @@
 
 #include "api.h"
 #include "commands.h"
+#include "label.h"
 #include "operation.h"
 #include "table.h"
 
@@ -31,7 +32,7 @@ static void print_volumes(const cJSON *list)
 
 int volume_list(const struct call *call)
 {
-    return api_show(call, "/v1/volumes", print_volumes);
+    return api_show_labelled(call, "/v1/volumes", print_volumes);
 }
 
 int volume_remove(const struct call *call)
@@ -96,7 +97,7 @@ static cJSON *with_options(const struct call *call)
 {
     cJSON *body = cJSON_CreateObject();
 
-    if (add_limits(call, body) != EXIT_OK) {
+    if (add_limits(call, body) != EXIT_OK || labels_add(call, body) != EXIT_OK) {
         cJSON_Delete(body);
         return NULL;
     }
@@ -132,8 +133,10 @@ int volume_resize(const struct call *call)
 
 static int copy(const struct call *call, const char *field)
 {
-    cJSON *body = cJSON_CreateObject();
+    cJSON *body = with_options(call);
 
+    if (!body)
+        return EXIT_USAGE;
     cJSON_AddStringToObject(body, field, call->operands[0]);
     return send(call, create, call->operands[1], body);
 }

@@ -58,7 +58,7 @@ def changes(folder):
     pem = self_signed(folder, "robot")[1].read_text()
     web = {"image": "httpd", "env": {"A": "ä\n\u0001"}, "files": FILES, "desired_state": "stopped"}
     yield "/v1/volumes/db", "PUT", {"size_bytes": MIB}
-    yield "/v1/volumes/db", "PATCH", {"size_bytes": 2 * MIB, "limits": {"iops": 5}}
+    yield "/v1/volumes/db", "PATCH", {"size_bytes": 2 * MIB, "limits": {"iops": 5}, "labels": {"a": "b"}}
     yield "/v1/volumes/shot", "PUT", {"snapshot_of": "db"}
     yield "/v1/volumes/shot", "DELETE", None
     yield "/v1/guests/web", "PUT", web
@@ -71,6 +71,7 @@ def changes(folder):
     yield "/v1/tokens/ci", "DELETE", None
     yield "/v1/client-certificates/robot", "PUT", {"role": "viewer", "certificate": pem}
     yield "/v1/client-certificates/robot", "DELETE", None
+    yield "/v1/images/httpd", "PATCH", {"labels": {"a": "b"}}
     yield "/v1/images/httpd", "DELETE", None
 
 

@@ -9,7 +9,7 @@ from authority import self_signed
 from conftest import CONTRACT, MIB
 
 KINDS = ("guests", "images", "volumes", "tokens", "client-certificates")
-PATCHED = ("guests", "volumes")
+PATCHED = ("guests", "images", "volumes")
 
 
 @pytest.fixture(scope="module")

@@ -54,13 +54,15 @@ GUESTS = {
     "not-there": ("PATCH", "new", {}, 404),
 }  # fmt: skip
 VOLUMES = {
-    "new": ("PUT", "new", {"size_bytes": MIB, "limits": {"iops": 5}}, "created"),
+    "new": ("PUT", "new", {"size_bytes": MIB, "limits": {"iops": 5}, "labels": {"a": "b"}}, "created"),
     "clone": ("PUT", "new", {"clone_of": "thing", "size_bytes": 4 * MIB}, "created"),
     "snapshot": ("PUT", "new", {"snapshot_of": "thing"}, "created"),
     "same": ("PUT", "thing", {"size_bytes": 2 * MIB}, "none"),
     "nothing": ("PATCH", "thing", {}, "none"),
     "larger": ("PATCH", "thing", {"size_bytes": 3 * MIB}, "applied"),
     "limits": ("PATCH", "thing", {"limits": {"iops": 9, "bytes_burst": 4096}}, "applied"),
+    "labels": ("PATCH", "thing", {"labels": {"a": "b"}}, "applied"),
+    "no-labels": ("PATCH", "thing", {"labels": {"A": "b"}}, 422),
     "both": ("PUT", "thing", {"size_bytes": 3 * MIB, "limits": {"iops": 9}}, "applied"),
     "overcommitted": ("PUT", "new", {"size_bytes": 1 << 30, "overcommit": True}, "created"),
     "smaller": ("PATCH", "thing", {"size_bytes": MIB}, 422),
@@ -102,7 +104,7 @@ def test_guests(thing, method, name, body, expected):
 @pytest.mark.parametrize("method, name, body, expected", VOLUMES.values(), ids=VOLUMES)
 def test_volumes(thing, method, name, body, expected):
     foreseen, done = both(thing, method, f"/v1/volumes/{name}", body)
-    compare(foreseen, done, expected, ("name", "kind", "disk", "size_bytes", "copy_of", "limits"))
+    compare(foreseen, done, expected, ("name", "kind", "disk", "size_bytes", "copy_of", "limits", "labels"))
     if expected == "created":
         assert foreseen.json()["uuid"] is foreseen.json()["created_at"] is None
 

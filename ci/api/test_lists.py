@@ -1,4 +1,4 @@
-"""Lists in pages, and guests by their labels."""
+"""Lists in pages, and by labels."""
 
 import pytest
 
@@ -11,10 +11,11 @@ NAMES = ["a", "a-1", "a-2", "b", "zz"]
 @pytest.fixture
 def many(api, elf):
     for number, name in enumerate(NAMES):
-        api.upload(name, elf)
-        api.ok("PUT", f"/v1/volumes/{name}", json={"size_bytes": 4096})
-        api.ok("PUT", f"/v1/tokens/{name}", json={"role": "viewer"})
         labels = {"number": str(number), "odd": "yes" if number % 2 else "no"}
+        api.upload(name, elf)
+        api.ok("PATCH", f"/v1/images/{name}", json={"labels": labels})
+        api.ok("PUT", f"/v1/volumes/{name}", json={"size_bytes": 4096, "labels": labels})
+        api.ok("PUT", f"/v1/tokens/{name}", json={"role": "viewer"})
         api.create(name, image="httpd", memory_bytes=MIB, desired_state="stopped", labels=labels)
     yield api
     for kind in KINDS:
@@ -61,15 +62,16 @@ def test_pages_of_crashes(api):
         assert api.get(f"/v1/crashes?{query}").status_code == 400, query
 
 
-def test_guests_by_labels(many):
-    assert names(many, "guests", "?label=odd=yes") == ["a-1", "b"]
-    assert names(many, "guests", "?label=odd%3Dno&label=number=4") == ["zz"]
-    assert names(many, "guests", "?label=odd=no&label=number=1") == []
-    assert names(many, "guests", "?label=odd=no&limit=1&after=a") == ["a-2"]
-    assert names(many, "guests", "?label=odd=") == names(many, "guests", "?label=nothing=x") == []
-    assert names(many, "guests", "?label=team=edge") == ["web"]
+@pytest.mark.parametrize("kind", ["guests", "images", "volumes"])
+def test_by_labels(many, kind):
+    assert names(many, kind, "?label=odd=yes") == ["a-1", "b"]
+    assert names(many, kind, "?label=odd%3Dno&label=number=4") == ["zz"]
+    assert names(many, kind, "?label=odd=no&label=number=1") == []
+    assert names(many, kind, "?label=odd=no&limit=1&after=a") == ["a-2"]
+    assert names(many, kind, "?label=odd=") == names(many, kind, "?label=nothing=x") == []
+    assert names(many, kind, "?label=team=edge") == (["web"] if kind == "guests" else [])
     for query in ("label=odd", "label=", "&".join(["label=a=b"] * 17), "label=a=" + "x" * 200):
-        assert many.get(f"/v1/guests?{query}").status_code == 400, query
+        assert many.get(f"/v1/{kind}?{query}").status_code == 400, query
 
 
 def test_labels_change_while_it_runs(api):
@@ -86,6 +88,73 @@ def test_labels_change_while_it_runs(api):
     assert changed["spec"] == {**spec, "labels": {"a": "", "app/tier": "front"}, "start_after": ["web"], "args": ["x"]}
     assert api.ok("PATCH", "/v1/guests/labelled", json={"labels": None})["spec"]["labels"] == {}
     api.delete_guest("labelled")
+
+
+@pytest.fixture(params=["images", "volumes"])
+def labelled(request, api, elf):
+    """The path of something without labels, which is gone in the end."""
+    path = f"/v1/{request.param}/labelled"
+    if request.param == "images":
+        api.upload("labelled", elf)
+    else:
+        api.ok("PUT", path, json={"size_bytes": 65536, "limits": {"iops": 5}})
+    yield path
+    api.ok("DELETE", path)
+
+
+def test_labels_change(api, labelled):
+    first = api.get(labelled)
+    assert first.json()["labels"] == {}
+    changed = api.patch(labelled, json={"labels": {"b": "1", "a": ""}})
+    assert changed.json()["change"] == "applied" and changed.headers["ETag"] != first.headers["ETag"]
+    assert list(changed.json()["labels"].items()) == [("a", ""), ("b", "1")]
+    event = api.ok("GET", "/v1/audit")["last"]
+    assert api.ok("PATCH", labelled, json={"labels": {"b": "1"}})["change"] == "none"
+    assert api.ok("PATCH", labelled, json={})["change"] == "none"
+    assert api.ok("GET", "/v1/audit")["last"] == event
+    foreseen = api.ok("PATCH", labelled + "?dry_run=true", json={"labels": {"b": None, "app/tier": "front"}})
+    assert api.ok("GET", labelled)["labels"] == {"a": "", "b": "1"}
+    changed = api.ok("PATCH", labelled, json={"labels": {"b": None, "app/tier": "front"}})
+    assert changed["change"] == "applied" and changed["labels"] == foreseen["labels"] == {"a": "", "app/tier": "front"}
+    stale = api.patch(labelled, json={"labels": None}, headers={"If-Match": first.headers["ETag"]})
+    assert stale.status_code == 412
+    assert api.ok("PATCH", labelled, json={"labels": None})["labels"] == {}
+    # All but the labels is as it was.
+    assert api.get(labelled).headers["ETag"] == first.headers["ETag"]
+
+
+def test_room_for_labels(api, labelled):
+    """255 bytes together, with '=' and another one for each."""
+    room = {f"name-{i}": "x" * 55 for i in range(4)}
+    fits = {**room, "a": ""}
+    assert sum(len(name) + len(value) + 2 for name, value in fits.items()) == 255
+    assert api.ok("PATCH", labelled, json={"labels": fits})["labels"] == dict(sorted(fits.items()))
+    answer = api.patch(labelled, json={"labels": {"a": "y"}})
+    assert answer.status_code == 422 and "255 bytes" in answer.json()["detail"]
+    assert api.ok("GET", labelled)["labels"] == dict(sorted(fits.items()))
+
+
+def test_what_puts_do_to_labels(api, elf):
+    """Those of a volume are what the body says; a file says nothing of an image's."""
+    api.ok("PUT", "/v1/volumes/labelled", json={"size_bytes": 65536, "labels": {"a": "b"}})
+    copy = api.ok("PUT", "/v1/volumes/copy", json={"clone_of": "labelled", "labels": {"c": "d"}})
+    assert copy["labels"] == {"c": "d"}
+    again = api.ok("PUT", "/v1/volumes/labelled", json={"size_bytes": 65536})
+    assert again["change"] == "applied" and again["labels"] == {}
+    for name in ("copy", "labelled"):
+        api.ok("DELETE", f"/v1/volumes/{name}")
+    api.upload("labelled", elf)
+    api.ok("PATCH", "/v1/images/labelled", json={"labels": {"a": "b"}})
+    foreseen = api.put("/v1/images/labelled?dry_run=true", data=elf + b"\0").json()
+    replaced = api.upload("labelled", elf + b"\0")
+    assert replaced["labels"] == foreseen["labels"] == {"a": "b"} and replaced["digest"] == foreseen["digest"]
+    api.ok("DELETE", "/v1/images/labelled")
+    assert api.upload("labelled", elf)["labels"] == {}
+    for body in ({"size": 1}, [], {"labels": {"a": 1}}):
+        answer = api.patch("/v1/images/labelled", json=body)
+        assert answer.status_code == 422, answer.text
+    assert api.patch("/v1/images/none", json={}).status_code == 404
+    api.ok("DELETE", "/v1/images/labelled")
 
 
 LABELS = {
@@ -107,6 +176,8 @@ LABELS = {
 @pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
 def test_labels_that_are_none(api, labels):
     answer = api.put("/v1/guests/labelled", json={"image": "httpd", "labels": labels})
+    assert answer.status_code == 422 and "labels" in answer.json()["detail"]
+    answer = api.put("/v1/volumes/labelled", json={"size_bytes": 4096, "labels": labels})
     assert answer.status_code == 422 and "labels" in answer.json()["detail"]
 
 

@@ -175,6 +175,14 @@ def image_same(api, operation, elf, **_):
     yield call(api, operation, {"name": "httpd"}, data=elf)
 
 
+def image_changed(api, operation, elf, **_):
+    for kind, example in examples(operation):
+        api.upload("fresh", elf)
+        yield call(api, operation, {"name": "fresh"}, kind, example, query={"dry_run": "true"})
+        yield call(api, operation, {"name": "fresh"}, kind, example)
+        api.ok("DELETE", "/v1/images/fresh")
+
+
 def image_gone(api, operation, elf, **_):
     api.upload("fresh", elf)
     yield call(api, operation, {"name": "fresh"})
@@ -395,6 +403,7 @@ WAYS = {
     ("deleteClientCertificate", 204): client_there,
     ("putImage", 200): image_same,
     ("putImage", 201): image_new,
+    ("patchImage", 200): image_changed,
     ("deleteImage", 204): image_gone,
     ("putGuest", 200): guest_changed,
     ("putGuest", 201): guest_new,

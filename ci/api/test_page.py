@@ -215,6 +215,8 @@ def test_volumes(browser, api):
         browser.press("Create", "dialog")
         browser.shows("of-the-page", "#volumes")
         assert api.ok("GET", "/v1/volumes/of-the-page")["size_bytes"] == MIB
+        api.ok("PATCH", "/v1/volumes/of-the-page", json={"labels": {"team": "edge", "tier": "1"}})
+        browser.shows("team=edge, tier=1", "#volumes")
         browser.shows("Skep disk", "#disks")
     finally:
         api.delete("/v1/volumes/of-the-page")
@@ -449,6 +451,9 @@ def test_the_certificate(browser, api):
 def test_the_audit_trail(browser, api):
     for at in range(130):
         api.request("DELETE", f"/v1/volumes/none-{at}")
+    api.create("noted", image="httpd", desired_state="stopped", env={"A": NASTY})
+    api.ok("PATCH", "/v1/guests/noted", json={"labels": {"team": "edge"}})
+    api.delete_guest("noted")
     trail = api.ok("GET", "/v1/audit?limit=1")
     browser.open("#/audit")
     browser.shows(trail["head"], "main dl")
@@ -459,6 +464,17 @@ def test_the_audit_trail(browser, api):
     browser.shows("DELETE /v1/volumes/none-9 ", "#audit")
     browser.press("Latest")
     browser.shows("DELETE /v1/volumes/none-129", "#audit")
+    rows = browser.driver.find_elements(By.CSS_SELECTOR, "#audit details")
+    assert [row.text for row in rows[:3]] == ["deleted", "labels", "made"]
+    browser.find("#audit details").click()
+    browser.shows(f'env: {{"A":"{NASTY}"}} → –', "#audit")
+    rows[1].click()
+    browser.shows('labels: {} → {"team":"edge"}', "#audit")
+    # What others do is shown, and what was opened stays open.
+    api.ok("PUT", "/v1/volumes/noted", json={"size_bytes": MIB})
+    api.ok("DELETE", "/v1/volumes/noted")
+    browser.shows("DELETE /v1/volumes/noted", "#audit")
+    browser.shows('labels: {} → {"team":"edge"}', "#audit")
 
 
 def test_who_may_do_less_is_offered_less(browser, api):

@@ -211,7 +211,7 @@ def test_the_manual_is_well_formed():
 
 def test_completion(service, cli):
     assert cli.run("complete", "--", "im") == "image\n"
-    assert cli.run("complete", "--", "image", "") == "push\nls\nrm\n"
+    assert cli.run("complete", "--", "image", "") == "push\nls\nset\nrm\n"
     assert cli.run("complete", "--", "image", "rm", "") == "hello\n"
     assert cli.run("complete", "--", "-c", "lab", "image", "rm", "h") == "hello\n"
     assert cli.run("complete", "--", "context", "use", "") == "lab\n"
@@ -224,7 +224,7 @@ def test_completion_in_bash(cli):
     script = f"""
         PATH={HOST_BUILD}:$PATH
         source {skep.ROOT}/cli/skepctl.bash
-        COMP_WORDS=(skepctl volume s) COMP_CWORD=2
+        COMP_WORDS=(skepctl volume sn) COMP_CWORD=2
         _skepctl
         echo "${{COMPREPLY[@]}}"
     """

@@ -242,6 +242,28 @@ def test_crashes_and_audit(service, cli):
     assert lines[-1].endswith(service.api.ok("GET", "/v1/audit")["head"])
 
 
+def test_an_audit_record_has_values(service, cli):
+    """What changed alone, and nothing of it is the terminal's to follow."""
+    service.api.create("web", image="hello", desired_state="stopped", env={"A": "\x1b[2J", "B": "x" * 3000})
+    service.api.ok("PATCH", "/v1/guests/web", json={"weight": 7, "env": None, "labels": {"a": "b"}})
+    last = service.api.ok("GET", "/v1/audit")["last"]
+    head, row, *rest = cli.run("audit", last).splitlines()
+    assert head.split()[0] == "ID" and row.split()[0] == str(last) and "/v1/guests/web" in row
+    assert rest == [
+        "  weight: 100 -> 7",
+        '  labels: {} -> {"a":"b"}',
+        "  env: - -> {}",
+        "  before.env is too long to be in the record",
+    ], rest
+    made = cli.run("audit", last - 1)
+    assert '  image: - -> "hello"\n' in made and "  after.env is too long" in made and "\x1b" not in made
+    service.api.delete_guest("web")
+    assert '  weight: 7 -> -\n' in cli.run("audit", service.api.ok("GET", "/v1/audit")["last"])
+    assert json.loads(cli.run("audit", last, "-o", "json"))["items"][0]["id"] == last
+    cli.run("audit", "999999", code=1)
+    cli.run("audit", "x", code=2)
+
+
 def test_what_runs_is_changed(service, cli):
     service.api.create("web", image="hello", vcpus=1, max_vcpus=4)
     service.api.wait_state("web", "running")
@@ -253,6 +275,8 @@ def test_what_runs_is_changed(service, cli):
     cli.run("set", "web", "--weight", "0", code=2)
     cli.run("set", "web", code=2)
     assert "say what is to change" in cli.errors
+    assert cli.run("set", "web", "-l", "a=b", "--unlabel", "none") == "guest web: applied\n"
+    assert service.api.ok("GET", "/v1/guests/web")["spec"]["labels"] == {"a": "b"}
     cli.run("set", "web", "--vcpus", "5", code=4)
     cli.run("set", "nobody", "web", "--cap", "0", code=4)  # each is tried
     assert service.api.ok("GET", "/v1/guests/web")["spec"]["cpu_cap"] == 0

@@ -19,6 +19,16 @@ def test_images(service, cli):
     assert [row[0] for row in rows] == ["hello", "other"]
     answer = json.loads(cli.run("image", "push", HELLO, "other", "-o", "json"))  # another content
     assert answer["name"] == "other"
+    said = cli.run("image", "push", HELLO, "other", "-l", "team=edge", "--label", "tier=1")
+    assert said == "image other: was there already\nimage other: applied\n"
+    assert cli.run("image", "set", "other", "-l", "tier=2", "--unlabel", "team") == "image other: applied\n"
+    assert service.api.ok("GET", "/v1/images/other")["labels"] == {"tier": "2"}
+    answer = json.loads(cli.run("image", "push", HELLO, "other", "-l", "team=x", "-o", "json"))
+    assert answer["labels"] == {"team": "x", "tier": "2"}
+    rows = [line.split() for line in cli.run("image", "ls", "-l", "tier=2").splitlines()[1:]]
+    assert [row[0] for row in rows] == ["other"]
+    cli.run("image", "set", "other", code=2)
+    cli.run("image", "push", HELLO, "other", "-l", "team", code=2)
     cli.run("image", "rm", "other")
     cli.run("image", "rm", "other", code=4)
     cli.run("image", "push", "/etc/hostname", "other", code=4)
@@ -32,6 +42,8 @@ def test_volumes(service, cli, tmp_path):
     assert volume["size_bytes"] == 1 << 20
     assert (volume["limits"]["iops"], volume["limits"]["bytes_per_second"]) == (300, 2 << 20)
     cli.run("volume", "create", "db", "2M", code=1)
+    assert cli.run("volume", "set", "db", "-l", "team=edge", "-l", "tier=1") == "volume db: applied\n"
+    assert cli.run("volume", "set", "db", "--unlabel", "tier", "--unlabel", "none") == "volume db: applied\n"
     cli.run("volume", "resize", "db", "2MiB")
     assert service.api.ok("GET", "/v1/volumes/db")["size_bytes"] == 2 << 20
     assert service.api.ok("GET", "/v1/volumes/db")["limits"]["iops"] == 300
@@ -40,7 +52,7 @@ def test_volumes(service, cli, tmp_path):
     data = os.urandom(300000) + bytes((2 << 20) - 300000)
     (tmp_path / "in").write_bytes(data)
     cli.run("volume", "import", "db", tmp_path / "in")
-    cli.run("volume", "snapshot", "db", "monday")
+    cli.run("volume", "snapshot", "db", "monday", "-l", "day=monday")
     cli.run("volume", "clone", "monday", "copy")
     kinds = {v["name"]: v["kind"] for v in service.api.ok("GET", "/v1/volumes")["items"]}
     assert kinds == {"db": "volume", "monday": "snapshot", "copy": "volume"}
@@ -60,6 +72,8 @@ def test_volumes(service, cli, tmp_path):
     assert (tmp_path / "out").stat().st_mode & 0o777 == 0o600
     names = [line.split()[0] for line in cli.run("volume", "ls").splitlines()]
     assert names == ["NAME", "copy", "db", "monday"]
+    for label, name in (("team=edge", "db"), ("day=monday", "monday")):
+        assert [line.split()[0] for line in cli.run("volume", "ls", "-l", label).splitlines()[1:]] == [name]
     cli.run("volume", "rm", "copy", "monday", "db")
 
 

@@ -90,11 +90,12 @@ class Client:
 
     def volumes_wish(self, _, before):
         size = min((before["size_bytes"] if before else 0) + MIB, SIZE_MAX)
-        return {"kind": "volume", "size_bytes": size, "copy_of": None}, {"json": {"size_bytes": size}}
+        body = {"size_bytes": size, "labels": {"wish": str(self.random.randrange(1000))}}
+        return {"kind": "volume", "copy_of": None, **body}, {"json": body}
 
     def images_wish(self, *_):
         data = example("hello").read_bytes() + self.random.randbytes(64)
-        return "sha256:" + hashlib.sha256(data).hexdigest(), {"data": data}
+        return {"digest": "sha256:" + hashlib.sha256(data).hexdigest(), "labels": {}}, {"data": data}
 
     def tokens_wish(self, *_):
         wish = {"role": self.random.choice(("viewer", "operator")), "scope": None, "expires_at": None}
@@ -105,7 +106,7 @@ class Client:
         labels = {"wish": str(self.random.randrange(1000))}
         parts = [f"{name}-{part}" for part in ("a", "b", "c") if self.random.random() < 0.6]
         guests = {part: {**self.guests_wish(part, None)[0], "volumes": [world.volume_of_spec(part)]} for part in parts}
-        volumes = {part: {"kind": "volume", "size_bytes": MIB, "copy_of": None} for part in parts}
+        volumes = {part: {"kind": "volume", "size_bytes": MIB, "copy_of": None, "labels": {}} for part in parts}
         body = {
             "labels": labels,
             "guests": {part: {**spec, "memory_bytes": 2 * MIB, "stop_grace_ms": 0} for part, spec in guests.items()},

@@ -115,6 +115,7 @@ class Workload:
         self._check_all()
         self._image("block", helpers.guest_program("block"))
         self._image("stay", helpers.guest_program("stay"))
+        self._label("images", "block", tier="1")
         self._guest("steady", image="stay", files=FILES)
         self._restore_deleted("steady", "block")
         self._guest(GATE, image="stay")
@@ -128,6 +129,8 @@ class Workload:
         self._copy("c", "a-1", "clone")
         self._app("shop", "first", "shop-one", "shop-two")
         self._image("spare", helpers.example("hello"))
+        self._label("images", "spare", team="edge")
+        self._label("volumes", "a", team="edge", tier="1")
         self._copy("a-2", "a", "snapshot")
         self._image("spare", helpers.guest_program("stay"))
         self._die_amid_a_guest("guest's spec on the disk", "late-1")
@@ -270,6 +273,14 @@ class Workload:
             json={"size_bytes": size, "overcommit": True},
         )
 
+    def _label(self, kind, name, **labels):
+        self._change(
+            f"labels of {kind} {name}",
+            lambda new: new.label(kind, name, labels),
+            *("PATCH", f"/v1/{kind}/{name}"),
+            json={"labels": labels},
+        )
+
     def _delete_volume(self, name):
         self._change(
             f"delete {name}", lambda new: new.delete_volume(name), "DELETE", f"/v1/volumes/{name}"
@@ -318,11 +329,11 @@ class Workload:
     def _image(self, name, elf):
         answer = self._change(
             f"image {name}",
-            lambda new: new.images.__setitem__(name, world.digest(elf)),
+            lambda new: new.put_image(name, world.digest(elf)),
             *("PUT", f"/v1/images/{name}"),
             data=elf.read_bytes(),
         )
-        assert answer["digest"] == self.world.images[name]
+        assert answer["digest"] == self.world.images[name]["digest"]
 
     def _delete_image(self, name):
         self._change(f"delete image {name}", lambda new: new.images.pop(name), "DELETE", f"/v1/images/{name}")

@@ -94,7 +94,7 @@ class World:
         self.volumes = {}  # name: what the API says of it that must not change
         self.contents = {}  # name: Content
         self.guests = {}  # name: the fields of the spec that were given
-        self.images = {}  # name: digest
+        self.images = {}  # name: its digest and labels
         self.tokens = {}  # name: the fields that were given
         self.apps = {}  # name: its labels, guests and volumes, as these are above; None for what is missing
         self.unsettled = []  # of what was observed: apps whose change isn't made yet, with what keeps it
@@ -112,12 +112,21 @@ class World:
 
     def add_volume(self, name, size, copy_of=None, kind="volume", content=None):
         content = self.contents[copy_of].copy(size) if copy_of else content or Content(size)
-        self.volumes[name] = {"kind": kind, "size_bytes": size, "copy_of": copy_of}
+        self.volumes[name] = {"kind": kind, "size_bytes": size, "copy_of": copy_of, "labels": {}}
         self.contents[name] = content
 
     def grow(self, name, size):
         self.volumes[name] = {**self.volumes[name], "size_bytes": size}
         self.contents[name].size = size
+
+    def label(self, kind, name, labels):
+        """Of a volume or image."""
+        things = getattr(self, kind)
+        things[name] = {**things[name], "labels": labels}
+
+    def put_image(self, name, file):
+        """A file says nothing of labels."""
+        self.images[name] = {"labels": {}, **self.images.get(name, {}), "digest": file}
 
     def delete_volume(self, name):
         del self.volumes[name], self.contents[name]
@@ -192,7 +201,7 @@ class World:
 
 
 # What is compared of the API's objects.
-VOLUME_FIELDS = ("kind", "size_bytes", "copy_of")
+VOLUME_FIELDS = ("kind", "size_bytes", "copy_of", "labels")
 TOKEN_FIELDS = ("role", "scope", "expires_at")
 APP_UNDERWAY = ("changing", "deleting")
 SPEC_FIELDS = ("image", "args", "volumes", "files", "desired_state", "start_after")
@@ -218,7 +227,7 @@ def observe(api):
         seen.volumes[item["name"]] = {key: item[key] for key in VOLUME_FIELDS}
         assert item["status"]["state"] == "online", item
     for item in api.ok("GET", "/v1/images")["items"]:
-        seen.images[item["name"]] = item["digest"]
+        seen.images[item["name"]] = {key: item[key] for key in ("digest", "labels")}
     for item in api.ok("GET", "/v1/tokens")["items"]:
         seen.tokens[item["name"]] = {key: item[key] for key in TOKEN_FIELDS}
     for item in api.ok("GET", "/v1/guests")["items"]:

@@ -56,7 +56,8 @@ def state(api):
 def furnish(api):
     for name, elf in (("hello", example("hello")), ("httpd", example("httpd")), ("stay", guest_program("stay"))):
         api.upload(name, elf)
-    volume(api, "db", size_bytes=8 * MIB, limits={"iops": 5000})
+    volume(api, "db", size_bytes=8 * MIB, limits={"iops": 5000}, labels={"tier": "1"})
+    api.ok("PATCH", "/v1/images/hello", json={"labels": {"team": "edge"}})
     volume(api, "shot", snapshot_of="db")
     put_data(api, "db", b"x" * (8 * MIB))
     api.create("web", **web(start_after=["first"], env={"A": SECRET}))
@@ -75,7 +76,7 @@ def origin(folder, tmp_path_factory):
         machine.wait_page(NEIGHBOUR)
         machine.brief, machine.full = back_up(api), back_up(api, images="true")
         machine.specs = items(api, "guests", "spec")
-        machine.digests = items(api, "images", "digest", "size")
+        machine.digests = items(api, "images", "digest", "size", "labels")
         orderly(machine)
     return machine
 
@@ -97,6 +98,7 @@ def test_what_is_in_it(origin):
         "spec": {
             "size_bytes": 8 * MIB,
             "limits": {"iops": 5000, "iops_burst": 0, "bytes_per_second": 0, "bytes_burst": 0},
+            "labels": {"tier": "1"},
         },
     }
     assert (lines[6]["volume"]["kind"], lines[6]["volume"]["copy_of"]) == ("snapshot", "db")
@@ -157,7 +159,7 @@ def test_only_the_whole_is_restored(folder, tmp_path, origin):
         assert [lost["name"] for lost in answer["missing"]["volumes"]] == ["shot"]
         first.wait_page(NEIGHBOUR)
         assert items(api, "guests", "spec") == origin.specs
-        assert items(api, "images", "digest", "size") == origin.digests
+        assert items(api, "images", "digest", "size", "labels") == origin.digests
         assert volume_status(api, "db")["allocated_bytes"] == 0
         record = api.ok("GET", "/v1/audit", params={"limit": 200})["items"][-1]
         assert (record["method"], record["path"], record["status"]) == ("PUT", "/v1/backup", 200)
@@ -199,7 +201,7 @@ def test_replacing_reboots(folder, tmp_path, origin):
         assert api.fingerprint == origin.api.fingerprint
         second.wait_page(NEIGHBOUR)
         assert items(api, "guests", "spec") == origin.specs
-        assert items(api, "images", "digest", "size") == origin.digests
+        assert items(api, "images", "digest", "size", "labels") == origin.digests
         records = api.ok("GET", "/v1/audit")["items"][-2:]
         assert [(r["method"], r["path"], r["status"]) for r in records] == [
             ("PUT", "/v1/backup", 202),

@@ -157,7 +157,8 @@ def furnish(machine, data):
     for name in ("hello", "httpd", "crash", "stay"):
         find = guest_program if name == "stay" else example
         api.upload(name, find(name))
-    volume(api, "db", size_bytes=8 * MIB, disk="1", limits={"iops": 5000})
+    api.ok("PATCH", "/v1/images/stay", json={"labels": {"team": "edge"}})
+    volume(api, "db", size_bytes=8 * MIB, disk="1", limits={"iops": 5000}, labels={"tier": "1"})
     volume(api, "given", size_bytes=2 * MIB, disk="1")
     volume(api, "gone", size_bytes=2 * MIB, disk="1")
     assert put_data(api, "given", data).status_code == 200
@@ -185,7 +186,7 @@ def test_all_is_there_again(folder, tmp_path, end):
     disks = [other, f"{image},{LARGE_BLOCKS}"]
     name = f"state-{end.__name__}"
     data = os.urandom(MIB) + bytes(MIB)
-    kept = {"guests": ("spec",), "images": (), "volumes": ("uuid", "kind", "size_bytes", "limits")}
+    kept = {"guests": ("spec",), "images": ("labels",), "volumes": ("uuid", "kind", "size_bytes", "limits", "labels")}
 
     def all_of(api):
         return {kind: items(api, kind, *fields) for kind, fields in kept.items()}
@@ -201,6 +202,8 @@ def test_all_is_there_again(folder, tmp_path, end):
         end(first)
     fsck(image)
     assert set(expected["guests"]) == {"db", "web", "last", "off", "quiet"}
+    assert expected["images"]["stay"]["labels"] == {"team": "edge"}
+    assert expected["volumes"]["db"]["labels"] == {"tier": "1"}
     assert set(expected["images"]) == {"hello", "httpd", "stay", "block"}
 
     with booted(folder / f"{name}-2", disks, known=first) as second:
@@ -222,6 +225,8 @@ def test_all_is_there_again(folder, tmp_path, end):
         api.delete_guest("web")
         api.ok("DELETE", "/v1/images/httpd")
         api.ok("PATCH", "/v1/guests/db", json={"desired_state": "stopped"})
+        api.ok("PATCH", "/v1/images/stay", json={"labels": None})
+        api.ok("PATCH", "/v1/volumes/db", json={"labels": {"tier": None, "team": "edge"}})
         api.ok("PATCH", "/v1/guests/off", json={"memory_bytes": 3 * MIB})
         api.ok("DELETE", "/v1/volumes/given")
         expected = all_of(api)

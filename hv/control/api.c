@@ -17,6 +17,7 @@
 #include "counters.h"
 #include "events.h"
 #include "exposition.h"
+#include "guest.h"
 #include "json.h"
 #include "power.h"
 #include "skep_tls.h"
@@ -65,9 +66,10 @@ static const struct api_route routes[] = {
     {{"v1", "crashes"}, HTTP_GET, ACCESS_VIEWER, api_crash_list, "after, limit"},
     {{"v1", "events"}, HTTP_GET, ACCESS_VIEWER, api_events, "after, kind, name, prefix"},
     {{"v1", "crashes", "*"}, HTTP_GET, ACCESS_VIEWER, api_crash_get, ""},
-    {{"v1", "images"}, HTTP_GET, ACCESS_VIEWER, api_image_list, "after, limit"},
+    {{"v1", "images"}, HTTP_GET, ACCESS_VIEWER, api_image_list, "after, limit, label"},
     {{"v1", "images", "*"}, HTTP_GET, ACCESS_VIEWER, api_image_get, ""},
     {{"v1", "images", "*"}, HTTP_PUT, ACCESS_OPERATOR, api_image_put, "dry_run"},
+    {{"v1", "images", "*"}, HTTP_PATCH, ACCESS_OPERATOR, api_image_patch, "dry_run"},
     {{"v1", "images", "*"}, HTTP_DELETE, ACCESS_OPERATOR, api_image_delete, ""},
     {{"v1", "guests"}, HTTP_GET, ACCESS_VIEWER, api_guest_list, "after, limit, label"},
     {{"v1", "guests", "*"}, HTTP_GET, ACCESS_VIEWER, api_guest_get, ""},
@@ -85,7 +87,7 @@ static const struct api_route routes[] = {
     {{"v1", "disks"}, HTTP_GET, ACCESS_VIEWER, api_disk_list, ""},
     {{"v1", "disks", "*"}, HTTP_GET, ACCESS_VIEWER, api_disk_get, ""},
     {{"v1", "disks", "*"}, HTTP_PUT, ACCESS_ADMIN, api_disk_put, "dry_run"},
-    {{"v1", "volumes"}, HTTP_GET, ACCESS_VIEWER, api_volume_list, "after, limit"},
+    {{"v1", "volumes"}, HTTP_GET, ACCESS_VIEWER, api_volume_list, "after, limit, label"},
     {{"v1", "volumes", "*"}, HTTP_GET, ACCESS_VIEWER, api_volume_get, ""},
     {{"v1", "volumes", "*"}, HTTP_PUT, ACCESS_OPERATOR, api_volume_put, "dry_run"},
     {{"v1", "volumes", "*"}, HTTP_PATCH, ACCESS_OPERATOR, api_volume_patch, "dry_run"},
@@ -610,6 +612,20 @@ cJSON *api_read_json(struct request *r)
         json = json_parse(body, (size_t)bytes, &r->problem);
     free(body);
     return json;
+}
+
+int api_change_model(struct request *r, int (*change)(struct request *r, const cJSON *body))
+{
+    cJSON *body = api_read_json(r);
+    int status;
+
+    if (!body)
+        return -1;
+    model_lock();
+    status = change(r, body);
+    model_unlock();
+    cJSON_Delete(body);
+    return status;
 }
 
 bool api_has_body(const struct request *r)

@@ -58,7 +58,7 @@ api_handler api_static, api_health, api_host, api_host_panic, api_host_reboot, a
 api_handler api_certificate_get, api_certificate_put, api_certificate_request,
     api_certificate_renew;
 api_handler api_client_list, api_client_get, api_client_put, api_client_delete;
-api_handler api_image_list, api_image_get, api_image_put, api_image_delete;
+api_handler api_image_list, api_image_get, api_image_put, api_image_patch, api_image_delete;
 api_handler api_guest_list, api_guest_get, api_guest_put, api_guest_patch, api_guest_delete;
 api_handler api_guest_log, api_guest_console, api_guest_vcpus, api_guest_trace;
 api_handler api_app_list, api_app_get, api_app_put, api_app_delete;
@@ -97,6 +97,9 @@ bool api_protocol_token(const struct http_conn *c, char token[API_TOKEN_MAX]);
 
 /* Reads a JSON body; NULL with the problem set. */
 cJSON *api_read_json(struct request *r);
+
+/* Reads it, and makes the change with the model's lock held; a handler's result. */
+int api_change_model(struct request *r, int (*change)(struct request *r, const cJSON *body));
 
 /*
  * Entity tags (api_match.c)

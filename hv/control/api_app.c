@@ -5,8 +5,8 @@
 
 #include "api.h"
 #include "app.h"
+#include "label.h"
 #include "skep_tls.h"
-#include "spec_label.h"
 #include "storage.h"
 
 #define MS      1000000ull
@@ -35,7 +35,7 @@ static struct app *find_seen(const char *name)
 static bool is_wanted(const struct request *r, const struct app *app)
 {
     const char *query = r->http->query;
-    char text[SPEC_LABEL_TEXT];
+    char text[LABEL_TEXT];
 
     while (http_query_next(&query, "label", text, sizeof(text)) > 0)
         if (!app_has_label(app, text))

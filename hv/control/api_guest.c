@@ -12,8 +12,8 @@
 #include "guest.h"
 #include "host.h"
 #include "json.h"
+#include "label.h"
 #include "skep_tls.h"
-#include "spec_label.h"
 
 #define MS        1000000ull
 #define DELETE_NS (2000 * MS)  /* to wait for a guest's end before answering 202 */
@@ -37,17 +37,6 @@ struct list {
     const char *query; /* has the labels, all of which a guest must have */
 };
 
-static bool is_wanted(const struct list *list, const struct guest *g)
-{
-    const char *query = list->query;
-    char text[SPEC_LABEL_TEXT];
-
-    while (http_query_next(&query, "label", text, sizeof(text)) > 0)
-        if (!spec_has_label(g->spec, text))
-            return false;
-    return true;
-}
-
 /* The texts of the next few, NULL without memory; *more tells whether others follow. */
 static char *next_guests(struct list *list, bool *more)
 {
@@ -59,7 +48,7 @@ static char *next_guests(struct list *list, bool *more)
     for (unsigned i = 0;
          i < LIST_STEP && list->left && (g = guest_after_with(list->name, access_prefix())); i++) {
         memcpy(list->name, g->name, sizeof(list->name));
-        if (!is_wanted(list, g))
+        if (!spec_is_wanted(list->query, g->spec))
             continue;
         cJSON_AddItemToArray(items, guest_to_json(g, true));
         list->left--;
@@ -236,16 +225,7 @@ static int patch(struct request *r, const cJSON *body)
 
 int api_guest_patch(struct request *r)
 {
-    cJSON *body = api_read_json(r);
-    int status;
-
-    if (!body)
-        return -1;
-    model_lock();
-    status = patch(r, body);
-    model_unlock();
-    cJSON_Delete(body);
-    return status;
+    return api_change_model(r, patch);
 }
 
 /* Mostly it is gone at once, or after the moment in which devices return its pages. */

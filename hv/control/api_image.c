@@ -27,12 +27,13 @@ int api_image_list(struct request *r)
     uint64_t left = UINT64_MAX;
     cJSON *items;
 
-    if (api_query_page(r, after, &left) != 0)
+    if (api_query_page(r, after, &left) != 0 || api_check_labels(r) != 0)
         return -1;
     items = api_new_list(r);
     model_lock();
     for (const struct image *i = image_first(); i && left; i = i->next) {
-        if (strcmp(i->name, after) <= 0)
+        if (strcmp(i->name, after) <= 0 ||
+            !labels_are_wanted(r->http->query, i->labels, sizeof(i->labels)))
             continue;
         cJSON_AddItemToArray(items, image_to_json(i));
         left--;
@@ -69,6 +70,49 @@ static int check_match(void *context, const struct image *there)
         api_tag_json(etag, json);
     cJSON_Delete(json);
     return api_check_match(r, there ? etag : NULL);
+}
+
+/* Of an image only its labels can be changed. */
+static int read_patch(struct image *changed, const cJSON *body, struct problem *p)
+{
+    const cJSON *item;
+
+    if (!cJSON_IsObject(body))
+        return problem_set(p, 422, "The body must be a JSON object, a merge patch.");
+    cJSON_ArrayForEach(item, body)
+    {
+        if (strcmp(item->string, "labels") != 0)
+            return problem_set(p, 422, "'%.40s' is no known field; there is labels.", item->string);
+        if (labels_patch(item, changed->labels, p) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Holds the model's lock. */
+static int patch(struct request *r, const cJSON *body)
+{
+    struct image *image = image_find(r->name), changed;
+    bool same;
+
+    if (!image)
+        return no_image(r);
+    changed = *image;
+    if (read_patch(&changed, body, &r->problem) != 0 || check_match(r, image) != 0)
+        return -1;
+    same = memcmp(image->labels, changed.labels, sizeof(changed.labels)) == 0;
+    if (!r->dry_run && image_set_labels(image, changed.labels, &r->problem) != 0)
+        return -1;
+    r->json = image_to_json(&changed);
+    if (!r->dry_run)
+        api_tag_json(r->etag, r->json);
+    cJSON_AddStringToObject(r->json, "change", same ? "none" : "applied");
+    return 200;
+}
+
+int api_image_patch(struct request *r)
+{
+    return api_change_model(r, patch);
 }
 
 int api_image_delete(struct request *r)

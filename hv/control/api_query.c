@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "api.h"
+#include "label.h"
 #include "spec.h"
-#include "spec_label.h"
 
 /* Whether the list, with ", " in between, has this word. */
 static bool has_word(const char *list, const char *word, size_t bytes)
@@ -102,14 +102,14 @@ int api_query_page(struct request *r, char after[SKEP_NAME_MAX], uint64_t *limit
 int api_check_labels(struct request *r)
 {
     const char *query = r->http->query;
-    char text[SPEC_LABEL_TEXT];
+    char text[LABEL_TEXT];
     unsigned count = 0;
     int found;
 
     while ((found = http_query_next(&query, "label", text, sizeof(text))) != 0)
-        if (found < 0 || !strchr(text, '=') || ++count > SPEC_LABELS_MAX)
+        if (found < 0 || !strchr(text, '=') || ++count > LABELS_MAX)
             return problem_set(&r->problem, 400,
                                "label must be name=value of a label, and there may be %u of them.",
-                               SPEC_LABELS_MAX);
+                               LABELS_MAX);
     return 0;
 }

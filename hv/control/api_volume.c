@@ -7,6 +7,7 @@
 #include "api.h"
 #include "audit.h"
 #include "json.h"
+#include "label.h"
 #include "service.h"
 #include "storage.h"
 
@@ -155,8 +156,14 @@ static struct volume *first_after(uint32_t index, const char *after)
     return v;
 }
 
+static bool is_wanted(const struct volume *v, const char *query)
+{
+    return access_sees(v->record.name) &&
+           labels_are_wanted(query, v->record.labels, sizeof(v->record.labels));
+}
+
 /* Each disk's are sorted by name. */
-static void list_volumes(cJSON *items, const char *after, uint64_t left)
+static void list_volumes(cJSON *items, const char *after, uint64_t left, const char *query)
 {
     struct volume *next[SKEP_DISKS_MAX];
 
@@ -170,7 +177,7 @@ static void list_volumes(cJSON *items, const char *after, uint64_t left)
                 least = i;
         if (least == SKEP_DISKS_MAX)
             break;
-        if (access_sees(next[least]->record.name)) {
+        if (is_wanted(next[least], query)) {
             cJSON_AddItemToArray(items, storage_volume_to_json(storage_disk(least), next[least]));
             left--;
         }
@@ -183,11 +190,11 @@ int api_volume_list(struct request *r)
     char after[SKEP_NAME_MAX] = "";
     uint64_t limit = UINT64_MAX;
 
-    if (api_query_page(r, after, &limit) != 0)
+    if (api_query_page(r, after, &limit) != 0 || api_check_labels(r) != 0)
         return -1;
     api_new_list(r);
     storage_lock();
-    list_volumes(cJSON_GetObjectItem(r->json, "items"), after, limit);
+    list_volumes(cJSON_GetObjectItem(r->json, "items"), after, limit, r->http->query);
     storage_unlock();
     return 200;
 }
@@ -288,6 +295,12 @@ static int take_bytes(const cJSON *item, struct storage_wish *wish, struct probl
     return 0;
 }
 
+static int take_labels(const cJSON *item, bool create, struct storage_wish *wish, struct problem *p)
+{
+    wish->has_labels = true;
+    return (create ? labels_take : labels_patch)(item, wish->labels, p);
+}
+
 static int take_source(const cJSON *item, struct storage_wish *wish, struct problem *p)
 {
     if (!cJSON_IsString(item))
@@ -318,6 +331,8 @@ static int take_field(const cJSON *item, bool create, struct storage_wish *wish,
         return take_bytes(item, wish, p);
     if (strcmp(field, "limits") == 0)
         return take_limits(item, wish, p);
+    if (strcmp(field, "labels") == 0)
+        return take_labels(item, create, wish, p);
     if (strcmp(field, "overcommit") == 0)
         return take_bool(item, &wish->overcommit, p);
     if (create && strcmp(field, "disk") == 0)
@@ -325,9 +340,9 @@ static int take_field(const cJSON *item, bool create, struct storage_wish *wish,
     if (create && (strcmp(field, "snapshot_of") == 0 || strcmp(field, "clone_of") == 0 ||
                    strcmp(field, "copy_of") == 0))
         return take_source(item, wish, p);
-    return problem_set(p, 422, "'%.40s' is no known field; there are size_bytes, limits, %s.",
-                       field,
-                       create ? "overcommit, disk, snapshot_of, clone_of, copy_of" : "overcommit");
+    return problem_set(
+        p, 422, "'%.40s' is no known field; there are size_bytes, limits, labels, %s.", field,
+        create ? "overcommit, disk, snapshot_of, clone_of, copy_of" : "overcommit");
 }
 
 int volume_wish_read(struct storage_wish *wish, const cJSON *body, bool create, struct problem *p)
@@ -365,23 +380,37 @@ static int create_or_change(struct disk *disk, struct volume *v, struct storage_
         return storage_create(wish, p);
     /* What isn't named has its default. */
     wish->has_limits = true;
+    wish->has_labels = true;
     return check_same(disk, v, wish, p) == 0 ? storage_change(disk, v, wish, p) : -1;
 }
 
-int volume_put(const char *name, const cJSON *body, const uint8_t *uuid, cJSON **foreseen,
-               struct problem *p)
+static int put_of_app(struct storage_wish *wish, const cJSON *body, struct problem *p)
 {
-    struct storage_wish wish = {.name = name, .uuid = uuid, .foreseen = foreseen};
     struct disk *disk;
-    struct volume *v = storage_find(name, &disk);
+    struct volume *v = storage_find(wish->name, &disk);
 
-    if (volume_wish_read(&wish, body, true, p) != 0)
+    if (volume_wish_read(wish, body, true, p) != 0)
         return -1;
-    if (wish.full || wish.snapshot)
+    if (wish->full || wish->snapshot)
         return problem_set(p, 422,
                            "An app's volume is new or a clone: make snapshots and copies by PUT "
                            "/v1/volumes/{name}.");
-    return create_or_change(disk, v, &wish, p);
+    return create_or_change(disk, v, wish, p);
+}
+
+int volume_put(const char *name, const cJSON *body, const uint8_t *uuid, struct problem *p)
+{
+    struct storage_wish wish = {.name = name, .uuid = uuid};
+
+    return put_of_app(&wish, body, p);
+}
+
+int volume_foresee(const char *name, const cJSON *body, struct volumes_needs before[SKEP_DISKS_MAX],
+                   cJSON **json, struct problem *p)
+{
+    struct storage_wish wish = {.name = name, .foreseen = json, .before = before};
+
+    return put_of_app(&wish, body, p);
 }
 
 static int put(struct request *r, const cJSON *body)
@@ -405,6 +434,7 @@ static int patch(struct request *r, const cJSON *body)
     if (!v)
         return api_no_volume(r);
     wish.limits = v->record.limits;
+    memcpy(wish.labels, v->record.labels, sizeof(wish.labels));
     return volume_wish_read(&wish, body, false, &r->problem) == 0 && check_match(r, disk, v) == 0
                ? storage_change(disk, v, &wish, &r->problem)
                : -1;

@@ -44,10 +44,9 @@ static int put_volume(const struct app *app, const char *name, const cJSON *body
         return problem_set(p, 409,
                            "Somebody else has made a volume of this name meanwhile, which stays as "
                            "it is: delete it, or choose another name for the app's.");
-    return volume_put(name, body,
-                      cJSON_IsString(known) && storage_uuid_read(known->valuestring, uuid) ? uuid
-                                                                                           : NULL,
-                      NULL, p);
+    return volume_put(
+        name, body,
+        cJSON_IsString(known) && storage_uuid_read(known->valuestring, uuid) ? uuid : NULL, p);
 }
 
 static int make_volume(const struct app *app, const cJSON *item, struct problem *p)

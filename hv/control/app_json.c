@@ -93,7 +93,7 @@ static void add_status(cJSON *json, const struct app *app, bool in_list)
 /* What the document says, with what can have been changed since. */
 static cJSON *describe_volume(const struct app *app, const cJSON *wished)
 {
-    static const char *const fields[] = {"size_bytes", "limits"};
+    static const char *const fields[] = {"size_bytes", "limits", "labels"};
     cJSON *json = cJSON_Duplicate(wished, true), *there;
     struct disk *disk;
     struct volume *v = storage_find(wished->string, &disk);
@@ -101,7 +101,7 @@ static cJSON *describe_volume(const struct app *app, const cJSON *wished)
     if (!v || !app_has_volume(app, v))
         return json;
     there = storage_volume_to_json(disk, v);
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < sizeof(fields) / sizeof(*fields); i++) {
         cJSON_DeleteItemFromObjectCaseSensitive(json, fields[i]);
         cJSON_AddItemToObject(json, fields[i],
                               cJSON_DetachItemFromObjectCaseSensitive(there, fields[i]));

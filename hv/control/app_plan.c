@@ -11,9 +11,9 @@
 
 #include "access.h"
 #include "app.h"
+#include "label.h"
 #include "persist.h"
 #include "quota.h"
-#include "spec_label.h"
 #include "storage.h"
 
 int app_blame(const char *part, const char *name, struct problem *p)
@@ -107,13 +107,13 @@ static int read_volume(struct app_plan *plan, const cJSON *item, struct problem 
 
 static int read_labels(struct app_plan *plan, const cJSON *item, struct problem *p)
 {
-    struct spec *spec = calloc(1, sizeof(*spec));
-    int result = spec ? spec_take_labels(item, spec, p) : no_memory(p);
+    char texts[LABELS_TEXT];
+    size_t bytes;
 
-    if (result == 0)
-        spec_labels_to_json(app_part(plan->record, "labels"), spec);
-    free(spec);
-    return result;
+    if (labels_read(item, texts, &bytes, p) != 0)
+        return -1;
+    labels_to_json(app_part(plan->record, "labels"), texts, bytes);
+    return 0;
 }
 
 static int read_members(struct app_plan *plan, const cJSON *item, unsigned most,
@@ -308,7 +308,8 @@ static int check_volume_owner(const struct app_plan *plan, struct app_volume *m,
 }
 
 /* Holds the storage's lock. What the volume would be, beside what it is; and by how much it grows. */
-static int foresee_volume(const struct app_plan *plan, struct app_volume *m, uint64_t *growth,
+static int foresee_volume(const struct app_plan *plan, struct app_volume *m,
+                          struct volumes_needs needs[SKEP_DISKS_MAX], uint64_t *growth,
                           struct problem *p)
 {
     struct disk *disk;
@@ -319,7 +320,7 @@ static int foresee_volume(const struct app_plan *plan, struct app_volume *m, uin
     if (check_volume_owner(plan, m, v, p) != 0)
         return -1;
     body = app_volume_body(m->body);
-    status = volume_put(m->name, body, NULL, &foreseen, p);
+    status = volume_foresee(m->name, body, needs, &foreseen, p);
     cJSON_Delete(body);
     if (status < 0)
         return app_blame("volumes", m->name, p);
@@ -338,12 +339,13 @@ static int foresee_volume(const struct app_plan *plan, struct app_volume *m, uin
 
 static int check_volumes(struct app_plan *plan, struct problem *p)
 {
+    struct volumes_needs needs[SKEP_DISKS_MAX] = {{0}};
     uint64_t growth = 0;
     int result = 0;
 
     storage_lock();
     for (unsigned i = 0; i < plan->volume_count && result == 0; i++)
-        result = foresee_volume(plan, &plan->volumes[i], &growth, p);
+        result = foresee_volume(plan, &plan->volumes[i], needs, &growth, p);
     if (result == 0 && growth)
         result = quota_check_volume(growth, p);
     storage_unlock();
@@ -528,6 +530,7 @@ cJSON *app_plan_to_json(const struct app_plan *plan)
         const struct app_volume *m = &plan->volumes[i];
         foresee_in_json(app_part(volumes, m->name), m->foreseen, "size_bytes");
         foresee_in_json(app_part(volumes, m->name), m->foreseen, "limits");
+        foresee_in_json(app_part(volumes, m->name), m->foreseen, "labels");
     }
     return json;
 }

@@ -15,6 +15,7 @@
 #include "identity.h"
 #include "image.h"
 #include "json.h"
+#include "label.h"
 #include "storage.h"
 
 static const char *const names[] = {
@@ -109,6 +110,7 @@ static cJSON *describe_volume(const struct disk *disk, struct volume *v)
     cJSON_AddItemToObject(spec, "size_bytes",
                           cJSON_DetachItemFromObjectCaseSensitive(all, "size_bytes"));
     cJSON_AddItemToObject(spec, "limits", cJSON_DetachItemFromObjectCaseSensitive(all, "limits"));
+    cJSON_AddItemToObject(spec, "labels", cJSON_DetachItemFromObjectCaseSensitive(all, "labels"));
     cJSON_Delete(all);
     return json;
 }
@@ -236,6 +238,7 @@ int backup_read_image(const struct backup_line *line, struct backup_image *image
         strncmp(digest, prefix, strlen(prefix)) == 0 &&
         hex_parse(digest + strlen(prefix), image->digest, sizeof(image->digest)) && size &&
         json_integer(size, 1, ELF_FILE_MAX, &image->bytes))
-        return 0;
+        return labels_take(cJSON_GetObjectItemCaseSensitive(line->value, "labels"), image->labels,
+                           p);
     return problem_set(p, 422, "The backup has an image without a right name, digest or size.");
 }

@@ -12,6 +12,7 @@
 
 #include <cJSON.h>
 
+#include "label.h"
 #include "problem.h"
 
 #define BACKUP_TEXT_MAX (4u << 20)
@@ -50,6 +51,7 @@ struct backup_image {
     uint8_t digest[32];
     uint64_t bytes;
     bool has_file; /* behind the text */
+    char labels[LABELS_BYTES];
 };
 int backup_read_image(const struct backup_line *line, struct backup_image *image,
                       struct problem *p);

@@ -15,6 +15,7 @@
 #include "hex.h"
 #include "json.h"
 #include "log.h"
+#include "persist.h"
 #include "points.h"
 #include "skep_tls.h"
 #include "symbols.h"
@@ -335,12 +336,12 @@ int image_end(struct image *image, struct problem *p)
     return 0;
 }
 
-static void tell_uploaded(const struct image *image)
+static void tell(const struct image *image, const char *type)
 {
     char digest[2 * sizeof(image->digest) + 1];
 
     hex_format(digest, image->digest, sizeof(image->digest));
-    events_add(EVENT_IMAGES, "uploaded", image->name, audit_caller(),
+    events_add(EVENT_IMAGES, type, image->name, audit_caller(),
                "\"digest\":\"sha256:%s\",\"size\":%" PRIu64, digest, image->size);
 }
 
@@ -357,8 +358,30 @@ int image_publish(struct image *image, struct problem *p)
         forget(old);
     }
     image_insert(image);
-    tell_uploaded(image);
+    tell(image, "uploaded");
     guest_image_published(image);
+    return 0;
+}
+
+int image_set_labels(struct image *image, const char labels[LABELS_BYTES], struct problem *p)
+{
+    struct image changed = *image;
+
+    if (memcmp(image->labels, labels, LABELS_BYTES) == 0) {
+        audit_idle();
+        return 0;
+    }
+    memcpy(changed.labels, labels, LABELS_BYTES);
+    audit_before(image_to_json(image));
+    audit_after(image_to_json(&changed));
+    /* One whose file isn't on the disk has no record there. */
+    if (image->kept || !persist_is_open()) {
+        audit_expect(200);
+        if (image_keep(&changed, p) != 0)
+            return -1;
+    }
+    memcpy(image->labels, labels, LABELS_BYTES);
+    tell(image, "changed");
     return 0;
 }
 
@@ -372,6 +395,7 @@ cJSON *image_to_json(const struct image *image)
     cJSON_AddStringToObject(json, "digest", digest);
     json_add_integer(json, "size", image->size);
     json_add_time(json, "uploaded_at", image->uploaded_wall_ns);
+    labels_to_json(cJSON_AddObjectToObject(json, "labels"), image->labels, sizeof(image->labels));
     return json;
 }
 

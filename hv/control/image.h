@@ -14,6 +14,7 @@
 
 #include <cJSON.h>
 
+#include "label.h"
 #include "problem.h"
 #include "skep/control.h"
 
@@ -29,6 +30,7 @@ struct image {
     uint8_t digest[32];
     bool kept; /* on the disk */
     char name[SKEP_NAME_MAX];
+    char labels[LABELS_BYTES]; /* label.h; an upload of another file leaves them */
 };
 
 /* Learns the images that ring 0 holds; ends those that were never completed or were replaced. */
@@ -66,7 +68,7 @@ void image_unkeep_file(const struct image *image);
 
 /* Only the record, for an image whose file is kept: -1 if that isn't there, or the disk refuses. */
 int image_keep_record(const char *name, const uint8_t digest[32], uint64_t uploaded_wall_ns,
-                      struct problem *p);
+                      const char labels[LABELS_BYTES], struct problem *p);
 
 /* The file itself, which the caller frees; NULL if it can't be read, or there is no memory. */
 uint8_t *image_read_file(const char *name, const uint8_t digest[32], size_t *bytes);
@@ -99,6 +101,10 @@ struct image *image_find(const char *name);
 const char *image_name(uint64_t handle); /* "" if unknown */
 struct image *image_by_handle(uint64_t handle);
 struct image *image_first(void);
+
+/* Gives it these labels: 0, or -1 and the problem (the disk doesn't take them). Those of an image that isn't on the disk
+ * are only in memory. The audit record and the event are made. */
+int image_set_labels(struct image *image, const char labels[LABELS_BYTES], struct problem *p);
 
 cJSON *image_to_json(const struct image *image);
 

@@ -4,6 +4,7 @@
  * The record "images/NAME" holds the digest, and so names the file "files/NAME.DIGEST". A file that no record names is
  * that of an upload which was cut off, or of an image that was replaced or deleted: it goes at the next start.
  */
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,13 +22,21 @@
 #define FILES      "files/"
 #define KEPT_BYTES (sizeof(FILES) + SKEP_NAME_MAX + 64 + 1)
 
-#define RECORD_VERSION 1u
+/* Of version 1 are those without labels, which is all that Skeps knew before there were any. */
+enum { RECORD_PLAIN = 1, RECORD_LABELLED };
 
 struct image_record {
     uint32_t version, reserved;
     uint64_t uploaded_wall_ns;
     uint8_t digest[32];
+    char labels[LABELS_BYTES];
 };
+
+static size_t record_bytes(const struct image_record *record)
+{
+    return record->version == RECORD_PLAIN ? offsetof(struct image_record, labels)
+                                           : sizeof(*record);
+}
 
 static void record_name(const char *name, char text[KEPT_BYTES])
 {
@@ -48,11 +57,15 @@ static int read_record(const char *name, struct image_record *record)
     char text[KEPT_BYTES];
     int64_t n;
 
+    *record = (struct image_record){.version = 0};
     record_name(name, text);
     n = persist_get(text, record, sizeof(*record));
     if (n < 0)
         return (int)n;
-    return n == sizeof(*record) && record->version == RECORD_VERSION ? 0 : -SKEP_EIO;
+    return (record->version == RECORD_PLAIN || record->version == RECORD_LABELLED) &&
+                   n == (int64_t)record_bytes(record) && record->labels[LABELS_BYTES - 1] == '\0'
+               ? 0
+               : -SKEP_EIO;
 }
 
 bool image_is_kept(const char *name, const uint8_t digest[32])
@@ -72,9 +85,10 @@ int image_keep_file(const char *name, const uint8_t digest[32], const uint8_t *e
 }
 
 int image_keep_record(const char *name, const uint8_t digest[32], uint64_t uploaded_wall_ns,
-                      struct problem *p)
+                      const char labels[LABELS_BYTES], struct problem *p)
 {
-    struct image_record record = {.version = RECORD_VERSION, .uploaded_wall_ns = uploaded_wall_ns};
+    struct image_record record = {.version = *labels ? RECORD_LABELLED : RECORD_PLAIN,
+                                  .uploaded_wall_ns = uploaded_wall_ns};
     char text[KEPT_BYTES];
 
     /* A deletion of its namesake may have taken the file along meanwhile. */
@@ -82,13 +96,15 @@ int image_keep_record(const char *name, const uint8_t digest[32], uint64_t uploa
     if (persist_is_open() && persist_get(text, NULL, 0) < 0)
         return problem_set(p, 503, "The image was deleted while it was uploaded; try again.");
     memcpy(record.digest, digest, 32);
+    memcpy(record.labels, labels, sizeof(record.labels));
     record_name(name, text);
-    return persist_put(text, &record, sizeof(record), p);
+    return persist_put(text, &record, record_bytes(&record), p);
 }
 
 int image_keep(struct image *image, struct problem *p)
 {
-    if (image_keep_record(image->name, image->digest, image->uploaded_wall_ns, p) != 0)
+    if (image_keep_record(image->name, image->digest, image->uploaded_wall_ns, image->labels, p) !=
+        0)
         return -1;
     image->kept = persist_is_open();
     return 0;
@@ -164,8 +180,11 @@ static void load(const char *name)
         log_line("image '%s' is left aside: its record can't be read", name);
     } else if (image) {
         image->kept = image_same(image, record.digest);
+        if (image->kept)
+            memcpy(image->labels, record.labels, sizeof(image->labels));
     } else if ((image = build(name, &record, &p)) != NULL) {
         image->uploaded_wall_ns = record.uploaded_wall_ns;
+        memcpy(image->labels, record.labels, sizeof(image->labels));
         image->kept = true;
         image_insert(image);
     } else {

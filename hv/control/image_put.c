@@ -47,6 +47,8 @@ static int publish(struct image *image, const struct image_guard *guard, cJSON *
     /* Again: it may have been deleted meanwhile. */
     if (ask(guard, image->name) != 0)
         return -1;
+    if (old)
+        memcpy(image->labels, old->labels, sizeof(image->labels));
     audit_expect(same ? 200 : 201);
     audit_after(image_to_json(same ? old : image));
     if ((same ? image_keep(old, p) : image_publish(image, p)) != 0)
@@ -108,6 +110,7 @@ int image_foresee(const char *name, const uint8_t *data, size_t bytes,
                   const struct image_guard *guard, cJSON **json, struct problem *p)
 {
     int result = check(name, data, bytes, guard, json, p);
+    const struct image *there;
     struct image *image;
 
     if (result < 0)
@@ -117,6 +120,11 @@ int image_foresee(const char *name, const uint8_t *data, size_t bytes,
         if (!image)
             return -1;
         image->uploaded_wall_ns = 0; /* it isn't yet */
+        model_lock();
+        there = image_find(name);
+        if (there)
+            memcpy(image->labels, there->labels, sizeof(image->labels));
+        model_unlock();
         *json = image_to_json(image);
         image_discard(image);
     }

@@ -232,6 +232,7 @@ int restore_take_file(struct restore *r, const struct backup_image *wanted, cons
     image = image_build(wanted->name, elf, wanted->bytes, p);
     if (!image)
         return -1;
+    memcpy(image->labels, wanted->labels, sizeof(image->labels));
     if (r->dry_run) {
         image_discard(image);
         return 0;

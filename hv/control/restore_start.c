@@ -64,7 +64,7 @@ static int keep_image(struct restore *r, const struct backup_line *line, struct 
         return -1;
     if (!image.has_file || image_is_kept(image.name, image.digest))
         return 0;
-    return image_keep_record(image.name, image.digest, core_wall_ns(), p);
+    return image_keep_record(image.name, image.digest, core_wall_ns(), image.labels, p);
 }
 
 /* As it is in the text, files included. */

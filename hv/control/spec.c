@@ -10,8 +10,8 @@
 
 #include "address.h"
 #include "json.h"
+#include "label.h"
 #include "skep_tls.h"
-#include "spec_label.h"
 #include "spec_volume.h"
 
 static const char *const desired_names[] = {"running", "paused", "stopped", NULL};

@@ -69,7 +69,7 @@ struct spec {
     uint32_t net_count;
     uint32_t argc, envc;
     uint32_t after_count; /* of start_after */
-    uint32_t label_count; /* spec_label.h */
+    uint32_t label_count; /* label.h */
     uint32_t strings_bytes;
     uint32_t program_bytes; /* of these args, env and mounts */
     uint32_t volume_count;

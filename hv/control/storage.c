@@ -425,9 +425,15 @@ bool storage_serve(void)
  * Volumes
  */
 
+static struct volumes_needs *needs_before(const struct disk *disk, const struct storage_wish *wish)
+{
+    return wish->before ? &wish->before[storage_disk_index(disk)] : NULL;
+}
+
 static int explain(const struct disk *disk, int error, const struct storage_wish *wish,
                    struct problem *p)
 {
+    const struct volumes_needs *before = needs_before(disk, wish);
     const struct volumes *vs = disk->volumes;
 
     switch (-error) {
@@ -445,7 +451,7 @@ static int explain(const struct disk *disk, int error, const struct storage_wish
             " bytes are promised to volumes, or its table (%" PRIu32
             " volumes) or metadata area is full. Delete a volume, ask for less, or add "
             "\"overcommit\": true to have more promised than there is.",
-            volumes_promised(vs) * vs->super.chunk_bytes,
+            (volumes_promised(vs) + (before ? before->chunks : 0)) * vs->super.chunk_bytes,
             (uint64_t)vs->super.chunk_count * vs->super.chunk_bytes, volumes_slots(vs));
     case SKEP_ENOMEM:
         return problem_set(p, 503, "There is no memory for the request now; try again.");
@@ -514,9 +520,11 @@ static int create_on(struct disk *disk, struct volume *source, const struct stor
                                .bytes = wish->bytes,
                                .created_ns = core_wall_ns(),
                                .limits = wish->limits,
+                               .labels = wish->labels,
                                .overcommit = wish->overcommit,
                                .unfinished = wish->unfinished,
-                               .dry_run = wish->foreseen != NULL};
+                               .dry_run = wish->foreseen != NULL,
+                               .before = needs_before(disk, wish)};
     struct volume *v;
     int result;
 
@@ -569,15 +577,26 @@ int storage_create(const struct storage_wish *wish, struct problem *p)
     return status;
 }
 
-static int set_limits(struct disk *disk, struct volume *v, const struct storage_wish *wish,
+static bool has_other_limits(const struct volume *v, const struct storage_wish *wish)
+{
+    return wish->has_limits && memcmp(&v->record.limits, &wish->limits, sizeof(wish->limits)) != 0;
+}
+
+static bool has_other_labels(const struct volume *v, const struct storage_wish *wish)
+{
+    return wish->has_labels && memcmp(v->record.labels, wish->labels, sizeof(wish->labels)) != 0;
+}
+
+static int set_record(struct disk *disk, struct volume *v, const struct storage_wish *wish,
                       struct problem *p)
 {
     const struct open_volume *o = storage_find_open(disk, v);
     int result = 0;
 
-    if (memcmp(&v->record.limits, &wish->limits, sizeof(wish->limits)) != 0)
-        result = volumes_limit(disk->volumes, v, &wish->limits);
-    if (result == 0 && o)
+    if (has_other_limits(v, wish) || has_other_labels(v, wish))
+        result = volumes_set(disk->volumes, v, wish->has_limits ? &wish->limits : &v->record.limits,
+                             wish->has_labels ? wish->labels : v->record.labels);
+    if (result == 0 && o && wish->has_limits)
         core_volume_set(o->handle, SKEP_VOLUME_LIMITS, (uintptr_t)&v->record.limits, 0, 0);
     return result == 0 ? 200 : failed(disk, result, wish, p);
 }
@@ -602,8 +621,9 @@ static int set_bytes(struct disk *disk, struct volume *v, const struct storage_w
 static int foresee_change(const struct disk *disk, struct volume *v,
                           const struct storage_wish *wish, struct problem *p)
 {
-    int result =
-        wish->has_bytes ? volumes_check_size(disk->volumes, v, wish->bytes, wish->overcommit) : 0;
+    int result = wish->has_bytes ? volumes_check_size(disk->volumes, v, wish->bytes,
+                                                      wish->overcommit, needs_before(disk, wish))
+                                 : 0;
 
     if (result != 0)
         return explain(disk, result, wish, p);
@@ -615,9 +635,8 @@ int storage_change(struct disk *disk, struct volume *v, const struct storage_wis
                    struct problem *p)
 {
     bool resized = wish->has_bytes && wish->bytes != v->record.bytes;
-    bool limited =
-        wish->has_limits && memcmp(&v->record.limits, &wish->limits, sizeof(wish->limits)) != 0;
-    int status = 200;
+    bool described = has_other_limits(v, wish) || has_other_labels(v, wish);
+    int status;
 
     if (disk->state != DISK_ONLINE)
         return problem_set(p, 409, "The volume's disk can't be written; see GET /v1/disks.");
@@ -632,13 +651,12 @@ int storage_change(struct disk *disk, struct volume *v, const struct storage_wis
         return -1;
     if (wish->foreseen)
         return foresee_change(disk, v, wish, p);
-    if (!resized && !limited)
+    if (!resized && !described)
         audit_idle();
     if (resized && set_bytes(disk, v, wish, p) < 0)
         return -1;
-    if (wish->has_limits)
-        status = set_limits(disk, v, wish, p);
-    if (resized || (limited && status > 0))
+    status = set_record(disk, v, wish, p);
+    if (resized || (described && status > 0))
         tell_volume(v, "changed");
     return status;
 }

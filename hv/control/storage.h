@@ -107,20 +107,25 @@ struct storage_wish {
     bool full;          /* copy of it, which shares nothing (storage_copy.h) */
     bool unfinished;    /* nobody else can have it yet */
     bool overcommit;
-    bool has_bytes, has_limits;
+    bool has_bytes, has_limits, has_labels;
     uint64_t bytes;
     struct skep_volume_limits limits;
-    const uint8_t *uuid; /* of a new one; NULL = a random one */
-    cJSON **foreseen;    /* NULL = it is done; else it is only told what the volume would be then */
+    char labels[FORMAT_LABELS]; /* label.h */
+    const uint8_t *uuid;        /* of a new one; NULL = a random one */
+    cJSON **foreseen; /* NULL = it is done; else it is only told what the volume would be then */
+    struct volumes_needs *before; /* of each disk what would be done before; NULL = nothing */
 };
 
 /* From the body of a request (api_volume.c): of one that creates, or changes. */
 int volume_wish_read(struct storage_wish *wish, const cJSON *body, bool create, struct problem *p);
 
-/* What PUT of a volume does with a body that asks for no snapshot nor copy; or foresees it, unless `foreseen` is NULL. A new
- * one gets the uuid, unless that is NULL. */
-int volume_put(const char *name, const cJSON *body, const uint8_t *uuid, cJSON **foreseen,
-               struct problem *p);
+/* What PUT of a volume does with a body that asks for no snapshot nor copy. A new one gets the uuid, unless that is NULL. */
+int volume_put(const char *name, const cJSON *body, const uint8_t *uuid, struct problem *p);
+
+/* What that would do, and *json what the volume would be then. before: of each disk what would be done before, to which what
+ * this needs is added. */
+int volume_foresee(const char *name, const cJSON *body, struct volumes_needs before[SKEP_DISKS_MAX],
+                   cJSON **json, struct problem *p);
 
 int storage_create(const struct storage_wish *wish, struct problem *p);
 int storage_change(struct disk *disk, struct volume *v, const struct storage_wish *wish,

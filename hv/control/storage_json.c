@@ -4,6 +4,7 @@
 #include "access.h"
 #include "hex.h"
 #include "json.h"
+#include "label.h"
 #include "storage.h"
 #include "storage/probe.h"
 
@@ -209,6 +210,8 @@ cJSON *storage_volume_to_json(const struct disk *disk, struct volume *v)
         cJSON_AddNullToObject(json, "copy_of");
     json_add_time(json, "created_at", v->record.created_ns);
     add_limits(cJSON_AddObjectToObject(json, "limits"), &v->record.limits);
+    labels_to_json(cJSON_AddObjectToObject(json, "labels"), v->record.labels,
+                   sizeof(v->record.labels));
     add_status(cJSON_AddObjectToObject(json, "status"), disk, v);
     return json;
 }
@@ -225,12 +228,16 @@ cJSON *storage_new_to_json(const struct disk *disk, struct volume *v)
 cJSON *storage_changed_to_json(const struct disk *disk, struct volume *v,
                                const struct storage_wish *wish)
 {
-    cJSON *json = storage_volume_to_json(disk, v), *limits = cJSON_CreateObject();
+    cJSON *json = storage_volume_to_json(disk, v), *limits = cJSON_CreateObject(),
+          *labels = cJSON_CreateObject();
 
     if (wish->has_bytes)
         cJSON_ReplaceItemInObjectCaseSensitive(json, "size_bytes",
                                                cJSON_CreateNumber((double)wish->bytes));
     add_limits(limits, wish->has_limits ? &wish->limits : &v->record.limits);
     cJSON_ReplaceItemInObjectCaseSensitive(json, "limits", limits);
+    labels_to_json(labels, wish->has_labels ? wish->labels : v->record.labels,
+                   sizeof(v->record.labels));
+    cJSON_ReplaceItemInObjectCaseSensitive(json, "labels", labels);
     return json;
 }

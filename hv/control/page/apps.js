@@ -1,7 +1,7 @@
 // Apps: guests and volumes of one document. What a document would change is shown before it is made.
 
 import { call, get, list, may, send } from "./api.js";
-import { attempt, button, bytes, confirmed, field, formDialog, h, renew, state, table, terms } from "./dom.js";
+import { attempt, button, bytes, confirmed, field, formDialog, h, labelsOf, renew, state, table, terms } from "./dom.js";
 import { dropZone, nameOf } from "./guests.js";
 import { keepLooking } from "./live.js";
 
@@ -10,7 +10,6 @@ const KINDS = ["apps", "guests", "volumes"];
 const appPath = (name, more = "") => `/v1/apps/${encodeURIComponent(name)}${more}`;
 const guestLink = (name) => h("a", { href: `#/guest/${encodeURIComponent(name)}` }, name);
 const volumeLink = (name) => h("a", { href: "#/volumes" }, name);
-const labelsOf = (labels) => Object.entries(labels).map(([name, value]) => `${name}=${value}`).join(", ");
 
 /** How many of its guests and volumes there are. */
 function partsOf({ guests, volumes }) {

@@ -17,6 +17,17 @@ async function read(after, last, signal) {
   return trail;
 }
 
+/** What a change changed of it, member by member. */
+function changesOf({ before, after, cut }) {
+  const text = (value) => value === undefined ? "–" : JSON.stringify(value);
+  const names = [...new Set(Object.keys({ ...before, ...after }))].filter((name) => text(before?.[name]) !== text(after?.[name]));
+  const lines = names.map((name) => `${name}: ${text(before?.[name])} → ${text(after?.[name])}`);
+  const left = (cut ?? []).map((name) => `${name} is too long to be in the record`);
+  if (!lines.length && !left.length) return "";
+  const word = !before ? "made" : !after ? "deleted" : names.join(", ");
+  return h("details", {}, h("summary", {}, word), h("pre", {}, [...lines, ...left].join("\n")));
+}
+
 export function auditView(view, _, signal) {
   const rows = h("div", { id: "audit" }), facts = h("div"), pages = h("div", { className: "bar" });
   let end = null; // the latest record that is shown; null = the latest there is
@@ -34,6 +45,7 @@ export function auditView(view, _, signal) {
       ["Call", ({ method, path, damaged }) => damaged ? state("damaged") : `${method} ${path}`],
       ["Status", ({ status }) => status ?? "", "number"],
       ["Detail", ({ detail }) => detail, "long"],
+      ["Change", changesOf, "long"],
     ], trail.items.reverse(), "Nothing was changed yet."));
     renew(facts, terms([
       ["Kept", `records ${trail.first} to ${trail.last}, ${trail.kept === "disk" ? "on the disk" : "in memory"}`],

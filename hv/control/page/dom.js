@@ -34,10 +34,14 @@ function update(there, wanted) {
     return;
   }
   for (const { name, value } of wanted.attributes) if (there.getAttribute(name) !== value) there.setAttribute(name, value);
-  for (const { name } of [...there.attributes]) if (!wanted.hasAttribute(name)) there.removeAttribute(name);
+  // What somebody has opened stays open.
+  for (const { name } of [...there.attributes]) if (name !== "open" && !wanted.hasAttribute(name)) there.removeAttribute(name);
   there.onclick = wanted.onclick;
   renew(there, ...wanted.childNodes);
 }
+
+/** "team=edge, tier=1" */
+export const labelsOf = (labels) => Object.entries(labels).map(([name, value]) => `${name}=${value}`).join(", ");
 
 /** A table; a column is [label, function of an item to its cell, "number", "long" or nothing]. */
 export function table(columns, items, empty) {

@@ -1,7 +1,7 @@
 // Images: upload and delete.
 
 import { call, list, may, upload } from "./api.js";
-import { attempt, button, bytes, confirmed, h, moment, renew, table } from "./dom.js";
+import { attempt, button, bytes, confirmed, h, labelsOf, moment, renew, table } from "./dom.js";
 import { dropZone, nameOf } from "./guests.js";
 import { keepLooking } from "./live.js";
 
@@ -27,6 +27,7 @@ export function imagesView(view, _, signal) {
   const soon = keepLooking(async () => renew(rows, table([
     ["Name", ({ name }) => name],
     ["Size", ({ size }) => bytes(size), "number"],
+    ["Labels", ({ labels }) => labelsOf(labels)],
     ["Uploaded", ({ uploaded_at: at }) => moment(at)],
     ["Digest", ({ digest }) => h("code", { title: digest }, digest.slice(7, 19))],
     ["", ({ name }) => may("operator") && button("Delete", () => remove(name), "bad")],

@@ -1,7 +1,7 @@
 // Volumes and the disks below them.
 
 import { call, list, may } from "./api.js";
-import { attempt, button, bytes, confirmed, field, formDialog, h, moment, parseBytes, renew, state, table } from "./dom.js";
+import { attempt, button, bytes, confirmed, field, formDialog, h, labelsOf, moment, parseBytes, renew, state, table } from "./dom.js";
 import { keepLooking } from "./live.js";
 
 export function volumesView(view, _, signal) {
@@ -54,6 +54,7 @@ export function volumesView(view, _, signal) {
       ["Size", ({ size_bytes: size }) => bytes(size), "number"],
       ["Used", ({ status }) => bytes(status.allocated_bytes), "number"],
       ["Guests", ({ status }) => status.guests || "", "number"],
+      ["Labels", ({ labels }) => labelsOf(labels)],
       ["Created", ({ created_at: at }) => moment(at)],
       ["", (volume) => may("operator") && h("span", {}, volume.kind !== "snapshot" && button("Grow", () => grow(volume)), " ",
         button("Snapshot", () => snapshot(volume.name)), " ", button("Copy", () => attempt(() => copy(volume))), " ", button("Delete", () => remove(volume.name), "bad"))],

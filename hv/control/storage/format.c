@@ -101,6 +101,24 @@ bool format_is_whole(const struct format_super *super, void *block, uint32_t kin
            header->checksum == checksum(super, block, kind);
 }
 
+bool format_labels_are_sane(const char labels[FORMAT_LABELS])
+{
+    uint32_t at = 0;
+
+    if (labels[FORMAT_LABELS - 1] != '\0')
+        return false;
+    for (; at < FORMAT_LABELS && labels[at]; at++) {
+        if (!strchr(labels + at, '='))
+            return false;
+        for (; labels[at]; at++)
+            if (labels[at] <= ' ' || labels[at] > '~')
+                return false;
+    }
+    while (at < FORMAT_LABELS && labels[at] == '\0')
+        at++;
+    return at == FORMAT_LABELS;
+}
+
 int format_read(struct bdev *dev, const struct format_super *super, uint32_t kind, uint32_t number,
                 void *block)
 {

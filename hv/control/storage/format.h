@@ -85,6 +85,7 @@ _Static_assert(sizeof(struct format_commit) == BDEV_BLOCK, "disk format");
 
 #define FORMAT_VOLUME_NAME 40u
 #define FORMAT_ROOTS       3u
+#define FORMAT_LABELS      256u
 
 enum format_volume_kind { FORMAT_FREE, FORMAT_VOLUME, FORMAT_SNAPSHOT };
 #define FORMAT_UNFINISHED 1u /* a flag: a full copy that is being made, or what it is made of */
@@ -102,7 +103,8 @@ struct format_volume {
     char parent[FORMAT_VOLUME_NAME];
     struct skep_volume_limits limits;
     uint32_t roots[FORMAT_ROOTS]; /* its INDEX blocks, 0 = none: nothing is mapped there */
-    uint32_t reserved[81];
+    char labels[FORMAT_LABELS];   /* texts "NAME=value", each ended by a NUL, then zeroes */
+    uint32_t reserved[17];
 };
 _Static_assert(sizeof(struct format_volume) == 504, "disk format");
 
@@ -131,6 +133,9 @@ bool format_plan(struct format_super *super, uint64_t bytes);
 void format_seal(const struct format_super *super, void *block, uint32_t kind, uint32_t number,
                  uint64_t sequence);
 bool format_is_whole(const struct format_super *super, void *block, uint32_t kind, uint32_t number);
+
+/* Whether a volume's labels are texts that can be shown, each with a '=' in it, and zeroes behind the last one. */
+bool format_labels_are_sane(const char labels[FORMAT_LABELS]);
 
 /* Reads a block and checks it. */
 int format_read(struct bdev *dev, const struct format_super *super, uint32_t kind, uint32_t number,

@@ -180,7 +180,7 @@ static bool record_is_good(struct fsck *f, const struct format_volume *v, uint32
     if ((v->kind != FORMAT_VOLUME && v->kind != FORMAT_SNAPSHOT) || !name_is_good(v->name) ||
         (v->parent[0] && !name_is_good(v->parent)) || v->bytes == 0 || v->bytes % BDEV_BLOCK != 0 ||
         v->bytes > (uint64_t)SKEP_CHUNKS_MAX * f->super.chunk_bytes || v->id >= f->newest ||
-        v->family > v->id) {
+        v->family > v->id || !format_labels_are_sane(v->labels)) {
         error(f, "volume table: record %" PRIu32 " makes no sense", slot);
         return false;
     }

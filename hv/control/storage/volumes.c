@@ -132,9 +132,9 @@ static int check_writable(const struct volumes *vs)
  * Creation
  */
 
-static uint32_t free_slot(const struct volumes *vs)
+static uint32_t free_slot(const struct volumes *vs, struct volumes_needs *before)
 {
-    uint32_t slots = volumes_slots(vs);
+    uint32_t slots = volumes_slots(vs), others = before ? before->slots++ : 0;
     uint8_t *used = calloc(slots, 1);
     uint32_t slot = 0;
 
@@ -142,15 +142,30 @@ static uint32_t free_slot(const struct volumes *vs)
         return slots;
     for (const struct volume *v = vs->first; v; v = v->next)
         used[v->slot] = 1;
-    while (slot < slots && used[slot])
-        slot++;
+    while (slot < slots && (used[slot] || others > 0))
+        others -= !used[slot++];
     free(used);
     return slot;
 }
 
-static bool has_room(const struct volumes *vs, uint64_t more, bool overcommit)
+static bool has_room(const struct volumes *vs, uint64_t more, bool overcommit,
+                     struct volumes_needs *before)
 {
-    return overcommit || volumes_promised(vs) + more <= vs->super.chunk_count;
+    uint64_t promised = volumes_promised(vs) + (before ? before->chunks : 0);
+    bool room = overcommit || promised + more <= vs->super.chunk_count;
+
+    if (before && room)
+        before->chunks += more;
+    return room;
+}
+
+static bool has_metas(const struct volumes *vs, uint32_t more, struct volumes_needs *before)
+{
+    uint32_t others = before ? before->metas : 0;
+
+    if (before)
+        before->metas += more;
+    return others + more <= vs->metas.free_count;
 }
 
 static void fill_record(struct volumes *vs, struct format_volume *r,
@@ -165,6 +180,8 @@ static void fill_record(struct volumes *vs, struct format_volume *r,
                                 .limits = wish->limits};
     memcpy(r->uuid, wish->uuid, sizeof(r->uuid));
     memcpy(r->name, wish->name, strlen(wish->name));
+    if (wish->labels)
+        memcpy(r->labels, wish->labels, sizeof(r->labels));
 }
 
 /* A volume that is not in the list yet; 0 or an error. */
@@ -186,7 +203,7 @@ static int prepare(struct volumes *vs, const struct volumes_wish *wish, uint64_t
     fill_record(vs, &v->record, wish);
     v->record.bytes = bytes;
     v->chunk_count = volume_chunks(vs, bytes);
-    v->slot = free_slot(vs);
+    v->slot = free_slot(vs, wish->before);
     v->maps = calloc(volume_map_count(v->chunk_count), sizeof(*v->maps));
     *made = v;
     return v->slot == volumes_slots(vs) ? -SKEP_ENOSPC : v->maps ? 0 : -SKEP_ENOMEM;
@@ -210,7 +227,7 @@ int volumes_create(struct volumes *vs, const struct volumes_wish *wish, struct v
     struct volume *v = NULL;
     int result = prepare(vs, wish, wish->bytes, &v);
 
-    if (result == 0 && !has_room(vs, v->chunk_count, wish->overcommit))
+    if (result == 0 && !has_room(vs, v->chunk_count, wish->overcommit, wish->before))
         result = -SKEP_ENOSPC;
     if (result == 0 && !wish->dry_run)
         result = commit_record(vs, &v->record, v->slot);
@@ -324,8 +341,8 @@ int volumes_copy(struct volumes *vs, struct volume *source, bool snapshot,
     if (result == 0 && (bytes < source->record.bytes || (snapshot && wish->bytes)))
         result = -SKEP_EINVAL;
     if (result == 0 &&
-        (metas_of(source) > vs->metas.free_count ||
-         !has_room(vs, snapshot ? source->mapped : v->chunk_count, wish->overcommit)))
+        (!has_metas(vs, metas_of(source), wish->before) ||
+         !has_room(vs, snapshot ? source->mapped : v->chunk_count, wish->overcommit, wish->before)))
         result = -SKEP_ENOSPC;
     if (result != 0)
         return discard(v, result);
@@ -392,7 +409,7 @@ int volumes_delete(struct volumes *vs, struct volume *v)
 }
 
 int volumes_check_size(const struct volumes *vs, const struct volume *v, uint64_t bytes,
-                       bool overcommit)
+                       bool overcommit, struct volumes_needs *before)
 {
     uint32_t chunks = volume_chunks(vs, bytes);
     int result = check_writable(vs);
@@ -402,7 +419,7 @@ int volumes_check_size(const struct volumes *vs, const struct volume *v, uint64_
     if (v->record.kind != FORMAT_VOLUME || bytes < v->record.bytes || bytes % BDEV_BLOCK != 0 ||
         chunks == 0)
         return -SKEP_EINVAL;
-    return has_room(vs, chunks - v->chunk_count, overcommit || chunks == v->chunk_count)
+    return has_room(vs, chunks - v->chunk_count, overcommit || chunks == v->chunk_count, before)
                ? 0
                : -SKEP_ENOSPC;
 }
@@ -412,7 +429,7 @@ int volumes_resize(struct volumes *vs, struct volume *v, uint64_t bytes, bool ov
     struct format_volume record = v->record;
     uint32_t chunks = volume_chunks(vs, bytes), former = volume_map_count(v->chunk_count);
     uint32_t *maps;
-    int result = volumes_check_size(vs, v, bytes, overcommit);
+    int result = volumes_check_size(vs, v, bytes, overcommit, NULL);
 
     if (result != 0)
         return result;
@@ -445,11 +462,13 @@ static int change_record(struct volumes *vs, struct volume *v, const struct form
     return result;
 }
 
-int volumes_limit(struct volumes *vs, struct volume *v, const struct skep_volume_limits *limits)
+int volumes_set(struct volumes *vs, struct volume *v, const struct skep_volume_limits *limits,
+                const char *labels)
 {
     struct format_volume record = v->record;
 
     record.limits = *limits;
+    memcpy(record.labels, labels, sizeof(record.labels));
     return change_record(vs, v, &record);
 }
 

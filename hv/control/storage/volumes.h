@@ -74,16 +74,24 @@ struct volume *volumes_by_id(struct volumes *vs, uint64_t id);
 uint64_t volumes_promised(const struct volumes *vs);
 uint32_t volumes_slots(const struct volumes *vs);
 
+/* What dry runs need that would be done before this one, on one disk: each adds what it needs itself. */
+struct volumes_needs {
+    uint64_t chunks; /* promised */
+    uint32_t slots, metas;
+};
+
 struct volumes_wish {
     const char *name;
     uint64_t bytes;      /* a multiple of 4096; of a copy: 0 = as large as its source */
     uint64_t created_ns; /* UNIX time */
     uint8_t uuid[16];
     struct skep_volume_limits limits;
-    bool overcommit; /* may be larger than what is left */
-    bool unfinished; /* until volumes_finish() */
+    const char *labels; /* FORMAT_LABELS bytes; NULL = none */
+    bool overcommit;    /* may be larger than what is left */
+    bool unfinished;    /* until volumes_finish() */
     bool
         dry_run; /* what is created is the caller's, to be freed by volumes_discard(), and nothing on the disk */
+    struct volumes_needs *before; /* of a dry run; NULL = nothing would be done before */
 };
 
 /* -SKEP_EEXIST: there is one of this name. -SKEP_EINVAL: name or size. -SKEP_ENOSPC: the table or metadata area is full, or
@@ -102,8 +110,11 @@ int volumes_finish(struct volumes *vs, struct volume *v);
 /* Larger only (-SKEP_EINVAL). */
 int volumes_resize(struct volumes *vs, struct volume *v, uint64_t bytes, bool overcommit);
 int volumes_check_size(const struct volumes *vs, const struct volume *v, uint64_t bytes,
-                       bool overcommit); /* whether it can be */
-int volumes_limit(struct volumes *vs, struct volume *v, const struct skep_volume_limits *limits);
+                       bool overcommit, struct volumes_needs *before); /* whether it can be */
+
+/* Both at once; labels have FORMAT_LABELS bytes, as in a record (format.h). */
+int volumes_set(struct volumes *vs, struct volume *v, const struct skep_volume_limits *limits,
+                const char *labels);
 
 /* Entries of the map; what more than one volume has is marked SKEP_CHUNK_SHARED. */
 int volumes_map(struct volumes *vs, const struct volume *v, uint32_t first, uint32_t count,

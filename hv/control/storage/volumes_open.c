@@ -147,7 +147,8 @@ static bool record_is_sane(struct volumes *vs, const struct format_volume *r)
     return (r->kind == FORMAT_VOLUME || r->kind == FORMAT_SNAPSHOT) &&
            memchr(r->name, '\0', sizeof(r->name)) && volume_name_valid(r->name) &&
            memchr(r->parent, '\0', sizeof(r->parent)) &&
-           (r->parent[0] == '\0' || volume_name_valid(r->parent)) && r->bytes % BDEV_BLOCK == 0 &&
+           (r->parent[0] == '\0' || volume_name_valid(r->parent)) &&
+           format_labels_are_sane(r->labels) && r->bytes % BDEV_BLOCK == 0 &&
            volume_chunks(vs, r->bytes) != 0 && !volumes_find(vs, r->name) &&
            !volumes_by_id(vs, r->id);
 }

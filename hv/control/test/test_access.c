@@ -53,6 +53,8 @@ static const struct row rows[] = {
     {"GET", "/v1/images/*", "hello", NULL, ACCESS_VIEWER, 200, 0},
     {"PUT", "/v1/images/*", "hello", "no ELF", ACCESS_OPERATOR, 409, 403},
     {"PUT", "/v1/images/*", "ci-new", "no ELF", ACCESS_OPERATOR, 422, 0},
+    {"PATCH", "/v1/images/*", "hello", "{}", ACCESS_OPERATOR, 200, 403},
+    {"PATCH", "/v1/images/*", "ci-hello", "{}", ACCESS_OPERATOR, 200, 0},
     {"DELETE", "/v1/images/*", "hello", NULL, ACCESS_OPERATOR, 409, 403},
     {"DELETE", "/v1/images/*", "ci-hello", NULL, ACCESS_OPERATOR, 409, 0},
     {"GET", "/v1/guests", NULL, NULL, ACCESS_VIEWER, 200, 0},

@@ -292,6 +292,65 @@ static void test_memory_together(void **state)
     assert_int_equal(admin("GET", "/v1/guests/n", NULL), 404);
 }
 
+/* A volume of an app has the labels that the document says of it, and none of the app's. */
+static void test_labels_of_volumes(void **state)
+{
+    static const char with[] =
+        "{\"labels\":{\"app\":\"a\"},\"volumes\":{\"v\":{\"size_bytes\":65536,"
+        "\"labels\":{\"tier\":\"1\"}},\"w\":{\"size_bytes\":65536}}}";
+
+    (void)state;
+    assert_int_equal(admin("PUT", "/v1/apps/new?dry_run=true", with), 200);
+    assert_answer("\"labels\":{\"tier\":\"1\"}");
+    assert_int_equal(admin("PUT", "/v1/apps/new", with), 201);
+    assert_int_equal(admin("GET", "/v1/volumes/v", NULL), 200);
+    assert_answer("\"labels\":{\"tier\":\"1\"}");
+    assert_int_equal(admin("GET", "/v1/volumes/w", NULL), 200);
+    assert_answer("\"labels\":{}");
+    assert_int_equal(admin("PUT", "/v1/apps/new", with), 200);
+    assert_answer("\"change\":\"none\"");
+    assert_int_equal(admin("PATCH", "/v1/volumes/w", "{\"labels\":{\"tier\":\"2\"}}"), 200);
+    assert_int_equal(admin("GET", "/v1/apps/new", NULL), 200);
+    assert_answer("\"labels\":{\"tier\":\"2\"}");
+    assert_int_equal(admin("PUT", "/v1/apps/new", with), 200);
+    assert_answer("\"volumes\":{\"v\":\"none\",\"w\":\"applied\"}");
+    assert_int_equal(admin("GET", "/v1/volumes?label=tier=1", NULL), 200);
+    assert_answer("\"v\"");
+    assert_int_equal(admin("GET", "/v1/volumes?label=tier=2", NULL), 200);
+    assert_answer("\"items\":[]");
+}
+
+/* The same of a disk: new ones, and those that grow; but not what may be overcommitted. */
+static void test_room_together(void **state)
+{
+    const struct volumes *vs = storage_disk(0)->volumes;
+    unsigned long long half, all;
+    char body[400];
+
+    (void)state;
+    all = (vs->super.chunk_count - volumes_promised(vs)) * vs->super.chunk_bytes;
+    half = (all / 2 + vs->super.chunk_bytes) & ~4095ull;
+    snprintf(body, sizeof(body),
+             "{\"volumes\":{\"n\":{\"size_bytes\":%llu},\"m\":{\"size_bytes\":%llu}}}", half, half);
+    for (unsigned dry = 0; dry < 2; dry++) {
+        assert_int_equal(admin("PUT", dry ? "/v1/apps/new?dry_run=true" : "/v1/apps/new", body),
+                         409);
+        assert_answer("volumes.m: The disk has no room");
+        assert_int_equal(admin("GET", "/v1/volumes/n", NULL), 404);
+    }
+    assert_int_equal(admin("PUT", "/v1/apps/new",
+                           "{\"volumes\":{\"n\":{\"size_bytes\":65536},\"m\":{\"size_bytes\":"
+                           "65536}}}"),
+                     201);
+    assert_int_equal(admin("PUT", "/v1/apps/new", body), 409);
+    assert_answer("volumes.m: The disk has no room");
+    snprintf(body, sizeof(body),
+             "{\"volumes\":{\"n\":{\"size_bytes\":%llu},\"m\":{\"size_bytes\":%llu,"
+             "\"overcommit\":true}}}",
+             half, half);
+    assert_int_equal(admin("PUT", "/v1/apps/new", body), 200);
+}
+
 /* What is to be deleted while others use it, now or by the new document. */
 static void test_volumes_in_use(void **state)
 {
@@ -738,6 +797,8 @@ int main(void)
         TEST(test_lists),
         TEST(test_refusals),
         TEST(test_memory_together),
+        TEST(test_labels_of_volumes),
+        TEST(test_room_together),
         TEST(test_volumes_in_use),
         TEST(test_dry_run),
         TEST(test_match),

@@ -166,9 +166,11 @@ static void new_machine(bool disk)
 
 static void furnish(void)
 {
+    static const char labels[LABELS_BYTES] = "a=b";
     struct problem p;
 
     assert_int_equal(boots_upload("img", 0, &p), 201);
+    assert_int_equal(image_set_labels(image_find("img"), labels, &p), 0);
     assert_int_equal(boots_upload("spare", 1, &p), 201);
     boots_put("web", "{\"image\":\"img\",\"env\":{\"A\":\"1\"},\"restart\":\"always\","
                      "\"files\":[{\"path\":\"/etc/key\",\"content\":\"s3cret\",\"secret\":true}],"
@@ -185,13 +187,15 @@ static int take_files(struct restore *r, struct problem *p)
     static const struct {
         const char *name;
         size_t version;
-    } files[] = {{"img", 0}, {"spare", 1}};
+        const char *labels;
+    } files[] = {{"img", 0, "a=b"}, {"spare", 1, ""}};
     int result = 0;
 
     for (unsigned i = 0; i < 2 && result == 0; i++) {
         uint8_t data[TEST_ELF_MAX + 16] = {0};
         struct backup_image image = {.name = files[i].name, .has_file = true};
         image.bytes = test_elf(data) + files[i].version;
+        strcpy(image.labels, files[i].labels);
         tls_sha256(data, image.bytes, image.digest);
         result = restore_take_file(r, &image, data, p);
     }

@@ -91,13 +91,24 @@ static bool chunk_holds(const struct cut_disk *disk, const struct volumes *vs, u
     return found[0] == tag && found[1] == (tag % 2 ? tag : 0);
 }
 
+/* A limit and the label that says the same are set at once. */
+static void label_of(uint64_t limit, char labels[FORMAT_LABELS])
+{
+    memset(labels, 0, FORMAT_LABELS);
+    if (limit)
+        snprintf(labels, FORMAT_LABELS, "limit=%" PRIu64, limit);
+}
+
 static bool volume_holds(struct cut_disk *disk, struct volumes *vs, struct volume *v,
                          const struct content *c)
 {
     static uint32_t entries[CHUNKS_MAX];
+    char labels[FORMAT_LABELS];
 
+    label_of(c->limit, labels);
     if (v->record.bytes != c->bytes || (v->record.kind == FORMAT_SNAPSHOT) != c->snapshot ||
-        v->record.limits.bytes_second != c->limit || v->damaged ||
+        v->record.limits.bytes_second != c->limit ||
+        memcmp(v->record.labels, labels, sizeof(labels)) != 0 || v->damaged ||
         volumes_map(vs, v, 0, v->chunk_count, entries) != 0)
         return false;
     for (uint32_t i = 0; i < v->chunk_count; i++) {
@@ -271,11 +282,13 @@ static void limit(void)
 {
     unsigned n = pick_volume(true, false);
     struct skep_volume_limits limits = {.bytes_second = pick(1000)};
+    char labels[FORMAT_LABELS];
 
     if (n == VOLUMES)
         return;
     w.after.volumes[n].limit = limits.bytes_second;
-    check(volumes_limit(&w.vs, volume_of(n), &limits) == 0, "limit");
+    label_of(limits.bytes_second, labels);
+    check(volumes_set(&w.vs, volume_of(n), &limits, labels) == 0, "limit");
 }
 
 static void fill_pool(void)

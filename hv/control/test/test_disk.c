@@ -157,6 +157,61 @@ static void test_order(void **state)
     }
 }
 
+static void set_labels(const char *name, const char *labels)
+{
+    char texts[LABELS_BYTES] = "";
+    struct problem p;
+
+    strcpy(texts, labels);
+    assert_int_equal(image_set_labels(image_find(name), texts, &p), 0);
+}
+
+static void test_labels(void **state)
+{
+    struct problem p;
+
+    (void)state;
+    boots_upload("a", 0, &p);
+    set_labels("a", "team=edge");
+    restart(false);
+    assert_string_equal(image_find("a")->labels, "team=edge");
+    boots_cold();
+    assert_string_equal(image_find("a")->labels, "team=edge");
+    assert_int_equal(boots_upload("a", 1, &p), 201);
+    boots_cold();
+    assert_string_equal(image_find("a")->labels, "team=edge");
+    set_labels("a", "");
+    boots_cold();
+    assert_string_equal(image_find("a")->labels, "");
+}
+
+/* What Skep wrote before there were labels. */
+static void test_plain_record(void **state)
+{
+    struct {
+        uint32_t version, reserved;
+        uint64_t uploaded_wall_ns;
+        uint8_t digest[32];
+    } record = {.version = 1, .uploaded_wall_ns = 12345};
+    struct problem p;
+
+    (void)state;
+    boots_upload("a", 0, &p);
+    memcpy(record.digest, image_find("a")->digest, 32);
+    assert_int_equal(state_put("images/a", &record, sizeof(record)), 0);
+    boots_cold();
+    assert_non_null(image_find("a"));
+    assert_true(image_find("a")->kept && image_find("a")->uploaded_wall_ns == 12345);
+    assert_string_equal(image_find("a")->labels, "");
+    set_labels("a", "team=edge");
+    boots_cold();
+    assert_string_equal(image_find("a")->labels, "team=edge");
+    /* Nor is one taken that says something else of itself than it is. */
+    assert_int_equal(state_put("images/a", &record, sizeof(record) - 1), 0);
+    boots_cold();
+    assert_null(image_find("a"));
+}
+
 static void test_images(void **state)
 {
     struct problem p;
@@ -384,6 +439,7 @@ static void test_late_disk(void **state)
 /* In safe mode the disk is left alone, and afterwards all is as before. */
 static void test_safe_mode(void **state)
 {
+    static const char labels[LABELS_BYTES] = "team=edge";
     struct problem p;
 
     (void)state;
@@ -395,6 +451,7 @@ static void test_safe_mode(void **state)
     assert_int_equal(state_of("web"), SKEP_GUEST_RUNNING);
     assert_refused(boots_put_text("web", "{\"image\":\"img\",\"weight\":7}", &p), &p);
     assert_refused(guest_delete(guest_find("web"), &p), &p);
+    assert_refused(image_set_labels(image_find("img"), labels, &p), &p);
     boots_cold();
     assert_int_equal(state_of("web"), SKEP_GUEST_RUNNING);
     assert_int_equal(guest_find("web")->spec->argc, 1);
@@ -449,6 +506,7 @@ static void test_restart_in_between(void **state)
 
 struct step {
     const char *guest, *image, *text; /* text NULL = deleted */
+    const char *labels;               /* of the image; NULL = those that it has */
     size_t version;                   /* of the image's file, from 1 on; 0 = deleted */
 };
 
@@ -464,7 +522,9 @@ static const struct step steps[] = {
          "{\"image\":\"img\",\"desired_state\":\"stopped\",\"files\":[{\"path\":\"/a\",\"content\":\"2\"},"
          "{\"path\":\"/b\",\"content\":\"secret\",\"secret\":true}]}"},
     {.image = "spare", .version = 2},
+    {.image = "spare", .labels = "team=edge"},
     {.image = "spare", .version = 3},
+    {.image = "spare", .labels = ""},
     {.guest = "web", .text = "{\"image\":\"img\",\"args\":[\"a\"]}"},
     {.guest = "web", .text = "{\"image\":\"img\",\"args\":[\"a\"],\"weight\":7}"},
     {.guest = "other", .text = "{\"image\":\"spare\"}"},
@@ -481,7 +541,9 @@ static void make_step(const struct step *s)
 {
     struct problem p;
 
-    if (s->image && s->version)
+    if (s->labels)
+        set_labels(s->image, s->labels);
+    else if (s->image && s->version)
         assert_true(boots_upload(s->image, s->version, &p) > 0);
     else if (s->image)
         assert_int_equal(image_remove(image_find(s->image), &p), 0);
@@ -526,6 +588,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_cold_boot, boots_setup, boots_teardown),
         cmocka_unit_test_setup_teardown(test_files, boots_setup, boots_teardown),
         cmocka_unit_test_setup_teardown(test_order, boots_setup, boots_teardown),
+        cmocka_unit_test_setup_teardown(test_labels, boots_setup, boots_teardown),
+        cmocka_unit_test_setup_teardown(test_plain_record, boots_setup, boots_teardown),
         cmocka_unit_test_setup_teardown(test_images, boots_setup, boots_teardown),
         cmocka_unit_test_setup_teardown(test_unreadable_image, boots_setup, boots_teardown),
         cmocka_unit_test_setup_teardown(test_identity_is_kept, boots_setup, boots_teardown),

@@ -261,6 +261,46 @@ static void test_names_and_sizes(void **state)
     assert_clean();
 }
 
+static void set_labels(const char *name, const char *text, size_t bytes)
+{
+    struct volume *v = volumes_find(&vs, name);
+    char labels[FORMAT_LABELS] = "";
+
+    memcpy(labels, text, bytes);
+    assert_int_equal(volumes_set(&vs, v, &v->record.limits, labels), 0);
+}
+
+/* A copy has none of them; and what can't be a label is damage. */
+static void test_labels(void **state)
+{
+    static const char two[] = "a=b\0c/d=";
+    static const struct {
+        const char *text;
+        size_t bytes;
+    } wrong[] = {{"a", 1}, {"a=b\0c", 5}, {"a=b\0\0c=d", 8}, {"a= ", 3}, {"a=\xff", 3}};
+    char longest[FORMAT_LABELS], line[160];
+
+    (void)state;
+    assert_int_equal(create("a", 1, false), 0);
+    set_labels("a", two, sizeof(two));
+    assert_int_equal(copy("a", true, "s"), 0);
+    reopen();
+    assert_memory_equal(volumes_find(&vs, "a")->record.labels, two, sizeof(two));
+    assert_string_equal(volumes_find(&vs, "s")->record.labels, "");
+    memset(longest, 'x', sizeof(longest));
+    longest[1] = '=';
+    set_labels("a", longest, FORMAT_LABELS - 1);
+    assert_clean();
+    for (unsigned i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+        set_labels("a", wrong[i].text, wrong[i].bytes);
+        assert_int_equal(errors(line), 1);
+    }
+    set_labels("a", longest, FORMAT_LABELS);
+    assert_int_equal(errors(line), 1);
+    reopen();
+    assert_int_equal(vs.state, VOLUMES_DAMAGED);
+}
+
 static void test_promises(void **state)
 {
     uint32_t all = vs.super.chunk_count;
@@ -278,6 +318,45 @@ static void test_promises(void **state)
     assert_int_equal(volumes_delete(&vs, volumes_find(&vs, "b")), 0);
     assert_int_equal(copy("a", true, "s"), 0);
     assert_int_equal(volumes_promised(&vs), all - 10 + 3);
+}
+
+/* What several dry runs need together is no more than what all of them could have one after the other. */
+static void test_needs_together(void **state)
+{
+    struct volumes_needs before = {.chunks = 0};
+    struct volumes_wish wish = {
+        .name = "n", .bytes = CHUNK, .overcommit = true, .dry_run = true, .before = &before};
+    uint32_t chunks = vs.super.chunk_count;
+    struct volume *v;
+
+    (void)state;
+    assert_int_equal(create("a", 1, false), 0);
+    map("a", 0, 1, 1);
+    for (uint32_t i = 1; i < volumes_slots(&vs); i++) {
+        assert_int_equal(volumes_create(&vs, &wish, &v), 0);
+        assert_int_equal(v->slot, i);
+        volumes_discard(v);
+    }
+    assert_int_equal(volumes_create(&vs, &wish, &v), -SKEP_ENOSPC);
+
+    before = (struct volumes_needs){.metas = vs.metas.free_count - 3};
+    assert_int_equal(volumes_copy(&vs, volumes_find(&vs, "a"), false, &wish, &v), 0);
+    volumes_discard(v);
+    assert_int_equal(before.metas, vs.metas.free_count - 1);
+    assert_int_equal(volumes_copy(&vs, volumes_find(&vs, "a"), false, &wish, &v), -SKEP_ENOSPC);
+
+    before = (struct volumes_needs){.chunks = chunks - 10};
+    wish.overcommit = false;
+    wish.bytes = 8 * CHUNK;
+    assert_int_equal(volumes_create(&vs, &wish, &v), 0);
+    volumes_discard(v);
+    assert_int_equal(volumes_check_size(&vs, volumes_find(&vs, "a"), 3 * CHUNK, false, &before),
+                     -SKEP_ENOSPC);
+    assert_int_equal(volumes_check_size(&vs, volumes_find(&vs, "a"), 2 * CHUNK, false, &before), 0);
+    assert_int_equal(before.chunks, chunks - 1);
+    wish.bytes = CHUNK;
+    assert_int_equal(volumes_create(&vs, &wish, &v), -SKEP_ENOSPC);
+    assert_int_equal(create("n", chunks - 1, false), 0);
 }
 
 static void test_table_is_full(void **state)
@@ -719,7 +798,9 @@ int main(void)
         TEST(test_superblock_is_mended),
         TEST(test_format_is_all_or_nothing),
         TEST(test_names_and_sizes),
+        TEST(test_labels),
         TEST(test_promises),
+        TEST(test_needs_together),
         TEST(test_table_is_full),
         TEST(test_chunks_come_and_go),
         TEST(test_the_disk_is_full),
