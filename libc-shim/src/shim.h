@@ -84,7 +84,10 @@ extern const char *skep_posix_program;
 /* process.c: umask(). */
 extern _Atomic mode_t skep_posix_mask;
 
-/* fd.c: gives descriptors 0, 1 and 2 to the console. */
+/* limits.c: the guest's promise, as it is now. */
+uint64_t skep_posix_memory_bytes(void);
+
+/* fd.c: sizes the table, and gives descriptors 0, 1 and 2 to the console. */
 void skep_posix_fd_start(void);
 
 /* files.c: the files of the image and of the spec. Paths are absolute and canonical: no empty names, no "." and "..". */
