@@ -92,6 +92,10 @@ void skep_posix_fd_start(void);
 
 /* files.c: the files of the image and of the spec. Paths are absolute and canonical: no empty names, no "." and "..". */
 #define SKEP_POSIX_PATH_BYTES 1024
+/* proc.c: whether there is such a file or folder, 0 or -ENOENT; and a file's text now, on the heap, or NULL. */
+int skep_posix_proc_find(const char *path, bool *is_folder);
+char *skep_posix_proc_text(const char *path, size_t *bytes);
+
 #define SKEP_POSIX_FOLDER_MODE \
     0755 /* its owner may do all, as programs expect of their folders; the answer is EROFS */
 struct stat;
