@@ -347,7 +347,7 @@ static bool make_places(void)
 {
     connections_max = smaller(CONNECTIONS_MAX, sysconf(_SC_OPEN_MAX) - OTHER_FILES);
     connections_max = smaller(connections_max, sysconf(_SC_PHYS_PAGES) / CONNECTION_PAGES);
-    connections = calloc(connections_max, sizeof(*connections));
+    connections = calloc(connections_max, sizeof(struct connection *));
     polls = calloc(1 + connections_max, sizeof(*polls));
     return connections != NULL && polls != NULL;
 }

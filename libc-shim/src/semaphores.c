@@ -46,12 +46,13 @@ static struct named *find(const char *name)
 
 static int create(const char *name, unsigned value, struct named **out)
 {
-    struct named *made = value <= SEM_VALUE_MAX ? malloc(sizeof(*made) + strlen(name) + 1) : NULL;
+    size_t bytes = strlen(name) + 1;
+    struct named *made = value <= SEM_VALUE_MAX ? malloc(sizeof(*made) + bytes) : NULL;
     if (made == NULL)
         return value <= SEM_VALUE_MAX ? -ENOMEM : -EINVAL;
     *made = (struct named){.next = all};
     sem_init(&made->sem, 0, value);
-    strcpy(made->name, name);
+    memcpy(made->name, name, bytes);
     *out = all = made;
     return 0;
 }
