@@ -24,7 +24,9 @@
 #include <unistd.h>
 
 enum {
-    CONNECTIONS_MAX = 256,
+    CONNECTIONS_MAX = 4096,
+    CONNECTION_PAGES = 4, /* of memory, for each place: what it takes here and in the kernel */
+    OTHER_FILES = 8,
     REQUEST_BYTES = 2048, /* a longer request is refused */
     PAGE_BYTES = 512,
     ANSWER_BYTES = 1024, /* headers and a page */
@@ -43,9 +45,9 @@ struct connection {
     unsigned long long filler_left; /* bytes of /bytes/N that the answer had no room for */
 };
 
-static struct connection *connections[CONNECTIONS_MAX];
-static struct pollfd polls[1 + CONNECTIONS_MAX]; /* the listening socket, then the connections */
-static size_t connection_count;
+static struct connection **connections;
+static struct pollfd *polls; /* the listening socket, then the connections */
+static size_t connection_count, connections_max;
 
 static char page[PAGE_BYTES];
 static size_t page_bytes;
@@ -335,6 +337,21 @@ static void write_page(void)
                          host, host);
 }
 
+static size_t smaller(size_t one, long other)
+{
+    return other < 1 ? 1 : (size_t)other < one ? (size_t)other : one;
+}
+
+/* As many places as there are descriptors and memory for. */
+static bool make_places(void)
+{
+    connections_max = smaller(CONNECTIONS_MAX, sysconf(_SC_OPEN_MAX) - OTHER_FILES);
+    connections_max = smaller(connections_max, sysconf(_SC_PHYS_PAGES) / CONNECTION_PAGES);
+    connections = calloc(connections_max, sizeof(struct connection *));
+    polls = calloc(1 + connections_max, sizeof(*polls));
+    return connections != NULL && polls != NULL;
+}
+
 static int listen_on(unsigned short port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
@@ -342,7 +359,7 @@ static int listen_on(unsigned short port)
     if (fd < 0)
         return -1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
-    if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 128) < 0)
+    if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, SOMAXCONN) < 0)
         return -1;
     set_nonblocking(fd);
     return fd;
@@ -364,7 +381,7 @@ static void turn(int listener)
 {
     /* When the table is full, new clients wait until a connection ends. */
     polls[0] =
-        (struct pollfd){.fd = connection_count < CONNECTIONS_MAX ? listener : -1, .events = POLLIN};
+        (struct pollfd){.fd = connection_count < connections_max ? listener : -1, .events = POLLIN};
     /* Without connections there is nothing to time out. */
     if (poll(polls, 1 + connection_count, connection_count > 0 ? 1000 * IDLE_SECONDS : -1) < 0)
         return;
@@ -397,7 +414,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "httpd: the port must be a number from 1 to 65535\n");
         return 2;
     }
-    int listener = listen_on(port);
+    int listener = make_places() ? listen_on(port) : -1;
     if (listener < 0) {
         perror("httpd");
         return 1;

@@ -149,6 +149,25 @@ static void test_descriptors(void)
     say("from nothing", dup3(99, 51, 0));
     say("closed", close(50));
     say("again", close(50));
+    close(fd);
+}
+
+/* A guest of 4 MiB has one for each of 1,024 pages. Linux' limit is whoever's who runs this. */
+static void test_number_of_descriptors(void)
+{
+#ifdef __skep__
+    int last = -1, first = dup(0);
+    for (int fd = first; fd >= 0; fd = dup(0))
+        last = fd;
+    CHECK(errno == EMFILE && last == getdtablesize() - 1 && last == 1023);
+    CHECK(dup2(0, last + 1) == -1 && errno == EBADF && last + 1 < FD_SETSIZE);
+    fd_set set;
+    FD_ZERO(&set);
+    FD_SET(last, &set);
+    CHECK(select(last + 1, NULL, &set, NULL, NULL) == 1 && FD_ISSET(last, &set));
+    for (int fd = first; fd <= last; fd++)
+        close(fd);
+#endif
 }
 
 int main(void)
@@ -157,6 +176,7 @@ int main(void)
     test_process();
     test_configuration();
     test_descriptors();
+    test_number_of_descriptors();
     test_identity();
     test_limits();
     puts("identity: ok");

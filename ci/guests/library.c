@@ -16,9 +16,12 @@
 #include <pthread.h>
 #include <regex.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/sendfile.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -198,6 +201,17 @@ static void test_dates(void)
     }
 }
 
+static void test_zones(void)
+{
+    setenv("TZ", "EST5EDT,M3.2.0,M11.1.0", 1);
+    tzset();
+    printf("%s %s %ld %d\n", tzname[0], tzname[1], timezone, daylight != 0);
+    setenv("TZ", "CET-1", 1);
+    tzset();
+    printf("%s %ld %d\n", tzname[0], timezone, daylight != 0);
+    unsetenv("TZ");
+}
+
 static void test_jumps(void)
 {
     static sigjmp_buf place;
@@ -240,6 +254,137 @@ static void test_files(void)
     say("test", lockf(fd, F_TEST, 0));
     say("lock", lockf(fd, F_LOCK, 0));
     say("what", lockf(fd, 99, 0));
+}
+
+static void test_sending_files(void)
+{
+    int file = open("library.c", O_RDONLY), ends[2];
+    char sent[64], there[64];
+    off_t at = 3;
+    CHECK(file >= 0 && pipe(ends) == 0);
+    say("sent", sendfile(ends[1], file, &at, 10));
+    say("at", at);
+    CHECK(read(ends[0], sent, sizeof(sent)) == 10 && pread(file, there, 10, 3) == 10);
+    say("same", memcmp(sent, there, 10));
+    say("stands", lseek(file, 0, SEEK_CUR));
+    say("from there", sendfile(ends[1], file, NULL, 7));
+    say("moved", lseek(file, 0, SEEK_CUR));
+    CHECK(read(ends[0], sent, sizeof(sent)) == 7 && pread(file, there, 7, 0) == 7);
+    say("same", memcmp(sent, there, 7));
+    off_t end = lseek(file, 0, SEEK_END);
+    at = end - 4;
+    say("rest", sendfile(ends[1], file, &at, 4096));
+    say("at the end", at == end && sendfile(ends[1], file, &at, 4096) == 0);
+    say("nothing", sendfile(ends[1], file, NULL, 0));
+    say("from a pipe", sendfile(ends[1], ends[0], NULL, 4));
+    say("to no file", sendfile(99, file, &(off_t){0}, 4));
+    close(file), close(ends[0]), close(ends[1]);
+}
+
+static void test_semaphores(void)
+{
+    int value;
+    sem_unlink("/skep-library");
+    say("none", sem_open("/skep-library", 0) != SEM_FAILED ? 0 : -1);
+    sem_t *one = sem_open("/skep-library", O_CREAT | O_EXCL, 0600, 2);
+    sem_t *other = sem_open("/skep-library", O_CREAT, 0600, 7);
+    say("the same", one != SEM_FAILED && one == other);
+    say("there", sem_open("/skep-library", O_CREAT | O_EXCL, 0600, 2) != SEM_FAILED ? 0 : -1);
+    say("value", sem_wait(one) == 0 && sem_getvalue(other, &value) == 0 && value == 1);
+    say("unlink", sem_unlink("/skep-library"));
+    say("again", sem_unlink("/skep-library"));
+    say("still", sem_post(one) == 0 && sem_getvalue(other, &value) == 0 && value == 2);
+    sem_t *second = sem_open("/skep-library", O_CREAT, 0600, 5);
+    say("another", second != one && sem_getvalue(second, &value) == 0 && value == 5);
+    say("close", sem_close(one));
+    say("close", sem_close(other));
+    say("close", sem_close(second));
+    say("unlink", sem_unlink("/skep-library"));
+    say("name", sem_open("/a/b", O_CREAT, 0600, 5) != SEM_FAILED ? 0 : -1);
+}
+
+static void test_process(void)
+{
+    char name[16] = {0};
+    int signal_number = -1;
+    say("name", prctl(PR_SET_NAME, "a name that is too long"));
+    say("is", prctl(PR_GET_NAME, name));
+    puts(name);
+    say("dumpable", prctl(PR_GET_DUMPABLE));
+    say("not", prctl(PR_SET_DUMPABLE, 0, 0, 0, 0));
+    say("is", prctl(PR_GET_DUMPABLE));
+    say("how", prctl(PR_SET_DUMPABLE, 7, 0, 0, 0));
+    say("privileges", prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
+    say("none", prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+    say("is", prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
+    say("not back", prctl(PR_SET_NO_NEW_PRIVS, 0, 0, 0, 0));
+    say("signal", prctl(PR_SET_PDEATHSIG, SIGTERM));
+    say("is", prctl(PR_GET_PDEATHSIG, &signal_number) == 0 && signal_number == SIGTERM);
+    say("no signal", prctl(PR_SET_PDEATHSIG, 99999));
+    say("no such", prctl(4711));
+    say("no root", chroot("nowhere"));
+    say("nor a file", chroot("library.c") == -1 && errno == ENOTDIR);
+#ifdef __skep__
+    CHECK(chroot("/") == 0 && chroot("tree") == -1 && errno == EPERM);
+#endif
+}
+
+/* What a small file has, as text. */
+static size_t file_text(const char *path, char *text, size_t room)
+{
+    int fd = open(path, O_RDONLY);
+    size_t bytes = 0;
+    for (ssize_t got; fd >= 0 && (got = read(fd, text + bytes, room - 1 - bytes)) > 0;)
+        bytes += (size_t)got;
+    text[bytes] = 0;
+    close(fd);
+    return bytes;
+}
+
+static long count(const char *text, const char *part)
+{
+    long found = 0;
+    for (const char *at = text; (at = strstr(at, part)) != NULL; at++)
+        found++;
+    return found;
+}
+
+static void test_proc(char **argv)
+{
+    static char text[1 << 19];
+    char line[32];
+    struct stat status;
+    say("arguments", file_text("/proc/self/cmdline", text, sizeof(text)) == strlen(argv[0]) + 1);
+    say("first", strcmp(text, argv[0]));
+    file_text("/proc/self/stat", text, sizeof(text));
+    say("process", strtol(text, NULL, 10) == getpid());
+    const char *behind_name = strrchr(text, ')');
+    say("fields", behind_name != NULL ? count(behind_name, " ") + 2 : -1);
+    file_text("/proc/self/status", text, sizeof(text));
+    snprintf(line, sizeof(line), "\nPid:\t%d\n", getpid());
+    say("process", count(text, line));
+    const char *users = strstr(text, "\nUid:\t");
+    say("user", users != NULL && strtol(users + 6, NULL, 10) == (long)getuid());
+    file_text("/proc/meminfo", text, sizeof(text));
+    const char *total = strstr(text, "MemTotal:");
+    say("memory", total == text && strtol(text + strlen("MemTotal:"), NULL, 10) > 0);
+    file_text("/proc/cpuinfo", text, sizeof(text));
+    say("CPUs", count(text, "processor\t:") == sysconf(_SC_NPROCESSORS_ONLN));
+    say("file", stat("/proc/self/stat", &status) == 0 && S_ISREG(status.st_mode));
+    say("size", (long)status.st_size);
+    say("folder", stat("/proc/self", &status) == 0 && S_ISDIR(status.st_mode));
+    say("around", stat("/proc/self/../meminfo", &status));
+    say("no such", open("/proc/no such", O_RDONLY));
+}
+
+static void test_full_device(void)
+{
+    char zero = 1;
+    int fd = open("/dev/full", O_RDWR);
+    say("reads", read(fd, &zero, 1) == 1 && zero == 0);
+    say("full", write(fd, &zero, 1) == -1 && errno == ENOSPC);
+    say("at a place", pwrite(fd, &zero, 1, 9) == -1 && errno == ENOSPC);
+    close(fd);
 }
 
 static void test_threads(void)
@@ -287,8 +432,9 @@ static void test_threads(void)
     say("none", sched_setscheduler(0, 99, &parameters));
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    (void)argc;
     test_environment();
     test_messages();
     test_orders();
@@ -297,8 +443,14 @@ int main(void)
     test_folders();
     test_lines();
     test_dates();
+    test_zones();
     test_jumps();
     test_files();
+    test_sending_files();
+    test_semaphores();
+    test_process();
+    test_proc(argv);
+    test_full_device();
     test_threads();
     puts("library: ok");
     return 0;

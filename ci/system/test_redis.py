@@ -1,19 +1,25 @@
-"""Redis as a guest (examples/ports/redis): ordinary clients, and what was acknowledged outlives everything."""
+"""Redis as a guest (examples/ports/redis): ordinary clients, and what was acknowledged outlives everything.
+
+SKEP_SOAK_SECONDS makes its time under load longer (1800: half an hour), SKEP_ROUNDS its kills more.
+"""
 
 import contextlib
 import csv
 import os
 import re
 import subprocess
+import time
 
 import ports
 import pytest
 import skep
-from helpers import MIB
+from helpers import MIB, guest_program
 from ports import Connection, machine_with
 from test_files import command, exported
 
 ROUNDS = int(os.environ.get("SKEP_ROUNDS", 3))
+SOAK_SECONDS, SOAK_KEYS = int(os.environ.get("SKEP_SOAK_SECONDS", 15)), 50
+DB_BYTES = (16 + SOAK_SECONDS // 10) * MIB  # the append-only file grows as long as there is load
 CACHE, DB = "10.0.2.20:6379", "10.0.2.21:6379"
 MOUNTED = [{"name": "db", "mount": "/data", "format": True}]
 ALWAYS = ("--appendonly", "yes", "--appendfsync", "always")
@@ -87,7 +93,7 @@ def port(machine):
 @pytest.fixture
 def db(machine, api):
     """Starts a Redis with a volume, which is new in each test."""
-    api.ok("PUT", "/v1/volumes/db", json={"size_bytes": 16 * MIB})
+    api.ok("PUT", "/v1/volumes/db", json={"size_bytes": DB_BYTES})
 
     def start(*args):
         create(api, "db", DB, "--dir", "/data", *args, volumes=MOUNTED)
@@ -288,3 +294,48 @@ def test_what_was_acknowledged_outlives_kills(db, api):
             assert [client.answer() for _ in range(count)] == [b"%d" % n for n in range(1, count + 1)]
         api.delete_guest("db")
         last = count
+
+
+def soaked(client, turn):
+    """Writes all keys, and reads each four times."""
+    client.send(*(("SET", f"key{n}", f"{turn:08}") for n in range(SOAK_KEYS)))
+    client.send(*(("GET", f"key{n % SOAK_KEYS}") for n in range(4 * SOAK_KEYS)))
+    assert [client.answer() for _ in range(SOAK_KEYS)] == ["+OK"] * SOAK_KEYS
+    assert [client.answer() for _ in range(4 * SOAK_KEYS)] == [b"%08d" % turn] * 4 * SOAK_KEYS
+
+
+def test_load_beside_guests_that_come_and_go(machine, db, api):
+    """Answers are right all the time, nothing grows but the file, and all of it is there after a restart."""
+
+    def figures():
+        promised = api.host()["memory"]["promised"]
+        return {
+            "promised": promised,
+            "Redis": client.info("used_memory"),
+            "guest": api.status("db")["memory_used_bytes"],
+            "clients": client.info("connected_clients"),
+        }
+
+    api.upload("stay", guest_program("stay"))
+    with db(*ALWAYS) as client:
+        turn, end, before = 0, time.monotonic() + SOAK_SECONDS, None
+        while time.monotonic() < end or turn < 10:
+            turn += 1
+            api.create("beside", image="stay", memory_bytes=8 * MIB, desired_state="running")
+            soaked(client, 2 * turn)
+            api.delete_guest("beside")
+            soaked(client, 2 * turn + 1)
+            before = figures() if turn == 5 else before
+            machine.check_alive()
+        after = figures()
+        written = client.info("aof_current_size")
+    print(f"{turn} turns, {written:,} bytes of the append-only file; {before} before, {after} after")
+    assert written > 2 * turn * SOAK_KEYS * len("key1 00000001")
+    assert (after["promised"], after["clients"]) == (before["promised"], before["clients"])
+    assert after["Redis"] <= before["Redis"] + MIB // 4 and after["guest"] <= before["guest"] + MIB, (before, after)
+    api.delete_guest("db")
+    with db(*ALWAYS) as client:
+        client.send(*(("GET", f"key{n}") for n in range(SOAK_KEYS)))
+        assert [client.answer() for _ in range(SOAK_KEYS)] == [b"%08d" % (2 * turn + 1)] * SOAK_KEYS
+        assert client.ask("DBSIZE") == SOAK_KEYS
+    api.delete_guest("db")

@@ -92,6 +92,11 @@ extern _Thread_local int h_errno;
 /* The result belongs to the calling thread until its next call. */
 struct hostent *gethostbyname(const char *name);
 struct servent *getservbyname(const char *name, const char *protocol);
+/* port: in network byte order. */
+struct servent *getservbyport(int port, const char *protocol);
+/* ip, icmp, tcp and udp; the result is the library's own. NULL: another. */
+struct protoent *getprotobyname(const char *name);
+struct protoent *getprotobynumber(int number);
 const char *hstrerror(int error);
 
 #ifdef __cplusplus

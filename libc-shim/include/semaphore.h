@@ -1,5 +1,5 @@
 /*
- * semaphore.h - POSIX semaphores without names.
+ * semaphore.h - POSIX semaphores. Names are the process's own, as a guest is one process.
  */
 #ifndef _SEMAPHORE_H
 #define _SEMAPHORE_H
@@ -27,6 +27,12 @@ int sem_trywait(sem_t *sem);
 int sem_timedwait(sem_t *sem, const struct timespec *deadline);
 int sem_clockwait(sem_t *sem, clockid_t clock, const struct timespec *deadline);
 int sem_getvalue(sem_t *sem, int *value);
+
+/* With O_CREAT a mode, which isn't looked at, and the value of a new one (unsigned) follow. Who opens the same name gets
+ * the same semaphore, which is freed when it is unlinked and closed as often as it was opened. */
+sem_t *sem_open(const char *name, int flags, ...);
+int sem_close(sem_t *sem);
+int sem_unlink(const char *name);
 
 #ifdef __cplusplus
 }

@@ -1,5 +1,6 @@
 /*
- * time.h - newlib's, and timegm() and the process's CPU time as a clock, which it doesn't have.
+ * time.h - newlib's, and what it doesn't have: timegm(), the process's CPU time as a clock, and the zone under POSIX'
+ * names. Those stand for themselves when they are asked for by #ifdef, for there is a struct timezone, too.
  */
 #ifndef SKEP_TIME_H
 #define SKEP_TIME_H
@@ -12,6 +13,13 @@
 
 #ifdef __cplusplus
 extern "C" {
+#endif
+
+#if __SVID_VISIBLE || __XSI_VISIBLE
+extern long timezone __asm__("_timezone"); /* seconds west of UTC */
+extern int daylight __asm__("_daylight");  /* not 0: TZ has a summer time */
+#define timezone timezone
+#define daylight daylight
 #endif
 
 int clock_getcpuclockid(pid_t process, clockid_t *clock);

@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/select.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,6 +20,16 @@
 static struct skep_spinlock table_lock;
 static _Atomic(struct skep_file *) table[SKEP_FD_MAX];
 static struct skep_file *free_files;
+_Static_assert(FD_SETSIZE >= SKEP_FD_MAX, "select() takes any descriptor");
+
+/* How much of the table is used. Before main() starts it is set once. */
+enum { FD_MIN = 64 };
+static int limit = FD_MIN;
+
+int skep_fd_limit(void)
+{
+    return limit;
+}
 
 static struct skep_file *file_alloc(void)
 {
@@ -92,12 +103,12 @@ static int install(struct skep_file *file, int first)
 {
     int fd = first;
     bool were_masked = skep_spin_lock(&table_lock);
-    while (fd < SKEP_FD_MAX && atomic_load_explicit(&table[fd], memory_order_relaxed) != NULL)
+    while (fd < limit && atomic_load_explicit(&table[fd], memory_order_relaxed) != NULL)
         fd++;
-    if (fd < SKEP_FD_MAX)
+    if (fd < limit)
         atomic_store_explicit(&table[fd], file, memory_order_release);
     skep_spin_unlock(&table_lock, were_masked);
-    return fd < SKEP_FD_MAX ? fd : -EMFILE;
+    return fd < limit ? fd : -EMFILE;
 }
 
 /* Takes what is at a descriptor out of the table, its reference with it, and puts file there. */
@@ -148,7 +159,7 @@ int skep_posix_fd_close(int fd)
 
 int skep_posix_fd_dup(int fd, int first)
 {
-    if (first < 0 || first >= SKEP_FD_MAX)
+    if (first < 0 || first >= limit)
         return -EINVAL;
     struct skep_file *file = skep_fd_get(fd, NULL);
     if (file == NULL)
@@ -161,7 +172,7 @@ int skep_posix_fd_dup(int fd, int first)
 
 int skep_posix_fd_dup_to(int fd, int target)
 {
-    if (target < 0 || target >= SKEP_FD_MAX)
+    if (target < 0 || target >= limit)
         return -EBADF;
     struct skep_file *file = skep_fd_get(fd, NULL);
     if (file == NULL)
@@ -238,6 +249,8 @@ void skep_posix_fd_start(void)
 {
     static struct skep_file console = {
         .ops = &skep_posix_console_ops, .flags = O_RDWR, .references = 4};
+    uint64_t pages = skep_posix_memory_bytes() / SKEP_PAGE_SIZE;
+    limit = pages < FD_MIN ? FD_MIN : pages > SKEP_FD_MAX ? SKEP_FD_MAX : (int)pages;
     for (int fd = 0; fd < 3; fd++)
         atomic_init(&table[fd], &console); /* its references never go away: it is not on the heap */
 }

@@ -1,5 +1,5 @@
 /*
- * files.c - the read-only files of a guest, and /dev: null, zero, urandom, and the console by its three names.
+ * files.c - the read-only files of a guest, and /dev: null, zero, full, urandom, and the console by its three names.
  *
  * They are in two packs (pack.h): those of the guest's spec hide those that the build put into its image. Each may be
  * missing. Data is read where it lies, in pages that are shared.
@@ -22,8 +22,14 @@ struct position {
     struct pack_found found;
     struct skep_mutex lock; /* guards offset */
     uint64_t offset;
-    char *path; /* of a folder, on the heap */
+    const char *data;
+    uint64_t bytes; /* of a folder: 0 */
+    char *path;     /* of a folder, on the heap */
+    char *text;     /* of a file below /proc: its data, on the heap */
 };
+
+/* What has no entry of a pack: a file below /proc. */
+static const struct skep_files_entry made_file;
 
 static struct pack_tree tree(void)
 {
@@ -36,7 +42,12 @@ static struct pack_tree tree(void)
 static int find(const char *path, struct pack_found *out)
 {
     const struct pack_tree all = tree();
-    return pack_find(&all, path + 1, out);
+    bool is_folder;
+    int result = pack_find(&all, path + 1, out);
+    if (result != -ENOENT || skep_posix_proc_find(path, &is_folder) != 0)
+        return result;
+    *out = (struct pack_found){.entry = is_folder ? NULL : &made_file};
+    return 0;
 }
 
 bool skep_posix_file_next(const char *folder, const char *after, char name[PACK_NAME_BYTES],
@@ -69,6 +80,8 @@ static void fill_stat(const struct pack_found *found, const char *path, struct s
         return;
     }
     out->st_mode = S_IFREG | (entry->flags & SKEP_FILE_SECRET ? 0400 : 0444);
+    if (entry == &made_file)
+        return;
     out->st_ino = (ino_t)(entry - found->pack->entries + 1);
     out->st_size = (off_t)entry->bytes;
     out->st_blocks = (blkcnt_t)((entry->bytes + 511) / 512);
@@ -77,11 +90,11 @@ static void fill_stat(const struct pack_found *found, const char *path, struct s
 /* What is read from an offset on, at most `bytes`. */
 static size_t copy_out(const struct position *position, uint64_t offset, void *data, size_t bytes)
 {
-    uint64_t size = position->found.entry->bytes, left = offset < size ? size - offset : 0;
+    uint64_t left = offset < position->bytes ? position->bytes - offset : 0;
     if (bytes > left)
         bytes = left;
     if (bytes > 0)
-        memcpy(data, pack_data(&position->found) + offset, bytes);
+        memcpy(data, position->data + offset, bytes);
     return bytes;
 }
 
@@ -109,11 +122,11 @@ static ssize_t packed_pread(struct skep_file *open_file, void *data, size_t byte
 static off_t packed_lseek(struct skep_file *open_file, off_t offset, int whence)
 {
     struct position *position = open_file->object;
-    off_t size = position->found.entry != NULL ? (off_t)position->found.entry->bytes : 0, target;
+    off_t target;
     skep_mutex_lock(&position->lock);
     off_t from = whence == SEEK_SET   ? 0
                  : whence == SEEK_CUR ? (off_t)position->offset
-                 : whence == SEEK_END ? size
+                 : whence == SEEK_END ? (off_t)position->bytes
                                       : -1;
     if (from < 0 || __builtin_add_overflow(from, offset, &target) || target < 0)
         target = -EINVAL;
@@ -133,6 +146,7 @@ static int packed_stat(struct skep_file *open_file, struct stat *out)
 static void position_free(struct position *position)
 {
     free(position->path);
+    free(position->text);
     free(position);
 }
 
@@ -171,6 +185,11 @@ static ssize_t null_write(struct skep_file *file, const void *data, size_t bytes
     return (ssize_t)bytes;
 }
 
+static ssize_t full_write(struct skep_file *file, const void *data, size_t bytes)
+{
+    return -ENOSPC;
+}
+
 static void null_close(struct skep_file *file)
 {
 }
@@ -196,6 +215,11 @@ static ssize_t null_pwrite(struct skep_file *file, const void *data, size_t byte
     return (ssize_t)bytes;
 }
 
+static ssize_t full_pwrite(struct skep_file *file, const void *data, size_t bytes, off_t offset)
+{
+    return -ENOSPC;
+}
+
 static const struct skep_fd_ops null_ops = {
     .read = null_read,
     .pread = null_pread,
@@ -209,6 +233,14 @@ static const struct skep_fd_ops zero_ops = {
     .pread = zero_pread,
     .write = null_write,
     .pwrite = null_pwrite,
+    .close = null_close,
+};
+
+static const struct skep_fd_ops full_ops = {
+    .read = zero_read,
+    .pread = zero_pread,
+    .write = full_write,
+    .pwrite = full_pwrite,
     .close = null_close,
 };
 
@@ -226,6 +258,7 @@ static const struct {
 } devices[] = {
     {"/dev/null", &null_ops},
     {"/dev/zero", &zero_ops},
+    {"/dev/full", &full_ops},
     {"/dev/random", &random_ops},
     {"/dev/urandom", &random_ops},
     {"/dev/stdin", &skep_posix_console_ops},
@@ -264,17 +297,31 @@ static int check_open(const struct pack_found *found, int flags)
     return flags & O_DIRECTORY ? -ENOTDIR : writes ? -EROFS : 0;
 }
 
+/* False: there is no memory. */
+static bool position_fill(struct position *position, const char *path)
+{
+    const struct pack_found *found = &position->found;
+    if (found->entry == NULL)
+        return (position->path = strdup(path)) != NULL;
+    if (found->entry == &made_file) {
+        position->data = position->text = skep_posix_proc_text(path, &position->bytes);
+        return position->text != NULL;
+    }
+    position->data = pack_data(found);
+    position->bytes = found->entry->bytes;
+    return true;
+}
+
 static struct position *position_new(const struct pack_found *found, const char *path)
 {
     struct position *position = calloc(1, sizeof(*position));
     if (position == NULL)
         return NULL;
     position->found = *found;
-    if (found->entry == NULL && (position->path = strdup(path)) == NULL) {
-        free(position);
-        return NULL;
-    }
-    return position;
+    if (position_fill(position, path))
+        return position;
+    free(position);
+    return NULL;
 }
 
 int skep_posix_file_open(const char *path, int flags)

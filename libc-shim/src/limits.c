@@ -13,7 +13,7 @@
 #include "skep/fd.h"
 #include "stream.h"
 
-static uint64_t memory_bytes(void)
+uint64_t skep_posix_memory_bytes(void)
 {
     return atomic_load_explicit(&skep_start_info()->memory_bytes, memory_order_relaxed);
 }
@@ -25,7 +25,7 @@ int getpagesize(void)
 
 int getdtablesize(void)
 {
-    return SKEP_FD_MAX;
+    return skep_fd_limit();
 }
 
 /*
@@ -38,8 +38,6 @@ static const struct constant {
     long value;
 } constants[] = {
     {_SC_PAGESIZE, SKEP_PAGE_SIZE},
-    {_SC_OPEN_MAX, SKEP_FD_MAX},
-    {_SC_STREAM_MAX, SKEP_FD_MAX},
     {_SC_CLK_TCK, CLOCKS_PER_SEC},
     {_SC_HOST_NAME_MAX, 64},
     {_SC_LOGIN_NAME_MAX, 32},
@@ -80,18 +78,21 @@ static const struct constant {
     {_SC_V7_LP64_OFF64, 1},
 };
 
-/* What the guest's promise and vCPUs say now; 0: another name. */
+/* What the guest's promise and vCPUs say, now or at its start; 0: another name. */
 static long changing_value(int name)
 {
     const struct skep_start_info *info = skep_start_info();
     switch (name) {
+    case _SC_OPEN_MAX:
+    case _SC_STREAM_MAX:
+        return skep_fd_limit();
     case _SC_NPROCESSORS_CONF:
         return info->vcpu_max;
     case _SC_NPROCESSORS_ONLN:
         return atomic_load_explicit(&info->vcpu_count, memory_order_relaxed);
     case _SC_PHYS_PAGES:
     case _SC_AVPHYS_PAGES:
-        return (long)(memory_bytes() / SKEP_PAGE_SIZE);
+        return (long)(skep_posix_memory_bytes() / SKEP_PAGE_SIZE);
     default:
         return 0;
     }
@@ -175,11 +176,11 @@ static rlim_t hard_limit(int what)
 {
     switch (what) {
     case RLIMIT_NOFILE:
-        return SKEP_FD_MAX;
+        return (rlim_t)skep_fd_limit();
     case RLIMIT_AS:
     case RLIMIT_DATA:
     case RLIMIT_RSS:
-        return memory_bytes();
+        return skep_posix_memory_bytes();
     case RLIMIT_STACK:
         return skep_start_info()->stack_bytes;
     case RLIMIT_CORE:

@@ -84,11 +84,18 @@ extern const char *skep_posix_program;
 /* process.c: umask(). */
 extern _Atomic mode_t skep_posix_mask;
 
-/* fd.c: gives descriptors 0, 1 and 2 to the console. */
+/* limits.c: the guest's promise, as it is now. */
+uint64_t skep_posix_memory_bytes(void);
+
+/* fd.c: sizes the table, and gives descriptors 0, 1 and 2 to the console. */
 void skep_posix_fd_start(void);
 
 /* files.c: the files of the image and of the spec. Paths are absolute and canonical: no empty names, no "." and "..". */
 #define SKEP_POSIX_PATH_BYTES 1024
+/* proc.c: whether there is such a file or folder, 0 or -ENOENT; and a file's text now, on the heap, or NULL. */
+int skep_posix_proc_find(const char *path, bool *is_folder);
+char *skep_posix_proc_text(const char *path, size_t *bytes);
+
 #define SKEP_POSIX_FOLDER_MODE \
     0755 /* its owner may do all, as programs expect of their folders; the answer is EROFS */
 struct stat;

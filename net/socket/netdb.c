@@ -47,13 +47,11 @@ static int service_find(const char *name, int flags)
     return EAI_SERVICE;
 }
 
-struct servent *getservbyname(const char *name, const char *protocol)
+static char *no_aliases[] = {NULL};
+
+static struct servent *service_of(const char *name, int port, const char *protocol)
 {
     static _Thread_local struct servent entry;
-    static char *no_aliases[] = {NULL};
-    int port = service_find(name, 0);
-    if (port < 0)
-        return NULL;
     entry = (struct servent){
         .s_name = (char *)(uintptr_t)name,
         .s_aliases = no_aliases,
@@ -61,6 +59,47 @@ struct servent *getservbyname(const char *name, const char *protocol)
         .s_proto = (char *)(uintptr_t)(protocol != NULL ? protocol : "tcp"),
     };
     return &entry;
+}
+
+struct servent *getservbyname(const char *name, const char *protocol)
+{
+    int port = service_find(name, 0);
+    return port < 0 ? NULL : service_of(name, port, protocol);
+}
+
+struct servent *getservbyport(int port, const char *protocol)
+{
+    for (size_t i = 0; i < sizeof(services) / sizeof(services[0]); i++)
+        if (htons(services[i].port) == port)
+            return service_of(services[i].name, services[i].port, protocol);
+    return NULL;
+}
+
+/*
+ * Protocols
+ */
+
+static struct protoent protocols[] = {
+    {(char *)"ip", no_aliases, IPPROTO_IP},
+    {(char *)"icmp", no_aliases, IPPROTO_ICMP},
+    {(char *)"tcp", no_aliases, IPPROTO_TCP},
+    {(char *)"udp", no_aliases, IPPROTO_UDP},
+};
+
+struct protoent *getprotobyname(const char *name)
+{
+    for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]); i++)
+        if (strcmp(name, protocols[i].p_name) == 0)
+            return &protocols[i];
+    return NULL;
+}
+
+struct protoent *getprotobynumber(int number)
+{
+    for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]); i++)
+        if (protocols[i].p_proto == number)
+            return &protocols[i];
+    return NULL;
 }
 
 /*
@@ -106,7 +145,7 @@ struct hostent *gethostbyname(const char *name)
 {
     static _Thread_local struct hostent entry;
     static _Thread_local struct in_addr address;
-    static _Thread_local char *addresses[2], *no_aliases[1];
+    static _Thread_local char *addresses[2];
     static _Thread_local char copy[256];
     int error = host_find(name, 0, &address);
     if (error != 0) {

@@ -36,6 +36,7 @@
 
 /* Sockets whose connect() may still fail, by lwIP's number: its errors then have other names. */
 static bool connecting[MEMP_NUM_NETCONN];
+_Static_assert(MEMP_NUM_NETCONN >= SKEP_FD_MAX, "lwIP's numbers are no fewer than descriptors");
 
 /* By lwIP's number, too: what instances of epoll watch. */
 static struct skep_poll_source sources[MEMP_NUM_NETCONN];

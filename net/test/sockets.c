@@ -12,6 +12,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -198,6 +199,31 @@ static void names(void)
     freeaddrinfo(list);
     hints.ai_flags = AI_NUMERICHOST;
     CHECK(getaddrinfo("skep", "80", &hints, &list) == EAI_NONAME);
+}
+
+static bool has_tables(void)
+{
+#ifdef __skep__
+    return true;
+#else
+    return access("/etc/protocols", R_OK) == 0 && access("/etc/services", R_OK) == 0;
+#endif
+}
+
+static void services_and_protocols(void)
+{
+    if (!has_tables())
+        return;
+    struct servent *service = getservbyname("https", "tcp");
+    CHECK(service != NULL && service->s_port == htons(443));
+    service = getservbyport(htons(80), "tcp");
+    CHECK(service != NULL && strcmp(service->s_name, "http") == 0 && service->s_port == htons(80));
+    CHECK(getservbyport(htons(1), "no such") == NULL);
+    const struct protoent *protocol = getprotobyname("tcp");
+    CHECK(protocol != NULL && protocol->p_proto == IPPROTO_TCP && protocol->p_aliases != NULL);
+    protocol = getprotobynumber(IPPROTO_UDP);
+    CHECK(protocol != NULL && strcmp(protocol->p_name, "udp") == 0);
+    CHECK(getprotobyname("no such") == NULL && getprotobynumber(254) == NULL);
 }
 
 static void messages(void)
@@ -420,6 +446,7 @@ static void interface_addresses(void)
 int main(void)
 {
     names();
+    services_and_protocols();
     interfaces();
     interface_addresses();
     datagrams();

@@ -29,8 +29,12 @@ struct skep_poll_source {
     struct skep_watch *_Atomic watches;
 };
 
-/* How many descriptors there can be at once. FD_SETSIZE is not smaller. */
-#define SKEP_FD_MAX 1024
+/* How many descriptors there can be at once in the largest guest. FD_SETSIZE is not smaller. */
+#define SKEP_FD_MAX 4096
+
+/* How many there can be in this guest, whichever thread asks: one for each page of the memory that it was started with,
+ * 64 at least and SKEP_FD_MAX at most. It never changes. */
+int skep_fd_limit(void);
 
 /*
  * Operations on one kind of file. All may be called by several threads at once. Any but close may be

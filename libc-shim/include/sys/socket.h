@@ -87,7 +87,7 @@ struct linger {
 #define AF_LOCAL  AF_UNIX
 #define PF_LOCAL  AF_UNIX
 
-#define SOMAXCONN 128
+#define SOMAXCONN 255
 
 #define SOL_SOCKET      0xfff
 #define SO_DEBUG        0x0001

@@ -39,7 +39,7 @@ void network_unlock(void);
 #endif
 #define MEMP_MEM_MALLOC      1
 #define MEM_ALIGNMENT        8
-#define MEMP_NUM_NETCONN     1024 /* sockets */
+#define MEMP_NUM_NETCONN     4096 /* sockets: as many as descriptors */
 #define MEMP_NUM_SYS_TIMEOUT 0
 
 /* A packet has room for the 12-byte virtio header in front, so that both are one descriptor. */
@@ -97,7 +97,7 @@ unsigned short network_checksum(const void *data, int bytes);
 #define LWIP_TCP_SACK_OUT          1
 #define LWIP_TCP_KEEPALIVE         1
 #define TCP_LISTEN_BACKLOG         1
-#define TCP_DEFAULT_LISTEN_BACKLOG 128
+#define TCP_DEFAULT_LISTEN_BACKLOG 255     /* as lwIP keeps it in a byte */
 #define TCP_MSL                    15000UL /* TIME_WAIT is twice that; network.c bounds it */
 #define TCP_SYNMAXRTX              6
 #define TCP_MAXRTX                 12
