@@ -28,8 +28,8 @@ PAGE_BYTES = 612
 PAGE = f"/bytes/{PAGE_BYTES}"
 INSIDE = "SKEP_CONNECTIONS_NETWORK"
 
-# lighttpd takes connections for half of its descriptors, of which a guest of this size has 4,096. Idle times are long, since those who are
-# asked last are silent for as long as all others take.
+# lighttpd takes connections for half of its descriptors, of which a guest of this size has 4,096. Idle times are long,
+# since those who are asked last are silent for as long as all others take.
 LIGHTTPD = """
 server.port = 80
 server.document-root = "/www"

@@ -27,6 +27,8 @@ signed char tcpip_input(struct pbuf *packet, struct netif *netif); /* netif.c mi
 void network_lock(void);
 void network_unlock(void);
 
+#include <sys/select.h> /* FD_SETSIZE */
+
 /* Memory: net/lwip/memory.c; on the host malloc(), which the sanitizers watch. */
 #ifdef __skep__
 #include "../memory.h"
@@ -39,7 +41,7 @@ void network_unlock(void);
 #endif
 #define MEMP_MEM_MALLOC      1
 #define MEM_ALIGNMENT        8
-#define MEMP_NUM_NETCONN     4096 /* sockets: as many as descriptors */
+#define MEMP_NUM_NETCONN     FD_SETSIZE /* sockets: as many as descriptors */
 #define MEMP_NUM_SYS_TIMEOUT 0
 
 /* A packet has room for the 12-byte virtio header in front, so that both are one descriptor. */
