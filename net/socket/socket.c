@@ -488,6 +488,28 @@ static bool accepts(int listener)
     return !atomic_load_explicit(&accepts_no_more[listener], memory_order_relaxed);
 }
 
+/* lwip_accept(), which tells an IPv4 peer of an IPv6 socket as such and not by its mapped address. */
+static int accept_from(struct skep_file *file, struct sockaddr *address, socklen_t *bytes)
+{
+    union address peer;
+    socklen_t peer_bytes = sizeof(peer);
+    if (address == NULL)
+        return lwip_accept(number_of(file), NULL, NULL);
+    int number = lwip_accept(number_of(file), &peer.any, &peer_bytes);
+    if (number < 0)
+        return number;
+    if (peer.any.sa_family == AF_INET && NETCONNTYPE_ISIPV6(netconn_type(state_of(file)->conn))) {
+        struct sockaddr_in v4 = peer.v4;
+        peer.v6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = v4.sin_port};
+        peer.v6.sin6_addr.s6_addr32[2] = htonl(0xffff);
+        peer.v6.sin6_addr.s6_addr32[3] = v4.sin_addr.s_addr;
+    }
+    if (*bytes > address_bytes_of(&peer))
+        *bytes = address_bytes_of(&peer);
+    memcpy(address, &peer, *bytes);
+    return number;
+}
+
 /* Of a socket that accepts no more, who is woken wakes the next one. */
 static int inet_accept(struct skep_file *file, struct sockaddr *address, socklen_t *bytes, int type)
 {
@@ -495,7 +517,7 @@ static int inet_accept(struct skep_file *file, struct sockaddr *address, socklen
     if (!accepts(listener))
         return -EINVAL;
     call_begin();
-    int number = lwip_accept(listener, address, bytes);
+    int number = accept_from(file, address, bytes);
     if (number >= 0)
         return descriptor_open(number, type);
     if (call.interrupted)
