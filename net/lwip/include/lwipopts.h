@@ -77,6 +77,7 @@ void network_unlock(void);
 #define LWIP_ND6_NUM_DESTINATIONS       32
 #define LWIP_ND6_RDNSS_MAX_DNS_SERVERS  0
 #define LWIP_MULTICAST_TX_OPTIONS       0
+#define LWIP_SOCKET_MAX_MEMBERSHIPS     16 /* in groups, of all sockets; each socket that is closed looks at all */
 #define LWIP_IPV6_SCOPES_DEBUG          0
 #define IPV6_FRAG_COPYHEADER            1 /* pointers don't fit into a fragment's header */
 
