@@ -297,7 +297,8 @@ static void packets_reach_the_port_with_the_mac(void **state)
     assert_int_equal(peer_used(&c.rx), 0);
     peer_used(&a.tx);
     assert_dropped(&a, frame_udp6(mac_a, static_a, mac_c, link_c, 53));
-    assert_dropped(&a, frame_udp6(mac_a, static_a, card_mac, link_c, 443)); /* the control service's */
+    assert_dropped(&a,
+                   frame_udp6(mac_a, static_a, card_mac, link_c, 443)); /* the control service's */
 }
 
 static uint32_t router_advert(uint16_t payload_bytes)
@@ -378,16 +379,11 @@ static void attach_refuses_what_is_taken_or_malformed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(only_own_addresses_are_used),
-        TEST(neighbours_are_told_the_truth),
-        TEST(probes_are_for_own_addresses),
-        TEST(discovery_hides_behind_no_header),
-        TEST(routers_and_servers_are_not_played),
-        TEST(neighbours_are_asked_and_no_others),
-        TEST(packets_reach_the_port_with_the_mac),
-        TEST(routers_reach_who_listens_to_them),
-        TEST(a_transport_checksum_is_completed),
-        TEST(attach_refuses_what_is_taken_or_malformed),
+        TEST(only_own_addresses_are_used),         TEST(neighbours_are_told_the_truth),
+        TEST(probes_are_for_own_addresses),        TEST(discovery_hides_behind_no_header),
+        TEST(routers_and_servers_are_not_played),  TEST(neighbours_are_asked_and_no_others),
+        TEST(packets_reach_the_port_with_the_mac), TEST(routers_reach_who_listens_to_them),
+        TEST(a_transport_checksum_is_completed),   TEST(attach_refuses_what_is_taken_or_malformed),
     };
     return cmocka_run_group_tests(tests, fixture_boot, NULL);
 }

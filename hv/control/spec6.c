@@ -48,7 +48,8 @@ static int take_address(const char *text, const char *path, struct spec_net6 *ne
     if (slash && (size_t)(slash - text) < sizeof(address)) {
         snprintf(address, sizeof(address), "%.*s", (int)(slash - text), text);
         if (inet_pton(AF_INET6, address, net->address) == 1)
-            why = strcmp(slash, "/64") != 0 ? "must end in /64, the length of each IPv6 network here"
+            why = strcmp(slash, "/64") != 0
+                      ? "must end in /64, the length of each IPv6 network here"
                   : is_link_local(net->address)
                       ? "is link-local; the guest has such an address by itself"
                       : why_no_host(net->address);
@@ -89,9 +90,8 @@ int spec_check_net6(const char *path, const struct spec_net6 *net, struct proble
         return problem_set(p, 422, "%s: with address6 \"auto\" routers say so; leave gateway6 out.",
                            path);
     if (has_gateway && !is_link_local(net->gateway) && memcmp(net->gateway, net->address, 8) != 0)
-        return problem_set(p, 422,
-                           "%s.gateway6 is neither link-local nor in the network of its address6.",
-                           path);
+        return problem_set(
+            p, 422, "%s.gateway6 is neither link-local nor in the network of its address6.", path);
     if (has_gateway && memcmp(net->gateway, net->address, 16) == 0)
         return problem_set(p, 422, "%s.gateway6 is the guest's own address.", path);
     return 0;

@@ -216,8 +216,8 @@ enum verdict filter_outgoing(struct port *port, const uint8_t *head, uint32_t by
     if (target == NULL) {
         return VERDICT_UPLINK;
     }
-    bool closed = !takes(target, head) || (target->is_control && !port->is_control &&
-                                           !(port->flags & SKEP_NET_CONTROL_OK));
+    bool closed = !takes(target, head) ||
+                  (target->is_control && !port->is_control && !(port->flags & SKEP_NET_CONTROL_OK));
     /* Who asks for its own address wants to know whether someone on the wire has it too. */
     if (target == port || closed) {
         switch_release(target);
@@ -327,8 +327,7 @@ static bool checksum_valid(const struct skep_net_header *header, const uint8_t *
                            uint32_t head_bytes, uint32_t frame_bytes)
 {
     uint32_t payload = 0;
-    int protocol =
-        head_bytes >= FRAME_BYTES_MIN ? transport_find(head, head_bytes, &payload) : 0;
+    int protocol = head_bytes >= FRAME_BYTES_MIN ? transport_find(head, head_bytes, &payload) : 0;
     if (header->csum_start != payload) {
         return false;
     }

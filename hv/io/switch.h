@@ -35,7 +35,7 @@ struct port {
     uint32_t index;
     uint8_t mac[6];
     uint16_t mtu;
-    uint32_t flags; /* SKEP_NET_… */
+    uint32_t flags;       /* SKEP_NET_… */
     uint32_t flags6;      /* SKEP_NET6_… */
     uint8_t address6[16]; /* all 0 = none */
     bool is_control;
@@ -49,7 +49,8 @@ struct port {
     uint32_t references;      /* the guest's, and one for each use outside of the lock */
     struct port *mac_next, *address_next, *address6_next;
     struct work_link work;
-    struct work_link advert; /* with SKEP_NET6_AUTO: got the latest advertisement, or is to get it */
+    struct work_link
+        advert; /* with SKEP_NET6_AUTO: got the latest advertisement, or is to get it */
 
     struct spinlock lock; /* guards the rest */
     bool closed;          /* the guest has ended: the queues are not touched */

@@ -381,8 +381,8 @@ static int host_format(const struct sockaddr *address, char *host, socklen_t byt
 {
     const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
     bool is_v6 = address->sa_family == AF_INET6;
-    const void *from = is_v6 ? (const void *)&v6->sin6_addr
-                             : &((const struct sockaddr_in *)address)->sin_addr;
+    const void *from =
+        is_v6 ? (const void *)&v6->sin6_addr : &((const struct sockaddr_in *)address)->sin_addr;
     char name[IF_NAMESIZE];
     if (inet_ntop(address->sa_family, from, host, bytes) == NULL)
         return EAI_OVERFLOW;
@@ -397,10 +397,8 @@ static int host_format(const struct sockaddr *address, char *host, socklen_t byt
 int getnameinfo(const struct sockaddr *address, socklen_t address_bytes, char *host,
                 socklen_t host_bytes, char *service, socklen_t service_bytes, int flags)
 {
-    bool is_v4 =
-        address_bytes >= sizeof(struct sockaddr_in) && address->sa_family == AF_INET;
-    bool is_v6 =
-        address_bytes >= sizeof(struct sockaddr_in6) && address->sa_family == AF_INET6;
+    bool is_v4 = address_bytes >= sizeof(struct sockaddr_in) && address->sa_family == AF_INET;
+    bool is_v6 = address_bytes >= sizeof(struct sockaddr_in6) && address->sa_family == AF_INET6;
     if (!is_v4 && !is_v6)
         return EAI_FAMILY;
     if ((flags & NI_NAMEREQD) != 0)

@@ -443,10 +443,26 @@ static void check_text6(const char *text, const char *canonical)
 static void texts6(void)
 {
     static const char *const wrong[] = {
-        "",        ":",           ":::",       "1",      "1:2:3:4:5:6:7",     "1:2:3:4:5:6:7:8:9",
-        "1::2::3", "12345::",     "g::",       "1:",     ":1",                "1:2:3:4:5:6:7:8::",
-        "::1.2.3", "::1.2.3.256", "1.2.3.4::", "::1%en", "1:2:3:4:5:6:7:1.2.3.4", "::1 ",
-        "::1:",    "1.2.3.4",
+        "",
+        ":",
+        ":::",
+        "1",
+        "1:2:3:4:5:6:7",
+        "1:2:3:4:5:6:7:8:9",
+        "1::2::3",
+        "12345::",
+        "g::",
+        "1:",
+        ":1",
+        "1:2:3:4:5:6:7:8::",
+        "::1.2.3",
+        "::1.2.3.256",
+        "1.2.3.4::",
+        "::1%en",
+        "1:2:3:4:5:6:7:1.2.3.4",
+        "::1 ",
+        "::1:",
+        "1.2.3.4",
     };
     struct in6_addr address;
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
@@ -561,8 +577,8 @@ static void names6(void)
     const struct sockaddr_in6 *found = (const struct sockaddr_in6 *)list->ai_addr;
     CHECK(list->ai_family == AF_INET6 && list->ai_addrlen == sizeof(*found));
     CHECK(list->ai_next == NULL && found->sin6_port == htons(80));
-    CHECK(getnameinfo(list->ai_addr, list->ai_addrlen, host, sizeof(host), service,
-                      sizeof(service), NI_NUMERICHOST | NI_NUMERICSERV) == 0);
+    CHECK(getnameinfo(list->ai_addr, list->ai_addrlen, host, sizeof(host), service, sizeof(service),
+                      NI_NUMERICHOST | NI_NUMERICSERV) == 0);
     CHECK(strcmp(host, "fd00::7") == 0 && strcmp(service, "80") == 0);
     freeaddrinfo(list);
     hints.ai_flags = AI_NUMERICHOST;

@@ -34,8 +34,8 @@ static const uint8_t *own(void)
 /* The link-local address of a device. */
 static void link_address(uint8_t to[16], const uint8_t mac[6])
 {
-    const uint8_t made[16] = {0xfe,   0x80, [8] = mac[0] ^ 2, mac[1], mac[2], 0xff,
-                              0xfe, mac[3], mac[4],           mac[5]};
+    const uint8_t made[16] = {0xfe, 0x80, [8] = mac[0] ^ 2, mac[1], mac[2],
+                              0xff, 0xfe, mac[3],           mac[4], mac[5]};
     memcpy(to, made, 16);
 }
 

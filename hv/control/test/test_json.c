@@ -481,14 +481,13 @@ static void test_config(void **state)
 int run_json_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_well_formed), cmocka_unit_test(test_malformed),
-        cmocka_unit_test(test_depth),       cmocka_unit_test(test_names),
-        cmocka_unit_test(test_addresses),   cmocka_unit_test(test_spec_defaults),
-        cmocka_unit_test(test_wrong_specs),
-        cmocka_unit_test(test_ipv6), cmocka_unit_test(test_strings_limit),
-        cmocka_unit_test(test_merge_patch), cmocka_unit_test(test_problem_text),
-        cmocka_unit_test(test_times),       cmocka_unit_test(test_time_read),
-        cmocka_unit_test(test_config),
+        cmocka_unit_test(test_well_formed),   cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_depth),         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_addresses),     cmocka_unit_test(test_spec_defaults),
+        cmocka_unit_test(test_wrong_specs),   cmocka_unit_test(test_ipv6),
+        cmocka_unit_test(test_strings_limit), cmocka_unit_test(test_merge_patch),
+        cmocka_unit_test(test_problem_text),  cmocka_unit_test(test_times),
+        cmocka_unit_test(test_time_read),     cmocka_unit_test(test_config),
     };
     return cmocka_run_group_tests_name("json", tests, NULL, NULL);
 }

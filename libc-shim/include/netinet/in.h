@@ -103,17 +103,17 @@ struct in_pktinfo {
 };
 
 /* Options of level IPPROTO_IPV6 */
-#define IPV6_CHECKSUM       7 /* of a raw socket */
-#define IPV6_UNICAST_HOPS   16 /* -1 = the default */
-#define IPV6_MULTICAST_IF   17 /* ENOPROTOOPT, as the next two */
-#define IPV6_MULTICAST_HOPS 18
-#define IPV6_MULTICAST_LOOP 19
-#define IPV6_JOIN_GROUP     20 /* struct ipv6_mreq */
-#define IPV6_LEAVE_GROUP    21
+#define IPV6_CHECKSUM        7  /* of a raw socket */
+#define IPV6_UNICAST_HOPS    16 /* -1 = the default */
+#define IPV6_MULTICAST_IF    17 /* ENOPROTOOPT, as the next two */
+#define IPV6_MULTICAST_HOPS  18
+#define IPV6_MULTICAST_LOOP  19
+#define IPV6_JOIN_GROUP      20 /* struct ipv6_mreq */
+#define IPV6_LEAVE_GROUP     21
 #define IPV6_ADD_MEMBERSHIP  IPV6_JOIN_GROUP
 #define IPV6_DROP_MEMBERSHIP IPV6_LEAVE_GROUP
-#define IPV6_V6ONLY         27
-#define IPV6_TCLASS         67
+#define IPV6_V6ONLY          27
+#define IPV6_TCLASS          67
 
 #define IN_CLASSD(address)    (((uint32_t)(address)&0xf0000000) == 0xe0000000)
 #define IN_MULTICAST(address) IN_CLASSD(address)
@@ -126,8 +126,8 @@ struct in_pktinfo {
 #define IN6_IS_ADDR_LOOPBACK(a)                                                \
     (((a)->__u.__words[0] | (a)->__u.__words[1] | (a)->__u.__words[2]) == 0 && \
      (a)->__u.__words[3] == htonl(1))
-#define IN6_IS_ADDR_V4COMPAT(a)                                                                    \
-    ((a)->__u.__words[0] == 0 && (a)->__u.__words[1] == 0 && (a)->__u.__words[2] == 0 &&           \
+#define IN6_IS_ADDR_V4COMPAT(a)                                                          \
+    ((a)->__u.__words[0] == 0 && (a)->__u.__words[1] == 0 && (a)->__u.__words[2] == 0 && \
      ntohl((a)->__u.__words[3]) > 1)
 #define IN6_IS_ADDR_LINKLOCAL(a)    ((a)->s6_addr[0] == 0xfe && ((a)->s6_addr[1] & 0xc0) == 0x80)
 #define IN6_IS_ADDR_SITELOCAL(a)    ((a)->s6_addr[0] == 0xfe && ((a)->s6_addr[1] & 0xc0) == 0xc0)
@@ -138,8 +138,8 @@ struct in_pktinfo {
 #define IN6_IS_ADDR_MC_SITELOCAL(a) __IN6_MC_SCOPE(a, 5)
 #define IN6_IS_ADDR_MC_ORGLOCAL(a)  __IN6_MC_SCOPE(a, 8)
 #define IN6_IS_ADDR_MC_GLOBAL(a)    __IN6_MC_SCOPE(a, 14)
-#define IN6_ARE_ADDR_EQUAL(a, b)                                                                   \
-    ((a)->__u.__words[0] == (b)->__u.__words[0] && (a)->__u.__words[1] == (b)->__u.__words[1] &&   \
+#define IN6_ARE_ADDR_EQUAL(a, b)                                                                 \
+    ((a)->__u.__words[0] == (b)->__u.__words[0] && (a)->__u.__words[1] == (b)->__u.__words[1] && \
      (a)->__u.__words[2] == (b)->__u.__words[2] && (a)->__u.__words[3] == (b)->__u.__words[3])
 
 uint16_t htons(uint16_t host);

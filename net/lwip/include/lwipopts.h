@@ -71,15 +71,17 @@ void network_unlock(void);
 #define LWIP_NUM_NETIF_CLIENT_DATA    0
 
 /* IPv6. Addresses are used at once, as those of IPv4 are: nobody else here can have them (hv/io/filter.h). */
-#define LWIP_IPV6_DUP_DETECT_ATTEMPTS   0
-#define LWIP_IPV6_NUM_ADDRESSES         4 /* of an interface: link-local, the specification's, autoconfigured ones */
-#define LWIP_ND6_NUM_NEIGHBORS          32
-#define LWIP_ND6_NUM_DESTINATIONS       32
-#define LWIP_ND6_RDNSS_MAX_DNS_SERVERS  0
-#define LWIP_MULTICAST_TX_OPTIONS       0
-#define LWIP_SOCKET_MAX_MEMBERSHIPS     16 /* in groups, of all sockets; each socket that is closed looks at all */
-#define LWIP_IPV6_SCOPES_DEBUG          0
-#define IPV6_FRAG_COPYHEADER            1 /* pointers don't fit into a fragment's header */
+#define LWIP_IPV6_DUP_DETECT_ATTEMPTS 0
+#define LWIP_IPV6_NUM_ADDRESSES \
+    4 /* of an interface: link-local, the specification's, autoconfigured ones */
+#define LWIP_ND6_NUM_NEIGHBORS         32
+#define LWIP_ND6_NUM_DESTINATIONS      32
+#define LWIP_ND6_RDNSS_MAX_DNS_SERVERS 0
+#define LWIP_MULTICAST_TX_OPTIONS      0
+#define LWIP_SOCKET_MAX_MEMBERSHIPS \
+    16 /* in groups, of all sockets; each socket that is closed looks at all */
+#define LWIP_IPV6_SCOPES_DEBUG 0
+#define IPV6_FRAG_COPYHEADER   1 /* pointers don't fit into a fragment's header */
 
 /* The network's thread knows when a fragment came (its timer is needed), see network.c. */
 struct ip6_addr;
@@ -87,10 +89,10 @@ int network_ip_input(struct pbuf *packet, struct netif *netif);
 int network_ip6_input(struct pbuf *packet, struct netif *netif);
 struct netif *network_ip6_route(const struct ip6_addr *to);
 const struct ip6_addr *network_ip6_gateway(const struct netif *netif);
-#define LWIP_HOOK_IP4_INPUT(packet, netif)     network_ip_input(packet, netif)
-#define LWIP_HOOK_IP6_INPUT(packet, netif)     network_ip6_input(packet, netif)
-#define LWIP_HOOK_IP6_ROUTE(from, to)          network_ip6_route(to)
-#define LWIP_HOOK_ND6_GET_GW(netif, to)        network_ip6_gateway(netif)
+#define LWIP_HOOK_IP4_INPUT(packet, netif) network_ip_input(packet, netif)
+#define LWIP_HOOK_IP6_INPUT(packet, netif) network_ip6_input(packet, netif)
+#define LWIP_HOOK_IP6_ROUTE(from, to)      network_ip6_route(to)
+#define LWIP_HOOK_ND6_GET_GW(netif, to)    network_ip6_gateway(netif)
 
 /* Which checksums are made and checked is each interface's matter. */
 #define LWIP_CHECKSUM_CTRL_PER_NETIF 1
