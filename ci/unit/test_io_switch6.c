@@ -209,9 +209,13 @@ static void probes_are_for_own_addresses(void **state)
 static void discovery_hides_behind_no_header(void **state)
 {
     static const uint8_t headers[] = {0, 44, 51, 60};
+    /* Its end looks like an option, where one is looked for behind the extension header. */
+    static const uint8_t victim[16] = {0xfd, [8] = 200, 1};
     (void)state;
     for (uint32_t i = 0; i < sizeof(headers); i++) {
         uint32_t bytes = frame_nd(mac_a, static_a, ADVERT, static_a, mac_a);
+        assert_dropped(&a, behind(headers[i], bytes));
+        bytes = frame_nd(mac_a, static_a, ADVERT, victim, mac_a);
         assert_dropped(&a, behind(headers[i], bytes));
         bytes = frame_nd(mac_a, static_a, ADVERT, link_b, mac_a);
         assert_dropped(&a, behind(headers[i], behind(60, bytes)));

@@ -22,7 +22,8 @@ static struct ring tx, rx;
 static struct packet forged, honest;
 static uint32_t bytes; /* of its frame */
 
-static const uint8_t neighbour[16] = {0xfd, 0x5e, [15] = 0x99};
+/* Its end looks like an option, where one is looked for behind an extension header. */
+static const uint8_t neighbour[16] = {0xfd, 0x5e, [8] = 200, 1, [15] = 0x99};
 static const uint8_t router[16] = {0xfe, 0x80, [15] = 2};
 static const uint8_t all_nodes_mac[6] = {0x33, 0x33, 0, 0, 0, 1};
 
