@@ -99,14 +99,14 @@ int spec_check_net6(const char *path, const struct spec_net6 *net, struct proble
 
 void spec_net6_to_json(cJSON *item, const struct spec_net6 *net)
 {
-    char text[SPEC_TEXT6_MAX];
+    char text[SPEC_TEXT6_MAX], with_length[SPEC_TEXT6_MAX + 3];
 
     if (net->automatic)
         cJSON_AddStringToObject(item, "address6", "auto");
     if (spec_is_set6(net->address)) {
         spec_format6(text, net->address);
-        strcat(text, "/64");
-        cJSON_AddStringToObject(item, "address6", text);
+        snprintf(with_length, sizeof(with_length), "%s/64", text);
+        cJSON_AddStringToObject(item, "address6", with_length);
     }
     if (spec_is_set6(net->gateway)) {
         spec_format6(text, net->gateway);

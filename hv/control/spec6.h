@@ -17,7 +17,7 @@ void spec_net6_to_json(cJSON *item, const struct spec_net6 *net);
 bool spec_is_set6(const uint8_t address[16]);
 
 /* The canonical text (RFC 5952). */
-#define SPEC_TEXT6_MAX 50 /* with "/64" and a NUL */
+#define SPEC_TEXT6_MAX 46 /* with a NUL */
 void spec_format6(char text[SPEC_TEXT6_MAX], const uint8_t address[16]);
 
 #endif

@@ -68,8 +68,9 @@ static const char *ntop6(const void *address, char *text, socklen_t bytes)
     struct in6_addr copy;
     memcpy(&copy, address, sizeof(copy));
     inet6_format(&copy, whole);
-    if (strlen(whole) < bytes)
-        return strcpy(text, whole);
+    size_t whole_bytes = strlen(whole) + 1;
+    if (whole_bytes <= bytes)
+        return memcpy(text, whole, whole_bytes);
     errno = ENOSPC;
     return NULL;
 }

@@ -11,10 +11,6 @@
 
 #include "lwip/ip_addr.h"
 
-unsigned short network_checksum(const void *data, int bytes);
-unsigned int network_tcp_isn(const void *local, unsigned local_port, const void *remote,
-                             unsigned remote_port);
-
 static uint16_t slow_checksum(const uint8_t *data, size_t bytes)
 {
     uint32_t sum = 0;
