@@ -13,7 +13,7 @@
 
 static int add_network(const struct call *call, cJSON *spec)
 {
-    static const char *const names[] = {"address", "gateway", "dns", "mac"};
+    static const char *const names[] = {"address", "gateway", "address6", "gateway6", "dns", "mac"};
     cJSON *network = NULL;
 
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {

@@ -41,13 +41,16 @@ target_compile_definitions(littlefs PUBLIC
 # The options and the port's headers are ours: net/lwip/include has lwipopts.h and arch/cc.h.
 if(EXISTS ${net}/lwip/include/lwipopts.h)
     set(src ${lwip_DIR}/src)
-    file(GLOB sources ${src}/core/*.c ${src}/core/ipv4/*.c ${src}/api/*.c)
-    list(REMOVE_ITEM sources ${src}/api/netdb.c) # net/socket has its own
+    file(GLOB sources ${src}/core/*.c ${src}/core/ipv4/*.c ${src}/core/ipv6/*.c ${src}/api/*.c)
+    # DHCPv6 isn't used, and of the other two net/socket has its own.
+    list(REMOVE_ITEM sources ${src}/core/ipv6/dhcp6.c ${src}/core/ipv6/inet6.c ${src}/api/netdb.c)
     upstream_library(lwip
         SOURCES ${sources} ${src}/netif/ethernet.c
         INCLUDES ${net}/lwip/include ${src}/include)
-    # As one unit: its layers are many small functions, which the compiler joins.
+    # As one unit: its layers are many small functions, which the compiler joins. Both files about fragments have a
+    # variable of the same name.
     set_target_properties(lwip PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 0)
+    set_source_files_properties(${src}/core/ipv6/ip6_frag.c PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
     # Its SNTP client calls sys_timeout(), which net/lwip/network.c has.
     upstream_library(lwip_sntp
         SOURCES ${src}/apps/sntp/sntp.c

@@ -352,14 +352,21 @@ static bool make_places(void)
     return connections != NULL && polls != NULL;
 }
 
+/* One socket for IPv6 and IPv4, or for what the system has. */
 static int listen_on(unsigned short port)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (fd < 0)
+    struct sockaddr_in6 both = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+    struct sockaddr_in one = {.sin_family = AF_INET, .sin_port = htons(port)};
+    int fd = socket(AF_INET6, SOCK_STREAM, 0);
+    bool has_both = fd >= 0;
+    if (!has_both && (fd = socket(AF_INET, SOCK_STREAM, 0)) < 0)
         return -1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
-    if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, SOMAXCONN) < 0)
+    if (has_both)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){0}, sizeof(int));
+    if (bind(fd, has_both ? (struct sockaddr *)&both : (struct sockaddr *)&one,
+             has_both ? sizeof(both) : sizeof(one)) < 0 ||
+        listen(fd, SOMAXCONN) < 0)
         return -1;
     set_nonblocking(fd);
     return fd;

@@ -49,6 +49,8 @@ GUESTS = {
     "too-much-memory": ("PUT", "new", {"image": "httpd", "memory_bytes": 1 << 39}, 409),
     "too-little-memory": ("PATCH", "thing", {"memory_bytes": 2 * MIB}, 409),
     "own-address": ("PUT", "new", {"image": "httpd", "networks": [{"address": "10.0.2.15/24"}]}, 409),
+    "ipv6": ("PUT", "new", {"image": "httpd", "networks": [{"address": "dhcp", "address6": "auto", "dns": "fd00::53"}]}, "created"),
+    "wrong-ipv6": ("PUT", "new", {"image": "httpd", "networks": [{"address": "dhcp", "address6": "fd00::1"}]}, 422),
     "no-volume": ("PUT", "new", {"image": "httpd", "volumes": [{"name": "none"}]}, 422),
     "circle": ("PATCH", "thing", {"start_after": ["thing"]}, 422),
     "not-there": ("PATCH", "new", {}, 404),

@@ -14,6 +14,7 @@ def state(service, name):
 def test_run_and_where(service, cli):
     said = cli.run(
         *("run", "hello", "-n", "web", "-m", "4M", "-a", "10.0.2.20/24", "-g", "10.0.2.2", "--dns", "10.0.2.3"),
+        *("-6", "FD00::20/64", "--gateway6", "fe80::1"),
         *("-e", "A=1", "-e", "B=x=y", "-e", "A=2", "--restart", "on-failure", "--vcpus", "2"),
         *("-l", "team=edge", "--label", "tier=1"),
         *("--", "print=hi", "-n", "--", "x"),
@@ -25,6 +26,7 @@ def test_run_and_where(service, cli):
     assert spec["env"] == {"A": "2", "B": "x=y"} and spec["args"] == ["print=hi", "-n", "--", "x"]
     network = spec["networks"][0]
     assert (network["address"], network["gateway"], network["dns"]) == ("10.0.2.20/24", "10.0.2.2", "10.0.2.3")
+    assert (network["address6"], network["gateway6"]) == ("fd00::20/64", "fe80::1")
     assert cli.run("logs", "web") == "web starts\nhi\n"
 
 

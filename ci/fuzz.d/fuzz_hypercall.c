@@ -597,6 +597,7 @@ static struct skep_guest_spec guest_spec(uint64_t image, uint32_t memory_kib, ui
         memcpy(spec.net[i].mac, (uint8_t[6]){2, 0, 0, 0, (uint8_t)number, (uint8_t)i}, 6);
         spec.net[i].address = 0x0000000a | (number * 16 + i) << 24;
         spec.net[i].flags = i & 1 ? SKEP_NET_DHCP : 0;
+        spec.net6[i].flags = i & 1 ? SKEP_NET6_ON | SKEP_NET6_AUTO : 0;
     }
     return spec;
 }

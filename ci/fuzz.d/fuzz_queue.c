@@ -114,6 +114,8 @@ static void peer_start(uint32_t number)
         spec.net[i].mac[4] = (uint8_t)i;
         spec.net[i].address = number == 2 ? 0 : 0x1400000a + ((number + 4 * i) << 24);
         spec.net[i].flags = number == 2 ? SKEP_NET_DHCP : 0;
+        spec.net6[i].flags = i == 0 ? SKEP_NET6_ON | (number == 2 ? SKEP_NET6_AUTO : 0) : 0;
+        memcpy(spec.net6[i].address, (uint8_t[16]){0xfd, [15] = (uint8_t)number}, 16);
     }
     int64_t handle = guest_create(fake_find(1ull << 32 | 1), &spec);
     FUZZ_CHECK(handle > 0);

@@ -51,8 +51,11 @@ def options_of(source):
     line = re.search(r"^ \* guest: (.*)$", source, re.M)
     words = dict(word.partition("=")[::2] for word in shlex.split(line[1])) if line else {}
     spec = {"memory_bytes": int(words.get("memory", 2)) * MIB, "vcpus": int(words.get("vcpus", 1))}
-    if "network" in words:
+    if "network" in words or "network6" in words:
         spec["networks"] = [{"address": f"{address}/24", "gateway": "10.0.2.2"} for address in ADDRESSES]
+    if "network6" in words:
+        for network, address in zip(spec["networks"], ("fd5e::30/64", "auto")):
+            network["address6"] = address
     if "volumes" in words:
         spec["volumes"] = True  # which, is known when it starts: Session.start()
     return spec

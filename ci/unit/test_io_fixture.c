@@ -182,6 +182,13 @@ static void queue_create(struct peer *peer, struct peer_queue *queue, uint32_t n
 
 void peer_create(struct peer *peer, uint8_t number, uint32_t address, uint32_t flags)
 {
+    static const struct skep_net6 none;
+    peer_create6(peer, number, address, flags, &none);
+}
+
+void peer_create6(struct peer *peer, uint8_t number, uint32_t address, uint32_t flags,
+                  const struct skep_net6 *net6)
+{
     struct skep_guest_spec spec = {
         .image = image,
         .memory_bytes = GUEST_BYTES,
@@ -192,6 +199,7 @@ void peer_create(struct peer *peer, uint8_t number, uint32_t address, uint32_t f
         .console_bytes = 4096,
         .net_count = 1,
         .net = {{.flags = flags, .address = address}},
+        .net6 = {*net6},
         .name = "peer",
     };
     mac_of(spec.net[0].mac, number);

@@ -66,8 +66,10 @@ int fixture_end(void **state);
 uint32_t ip(uint8_t a, uint8_t b, uint8_t c, uint8_t d);
 
 /* Creates a running guest with the MAC 02:00:00:00:00:<number>; both queues are set up and PEER_BUFFERS pages are
- * mapped. `flags` and `address` as in struct skep_net. */
+ * mapped. `flags` and `address` as in struct skep_net; the first one has no IPv6. */
 void peer_create(struct peer *peer, uint8_t number, uint32_t address, uint32_t flags);
+void peer_create6(struct peer *peer, uint8_t number, uint32_t address, uint32_t flags,
+                  const struct skep_net6 *net6);
 void peer_destroy(struct peer *peer);
 struct port *peer_port(struct peer *peer);
 

@@ -23,6 +23,7 @@
 #define PER_KICK (PORT_KICK_WORK / 4)
 #define PER_TURN (PORT_TURN_WORK / 4)
 
+static const struct skep_net6 no_net6;
 static uint8_t mac_a[6], mac_b[6];
 static uint8_t frame[2048];
 static struct peer a, b;
@@ -180,10 +181,10 @@ static void control_keeps_its_address(void **state)
 {
     struct skep_net net = {.mac = {2, 0, 0, 0, 0, 0xe}, .address = CONTROL};
     (void)state;
-    assert_int_equal(io_net_attach(a.guest, 1, &net), -SKEP_EEXIST);
+    assert_int_equal(io_net_attach(a.guest, 1, &net, &no_net6), -SKEP_EEXIST);
     memcpy(net.mac, card_mac, 6);
     net.address = WORLD;
-    assert_int_equal(io_net_attach(a.guest, 1, &net), -SKEP_EEXIST);
+    assert_int_equal(io_net_attach(a.guest, 1, &net, &no_net6), -SKEP_EEXIST);
     assert_null(a.guest->ports[1]);
 }
 
@@ -193,18 +194,18 @@ static void attach_refuses_what_is_taken_or_malformed(void **state)
 {
     struct skep_net net = {.mac = {2, 0, 0, 0, 0, 0xb}, .address = WORLD};
     (void)state;
-    assert_int_equal(io_net_attach(a.guest, 1, &net), -SKEP_EEXIST);
+    assert_int_equal(io_net_attach(a.guest, 1, &net, &no_net6), -SKEP_EEXIST);
     net.mac[5] = 0xe;
     net.address = ADDRESS_B;
-    assert_int_equal(io_net_attach(a.guest, 1, &net), -SKEP_EEXIST);
+    assert_int_equal(io_net_attach(a.guest, 1, &net, &no_net6), -SKEP_EEXIST);
     net.address = ip(224, 0, 0, 1);
-    assert_int_equal(io_net_attach(a.guest, 1, &net), -SKEP_EINVAL);
+    assert_int_equal(io_net_attach(a.guest, 1, &net, &no_net6), -SKEP_EINVAL);
     net.address = WORLD;
     net.mac[0] = 3;
-    assert_int_equal(io_net_attach(a.guest, 1, &net), -SKEP_EINVAL);
+    assert_int_equal(io_net_attach(a.guest, 1, &net, &no_net6), -SKEP_EINVAL);
     memset(net.mac, 0, 6);
-    assert_int_equal(io_net_attach(a.guest, 1, &net), -SKEP_EINVAL);
-    assert_int_equal(io_net_attach(a.guest, 4, &net), -SKEP_EINVAL);
+    assert_int_equal(io_net_attach(a.guest, 1, &net, &no_net6), -SKEP_EINVAL);
+    assert_int_equal(io_net_attach(a.guest, 4, &net, &no_net6), -SKEP_EINVAL);
 }
 
 static void many_ports_are_found_and_forgotten(void **state)
@@ -213,7 +214,7 @@ static void many_ports_are_found_and_forgotten(void **state)
     uint64_t promise = a.guest->charged_frames;
     for (uint8_t round = 0; round < 50; round++) {
         struct skep_net net = {.mac = {2, 1, 0, 0, 0, round}, .address = ip(10, 1, 0, round)};
-        assert_int_equal(io_net_attach(b.guest, 2, &net), 0);
+        assert_int_equal(io_net_attach(b.guest, 2, &net, &no_net6), 0);
         struct port *port = switch_find_address(net.address);
         assert_ptr_equal(port, b.guest->ports[2]);
         assert_ptr_equal(switch_find_mac(net.mac), port);

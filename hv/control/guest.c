@@ -13,6 +13,7 @@
 #include "image.h"
 #include "points.h"
 #include "quota.h"
+#include "spec6.h"
 #include "storage.h"
 #include "store.h"
 
@@ -50,6 +51,13 @@ static int check_network(const struct spec_net *net, const char *name, struct pr
     if (net->address && (other = guest_with_address(net->address, name)) != NULL)
         return problem_set(p, 409, "networks: guest '%s' has the address %s.",
                            access_shown(other->name), text);
+    if (spec_is_set6(net->ipv6.address) &&
+        (other = guest_with_address6(net->ipv6.address, name)) != NULL) {
+        char text6[SPEC_TEXT6_MAX];
+        spec_format6(text6, net->ipv6.address);
+        return problem_set(p, 409, "networks: guest '%s' has the address %s.",
+                           access_shown(other->name), text6);
+    }
     if ((other = guest_with_mac(net->mac, name)) != NULL)
         return problem_set(p, 409, "networks: guest '%s' has this mac.", access_shown(other->name));
     return 0;

@@ -50,7 +50,7 @@ struct guest_end {
 
 /* A network device in the indexes. */
 struct guest_address {
-    struct tree_node by_address, by_mac;
+    struct tree_node by_address, by_address6, by_mac;
     struct guest *guest;
 };
 
@@ -114,6 +114,7 @@ struct guest *guest_after(const char *name); /* the next name's, NULL = none; ""
 struct guest *guest_after_with(const char *name, const char *prefix);
 struct guest *guest_first_due(void); /* NULL if none waits for a moment */
 struct guest *guest_with_address(uint32_t address, const char *but);
+struct guest *guest_with_address6(const uint8_t address[16], const char *but);
 struct guest *guest_with_mac(const uint8_t mac[6], const char *but);
 unsigned guest_count(void);
 unsigned guest_device_count(void); /* network devices of all specs */

@@ -9,6 +9,7 @@
 #include "image.h"
 #include "log.h"
 #include "points.h"
+#include "spec6.h"
 #include "spec_volume.h"
 #include "storage.h"
 #include "store.h"
@@ -47,6 +48,17 @@ bool guest_retain(const struct guest *g)
  * Creation
  */
 
+static void fill_net6(struct skep_net6 *to, const struct spec_net6 *from)
+{
+    if (!from->automatic && !spec_is_set6(from->address))
+        return;
+    *to = (struct skep_net6){.flags = SKEP_NET6_ON | (from->automatic ? SKEP_NET6_AUTO : 0),
+                             .prefix_bits = from->automatic ? 0 : 64};
+    memcpy(to->address, from->address, 16);
+    memcpy(to->gateway, from->gateway, 16);
+    memcpy(to->dns, from->dns, 16);
+}
+
 static void fill_nets(struct skep_guest_spec *to, const struct spec *from)
 {
     to->net_count = from->net_count;
@@ -59,6 +71,7 @@ static void fill_nets(struct skep_guest_spec *to, const struct spec *from)
                                        .gateway = net->gateway,
                                        .dns = net->dns};
         memcpy(to->net[i].mac, net->mac, 6);
+        fill_net6(&to->net6[i], &net->ipv6);
     }
 }
 

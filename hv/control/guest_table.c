@@ -5,6 +5,7 @@
 
 #include "guest.h"
 #include "image.h"
+#include "spec6.h"
 #include "store.h"
 
 #define container_of(node, type, member) \
@@ -52,6 +53,22 @@ static int compare_address(const void *key, const struct tree_node *node)
     return compare_key(key, net_of(a)->address, a);
 }
 
+struct key6 {
+    const uint8_t *address;
+    const void *owner;
+};
+
+static int compare_address6(const void *key, const struct tree_node *node)
+{
+    const struct guest_address *a = container_of(node, struct guest_address, by_address6);
+    const struct key6 *wanted = key;
+    int difference = memcmp(wanted->address, net_of(a)->ipv6.address, 16);
+
+    if (difference != 0 || wanted->owner == a)
+        return difference;
+    return (uintptr_t)wanted->owner < (uintptr_t)a ? -1 : 1;
+}
+
 static uint64_t mac_number(const uint8_t mac[6])
 {
     uint64_t number = 0;
@@ -86,7 +103,8 @@ static int compare_wait(const void *key, const struct tree_node *node)
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct tree names = {.compare = compare_name}, handles = {.compare = compare_handle},
                    dues = {.compare = compare_due}, addresses = {.compare = compare_address},
-                   macs = {.compare = compare_mac}, waits = {.compare = compare_wait};
+                   addresses6 = {.compare = compare_address6}, macs = {.compare = compare_mac},
+                   waits = {.compare = compare_wait};
 static struct guest *without_image; /* whose image there isn't */
 static unsigned count, device_count, volume_count;
 
@@ -269,6 +287,22 @@ struct guest *guest_with_address(uint32_t address, const char *but)
     return a ? a->guest : NULL;
 }
 
+struct guest *guest_with_address6(const uint8_t address[16], const char *but)
+{
+    struct key6 key = {address, NULL};
+    struct tree_node *node;
+
+    while ((node = tree_after(&addresses6, &key, false)) != NULL) {
+        struct guest_address *a = container_of(node, struct guest_address, by_address6);
+        if (memcmp(net_of(a)->ipv6.address, address, 16) != 0)
+            break;
+        if (strcmp(a->guest->name, but) != 0)
+            return a->guest;
+        key.owner = a;
+    }
+    return NULL;
+}
+
 struct guest *guest_with_mac(const uint8_t mac[6], const char *but)
 {
     const struct guest_address *a =
@@ -288,6 +322,9 @@ static void link_addresses(struct guest *g)
         a->guest = g;
         if (address.number)
             tree_insert(&addresses, &a->by_address, &address);
+        if (spec_is_set6(g->spec->net[i].ipv6.address))
+            tree_insert(&addresses6, &a->by_address6,
+                        &(struct key6){g->spec->net[i].ipv6.address, a});
         tree_insert(&macs, &a->by_mac, &mac);
     }
 }
@@ -303,6 +340,9 @@ static void unlink_addresses(struct guest *g)
 
         if (address.number)
             tree_remove(&addresses, &a->by_address, &address);
+        if (spec_is_set6(g->spec->net[i].ipv6.address))
+            tree_remove(&addresses6, &a->by_address6,
+                        &(struct key6){g->spec->net[i].ipv6.address, a});
         tree_remove(&macs, &a->by_mac, &mac);
     }
 }

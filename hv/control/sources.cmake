@@ -5,7 +5,7 @@ foreach(name access accounts address api api_app api_audit api_backup api_certif
         audit_log audit_value backup certificate config counters crash crashes elf_image events exposition files guest
         guest_core guest_disk guest_events guest_json guest_live guest_log guest_order guest_step guest_table
         hex host identity image image_disk image_put json label log metrics_guest metrics_host metrics_storage operations persist
-        points power problem quota restore restore_start seal server service spec spec_volume state state_name
+        points power problem quota restore restore_start seal server service spec spec6 spec_volume state state_name
         storage storage_copy storage_core storage_data storage_json store symbols thread throttle tokens tokens_json tree wall)
     list(APPEND control_sources ${CMAKE_CURRENT_LIST_DIR}/${name}.c)
 endforeach()

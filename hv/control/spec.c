@@ -12,6 +12,7 @@
 #include "json.h"
 #include "label.h"
 #include "skep_tls.h"
+#include "spec6.h"
 #include "spec_volume.h"
 
 static const char *const desired_names[] = {"running", "paused", "stopped", NULL};
@@ -249,6 +250,9 @@ static int take_net_field(const cJSON *item, const char *path, struct spec_net *
 {
     const char *text = cJSON_IsString(item) ? item->valuestring : "";
 
+    if (strcmp(item->string, "address6") == 0 || strcmp(item->string, "gateway6") == 0 ||
+        (strcmp(item->string, "dns") == 0 && strchr(text, ':')))
+        return spec_take_net6(item, path, &net->ipv6, p);
     if (strcmp(item->string, "gateway") == 0 || strcmp(item->string, "dns") == 0) {
         uint32_t *to = item->string[0] == 'g' ? &net->gateway : &net->dns;
         if (!address_parse(text, to))
@@ -263,7 +267,9 @@ static int take_net_field(const cJSON *item, const char *path, struct spec_net *
     }
     if (strcmp(item->string, "address") == 0)
         return take_net_address(item, path, net, p);
-    return problem_set(p, 422, "%s.%.40s is no known field; there are address, gateway, dns, mac.",
+    return problem_set(p, 422,
+                       "%s.%.40s is no known field; there are address, gateway, address6, "
+                       "gateway6, dns, mac.",
                        path, item->string);
 }
 
@@ -282,13 +288,17 @@ static int take_net(const cJSON *item, const char *name, struct spec *spec, stru
         return problem_set(p, 422, "%s.address is missing: \"dhcp\" or \"A.B.C.D/length\".", path);
     if (net->dhcp && (net->gateway || net->dns))
         return problem_set(p, 422, "%s: gateway and dns come by DHCP; leave them out.", path);
+    if (spec_check_net6(path, &net->ipv6, p) != 0)
+        return -1;
     if (net->gateway && (net->gateway & net->netmask) != (net->address & net->netmask))
         return problem_set(p, 422, "%s.gateway is not in the network of its address.", path);
     if (net->gateway && net->gateway == net->address)
         return problem_set(p, 422, "%s.gateway is the guest's own address.", path);
     for (uint32_t i = 0; i < spec->net_count; i++)
         if (memcmp(spec->net[i].mac, net->mac, 6) == 0 ||
-            (net->address && spec->net[i].address == net->address))
+            (net->address && spec->net[i].address == net->address) ||
+            (spec_is_set6(net->ipv6.address) &&
+             memcmp(spec->net[i].ipv6.address, net->ipv6.address, 16) == 0))
             return problem_set(p, 422, "%s has an address of networks[%u].", path, i);
     spec->net_count++;
     return 0;
@@ -420,6 +430,7 @@ static void nets_to_json(cJSON *list, const struct spec *spec)
             address_format(text, net->dns);
             json_add_string(item, "dns", text);
         }
+        spec_net6_to_json(item, &net->ipv6);
         mac_format(text, net->mac);
         json_add_string(item, "mac", text);
         cJSON_AddItemToArray(list, item);

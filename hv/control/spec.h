@@ -34,11 +34,18 @@ enum spec_desired { SPEC_RUNNING, SPEC_PAUSED, SPEC_STOPPED };
 const char *spec_desired_name(enum spec_desired desired);
 enum spec_restart { SPEC_NEVER, SPEC_ON_FAILURE, SPEC_ALWAYS };
 
+/* IPv6 of a network (spec6.h); addresses are all 0 for none. Without any it is off. */
+struct spec_net6 {
+    uint32_t automatic; /* 1 = yes */
+    uint8_t address[16], gateway[16], dns[16];
+};
+
 struct spec_net {
     uint32_t dhcp; /* 1 = yes */
     uint32_t address, netmask, gateway, dns;
     uint8_t mac[6];
     uint8_t reserved[2];
+    struct spec_net6 ipv6;
 };
 
 #define SPEC_VOLUME_NAME 40u

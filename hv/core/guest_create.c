@@ -182,6 +182,7 @@ static void start_info_fill(struct guest *guest, const struct layout *layout,
     random_fill(info->seed, sizeof(info->seed));
     info->net_count = spec->net_count;
     memcpy(info->net, spec->net, sizeof(info->net));
+    memcpy(info->net6, spec->net6, sizeof(info->net6));
     info->argc = spec->argc;
     info->envc = spec->envc;
     info->strings_offset = sizeof(*info);
@@ -368,7 +369,7 @@ static int nets_attach(struct guest *guest, const struct skep_guest_spec *spec)
     struct skep_start_info *info = frame_data(guest->start_info[0]);
     int error = 0;
     for (uint32_t i = 0; i < spec->net_count && !error; i++) {
-        error = io_net_attach(guest, i, &spec->net[i]);
+        error = io_net_attach(guest, i, &spec->net[i], &spec->net6[i]);
         if (!error) {
             guest->net_count = i + 1;
             io_net_describe(guest, i, &info->net[i]);

@@ -4,6 +4,7 @@
 #include "io/filter.h"
 
 #include "core/string.h"
+#include "io/filter6.h"
 
 #define ETHERNET_BYTES 14u
 #define ETHERTYPE_AT   12u
@@ -27,6 +28,7 @@
 #define IPV4_PROTOCOL_AT   23u
 #define IPV4_SOURCE_AT     26u
 #define IPV4_TARGET_AT     30u
+#define IPV6_PAYLOAD_AT    54u
 #define PROTOCOL_TCP       6u
 #define PROTOCOL_UDP       17u
 #define TCP_CHECKSUM_AT    16u
@@ -181,14 +183,24 @@ static bool permitted(struct port *port, const uint8_t *frame, uint32_t bytes)
     if (is_arp(frame, bytes)) {
         return arp_permitted(port, frame);
     }
+    if (filter6_is_ipv6(frame)) {
+        return filter6_permitted(port, frame, bytes);
+    }
     uint32_t payload = ipv4_payload(frame, bytes);
     return payload != 0 && ipv4_permitted(port, frame, bytes, payload);
 }
 
-static struct port *outgoing_target(const uint8_t *frame, uint32_t bytes)
+/* IPv6 is for those that have it. */
+static bool takes(const struct port *port, const uint8_t *frame)
 {
-    if (!is_group(frame)) {
-        return switch_find_mac(frame);
+    return (port->flags6 & SKEP_NET6_ON) || !filter6_is_ipv6(frame);
+}
+
+/* The port that a frame to a group concerns. */
+static struct port *group_target(const uint8_t *frame, uint32_t bytes)
+{
+    if (filter6_is_ipv6(frame)) {
+        return filter6_group_target(frame, bytes);
     }
     bool asks = is_arp(frame, bytes) && be16(frame + ARP_OPERATION_AT) == ARP_REQUEST;
     return asks ? switch_find_address(address_at(frame + ARP_TARGET_AT)) : NULL;
@@ -200,11 +212,12 @@ enum verdict filter_outgoing(struct port *port, const uint8_t *head, uint32_t by
     if (bytes < FRAME_BYTES_MIN || !permitted(port, head, bytes)) {
         return VERDICT_DROP;
     }
-    struct port *target = outgoing_target(head, bytes);
+    struct port *target = is_group(head) ? group_target(head, bytes) : switch_find_mac(head);
     if (target == NULL) {
         return VERDICT_UPLINK;
     }
-    bool closed = target->is_control && !port->is_control && !(port->flags & SKEP_NET_CONTROL_OK);
+    bool closed = !takes(target, head) ||
+                  (target->is_control && !port->is_control && !(port->flags & SKEP_NET_CONTROL_OK));
     /* Who asks for its own address wants to know whether someone on the wire has it too. */
     if (target == port || closed) {
         switch_release(target);
@@ -282,27 +295,45 @@ struct port *filter_incoming(const uint8_t *frame, uint32_t bytes)
     if (dhcp != NULL) {
         return dhcp_target(frame, dhcp, frame + bytes);
     }
-    bool arp = is_arp(frame, bytes);
     if (is_group(frame)) {
-        bool asks = arp && be16(frame + ARP_OPERATION_AT) == ARP_REQUEST;
-        return asks ? switch_find_address(address_at(frame + ARP_TARGET_AT)) : NULL;
+        return group_target(frame, bytes);
     }
-    return arp || ipv4_payload(frame, bytes) != 0 ? switch_find_mac(frame) : NULL;
+    bool known = is_arp(frame, bytes) || ipv4_payload(frame, bytes) != 0 ||
+                 filter6_protocol(frame, bytes) >= 0;
+    struct port *port = known ? switch_find_mac(frame) : NULL;
+    if (port != NULL && !takes(port, frame)) {
+        switch_release(port);
+        return NULL;
+    }
+    return port;
 }
 
 /* ---- headers ---- */
 
+/* The protocol of the transport header and where it starts; 0 = there is none, or a part only. */
+static int transport_find(const uint8_t *head, uint32_t bytes, uint32_t *payload)
+{
+    int protocol = filter6_protocol(head, bytes);
+    *payload = IPV6_PAYLOAD_AT;
+    if (protocol >= 0) {
+        return protocol;
+    }
+    *payload = ipv4_payload(head, bytes);
+    bool is_whole = *payload != 0 && (be16(head + IPV4_FRAGMENT_AT) & IPV4_FRAGMENT_MASK) == 0;
+    return is_whole ? head[IPV4_PROTOCOL_AT] : 0;
+}
+
 static bool checksum_valid(const struct skep_net_header *header, const uint8_t *head,
                            uint32_t head_bytes, uint32_t frame_bytes)
 {
-    uint32_t payload = head_bytes >= FRAME_BYTES_MIN ? ipv4_payload(head, head_bytes) : 0;
-    if (payload == 0 || header->csum_start != payload ||
-        (be16(head + IPV4_FRAGMENT_AT) & IPV4_FRAGMENT_MASK) != 0) {
+    uint32_t payload = 0;
+    int protocol = head_bytes >= FRAME_BYTES_MIN ? transport_find(head, head_bytes, &payload) : 0;
+    if (header->csum_start != payload) {
         return false;
     }
-    uint32_t at = head[IPV4_PROTOCOL_AT] == PROTOCOL_TCP   ? TCP_CHECKSUM_AT
-                  : head[IPV4_PROTOCOL_AT] == PROTOCOL_UDP ? UDP_CHECKSUM_AT
-                                                           : 0;
+    uint32_t at = protocol == PROTOCOL_TCP   ? TCP_CHECKSUM_AT
+                  : protocol == PROTOCOL_UDP ? UDP_CHECKSUM_AT
+                                             : 0;
     return at != 0 && header->csum_offset == at && payload + at + 2 <= frame_bytes;
 }
 

@@ -3,8 +3,8 @@
  *
  * From a guest: its own MAC as source; ARP with its own MAC and address (0 in a probe); IPv4 from its own address, or
  * from 0.0.0.0 if it asks a DHCP server and its spec says that it does; nothing that looks like a DHCP server's
- * answer; nothing towards the control service, unless its spec says so. Everything else is dropped: IPv6, VLAN tags,
- * IPv4 options, other protocols.
+ * answer; nothing towards the control service, unless its spec says so; IPv6 by filter6.h. Everything else is dropped:
+ * VLAN tags, IPv4 options, other protocols.
  */
 #ifndef IO_FILTER_H
 #define IO_FILTER_H
@@ -29,7 +29,7 @@ enum verdict filter_outgoing(struct port *port, const uint8_t *head, uint32_t by
 struct port *filter_incoming(const uint8_t *frame, uint32_t bytes);
 
 /* Turns a sender's header into the receiver's. False when it asks for what is not on offer: segmentation, or a checksum
- * elsewhere than in the TCP or UDP header behind the IPv4 header. (A card writes the sum into its copy after the checks
+ * elsewhere than in the TCP or UDP header behind the IPv4 or IPv6 header. (A card writes the sum into its copy after the checks
  * here: anywhere else, it would let a guest change an address that was just checked.) */
 bool filter_header(struct skep_net_header *header, const uint8_t *head, uint32_t head_bytes,
                    uint32_t frame_bytes);

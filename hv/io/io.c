@@ -92,8 +92,21 @@ static uint32_t flags_choose(const struct skep_net *net)
     return asked | SKEP_NET_RX_CSUM | (tx_csum ? SKEP_NET_TX_CSUM : 0);
 }
 
+static int port_fill6(struct port *port, const struct skep_net6 *net6)
+{
+    if (port->is_control || !(net6->flags & SKEP_NET6_ON)) {
+        return 0;
+    }
+    if (net6->flags & ~(SKEP_NET6_ON | SKEP_NET6_AUTO) || net6->address[0] == 0xff) {
+        return -SKEP_EINVAL; /* a group's */
+    }
+    port->flags6 = net6->flags;
+    memcpy(port->address6, net6->address, sizeof(port->address6));
+    return 0;
+}
+
 static int port_fill(struct port *port, struct guest *guest, uint32_t index,
-                     const struct skep_net *net)
+                     const struct skep_net *net, const struct skep_net6 *net6)
 {
     const uint8_t *address = (const uint8_t *)&net->address;
     port->guest = guest;
@@ -106,7 +119,8 @@ static int port_fill(struct port *port, struct guest *guest, uint32_t index,
         return -SKEP_EINVAL; /* a group's or everyone's */
     }
     int error = mac_choose(port, net);
-    return error < 0 ? error : mtu_choose(port, net);
+    error = error < 0 ? error : mtu_choose(port, net);
+    return error < 0 ? error : port_fill6(port, net6);
 }
 
 static struct port *port_alloc(struct guest *guest)
@@ -127,7 +141,8 @@ static void port_free(struct guest *guest, struct port *port)
     spin_unlock(&guest->lock);
 }
 
-int io_net_attach(struct guest *guest, uint32_t index, const struct skep_net *net)
+int io_net_attach(struct guest *guest, uint32_t index, const struct skep_net *net,
+                  const struct skep_net6 *net6)
 {
     if (index >= SKEP_NETS_MAX || guest->ports[index] != NULL) {
         return -SKEP_EINVAL;
@@ -136,7 +151,7 @@ int io_net_attach(struct guest *guest, uint32_t index, const struct skep_net *ne
     if (port == NULL) {
         return -SKEP_ENOMEM;
     }
-    int error = port_fill(port, guest, index, net);
+    int error = port_fill(port, guest, index, net, net6);
     if (error == 0) {
         error = switch_port_add(port);
     }
@@ -292,14 +307,17 @@ int io_queue_kick(struct vcpu *vcpu, uint32_t queue)
 
 /* ---- the rest ---- */
 
-static bool port_work(void)
+static bool port_work(bool advert_first)
 {
+    if (advert_first && switch_advert_any() && port_receive_advert()) {
+        return true;
+    }
     struct port *port = switch_work_next();
     if (port != NULL) {
         port_send(port, PORT_TURN_WORK, true);
         switch_release(port);
     }
-    return port != NULL;
+    return port != NULL || (switch_advert_any() && port_receive_advert());
 }
 
 static bool storage_work_any(void)
@@ -307,9 +325,10 @@ static bool storage_work_any(void)
     return disks_wanted() || volume_work_any();
 }
 
-static bool net_work_one(bool card_first)
+static bool net_work_one(bool card_first, bool advert_first)
 {
-    return card_first ? uplink_poll() || port_work() : port_work() || uplink_poll();
+    return card_first ? uplink_poll() || port_work(advert_first)
+                      : port_work(advert_first) || uplink_poll();
 }
 
 static bool storage_work_one(bool disk_first)
@@ -325,17 +344,17 @@ static uint32_t turns[CPUS_MAX];
 static bool work_one(const struct cpu *cpu)
 {
     uint32_t turn = turns[cpu->index]++;
-    bool device_first = turn & 1;
+    bool device_first = turn & 1, advert_first = turn & 4;
     if (!storage_work_any()) {
-        return net_work_one(device_first);
+        return net_work_one(device_first, advert_first);
     }
-    return turn & 2 ? net_work_one(device_first) || storage_work_one(device_first)
-                    : storage_work_one(device_first) || net_work_one(device_first);
+    return turn & 2 ? net_work_one(device_first, advert_first) || storage_work_one(device_first)
+                    : storage_work_one(device_first) || net_work_one(device_first, advert_first);
 }
 
 static bool work_any(void)
 {
-    return uplink_wanted() || switch_work_any() || storage_work_any();
+    return uplink_wanted() || switch_work_any() || switch_advert_any() || storage_work_any();
 }
 
 /* Whether the work waits for who was just woken: or else a guest that sends all the time, and the card's interrupts for

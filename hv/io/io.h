@@ -13,8 +13,9 @@ void io_init(void);
 
 /* Attaches net device `index` of a guest that does not run yet to the switch. -SKEP_EEXIST when the MAC or the
  * address is another port's, -SKEP_EINVAL for a malformed one, -SKEP_ENOSPC when the switch is full. The port's
- * memory is charged to the guest. The control service's port has is_control of its guest. */
-int io_net_attach(struct guest *guest, uint32_t index, const struct skep_net *net);
+ * memory is charged to the guest. The control service's port has is_control of its guest, and no IPv6. */
+int io_net_attach(struct guest *guest, uint32_t index, const struct skep_net *net,
+                  const struct skep_net6 *net6);
 
 /* What the guest's start-info says of a device that is attached: MAC, MTU and flags as the switch settled them. The
  * control service's device has the card's own MAC when none was given. */

@@ -357,6 +357,20 @@ uint32_t port_receive(struct port *port, const struct skep_net_header *header, u
     return pieces;
 }
 
+bool port_receive_advert(void)
+{
+    struct packet *packet = &copies[arch_cpu()->index];
+    uint32_t bytes;
+    struct port *port = switch_advert_next(packet->frame, &bytes);
+    if (port == NULL) {
+        return false;
+    }
+    packet->header = (struct skep_net_header){.num_buffers = 1};
+    port_receive(port, &packet->header, bytes);
+    switch_release(port);
+    return true;
+}
+
 void port_receive_dropped(struct port *port)
 {
     spin_lock(&port->lock);

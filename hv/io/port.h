@@ -25,6 +25,9 @@ void port_send_later(struct port *port);
 uint32_t port_receive(struct port *port, const struct skep_net_header *header,
                       uint32_t frame_bytes);
 
+/* Gives one port the router's advertisement that the switch keeps; false: all have it. */
+bool port_receive_advert(void);
+
 /* A packet of this port came back from the card (nic_client.sent). */
 void port_sent(void *port, uint32_t head, const paddr_t *pieces, uint32_t count);
 

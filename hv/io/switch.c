@@ -1,5 +1,5 @@
 /*
- * switch.c - tables of ports by MAC and IPv4 address, references to them, and the work lists.
+ * switch.c - tables of ports by MAC, IPv4 and IPv6 address, references to them, and the work lists.
  */
 #include "io/switch.h"
 
@@ -13,9 +13,12 @@
 
 /* Guards all of this file, and what switch.h says. */
 static struct spinlock switch_lock = {.kind = LOCK_SWITCH};
-static struct port *by_mac[BUCKETS], *by_address[BUCKETS];
+static struct port *by_mac[BUCKETS], *by_address[BUCKETS], *by_address6[BUCKETS];
 static uint32_t port_count;
 static struct work_link ready = {&ready, &ready}, stalled = {&stalled, &stalled};
+static struct work_link told = {&told, &told}, untold = {&untold, &untold}; /* an advertisement */
+static uint8_t advert[ADVERT_BYTES_MAX];
+static uint32_t advert_bytes;
 static uint64_t hash_key;
 static struct port *control_port;
 static _Atomic uint32_t control_address;
@@ -43,6 +46,54 @@ static struct port **address_bucket(uint32_t address)
     return &by_address[bucket_of(address)];
 }
 
+static struct port **address6_bucket(const uint8_t address[16])
+{
+    uint64_t network, host;
+    memcpy(&network, address, 8);
+    memcpy(&host, address + 8, 8);
+    return &by_address6[bucket_of(network * hash_key ^ host)];
+}
+
+static const uint8_t no_address6[16];
+
+static bool has_address6(const struct port *port)
+{
+    return memcmp(port->address6, no_address6, 16) != 0;
+}
+
+/* The MAC that an interface identifier is made of; false: it is of another kind. */
+static bool mac_of_identifier(const uint8_t identifier[8], uint8_t mac[6])
+{
+    mac[0] = identifier[0] ^ 2;
+    memcpy(mac + 1, identifier + 1, 2);
+    memcpy(mac + 3, identifier + 5, 3);
+    return identifier[3] == 0xff && identifier[4] == 0xfe;
+}
+
+/* Whether the port may have addresses made of its MAC in this network. */
+static bool may_join(const struct port *port, const uint8_t network[8])
+{
+    static const uint8_t link_local[8] = {0xfe, 0x80};
+    if (memcmp(network, link_local, 8) == 0) {
+        return true;
+    }
+    bool is_local = network[0] == 0xfe && (network[1] & 0xc0) == 0x80;
+    return (port->flags6 & SKEP_NET6_AUTO) && network[0] != 0 && network[0] != 0xff && !is_local;
+}
+
+bool switch_owns_address6(const struct port *port, const uint8_t address[16])
+{
+    uint8_t mac[6];
+    if (!(port->flags6 & SKEP_NET6_ON)) {
+        return false;
+    }
+    if (has_address6(port) && memcmp(address, port->address6, 16) == 0) {
+        return true;
+    }
+    return mac_of_identifier(address + 8, mac) && memcmp(mac, port->mac, 6) == 0 &&
+           may_join(port, address);
+}
+
 static uint32_t address_of(const struct port *port)
 {
     return atomic_load_explicit(&port->address, memory_order_relaxed);
@@ -66,6 +117,35 @@ static struct port *address_lookup(uint32_t address)
         port = port->address_next;
     }
     return port;
+}
+
+static struct port *address6_lookup(const uint8_t address[16])
+{
+    struct port *port = *address6_bucket(address);
+    while (port != NULL && memcmp(port->address6, address, 16) != 0) {
+        port = port->address6_next;
+    }
+    return port;
+}
+
+static void address6_insert(struct port *port)
+{
+    if (has_address6(port)) {
+        struct port **bucket = address6_bucket(port->address6);
+        port->address6_next = *bucket;
+        *bucket = port;
+    }
+}
+
+static void address6_remove(struct port *port)
+{
+    if (has_address6(port)) {
+        struct port **at = address6_bucket(port->address6);
+        while (*at != port) {
+            at = &(*at)->address6_next;
+        }
+        *at = port->address6_next;
+    }
 }
 
 static void mac_insert(struct port *port)
@@ -118,7 +198,8 @@ static struct port *port_of_link(struct work_link *link)
 
 static int port_enter(struct port *port, uint32_t address)
 {
-    if (mac_lookup(port->mac) != NULL || address_lookup(address) != NULL) {
+    if (mac_lookup(port->mac) != NULL || address_lookup(address) != NULL ||
+        address6_lookup(port->address6) != NULL) {
         return -SKEP_EEXIST;
     }
     if (!port->is_control && address != 0 && address == switch_control_address()) {
@@ -130,6 +211,10 @@ static int port_enter(struct port *port, uint32_t address)
     port_count++;
     mac_insert(port);
     address_insert(port, address);
+    address6_insert(port);
+    if (port->flags6 & SKEP_NET6_AUTO) {
+        link_append(&told, &port->advert);
+    }
     port->present = true;
     port->references = 1;
     port->guest->ports[port->index] = port;
@@ -150,8 +235,10 @@ int switch_port_add(struct port *port)
 static void port_leave(struct port *port)
 {
     address_remove(port);
+    address6_remove(port);
     mac_remove(port);
     link_remove(&port->work);
+    link_remove(&port->advert);
     port->present = false;
     port_count--;
     if (port == control_port) {
@@ -199,6 +286,25 @@ struct port *switch_find_address(uint32_t address)
 {
     spin_lock(&switch_lock);
     struct port *port = reference(address_lookup(address));
+    spin_unlock(&switch_lock);
+    return port;
+}
+
+/* Of an address made of a MAC, by that. */
+static struct port *address6_find(const uint8_t address[16])
+{
+    uint8_t mac[6];
+    struct port *port = address6_lookup(address);
+    if (port == NULL && mac_of_identifier(address + 8, mac)) {
+        port = mac_lookup(mac);
+    }
+    return port != NULL && switch_owns_address6(port, address) ? port : NULL;
+}
+
+struct port *switch_find_address6(const uint8_t address[16])
+{
+    spin_lock(&switch_lock);
+    struct port *port = reference(address6_find(address));
     spin_unlock(&switch_lock);
     return port;
 }
@@ -268,6 +374,38 @@ void switch_control_address_set(uint32_t address)
 uint32_t switch_control_address(void)
 {
     return atomic_load_explicit(&control_address, memory_order_relaxed);
+}
+
+/* ---- routers' advertisements ---- */
+
+void switch_advert_set(const uint8_t *frame, uint32_t bytes)
+{
+    spin_lock(&switch_lock);
+    memcpy(advert, frame, bytes);
+    advert_bytes = bytes;
+    link_splice(&untold, &told);
+    spin_unlock(&switch_lock);
+}
+
+/* Without the lock, as switch_work_any(): the CPU that has set one sees it. */
+bool switch_advert_any(void)
+{
+    return __atomic_load_n(&untold.next, __ATOMIC_RELAXED) != &untold;
+}
+
+struct port *switch_advert_next(uint8_t frame[ADVERT_BYTES_MAX], uint32_t *bytes)
+{
+    struct port *port = NULL;
+    spin_lock(&switch_lock);
+    if (!link_none(&untold)) {
+        port = reference((struct port *)((char *)untold.next - offsetof(struct port, advert)));
+        link_remove(&port->advert);
+        link_append(&told, &port->advert);
+        memcpy(frame, advert, advert_bytes);
+        *bytes = advert_bytes;
+    }
+    spin_unlock(&switch_lock);
+    return port;
 }
 
 /* ---- work ---- */

@@ -6,9 +6,11 @@
  * payload. Frames from the card are copied into the receive buffers of the one port that they concern. Each call does
  * a bounded amount; the rest waits in a round-robin list of ports for io_work().
  *
- * Shortcomings: one card, IPv4 and ARP only, no flooding (a broadcast from the wire reaches a port only if it is an
- * ARP request for its address or a DHCP answer to it; a guest's broadcast goes to the wire only), one lock for the
- * tables.
+ * Shortcomings: one card, IPv4, ARP and IPv6 only, no flooding (a broadcast or multicast from the wire reaches a port only
+ * if it is an ARP request for its address or a DHCP answer to it, or asks for or tells of its IPv6 address; a guest's
+ * goes to the wire only, or to that one port), one lock for the tables. Routers' advertisements are the exception: the
+ * latest is kept and handed to the ports that take addresses from them, one by one, as left-over work. One that comes
+ * before all have got the last takes its place.
  *
  * Locks: port.lock, then nic.lock or guest.lock, and switch_lock (in switch.c) inside of all of them; it is held for
  * some tens of instructions and only log_lock is taken inside of it. Two port locks are never held together.
@@ -23,6 +25,8 @@
 
 #define PORTS_MAX 16384u
 
+#define ADVERT_BYTES_MAX 512u /* of a router's advertisement; longer ones are dropped */
+
 #define DHCP_ASKED (1ull << 32) /* beside the xid: an answer to it is believed */
 
 /* One net device of a guest; a frame of the guest's promise holds it. */
@@ -31,7 +35,9 @@ struct port {
     uint32_t index;
     uint8_t mac[6];
     uint16_t mtu;
-    uint32_t flags; /* SKEP_NET_… */
+    uint32_t flags;       /* SKEP_NET_… */
+    uint32_t flags6;      /* SKEP_NET6_… */
+    uint8_t address6[16]; /* all 0 = none */
     bool is_control;
     _Atomic uint64_t
         dhcp_asked; /* DHCP_ASKED and the xid of its latest request, 0 = it waits for no answer */
@@ -41,8 +47,10 @@ struct port {
     _Atomic uint32_t address; /* big-endian, 0 = none */
     bool present;             /* in the tables */
     uint32_t references;      /* the guest's, and one for each use outside of the lock */
-    struct port *mac_next, *address_next;
+    struct port *mac_next, *address_next, *address6_next;
     struct work_link work;
+    struct work_link
+        advert; /* with SKEP_NET6_AUTO: got the latest advertisement, or is to get it */
 
     struct spinlock lock; /* guards the rest */
     bool closed;          /* the guest has ended: the queues are not touched */
@@ -70,8 +78,13 @@ bool switch_port_forget(struct port *port);
 /* Each gives a reference, or NULL. */
 struct port *switch_find_mac(const uint8_t mac[6]);
 struct port *switch_find_address(uint32_t address);
+struct port *switch_find_address6(const uint8_t address[16]);
 struct port *switch_find_guest(struct guest *guest, uint32_t index);
 void switch_release(struct port *port);
+
+/* Whether an IPv6 address is the port's: the one of its spec, or made of its MAC (RFC 4291, appendix A) in fe80::/64, or
+ * with SKEP_NET6_AUTO in any network of unicast addresses. */
+bool switch_owns_address6(const struct port *port, const uint8_t address[16]);
 
 /* Gives a port its address, 0 = none. -SKEP_EEXIST when it is another's, unless the port is the control service's:
  * then the other loses it. -SKEP_ENOENT when the port has been removed. */
@@ -80,6 +93,13 @@ int switch_address_set(struct port *port, uint32_t address);
 /* The control service's address, 0 = none: its port's, and remembered while it has no port. */
 void switch_control_address_set(uint32_t address);
 uint32_t switch_control_address(void);
+
+/* Keeps an advertisement, ADVERT_BYTES_MAX at most, and has it handed to all that want it. */
+void switch_advert_set(const uint8_t *frame, uint32_t bytes);
+
+/* The next port that is to get it, with a reference, and a copy of it; or NULL. */
+struct port *switch_advert_next(uint8_t frame[ADVERT_BYTES_MAX], uint32_t *bytes);
+bool switch_advert_any(void);
 
 /* Work: ports with frames to send. A port is in at most one of both lists. */
 void switch_work_add(struct port *port);   /* go on soon */

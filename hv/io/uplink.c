@@ -8,6 +8,7 @@
 #include "core/cpu.h"
 #include "core/sched.h"
 #include "io/filter.h"
+#include "io/filter6.h"
 #include "io/port.h"
 
 #define POLL_BUDGET 4u /* frames, some 1,500 instructions each */
@@ -83,8 +84,12 @@ static bool header_incoming(struct skep_net_header *header, const uint8_t *frame
 static void uplink_received(struct nic *nic, struct skep_net_header *header, uint32_t bytes)
 {
     const uint8_t *frame = (const uint8_t *)(header + 1);
-    struct port *port = filter_incoming(frame, bytes);
     (void)nic;
+    if (bytes >= FRAME_BYTES_MIN && bytes <= ADVERT_BYTES_MAX && filter6_is_advert(frame, bytes)) {
+        switch_advert_set(frame, bytes);
+        return;
+    }
+    struct port *port = filter_incoming(frame, bytes);
     if (port == NULL) {
         return; /* on a promiscuous card most of this is for others */
     }

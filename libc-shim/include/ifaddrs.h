@@ -22,7 +22,7 @@ struct ifaddrs {
 };
 #define ifa_dstaddr ifa_broadaddr
 
-/* An entry for each interface that has an address. -1: ENOMEM. */
+/* An entry for each address of each interface. -1: ENOMEM. */
 int getifaddrs(struct ifaddrs **all);
 void freeifaddrs(struct ifaddrs *all);
 

@@ -1,7 +1,7 @@
 /*
  * netdb.h - names of hosts and services.
  *
- * Hosts are looked up as numbers, then "localhost", then with DNS (A records). Services are numbers
+ * Hosts are looked up as numbers, then "localhost", then with DNS (A records, and AAAA where IPv6 is in use). Services are numbers
  * or one of a few well-known names; there is no /etc/services.
  */
 #ifndef _NETDB_H

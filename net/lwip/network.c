@@ -23,10 +23,13 @@
 #include "lwip/etharp.h"
 #include "lwip/init.h"
 #include "lwip/ip4_frag.h"
+#include "lwip/ip6_frag.h"
+#include "lwip/mld6.h"
 #include "lwip/netif.h"
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/prot/ip.h"
 #include "lwip/prot/ip4.h"
+#include "lwip/prot/ip6.h"
 #include "lwip/sys.h"
 #include "lwip/tcpip.h"
 #include "skep/guest.h"
@@ -114,22 +117,36 @@ static void trim_time_wait(void)
     }
 }
 
-static bool is_of(const struct tcp_pcb *pcb, const struct ip_hdr *ip, const struct tcp_hdr *tcp)
+/* A segment that came, with its addresses as they are in the packet. */
+struct segment {
+    const void *from, *to;
+    size_t address_bytes;
+    const struct tcp_hdr *tcp;
+};
+
+static bool is_address(const ip_addr_t *address, const void *bytes, size_t count)
 {
-    return pcb->remote_port == lwip_ntohs(tcp->src) && pcb->local_port == lwip_ntohs(tcp->dest) &&
-           ip_2_ip4(&pcb->remote_ip)->addr == ip->src.addr &&
-           ip_2_ip4(&pcb->local_ip)->addr == ip->dest.addr;
+    return IP_IS_V6_VAL(*address) == (count == sizeof(ip6_addr_p_t)) &&
+           memcmp(&address->u_addr, bytes, count) == 0;
+}
+
+static bool is_of(const struct tcp_pcb *pcb, const struct segment *segment)
+{
+    return pcb->remote_port == lwip_ntohs(segment->tcp->src) &&
+           pcb->local_port == lwip_ntohs(segment->tcp->dest) &&
+           is_address(&pcb->remote_ip, segment->from, segment->address_bytes) &&
+           is_address(&pcb->local_ip, segment->to, segment->address_bytes);
 }
 
 /* A client whose port comes round while its former connection lingers here may open it anew, as RFC 1122 has it (4.2.2.13)
  * when its sequence number is a later one. lwIP answers it with what the former connection had to say, and again each
  * time that it asks. */
-static void let_reopen(const struct ip_hdr *ip, const struct tcp_hdr *tcp)
+static void let_reopen(const struct segment *segment)
 {
     struct tcp_pcb *pcb = tcp_tw_pcbs;
-    while (pcb != NULL && !is_of(pcb, ip, tcp))
+    while (pcb != NULL && !is_of(pcb, segment))
         pcb = pcb->next;
-    if (pcb != NULL && TCP_SEQ_GEQ(lwip_ntohl(tcp->seqno), pcb->rcv_nxt))
+    if (pcb != NULL && TCP_SEQ_GEQ(lwip_ntohl(segment->tcp->seqno), pcb->rcv_nxt))
         time_wait_end(pcb);
 }
 
@@ -150,16 +167,19 @@ static void let_begin(const struct tcp_hdr *tcp)
         tcp_abandon(oldest, 0);
 }
 
-/* Somebody may want to open a connection. */
-static void look_at_syn(const struct pbuf *packet)
+/* Where the TCP header begins at an offset in the packet, if somebody wants to open a connection by it, else NULL. */
+static const struct tcp_hdr *syn_at(const struct pbuf *packet, size_t offset)
 {
-    const struct ip_hdr *ip = packet->payload;
-    const struct tcp_hdr *tcp = (const void *)((const uint8_t *)ip + IPH_HL_BYTES(ip));
-    if (packet->len < IPH_HL_BYTES(ip) + sizeof(*tcp) ||
-        (TCPH_FLAGS(tcp) & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) != TCP_SYN)
-        return;
-    let_reopen(ip, tcp);
-    let_begin(tcp);
+    const struct tcp_hdr *tcp = (const void *)((const uint8_t *)packet->payload + offset);
+    bool is_syn = packet->len >= offset + sizeof(*tcp) &&
+                  (TCPH_FLAGS(tcp) & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
+    return is_syn ? tcp : NULL;
+}
+
+static void look_at_syn(const struct segment *segment)
+{
+    let_reopen(segment);
+    let_begin(segment->tcp);
 }
 
 /* While nothing is under way, time only counts for keep-alive and TIME_WAIT. What such a tick makes
@@ -212,6 +232,7 @@ static uint32_t reassembly_interval(void)
 static void reassembly_tick(void)
 {
     ip_reass_tmr();
+    ip6_reass_tmr();
     reassembly_ticks--;
 }
 
@@ -292,6 +313,8 @@ static struct timer timers[] = {
     {tcp_interval, tcp_tick, 0},
     {arp_interval, arp_tick, 0},
     {reassembly_interval, reassembly_tick, 0},
+    {network6_interval, network6_tick, 0},
+    {network6_group_interval, mld6_tmr, 0},
     {dns_interval, dns_tick, 0},
     {dhcp_coarse_interval, dhcp_coarse_tmr, 0}, /* may give the next one work */
     {dhcp_fine_interval, dhcp_fine_tmr, 0},
@@ -337,6 +360,11 @@ void network_arp_used(void)
     arp_quick_ticks = ARP_QUICK_TICKS;
 }
 
+void network_nd_used(void)
+{
+    wake_on_unlock = true;
+}
+
 void network_dns_used(void)
 {
     wake_on_unlock |= dns_ticks == 0;
@@ -355,11 +383,35 @@ int network_ip_input(struct pbuf *packet, struct netif *netif)
         network_tcp_used();
     else
         timers_changed = true; /* DHCP's and DNS's answers */
-    if (IPH_PROTO(ip) == IP_PROTO_TCP && !is_fragment)
-        look_at_syn(packet);
+    const struct tcp_hdr *syn =
+        IPH_PROTO(ip) == IP_PROTO_TCP && !is_fragment ? syn_at(packet, IPH_HL_BYTES(ip)) : NULL;
+    if (syn != NULL)
+        look_at_syn(&(struct segment){&ip->src, &ip->dest, sizeof(ip->src), syn});
     if (is_fragment)
         reassembly_ticks = IP_REASS_MAXAGE + 1, timers_changed = true;
     return 0; /* not eaten */
+}
+
+int network_ip6_input(struct pbuf *packet, struct netif *netif)
+{
+    const struct ip6_hdr *ip = packet->payload;
+    if (packet->len < IP6_HLEN)
+        return 0;
+    if (!network6_is_on(netif)) {
+        pbuf_free(packet);
+        return 1;
+    }
+    if (IP6H_NEXTH(ip) != IP6_NEXTH_TCP) {
+        timers_changed = true; /* neighbours' and routers' answers, too */
+        if (IP6H_NEXTH(ip) != IP6_NEXTH_UDP && IP6H_NEXTH(ip) != IP6_NEXTH_ICMP6)
+            reassembly_ticks = IPV6_REASS_MAXAGE + 1; /* it may be a fragment */
+        return 0;
+    }
+    network_tcp_used();
+    const struct tcp_hdr *syn = syn_at(packet, IP6_HLEN);
+    if (syn != NULL)
+        look_at_syn(&(struct segment){&ip->src, &ip->dest, sizeof(ip->src), syn});
+    return 0;
 }
 
 /*
@@ -475,25 +527,38 @@ static int dhcp_ask(struct netif *netif, const char *hostname)
     return dhcp_start(netif) == ERR_OK ? 0 : -SKEP_ENOMEM;
 }
 
+void network_dns_add(const struct ip_addr *server)
+{
+    u8_t number = 0;
+    while (number < DNS_MAX_SERVERS && !ip_addr_isany(dns_getserver(number)))
+        number++;
+    dns_setserver(number, server); /* does nothing with one too many */
+}
+
 static void addresses_set(struct netif *netif, const struct skep_net_config *config)
 {
     ip4_addr_t address = {config->address}, netmask = {config->netmask};
-    ip4_addr_t gateway = {config->gateway}, dns = {config->dns};
+    ip4_addr_t gateway = {config->gateway};
+    ip_addr_t dns = IPADDR4_INIT(config->dns);
     if (netif_dhcp_data(netif) != NULL) {
         dhcp_stop(netif);
         dhcp_cleanup(netif);
     }
-    if (dns.addr != 0)
+    if (config->dns != 0)
         dns_setserver(0, &dns);
     netif_set_addr(netif, &address, &netmask, &gateway);
 }
 
-static int configure(struct netif *netif, const struct skep_net_config *config)
+static int configure(unsigned device, const struct skep_net_config *config)
 {
+    struct netif *netif = pvnet_interface(device);
+    int error = 0;
     if (config->dhcp)
-        return dhcp_ask(netif, config->hostname);
-    addresses_set(netif, config);
-    return 0;
+        error = dhcp_ask(netif, config->hostname);
+    else
+        addresses_set(netif, config);
+    network6_configure(device, &config->ipv6);
+    return error;
 }
 
 static int configure_as_started(unsigned device)
@@ -507,7 +572,9 @@ static int configure_as_started(unsigned device)
         .dns = info->dns,
         .hostname = getenv("HOSTNAME"),
     };
-    return configure(pvnet_interface(device), &config);
+    if (skep_start_info()->abi_minor >= SKEP_NET6_ABI_MINOR)
+        config.ipv6 = skep_start_info()->net6[device];
+    return configure(device, &config);
 }
 
 /* Everything but the device that is about to be configured otherwise; with -1, everything. */
@@ -550,22 +617,26 @@ int skep_net_configure(unsigned device, const struct skep_net_config *config)
     if (error < 0)
         return error;
     network_lock();
-    struct netif *netif = pvnet_interface(device);
-    error = netif == NULL ? -SKEP_ENODEV : configure(netif, config);
+    error = pvnet_interface(device) == NULL ? -SKEP_ENODEV : configure(device, config);
     wake_on_unlock = true;
     network_unlock();
     return error;
 }
 
-bool network_ready(void)
+static bool has_address(void)
 {
     for (unsigned i = 0; pvnet_interface(i) != NULL; i++)
         if (!ip4_addr_isany_val(*netif_ip4_addr(pvnet_interface(i))))
             return true;
-    return false;
+    return network6_is_used();
 }
 
 int skep_net_wait_ready(uint64_t deadline_ns)
+{
+    return network_wait_until(has_address, deadline_ns);
+}
+
+int network_wait_until(bool (*ready)(void), uint64_t deadline_ns)
 {
     int error = skep_net_start();
     if (error < 0)
@@ -576,9 +647,9 @@ int skep_net_wait_ready(uint64_t deadline_ns)
         /* Acquire: pairs with the release in status_changed(). */
         uint32_t seen = atomic_load_explicit(&status_changes, memory_order_acquire);
         network_lock();
-        bool ready = network_ready();
+        bool is_ready = ready();
         network_unlock();
-        if (ready)
+        if (is_ready)
             return 0;
         if (skep_wait(&status_changes, seen, deadline_ns) == -SKEP_ETIMEDOUT)
             return -SKEP_ETIMEDOUT;
@@ -588,8 +659,8 @@ int skep_net_wait_ready(uint64_t deadline_ns)
 int skep_net_status(unsigned device, struct skep_net_config *out)
 {
     network_lock();
-    struct netif *netif = pvnet_interface(device);
-    if (netif != NULL)
+    const struct netif *netif = pvnet_interface(device);
+    if (netif != NULL) {
         *out = (struct skep_net_config){
             .dhcp = netif_dhcp_data(netif) != NULL,
             .address = netif_ip4_addr(netif)->addr,
@@ -598,6 +669,8 @@ int skep_net_status(unsigned device, struct skep_net_config *out)
             .dns = ip_addr_get_ip4_u32(dns_getserver(0)),
             .ntp = ntp_server,
         };
+        network6_status(device, &out->ipv6);
+    }
     network_unlock();
     return netif == NULL ? -SKEP_ENODEV : 0;
 }

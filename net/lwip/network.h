@@ -13,6 +13,7 @@
 #include "skep/abi.h"
 
 struct netif;
+struct ip_addr;
 
 /* Makes the network's thread look at its devices and timers. Event handlers may call it. */
 void network_wake(void);
@@ -26,8 +27,37 @@ void network_arp_used(void);
 void network_tcp_used(void);
 void network_dns_used(void);
 
-/* Whether a device has an address. */
-bool network_ready(void);
+/* The same: something of IPv6's neighbour discovery or of its groups was sent. */
+void network_nd_used(void);
+
+/* The core lock must be held: asks this name server, too. */
+void network_dns_add(const struct ip_addr *server);
+
+/* socket.c: waits until something is true of the addresses, until deadline_ns at most. As skep_net_wait_ready(). */
+int network_wait_until(bool (*ready)(void), uint64_t deadline_ns);
+
+/*
+ * network6.c: IPv6. The core lock must be held.
+ */
+
+/* Gives a device its addresses. What it had is forgotten. */
+void network6_configure(unsigned device, const struct skep_net6 *config);
+
+/* What it has now; its name server is left out. */
+void network6_status(unsigned device, struct skep_net6 *out);
+
+/* Whether an interface takes and sends IPv6, and whether it has more than its link-local address. */
+bool network6_is_on(const struct netif *netif);
+bool network6_has_address(const struct netif *netif);
+
+/* Whether no device waits for a router's advertisement; whether one has more than its link-local address. */
+bool network6_ready(void);
+bool network6_is_used(void);
+
+/* As struct timer in network.c has it: neighbour discovery, and reports of groups. */
+uint32_t network6_interval(void);
+void network6_tick(void);
+uint32_t network6_group_interval(void);
 
 /*
  * pvnet.c: the PV devices. The core lock must be held.

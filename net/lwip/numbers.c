@@ -9,7 +9,7 @@
 
 #include "lwip/opt.h"
 
-#include "lwip/ip4_addr.h"
+#include "lwip/ip_addr.h"
 #include "skep/guest.h"
 
 static uint64_t load64(const uint8_t *data)
@@ -124,6 +124,23 @@ static uint64_t sip_hash(const uint64_t key[2], const uint64_t words[2])
     return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
+static uint64_t hash_address(const uint64_t key[2], const ip_addr_t *address)
+{
+    uint64_t words[2];
+    memcpy(words, ip_2_ip6(address)->addr, sizeof(words));
+    return sip_hash(key, words);
+}
+
+/* Both addresses in a word: of IPv4 as they are. */
+static uint64_t addresses_word(const uint64_t key[2], const ip_addr_t *local,
+                               const ip_addr_t *remote)
+{
+    if (!IP_IS_V6_VAL(*remote))
+        return (uint64_t)ip_2_ip4(local)->addr << 32 | ip_2_ip4(remote)->addr;
+    const uint64_t both[2] = {hash_address(key, local), hash_address(key, remote)};
+    return sip_hash(key, both);
+}
+
 /* RFC 6528: a secret function of the addresses, plus a clock of 4 microseconds. The core lock is
  * held. */
 unsigned int network_tcp_isn(const void *local, unsigned local_port, const void *remote,
@@ -136,7 +153,7 @@ unsigned int network_tcp_isn(const void *local, unsigned local_port, const void 
         keyed = true;
     }
     const uint64_t words[2] = {
-        (uint64_t)((const ip4_addr_t *)local)->addr << 32 | ((const ip4_addr_t *)remote)->addr,
+        addresses_word(key, local, remote),
         (uint64_t)local_port << 16 | remote_port,
     };
     return (unsigned int)(sip_hash(key, words) + skep_clock_ns() / 4000);

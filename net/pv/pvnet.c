@@ -19,11 +19,13 @@
 #include <string.h>
 
 #include "lwip/etharp.h"
+#include "lwip/ethip6.h"
 #include "lwip/netif.h"
 #include "lwip/pbuf.h"
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/prot/ethernet.h"
 #include "lwip/prot/ip4.h"
+#include "lwip/prot/ip6.h"
 #include "lwip/prot/tcp.h"
 #include "lwip/prot/udp.h"
 #include "netif/ethernet.h"
@@ -214,9 +216,9 @@ static void send_resume(struct pvnet *device)
 }
 
 /* Where the checksum of a TCP or UDP packet lies in its transport header, 0 = something else. */
-static uint16_t checksum_offset(const struct ip_hdr *ip)
+static uint16_t checksum_offset(uint8_t protocol)
 {
-    switch (IPH_PROTO(ip)) {
+    switch (protocol) {
     case IP_PROTO_TCP:
         return offsetof(struct tcp_hdr, chksum);
     case IP_PROTO_UDP:
@@ -226,35 +228,60 @@ static uint16_t checksum_offset(const struct ip_hdr *ip)
     }
 }
 
-/* The pseudo-header's sum, which the field holds until the back-end completes it. */
-static uint16_t pseudo_sum(const struct ip_hdr *ip)
+/* The sum of 16-bit words, in memory's byte order, of two that came to less than 2^32. */
+static uint16_t fold(uint32_t sum)
 {
-    uint16_t bytes = (uint16_t)(lwip_ntohs(IPH_LEN(ip)) - IPH_HL_BYTES(ip));
-    uint32_t sum = (ip->src.addr >> 16) + (ip->src.addr & 0xffff) + (ip->dest.addr >> 16) +
-                   (ip->dest.addr & 0xffff) + PP_HTONS(IPH_PROTO(ip)) + lwip_htons(bytes);
     sum = (sum >> 16) + (sum & 0xffff);
     return (uint16_t)((sum >> 16) + sum);
 }
 
-/* Asks the back-end to complete a TCP or UDP checksum (Virtual I/O Device 1.2, section 5.1.6.2). All
- * headers are in the first piece of the frame, with bytes in it. A fragment's stays unsummed, which
- * UDP allows. */
-static void checksum_ask(uint8_t *frame, uint16_t bytes, struct skep_net_header *header)
+/* The pseudo-header's sum, which the field holds until the back-end completes it. */
+static uint16_t pseudo_sum(const struct ip_hdr *ip)
 {
-    const struct eth_hdr *ethernet = (const struct eth_hdr *)frame;
-    const struct ip_hdr *ip = (const struct ip_hdr *)(ethernet + 1);
-    if (bytes < SIZEOF_ETH_HDR + IP_HLEN || ethernet->type != PP_HTONS(ETHTYPE_IP) ||
-        (IPH_OFFSET(ip) & PP_HTONS(IP_OFFMASK | IP_MF)) != 0)
-        return;
-    uint16_t start = (uint16_t)(SIZEOF_ETH_HDR + IPH_HL_BYTES(ip));
-    uint16_t offset = checksum_offset(ip);
-    if (offset == 0 || bytes < start + offset + sizeof(uint16_t))
-        return;
-    uint16_t sum = pseudo_sum(ip);
+    uint16_t bytes = (uint16_t)(lwip_ntohs(IPH_LEN(ip)) - IPH_HL_BYTES(ip));
+    return fold((ip->src.addr >> 16) + (ip->src.addr & 0xffff) + (ip->dest.addr >> 16) +
+                (ip->dest.addr & 0xffff) + PP_HTONS(IPH_PROTO(ip)) + lwip_htons(bytes));
+}
+
+/* RFC 8200, section 8.1. */
+static uint16_t pseudo_sum6(const struct ip6_hdr *ip)
+{
+    uint32_t sum = PP_HTONS(IP6H_NEXTH(ip)) + lwip_htons(IP6H_PLEN(ip));
+    for (size_t i = 0; i < 4; i++)
+        sum += (ip->src.addr[i] >> 16) + (ip->src.addr[i] & 0xffff) + (ip->dest.addr[i] >> 16) +
+               (ip->dest.addr[i] & 0xffff);
+    return fold(sum);
+}
+
+/* Asks the back-end to complete a TCP or UDP checksum (Virtual I/O Device 1.2, section 5.1.6.2). */
+static void checksum_ask_at(uint8_t *frame, uint16_t start, uint16_t offset, uint16_t sum,
+                            struct skep_net_header *header)
+{
     memcpy(frame + start + offset, &sum, sizeof(sum));
     header->flags = SKEP_NET_HDR_NEEDS_CSUM;
     header->csum_start = start;
     header->csum_offset = offset;
+}
+
+/* All headers are in the first piece of the frame, with bytes in it. A fragment's stays unsummed, which UDP allows. */
+static void checksum_ask4(uint8_t *frame, uint16_t bytes, struct skep_net_header *header)
+{
+    const struct ip_hdr *ip = (const struct ip_hdr *)(frame + SIZEOF_ETH_HDR);
+    if (bytes < SIZEOF_ETH_HDR + IP_HLEN || (IPH_OFFSET(ip) & PP_HTONS(IP_OFFMASK | IP_MF)) != 0)
+        return;
+    uint16_t start = (uint16_t)(SIZEOF_ETH_HDR + IPH_HL_BYTES(ip));
+    uint16_t offset = checksum_offset(IPH_PROTO(ip));
+    if (offset != 0 && bytes >= start + offset + sizeof(uint16_t))
+        checksum_ask_at(frame, start, offset, pseudo_sum(ip), header);
+}
+
+static void checksum_ask6(uint8_t *frame, uint16_t bytes, struct skep_net_header *header)
+{
+    const struct ip6_hdr *ip = (const struct ip6_hdr *)(frame + SIZEOF_ETH_HDR);
+    uint16_t start = SIZEOF_ETH_HDR + IP6_HLEN;
+    uint16_t offset = bytes < start ? 0 : checksum_offset(IP6H_NEXTH(ip));
+    if (offset != 0 && bytes >= start + offset + sizeof(uint16_t))
+        checksum_ask_at(frame, start, offset, pseudo_sum6(ip), header);
 }
 
 /* A packet whose pieces may be sent as they are: ours until then, few, with room in front. */
@@ -295,19 +322,35 @@ static void header_fill(const struct pvnet *device, struct pbuf *packet)
 {
     struct skep_net_header header = {0};
     uint8_t *frame = (uint8_t *)packet->payload + sizeof(header);
-    if ((device->flags & SKEP_NET_TX_CSUM) != 0)
-        checksum_ask(frame, (uint16_t)(packet->len - sizeof(header)), &header);
+    uint16_t bytes = (uint16_t)(packet->len - sizeof(header));
+    uint16_t type = ((const struct eth_hdr *)frame)->type;
+    if ((device->flags & SKEP_NET_TX_CSUM) == 0)
+        type = 0;
+    if (type == PP_HTONS(ETHTYPE_IP))
+        checksum_ask4(frame, bytes, &header);
+    else if (type == PP_HTONS(ETHTYPE_IPV6))
+        checksum_ask6(frame, bytes, &header);
     memcpy(packet->payload, &header, sizeof(header));
+}
+
+/* The protocols' timers that it gives work. */
+static void timers_note(const struct pbuf *packet)
+{
+    const struct eth_hdr *ethernet = packet->payload;
+    if (ethernet->type == PP_HTONS(ETHTYPE_ARP))
+        network_arp_used();
+    const struct ip6_hdr *ip = (const struct ip6_hdr *)(ethernet + 1);
+    if (ethernet->type == PP_HTONS(ETHTYPE_IPV6) && packet->len >= SIZEOF_ETH_HDR + IP6_HLEN &&
+        (IP6H_NEXTH(ip) == IP6_NEXTH_ICMP6 || IP6H_NEXTH(ip) == IP6_NEXTH_HOPBYHOP))
+        network_nd_used();
+    network_tcp_used();
 }
 
 /* lwIP's linkoutput: queues an Ethernet frame; pvnet_flush() shows it to the back-end. */
 static err_t packet_send(struct netif *netif, struct pbuf *original)
 {
     struct pvnet *device = netif->state;
-    if (((const struct eth_hdr *)original->payload)->type == PP_HTONS(ETHTYPE_ARP))
-        network_arp_used();
-    network_tcp_used();
-
+    timers_note(original);
     sent_release(device);
     struct pbuf *packet = packet_prepare(original);
     if (packet == NULL)
@@ -347,9 +390,10 @@ static err_t interface_init(struct netif *netif)
     netif->name[1] = 'n';
     netif->hwaddr_len = ETH_HWADDR_LEN;
     memcpy(netif->hwaddr, device->mac, ETH_HWADDR_LEN);
-    netif->flags =
-        NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_LINK_UP;
+    netif->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET |
+                   NETIF_FLAG_LINK_UP | NETIF_FLAG_MLD6;
     netif->output = etharp_output;
+    netif->output_ip6 = ethip6_output;
     netif->linkoutput = packet_send;
     u16_t checksums = NETIF_CHECKSUM_ENABLE_ALL;
     if ((device->flags & SKEP_NET_TX_CSUM) != 0)
@@ -395,6 +439,7 @@ int pvnet_add(unsigned number, const struct skep_net *info)
 
     netif_add_noaddr(&device->netif, device, interface_init, ethernet_input);
     device->netif.mtu = info->mtu == 0 || info->mtu > MTU_MAX ? MTU_MAX : info->mtu;
+    device->netif.mtu6 = device->netif.mtu;
     netif_set_up(&device->netif);
     devices[number] = device;
     return 0;

@@ -32,7 +32,7 @@ void network_sntp_answer(uint32_t seconds, uint32_t microseconds)
 void skep_sntp_start(uint32_t server, uint16_t port, uint64_t (*wall_clock)(void),
                      skep_sntp_answer *answer)
 {
-    ip_addr_t address = {server};
+    ip_addr_t address = IPADDR4_INIT(server);
 
     server_port = port;
     wall = wall_clock;

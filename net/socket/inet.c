@@ -4,11 +4,10 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stddef.h>
+#include <string.h>
 
+#include "inet6.h"
 #include "lwip/ip4_addr.h"
-
-const struct in6_addr in6addr_any = IN6ADDR_ANY_INIT;
-const struct in6_addr in6addr_loopback = IN6ADDR_LOOPBACK_INIT;
 
 /* Functions, for those who take an address or look for a symbol. */
 uint16_t(htons)(uint16_t host)
@@ -48,6 +47,8 @@ in_addr_t inet_addr(const char *text)
 
 int inet_pton(int family, const char *text, void *out)
 {
+    if (family == AF_INET6)
+        return inet6_parse(text, out);
     if (family != AF_INET) {
         errno = EAFNOSUPPORT;
         return -1;
@@ -61,8 +62,23 @@ int inet_pton(int family, const char *text, void *out)
     return dots == 3 ? inet_aton(text, out) : 0;
 }
 
+static const char *ntop6(const void *address, char *text, socklen_t bytes)
+{
+    char whole[INET6_ADDRSTRLEN];
+    struct in6_addr copy;
+    memcpy(&copy, address, sizeof(copy));
+    inet6_format(&copy, whole);
+    size_t whole_bytes = strlen(whole) + 1;
+    if (whole_bytes <= bytes)
+        return memcpy(text, whole, whole_bytes);
+    errno = ENOSPC;
+    return NULL;
+}
+
 const char *inet_ntop(int family, const void *address, char *text, socklen_t bytes)
 {
+    if (family == AF_INET6)
+        return ntop6(address, text, bytes);
     if (family != AF_INET) {
         errno = EAFNOSUPPORT;
         return NULL;

@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lwip/netif.h"
 #include "lwip/tcpip.h"
@@ -98,7 +99,11 @@ void if_freenameindex(struct if_nameindex *all)
 /* An entry and what it points to. */
 struct entry {
     struct ifaddrs entry;
-    struct sockaddr_in address, netmask, broadcast;
+    union {
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } address, netmask;
+    struct sockaddr_in broadcast;
     char name[IF_NAMESIZE];
 };
 
@@ -108,39 +113,74 @@ static struct sockaddr *to_sockaddr(struct sockaddr_in *out, uint32_t address)
     return (struct sockaddr *)out;
 }
 
+static struct sockaddr *to_sockaddr6(struct sockaddr_in6 *out, const void *address, size_t bytes)
+{
+    *out = (struct sockaddr_in6){.sin6_family = AF_INET6};
+    memcpy(&out->sin6_addr, address, bytes);
+    return (struct sockaddr *)out;
+}
+
 static void describe(const struct netif *interface, struct entry *out)
 {
-    uint32_t address = netif_ip4_addr(interface)->addr, mask = netif_ip4_netmask(interface)->addr;
     bool broadcasts = (interface->flags & NETIF_FLAG_BROADCAST) != 0;
     out->entry = (struct ifaddrs){
         .ifa_name = netif_index_to_name(netif_get_index(interface), out->name),
         .ifa_flags = (netif_is_up(interface) ? IFF_UP : 0) | (broadcasts ? IFF_BROADCAST : 0) |
                      (netif_is_link_up(interface) ? IFF_RUNNING : 0) |
                      (ip4_addr_isloopback(netif_ip4_addr(interface)) ? IFF_LOOPBACK : 0),
-        .ifa_addr = to_sockaddr(&out->address, address),
-        .ifa_netmask = to_sockaddr(&out->netmask, mask),
-        .ifa_broadaddr = broadcasts ? to_sockaddr(&out->broadcast, address | ~mask) : NULL,
     };
+}
+
+static void describe4(const struct netif *interface, struct entry *out)
+{
+    uint32_t address = netif_ip4_addr(interface)->addr, mask = netif_ip4_netmask(interface)->addr;
+    describe(interface, out);
+    out->entry.ifa_addr = to_sockaddr(&out->address.v4, address);
+    out->entry.ifa_netmask = to_sockaddr(&out->netmask.v4, mask);
+    if ((out->entry.ifa_flags & IFF_BROADCAST) != 0)
+        out->entry.ifa_broadaddr = to_sockaddr(&out->broadcast, address | ~mask);
+}
+
+/* All are /64, but the loopback's. */
+static void describe6(const struct netif *interface, int8_t index, struct entry *out)
+{
+    static const uint8_t ones[16] = {255, 255, 255, 255, 255, 255, 255, 255,
+                                     255, 255, 255, 255, 255, 255, 255, 255};
+    const ip6_addr_t *address = netif_ip6_addr(interface, index);
+    describe(interface, out);
+    out->entry.ifa_addr = to_sockaddr6(&out->address.v6, address->addr, sizeof(address->addr));
+    out->address.v6.sin6_scope_id = ip6_addr_zone(address);
+    size_t prefix = (out->entry.ifa_flags & IFF_LOOPBACK) != 0 ? 16 : 8;
+    out->entry.ifa_netmask = to_sockaddr6(&out->netmask.v6, ones, prefix);
+}
+
+/* Its entries; how many. */
+static size_t list_interface(const struct netif *interface, struct entry *out)
+{
+    size_t count = 0;
+    if (!ip4_addr_isany(netif_ip4_addr(interface)))
+        describe4(interface, &out[count++]);
+    for (int8_t i = 0; i < LWIP_IPV6_NUM_ADDRESSES; i++)
+        if (ip6_addr_isvalid(netif_ip6_addr_state(interface, i)))
+            describe6(interface, i, &out[count++]);
+    return count;
 }
 
 /* All entries are one allocation, which the first begins: the loopback's, if no other has an address. It has one more than
  * there can be, since the analyzer knows of no loopback. Holds the core lock. */
 static int list_addresses(struct ifaddrs **all)
 {
-    struct entry *entries = calloc(count_all() + 1, sizeof(*entries));
+    size_t room = count_all() * (1 + LWIP_IPV6_NUM_ADDRESSES) + 1, count = 0;
+    struct entry *entries = calloc(room, sizeof(*entries));
     if (entries == NULL)
         return -1;
     const struct netif *interface;
-    size_t count = 0;
     NETIF_FOREACH(interface)
     {
-        if (ip4_addr_isany(netif_ip4_addr(interface)))
-            continue;
-        describe(interface, &entries[count]);
-        if (count > 0)
-            entries[count - 1].entry.ifa_next = &entries[count].entry;
-        count++;
+        count += list_interface(interface, &entries[count]);
     }
+    for (size_t i = 1; i < count; i++)
+        entries[i - 1].entry.ifa_next = &entries[i].entry;
     *all = &entries->entry;
     return 0;
 }

@@ -3,6 +3,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -106,17 +107,36 @@ struct protoent *getprotobynumber(int number)
  * Hosts
  */
 
-static int dns_find(const char *name, struct in_addr *out)
+/* What a name stands for: an address of each family at most, with the port. */
+struct found {
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+    bool has_v4, has_v6;
+};
+
+/* IPv6 is asked for only where it is in use. */
+static bool wants_v6(int family, int flags)
 {
-    if (skep_net_wait_ready(skep_clock_ns() + READY_WAIT_NS) < 0)
-        return EAI_AGAIN;
+    if (family == AF_INET || skep_net_start() < 0)
+        return false;
+    LOCK_TCPIP_CORE();
+    bool used = network6_is_used();
+    UNLOCK_TCPIP_CORE();
+    return used || (family == AF_INET6 && (flags & AI_ADDRCONFIG) == 0);
+}
+
+static bool wants_v4(int family, int flags)
+{
+    return family != AF_INET6 || (flags & AI_V4MAPPED) != 0;
+}
+
+static int dns_ask(const char *name, u8_t kind, ip_addr_t *out)
+{
     LOCK_TCPIP_CORE();
     network_dns_used();
     UNLOCK_TCPIP_CORE();
-    ip_addr_t address;
-    switch (netconn_gethostbyname(name, &address)) {
+    switch (netconn_gethostbyname_addrtype(name, out, kind)) {
     case ERR_OK:
-        out->s_addr = ip_addr_get_ip4_u32(&address);
         return 0;
     case ERR_MEM:
         return EAI_MEMORY;
@@ -127,18 +147,77 @@ static int dns_find(const char *name, struct in_addr *out)
     }
 }
 
-/* 0, or an EAI_… code. */
-static int host_find(const char *name, int flags, struct in_addr *out)
+static int dns_find(const char *name, int family, int flags, struct found *out)
 {
-    if (inet_aton(name, out))
+    if (skep_net_wait_ready(skep_clock_ns() + READY_WAIT_NS) < 0)
+        return EAI_AGAIN;
+    ip_addr_t address;
+    int error = EAI_NONAME;
+    if (wants_v6(family, flags)) {
+        error = dns_ask(name, NETCONN_DNS_IPV6, &address);
+        out->has_v6 = error == 0;
+        if (out->has_v6)
+            memcpy(&out->v6.sin6_addr, ip_2_ip6(&address)->addr, sizeof(out->v6.sin6_addr));
+    }
+    bool ask_too = !out->has_v6 || family == AF_UNSPEC || (flags & AI_ALL) != 0;
+    if (wants_v4(family, flags) && ask_too) {
+        error = dns_ask(name, NETCONN_DNS_IPV4, &address);
+        out->has_v4 = error == 0;
+        if (out->has_v4)
+            out->v4.sin_addr.s_addr = ip_addr_get_ip4_u32(&address);
+    }
+    return out->has_v6 || out->has_v4 ? 0 : error;
+}
+
+/* An address in figures, of IPv6 with an interface's name or number behind a "%". */
+static bool numeric_find(const char *name, struct found *out)
+{
+    char address[INET6_ADDRSTRLEN];
+    size_t bytes = strcspn(name, "%");
+    if (inet_aton(name, &out->v4.sin_addr)) {
+        out->has_v4 = true;
+        return true;
+    }
+    if (bytes >= sizeof(address))
+        return false;
+    memcpy(address, name, bytes);
+    address[bytes] = '\0';
+    if (inet_pton(AF_INET6, address, &out->v6.sin6_addr) != 1)
+        return false;
+    if (name[bytes] == '%') {
+        const char *scope = name + bytes + 1;
+        char *end;
+        unsigned long number = strtoul(scope, &end, 10);
+        out->v6.sin6_scope_id =
+            *scope != '\0' && *end == '\0' ? (uint32_t)number : if_nametoindex(scope);
+        if (out->v6.sin6_scope_id == 0)
+            return false;
+    }
+    out->has_v6 = true;
+    return true;
+}
+
+static void known_find(int family, int flags, uint32_t v4, const struct in6_addr *v6,
+                       struct found *out)
+{
+    out->has_v4 = wants_v4(family, 0);
+    out->has_v6 = wants_v6(family, flags & ~AI_ADDRCONFIG);
+    out->v4.sin_addr.s_addr = v4;
+    out->v6.sin6_addr = *v6;
+}
+
+/* 0, or an EAI_… code. */
+static int host_find(const char *name, int family, int flags, struct found *out)
+{
+    if (numeric_find(name, out))
         return 0;
     if ((flags & AI_NUMERICHOST) != 0)
         return EAI_NONAME;
     if (strcmp(name, "localhost") == 0) {
-        out->s_addr = htonl(INADDR_LOOPBACK);
+        known_find(family, flags, htonl(INADDR_LOOPBACK), &in6addr_loopback, out);
         return 0;
     }
-    return dns_find(name, out);
+    return dns_find(name, family, flags, out);
 }
 
 struct hostent *gethostbyname(const char *name)
@@ -147,7 +226,11 @@ struct hostent *gethostbyname(const char *name)
     static _Thread_local struct in_addr address;
     static _Thread_local char *addresses[2];
     static _Thread_local char copy[256];
-    int error = host_find(name, 0, &address);
+    struct found found = {0};
+    int error = host_find(name, AF_INET, 0, &found);
+    address = found.v4.sin_addr;
+    if (error == 0 && !found.has_v4)
+        error = EAI_NONAME;
     if (error != 0) {
         h_errno = error == EAI_AGAIN ? TRY_AGAIN : HOST_NOT_FOUND;
         return NULL;
@@ -176,7 +259,11 @@ const char *hstrerror(int error)
 /* An entry of the result, allocated as one piece. */
 struct entry {
     struct addrinfo info;
-    struct sockaddr_in address;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } address;
     char name[];
 };
 
@@ -190,19 +277,21 @@ static bool kind_wanted(size_t kind, const struct addrinfo *hints)
            (hints->ai_protocol == 0 || hints->ai_protocol == kinds[kind].protocol);
 }
 
-static struct entry *entry_new(size_t kind, const struct sockaddr_in *address, const char *name)
+static struct entry *entry_new(size_t kind, const struct sockaddr *address, const char *name)
 {
     size_t name_bytes = name == NULL ? 0 : strlen(name) + 1;
     struct entry *entry = calloc(1, sizeof(*entry) + name_bytes);
     if (entry == NULL)
         return NULL;
-    entry->address = *address;
+    bool is_v6 = address->sa_family == AF_INET6;
+    socklen_t bytes = is_v6 ? sizeof(entry->address.v6) : sizeof(entry->address.v4);
+    memcpy(&entry->address, address, bytes);
     entry->info = (struct addrinfo){
-        .ai_family = AF_INET,
+        .ai_family = address->sa_family,
         .ai_socktype = kinds[kind].type,
         .ai_protocol = kinds[kind].protocol,
-        .ai_addrlen = sizeof(entry->address),
-        .ai_addr = (struct sockaddr *)&entry->address,
+        .ai_addrlen = bytes,
+        .ai_addr = &entry->address.any,
     };
     if (name != NULL) {
         memcpy(entry->name, name, name_bytes);
@@ -211,50 +300,86 @@ static struct entry *entry_new(size_t kind, const struct sockaddr_in *address, c
     return entry;
 }
 
-static int entries_make(const struct addrinfo *hints, const struct sockaddr_in *address,
-                        const char *canonical, struct addrinfo **result)
+/* Appends the address for each kind of socket; `end` is where the next one goes, after that. */
+static int entries_add(const struct addrinfo *hints, const struct sockaddr *address,
+                       const char *canonical, struct addrinfo ***end)
 {
-    struct addrinfo **end = result;
-    *result = NULL;
     for (size_t kind = 0; kind < sizeof(kinds) / sizeof(kinds[0]); kind++) {
         if (!kind_wanted(kind, hints))
             continue;
-        struct entry *entry = entry_new(kind, address, *result == NULL ? canonical : NULL);
-        if (entry == NULL) {
-            freeaddrinfo(*result);
+        struct entry *entry = entry_new(kind, address, canonical);
+        if (entry == NULL)
             return EAI_MEMORY;
-        }
-        *end = &entry->info;
-        end = &entry->info.ai_next;
+        canonical = NULL; /* the first has it */
+        **end = &entry->info;
+        *end = &entry->info.ai_next;
     }
-    return *result == NULL ? EAI_SOCKTYPE : 0;
+    return 0;
+}
+
+/* Those of the family that is wanted. Where a server is to be bound, IPv4's comes first, else IPv6's. */
+static int entries_make(const struct addrinfo *hints, const struct found *found,
+                        const char *canonical, struct addrinfo **result)
+{
+    struct addrinfo **end = result;
+    const struct sockaddr *order[] = {(const struct sockaddr *)&found->v6,
+                                      (const struct sockaddr *)&found->v4};
+    bool has[] = {found->has_v6, found->has_v4};
+    size_t first = (hints->ai_flags & AI_PASSIVE) != 0;
+    int error = 0;
+    *result = NULL;
+    for (size_t i = 0; i < 2 && error == 0; i++)
+        if (has[i ^ first])
+            error = entries_add(hints, order[i ^ first], *result == NULL ? canonical : NULL, &end);
+    if (error != 0)
+        freeaddrinfo(*result);
+    return error == 0 && *result == NULL ? EAI_SOCKTYPE : error;
+}
+
+/* Only addresses of the family, or IPv4's as IPv6's. */
+static void family_keep(struct found *found, int family, int flags)
+{
+    bool map = family == AF_INET6 && found->has_v4 && (flags & AI_V4MAPPED) != 0 && !found->has_v6;
+    if (map) {
+        memset(&found->v6.sin6_addr, 0, sizeof(found->v6.sin6_addr));
+        found->v6.sin6_addr.s6_addr32[2] = htonl(0xffff);
+        found->v6.sin6_addr.s6_addr32[3] = found->v4.sin_addr.s_addr;
+        found->has_v6 = true;
+    }
+    found->has_v4 &= family != AF_INET6;
+    found->has_v6 &= family != AF_INET;
 }
 
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
                 struct addrinfo **result)
 {
-    static const struct addrinfo no_hints;
+    static const struct addrinfo no_hints = {.ai_flags = AI_V4MAPPED | AI_ADDRCONFIG};
     if (hints == NULL)
         hints = &no_hints;
+    int family = hints->ai_family, flags = hints->ai_flags;
     if (node == NULL && service == NULL)
         return EAI_NONAME;
-    if (hints->ai_family != AF_UNSPEC && hints->ai_family != AF_INET)
+    if (family != AF_UNSPEC && family != AF_INET && family != AF_INET6)
         return EAI_FAMILY;
 
-    struct sockaddr_in address = {.sin_family = AF_INET};
-    int port = service == NULL ? 0 : service_find(service, hints->ai_flags);
+    struct found found = {.v4.sin_family = AF_INET, .v6.sin6_family = AF_INET6};
+    int port = service == NULL ? 0 : service_find(service, flags);
     if (port < 0)
         return port;
-    address.sin_port = htons((uint16_t)port);
-    if (node != NULL) {
-        int error = host_find(node, hints->ai_flags, &address.sin_addr);
-        if (error != 0)
-            return error;
-    } else if ((hints->ai_flags & AI_PASSIVE) == 0) {
-        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    }
-    return entries_make(hints, &address, (hints->ai_flags & AI_CANONNAME) != 0 ? node : NULL,
-                        result);
+    found.v4.sin_port = found.v6.sin6_port = htons((uint16_t)port);
+    int error = 0;
+    if (node != NULL)
+        error = host_find(node, family, flags, &found);
+    else if ((flags & AI_PASSIVE) != 0)
+        known_find(family, flags, INADDR_ANY, &in6addr_any, &found);
+    else
+        known_find(family, flags, htonl(INADDR_LOOPBACK), &in6addr_loopback, &found);
+    if (error != 0)
+        return error;
+    family_keep(&found, family, flags);
+    if (!found.has_v4 && !found.has_v6)
+        return EAI_NONAME;
+    return entries_make(hints, &found, (flags & AI_CANONNAME) != 0 ? node : NULL, result);
 }
 
 void freeaddrinfo(struct addrinfo *list)
@@ -290,19 +415,39 @@ const char *gai_strerror(int error)
     }
 }
 
+/* The address, of a link-local one with its interface, if it has one. */
+static int host_format(const struct sockaddr *address, char *host, socklen_t bytes)
+{
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
+    bool is_v6 = address->sa_family == AF_INET6;
+    const void *from =
+        is_v6 ? (const void *)&v6->sin6_addr : &((const struct sockaddr_in *)address)->sin_addr;
+    char name[IF_NAMESIZE];
+    if (inet_ntop(address->sa_family, from, host, bytes) == NULL)
+        return EAI_OVERFLOW;
+    if (!is_v6 || v6->sin6_scope_id == 0 || if_indextoname(v6->sin6_scope_id, name) == NULL)
+        return 0;
+    size_t length = strlen(host);
+    return (size_t)snprintf(host + length, bytes - length, "%%%s", name) < bytes - length
+               ? 0
+               : EAI_OVERFLOW;
+}
+
 int getnameinfo(const struct sockaddr *address, socklen_t address_bytes, char *host,
                 socklen_t host_bytes, char *service, socklen_t service_bytes, int flags)
 {
-    if (address_bytes < sizeof(struct sockaddr_in) || address->sa_family != AF_INET)
+    bool is_v4 = address_bytes >= sizeof(struct sockaddr_in) && address->sa_family == AF_INET;
+    bool is_v6 = address_bytes >= sizeof(struct sockaddr_in6) && address->sa_family == AF_INET6;
+    if (!is_v4 && !is_v6)
         return EAI_FAMILY;
     if ((flags & NI_NAMEREQD) != 0)
         return EAI_NONAME;
-    const struct sockaddr_in *internet = (const struct sockaddr_in *)address;
-    if (host != NULL && host_bytes > 0 &&
-        inet_ntop(AF_INET, &internet->sin_addr, host, host_bytes) == NULL)
+    if (host != NULL && host_bytes > 0 && host_format(address, host, host_bytes) != 0)
         return EAI_OVERFLOW;
+    uint16_t port = is_v6 ? ((const struct sockaddr_in6 *)address)->sin6_port
+                          : ((const struct sockaddr_in *)address)->sin_port;
     if (service != NULL && service_bytes > 0 &&
-        (size_t)snprintf(service, service_bytes, "%u", ntohs(internet->sin_port)) >= service_bytes)
+        (size_t)snprintf(service, service_bytes, "%u", ntohs(port)) >= service_bytes)
         return EAI_OVERFLOW;
     return 0;
 }

@@ -50,6 +50,11 @@ static netconn_callback early_event;
 
 /* A listening socket's events have no length, either, for each connection that comes; and its pcb is smaller: only what
  * both kinds have may be looked at before the state. */
+static bool is_tcp(const struct netconn *connection)
+{
+    return NETCONNTYPE_GROUP(connection->type) == NETCONN_TCP;
+}
+
 static bool is_listening(const struct netconn *connection)
 {
     return connection->pcb.tcp != NULL && connection->pcb.tcp->state == LISTEN;
@@ -59,7 +64,7 @@ static bool is_listening(const struct netconn *connection)
 static bool is_listener(const struct netconn *connection)
 {
     LOCK_TCPIP_CORE();
-    bool listens = connection->type == NETCONN_TCP && is_listening(connection);
+    bool listens = is_tcp(connection) && is_listening(connection);
     UNLOCK_TCPIP_CORE();
     return listens;
 }
@@ -106,7 +111,7 @@ static bool event_count(struct lwip_sock *state, enum netconn_evt event)
 static void on_event(struct netconn *connection, enum netconn_evt event, u16_t length)
 {
     int number = connection->callback_arg.socket;
-    bool is_end = event == NETCONN_EVT_RCVPLUS && length == 0 && connection->type == NETCONN_TCP &&
+    bool is_end = event == NETCONN_EVT_RCVPLUS && length == 0 && is_tcp(connection) &&
                   !is_listening(connection);
     if (is_end)
         end_ack_delay(connection->pcb.tcp);
@@ -267,7 +272,7 @@ static void note_end(int number)
     LOCK_TCPIP_CORE();
     struct lwip_sock *state = lwip_socket_dbg_get_socket(number);
     const struct netconn *connection = state->conn;
-    if (connection->type == NETCONN_TCP &&
+    if (is_tcp(connection) &&
         (connection->pcb.tcp == NULL || connection->pcb.tcp->state == CLOSE_WAIT))
         __atomic_fetch_or(&state->errevent, PEER_ENDED, __ATOMIC_RELAXED);
     else /* lwip_accept() tells data that came before without its length, as if it were an end */
@@ -292,13 +297,13 @@ static int descriptor_open(int number, int type)
     return fd;
 }
 
-static int open_inet(int type, int protocol)
+static int open_inet(int domain, int type, int protocol)
 {
     int error = skep_net_start();
     if (error < 0)
         return error;
     atomic_store_explicit(&open_sockets, skep_stat("sockets"), memory_order_relaxed);
-    int number = lwip_socket(AF_INET, type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), protocol);
+    int number = lwip_socket(domain, type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), protocol);
     if (number < 0)
         return -errno;
     struct netconn *connection = lwip_socket_dbg_get_socket(number)->conn;
@@ -309,9 +314,9 @@ static int open_inet(int type, int protocol)
 
 int socket(int domain, int type, int protocol)
 {
-    int fd = domain == AF_INET   ? open_inet(type, protocol)
-             : domain == AF_UNIX ? skep_posix_unix_socket(type, protocol)
-                                 : -EAFNOSUPPORT;
+    int fd = domain == AF_INET || domain == AF_INET6 ? open_inet(domain, type, protocol)
+             : domain == AF_UNIX                     ? skep_posix_unix_socket(type, protocol)
+                                                     : -EAFNOSUPPORT;
     if (fd >= 0)
         return fd;
     errno = -fd;
@@ -322,24 +327,38 @@ int socket(int domain, int type, int protocol)
  * Addresses
  */
 
-/* lwIP wants exactly a sockaddr_in. */
-static int address_take(struct sockaddr_in *out, const struct sockaddr *address, socklen_t bytes)
+union address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+/* Of both families; lwIP wants exactly so much. */
+static socklen_t address_bytes_of(const union address *address)
 {
-    if (address == NULL || bytes < sizeof(*out))
+    return address->any.sa_family == AF_INET6 ? sizeof(address->v6) : sizeof(address->v4);
+}
+
+/* An address of the socket's own family; lwIP would take an index beyond its own for another one. */
+static int address_take(struct skep_file *file, union address *out, const struct sockaddr *address,
+                        socklen_t bytes)
+{
+    bool is_v6 = NETCONNTYPE_ISIPV6(netconn_type(state_of(file)->conn));
+    if (address == NULL || bytes < (is_v6 ? sizeof(out->v6) : sizeof(out->v4)))
         return -EINVAL;
-    if (address->sa_family != AF_INET)
+    if (address->sa_family != (is_v6 ? AF_INET6 : AF_INET))
         return -EAFNOSUPPORT;
-    memcpy(out, address, sizeof(*out));
-    return 0;
+    memcpy(out, address, is_v6 ? sizeof(out->v6) : sizeof(out->v4));
+    return is_v6 && out->v6.sin6_scope_id > UINT8_MAX ? -EINVAL : 0;
 }
 
 static int inet_bind(struct skep_file *file, const struct sockaddr *address, socklen_t bytes)
 {
-    struct sockaddr_in local;
-    int result = address_take(&local, address, bytes);
+    union address local;
+    int result = address_take(file, &local, address, bytes);
     if (result < 0)
         return result;
-    return (int)result_of(lwip_bind(number_of(file), (struct sockaddr *)&local, sizeof(local)));
+    return (int)result_of(lwip_bind(number_of(file), &local.any, address_bytes_of(&local)));
 }
 
 static int inet_listen(struct skep_file *file, int backlog)
@@ -361,13 +380,33 @@ static int inet_peer_name(struct skep_file *file, struct sockaddr *address, sock
  * Connecting. A program that starts with the guest may be faster than the DHCP server.
  */
 
-static void ready_wait(const struct sockaddr_in *to)
+static void ready_wait4(uint32_t to)
 {
     static _Atomic bool once;
-    if (once || ntohl(to->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET)
+    if (once || ntohl(to) >> 24 == IN_LOOPBACKNET)
         return;
     skep_net_wait_ready(skep_clock_ns() + READY_WAIT_NS);
     once = true;
+}
+
+/* Routers advertise themselves later than the program starts, too. */
+static void ready_wait6(const struct in6_addr *to)
+{
+    static _Atomic bool once;
+    if (once || IN6_IS_ADDR_LOOPBACK(to) || IN6_IS_ADDR_LINKLOCAL(to))
+        return;
+    network_wait_until(network6_ready, skep_clock_ns() + READY_WAIT_NS);
+    once = true;
+}
+
+static void ready_wait(const union address *to)
+{
+    if (to->any.sa_family == AF_INET)
+        ready_wait4(to->v4.sin_addr.s_addr);
+    else if (IN6_IS_ADDR_V4MAPPED(&to->v6.sin6_addr))
+        ready_wait4(to->v6.sin6_addr.s6_addr32[3]);
+    else
+        ready_wait6(&to->v6.sin6_addr);
 }
 
 /* lwIP tells a refused connection as reset, and one that nobody answered as aborted. */
@@ -385,17 +424,15 @@ static int connect_error(int error)
 
 static int inet_connect(struct skep_file *file, const struct sockaddr *address, socklen_t bytes)
 {
-    struct sockaddr_in remote;
-    int result = 0;
-    if (address != NULL && bytes >= sizeof(sa_family_t) && address->sa_family == AF_UNSPEC)
-        remote = (struct sockaddr_in){.sin_family = AF_UNSPEC}; /* a datagram socket forgets */
-    else
-        result = address_take(&remote, address, bytes);
-    if (result < 0)
-        return result;
-    ready_wait(&remote);
+    union address remote = {.any.sa_family = AF_UNSPEC}; /* a datagram socket forgets */
+    if (address == NULL || bytes < sizeof(sa_family_t) || address->sa_family != AF_UNSPEC) {
+        int result = address_take(file, &remote, address, bytes);
+        if (result < 0)
+            return result;
+        ready_wait(&remote);
+    }
     connecting[number_of(file)] = true;
-    if (lwip_connect(number_of(file), (struct sockaddr *)&remote, sizeof(remote)) < 0)
+    if (lwip_connect(number_of(file), &remote.any, address_bytes_of(&remote)) < 0)
         return -connect_error(errno);
     return 0;
 }
@@ -415,7 +452,7 @@ static int end_input(int number)
 {
     const struct netconn *connection = lwip_socket_dbg_get_socket(number)->conn;
     struct tcp_pcb *pcb = connection->pcb.tcp;
-    if (connection->type != NETCONN_TCP)
+    if (!is_tcp(connection))
         return -EOPNOTSUPP;
     if (pcb == NULL || pcb->state == CLOSED)
         return -ENOTCONN;
@@ -452,6 +489,28 @@ static bool accepts(int listener)
     return !atomic_load_explicit(&accepts_no_more[listener], memory_order_relaxed);
 }
 
+/* lwip_accept(), which tells an IPv4 peer of an IPv6 socket as such and not by its mapped address. */
+static int accept_from(struct skep_file *file, struct sockaddr *address, socklen_t *bytes)
+{
+    union address peer;
+    socklen_t peer_bytes = sizeof(peer);
+    if (address == NULL)
+        return lwip_accept(number_of(file), NULL, NULL);
+    int number = lwip_accept(number_of(file), &peer.any, &peer_bytes);
+    if (number < 0)
+        return number;
+    if (peer.any.sa_family == AF_INET && NETCONNTYPE_ISIPV6(netconn_type(state_of(file)->conn))) {
+        struct sockaddr_in v4 = peer.v4;
+        peer.v6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = v4.sin_port};
+        peer.v6.sin6_addr.s6_addr32[2] = htonl(0xffff);
+        peer.v6.sin6_addr.s6_addr32[3] = v4.sin_addr.s_addr;
+    }
+    if (*bytes > address_bytes_of(&peer))
+        *bytes = address_bytes_of(&peer);
+    memcpy(address, &peer, *bytes);
+    return number;
+}
+
 /* Of a socket that accepts no more, who is woken wakes the next one. */
 static int inet_accept(struct skep_file *file, struct sockaddr *address, socklen_t *bytes, int type)
 {
@@ -459,7 +518,7 @@ static int inet_accept(struct skep_file *file, struct sockaddr *address, socklen
     if (!accepts(listener))
         return -EINVAL;
     call_begin();
-    int number = lwip_accept(listener, address, bytes);
+    int number = accept_from(file, address, bytes);
     if (number >= 0)
         return descriptor_open(number, type);
     if (call.interrupted)
@@ -479,13 +538,13 @@ static int inet_accept(struct skep_file *file, struct sockaddr *address, socklen
 static ssize_t send_to(struct skep_file *file, const void *data, size_t bytes, int flags,
                        const struct sockaddr *address, socklen_t address_bytes)
 {
-    struct sockaddr_in remote;
-    int error = address_take(&remote, address, address_bytes);
+    union address remote;
+    int error = address_take(file, &remote, address, address_bytes);
     if (error < 0)
         return error;
     ready_wait(&remote);
     return result_of(lwip_sendto(number_of(file), data, bytes, flags & (MSG_DONTWAIT | MSG_MORE),
-                                 (struct sockaddr *)&remote, sizeof(remote)));
+                                 &remote.any, address_bytes_of(&remote)));
 }
 
 static ssize_t inet_send(struct skep_file *file, const void *data, size_t bytes, int flags,
@@ -497,15 +556,15 @@ static ssize_t inet_send(struct skep_file *file, const void *data, size_t bytes,
 
 static ssize_t inet_send_message(struct skep_file *file, const struct msghdr *message, int flags)
 {
-    struct sockaddr_in remote;
+    union address remote;
     struct msghdr copy = *message;
     if (message->msg_name != NULL) {
-        int error = address_take(&remote, message->msg_name, message->msg_namelen);
+        int error = address_take(file, &remote, message->msg_name, message->msg_namelen);
         if (error < 0)
             return error;
         ready_wait(&remote);
         copy.msg_name = &remote;
-        copy.msg_namelen = sizeof(remote);
+        copy.msg_namelen = address_bytes_of(&remote);
     }
     ssize_t result = lwip_sendmsg(number_of(file), &copy, flags & (MSG_DONTWAIT | MSG_MORE));
     return result < 0 && errno == ENOTCONN ? -EPIPE : result_of(result);
@@ -517,7 +576,7 @@ static ssize_t inet_send_message(struct skep_file *file, const struct msghdr *me
 
 static bool is_stream(const struct skep_file *file)
 {
-    return NETCONNTYPE_GROUP(netconn_type(state_of(file)->conn)) == NETCONN_TCP;
+    return is_tcp(state_of(file)->conn);
 }
 
 /* MSG_WAITALL: until all is there, the stream ends, or an error comes. */
@@ -561,9 +620,53 @@ static bool accepted_without_effect(int level, int name)
            (name == SO_SNDBUF || name == SO_REUSEPORT || name == SO_OOBINLINE);
 }
 
+/* What lwIP has under another name. */
+static void option_rename(int *level, int *name)
+{
+    if (*level != IPPROTO_IPV6 || (*name != IPV6_UNICAST_HOPS && *name != IPV6_TCLASS))
+        return;
+    *name = *name == IPV6_UNICAST_HOPS ? IP_TTL : IP_TOS;
+    *level = IPPROTO_IP;
+}
+
+/* lwIP would take -1 for 255, and larger numbers for their last byte. */
+static int byte_set(int number, int level, int name, const void *value, socklen_t bytes)
+{
+    int byte;
+    if (bytes < sizeof(byte))
+        return -EINVAL;
+    memcpy(&byte, value, sizeof(byte));
+    if (byte == -1)
+        byte = name == IPV6_TCLASS ? 0 : IP_DEFAULT_TTL;
+    if (byte < 0 || byte > UINT8_MAX)
+        return -EINVAL;
+    option_rename(&level, &name);
+    return (int)result_of(lwip_setsockopt(number, level, name, &byte, sizeof(byte)));
+}
+
+/* lwIP wants to know which interface. */
+static int group_set(int number, int name, const void *value, socklen_t bytes)
+{
+    struct ipv6_mreq group;
+    if (bytes < sizeof(group))
+        return -EINVAL;
+    memcpy(&group, value, sizeof(group));
+    if (!IN6_IS_ADDR_MULTICAST(&group.ipv6mr_multiaddr))
+        return -EINVAL;
+    if (group.ipv6mr_interface == 0)
+        group.ipv6mr_interface = netif_get_index(netif_default);
+    if (group.ipv6mr_interface > UINT8_MAX)
+        return -ENODEV;
+    return (int)result_of(lwip_setsockopt(number, IPPROTO_IPV6, name, &group, sizeof(group)));
+}
+
 static int inet_option_set(struct skep_file *file, int level, int name, const void *value,
                            socklen_t bytes)
 {
+    if (level == IPPROTO_IPV6 && (name == IPV6_UNICAST_HOPS || name == IPV6_TCLASS))
+        return byte_set(number_of(file), level, name, value, bytes);
+    if (level == IPPROTO_IPV6 && (name == IPV6_JOIN_GROUP || name == IPV6_LEAVE_GROUP))
+        return group_set(number_of(file), name, value, bytes);
     if (accepted_without_effect(level, name))
         return 0;
     return (int)result_of(lwip_setsockopt(number_of(file), level, name, value, bytes));
@@ -580,6 +683,7 @@ static int inet_option_get(struct skep_file *file, int level, int name, void *va
         return 0;
     }
     int number = number_of(file);
+    option_rename(&level, &name);
     if (lwip_getsockopt(number, level, name, value, bytes) < 0)
         return -errno;
     if (level == SOL_SOCKET && name == SO_ERROR) {

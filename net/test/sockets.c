@@ -443,10 +443,210 @@ static void interface_addresses(void)
     freeifaddrs(all);
 }
 
+/*
+ * IPv6
+ */
+
+static struct sockaddr_in6 loopback6(in_port_t port)
+{
+    return (struct sockaddr_in6){
+        .sin6_family = AF_INET6, .sin6_port = port, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+}
+
+static void check_text6(const char *text, const char *canonical)
+{
+    struct in6_addr address;
+    char back[INET6_ADDRSTRLEN];
+    CHECK(inet_pton(AF_INET6, text, &address) == 1);
+    CHECK(inet_ntop(AF_INET6, &address, back, sizeof(back)) != NULL);
+    if (strcmp(back, canonical) != 0)
+        printf("sockets: %s became %s\n", text, back);
+    CHECK(strcmp(back, canonical) == 0);
+    CHECK(inet_ntop(AF_INET6, &address, back, (socklen_t)strlen(canonical)) == NULL &&
+          errno == ENOSPC);
+}
+
+static void texts6(void)
+{
+    static const char *const wrong[] = {
+        "",
+        ":",
+        ":::",
+        "1",
+        "1:2:3:4:5:6:7",
+        "1:2:3:4:5:6:7:8:9",
+        "1::2::3",
+        "12345::",
+        "g::",
+        "1:",
+        ":1",
+        "1:2:3:4:5:6:7:8::",
+        "::1.2.3",
+        "::1.2.3.256",
+        "1.2.3.4::",
+        "::1%en",
+        "1:2:3:4:5:6:7:1.2.3.4",
+        "::1 ",
+        "::1:",
+        "1.2.3.4",
+    };
+    struct in6_addr address;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        CHECK(inet_pton(AF_INET6, wrong[i], &address) == 0);
+    check_text6("::", "::");
+    check_text6("::1", "::1");
+    check_text6("1::", "1::");
+    check_text6("2001:DB8:0:0:1:0:0:1", "2001:db8::1:0:0:1");
+    check_text6("2001:0db8::0001:1:1:1:1", "2001:db8:0:1:1:1:1:1");
+    check_text6("2001:0:0:1:0:0:0:1", "2001:0:0:1::1");
+    check_text6("1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7:8");
+    check_text6("1:2:3:4:5:6:7::", "1:2:3:4:5:6:7:0");
+    check_text6("::2:3:4:5:6:7:8", "0:2:3:4:5:6:7:8");
+    check_text6("::ffff:192.0.2.1", "::ffff:192.0.2.1");
+    check_text6("::FFFF:c000:201", "::ffff:192.0.2.1");
+    check_text6("64:ff9b::192.0.2.33", "64:ff9b::c000:221");
+    CHECK(IN6_IS_ADDR_LOOPBACK(&in6addr_loopback) && IN6_IS_ADDR_UNSPECIFIED(&in6addr_any));
+    CHECK(inet_pton(AF_INET6, "ff02::1", &address) == 1 && IN6_IS_ADDR_MC_LINKLOCAL(&address));
+    CHECK(!IN6_IS_ADDR_MC_GLOBAL(&address) && !IN6_IS_ADDR_LINKLOCAL(&address));
+}
+
+static int listener6_new(struct sockaddr_in6 *address, int only)
+{
+    socklen_t bytes = sizeof(*address);
+    int fd = socket(AF_INET6, SOCK_STREAM, 0);
+    CHECK(fd >= 0);
+    CHECK(setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof(only)) == 0);
+    *address = (struct sockaddr_in6){.sin6_family = AF_INET6};
+    CHECK(bind(fd, (struct sockaddr *)address, sizeof(*address)) == 0 && listen(fd, 8) == 0);
+    CHECK(getsockname(fd, (struct sockaddr *)address, &bytes) == 0 && bytes == sizeof(*address));
+    CHECK(address->sin6_family == AF_INET6 && address->sin6_port != 0);
+    return fd;
+}
+
+/* A client of either family at the same listener; IPv4's has a mapped address. */
+static void both_families_at_once(void)
+{
+    struct sockaddr_in6 address, peer;
+    socklen_t bytes = sizeof(peer);
+    char data[4];
+    int listener = listener6_new(&address, 0);
+    struct sockaddr_in6 there6 = loopback6(address.sin6_port);
+    struct sockaddr_in there4 = loopback(address.sin6_port);
+    int client6 = socket(AF_INET6, SOCK_STREAM, 0), client4 = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(connect(client6, (struct sockaddr *)&there4, sizeof(there6)) < 0);
+    CHECK(connect(client6, (struct sockaddr *)&there6, sizeof(there6)) == 0);
+    int server = accept(listener, (struct sockaddr *)&peer, &bytes);
+    CHECK(server >= 0 && bytes == sizeof(peer) && IN6_IS_ADDR_LOOPBACK(&peer.sin6_addr));
+    CHECK(send(client6, "six", 3, 0) == 3 && recv(server, data, 4, 0) == 3);
+    CHECK(send(server, "yes", 3, 0) == 3 && recv(client6, data, 4, 0) == 3);
+    close(server), close(client6);
+    CHECK(connect(client4, (struct sockaddr *)&there4, sizeof(there4)) == 0);
+    server = accept(listener, (struct sockaddr *)&peer, &bytes);
+    CHECK(server >= 0 && peer.sin6_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&peer.sin6_addr));
+    CHECK(getsockname(server, (struct sockaddr *)&peer, &bytes) == 0);
+    CHECK(IN6_IS_ADDR_V4MAPPED(&peer.sin6_addr) && peer.sin6_addr.s6_addr[12] == 127);
+    CHECK(send(client4, "four", 4, 0) == 4 && recv(server, data, 4, 0) == 4);
+    close(server), close(client4), close(listener);
+
+    /* A mapped address leads to IPv4. */
+    struct sockaddr_in address4;
+    listener = listener_new(&address4);
+    there6 = loopback6(address4.sin_port);
+    CHECK(inet_pton(AF_INET6, "::ffff:127.0.0.1", &there6.sin6_addr) == 1);
+    client6 = socket(AF_INET6, SOCK_STREAM, 0);
+    CHECK(connect(client6, (struct sockaddr *)&there6, sizeof(there6)) == 0);
+    close(client6), close(listener);
+}
+
+static void ipv6_alone(void)
+{
+    struct sockaddr_in6 address;
+    int only = 0, hops = 9;
+    socklen_t bytes = sizeof(only);
+    int listener = listener6_new(&address, 1), client = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in there = loopback(address.sin6_port);
+    CHECK(getsockopt(listener, IPPROTO_IPV6, IPV6_V6ONLY, &only, &bytes) == 0 && only == 1);
+    CHECK(connect(client, (struct sockaddr *)&there, sizeof(there)) < 0 && errno == ECONNREFUSED);
+    close(client);
+    CHECK(setsockopt(listener, IPPROTO_IPV6, IPV6_UNICAST_HOPS, &hops, sizeof(hops)) == 0);
+    hops = 0;
+    CHECK(getsockopt(listener, IPPROTO_IPV6, IPV6_UNICAST_HOPS, &hops, &bytes) == 0 && hops == 9);
+    hops = 256;
+    CHECK(setsockopt(listener, IPPROTO_IPV6, IPV6_UNICAST_HOPS, &hops, sizeof(hops)) < 0);
+    CHECK(errno == EINVAL);
+    close(listener);
+}
+
+static void datagrams6(void)
+{
+    struct sockaddr_in6 address = loopback6(0), from;
+    socklen_t bytes = sizeof(address);
+    char data[3000];
+    int one = socket(AF_INET6, SOCK_DGRAM, 0), two = socket(AF_INET6, SOCK_DGRAM, 0);
+    CHECK(bind(one, (struct sockaddr *)&address, sizeof(address)) == 0);
+    CHECK(getsockname(one, (struct sockaddr *)&address, &bytes) == 0);
+    memset(data, 'z', sizeof(data));
+    CHECK(sendto(two, data, sizeof(data), 0, (struct sockaddr *)&address, bytes) == sizeof(data));
+    memset(data, 0, sizeof(data));
+    CHECK(recvfrom(one, data, sizeof(data), 0, (struct sockaddr *)&from, &bytes) == sizeof(data));
+    CHECK(data[2999] == 'z' && IN6_IS_ADDR_LOOPBACK(&from.sin6_addr));
+    CHECK(sendto(one, "back", 4, 0, (struct sockaddr *)&from, bytes) == 4);
+    CHECK(recv(two, data, sizeof(data), 0) == 4);
+    close(one), close(two);
+}
+
+static void names6(void)
+{
+    struct addrinfo hints = {.ai_family = AF_INET6, .ai_socktype = SOCK_STREAM}, *list;
+    char host[64], service[16];
+    CHECK(getaddrinfo("fd00::7", "80", &hints, &list) == 0);
+    const struct sockaddr_in6 *found = (const struct sockaddr_in6 *)list->ai_addr;
+    CHECK(list->ai_family == AF_INET6 && list->ai_addrlen == sizeof(*found));
+    CHECK(list->ai_next == NULL && found->sin6_port == htons(80));
+    CHECK(getnameinfo(list->ai_addr, list->ai_addrlen, host, sizeof(host), service, sizeof(service),
+                      NI_NUMERICHOST | NI_NUMERICSERV) == 0);
+    CHECK(strcmp(host, "fd00::7") == 0 && strcmp(service, "80") == 0);
+    freeaddrinfo(list);
+    hints.ai_flags = AI_NUMERICHOST;
+    CHECK(getaddrinfo("10.0.0.1", "80", &hints, &list) != 0);
+    hints.ai_flags = AI_NUMERICHOST | AI_V4MAPPED;
+    CHECK(getaddrinfo("10.0.0.1", "80", &hints, &list) == 0);
+    CHECK(IN6_IS_ADDR_V4MAPPED(&((struct sockaddr_in6 *)list->ai_addr)->sin6_addr));
+    freeaddrinfo(list);
+    hints.ai_family = AF_INET, hints.ai_flags = AI_NUMERICHOST;
+    CHECK(getaddrinfo("::1", "80", &hints, &list) != 0);
+    hints.ai_family = AF_INET6, hints.ai_flags = AI_PASSIVE;
+    CHECK(getaddrinfo(NULL, "80", &hints, &list) == 0);
+    CHECK(IN6_IS_ADDR_UNSPECIFIED(&((struct sockaddr_in6 *)list->ai_addr)->sin6_addr));
+    freeaddrinfo(list);
+}
+
+/* A guest always has it, a Linux host need not. */
+static bool has_ipv6(void)
+{
+#ifndef __skep__
+    struct sockaddr_in6 address = loopback6(0);
+    int fd = socket(AF_INET6, SOCK_DGRAM, 0);
+    bool works = fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
+    if (fd >= 0)
+        close(fd);
+    return works;
+#else
+    return true;
+#endif
+}
+
 int main(void)
 {
     names();
     services_and_protocols();
+    texts6();
+    names6();
+    if (has_ipv6()) {
+        both_families_at_once();
+        ipv6_alone();
+        datagrams6();
+    }
     interfaces();
     interface_addresses();
     datagrams();

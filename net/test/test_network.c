@@ -16,8 +16,9 @@
 #include "lwip/sockets.h"
 #include "skep/guest.h"
 #include "skep/net.h"
+#include "wire.h"
 
-enum { RECEIVE = 0, SEND = 1, HEADER = sizeof(struct skep_net_header), PORT = 7 };
+enum { HEADER = sizeof(struct skep_net_header), PORT = 7 };
 
 #define GUEST_IP 0x0f02000au /* 10.0.2.15 and .2, as they lie in memory */
 #define PEER_IP  0x0202000au
@@ -51,56 +52,14 @@ struct frame {
 
 enum { ETHERNET = HEADER + 14, IP = 20, UDP = 8, ICMP = 8, TCP = 20 };
 
-/*
- * The wire
- */
-
-static void on_event(unsigned queue)
-{
-    host_event(SKEP_EVENT_QUEUE_0 + queue);
-}
-
-/* Waits for a buffer of the guest, since its thread may be about to post one. */
-static int wait_for_chain(unsigned queue, unsigned milliseconds)
-{
-    for (unsigned i = 0; i <= milliseconds * 10; i++) {
-        int head = backend_next(queue);
-        if (head >= 0)
-            return head;
-        usleep(100);
-    }
-    return -1;
-}
-
 static void to_guest(const struct frame *frame, size_t bytes)
 {
-    int head = wait_for_chain(RECEIVE, 2000);
-    assert_true(head >= 0);
-    assert_int_equal(backend_scatter(RECEIVE, head, frame, bytes), bytes);
-    backend_use(RECEIVE, head, (uint32_t)bytes);
+    wire_put(frame, bytes);
 }
 
-/* The next frame that the guest sends, 0 and an empty frame if none comes. */
 static size_t from_guest(struct frame *frame, unsigned milliseconds)
 {
-    memset(frame, 0, sizeof(*frame));
-    int head = wait_for_chain(SEND, milliseconds);
-    if (head < 0)
-        return 0;
-    size_t bytes = backend_gather(SEND, head, frame, sizeof(*frame));
-    backend_use(SEND, head, 0);
-    return bytes;
-}
-
-/* The Internet checksum, the slow and certain way. */
-static uint16_t sum_of(const void *data, size_t bytes, uint32_t sum)
-{
-    const uint8_t *at = data;
-    for (size_t i = 0; i < bytes; i++)
-        sum += i % 2 == 0 ? at[i] : (uint32_t)at[i] << 8;
-    while (sum > 0xffff)
-        sum = (sum & 0xffff) + (sum >> 16);
-    return (uint16_t)sum;
+    return wire_get(frame, sizeof(*frame), milliseconds);
 }
 
 static uint32_t pseudo_sum(const struct frame *frame, size_t bytes)

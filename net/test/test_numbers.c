@@ -9,9 +9,7 @@
 
 #include <cmocka.h>
 
-unsigned short network_checksum(const void *data, int bytes);
-unsigned int network_tcp_isn(const void *local, unsigned local_port, const void *remote,
-                             unsigned remote_port);
+#include "lwip/ip_addr.h"
 
 static uint16_t slow_checksum(const uint8_t *data, size_t bytes)
 {
@@ -37,15 +35,23 @@ static void checksums(void **state)
     }
 }
 
+/* By the ports, and not from call to call. */
+static void assert_numbers_differ(const ip_addr_t *here, const ip_addr_t *there)
+{
+    uint32_t one = network_tcp_isn(here, 80, there, 5000);
+    uint32_t again = network_tcp_isn(here, 80, there, 5000);
+    assert_in_range(again - one, 0, 1000000); /* a clock of 4 us */
+    uint32_t other = network_tcp_isn(here, 80, there, 5001);
+    assert_true(other - one > 1000000 || other - one == 0);
+}
+
 static void sequence_numbers(void **state)
 {
     (void)state;
-    uint32_t here = 0x0f02000a, there = 0x0202000a;
-    uint32_t one = network_tcp_isn(&here, 80, &there, 5000);
-    uint32_t again = network_tcp_isn(&here, 80, &there, 5000);
-    assert_in_range(again - one, 0, 1000000); /* a clock of 4 us */
-    uint32_t other = network_tcp_isn(&here, 80, &there, 5001);
-    assert_true(other - one > 1000000 || other - one == 0);
+    const ip_addr_t v4[] = {IPADDR4_INIT(0x0f02000a), IPADDR4_INIT(0x0202000a)};
+    const ip_addr_t v6[] = {IPADDR6_INIT(0xfd, 0, 0, 1), IPADDR6_INIT(0xfd, 0, 0, 2)};
+    assert_numbers_differ(&v4[0], &v4[1]);
+    assert_numbers_differ(&v6[0], &v6[1]);
 }
 
 int main(void)

@@ -75,12 +75,15 @@ async function createDialog(file) {
     field("Memory", { name: "memory", value: "4M", required: true }),
     field("Address (A.B.C.D/length or dhcp; empty = no network)", { name: "address" }),
     field("Gateway", { name: "gateway" }),
+    field("IPv6 address (ADDRESS/64 or auto; empty = no IPv6)", { name: "address6" }),
+    field("IPv6 gateway", { name: "gateway6" }),
     field("Arguments, separated by spaces", { name: "args" }),
     progress,
   ];
   formDialog(file ? `Run ${file.name}` : "New guest", fields, "Create", async (data) => {
     const text = (name) => (data.get(name) ?? "").trim();
-    const network = { address: text("address"), ...(text("gateway") && { gateway: text("gateway") }) };
+    const network = { address: text("address") };
+    for (const name of ["gateway", "address6", "gateway6"]) if (text(name)) network[name] = text(name);
     const spec = {
       image: text("image"), memory_bytes: parseBytes(text("memory")), desired_state: "running",
       args: text("args") ? text("args").split(/\s+/) : [], networks: network.address ? [network] : [],

@@ -60,6 +60,7 @@ static void assert_storage(const char *state)
 
 static void test_cold_boot(void **state)
 {
+    const uint8_t address6[16] = {0xfd, [15] = 9};
     struct problem p;
 
     (void)state;
@@ -67,13 +68,18 @@ static void test_cold_boot(void **state)
     assert_int_equal(boots_upload("img", 0, &p), 201);
     assert_int_equal(boots_upload("img", 0, &p), 200);
     boots_put("web", "{\"image\":\"img\",\"args\":[\"print=hello\"],\"env\":{\"A\":\"1\"},"
-                     "\"networks\":[{\"address\":\"10.0.0.9/8\"}]}");
+                     "\"networks\":[{\"address\":\"10.0.0.9/8\",\"address6\":\"fd00::9/64\"}]}");
     boots_put("idle", "{\"image\":\"img\",\"desired_state\":\"stopped\"}");
     boots_cold();
     assert_int_equal(state_of("web"), SKEP_GUEST_RUNNING);
     assert_int_equal(state_of("idle"), UINT32_MAX);
     assert_int_equal(guest_find("web")->spec->envc, 1);
     assert_non_null(guest_with_address(__builtin_bswap32(0x0a000009), ""));
+    assert_non_null(guest_with_address6(address6, ""));
+    assert_null(guest_with_address6(address6, "web"));
+    assert_int_equal(boots_put("other", "{\"image\":\"img\",\"networks\":[{\"address\":\"dhcp\","
+                                        "\"address6\":\"fd00::9/64\"}]}"),
+                     -1);
     assert_int_equal(boots_upload("img", 0, &p), 200);
     delete_guest("web");
     boots_put("idle", "{\"image\":\"img\"}");

@@ -189,6 +189,9 @@ static void test_spec_defaults(void **state)
 }
 
 /* A spec's fields that are wrong, and what the answer must name. */
+/* A spec whose network has these fields, too. */
+#define NET6(fields) "{\"image\":\"a\",\"networks\":[{\"address\":\"10.0.0.2/8\"," fields "}]}"
+
 static const char *const wrong_specs[][2] = {
     {"[]", "object"},
     {"{}", "image"},
@@ -223,6 +226,26 @@ static const char *const wrong_specs[][2] = {
      "networks[0].mac"},
     {"{\"image\":\"a\",\"networks\":[{\"address\":\"10.0.0.2/8\"},{\"address\":\"10.0.0.2/8\"}]}",
      "networks[1]"},
+    {NET6("\"address6\":\"fd00::1\""), "\"ADDRESS/64\""},
+    {NET6("\"address6\":1"), "networks[0].address6"},
+    {NET6("\"address6\":\"fd00::1::/64\""), "networks[0].address6"},
+    {NET6("\"address6\":\"fd00::1%en0/64\""), "networks[0].address6"},
+    {NET6("\"address6\":\"fd00::1/48\""), "must end in /64"},
+    {NET6("\"address6\":\"fd00::/64\""), "names the network"},
+    {NET6("\"address6\":\"ff02::1/64\""), "multicast"},
+    {NET6("\"address6\":\"::/64\""), "unspecified"},
+    {NET6("\"address6\":\"::1/64\""), "loopback"},
+    {NET6("\"address6\":\"::ffff:10.0.0.1/64\""), "IPv4-mapped"},
+    {NET6("\"address6\":\"fe80::1/64\""), "link-local"},
+    {NET6("\"gateway6\":\"fd00::1\""), "needs address6"},
+    {NET6("\"dns\":\"fd00::1\""), "needs address6"},
+    {NET6("\"address6\":\"auto\",\"gateway6\":\"fe80::1\""), "leave gateway6 out"},
+    {NET6("\"address6\":\"fd00::2/64\",\"gateway6\":\"fd01::1\""), "gateway6"},
+    {NET6("\"address6\":\"fd00::2/64\",\"gateway6\":\"fd00::2\""), "own address"},
+    {NET6("\"address6\":\"fd00::2/64\",\"gateway6\":\"10.0.0.1\""), "gateway6"},
+    {"{\"image\":\"a\",\"networks\":[{\"address\":\"10.0.0.2/8\",\"address6\":\"fd00::2/64\"},"
+     "{\"address\":\"10.0.0.3/8\",\"address6\":\"fd00:0::2/64\"}]}",
+     "networks[1]"},
     {"{\"image\":\"a\",\"desired_state\":\"asleep\"}", "desired_state"},
     {"{\"image\":\"a\",\"restart\":null}", "restart"},
     {"{\"image\":\"a\",\"desired_state\":\"on-demand\"}", "not available yet"},
@@ -237,6 +260,13 @@ static const char *const wrong_specs[][2] = {
     {"{\"image\":\"a\",\"restart_delay_ms\":2,\"restart_delay_max_ms\":1}", "restart_delay_max_ms"},
 };
 
+static void assert_json(const cJSON *json, const char *list, int index, const char *name,
+                        const char *value)
+{
+    const cJSON *item = cJSON_GetArrayItem(cJSON_GetObjectItem(json, list), index);
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(item, name)), value);
+}
+
 static void test_wrong_specs(void **state)
 {
     struct spec spec;
@@ -249,6 +279,36 @@ static void test_wrong_specs(void **state)
         if (!strstr(p.detail, wrong_specs[i][1]))
             fail_msg("%s: \"%s\"", wrong_specs[i][0], p.detail);
     }
+}
+
+/* What is said of IPv6 comes back in canonical form, and what that says is the same. */
+static void test_ipv6(void **state)
+{
+    struct spec spec, again;
+    struct problem p;
+    cJSON *json;
+
+    (void)state;
+    assert_int_equal(make_spec(&spec,
+                               NET6("\"address6\":\"FD00:0:0::0:20/64\","
+                                    "\"gateway6\":\"FE80::1\",\"dns\":\"2001:DB8::53\""),
+                               &p),
+                     0);
+    json = spec_to_json(&spec);
+    assert_json(json, "networks", 0, "address6", "fd00::20/64");
+    assert_json(json, "networks", 0, "gateway6", "fe80::1");
+    assert_json(json, "networks", 0, "dns", "2001:db8::53");
+    assert_int_equal(spec_from_json(&again, json, "web", &p), 0);
+    assert_int_equal(spec_compare(&spec, &again), SPEC_SAME);
+    cJSON_Delete(json);
+    make_spec(&again, NET6("\"address6\":\"auto\",\"dns\":\"fd00::53\""), &p);
+    assert_int_equal(again.net[0].ipv6.automatic, 1);
+    assert_int_equal(spec_compare(&spec, &again), SPEC_ANOTHER);
+    make_spec(&spec, NET6("\"address6\":null"), &p);
+    json = spec_to_json(&spec);
+    assert_null(cJSON_GetObjectItem(cJSON_GetArrayItem(cJSON_GetObjectItem(json, "networks"), 0),
+                                    "address6"));
+    cJSON_Delete(json);
 }
 
 static void test_strings_limit(void **state)
@@ -421,13 +481,13 @@ static void test_config(void **state)
 int run_json_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_well_formed), cmocka_unit_test(test_malformed),
-        cmocka_unit_test(test_depth),       cmocka_unit_test(test_names),
-        cmocka_unit_test(test_addresses),   cmocka_unit_test(test_spec_defaults),
-        cmocka_unit_test(test_wrong_specs), cmocka_unit_test(test_strings_limit),
-        cmocka_unit_test(test_merge_patch), cmocka_unit_test(test_problem_text),
-        cmocka_unit_test(test_times),       cmocka_unit_test(test_time_read),
-        cmocka_unit_test(test_config),
+        cmocka_unit_test(test_well_formed),   cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_depth),         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_addresses),     cmocka_unit_test(test_spec_defaults),
+        cmocka_unit_test(test_wrong_specs),   cmocka_unit_test(test_ipv6),
+        cmocka_unit_test(test_strings_limit), cmocka_unit_test(test_merge_patch),
+        cmocka_unit_test(test_problem_text),  cmocka_unit_test(test_times),
+        cmocka_unit_test(test_time_read),     cmocka_unit_test(test_config),
     };
     return cmocka_run_group_tests_name("json", tests, NULL, NULL);
 }

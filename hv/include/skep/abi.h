@@ -16,9 +16,11 @@
 #include <stdint.h>
 
 #define SKEP_ABI_MAJOR 1
-#define SKEP_ABI_MINOR 3
+#define SKEP_ABI_MINOR 4
 
-#define SKEP_FILES_ABI_MINOR 2 /* what a hypervisor has at least that fills in files_base */
+/* What a hypervisor has at least that fills in files_base, and net6. */
+#define SKEP_FILES_ABI_MINOR 2
+#define SKEP_NET6_ABI_MINOR  4
 
 #define SKEP_PAGE_SIZE  4096u
 #define SKEP_PAGE_SHIFT 12
@@ -177,6 +179,20 @@ struct skep_net {
 };
 _Static_assert(sizeof(struct skep_net) == 32, "ABI");
 
+#define SKEP_NET6_ON   (1u << 0) /* the switch lets IPv6 through */
+#define SKEP_NET6_AUTO (1u << 1) /* take addresses from router advertisements */
+
+/* IPv6 of a PV network device; addresses are all zero for none. Beside `address` it has those whose interface identifier
+ * is made of its MAC (RFC 4291, appendix A): fe80::/64, and with AUTO any prefix. */
+struct skep_net6 {
+    uint32_t flags;       /* SKEP_NET6_… */
+    uint32_t prefix_bits; /* of address: 64 */
+    uint8_t address[16];
+    uint8_t gateway[16];
+    uint8_t dns[16];
+};
+_Static_assert(sizeof(struct skep_net6) == 56, "ABI");
+
 #define SKEP_BLOCKS_MAX 8
 
 #define SKEP_BLOCK_READ_ONLY (1u << 0) /* writes end with SKEP_BLOCK_S_IOERR */
@@ -229,6 +245,7 @@ struct skep_start_info {
     struct skep_block block[SKEP_BLOCKS_MAX];
     /* From SKEP_FILES_ABI_MINOR on: the files of its spec, a struct skep_files (files.h), read-only; 0 = none. */
     uint64_t files_base, files_bytes;
+    struct skep_net6 net6[SKEP_NETS_MAX]; /* from SKEP_NET6_ABI_MINOR on */
 };
 
 /*

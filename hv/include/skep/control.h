@@ -200,6 +200,7 @@ struct skep_guest_spec {
     uint32_t reserved;
     struct skep_block_spec block[SKEP_BLOCKS_MAX];
     uint64_t files; /* image of files, mapped read-only at files_base of its start-info; 0 = none */
+    struct skep_net6 net6[SKEP_NETS_MAX]; /* dns and gateway are the guest's affair */
     char name[SKEP_NAME_MAX];
 };
 

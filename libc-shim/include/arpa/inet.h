@@ -1,5 +1,5 @@
 /*
- * arpa/inet.h - addresses as text. AF_INET only; another family fails with EAFNOSUPPORT.
+ * arpa/inet.h - addresses as text. AF_INET and AF_INET6; another family fails with EAFNOSUPPORT.
  */
 #ifndef _ARPA_INET_H
 #define _ARPA_INET_H

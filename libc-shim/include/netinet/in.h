@@ -33,21 +33,26 @@ struct sockaddr_in {
     char sin_zero[8];
 };
 
-/* Declared for programs that look for them; sockets of AF_INET6 can't be made. */
 struct in6_addr {
     union {
         uint8_t __bytes[16];
         uint32_t __words[4];
     } __u;
 };
-#define s6_addr __u.__bytes
+#define s6_addr   __u.__bytes
+#define s6_addr32 __u.__words
 
 struct sockaddr_in6 {
     sa_family_t sin6_family;
     in_port_t sin6_port;
     uint32_t sin6_flowinfo;
     struct in6_addr sin6_addr;
-    uint32_t sin6_scope_id;
+    uint32_t sin6_scope_id; /* of a link-local address: the interface's index */
+};
+
+struct ipv6_mreq {
+    struct in6_addr ipv6mr_multiaddr;
+    unsigned int ipv6mr_interface; /* its index, 0 = any */
 };
 
 extern const struct in6_addr in6addr_any;
@@ -77,12 +82,13 @@ extern const struct in6_addr in6addr_loopback;
 #define INET_ADDRSTRLEN  16
 #define INET6_ADDRSTRLEN 46
 
-#define IPPROTO_IP   0
-#define IPPROTO_ICMP 1
-#define IPPROTO_TCP  6
-#define IPPROTO_UDP  17
-#define IPPROTO_IPV6 41
-#define IPPROTO_RAW  255
+#define IPPROTO_IP     0
+#define IPPROTO_ICMP   1
+#define IPPROTO_TCP    6
+#define IPPROTO_UDP    17
+#define IPPROTO_IPV6   41
+#define IPPROTO_ICMPV6 58
+#define IPPROTO_RAW    255
 
 #define IPPORT_RESERVED 1024
 
@@ -97,7 +103,17 @@ struct in_pktinfo {
 };
 
 /* Options of level IPPROTO_IPV6 */
-#define IPV6_V6ONLY 27
+#define IPV6_CHECKSUM        7  /* of a raw socket */
+#define IPV6_UNICAST_HOPS    16 /* -1 = the default */
+#define IPV6_MULTICAST_IF    17 /* ENOPROTOOPT, as the next two */
+#define IPV6_MULTICAST_HOPS  18
+#define IPV6_MULTICAST_LOOP  19
+#define IPV6_JOIN_GROUP      20 /* struct ipv6_mreq */
+#define IPV6_LEAVE_GROUP     21
+#define IPV6_ADD_MEMBERSHIP  IPV6_JOIN_GROUP
+#define IPV6_DROP_MEMBERSHIP IPV6_LEAVE_GROUP
+#define IPV6_V6ONLY          27
+#define IPV6_TCLASS          67
 
 #define IN_CLASSD(address)    (((uint32_t)(address)&0xf0000000) == 0xe0000000)
 #define IN_MULTICAST(address) IN_CLASSD(address)
@@ -110,8 +126,21 @@ struct in_pktinfo {
 #define IN6_IS_ADDR_LOOPBACK(a)                                                \
     (((a)->__u.__words[0] | (a)->__u.__words[1] | (a)->__u.__words[2]) == 0 && \
      (a)->__u.__words[3] == htonl(1))
-#define IN6_IS_ADDR_LINKLOCAL(a) ((a)->s6_addr[0] == 0xfe && ((a)->s6_addr[1] & 0xc0) == 0x80)
-#define IN6_IS_ADDR_MULTICAST(a) ((a)->s6_addr[0] == 0xff)
+#define IN6_IS_ADDR_V4COMPAT(a)                                                          \
+    ((a)->__u.__words[0] == 0 && (a)->__u.__words[1] == 0 && (a)->__u.__words[2] == 0 && \
+     ntohl((a)->__u.__words[3]) > 1)
+#define IN6_IS_ADDR_LINKLOCAL(a)    ((a)->s6_addr[0] == 0xfe && ((a)->s6_addr[1] & 0xc0) == 0x80)
+#define IN6_IS_ADDR_SITELOCAL(a)    ((a)->s6_addr[0] == 0xfe && ((a)->s6_addr[1] & 0xc0) == 0xc0)
+#define IN6_IS_ADDR_MULTICAST(a)    ((a)->s6_addr[0] == 0xff)
+#define __IN6_MC_SCOPE(a, scope)    (IN6_IS_ADDR_MULTICAST(a) && ((a)->s6_addr[1] & 15) == (scope))
+#define IN6_IS_ADDR_MC_NODELOCAL(a) __IN6_MC_SCOPE(a, 1)
+#define IN6_IS_ADDR_MC_LINKLOCAL(a) __IN6_MC_SCOPE(a, 2)
+#define IN6_IS_ADDR_MC_SITELOCAL(a) __IN6_MC_SCOPE(a, 5)
+#define IN6_IS_ADDR_MC_ORGLOCAL(a)  __IN6_MC_SCOPE(a, 8)
+#define IN6_IS_ADDR_MC_GLOBAL(a)    __IN6_MC_SCOPE(a, 14)
+#define IN6_ARE_ADDR_EQUAL(a, b)                                                                 \
+    ((a)->__u.__words[0] == (b)->__u.__words[0] && (a)->__u.__words[1] == (b)->__u.__words[1] && \
+     (a)->__u.__words[2] == (b)->__u.__words[2] && (a)->__u.__words[3] == (b)->__u.__words[3])
 
 uint16_t htons(uint16_t host);
 uint16_t ntohs(uint16_t net);

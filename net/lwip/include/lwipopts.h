@@ -47,7 +47,7 @@ void network_unlock(void);
 /* A packet has room for the 12-byte virtio header in front, so that both are one descriptor. */
 #define PBUF_LINK_ENCAPSULATION_HLEN 16
 
-/* Ethernet and IPv4 */
+/* Ethernet, IPv4 and IPv6 */
 #define LWIP_ETHERNET                 1
 #define LWIP_ARP                      1
 #define ARP_TABLE_SIZE                32
@@ -56,7 +56,7 @@ void network_unlock(void);
 #define ARP_MAXAGE                    300
 #define ETHARP_SUPPORT_STATIC_ENTRIES 0
 #define LWIP_IPV4                     1
-#define LWIP_IPV6                     0
+#define LWIP_IPV6                     1
 #define IP_REASSEMBLY                 1
 #define IP_REASS_MAX_PBUFS            48 /* one 64 KiB datagram */
 #define IP_FRAG                       1
@@ -72,9 +72,29 @@ void network_unlock(void);
 #define LWIP_NETIF_STATUS_CALLBACK    1
 #define LWIP_NUM_NETIF_CLIENT_DATA    0
 
+/* IPv6. Addresses are used at once, as those of IPv4 are: nobody else here can have them (hv/io/filter.h). */
+#define LWIP_IPV6_DUP_DETECT_ATTEMPTS 0
+#define LWIP_IPV6_NUM_ADDRESSES \
+    4 /* of an interface: link-local, the specification's, autoconfigured ones */
+#define LWIP_ND6_NUM_NEIGHBORS         32
+#define LWIP_ND6_NUM_DESTINATIONS      32
+#define LWIP_ND6_RDNSS_MAX_DNS_SERVERS 0
+#define LWIP_MULTICAST_TX_OPTIONS      0
+#define LWIP_SOCKET_MAX_MEMBERSHIPS \
+    16 /* in groups, of all sockets; each socket that is closed looks at all */
+#define LWIP_IPV6_SCOPES_DEBUG 0
+#define IPV6_FRAG_COPYHEADER   1 /* pointers don't fit into a fragment's header */
+
 /* The network's thread knows when a fragment came (its timer is needed), see network.c. */
+struct ip6_addr;
 int network_ip_input(struct pbuf *packet, struct netif *netif);
+int network_ip6_input(struct pbuf *packet, struct netif *netif);
+struct netif *network_ip6_route(const struct ip6_addr *to);
+const struct ip6_addr *network_ip6_gateway(const struct netif *netif);
 #define LWIP_HOOK_IP4_INPUT(packet, netif) network_ip_input(packet, netif)
+#define LWIP_HOOK_IP6_INPUT(packet, netif) network_ip6_input(packet, netif)
+#define LWIP_HOOK_IP6_ROUTE(from, to)      network_ip6_route(to)
+#define LWIP_HOOK_ND6_GET_GW(netif, to)    network_ip6_gateway(netif)
 
 /* Which checksums are made and checked is each interface's matter. */
 #define LWIP_CHECKSUM_CTRL_PER_NETIF 1
