@@ -28,7 +28,7 @@ enum {
     REQUEST_BYTES = 2048, /* a longer request is refused */
     PAGE_BYTES = 512,
     ANSWER_BYTES = 1024, /* headers and a page */
-    FILLER_BYTES = 4096,
+    FILLER_BYTES = 65536,
     IDLE_SECONDS = 30, /* a client that is silent for longer is disconnected */
 };
 
@@ -130,6 +130,8 @@ static void answer_filler(struct connection *connection, const char *number)
         return;
     }
     put_headers(connection, "200 OK", "application/octet-stream", bytes);
+    if (filler[0] == '\0')
+        memset(filler, 'x', sizeof(filler)); /* memory for who needs it */
     size_t room = ANSWER_BYTES - connection->answer_bytes;
     size_t first = bytes < room ? (size_t)bytes : room; /* in one packet with the headers */
     memcpy(connection->answer + connection->answer_bytes, filler, first);
@@ -403,7 +405,6 @@ int main(int argc, char **argv)
         return 1;
     }
     write_page();
-    memset(filler, 'x', sizeof(filler));
     signal(SIGTERM, stop);
     signal(SIGINT, stop);
 

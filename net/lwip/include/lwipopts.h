@@ -106,6 +106,18 @@ unsigned int network_tcp_isn(const void *local, unsigned local_port, const void 
 #define LWIP_HOOK_TCP_ISN(local_ip, local_port, remote_ip, remote_port) \
     network_tcp_isn(local_ip, local_port, remote_ip, remote_port)
 
+/* Segments that an interface cuts: net/lwip/segments.c, called by the patched lwIP. */
+struct tcp_pcb;
+unsigned short network_segment_max(const struct tcp_pcb *pcb, unsigned short usual);
+void network_segment_fit(struct tcp_pcb *pcb, unsigned int window);
+void network_segment_lost(struct tcp_pcb *pcb);
+#define NETWORK_FLAG_CUTS                       0x80u /* in netif.flags, of which lwIP uses the others */
+#define LWIP_HOOK_TCP_SEGMENT_MAX(pcb, usual)   network_segment_max(pcb, usual)
+#define LWIP_HOOK_TCP_SEGMENT_FIT(pcb, window)  network_segment_fit(pcb, window)
+#define LWIP_HOOK_TCP_SEGMENT_LOST(pcb)         network_segment_lost(pcb)
+#define LWIP_HOOK_IP_CUTS(netif, proto) \
+    ((proto) == IP_PROTO_TCP && ((netif)->flags & NETWORK_FLAG_CUTS) != 0)
+
 /* UDP, DHCP, DNS */
 #define LWIP_UDP                  1
 #define LWIP_UDPLITE              0
