@@ -5,7 +5,8 @@
  *
  * One thread waits in poll() for all connections. A connection reads a request, answers it, and
  * reads the next; what can't be sent at once waits until the socket takes more. Paths: / shows the
- * host's name, /healthz answers "ok", /bytes/N answers N bytes, for measuring throughput.
+ * host's name, /healthz answers "ok", /bytes/N answers N bytes, for measuring throughput:
+ * the values from 0 to 250 over and over.
  * The port is the first argument or $PORT; 80 if there is neither.
  */
 #include <errno.h>
@@ -28,7 +29,8 @@ enum {
     REQUEST_BYTES = 2048, /* a longer request is refused */
     PAGE_BYTES = 512,
     ANSWER_BYTES = 1024, /* headers and a page */
-    FILLER_BYTES = 65536,
+    FILLER_PERIOD = 251,
+    FILLER_BYTES = 261 * FILLER_PERIOD, /* about 64 KiB */
     IDLE_SECONDS = 30, /* a client that is silent for longer is disconnected */
 };
 
@@ -41,6 +43,7 @@ struct connection {
     char answer[ANSWER_BYTES];
     size_t answer_bytes, sent_bytes;
     unsigned long long filler_left; /* bytes of /bytes/N that the answer had no room for */
+    size_t filler_at;               /* the next one's value */
 };
 
 static struct connection *connections[CONNECTIONS_MAX];
@@ -121,6 +124,15 @@ static void answer(struct connection *connection, const char *status, const char
     answer_bytes(connection, status, body, strlen(body));
 }
 
+/* When it is first wanted: until then it costs no memory. */
+static void write_filler(void)
+{
+    if (filler[1] != 0)
+        return;
+    for (size_t i = 0; i < FILLER_BYTES; i++)
+        filler[i] = (char)(i % FILLER_PERIOD);
+}
+
 static void answer_filler(struct connection *connection, const char *number)
 {
     char *end;
@@ -130,13 +142,13 @@ static void answer_filler(struct connection *connection, const char *number)
         return;
     }
     put_headers(connection, "200 OK", "application/octet-stream", bytes);
-    if (filler[0] == '\0')
-        memset(filler, 'x', sizeof(filler)); /* memory for who needs it */
+    write_filler();
     size_t room = ANSWER_BYTES - connection->answer_bytes;
     size_t first = bytes < room ? (size_t)bytes : room; /* in one packet with the headers */
     memcpy(connection->answer + connection->answer_bytes, filler, first);
     connection->answer_bytes += first;
     connection->filler_left = bytes - first;
+    connection->filler_at = first % FILLER_PERIOD;
 }
 
 static void answer_path(struct connection *connection, const char *path)
@@ -250,13 +262,15 @@ static bool send_answer(struct connection *connection)
         connection->sent_bytes += sent;
     }
     while (connection->filler_left > 0) {
-        size_t bytes =
-            connection->filler_left < FILLER_BYTES ? (size_t)connection->filler_left : FILLER_BYTES;
-        if (!send_some(connection, filler, bytes, &sent))
+        size_t at = connection->filler_at, bytes = FILLER_BYTES - at;
+        if (connection->filler_left < bytes)
+            bytes = (size_t)connection->filler_left;
+        if (!send_some(connection, filler + at, bytes, &sent))
             return false;
         if (sent == 0)
             return true;
         connection->filler_left -= sent;
+        connection->filler_at = (at + sent) % FILLER_PERIOD;
     }
     connection->answer_bytes = connection->sent_bytes = 0;
     return !connection->closing;

@@ -41,6 +41,14 @@ uint16_t network_segment_max(const struct tcp_pcb *pcb, uint16_t usual)
     return (uint16_t)(most - most % pcb->mss);
 }
 
+/* How many bytes there are queue entries for if segments are as short as they may become. Each may take two. */
+uint32_t network_segment_room(const struct tcp_pcb *pcb)
+{
+    uint32_t used = LWIP_MIN(pcb->snd_queuelen, TCP_SND_QUEUELEN), half = pcb->snd_wnd_max / 2;
+    uint32_t bytes = half == 0 ? pcb->mss : LWIP_MIN(pcb->mss, half);
+    return (TCP_SND_QUEUELEN - used) / 2 * bytes;
+}
+
 static bool cut(struct tcp_pcb *pcb, uint32_t bytes)
 {
     return tcp_split_unsent_seg(pcb, (u16_t)bytes) == ERR_OK;

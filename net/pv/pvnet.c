@@ -264,6 +264,8 @@ static void cut_ask(const uint8_t *frame, struct skep_net_header *header)
 {
     const struct ip_hdr *ip = (const struct ip_hdr *)(frame + SIZEOF_ETH_HDR);
     const struct tcp_hdr *tcp = (const struct tcp_hdr *)((const uint8_t *)ip + IPH_HL_BYTES(ip));
+    if (tcp->chksum == 0)
+        return; /* it has become shorter */
     header->gso_type = SKEP_NET_GSO_TCP4;
     header->gso_size = tcp->chksum;
     header->hdr_len = (uint16_t)(SIZEOF_ETH_HDR + IPH_HL_BYTES(ip) + TCPH_HDRLEN_BYTES(tcp));
@@ -310,12 +312,12 @@ static unsigned parts_of(const struct pbuf *packet, struct skep_vring_desc *part
     return count;
 }
 
-/* The device's header lies in front of the frame already. */
-static void header_fill(const struct pvnet *device, struct pbuf *packet)
+/* The device's header lies in front of the frame already. flags: the packet's. */
+static void header_fill(const struct pvnet *device, struct pbuf *packet, uint8_t flags)
 {
     struct skep_net_header header = {0};
     uint8_t *frame = (uint8_t *)packet->payload + sizeof(header);
-    if (packet->tot_len > sizeof(header) + SIZEOF_ETH_HDR + device->netif.mtu)
+    if ((flags & NETWORK_PBUF_CUT) != 0)
         cut_ask(frame, &header);
     if ((device->flags & SKEP_NET_TX_CSUM) != 0)
         checksum_ask(frame, (uint16_t)(packet->len - sizeof(header)), &header);
@@ -334,7 +336,7 @@ static err_t packet_send(struct netif *netif, struct pbuf *original)
     struct pbuf *packet = packet_prepare(original);
     if (packet == NULL)
         return ERR_MEM;
-    header_fill(device, packet);
+    header_fill(device, packet, original->flags); /* a copy has none */
 
     struct skep_vring_desc parts[PARTS_MAX];
     int chain = skep_virtqueue_add(&device->send, parts, parts_of(packet, parts));

@@ -109,10 +109,13 @@ unsigned int network_tcp_isn(const void *local, unsigned local_port, const void 
 /* Segments that an interface cuts: net/lwip/segments.c, called by the patched lwIP. */
 struct tcp_pcb;
 unsigned short network_segment_max(const struct tcp_pcb *pcb, unsigned short usual);
+unsigned int network_segment_room(const struct tcp_pcb *pcb);
 void network_segment_fit(struct tcp_pcb *pcb, unsigned int window);
 void network_segment_lost(struct tcp_pcb *pcb);
 #define NETWORK_FLAG_CUTS                       0x80u /* in netif.flags, of which lwIP uses the others */
+#define NETWORK_PBUF_CUT                        0x80u /* the same in pbuf.flags: cut where the checksum's field says, unless 0 */
 #define LWIP_HOOK_TCP_SEGMENT_MAX(pcb, usual)   network_segment_max(pcb, usual)
+#define LWIP_HOOK_TCP_QUEUE_ROOM(pcb)           network_segment_room(pcb)
 #define LWIP_HOOK_TCP_SEGMENT_FIT(pcb, window)  network_segment_fit(pcb, window)
 #define LWIP_HOOK_TCP_SEGMENT_LOST(pcb)         network_segment_lost(pcb)
 #define LWIP_HOOK_IP_CUTS(netif, proto) \
