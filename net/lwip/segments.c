@@ -14,6 +14,7 @@
  *
  * A segment that the device still has is never changed.
  */
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lwip/ip.h"
@@ -41,12 +42,17 @@ uint16_t network_segment_max(const struct tcp_pcb *pcb, uint16_t usual)
     return (uint16_t)(most - most % pcb->mss);
 }
 
-/* How many bytes there are queue entries for if segments are as short as they may become. Each may take two. */
-uint32_t network_segment_room(const struct tcp_pcb *pcb)
+/* What may be written of so much: there are queue entries for it even if segments are as short as they may become,
+ * with two entries each; and what doesn't go now as a whole ends with a full segment, or waits for the room for one. */
+uint16_t network_write_max(const struct tcp_pcb *pcb, uint16_t available, uint16_t wanted)
 {
     uint32_t used = LWIP_MIN(pcb->snd_queuelen, TCP_SND_QUEUELEN), half = pcb->snd_wnd_max / 2;
     uint32_t bytes = half == 0 ? pcb->mss : LWIP_MIN(pcb->mss, half);
-    return (TCP_SND_QUEUELEN - used) / 2 * bytes;
+    uint32_t most = LWIP_MIN(available, (TCP_SND_QUEUELEN - used) / 2 * bytes);
+    /* More is wanted than a length can say, perhaps. */
+    bool all = wanted <= most && wanted < UINT16_MAX;
+    bool whole = all || (most < pcb->mss && pcb->snd_queuelen == 0);
+    return (uint16_t)(whole ? most : most - most % pcb->mss);
 }
 
 static bool cut(struct tcp_pcb *pcb, uint32_t bytes)
