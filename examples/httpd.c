@@ -31,7 +31,7 @@ enum {
     ANSWER_BYTES = 1024, /* headers and a page */
     FILLER_PERIOD = 251,
     FILLER_BYTES = 523 * FILLER_PERIOD, /* about 128 KiB, more than a socket takes */
-    IDLE_SECONDS = 30, /* a client that is silent for longer is disconnected */
+    IDLE_SECONDS = 30,                  /* a client that is silent for longer is disconnected */
 };
 
 struct connection {

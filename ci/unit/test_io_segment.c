@@ -231,6 +231,22 @@ static void who_was_not_offered_it_is_refused(void **state)
     assert_refused();
 }
 
+static void headers_may_lie_in_several_pieces(void **state)
+{
+    (void)state;
+    memcpy(a.page[TX_PAGE], &header, sizeof(header));
+    memcpy(a.page[TX_PAGE] + sizeof(header), frame, sizeof(frame));
+    a.tx.desc[1] = (struct skep_vring_desc){a.base + TX_PAGE * 4096 + 40, 20, 1, 2};
+    a.tx.desc[2] = (struct skep_vring_desc){a.base + TX_PAGE * 4096 + 60,
+                                            sizeof(header) + sizeof(frame) - 60, 0, 0};
+    peer_offer(&a, &a.tx, TX_PAGE * 4096, 40, 1);
+    a.tx.desc[0].next = 1;
+    io_queue_kick(a.vcpu, 1);
+    assert_int_equal(sent_count, 1);
+    assert_int_equal(sent[0].bytes, sizeof(frame));
+    assert_memory_equal(sent[0].frame, frame, sizeof(frame));
+}
+
 /* The one before was cut into frames of which some were delivered. */
 static void a_segment_that_shrinks_meanwhile_ends(void **state)
 {
@@ -264,6 +280,7 @@ int main(void)
         TEST(sizes_out_of_range_are_refused),
         TEST(only_plain_data_is_cut),
         TEST(who_was_not_offered_it_is_refused),
+        TEST(headers_may_lie_in_several_pieces),
         TEST(a_segment_that_shrinks_meanwhile_ends),
     };
     return cmocka_run_group_tests(tests, fixture_boot, NULL);

@@ -342,8 +342,7 @@ struct nic *virtio_net_start(const struct pci_device *pci, const struct nic_clie
     }
     const uint8_t *mac = net->nic.mac;
     log_line("virtio-net: %04x: %02x:%02x:%02x:%02x:%02x:%02x, MTU %u, checksums %s, segments %s",
-             pci->address,
-             mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], net->nic.mtu,
+             pci->address, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], net->nic.mtu,
              net->nic.tx_csum ? "yes" : "no", net->nic.tx_tso4 ? "yes" : "no");
     return &net->nic;
 }

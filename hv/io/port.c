@@ -123,8 +123,7 @@ static enum step send_cut(struct port *port, struct queue_chain *chain, struct o
         switch_release(out->to);
         return drop(port, chain);
     }
-    int error =
-        queue_read(port->guest, chain, HEADER_BYTES + head + at, frame + head, bytes);
+    int error = queue_read(port->guest, chain, HEADER_BYTES + head + at, frame + head, bytes);
     if (error < 0) {
         switch_release(out->to);
         return ring_broken(port, &port->tx, chain, error);

@@ -52,7 +52,8 @@ static uint32_t sum(const uint8_t *at, uint32_t bytes, uint32_t start)
 /* 0 = they aren't those of plain data. */
 static uint32_t headers_measure(const uint8_t *head, uint32_t head_bytes, uint32_t frame_bytes)
 {
-    if (head_bytes < HEAD_BYTES_MIN || get16(head + IPV4_BYTES_AT) != frame_bytes - ETHERNET_BYTES) {
+    if (head_bytes < HEAD_BYTES_MIN ||
+        get16(head + IPV4_BYTES_AT) != frame_bytes - ETHERNET_BYTES) {
         return 0;
     }
     uint32_t tcp_bytes = (uint32_t)(head[TCP_LENGTH_AT] >> 4) * 4;
@@ -101,12 +102,13 @@ void segments_cut(const struct segments *segments, uint32_t at, uint32_t bytes,
                   struct skep_net_header *header, uint8_t *head)
 {
     uint32_t tcp_bytes = segments->header_bytes - TCP_AT + bytes;
-    uint32_t sequence = (get16(head + TCP_SEQUENCE_AT) << 16 | get16(head + TCP_SEQUENCE_AT + 2)) + at;
+    uint32_t sequence =
+        (get16(head + TCP_SEQUENCE_AT) << 16 | get16(head + TCP_SEQUENCE_AT + 2)) + at;
     ipv4_cut(head, TCP_AT - ETHERNET_BYTES + tcp_bytes, at / segments->size);
     put16(head + TCP_SEQUENCE_AT, sequence >> 16);
     put16(head + TCP_SEQUENCE_AT + 2, sequence);
     if (at + bytes < segments->payload_bytes) {
-        head[TCP_FLAGS_AT] &= (uint8_t)~(TCP_FIN | TCP_PSH);
+        head[TCP_FLAGS_AT] &= (uint8_t) ~(TCP_FIN | TCP_PSH);
     }
     put16(head + TCP_CHECKSUM_AT, sum(head + IPV4_SOURCE_AT, 8, PROTOCOL_TCP + tcp_bytes));
     header->gso_type = SKEP_NET_GSO_NONE;

@@ -13,7 +13,7 @@
 struct segments {
     uint32_t header_bytes;  /* Ethernet, IPv4 and TCP; at most 94 */
     uint32_t payload_bytes; /* of all; more than size */
-    uint32_t size;          /* SKEP_NET_GSO_SIZE_MIN or more; with the headers no more than a frame */
+    uint32_t size; /* SKEP_NET_GSO_SIZE_MIN or more; with the headers no more than a frame */
     uint32_t count;
 };
 

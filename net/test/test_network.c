@@ -443,13 +443,13 @@ enum { MSS = 536, STREAM = 60000, NONE = -1 };
 static struct {
     int fd;
     uint16_t port;
-    uint32_t begin;     /* first sequence number */
-    uint32_t end;       /* bytes up to which nothing is missing */
-    bool have[STREAM];  /* what came */
-    int lose;           /* where the piece begins that is lost once, or NONE */
-    unsigned longest;   /* packet's data */
-    unsigned repeated;  /* bytes that came again */
-    unsigned again;     /* length of the packet that brought the lost piece */
+    uint32_t begin;    /* first sequence number */
+    uint32_t end;      /* bytes up to which nothing is missing */
+    bool have[STREAM]; /* what came */
+    int lose;          /* where the piece begins that is lost once, or NONE */
+    unsigned longest;  /* packet's data */
+    unsigned repeated; /* bytes that came again */
+    unsigned again;    /* length of the packet that brought the lost piece */
 } stream;
 static char stream_data[STREAM];
 

@@ -113,12 +113,13 @@ unsigned short network_write_max(const struct tcp_pcb *pcb, unsigned short avail
                                  unsigned short wanted);
 void network_segment_fit(struct tcp_pcb *pcb, unsigned int window);
 void network_segment_lost(struct tcp_pcb *pcb);
-#define NETWORK_FLAG_CUTS                       0x80u /* in netif.flags, of which lwIP uses the others */
-#define NETWORK_PBUF_CUT                        0x80u /* the same in pbuf.flags: cut where the checksum's field says, unless 0 */
-#define LWIP_HOOK_TCP_SEGMENT_MAX(pcb, usual)   network_segment_max(pcb, usual)
+#define NETWORK_FLAG_CUTS 0x80u /* in netif.flags, of which lwIP uses the others */
+#define NETWORK_PBUF_CUT \
+    0x80u /* the same in pbuf.flags: cut where the checksum's field says, unless 0 */
+#define LWIP_HOOK_TCP_SEGMENT_MAX(pcb, usual)           network_segment_max(pcb, usual)
 #define LWIP_HOOK_TCP_WRITE_MAX(pcb, available, wanted) network_write_max(pcb, available, wanted)
-#define LWIP_HOOK_TCP_SEGMENT_FIT(pcb, window)  network_segment_fit(pcb, window)
-#define LWIP_HOOK_TCP_SEGMENT_LOST(pcb)         network_segment_lost(pcb)
+#define LWIP_HOOK_TCP_SEGMENT_FIT(pcb, window)          network_segment_fit(pcb, window)
+#define LWIP_HOOK_TCP_SEGMENT_LOST(pcb)                 network_segment_lost(pcb)
 #define LWIP_HOOK_IP_CUTS(netif, proto) \
     ((proto) == IP_PROTO_TCP && ((netif)->flags & NETWORK_FLAG_CUTS) != 0)
 
