@@ -26,6 +26,12 @@
 #define SEGMENT_BYTES_MAX 32768u /* with headers, no more than a device's chain has room for */
 #define SEGMENT_MSS_MIN   536u   /* of a peer's MSS; SKEP_NET_GSO_SIZE_MIN */
 
+/* So much of it as is full segments. */
+static uint32_t full(const struct tcp_pcb *pcb, uint32_t bytes)
+{
+    return bytes - bytes % LWIP_MAX(pcb->mss, 1u);
+}
+
 static bool cuts(const struct tcp_pcb *pcb)
 {
     const struct netif *netif = pcb->netif_idx != NETIF_NO_INDEX
@@ -39,7 +45,7 @@ uint16_t network_segment_max(const struct tcp_pcb *pcb, uint16_t usual)
     uint32_t most = LWIP_MIN(LWIP_MIN(pcb->cwnd, pcb->snd_wnd_max / 2), SEGMENT_BYTES_MAX);
     if (most < 2u * pcb->mss || pcb->mss < SEGMENT_MSS_MIN || !cuts(pcb))
         return usual;
-    return (uint16_t)(most - most % pcb->mss);
+    return (uint16_t)full(pcb, most);
 }
 
 /* What may be written of so much: there are queue entries for it even if segments are as short as they may become,
@@ -52,7 +58,7 @@ uint16_t network_write_max(const struct tcp_pcb *pcb, uint16_t available, uint16
     /* More is wanted than a length can say, perhaps. */
     bool all = wanted <= most && wanted < UINT16_MAX;
     bool whole = all || (most < pcb->mss && pcb->snd_queuelen == 0);
-    return (uint16_t)(whole ? most : most - most % pcb->mss);
+    return (uint16_t)(whole ? most : full(pcb, most));
 }
 
 static bool cut(struct tcp_pcb *pcb, uint32_t bytes)
@@ -82,7 +88,7 @@ void network_segment_fit(struct tcp_pcb *pcb, uint32_t window)
     uint32_t room = window > before ? window - before : 0;
     bool soon = pcb->unacked != NULL && room < seg->len / 2u && room < window / 2;
     if (room >= pcb->mss && room < seg->len && !soon)
-        cut(pcb, room - room % pcb->mss);
+        cut(pcb, full(pcb, room));
 }
 
 void network_segment_lost(struct tcp_pcb *pcb)
