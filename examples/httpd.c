@@ -5,7 +5,8 @@
  *
  * One thread waits in poll() for all connections. A connection reads a request, answers it, and
  * reads the next; what can't be sent at once waits until the socket takes more. Paths: / shows the
- * host's name, /healthz answers "ok", /bytes/N answers N bytes, for measuring throughput.
+ * host's name, /healthz answers "ok", /bytes/N answers N bytes, for measuring throughput:
+ * the values from 0 to 250 over and over.
  * The port is the first argument or $PORT; 80 if there is neither.
  */
 #include <errno.h>
@@ -30,8 +31,9 @@ enum {
     REQUEST_BYTES = 2048, /* a longer request is refused */
     PAGE_BYTES = 512,
     ANSWER_BYTES = 1024, /* headers and a page */
-    FILLER_BYTES = 4096,
-    IDLE_SECONDS = 30, /* a client that is silent for longer is disconnected */
+    FILLER_PERIOD = 251,
+    FILLER_BYTES = 523 * FILLER_PERIOD, /* about 128 KiB, more than a socket takes */
+    IDLE_SECONDS = 30,                  /* a client that is silent for longer is disconnected */
 };
 
 struct connection {
@@ -43,6 +45,7 @@ struct connection {
     char answer[ANSWER_BYTES];
     size_t answer_bytes, sent_bytes;
     unsigned long long filler_left; /* bytes of /bytes/N that the answer had no room for */
+    size_t filler_at;               /* the next one's value */
 };
 
 static struct connection **connections;
@@ -123,6 +126,15 @@ static void answer(struct connection *connection, const char *status, const char
     answer_bytes(connection, status, body, strlen(body));
 }
 
+/* When it is first wanted: until then it costs no memory. */
+static void write_filler(void)
+{
+    if (filler[1] != 0)
+        return;
+    for (size_t i = 0; i < FILLER_BYTES; i++)
+        filler[i] = (char)(i % FILLER_PERIOD);
+}
+
 static void answer_filler(struct connection *connection, const char *number)
 {
     char *end;
@@ -132,11 +144,13 @@ static void answer_filler(struct connection *connection, const char *number)
         return;
     }
     put_headers(connection, "200 OK", "application/octet-stream", bytes);
+    write_filler();
     size_t room = ANSWER_BYTES - connection->answer_bytes;
     size_t first = bytes < room ? (size_t)bytes : room; /* in one packet with the headers */
     memcpy(connection->answer + connection->answer_bytes, filler, first);
     connection->answer_bytes += first;
     connection->filler_left = bytes - first;
+    connection->filler_at = first % FILLER_PERIOD;
 }
 
 static void answer_path(struct connection *connection, const char *path)
@@ -250,13 +264,15 @@ static bool send_answer(struct connection *connection)
         connection->sent_bytes += sent;
     }
     while (connection->filler_left > 0) {
-        size_t bytes =
-            connection->filler_left < FILLER_BYTES ? (size_t)connection->filler_left : FILLER_BYTES;
-        if (!send_some(connection, filler, bytes, &sent))
+        size_t at = connection->filler_at, bytes = FILLER_BYTES - at;
+        if (connection->filler_left < bytes)
+            bytes = (size_t)connection->filler_left;
+        if (!send_some(connection, filler + at, bytes, &sent))
             return false;
         if (sent == 0)
             return true;
         connection->filler_left -= sent;
+        connection->filler_at = (at + sent) % FILLER_PERIOD;
     }
     connection->answer_bytes = connection->sent_bytes = 0;
     return !connection->closing;
@@ -427,7 +443,6 @@ int main(int argc, char **argv)
         return 1;
     }
     write_page();
-    memset(filler, 'x', sizeof(filler));
     signal(SIGTERM, stop);
     signal(SIGINT, stop);
 

@@ -11,7 +11,8 @@
 #include "io/filter.h"
 #include "io/uplink.h"
 
-static struct nic card = {.mac = {0x52, 0x54, 0, 0, 0, 1}, .mtu = 1500, .tx_csum = true};
+static struct nic card = {
+    .mac = {0x52, 0x54, 0, 0, 0, 1}, .mtu = 1500, .tx_csum = true, .tx_tso4 = true};
 static struct nic_packet packets[CARD_ROOM];
 static uint32_t count, room;
 static uint64_t way;
@@ -41,7 +42,10 @@ static int transmit(struct nic *nic, const struct nic_packet *packet)
     FUZZ_CHECK(packet->piece_count <= NIC_PIECES_MAX);
     FUZZ_CHECK((packet->owner != NULL) == (packet->piece_count > 0));
     uint32_t bytes = pieces_read(packet);
-    FUZZ_CHECK(bytes >= FRAME_BYTES_MIN && bytes <= FRAME_BYTES_MAX);
+    bool cut = packet->header.gso_type != SKEP_NET_GSO_NONE;
+    FUZZ_CHECK(bytes >= FRAME_BYTES_MIN && (cut || bytes <= FRAME_BYTES_MAX));
+    FUZZ_CHECK(!cut || (bytes > packet->header.gso_size &&
+                        packet->header.hdr_len + packet->header.gso_size <= FRAME_BYTES_MAX));
     way = way_add(way, bytes);
     packets[count++] = *packet;
     return 0;

@@ -187,6 +187,25 @@ static uint32_t frame_take(const struct operation *op, uint8_t *frame)
     return bytes;
 }
 
+/* A TCP segment that is to be cut, nearly or quite as it has to be. */
+static void segment_make(const struct operation *op, uint8_t *buffer, uint32_t bytes)
+{
+    struct skep_net_header header = {.flags = SKEP_NET_HDR_NEEDS_CSUM,
+                                     .gso_type = SKEP_NET_GSO_TCP4,
+                                     .gso_size = (uint16_t)(op->value % 2048),
+                                     .csum_start = 34,
+                                     .csum_offset = 16};
+    uint8_t *frame = buffer + sizeof(header);
+    memcpy(buffer, &header, sizeof(header));
+    memcpy(frame + 12, (const uint8_t[3]){8, 0, 0x45}, 3);
+    frame[16] = (uint8_t)((bytes - 14) >> 8);
+    frame[17] = (uint8_t)(bytes - 14);
+    memset(frame + 20, 0, 2);
+    frame[23] = 6;
+    frame[46] = (uint8_t)(op->queue & 0xf0);
+    frame[47] &= op->queue & 4 ? 0xff : 0x19;
+}
+
 static void op_send(const struct peer *peer, const struct operation *op)
 {
     static uint8_t buffer[12 + FRAME_MAX];
@@ -194,6 +213,9 @@ static void op_send(const struct peer *peer, const struct operation *op)
     uint32_t bytes = frame_take(op, buffer + 12) + 12;
     uint32_t pieces = 1 + (op->flags >> 4) % 8, at = op->at % (3 * SKEP_PAGE_SIZE);
     input_take(&run.input, buffer, 12);
+    if (op->queue & 2) {
+        segment_make(op, buffer, bytes - 12);
+    }
     uint32_t first = op->value >> 16;
     for (uint32_t i = 0; i < pieces; i++) {
         uint32_t part =

@@ -40,7 +40,7 @@ struct peer {
 /* What the card was given. */
 struct sent {
     struct skep_net_header header;
-    uint8_t frame[2048];
+    uint8_t frame[4096];
     uint32_t bytes, head_bytes, piece_count;
     void *owner;
     uint32_t cookie;

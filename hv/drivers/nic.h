@@ -67,6 +67,7 @@ struct nic {
     uint8_t mac[6];
     uint16_t mtu;
     bool tx_csum;         /* completes checksums */
+    bool tx_tso4;         /* cuts TCP segments over IPv4 (gso_type) */
     bool rx_csum;         /* may say DATA_VALID or NEEDS_CSUM */
     struct spinlock lock; /* the transmit side */
 };

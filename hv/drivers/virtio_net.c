@@ -2,8 +2,8 @@
  * virtio_net.c - the driver of virtio network cards (Virtio 1.2, section 5.1).
  *
  * One receive and one transmit queue, one interrupt for both. The control queue is not negotiated: the card then
- * stays promiscuous, as guests with MAC addresses of their own need it. Neither are segmentation offloads, so that a
- * frame fits into half a page. Interrupts stay off while there is work: they are armed when a queue is found empty,
+ * stays promiscuous, as guests with MAC addresses of their own need it. Neither are large frames from the card, so
+ * that one fits into half a page. Interrupts stay off while there is work: they are armed when a queue is found empty,
  * and for sent packets only when somebody waits for one.
  *
  * nic.lock guards the transmit queue; the receive queue belongs to whoever polls.
@@ -22,6 +22,7 @@
 #define NET_F_GUEST_CSUM (1ull << 1)
 #define NET_F_MTU        (1ull << 3)
 #define NET_F_MAC        (1ull << 5)
+#define NET_F_HOST_TSO4  (1ull << 11)
 
 #define CONFIG_MAC 0u
 #define CONFIG_MTU 10u
@@ -282,6 +283,7 @@ static void config_take(struct virtio_net *net)
     uint16_t limit = (uint16_t)(mtu[0] | mtu[1] << 8);
     net->nic.mtu = limit >= 68 && limit < MTU_DEFAULT ? limit : MTU_DEFAULT;
     net->nic.tx_csum = features & NET_F_CSUM;
+    net->nic.tx_tso4 = net->nic.tx_csum && (features & NET_F_HOST_TSO4);
     net->nic.rx_csum = features & NET_F_GUEST_CSUM;
 }
 
@@ -289,8 +291,8 @@ static int net_start(struct virtio_net *net, const struct pci_device *pci)
 {
     int error = virtio_open(&net->device, pci);
     if (error == 0) {
-        error =
-            virtio_negotiate(&net->device, NET_F_MAC | NET_F_MTU | NET_F_CSUM | NET_F_GUEST_CSUM);
+        error = virtio_negotiate(&net->device, NET_F_MAC | NET_F_MTU | NET_F_CSUM |
+                                                   NET_F_GUEST_CSUM | NET_F_HOST_TSO4);
     }
     if (error == 0 && !(net->device.features & NET_F_MAC)) {
         error = -SKEP_ENODEV;
@@ -339,8 +341,8 @@ struct nic *virtio_net_start(const struct pci_device *pci, const struct nic_clie
         return NULL;
     }
     const uint8_t *mac = net->nic.mac;
-    log_line("virtio-net: %04x: %02x:%02x:%02x:%02x:%02x:%02x, MTU %u, checksums %s", pci->address,
-             mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], net->nic.mtu,
-             net->nic.tx_csum ? "yes" : "no");
+    log_line("virtio-net: %04x: %02x:%02x:%02x:%02x:%02x:%02x, MTU %u, checksums %s, segments %s",
+             pci->address, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], net->nic.mtu,
+             net->nic.tx_csum ? "yes" : "no", net->nic.tx_tso4 ? "yes" : "no");
     return &net->nic;
 }

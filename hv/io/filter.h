@@ -28,7 +28,7 @@ enum verdict filter_outgoing(struct port *port, const uint8_t *head, uint32_t by
  * server's acknowledgement of a request that the port sent: by xid and MAC. */
 struct port *filter_incoming(const uint8_t *frame, uint32_t bytes);
 
-/* Turns a sender's header into the receiver's. False when it asks for what is not on offer: segmentation, or a checksum
+/* Turns a sender's header into the receiver's. False when it asks for segmentation, which segment.h judges, or for a checksum
  * elsewhere than in the TCP or UDP header behind the IPv4 or IPv6 header. (A card writes the sum into its copy after the checks
  * here: anywhere else, it would let a guest change an address that was just checked.) */
 bool filter_header(struct skep_net_header *header, const uint8_t *head, uint32_t head_bytes,

@@ -84,12 +84,15 @@ static int mtu_choose(struct port *port, const struct skep_net *net)
     return 0;
 }
 
-/* Between ports a checksum need not be completed at all: who receives hears that it is missing. */
+/* Between ports a checksum need not be completed at all: who receives hears that it is missing. And what one of them
+ * can't receive whole is cut on the way. */
 static uint32_t flags_choose(const struct skep_net *net)
 {
-    bool tx_csum = uplink_nic() == NULL || uplink_nic()->tx_csum;
+    const struct nic *nic = uplink_nic();
     uint32_t asked = net->flags & (SKEP_NET_DHCP | SKEP_NET_CONTROL_OK);
-    return asked | SKEP_NET_RX_CSUM | (tx_csum ? SKEP_NET_TX_CSUM : 0);
+    uint32_t tx_csum = nic == NULL || nic->tx_csum ? SKEP_NET_TX_CSUM : 0;
+    uint32_t tx_tso4 = nic == NULL || nic->tx_tso4 ? SKEP_NET_TX_TSO4 : 0;
+    return asked | SKEP_NET_RX_CSUM | tx_csum | tx_tso4;
 }
 
 static int port_fill6(struct port *port, const struct skep_net6 *net6)

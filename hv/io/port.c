@@ -5,6 +5,9 @@
  * sender's lock, and its copy in a per-CPU buffer delivered under the receiver's. Towards the card the first HEAD_BYTES
  * are copied, judged and sent from the copy; the pages of the rest are pinned and lent. A frame that isn't much longer
  * is copied whole, which costs less than to pin and to be told of its return.
+ *
+ * A TCP segment that is longer than a frame (segment.h) goes to the card as it is, which cuts it. To another port it
+ * goes in one frame for each look at it: everything is read and judged anew each time, and only how far it is is kept.
  */
 #include "io/port.h"
 
@@ -12,6 +15,7 @@
 #include "core/event.h"
 #include "core/gmem.h"
 #include "io/filter.h"
+#include "io/segment.h"
 #include "io/uplink.h"
 
 #define HEADER_BYTES ((uint32_t)sizeof(struct skep_net_header))
@@ -42,13 +46,14 @@ enum step {
 /* A frame on its way out. */
 struct outgoing {
     struct packet *packet;
-    uint32_t bytes;      /* of the frame */
-    uint32_t head_bytes; /* of it that are copied */
-    struct port *to;     /* STEP_LOCAL */
-    bool kick;           /* the card was given something */
-    bool its_turn;       /* nobody else is to come first */
-    bool begun;          /* some frame was looked at */
-    uint32_t work;       /* left of the go */
+    struct segments segments; /* if the packet's header has a gso_type */
+    uint32_t bytes;           /* of the frame */
+    uint32_t head_bytes;      /* of it that are copied */
+    struct port *to;          /* STEP_LOCAL */
+    bool kick;                /* the card was given something */
+    bool its_turn;            /* nobody else is to come first */
+    bool begun;               /* some frame was looked at */
+    uint32_t work;            /* left of the go */
 };
 
 /* The guest broke its ring, or named memory that it doesn't have: it ends here. Nothing more is taken from it. */
@@ -77,10 +82,17 @@ static void count_sent(struct port *port, uint32_t bytes)
     port->counters.tx_bytes += bytes;
 }
 
+/* The next chain is no longer in the queue, but held. */
+static void take(struct port *port)
+{
+    queue_take(&port->tx);
+    port->cut = 0;
+}
+
 static enum step drop(struct port *port, const struct queue_chain *chain)
 {
     port->counters.tx_dropped++;
-    queue_take(&port->tx);
+    take(port);
     queue_push(&port->tx, chain->head, 0);
     return STEP_NEXT;
 }
@@ -94,8 +106,35 @@ static enum step send_local(struct port *port, struct queue_chain *chain, struct
         switch_release(out->to);
         return ring_broken(port, &port->tx, chain, error);
     }
-    queue_take(&port->tx);
+    take(port);
     queue_push(&port->tx, chain->head, 0);
+    count_sent(port, out->bytes);
+    return STEP_LOCAL;
+}
+
+/* Makes the packet's copy the frame that is next of a segment's. The guest may have changed the segment since the one
+ * before, even to a shorter one. */
+static enum step send_cut(struct port *port, struct queue_chain *chain, struct outgoing *out)
+{
+    struct segments *segments = &out->segments;
+    uint8_t *frame = out->packet->frame;
+    uint32_t at = port->cut, bytes = segments_bytes(segments, at), head = segments->header_bytes;
+    if (bytes == 0) {
+        switch_release(out->to);
+        return drop(port, chain);
+    }
+    int error = queue_read(port->guest, chain, HEADER_BYTES + head + at, frame + head, bytes);
+    if (error < 0) {
+        switch_release(out->to);
+        return ring_broken(port, &port->tx, chain, error);
+    }
+    segments_cut(segments, at, bytes, &out->packet->header, frame);
+    out->bytes = head + bytes;
+    port->cut = at + bytes;
+    if (port->cut == segments->payload_bytes) {
+        take(port);
+        queue_push(&port->tx, chain->head, 0);
+    }
     count_sent(port, out->bytes);
     return STEP_LOCAL;
 }
@@ -133,11 +172,15 @@ static enum step lent(struct port *port, const struct queue_chain *chain,
                       const struct nic_packet *packet, struct outgoing *out)
 {
     out->kick = true;
-    queue_take(&port->tx);
+    take(port);
     if (packet->owner != NULL) {
         port->in_flight++;
     } else {
         queue_push(&port->tx, chain->head, 0);
+    }
+    if (packet->header.gso_type != SKEP_NET_GSO_NONE) {
+        port->counters.tx_packets += out->segments.count - 1;
+        port->counters.tx_bytes += (out->segments.count - 1) * out->segments.header_bytes;
     }
     count_sent(port, out->bytes);
     return STEP_NEXT;
@@ -168,6 +211,7 @@ static enum step send_uplink(struct port *port, struct queue_chain *chain, struc
         }
         packet.owner = port;
         packet.cookie = chain->head;
+        spend(out, out->bytes / PAGE_SIZE); /* whole pages cost what further pieces do */
         int error = queue_pin(port->guest, chain, HEADER_BYTES + out->head_bytes, packet.pieces,
                               &packet.piece_count);
         if (error == -SKEP_EFAULT || error == -SKEP_ENOMEM) {
@@ -197,7 +241,13 @@ static bool header_permitted(const struct port *port, struct outgoing *out)
     struct packet *packet = out->packet;
     bool offered =
         !(packet->header.flags & SKEP_NET_HDR_NEEDS_CSUM) || (port->flags & SKEP_NET_TX_CSUM);
-    return offered && filter_header(&packet->header, packet->frame, out->head_bytes, out->bytes);
+    if (packet->header.gso_type != SKEP_NET_GSO_NONE) {
+        return offered && (port->flags & SKEP_NET_TX_TSO4) &&
+               segments_decode(&out->segments, &packet->header, packet->frame, out->head_bytes,
+                               out->bytes, port->mtu);
+    }
+    return offered && out->bytes <= FRAME_BYTES_MIN + port->mtu &&
+           filter_header(&packet->header, packet->frame, out->head_bytes, out->bytes);
 }
 
 static enum step send_one(struct port *port, struct outgoing *out)
@@ -213,8 +263,7 @@ static enum step send_one(struct port *port, struct outgoing *out)
     if (!spend(out, FRAME_WORK + chain.part_count)) {
         return STEP_LATER;
     }
-    if (chain.bytes < HEADER_BYTES + FRAME_BYTES_MIN ||
-        chain.bytes > HEADER_BYTES + FRAME_BYTES_MIN + port->mtu) {
+    if (chain.bytes < HEADER_BYTES + FRAME_BYTES_MIN) {
         return drop(port, &chain);
     }
     int error = copy_head(port, &chain, out);
@@ -228,7 +277,8 @@ static enum step send_one(struct port *port, struct outgoing *out)
     case VERDICT_UPLINK:
         return send_uplink(port, &chain, out);
     case VERDICT_PORT:
-        return send_local(port, &chain, out);
+        return out->packet->header.gso_type != SKEP_NET_GSO_NONE ? send_cut(port, &chain, out)
+                                                                 : send_local(port, &chain, out);
     default:
         return drop(port, &chain);
     }

@@ -57,6 +57,7 @@ struct port {
     bool sending;         /* a CPU takes frames from tx; it sees what others kick for */
     bool waiting;         /* for its own packets in flight to come back */
     uint32_t in_flight;   /* packets whose payload the card has */
+    uint32_t cut; /* bytes of payload of the next frame in tx that were delivered as segments */
     struct queue rx, tx;
     struct skep_net_counters counters;
 };

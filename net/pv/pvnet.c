@@ -39,6 +39,7 @@
 #define SLOT_BYTES     2048u
 #define SEND_COUNT     128u /* descriptors */
 #define PARTS_MAX      8u   /* of one packet */
+#define PAGES_MAX      16u  /* that its parts lie in */
 #define RECEIVE_BUDGET 64u  /* packets in one go; then others get the core lock */
 #define MTU_MAX        1500u
 
@@ -284,13 +285,34 @@ static void checksum_ask6(uint8_t *frame, uint16_t bytes, struct skep_net_header
         checksum_ask_at(frame, start, offset, pseudo_sum6(ip), header);
 }
 
+/* Asks the back-end to cut a TCP segment into pieces whose length lwIP has left in the checksum's place
+ * (the patch's tcp_output_segment()). Before checksum_ask(). */
+static void cut_ask(const uint8_t *frame, struct skep_net_header *header)
+{
+    const struct ip_hdr *ip = (const struct ip_hdr *)(frame + SIZEOF_ETH_HDR);
+    const struct tcp_hdr *tcp = (const struct tcp_hdr *)((const uint8_t *)ip + IPH_HL_BYTES(ip));
+    if (tcp->chksum == 0)
+        return; /* it has become shorter */
+    header->gso_type = SKEP_NET_GSO_TCP4;
+    header->gso_size = tcp->chksum;
+    header->hdr_len = (uint16_t)(SIZEOF_ETH_HDR + IPH_HL_BYTES(ip) + TCPH_HDRLEN_BYTES(tcp));
+}
+
+static unsigned pages_of(const struct pbuf *piece)
+{
+    uintptr_t first = (uintptr_t)piece->payload, last = first + piece->len;
+    return (unsigned)((last - 1) / SKEP_PAGE_SIZE - first / SKEP_PAGE_SIZE) + 1;
+}
+
 /* A packet whose pieces may be sent as they are: ours until then, few, with room in front. */
 static bool sendable(const struct pbuf *packet)
 {
-    unsigned count = 0;
-    for (const struct pbuf *piece = packet; piece != NULL; piece = piece->next)
-        if (PBUF_NEEDS_COPY(piece) || ++count > PARTS_MAX)
+    unsigned count = 0, pages = 0;
+    for (const struct pbuf *piece = packet; piece != NULL; piece = piece->next) {
+        pages += piece->len > SKEP_PAGE_SIZE ? pages_of(piece) : 2;
+        if (PBUF_NEEDS_COPY(piece) || ++count > PARTS_MAX || pages > PAGES_MAX)
             return false;
+    }
     return true;
 }
 
@@ -317,11 +339,13 @@ static unsigned parts_of(const struct pbuf *packet, struct skep_vring_desc *part
     return count;
 }
 
-/* The device's header lies in front of the frame already. */
-static void header_fill(const struct pvnet *device, struct pbuf *packet)
+/* The device's header lies in front of the frame already. flags: the packet's. */
+static void header_fill(const struct pvnet *device, struct pbuf *packet, uint8_t flags)
 {
     struct skep_net_header header = {0};
     uint8_t *frame = (uint8_t *)packet->payload + sizeof(header);
+    if ((flags & NETWORK_PBUF_CUT) != 0)
+        cut_ask(frame, &header);
     uint16_t bytes = (uint16_t)(packet->len - sizeof(header));
     uint16_t type = ((const struct eth_hdr *)frame)->type;
     if ((device->flags & SKEP_NET_TX_CSUM) == 0)
@@ -355,7 +379,7 @@ static err_t packet_send(struct netif *netif, struct pbuf *original)
     struct pbuf *packet = packet_prepare(original);
     if (packet == NULL)
         return ERR_MEM;
-    header_fill(device, packet);
+    header_fill(device, packet, original->flags); /* a copy has none */
 
     struct skep_vring_desc parts[PARTS_MAX];
     int chain = skep_virtqueue_add(&device->send, parts, parts_of(packet, parts));
@@ -398,6 +422,8 @@ static err_t interface_init(struct netif *netif)
     u16_t checksums = NETIF_CHECKSUM_ENABLE_ALL;
     if ((device->flags & SKEP_NET_TX_CSUM) != 0)
         checksums &= (u16_t) ~(NETIF_CHECKSUM_GEN_TCP | NETIF_CHECKSUM_GEN_UDP);
+    if ((device->flags & SKEP_NET_TX_TSO4) != 0 && (device->flags & SKEP_NET_TX_CSUM) != 0)
+        netif->flags |= NETWORK_FLAG_CUTS;
     NETIF_SET_CHECKSUM_CTRL(netif, checksums);
     return ERR_OK;
 }

@@ -45,7 +45,7 @@ struct frame {
             uint8_t ttl, protocol;
             uint16_t checksum;
             uint32_t source, destination;
-            uint8_t payload[1480];
+            uint8_t payload[32768 + 20];
         } __attribute__((packed)) ip;
     };
 } __attribute__((packed));
@@ -290,6 +290,8 @@ static void put32(uint8_t *at, uint32_t value)
 
 enum { PEER_PORT = 5000, FIN = 1, SYN = 2, ACK = 16 };
 
+static uint16_t window = 0xffff; /* of the peer */
+
 static struct frame tcp_frame(uint16_t from, uint32_t sequence, uint32_t acknowledged,
                               uint8_t flags)
 {
@@ -301,7 +303,7 @@ static struct frame tcp_frame(uint16_t from, uint32_t sequence, uint32_t acknowl
     put32(tcp + 8, acknowledged);
     tcp[12] = 5 << 4;
     tcp[13] = flags;
-    put16(tcp + 14, 0xffff);
+    put16(tcp + 14, window);
     uint16_t sum = (uint16_t)~sum_of(tcp, TCP, pseudo_sum(&frame, TCP));
     memcpy(tcp + 16, &sum, 2);
     return frame;
@@ -339,7 +341,7 @@ static void a_connection_opens_and_closes(void **state)
     to_guest(&frame, ETHERNET + IP + TCP);
     int fd = lwip_accept(listener, NULL, NULL);
     assert_true(fd >= 0);
-    static char data[3000] = "to be sent in three pieces";
+    static char data[3000] = "to be sent in several pieces";
     assert_int_equal(lwip_send(fd, data, sizeof(data), 0), sizeof(data));
     for (size_t got = 0; got < sizeof(data);) {
         size_t bytes = from_guest(&answer, 2000);
@@ -391,6 +393,154 @@ static void those_who_never_go_on_make_room(void **state)
     lwip_close(listener);
 }
 
+/*
+ * Segments that the device cuts. The peer names no MSS, so that pieces are of 536 bytes.
+ */
+
+enum { MSS = 536, STREAM = 60000, NONE = -1 };
+
+static struct {
+    int fd;
+    uint16_t port;
+    uint32_t begin;    /* first sequence number */
+    uint32_t end;      /* bytes up to which nothing is missing */
+    bool have[STREAM]; /* what came */
+    int lose;          /* where the piece begins that is lost once, or NONE */
+    unsigned longest;  /* packet's data */
+    unsigned repeated; /* bytes that came again */
+    unsigned again;    /* length of the packet that brought the lost piece */
+} stream;
+static char stream_data[STREAM];
+
+static void stream_begin(int listener, uint16_t port)
+{
+    memset(&stream, 0, sizeof(stream));
+    stream.lose = NONE;
+    stream.port = port;
+    stream.begin = knock(port);
+    struct frame frame = tcp_frame(port, 1001, stream.begin, ACK);
+    to_guest(&frame, ETHERNET + IP + TCP);
+    stream.fd = lwip_accept(listener, NULL, NULL);
+    assert_true(stream.fd >= 0);
+    for (size_t i = 0; i < STREAM; i++)
+        stream_data[i] = (char)(i * 7 + i / 256);
+    assert_int_equal(lwip_send(stream.fd, stream_data, STREAM, 0), STREAM);
+}
+
+static void stream_end(void)
+{
+    struct frame frame = tcp_frame(stream.port, 1001, stream.begin + STREAM, 4); /* RST */
+    to_guest(&frame, ETHERNET + IP + TCP);
+    lwip_close(stream.fd);
+}
+
+/* A piece as it comes out of the card: keeps it, and says up to where nothing is missing. */
+static void piece_arrives(uint32_t at, const uint8_t *data, uint32_t bytes)
+{
+    if (stream.lose == (int)at) {
+        stream.lose = NONE;
+        return;
+    }
+    assert_true(at + bytes <= STREAM && bytes <= MSS);
+    assert_memory_equal(data, stream_data + at, bytes);
+    for (uint32_t i = at; i < at + bytes; i++) {
+        stream.repeated += stream.have[i];
+        stream.have[i] = true;
+    }
+    while (stream.end < STREAM && stream.have[stream.end])
+        stream.end++;
+    struct frame frame = tcp_frame(stream.port, 1001, stream.begin + stream.end, ACK);
+    to_guest(&frame, ETHERNET + IP + TCP);
+}
+
+/* The card: cuts what the guest sends. */
+static void packet_arrives(const struct frame *frame, size_t frame_bytes)
+{
+    uint32_t bytes = (uint32_t)(frame_bytes - ETHERNET - IP - TCP), sequence;
+    memcpy(&sequence, frame->ip.payload + 4, 4);
+    uint32_t at = ntohl(sequence) - stream.begin;
+    assert_int_equal(ntohs(frame->ip.bytes), bytes + IP + TCP);
+    if (bytes > MSS) {
+        assert_int_equal(frame->header.gso_type, SKEP_NET_GSO_TCP4);
+        assert_int_equal(frame->header.gso_size, MSS);
+        assert_int_equal(frame->header.hdr_len, ETHERNET - HEADER + IP + TCP);
+        assert_int_equal(frame->header.flags, SKEP_NET_HDR_NEEDS_CSUM);
+    } else {
+        assert_int_equal(frame->header.gso_type, SKEP_NET_GSO_NONE);
+    }
+    stream.longest = bytes > stream.longest ? bytes : stream.longest;
+    stream.again = at == stream.end ? bytes : stream.again;
+    for (uint32_t i = 0; i < bytes; i += MSS)
+        piece_arrives(at + i, frame->ip.payload + TCP + i, bytes - i < MSS ? bytes - i : MSS);
+}
+
+static void stream_run(void)
+{
+    static struct frame frame;
+    while (stream.end < STREAM) {
+        size_t bytes = from_guest(&frame, 10000);
+        assert_true(bytes >= ETHERNET + IP + TCP);
+        check_sums(&frame);
+        uint16_t to;
+        memcpy(&to, frame.ip.payload + 2, 2);
+        if (ntohs(to) == stream.port && bytes > ETHERNET + IP + TCP)
+            packet_arrives(&frame, bytes);
+    }
+}
+
+static void long_writes_go_in_long_segments(void **state)
+{
+    (void)state;
+    int listener = listen_at_port();
+    stream_begin(listener, 8000);
+    stream_run();
+    assert_in_range(stream.longest, 2 * MSS, 32768);
+    assert_int_equal(stream.repeated, 0);
+    stream_end();
+    lwip_close(listener);
+}
+
+static void a_lost_piece_is_sent_again_alone(void **state)
+{
+    (void)state;
+    int listener = listen_at_port();
+    stream_begin(listener, 8001);
+    stream.lose = 21 * MSS; /* within a segment: what is before it is acknowledged */
+    stream_run();
+    assert_int_equal(stream.lose, NONE);
+    assert_int_equal(stream.repeated, 0);
+    stream_end();
+    lwip_close(listener);
+}
+
+static void a_lost_end_is_sent_again_alone(void **state)
+{
+    (void)state;
+    int listener = listen_at_port();
+    stream_begin(listener, 8002);
+    stream.lose = STREAM / MSS * MSS;
+    stream_run();
+    assert_int_equal(stream.lose, NONE);
+    assert_int_equal(stream.again, STREAM % MSS);
+    assert_int_equal(stream.repeated, 0);
+    stream_end();
+    lwip_close(listener);
+}
+
+static void small_windows_are_kept(void **state)
+{
+    (void)state;
+    int listener = listen_at_port();
+    window = 3 * MSS + 100;
+    stream_begin(listener, 8003);
+    stream_run();
+    assert_in_range(stream.longest, MSS, window);
+    assert_int_equal(stream.repeated, 0);
+    stream_end();
+    window = 0xffff;
+    lwip_close(listener);
+}
+
 static int start(void **state)
 {
     (void)state;
@@ -399,7 +549,7 @@ static int start(void **state)
     host_start_info.net_count = 1;
     host_start_info.net[0] = (struct skep_net){
         .mtu = 1500,
-        .flags = SKEP_NET_TX_CSUM | SKEP_NET_RX_CSUM,
+        .flags = SKEP_NET_TX_CSUM | SKEP_NET_RX_CSUM | SKEP_NET_TX_TSO4,
         .address = GUEST_IP,
         .netmask = 0x00ffffff,
         .gateway = PEER_IP,
@@ -421,6 +571,10 @@ int main(void)
         cmocka_unit_test(wrong_lengths_are_ignored),
         cmocka_unit_test(a_connection_opens_and_closes),
         cmocka_unit_test(those_who_never_go_on_make_room),
+        cmocka_unit_test(long_writes_go_in_long_segments),
+        cmocka_unit_test(a_lost_piece_is_sent_again_alone),
+        cmocka_unit_test(a_lost_end_is_sent_again_alone),
+        cmocka_unit_test(small_windows_are_kept),
     };
     return cmocka_run_group_tests_name("network", tests, start, NULL);
 }

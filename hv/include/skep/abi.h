@@ -165,6 +165,7 @@ _Static_assert(sizeof(struct skep_clock) == 32, "ABI");
 #define SKEP_NET_TX_CSUM    (1u << 1) /* the back-end completes checksums (NEEDS_CSUM) */
 #define SKEP_NET_RX_CSUM    (1u << 2) /* the back-end may say DATA_VALID or NEEDS_CSUM */
 #define SKEP_NET_CONTROL_OK (1u << 3) /* spec only: may talk to the control service */
+#define SKEP_NET_TX_TSO4    (1u << 4) /* the back-end cuts TCP segments (SKEP_NET_GSO_TCP4) */
 
 /* One PV network device. Addresses are in network byte order, 0 = none. */
 struct skep_net {
@@ -314,6 +315,11 @@ _Static_assert(sizeof(struct skep_net_header) == 12, "ABI");
 
 #define SKEP_NET_HDR_NEEDS_CSUM 1u
 #define SKEP_NET_HDR_DATA_VALID 2u
+
+#define SKEP_NET_GSO_NONE 0u /* gso_type */
+#define SKEP_NET_GSO_TCP4 1u
+
+#define SKEP_NET_GSO_SIZE_MIN 536u /* the smallest gso_size, RFC 9293's MSS for who names none */
 
 /*
  * A block request is a chain as in section 5.2.6 of the same document: one descriptor with this header, which ring 0

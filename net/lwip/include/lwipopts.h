@@ -111,7 +111,7 @@ unsigned short network_checksum(const void *data, int bytes);
 #define TCP_SND_BUF                (64 * 1024)
 #define TCP_SND_QUEUELEN           (4 * TCP_SND_BUF / TCP_MSS)
 #define MEMP_NUM_TCP_SEG           TCP_SND_QUEUELEN /* for a sanity check only */
-#define TCP_SNDLOWAT               (TCP_SND_BUF / 4)
+#define TCP_SNDLOWAT               (TCP_SND_BUF / 2)
 #define TCP_SNDQUEUELOWAT          (TCP_SND_QUEUELEN / 2)
 #define TCP_WND_UPDATE_THRESHOLD   (TCP_WND / 4)
 #define TCP_QUEUE_OOSEQ            1
@@ -127,6 +127,23 @@ unsigned int network_tcp_isn(const void *local, unsigned local_port, const void 
                              unsigned remote_port);
 #define LWIP_HOOK_TCP_ISN(local_ip, local_port, remote_ip, remote_port) \
     network_tcp_isn(local_ip, local_port, remote_ip, remote_port)
+
+/* Segments that an interface cuts: net/lwip/segments.c, called by the patched lwIP. */
+struct tcp_pcb;
+unsigned short network_segment_max(const struct tcp_pcb *pcb, unsigned short usual);
+unsigned short network_write_max(const struct tcp_pcb *pcb, unsigned short available,
+                                 unsigned short wanted);
+void network_segment_fit(struct tcp_pcb *pcb, unsigned int window);
+void network_segment_lost(struct tcp_pcb *pcb);
+#define NETWORK_FLAG_CUTS 0x80u /* in netif.flags, of which lwIP uses the others */
+#define NETWORK_PBUF_CUT \
+    0x80u /* the same in pbuf.flags: cut where the checksum's field says, unless 0 */
+#define LWIP_HOOK_TCP_SEGMENT_MAX(pcb, usual)           network_segment_max(pcb, usual)
+#define LWIP_HOOK_TCP_WRITE_MAX(pcb, available, wanted) network_write_max(pcb, available, wanted)
+#define LWIP_HOOK_TCP_SEGMENT_FIT(pcb, window)          network_segment_fit(pcb, window)
+#define LWIP_HOOK_TCP_SEGMENT_LOST(pcb)                 network_segment_lost(pcb)
+#define LWIP_HOOK_IP_CUTS(netif, proto) \
+    ((proto) == IP_PROTO_TCP && ((netif)->flags & NETWORK_FLAG_CUTS) != 0)
 
 /* UDP, DHCP, DNS */
 #define LWIP_UDP                  1

@@ -1,0 +1,106 @@
+/*
+ * segments.c - TCP segments longer than the MSS, which the interface cuts.
+ *
+ * A long write becomes segments of many times the MSS, and all that is done for each segment is done
+ * less often: it is queued, sent, acknowledged and freed as one. What the peer sees are ordinary
+ * segments of its MSS. Windows count bytes, and so does the congestion window, which grows and
+ * shrinks by the MSS as before. Three things need care, and the patch of lwIP calls in here for them:
+ *
+ * - A segment that the windows don't let go as a whole is cut where they end. Cutting copies what
+ *   stays, so it is put off while acknowledgements are on their way that will make more room, and a
+ *   segment is made no longer than the windows are.
+ * - The peer may acknowledge a part of a segment. That part is not sent again.
+ * - A fast retransmit repeats one piece, not the segment.
+ *
+ * A segment that the device still has is never changed.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lwip/ip.h"
+#include "lwip/netif.h"
+#include "lwip/priv/tcp_priv.h"
+
+#include "network.h"
+
+#define SEGMENT_BYTES_MAX 32768u /* with headers, no more than a device's chain has room for */
+#define SEGMENT_MSS_MIN   536u   /* of a peer's MSS; SKEP_NET_GSO_SIZE_MIN */
+
+/* So much of it as is full segments. */
+static uint32_t full(const struct tcp_pcb *pcb, uint32_t bytes)
+{
+    return bytes - bytes % LWIP_MAX(pcb->mss, 1u);
+}
+
+static bool cuts(const struct tcp_pcb *pcb)
+{
+    if (IP_IS_V6(&pcb->remote_ip))
+        return false;
+    const struct netif *netif = pcb->netif_idx != NETIF_NO_INDEX
+                                    ? netif_get_by_index(pcb->netif_idx)
+                                    : ip_route(&pcb->local_ip, &pcb->remote_ip);
+    return netif != NULL && (netif->flags & NETWORK_FLAG_CUTS) != 0;
+}
+
+uint16_t network_segment_max(const struct tcp_pcb *pcb, uint16_t usual)
+{
+    uint32_t most = LWIP_MIN(LWIP_MIN(pcb->cwnd, pcb->snd_wnd_max / 2), SEGMENT_BYTES_MAX);
+    if (most < 2u * pcb->mss || pcb->mss < SEGMENT_MSS_MIN || !cuts(pcb))
+        return usual;
+    return (uint16_t)full(pcb, most);
+}
+
+/* What may be written of so much: there are queue entries for it even if segments are as short as they may become,
+ * with two entries each; and what doesn't go now as a whole ends with a full segment, or waits for the room for one. */
+uint16_t network_write_max(const struct tcp_pcb *pcb, uint16_t available, uint16_t wanted)
+{
+    uint32_t used = LWIP_MIN(pcb->snd_queuelen, TCP_SND_QUEUELEN), half = pcb->snd_wnd_max / 2;
+    uint32_t bytes = half == 0 ? pcb->mss : LWIP_MIN(pcb->mss, half);
+    uint32_t most = LWIP_MIN(available, (TCP_SND_QUEUELEN - used) / 2 * bytes);
+    /* More is wanted than a length can say, perhaps. */
+    bool all = wanted <= most && wanted < UINT16_MAX;
+    bool whole = all || (most < pcb->mss && pcb->snd_queuelen == 0);
+    return (uint16_t)(whole ? most : full(pcb, most));
+}
+
+static bool cut(struct tcp_pcb *pcb, uint32_t bytes)
+{
+    return tcp_split_unsent_seg(pcb, (u16_t)bytes) == ERR_OK;
+}
+
+/* Takes what the peer has of the first unsent segment off it. */
+static void drop_acknowledged(struct tcp_pcb *pcb)
+{
+    struct tcp_seg *seg = pcb->unsent;
+    uint32_t bytes = pcb->lastack - lwip_ntohl(seg->tcphdr->seqno);
+    if (bytes == 0 || bytes >= seg->len || !cut(pcb, bytes))
+        return;
+    pcb->unsent = seg->next;
+    pcb->snd_queuelen = (u16_t)(pcb->snd_queuelen - pbuf_clen(seg->p));
+    tcp_seg_free(seg);
+}
+
+void network_segment_fit(struct tcp_pcb *pcb, uint32_t window)
+{
+    if (pcb->unsent->p->ref != 1)
+        return;
+    drop_acknowledged(pcb);
+    const struct tcp_seg *seg = pcb->unsent;
+    uint32_t before = lwip_ntohl(seg->tcphdr->seqno) - pcb->lastack;
+    uint32_t room = window > before ? window - before : 0;
+    bool soon = pcb->unacked != NULL && room < seg->len / 2u && room < window / 2;
+    if (room >= pcb->mss && room < seg->len && !soon)
+        cut(pcb, full(pcb, room));
+}
+
+void network_segment_lost(struct tcp_pcb *pcb)
+{
+    drop_acknowledged(pcb);
+    struct tcp_seg *seg = pcb->unsent;
+    if (seg->len <= pcb->mss || !cut(pcb, pcb->mss))
+        return;
+    struct tcp_seg *rest = seg->next;
+    seg->next = rest->next;
+    rest->next = pcb->unacked;
+    pcb->unacked = rest;
+}
