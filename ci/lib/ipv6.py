@@ -95,7 +95,7 @@ class Names(threading.Thread):
 
     def __init__(self, name, address):
         super().__init__(daemon=True)
-        self.name = b"".join(bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0"
+        self.question = b"".join(bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0"
         self.address = socket.inet_pton(socket.AF_INET6, address)
         self.socket = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
         self.socket.bind((f"{NETWORK}1", 53))
@@ -104,7 +104,7 @@ class Names(threading.Thread):
     def run(self):
         while True:
             question, client = self.socket.recvfrom(1500)
-            known = question[12:] == self.name + b"\0\x1c\0\1"
+            known = question[12:] == self.question + b"\0\x1c\0\1"
             answer = b"\xc0\x0c\0\x1c\0\1" + struct.pack("!IH", 60, 16) + self.address
             head = struct.pack("!HHHHH", 0x8180 if known else 0x8183, 1, known, 0, 0)
             self.socket.sendto(question[:2] + head + question[12:] + (answer if known else b""), client)
