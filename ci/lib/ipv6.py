@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.dont_write_bytecode = True
@@ -27,7 +28,7 @@ NGINX = """
 daemon off;
 master_process off;
 events { worker_connections 64; }
-http { server { listen [::]:80 ipv6only=on; location / { proxy_pass http://[%s]; } } }
+http { server { listen [::]:80 ipv6only=on; location / { proxy_pass http://web.test; } } }
 """
 
 
@@ -71,14 +72,42 @@ class Router:
         self.raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
         self.raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, socket.inet_pton(socket.AF_INET6, "ff02::2") + struct.pack("@I", index))
         self.raw.settimeout(60)
+        skep.wait_for(self.has_address, "this host's link-local address")
 
-    def wait_solicitation(self):
-        while self.raw.recv(1500)[:1] != bytes([ROUTER_SOLICIT]):
-            pass
+    def has_address(self):
+        """Routers speak from their link-local address, which isn't used before nobody else has it."""
+        shown = subprocess.run(["ip", "-6", "addr", "show", "dev", TAP, "scope", "link"], capture_output=True, text=True, check=True)
+        return "inet6" in shown.stdout and "tentative" not in shown.stdout
+
+    def wait_solicitation(self, client):
+        """Of this guest: this host's own interface asks, too."""
+        said, asker = b"", None
+        while said[:1] != bytes([ROUTER_SOLICIT]) or asker != client:
+            said, (asker, *_) = self.raw.recvfrom(1500)
 
     def advertise(self):
         prefix = struct.pack("!BBBBIII", 3, 4, 64, 0xC0, 3600, 1800, 0) + socket.inet_pton(socket.AF_INET6, ADVERTISED)
         self.raw.sendto(struct.pack("!BBHBBHII", ROUTER_ADVERT, 0, 0, 64, 0, 1800, 0, 0) + prefix, (f"ff02::1%{TAP}", 0))
+
+
+class Names(threading.Thread):
+    """A name server that knows one name, by its IPv6 address only (RFC 1035, RFC 3596)."""
+
+    def __init__(self, name, address):
+        super().__init__(daemon=True)
+        self.question = b"".join(bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0"
+        self.address = socket.inet_pton(socket.AF_INET6, address)
+        self.socket = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        self.socket.bind((f"{NETWORK}1", 53))
+        self.start()
+
+    def run(self):
+        while True:
+            question, client = self.socket.recvfrom(1500)
+            known = question[12:] == self.question + b"\0\x1c\0\1"
+            answer = b"\xc0\x0c\0\x1c\0\1" + struct.pack("!IH", 60, 16) + self.address
+            head = struct.pack("!HHHHH", 0x8180 if known else 0x8183, 1, known, 0, 0)
+            self.socket.sendto(question[:2] + head + question[12:] + (answer if known else b""), client)
 
 
 def create(api, name, part, image="httpd", **more):
@@ -110,7 +139,7 @@ def check_static(api):
 def check_auto(api):
     router = Router()
     shown = create(api, "auto", AUTO, address6="auto")
-    router.wait_solicitation()
+    router.wait_solicitation(f"fe80::{identifier(shown['mac'])}")
     print("the guest asks for routers", flush=True)
     router.advertise()
     ip("-6", "addr", "add", f"{ADVERTISED}1/64", "dev", TAP, "nodad")
@@ -122,11 +151,12 @@ def check_auto(api):
 
 def check_nginx(api):
     api.upload("nginx", example("nginx"))
-    conf = {"path": "/etc/nginx/nginx.conf", "content": NGINX % f"{NETWORK}{STATIC}"}
-    create(api, "proxy", PROXY, image="nginx", address6=f"{NETWORK}{PROXY}/64", files=[conf])
+    Names("web.test", f"{NETWORK}{STATIC}")
+    conf = {"path": "/etc/nginx/nginx.conf", "content": NGINX}
+    create(api, "proxy", PROXY, image="nginx", address6=f"{NETWORK}{PROXY}/64", dns=f"{NETWORK}1", files=[conf])
     skep.wait_for(lambda: b"Hello" in (page(f"{NETWORK}{PROXY}") or b""), "a page through nginx")
     assert not page(f"{NET}.{PROXY}")
-    print("nginx listens on IPv6 and fetches from another guest", flush=True)
+    print("nginx listens on IPv6 and fetches from another guest by its name", flush=True)
 
 
 def main():

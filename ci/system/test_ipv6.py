@@ -16,7 +16,7 @@ echoes come, in fragments, too
 no other guest gets the address
 the guest asks for routers
 an advertised network is joined
-nginx listens on IPv6 and fetches from another guest
+nginx listens on IPv6 and fetches from another guest by its name
 """
 
 
