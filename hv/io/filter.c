@@ -4,6 +4,7 @@
 #include "io/filter.h"
 
 #include "core/string.h"
+#include "io/bytes.h"
 #include "io/filter6.h"
 
 #define ETHERNET_BYTES 14u
@@ -54,11 +55,6 @@
 #define DHCP_OPTION_TYPE 53u
 #define DHCP_OPTION_END  255u
 #define DHCP_ACK         5u
-
-static uint32_t be16(const uint8_t *at)
-{
-    return (uint32_t)at[0] << 8 | at[1];
-}
 
 /* Addresses stay in network byte order. */
 static uint32_t address_at(const uint8_t *at)

@@ -4,6 +4,7 @@
 #include "io/filter6.h"
 
 #include "core/string.h"
+#include "io/bytes.h"
 
 #define ETHERNET_BYTES 14u
 #define ETHERTYPE_AT   12u
@@ -53,11 +54,6 @@
 static const uint8_t no_address[16];
 static const uint8_t all_nodes_mac[6] = {0x33, 0x33, 0, 0, 0, 1};
 static const uint8_t solicited_prefix[13] = {0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff};
-
-static uint32_t be16(const uint8_t *at)
-{
-    return (uint32_t)at[0] << 8 | at[1];
-}
 
 bool filter6_is_ipv6(const uint8_t *frame)
 {

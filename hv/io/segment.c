@@ -3,7 +3,7 @@
  */
 #include "io/segment.h"
 
-#include "core/string.h"
+#include "io/bytes.h"
 #include "io/filter.h"
 
 #define ETHERNET_BYTES   14u
@@ -28,22 +28,11 @@
 #define TCP_URG 0x20u
 #define TCP_CWR 0x80u
 
-static uint32_t get16(const uint8_t *at)
-{
-    return (uint32_t)at[0] << 8 | at[1];
-}
-
-static void put16(uint8_t *at, uint32_t value)
-{
-    at[0] = (uint8_t)(value >> 8);
-    at[1] = (uint8_t)value;
-}
-
 /* A sum of 16-bit words in one's complement. */
 static uint32_t sum(const uint8_t *at, uint32_t bytes, uint32_t start)
 {
     for (uint32_t i = 0; i < bytes; i += 2) {
-        start += get16(at + i);
+        start += be16(at + i);
     }
     start = (start & 0xffff) + (start >> 16);
     return (start & 0xffff) + (start >> 16);
@@ -52,8 +41,7 @@ static uint32_t sum(const uint8_t *at, uint32_t bytes, uint32_t start)
 /* 0 = they aren't those of plain data. */
 static uint32_t headers_measure(const uint8_t *head, uint32_t head_bytes, uint32_t frame_bytes)
 {
-    if (head_bytes < HEAD_BYTES_MIN ||
-        get16(head + IPV4_BYTES_AT) != frame_bytes - ETHERNET_BYTES) {
+    if (head_bytes < HEAD_BYTES_MIN || be16(head + IPV4_BYTES_AT) != frame_bytes - ETHERNET_BYTES) {
         return 0;
     }
     uint32_t tcp_bytes = (uint32_t)(head[TCP_LENGTH_AT] >> 4) * 4;
@@ -92,10 +80,10 @@ uint32_t segments_bytes(const struct segments *segments, uint32_t at)
 
 static void ipv4_cut(uint8_t *head, uint32_t bytes, uint32_t number)
 {
-    put16(head + IPV4_BYTES_AT, bytes);
-    put16(head + IPV4_ID_AT, get16(head + IPV4_ID_AT) + number);
-    put16(head + IPV4_CHECKSUM_AT, 0);
-    put16(head + IPV4_CHECKSUM_AT, ~sum(head + ETHERNET_BYTES, TCP_AT - ETHERNET_BYTES, 0));
+    be16_put(head + IPV4_BYTES_AT, bytes);
+    be16_put(head + IPV4_ID_AT, be16(head + IPV4_ID_AT) + number);
+    be16_put(head + IPV4_CHECKSUM_AT, 0);
+    be16_put(head + IPV4_CHECKSUM_AT, ~sum(head + ETHERNET_BYTES, TCP_AT - ETHERNET_BYTES, 0));
 }
 
 void segments_cut(const struct segments *segments, uint32_t at, uint32_t bytes,
@@ -103,14 +91,14 @@ void segments_cut(const struct segments *segments, uint32_t at, uint32_t bytes,
 {
     uint32_t tcp_bytes = segments->header_bytes - TCP_AT + bytes;
     uint32_t sequence =
-        (get16(head + TCP_SEQUENCE_AT) << 16 | get16(head + TCP_SEQUENCE_AT + 2)) + at;
+        (be16(head + TCP_SEQUENCE_AT) << 16 | be16(head + TCP_SEQUENCE_AT + 2)) + at;
     ipv4_cut(head, TCP_AT - ETHERNET_BYTES + tcp_bytes, at / segments->size);
-    put16(head + TCP_SEQUENCE_AT, sequence >> 16);
-    put16(head + TCP_SEQUENCE_AT + 2, sequence);
+    be16_put(head + TCP_SEQUENCE_AT, sequence >> 16);
+    be16_put(head + TCP_SEQUENCE_AT + 2, sequence);
     if (at + bytes < segments->payload_bytes) {
         head[TCP_FLAGS_AT] &= (uint8_t) ~(TCP_FIN | TCP_PSH);
     }
-    put16(head + TCP_CHECKSUM_AT, sum(head + IPV4_SOURCE_AT, 8, PROTOCOL_TCP + tcp_bytes));
+    be16_put(head + TCP_CHECKSUM_AT, sum(head + IPV4_SOURCE_AT, 8, PROTOCOL_TCP + tcp_bytes));
     header->gso_type = SKEP_NET_GSO_NONE;
     header->gso_size = header->hdr_len = 0;
 }
