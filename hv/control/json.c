@@ -307,19 +307,14 @@ cJSON *json_add_item(cJSON *object, const char *name, cJSON *item)
     return NULL;
 }
 
-/* In front of an end, at least so many digits. */
-static char *put_digits(char *end, uint64_t value, unsigned least)
-{
-    for (; value > 0 || least > 0; value /= 10, least -= least > 0)
-        *--end = (char)('0' + value % 10);
-    return end;
-}
-
 cJSON *json_create_integer(uint64_t value)
 {
-    char text[24] = "";
+    char text[24] = "", *at = text + sizeof(text) - 1;
 
-    return cJSON_CreateRaw(put_digits(text + sizeof(text) - 1, value, 1));
+    do
+        *--at = (char)('0' + value % 10);
+    while ((value /= 10) > 0);
+    return cJSON_CreateRaw(at);
 }
 
 cJSON *json_create_hex(uint64_t value)

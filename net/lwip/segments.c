@@ -22,9 +22,9 @@
 #include "lwip/priv/tcp_priv.h"
 
 #include "network.h"
+#include "skep/abi.h"
 
 #define SEGMENT_BYTES_MAX 32768u /* with headers, no more than a device's chain has room for */
-#define SEGMENT_MSS_MIN   536u   /* of a peer's MSS; SKEP_NET_GSO_SIZE_MIN */
 
 /* So much of it as is full segments. */
 static uint32_t full(const struct tcp_pcb *pcb, uint32_t bytes)
@@ -45,7 +45,7 @@ static bool cuts(const struct tcp_pcb *pcb)
 uint16_t network_segment_max(const struct tcp_pcb *pcb, uint16_t usual)
 {
     uint32_t most = LWIP_MIN(LWIP_MIN(pcb->cwnd, pcb->snd_wnd_max / 2), SEGMENT_BYTES_MAX);
-    if (most < 2u * pcb->mss || pcb->mss < SEGMENT_MSS_MIN || !cuts(pcb))
+    if (most < 2u * pcb->mss || pcb->mss < SKEP_NET_GSO_SIZE_MIN || !cuts(pcb))
         return usual;
     return (uint16_t)full(pcb, most);
 }

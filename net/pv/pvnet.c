@@ -286,7 +286,7 @@ static void checksum_ask6(uint8_t *frame, uint16_t bytes, struct skep_net_header
 }
 
 /* Asks the back-end to cut a TCP segment into pieces whose length lwIP has left in the checksum's place
- * (the patch's tcp_output_segment()). Before checksum_ask(). */
+ * (the patch's tcp_output_segment()). Before checksum_ask4(). */
 static void cut_ask(const uint8_t *frame, struct skep_net_header *header)
 {
     const struct ip_hdr *ip = (const struct ip_hdr *)(frame + SIZEOF_ETH_HDR);
