@@ -66,7 +66,7 @@ static void offer_names(const char *list, const char *begun)
 static void offer_operands(enum operand_kind kind, const char *context, const char *begun)
 {
     static const char *const lists[] = {
-        [OPERAND_GUEST] = "/v1/guests",
+        [OPERAND_GUEST] = "/v1/guests?view=basic",
         [OPERAND_IMAGE] = "/v1/images",
         [OPERAND_VOLUME] = "/v1/volumes",
         [OPERAND_DISK] = "/v1/disks",

@@ -105,7 +105,8 @@ static void print_guests(const cJSON *list)
 
 int guest_list(const struct call *call)
 {
-    return api_show_labelled(call, "/v1/guests", print_guests);
+    return api_show_labelled(call, call->json ? "/v1/guests" : "/v1/guests?view=basic",
+                             print_guests);
 }
 
 /* The first of several commands' results that isn't good. */

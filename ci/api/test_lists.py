@@ -189,3 +189,27 @@ def test_labels_and_other_strings_have_room_together(api):
     answer = api.patch("/v1/guests/labelled", json={"args": ["y" * 2000]})
     assert answer.status_code == 422 and "3072" in answer.json()["detail"]
     api.delete_guest("labelled")
+
+
+def basic(guest):
+    """What view=basic leaves of a guest that does nothing meanwhile."""
+    words = ("state", "addresses", "started_at", "cpu_time_ns", "memory_promised_bytes", "memory_used_bytes", "restarts")
+    status = {word: guest["status"][word] for word in words}
+    return {"name": guest["name"], "spec": {"image": guest["spec"]["image"]}, "status": status}
+
+
+def test_a_list_in_short(many):
+    many.create("paused", image="a", desired_state="paused", networks=[{"address": "10.0.2.77/24"}, {"address": "10.0.3.7/24"}])
+
+    def quiet(query):
+        return [guest for guest in many.ok("GET", f"/v1/guests{query}")["items"] if guest["status"]["state"] != "running"]
+
+    full = quiet("")
+    assert "paused" in [guest["name"] for guest in full]
+    assert quiet("?view=full") == full
+    assert quiet("?view=basic") == [basic(guest) for guest in full]
+    shorter = many.ok("GET", "/v1/guests?view=basic&limit=1&after=a-1&label=odd=no")["items"]
+    assert shorter == [basic(guest) for guest in full if guest["name"] == "a-2"]
+    many.delete_guest("paused")
+    for query in ("view=", "view=brief", "view=basic0"):
+        assert many.get(f"/v1/guests?{query}").status_code == 400, query

@@ -71,7 +71,7 @@ static const struct api_route routes[] = {
     {{"v1", "images", "*"}, HTTP_PUT, ACCESS_OPERATOR, api_image_put, "dry_run"},
     {{"v1", "images", "*"}, HTTP_PATCH, ACCESS_OPERATOR, api_image_patch, "dry_run"},
     {{"v1", "images", "*"}, HTTP_DELETE, ACCESS_OPERATOR, api_image_delete, ""},
-    {{"v1", "guests"}, HTTP_GET, ACCESS_VIEWER, api_guest_list, "after, limit, label"},
+    {{"v1", "guests"}, HTTP_GET, ACCESS_VIEWER, api_guest_list, "after, limit, label, view"},
     {{"v1", "guests", "*"}, HTTP_GET, ACCESS_VIEWER, api_guest_get, ""},
     {{"v1", "guests", "*"}, HTTP_PUT, ACCESS_OPERATOR, api_guest_put, "dry_run"},
     {{"v1", "guests", "*"}, HTTP_PATCH, ACCESS_OPERATOR, api_guest_patch, "dry_run"},

@@ -207,7 +207,7 @@ static bool send_text(struct request *r, struct follow *f, const char *text, siz
 {
     f->told = f->at;
     r->http->write_deadline = tls_clock_ns() + WRITE_NS;
-    return http_reply_chunk(r->http, text, bytes) == 0;
+    return http_reply_chunk(r->http, text, bytes) == 0 && http_reply_flush(r->http) == 0;
 }
 
 /* An id without data isn't an event, but the client keeps it. */

@@ -34,6 +34,7 @@ struct list {
     char name[SKEP_NAME_MAX]; /* of the last one sent */
     uint64_t left;
     bool begun;
+    bool basic;        /* each in short */
     const char *query; /* has the labels, all of which a guest must have */
 };
 
@@ -50,7 +51,7 @@ static char *next_guests(struct list *list, bool *more)
         memcpy(list->name, g->name, sizeof(list->name));
         if (!spec_is_wanted(list->query, g->spec))
             continue;
-        cJSON_AddItemToArray(items, guest_to_json(g, true));
+        cJSON_AddItemToArray(items, list->basic ? guest_to_basic_json(g) : guest_to_json(g, true));
         list->left--;
     }
     *more = list->left && guest_after_with(list->name, access_prefix());
@@ -91,11 +92,23 @@ static int send_list(struct request *r, struct list *list)
     return result == 0 ? http_reply_end(c) : result;
 }
 
+static int read_view(struct request *r, bool *basic)
+{
+    char text[8] = "";
+    int found = http_query_value(r->http->query, "view", text, sizeof(text));
+
+    *basic = found > 0 && strcmp(text, "basic") == 0;
+    if (found != 0 && !*basic && (found < 0 || strcmp(text, "full") != 0))
+        return problem_set(&r->problem, 400, "view must be basic or full.");
+    return 0;
+}
+
 int api_guest_list(struct request *r)
 {
     struct list list = {.left = UINT64_MAX, .query = r->http->query};
 
-    if (api_query_page(r, list.name, &list.left) != 0 || api_check_labels(r) != 0)
+    if (api_query_page(r, list.name, &list.left) != 0 || api_check_labels(r) != 0 ||
+        read_view(r, &list.basic) != 0)
         return -1;
     r->http->write_deadline = tls_clock_ns() + LIST_NS;
     /* A list that was broken off must not look like a whole one. */

@@ -28,6 +28,8 @@ static void stream_log(struct request *r, uint64_t offset, uint64_t left, bool f
             return;
         if (n < 0 || (n == 0 && !follow))
             break;
+        if (n == 0 && http_reply_flush(r->http) != 0)
+            return;
         if (n == 0 && api_client_stirs(r, FOLLOW_MS)) {
             r->http->keep_alive = false;
             break;

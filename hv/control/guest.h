@@ -186,6 +186,7 @@ const struct skep_guest_status *guest_refresh(struct guest *guest);
 bool guest_has_ended(const struct guest *guest);
 
 cJSON *guest_to_json(struct guest *guest, bool in_list);
+cJSON *guest_to_basic_json(struct guest *guest); /* a list's view=basic; only to be printed */
 const char *guest_state_text(const struct guest *guest);
 const char *guest_change_name(enum guest_change change);
 

@@ -307,14 +307,22 @@ cJSON *json_add_item(cJSON *object, const char *name, cJSON *item)
     return NULL;
 }
 
-cJSON *json_create_integer(uint64_t value)
+char *json_put_integer(char *at, uint64_t value)
 {
-    char text[24] = "", *at = text + sizeof(text) - 1;
+    char text[24] = "", *digits = text + sizeof(text) - 1;
 
     do
-        *--at = (char)('0' + value % 10);
+        *--digits = (char)('0' + value % 10);
     while ((value /= 10) > 0);
-    return cJSON_CreateRaw(at);
+    return stpcpy(at, digits);
+}
+
+cJSON *json_create_integer(uint64_t value)
+{
+    char text[24];
+
+    json_put_integer(text, value);
+    return cJSON_CreateRaw(text);
 }
 
 cJSON *json_create_hex(uint64_t value)
@@ -325,16 +333,30 @@ cJSON *json_create_hex(uint64_t value)
     return cJSON_CreateString(text);
 }
 
+/* Just so many digits, and what comes behind them. */
+static char *put_digits(char *at, unsigned count, unsigned value, char behind)
+{
+    for (unsigned i = count; i-- > 0; value /= 10)
+        at[i] = (char)('0' + value % 10);
+    at[count] = behind;
+    return at + count + 1;
+}
+
 void json_time_text(uint64_t wall_ns, char text[JSON_TIME_MAX])
 {
     time_t seconds = (time_t)(wall_ns / 1000000000u);
     struct tm tm;
 
-    text[0] = '\0';
-    if (wall_ns && gmtime_r(&seconds, &tm))
-        snprintf(text, JSON_TIME_MAX, "%04d-%02d-%02dT%02d:%02d:%02d.%03uZ", tm.tm_year + 1900,
-                 tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
-                 (unsigned)(wall_ns / 1000000u % 1000u));
+    if (wall_ns && gmtime_r(&seconds, &tm)) {
+        text = put_digits(text, 4, (unsigned)tm.tm_year + 1900, '-');
+        text = put_digits(text, 2, (unsigned)tm.tm_mon + 1, '-');
+        text = put_digits(text, 2, (unsigned)tm.tm_mday, 'T');
+        text = put_digits(text, 2, (unsigned)tm.tm_hour, ':');
+        text = put_digits(text, 2, (unsigned)tm.tm_min, ':');
+        text = put_digits(text, 2, (unsigned)tm.tm_sec, '.');
+        text = put_digits(text, 3, (unsigned)(wall_ns / 1000000u % 1000u), 'Z');
+    }
+    *text = '\0';
 }
 
 cJSON *json_create_time(uint64_t wall_ns)

@@ -40,8 +40,11 @@ cJSON *json_create_integer(uint64_t value);
 cJSON *json_create_hex(uint64_t value);
 cJSON *json_create_time(uint64_t wall_ns); /* RFC 3339, null for 0 */
 
-#define JSON_TIME_MAX 80
+#define JSON_TIME_MAX 25                                         /* until 9999, and a NUL */
 void json_time_text(uint64_t wall_ns, char text[JSON_TIME_MAX]); /* RFC 3339, "" for 0 */
+
+/* The number and a NUL at the place given, 21 bytes at most; returns where the NUL is, as stpcpy() does. */
+char *json_put_integer(char *at, uint64_t value);
 
 /* Such a text, in UTC and from 1970 to 2499, to the millisecond; false if it is none. */
 bool json_time_read(const char *text, uint64_t *wall_ns);

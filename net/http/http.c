@@ -164,7 +164,7 @@ static void reset_request(struct http_conn *c)
     c->field_count = 0;
     c->error = 0;
     c->head_bytes = c->url_bytes = c->text_bytes = c->value_start = 0;
-    c->content_length = 0;
+    c->content_length = c->output_bytes = 0;
     c->has_length = c->chunked = c->keep_alive = c->expects_continue = c->upgrade = false;
 }
 

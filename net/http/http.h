@@ -21,6 +21,7 @@
 #define HTTP_HEAD_MAX   8192 /* bytes of request line and header fields */
 #define HTTP_URL_MAX    1024
 #define HTTP_FIELDS_MAX 64
+#define HTTP_OUTPUT_MAX 4096 /* bytes of a reply that wait to be written together */
 
 #define HTTP_E_CLOSED      (-1) /* by the peer, between requests or amid one */
 #define HTTP_E_TIMEOUT     (-2)
@@ -62,6 +63,8 @@ struct http_conn {
     bool reply_started, reply_chunked;
     int reply_status; /* once it has started */
     uint64_t write_deadline;
+    size_t output_bytes; /* that wait to be written */
+    uint8_t output[HTTP_OUTPUT_MAX];
 
     /* Parsing. */
     bool head_done, body_done;
@@ -112,8 +115,11 @@ const char *http_status_text(int status);
 int http_reply(struct http_conn *c, int status, const char *type, const char *fields,
                const void *body, size_t bytes);
 
+/* A reply whose body comes in parts, which go out when there are HTTP_OUTPUT_MAX bytes of them, at its end, or by
+ * http_reply_flush(), which whoever waits before the next part calls. A head without a body (HEAD) goes out at once. */
 int http_reply_begin(struct http_conn *c, int status, const char *type, const char *fields);
 int http_reply_chunk(struct http_conn *c, const void *data, size_t bytes);
+int http_reply_flush(struct http_conn *c);
 int http_reply_end(struct http_conn *c);
 /* With header lines that were not known before, each ended by CRLF; a client of HTTP/1.0 doesn't get them. */
 int http_reply_end_with(struct http_conn *c, const char *fields);

@@ -80,91 +80,99 @@ static bool has_body(int status)
     return status != 204 && status != 304;
 }
 
-/* Nothing isn't written: TLS would make an empty record of it, which OpenSSL's SSL_read() may take for the end. */
-static int write_all(struct http_conn *c, const void *data, size_t bytes)
+static int write_now(struct http_conn *c, const void *data, size_t bytes)
 {
-    int n = bytes ? c->transport.write(c->transport.context, data, bytes, c->write_deadline) : 0;
+    int n = c->transport.write(c->transport.context, data, bytes, c->write_deadline);
 
     if (n < 0)
         c->keep_alive = false;
     return n < 0 ? n : 0;
 }
 
-/* Makes the head, up to the empty line. */
-static size_t make_head(struct http_conn *c, char *head, int status, const char *type,
-                        const char *fields, const char *framing)
+/* Nothing isn't written: TLS would make an empty record of it, which OpenSSL's SSL_read() may take for the end. */
+int http_reply_flush(struct http_conn *c)
 {
-    int n = snprintf(head, HEAD_ROOM, "HTTP/1.1 %d %s\r\n%s%s%s%s%s%s\r\n", status,
+    size_t bytes = c->output_bytes;
+
+    c->output_bytes = 0;
+    return bytes ? write_now(c, c->output, bytes) : 0;
+}
+
+/* What is small goes out together: of each write TLS makes a record, and TCP a packet. */
+static int put(struct http_conn *c, const void *data, size_t bytes)
+{
+    const uint8_t *at = data;
+    int error = 0;
+
+    while (error == 0 && bytes > 0) {
+        size_t room = sizeof(c->output) - c->output_bytes, part = bytes < room ? bytes : room;
+        if (bytes >= sizeof(c->output) && c->output_bytes == 0)
+            return write_now(c, at, bytes);
+        memcpy(c->output + c->output_bytes, at, part);
+        c->output_bytes += part;
+        at += part;
+        bytes -= part;
+        if (part == room)
+            error = http_reply_flush(c);
+    }
+    return error;
+}
+
+/* The head, up to the empty line. */
+static int put_head(struct http_conn *c, int status, const char *type, const char *fields,
+                    const char *framing)
+{
+    char head[HEAD_ROOM];
+    int n = snprintf(head, sizeof(head), "HTTP/1.1 %d %s\r\n%s%s%s%s%s%s\r\n", status,
                      http_status_text(status), type ? "Content-Type: " : "", type ? type : "",
                      type ? "\r\n" : "", framing, fields ? fields : "",
                      c->keep_alive ? "" : "Connection: close\r\n");
-    return n < HEAD_ROOM ? (size_t)n : 0;
-}
 
-/* A short body goes out with its head: one record, one packet. */
-static int write_with_body(struct http_conn *c, char *head, size_t head_bytes, const void *body,
-                           size_t bytes)
-{
-    size_t first = HEAD_ROOM - head_bytes < bytes ? HEAD_ROOM - head_bytes : bytes;
-    int error;
-
-    if (bytes)
-        memcpy(head + head_bytes, body, first);
-    error = write_all(c, head, head_bytes + first);
-    if (error || first == bytes)
-        return error;
-    return write_all(c, (const char *)body + first, bytes - first);
+    c->reply_started = true;
+    c->reply_status = status;
+    return n < HEAD_ROOM ? put(c, head, (size_t)n) : HTTP_E_TRANSPORT;
 }
 
 int http_reply(struct http_conn *c, int status, const char *type, const char *fields,
                const void *body, size_t bytes)
 {
-    char head[HEAD_ROOM], framing[48] = "";
-    size_t head_bytes;
+    char framing[48] = "";
+    int error;
 
-    c->reply_started = true;
-    c->reply_status = status;
     if (has_body(status))
         snprintf(framing, sizeof(framing), "Content-Length: %lu\r\n", (unsigned long)bytes);
-    head_bytes = make_head(c, head, status, type, fields, framing);
-    if (head_bytes == 0)
-        return HTTP_E_TRANSPORT;
-    if (c->method == HTTP_HEAD || !has_body(status))
-        bytes = 0;
-    return write_with_body(c, head, head_bytes, body, bytes);
+    error = put_head(c, status, type, fields, framing);
+    if (error == 0 && c->method != HTTP_HEAD && has_body(status))
+        error = put(c, body, bytes);
+    return error ? error : http_reply_flush(c);
 }
 
 int http_upgrade(struct http_conn *c, const char *fields)
 {
-    char head[HEAD_ROOM];
-    size_t head_bytes;
+    int error;
 
-    c->reply_started = c->body_done = true;
-    c->reply_status = 101;
+    c->body_done = true;
     c->keep_alive = true; /* "Connection" is among the fields */
-    head_bytes = make_head(c, head, 101, NULL, fields, "");
+    error = put_head(c, 101, NULL, fields, "");
     c->keep_alive = false; /* no request follows */
-    return head_bytes ? write_all(c, head, head_bytes) : HTTP_E_TRANSPORT;
+    return error ? error : http_reply_flush(c);
 }
 
 int http_raw_write(struct http_conn *c, const void *data, size_t bytes)
 {
-    return write_all(c, data, bytes);
+    return bytes ? write_now(c, data, bytes) : 0;
 }
 
 int http_reply_begin(struct http_conn *c, int status, const char *type, const char *fields)
 {
-    char head[HEAD_ROOM];
-    size_t head_bytes;
+    int error;
 
-    c->reply_started = true;
-    c->reply_status = status;
     c->reply_chunked = c->parser.http_major == 1 && c->parser.http_minor >= 1;
     if (!c->reply_chunked)
         c->keep_alive = false; /* the connection's end is the body's */
-    head_bytes = make_head(c, head, status, type, fields,
-                           c->reply_chunked ? "Transfer-Encoding: chunked\r\n" : "");
-    return head_bytes ? write_all(c, head, head_bytes) : HTTP_E_TRANSPORT;
+    error =
+        put_head(c, status, type, fields, c->reply_chunked ? "Transfer-Encoding: chunked\r\n" : "");
+    return error || c->method != HTTP_HEAD ? error : http_reply_flush(c);
 }
 
 int http_reply_chunk(struct http_conn *c, const void *data, size_t bytes)
@@ -175,21 +183,24 @@ int http_reply_chunk(struct http_conn *c, const void *data, size_t bytes)
     if (bytes == 0)
         return 0; /* an empty chunk would end the body */
     if (!c->reply_chunked)
-        return write_all(c, data, bytes);
+        return put(c, data, bytes);
     snprintf(size, sizeof(size), "%lx\r\n", (unsigned long)bytes);
-    if ((error = write_all(c, size, strlen(size))) != 0 || (error = write_all(c, data, bytes)) != 0)
+    if ((error = put(c, size, strlen(size))) != 0 || (error = put(c, data, bytes)) != 0)
         return error;
-    return write_all(c, "\r\n", 2);
+    return put(c, "\r\n", 2);
 }
 
 int http_reply_end_with(struct http_conn *c, const char *fields)
 {
     char end[FIELDS_ROOM];
     int n = snprintf(end, sizeof(end), "0\r\n%s\r\n", fields);
+    int error = 0;
 
-    if (!c->reply_chunked)
-        return 0;
-    return n < FIELDS_ROOM ? write_all(c, end, (size_t)n) : HTTP_E_TRANSPORT;
+    if (n >= FIELDS_ROOM)
+        return HTTP_E_TRANSPORT;
+    if (c->reply_chunked)
+        error = put(c, end, (size_t)n);
+    return error ? error : http_reply_flush(c);
 }
 
 int http_reply_end(struct http_conn *c)

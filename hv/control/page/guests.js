@@ -25,7 +25,7 @@ export function guestsView(view, _, signal) {
   }
 
   async function look() {
-    const guests = await list(`/v1/guests?limit=${PAGE + 1}${first ? `&after=${first}` : ""}`, { signal });
+    const guests = await list(`/v1/guests?limit=${PAGE + 1}&view=basic${first ? `&after=${first}` : ""}`, { signal });
     const shown = guests.slice(0, PAGE);
     renew(rows, table([
       ["Name", ({ name }) => h("a", { href: `#/guest/${encodeURIComponent(name)}` }, name)],
