@@ -1,6 +1,7 @@
 """The machine around ring 0: panics and what is kept of them, the watchdog, NMIs, power."""
 
 import contextlib
+import http.client
 import json
 import re
 import socket
@@ -9,9 +10,12 @@ import subprocess
 import pytest
 
 import skep
+import slow
 from conftest import NEIGHBOUR
 from helpers import MIB, example, guest_program
 
+GUEST = "10.0.2.20"
+CONNECTIONS = 32  # hv/control/server.h
 PANIC_TOLD = "the machine was reset after a panic, which said:"
 
 
@@ -265,3 +269,35 @@ def test_power_off_and_reboot(folder, kind):
         wait_count(machine, skep.READY, 2)
         machine.wait_api().ok("POST", "/v1/host/shutdown")
         assert machine.process.wait(skep.WAIT_SECONDS) == 0
+
+
+SMALL = "24M"  # a third of what a Linux guest needs at least is 30 MiB
+
+
+def announce(machine, path, size, status):
+    """What the problem is with a body of this size, of which nothing is sent."""
+    connection = http.client.HTTPSConnection("127.0.0.1", machine.api_port, timeout=30, context=slow.any_certificate())
+    with contextlib.closing(connection):
+        connection.putrequest("PUT", path)
+        connection.putheader("Authorization", f"Bearer {machine.token}")
+        connection.putheader("Content-Length", str(size))
+        connection.endheaders()
+        answer = connection.getresponse()
+        assert answer.status == status
+        return json.load(answer)["detail"]
+
+
+def test_a_small_machine(folder):
+    """It serves all its connections at once, and a page; what is too large for it is refused, and nothing else lost."""
+    with skep.Machine(folder / "small", memory=SMALL, forwards=[GUEST]) as machine, contextlib.ExitStack() as open:
+        api = machine.wait_api()
+        api.upload("httpd", example("httpd"))
+        api.create("web", image="httpd", memory_bytes=2 * MIB, networks=[{"address": f"{GUEST}/24", "gateway": "10.0.2.2"}])
+        machine.wait_page(GUEST)
+        clients = [open.enter_context(skep.Api(api.port, machine.token, api.fingerprint)) for _ in range(CONNECTIONS - 1)]
+        for client in clients:
+            assert [guest["name"] for guest in client.ok("GET", "/v1/guests")["items"]] == ["web"]
+        assert "no memory" in announce(machine, "/v1/images/large", 15 * MIB, status=503)
+        assert [client.get("/healthz").status_code for client in clients] == [200] * len(clients)
+        assert api.host()["control_restarts"] == 0
+        machine.wait_page(GUEST)

@@ -10,7 +10,8 @@
 #include "core/notify.h"
 #include "core/string.h"
 
-#define MEMORY_MIN      (32ull << 20)
+#define MEMORY_MIN      (14ull << 20) /* its threads, and connections in all places */
+#define MEMORY_WANTED   (32ull << 20) /* and a body of 16 MiB */
 #define MEMORY_MAX      (64ull << 20)
 #define CRASH_WINDOW_NS 60000000000ull
 #define CRASHES_MAX     3u
@@ -67,11 +68,21 @@ void control_init(const struct boot_info *boot)
     image = image_create_control();
 }
 
+/* An eighth of the machine; of a small one a quarter, if that isn't more than is wanted. */
+static uint64_t promise(void)
+{
+    uint64_t all = frame_total() * PAGE_SIZE;
+    uint64_t bytes = all / 8 > MEMORY_WANTED ? all / 8 : all / 4;
+
+    if (all / 8 <= MEMORY_WANTED && bytes > MEMORY_WANTED)
+        bytes = MEMORY_WANTED;
+    bytes = bytes < MEMORY_MIN ? MEMORY_MIN : bytes;
+    return bytes > MEMORY_MAX ? MEMORY_MAX : page_align_down(bytes);
+}
+
 void control_start(void)
 {
-    memory_bytes = frame_total() * PAGE_SIZE / 8;
-    memory_bytes = memory_bytes < MEMORY_MIN ? MEMORY_MIN : memory_bytes;
-    memory_bytes = memory_bytes > MEMORY_MAX ? MEMORY_MAX : page_align_down(memory_bytes);
+    memory_bytes = promise();
     start();
 }
 
