@@ -72,10 +72,8 @@ void control_init(const struct boot_info *boot)
 static uint64_t promise(void)
 {
     uint64_t all = frame_total() * PAGE_SIZE;
-    uint64_t bytes = all / 8 > MEMORY_WANTED ? all / 8 : all / 4;
-
-    if (all / 8 <= MEMORY_WANTED && bytes > MEMORY_WANTED)
-        bytes = MEMORY_WANTED;
+    uint64_t bytes = all / 4 < MEMORY_WANTED ? all / 4 : MEMORY_WANTED;
+    bytes = bytes < all / 8 ? all / 8 : bytes;
     bytes = bytes < MEMORY_MIN ? MEMORY_MIN : bytes;
     return bytes > MEMORY_MAX ? MEMORY_MAX : page_align_down(bytes);
 }
