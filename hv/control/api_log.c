@@ -53,7 +53,7 @@ int api_guest_log(struct request *r)
     r->http->write_deadline = tls_clock_ns() + LOG_WRITE_NS;
     snprintf(fields, sizeof(fields), "Skep-Log-Offset: %" PRIu64 "\r\n", offset);
     if (http_reply_begin(r->http, 200, "text/plain; charset=utf-8", fields) == 0 &&
-        r->http->method != HTTP_HEAD)
+        (!follow || http_reply_flush(r->http) == 0) && r->http->method != HTTP_HEAD)
         stream_log(r, offset, end - offset, follow);
     if (follow)
         api_stream_end(r);
