@@ -289,12 +289,12 @@ def announce(machine, path, size, status):
 
 def test_a_small_machine(folder):
     """It serves all its connections at once, and a page; what is too large for it is refused, and nothing else lost."""
-    with skep.Machine(folder / "small", memory=SMALL, forwards=[GUEST]) as machine, contextlib.ExitStack() as open:
+    with skep.Machine(folder / "small", memory=SMALL, forwards=[GUEST]) as machine, contextlib.ExitStack() as stack:
         api = machine.wait_api()
         api.upload("httpd", example("httpd"))
         api.create("web", image="httpd", memory_bytes=2 * MIB, networks=[{"address": f"{GUEST}/24", "gateway": "10.0.2.2"}])
         machine.wait_page(GUEST)
-        clients = [open.enter_context(skep.Api(api.port, machine.token, api.fingerprint)) for _ in range(CONNECTIONS - 1)]
+        clients = [stack.enter_context(skep.Api(api.port, machine.token, api.fingerprint)) for _ in range(CONNECTIONS - 1)]
         for client in clients:
             assert [guest["name"] for guest in client.ok("GET", "/v1/guests")["items"]] == ["web"]
         assert "no memory" in announce(machine, "/v1/images/large", 15 * MIB, status=503)

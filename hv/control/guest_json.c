@@ -30,17 +30,38 @@ const char *guest_change_name(enum guest_change change)
     return names[change];
 }
 
-static void add_addresses(cJSON *status, const struct skep_guest_status *s)
+#define ADDRESSES_TEXT_MAX (SKEP_NETS_MAX * (ADDRESS_TEXT_MAX + 3) + 3)
+
+/* Text of a JSON string without escapes. */
+static char *put_string(char *at, const char *text)
 {
-    cJSON *list = json_add_array(status, "addresses");
+    *at = '"';
+    at = stpcpy(at + 1, text);
+    return stpcpy(at, "\"");
+}
+
+/* The JSON array of all addresses, up to ADDRESSES_TEXT_MAX bytes. */
+static char *put_addresses(char *at, const struct skep_guest_status *s)
+{
+    const char *separator = "[";
 
     for (uint32_t i = 0; i < s->net_count && i < SKEP_NETS_MAX; i++) {
         char text[ADDRESS_TEXT_MAX];
         if (!s->net_address[i])
             continue;
         address_format(text, s->net_address[i]);
-        cJSON_AddItemToArray(list, cJSON_CreateString(text));
+        at = put_string(stpcpy(at, separator), text);
+        separator = ",";
     }
+    return stpcpy(at, *separator == '[' ? "[]" : "]");
+}
+
+static void add_addresses(cJSON *status, const struct skep_guest_status *s)
+{
+    char text[ADDRESSES_TEXT_MAX];
+
+    put_addresses(text, s);
+    json_add(status, "addresses", cJSON_CreateRaw(text));
 }
 
 /* In full for one guest, while it is among the latest or ring 0 still has it; in short else. */
@@ -148,43 +169,19 @@ static const struct skep_guest_status *status_of(struct guest *g)
     return s ? s : &none;
 }
 
-/* Text of a JSON string without escapes. */
-static char *put_string(char *at, const char *text)
-{
-    *at = '"';
-    at = stpcpy(at + 1, text);
-    return stpcpy(at, "\"");
-}
-
-static char *put_addresses(char *at, const struct skep_guest_status *s)
-{
-    const char *begin = at;
-
-    for (uint32_t i = 0; i < s->net_count && i < SKEP_NETS_MAX; i++) {
-        char text[ADDRESS_TEXT_MAX];
-        if (!s->net_address[i])
-            continue;
-        address_format(text, s->net_address[i]);
-        if (at > begin)
-            *at++ = ',';
-        at = put_string(at, text);
-    }
-    return at;
-}
-
 /* As text, since nothing in it needs escapes: a tree of members takes ten times as long to make and print. */
 cJSON *guest_to_basic_json(struct guest *g)
 {
     const struct skep_guest_status *s = status_of(g);
-    char text[2 * SKEP_NAME_MAX + SKEP_NETS_MAX * (ADDRESS_TEXT_MAX + 3) + 400], *at;
+    char text[2 * SKEP_NAME_MAX + ADDRESSES_TEXT_MAX + 400], *at;
     char started[JSON_TIME_MAX];
 
     json_time_text(host_wall_ns(s->started_ns), started);
     at = put_string(stpcpy(text, "{\"name\":"), g->name);
     at = put_string(stpcpy(at, ",\"spec\":{\"image\":"), g->spec->image);
     at = put_string(stpcpy(at, "},\"status\":{\"state\":"), guest_state_text(g));
-    at = put_addresses(stpcpy(at, ",\"addresses\":["), s);
-    at = stpcpy(at, "],\"started_at\":");
+    at = put_addresses(stpcpy(at, ",\"addresses\":"), s);
+    at = stpcpy(at, ",\"started_at\":");
     at = *started ? put_string(at, started) : stpcpy(at, "null");
     at = json_put_integer(stpcpy(at, ",\"cpu_time_ns\":"), s->cpu_ns);
     at = json_put_integer(stpcpy(at, ",\"memory_promised_bytes\":"), s->memory_promised);
