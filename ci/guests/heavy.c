@@ -8,6 +8,7 @@
  *   blocks   requests of the largest size in the most pieces, to memory that isn't there yet, to chunks that are nowhere,
  *            that are shared, and all of a device at once; ends amid them
  *   crash    a page fault below a deep stack
+ *   ring     a broken ring below one
  */
 #include <stdatomic.h>
 #include <stdio.h>
@@ -290,16 +291,39 @@ static void heavy_blocks(const char *argument)
 
 static volatile uint64_t nowhere = 64;
 
-static __attribute__((noinline)) unsigned deep(unsigned depth)
+static void fault(void)
 {
-    if (depth == 0)
-        return *(volatile unsigned *)nowhere;
-    return deep(depth - 1) + (unsigned)nowhere;
+    *(volatile unsigned *)nowhere = 1;
+}
+
+/* More chains than the ring has room for, of a queue that works otherwise. */
+static void break_ring(void)
+{
+    static char header[HEADER], data[(CHAIN + 1) * PAGE];
+    struct ring out = ring_setup(1, 0, header, data);
+    atomic_store(&out.avail->index, QUEUE_SIZE + 1);
+    skep_hc_queue_kick(1);
+}
+
+static __attribute__((noinline)) uint64_t deep(unsigned depth, void (*end)(void))
+{
+    if (depth == 0) {
+        end();
+        return 0;
+    }
+    return deep(depth - 1, end) + nowhere;
 }
 
 static void heavy_crash(const char *argument)
 {
-    printf("heavy: crash %u\n", deep(DEPTH + (unsigned)strlen(argument)));
+    (void)argument;
+    printf("heavy: crash %u\n", (unsigned)deep(DEPTH, fault));
+}
+
+static void heavy_ring(const char *argument)
+{
+    (void)argument;
+    printf("heavy: ring %u\n", (unsigned)deep(DEPTH, break_ring));
 }
 
 int main(int argc, char **argv)
@@ -308,7 +332,8 @@ int main(int argc, char **argv)
         const char *name;
         void (*function)(const char *argument);
     } all[] = {{"memory", heavy_memory},   {"calls", heavy_calls},   {"vcpus", heavy_vcpus},
-               {"packets", heavy_packets}, {"blocks", heavy_blocks}, {"crash", heavy_crash}};
+               {"packets", heavy_packets}, {"blocks", heavy_blocks}, {"crash", heavy_crash},
+               {"ring", heavy_ring}};
     printf("heavy: begin\n"); /* stdio takes its memory now, not when there is none */
     for (unsigned i = 0; argc > 1 && i < sizeof(all) / sizeof(*all); i++) {
         if (strcmp(argv[1], all[i].name) == 0)

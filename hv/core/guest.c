@@ -381,6 +381,7 @@ void guest_crash_message(struct vcpu *vcpu, enum skep_crash_reason reason, uint6
     spin_unlock(&guest->lock);
     if (first) {
         crash_log(guest);
+        arch_cpu()->crash_trap = arch_cpu()->traps + 1; /* core_resume() counts it at its end */
     }
 }
 
