@@ -83,8 +83,8 @@ def create_rows(table, folder, rounds=21):
         table.add("memory touched by hello", used, "bytes", 160 * KIB)
 
 
-def one_fresh(port, page="/"):
-    connection = webguest.connect(port)
+def one_fresh(port, host="127.0.0.1", page="/"):
+    connection = webguest.connect(port, host)
     webguest.get(connection, page)
     connection.close()
 
