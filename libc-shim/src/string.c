@@ -141,9 +141,10 @@ __attribute__((target("avx"), noinline)) static void copy_wide(char *restrict to
     size_t first_bytes = WIDE_BYTES - (uintptr_t)to % WIDE_BYTES;
     *(wide_block *)to = *(const wide_block *)from;
     to += first_bytes, from += first_bytes;
-    for (; last - to > 4 * (ptrdiff_t)WIDE_BYTES; to += 8 * WIDE_BYTES, from += 8 * WIDE_BYTES) {
+    for (const char *stop = last - 4 * WIDE_BYTES; to < stop; to += 8 * WIDE_BYTES) {
         copy_four(to, from);
         copy_four(to + 4 * WIDE_BYTES, from + 4 * WIDE_BYTES);
+        from += 8 * WIDE_BYTES;
     }
     if (to < last)
         copy_four(to, from);

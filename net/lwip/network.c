@@ -32,6 +32,7 @@
 #include "lwip/prot/ip6.h"
 #include "lwip/sys.h"
 #include "lwip/tcpip.h"
+#include "memory.h"
 #include "skep/guest.h"
 #include "skep/net.h"
 #include "skep/thread.h"
@@ -195,6 +196,14 @@ static void tcp_tick(void)
         counters_tell(); /* nothing comes after that would */
 }
 
+/* About a second after packets came or went. */
+static void counters_tick(void)
+{
+    counters_tell();
+    if (!any_busy())
+        network_memory_trim();
+}
+
 static bool arp_table_has_entries(void)
 {
     ip4_addr_t *address;
@@ -319,7 +328,7 @@ static struct timer timers[] = {
     {dhcp_coarse_interval, dhcp_coarse_tmr, 0}, /* may give the next one work */
     {dhcp_fine_interval, dhcp_fine_tmr, 0},
     {timeout_interval, timeout_tick, 0},
-    {counters_interval, counters_tell, 0},
+    {counters_interval, counters_tick, 0},
 };
 #define TCP_TIMER (&timers[0])
 

@@ -108,10 +108,10 @@ unsigned short network_checksum(const void *data, int bytes);
 #define LWIP_WND_SCALE             1
 #define TCP_RCV_SCALE              1
 #define TCP_WND                    (64 * 1024)
-#define TCP_SND_BUF                (64 * 1024)
+#define TCP_SND_BUF                (128 * 1024) /* two segments that the interface cuts */
 #define TCP_SND_QUEUELEN           (4 * TCP_SND_BUF / TCP_MSS)
 #define MEMP_NUM_TCP_SEG           TCP_SND_QUEUELEN /* for a sanity check only */
-#define TCP_SNDLOWAT               (TCP_SND_BUF / 2)
+#define TCP_SNDLOWAT               (0xffff - 4 * TCP_MSS - 1) /* of a count that ends at 0xffff */
 #define TCP_SNDQUEUELOWAT          (TCP_SND_QUEUELEN / 2)
 #define TCP_WND_UPDATE_THRESHOLD   (TCP_WND / 4)
 #define TCP_QUEUE_OOSEQ            1
