@@ -9,6 +9,9 @@
  * the values from 0 to 250 over and over.
  * The port is the first argument or $PORT; 80 if there is neither.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* accept4(), which became POSIX in 2024 */
+#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -23,6 +26,10 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+#ifndef MSG_MORE
+#define MSG_MORE 0 /* Linux' */
+#endif
 
 enum {
     CONNECTIONS_MAX = 4096,
@@ -40,6 +47,7 @@ struct connection {
     int fd;
     time_t active; /* when the client last did something */
     bool closing;  /* after this answer */
+    bool refused;  /* by this answer: the client may have sent more */
     char request[REQUEST_BYTES];
     size_t request_bytes; /* received */
     char answer[ANSWER_BYTES];
@@ -167,7 +175,7 @@ static void answer_path(struct connection *connection, const char *path)
 
 static void refuse(struct connection *connection, const char *status)
 {
-    connection->closing = true;
+    connection->closing = connection->refused = true;
     answer(connection, status, "this server can't do that\n");
 }
 
@@ -246,7 +254,10 @@ static bool next_request(struct connection *connection)
 /* True with *done: all of it was taken. */
 static bool send_some(struct connection *connection, const char *data, size_t bytes, size_t *sent)
 {
-    ssize_t result = send(connection->fd, data, bytes, MSG_NOSIGNAL);
+    /* What close() sends goes along with an answer's end. But if something is unread, it sends that nothing is wanted,
+     * and throws away what wasn't sent. */
+    int more = connection->closing && !connection->refused ? MSG_MORE : 0;
+    ssize_t result = send(connection->fd, data, bytes, MSG_NOSIGNAL | more);
     *sent = result < 0 ? 0 : (size_t)result;
     return result >= 0 || errno == EAGAIN || errno == EINTR;
 }
@@ -319,7 +330,7 @@ static void set_nonblocking(int fd)
 
 static void connection_accept(int listener)
 {
-    int fd = accept(listener, NULL, NULL);
+    int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
     if (fd < 0)
         return;
     struct connection *connection = malloc(sizeof(*connection));
@@ -327,11 +338,9 @@ static void connection_accept(int listener)
         close(fd);
         return;
     }
-    set_nonblocking(fd);
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     connection->fd = fd;
     connection->active = now;
-    connection->closing = false;
+    connection->closing = connection->refused = false;
     connection->request_bytes = connection->answer_bytes = connection->sent_bytes = 0;
     connection->filler_left = 0;
     polls[1 + connection_count] = (struct pollfd){.fd = fd, .events = POLLIN};
@@ -368,7 +377,7 @@ static bool make_places(void)
     return connections != NULL && polls != NULL;
 }
 
-/* One socket for IPv6 and IPv4, or for what the system has. */
+/* One socket for IPv6 and IPv4, or for what the system has. Connections inherit TCP_NODELAY. */
 static int listen_on(unsigned short port)
 {
     struct sockaddr_in6 both = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
@@ -378,6 +387,7 @@ static int listen_on(unsigned short port)
     if (!has_both && (fd = socket(AF_INET, SOCK_STREAM, 0)) < 0)
         return -1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     if (has_both)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){0}, sizeof(int));
     if (bind(fd, has_both ? (struct sockaddr *)&both : (struct sockaddr *)&one,

@@ -183,6 +183,17 @@ static void look_at_syn(const struct segment *segment)
     let_begin(segment->tcp);
 }
 
+/* Sends what waited for more that didn't come. */
+static void send_waiting(void)
+{
+    for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb != NULL; pcb = pcb->next) {
+        if ((pcb->flags & TF_MORE) != 0) {
+            tcp_clear_flags(pcb, TF_MORE);
+            tcp_output(pcb);
+        }
+    }
+}
+
 /* While nothing is under way, time only counts for keep-alive and TIME_WAIT. What such a tick makes
  * up for is lost when TCP becomes busy before it is due: those come later, then. */
 static void tcp_tick(void)
@@ -190,6 +201,7 @@ static void tcp_tick(void)
     if (!tcp_busy)
         tcp_ticks += TCP_SLOW_MS / TCP_SLOW_INTERVAL - 1;
     tcp_tmr();
+    send_waiting();
     trim_time_wait();
     tcp_busy = any_busy();
     if (tcp_active_pcbs == NULL && tcp_tw_pcbs == NULL)
@@ -438,19 +450,15 @@ static bool loopback_waiting(void)
     return false;
 }
 
-static bool thread_needed(void)
+static inline bool thread_needed(void)
 {
     return wake_on_unlock || (TCP_TIMER->due_ns == 0 && tcp_interval() != 0) || loopback_waiting();
 }
 
-void network_lock(void)
-{
-    skep_mutex_lock(&lock_tcpip_core);
-}
-
 void network_unlock(void)
 {
-    pvnet_flush();
+    if (pvnet_queued)
+        pvnet_flush();
     bool wake = thread_needed() && skep_thread_self() != thread;
     timers_changed |= wake_on_unlock;
     wake_on_unlock = false;
@@ -478,7 +486,7 @@ static void network_thread(void *argument)
     for (;;) {
         /* Acquire: what was there to do before network_wake(), which releases, is found below. */
         uint32_t seen = atomic_load_explicit(&work, memory_order_acquire);
-        network_lock();
+        LOCK_TCPIP_CORE();
         bool more = pvnet_poll();
         if (loopback_waiting())
             netif_poll_all();
@@ -606,7 +614,7 @@ static int start(int except)
     static int result;
     skep_mutex_lock(&starting);
     if (!tried) {
-        network_lock();
+        LOCK_TCPIP_CORE();
         result = start_locked(except);
         network_unlock();
         tried = true;
@@ -625,7 +633,7 @@ int skep_net_configure(unsigned device, const struct skep_net_config *config)
     int error = start((int)device);
     if (error < 0)
         return error;
-    network_lock();
+    LOCK_TCPIP_CORE();
     error = pvnet_interface(device) == NULL ? -SKEP_ENODEV : configure(device, config);
     wake_on_unlock = true;
     network_unlock();
@@ -655,7 +663,7 @@ int network_wait_until(bool (*ready)(void), uint64_t deadline_ns)
     for (;;) {
         /* Acquire: pairs with the release in status_changed(). */
         uint32_t seen = atomic_load_explicit(&status_changes, memory_order_acquire);
-        network_lock();
+        LOCK_TCPIP_CORE();
         bool is_ready = ready();
         network_unlock();
         if (is_ready)
@@ -667,7 +675,7 @@ int network_wait_until(bool (*ready)(void), uint64_t deadline_ns)
 
 int skep_net_status(unsigned device, struct skep_net_config *out)
 {
-    network_lock();
+    LOCK_TCPIP_CORE();
     const struct netif *netif = pvnet_interface(device);
     if (netif != NULL) {
         *out = (struct skep_net_config){

@@ -70,7 +70,8 @@ int pvnet_add(unsigned number, const struct skep_net *info);
 /* Frees what was sent, and gives packets that came to lwIP. True: more may be waiting. */
 bool pvnet_poll(void);
 
-/* Shows the back-ends what was queued since the last time. */
+/* Shows the back-ends what was queued since the last time, if there is something. */
+extern bool pvnet_queued;
 void pvnet_flush(void);
 
 /* lwIP's interface of a device, NULL if there is none. */

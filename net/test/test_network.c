@@ -542,6 +542,71 @@ static void small_windows_are_kept(void **state)
     lwip_close(listener);
 }
 
+/*
+ * More to come
+ */
+
+/* The next packet for the port that has data or a FIN: its data's length. */
+static size_t next_data(uint16_t port, struct frame *frame, uint8_t *flags)
+{
+    for (;;) {
+        size_t bytes = from_guest(frame, 5000);
+        assert_true(bytes >= ETHERNET + IP + TCP);
+        check_sums(frame);
+        uint16_t to;
+        memcpy(&to, frame->ip.payload + 2, 2);
+        *flags = frame->ip.payload[13];
+        if (ntohs(to) == port && (bytes > ETHERNET + IP + TCP || (*flags & FIN) != 0))
+            return bytes - (ETHERNET + IP + TCP);
+    }
+}
+
+static int connect_from(uint16_t port, int listener)
+{
+    struct frame frame = tcp_frame(port, 1001, knock(port), ACK);
+    to_guest(&frame, ETHERNET + IP + TCP);
+    int fd = lwip_accept(listener, NULL, NULL), on = 1;
+    assert_true(fd >= 0);
+    assert_int_equal(lwip_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)), 0);
+    return fd;
+}
+
+static void what_waits_for_more_goes_with_it(void **state)
+{
+    (void)state;
+    static struct frame frame;
+    uint8_t flags;
+    int listener = listen_at_port(), fd = connect_from(8100, listener);
+    assert_int_equal(lwip_send(fd, "head", 4, MSG_MORE), 4);
+    assert_int_equal(lwip_send(fd, "body", 4, 0), 4);
+    assert_int_equal(next_data(8100, &frame, &flags), 8);
+    assert_memory_equal(frame.ip.payload + TCP, "headbody", 8);
+
+    /* What fills a segment doesn't wait. */
+    assert_int_equal(lwip_send(fd, stream_data, MSS, MSG_MORE), MSS);
+    assert_int_equal(next_data(8100, &frame, &flags), MSS);
+
+    /* Nothing comes: it goes without. */
+    assert_int_equal(lwip_send(fd, "late", 4, MSG_MORE), 4);
+    assert_int_equal(next_data(8100, &frame, &flags), 4);
+    lwip_close(fd);
+    assert_int_equal(next_data(8100, &frame, &flags), 0);
+    lwip_close(listener);
+}
+
+static void a_connections_end_goes_with_what_waits(void **state)
+{
+    (void)state;
+    static struct frame frame;
+    uint8_t flags;
+    int listener = listen_at_port(), fd = connect_from(8101, listener);
+    assert_int_equal(lwip_send(fd, "last", 4, MSG_MORE), 4);
+    lwip_close(fd);
+    assert_int_equal(next_data(8101, &frame, &flags), 4);
+    assert_int_equal(flags & FIN, FIN);
+    lwip_close(listener);
+}
+
 static int start(void **state)
 {
     (void)state;
@@ -576,6 +641,8 @@ int main(void)
         cmocka_unit_test(a_lost_piece_is_sent_again_alone),
         cmocka_unit_test(a_lost_end_is_sent_again_alone),
         cmocka_unit_test(small_windows_are_kept),
+        cmocka_unit_test(what_waits_for_more_goes_with_it),
+        cmocka_unit_test(a_connections_end_goes_with_what_waits),
     };
     return cmocka_run_group_tests_name("network", tests, start, NULL);
 }

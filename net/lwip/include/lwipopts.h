@@ -22,9 +22,8 @@ signed char tcpip_input(struct pbuf *packet, struct netif *netif); /* netif.c mi
 #define LWIP_TIMERS 0 /* net/lwip/network.c: only those with work to do */
 #endif
 #define LWIP_TCPIP_TIMEOUT  0
-#define LOCK_TCPIP_CORE()   network_lock()
+#define LOCK_TCPIP_CORE()   skep_mutex_lock(&lock_tcpip_core)
 #define UNLOCK_TCPIP_CORE() network_unlock()
-void network_lock(void);
 void network_unlock(void);
 
 #include <sys/select.h> /* FD_SETSIZE */
@@ -144,6 +143,10 @@ void network_segment_lost(struct tcp_pcb *pcb);
 #define LWIP_HOOK_TCP_SEGMENT_LOST(pcb)                 network_segment_lost(pcb)
 #define LWIP_HOOK_IP_CUTS(netif, proto) \
     ((proto) == IP_PROTO_TCP && ((netif)->flags & NETWORK_FLAG_CUTS) != 0)
+
+/* What waits for more to come doesn't wait for long: network.c has a timer. */
+void network_tcp_used(void);
+#define LWIP_HOOK_TCP_AWAITS_MORE() network_tcp_used()
 
 /* UDP, DHCP, DNS */
 #define LWIP_UDP                  1
