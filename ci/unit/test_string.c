@@ -208,12 +208,9 @@ static void bytes_set(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lengths),
-        cmocka_unit_test(bytes_found),
-        cmocka_unit_test(bytes_not_in_it),
-        cmocka_unit_test(bytes_moved),
-        cmocka_unit_test(bytes_moved_wide),
-        cmocka_unit_test(bytes_moved_within),
+        cmocka_unit_test(lengths),          cmocka_unit_test(bytes_found),
+        cmocka_unit_test(bytes_not_in_it),  cmocka_unit_test(bytes_moved),
+        cmocka_unit_test(bytes_moved_wide), cmocka_unit_test(bytes_moved_within),
         cmocka_unit_test(bytes_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -118,37 +118,16 @@ static void trim_time_wait(void)
     }
 }
 
-/* A segment that came, with its addresses as they are in the packet. */
-struct segment {
-    const void *from, *to;
-    size_t address_bytes;
-    const struct tcp_hdr *tcp;
-};
-
-static bool is_address(const ip_addr_t *address, const void *bytes, size_t count)
-{
-    return IP_IS_V6_VAL(*address) == (count == sizeof(ip6_addr_p_t)) &&
-           memcmp(&address->u_addr, bytes, count) == 0;
-}
-
-static bool is_of(const struct tcp_pcb *pcb, const struct segment *segment)
-{
-    return pcb->remote_port == lwip_ntohs(segment->tcp->src) &&
-           pcb->local_port == lwip_ntohs(segment->tcp->dest) &&
-           is_address(&pcb->remote_ip, segment->from, segment->address_bytes) &&
-           is_address(&pcb->local_ip, segment->to, segment->address_bytes);
-}
-
 /* A client whose port comes round while its former connection lingers here may open it anew, as RFC 1122 has it (4.2.2.13)
  * when its sequence number is a later one. lwIP answers it with what the former connection had to say, and again each
  * time that it asks. */
-static void let_reopen(const struct segment *segment)
+int network_tcp_reopens(struct tcp_pcb *pcb, uint8_t flags, uint32_t sequence)
 {
-    struct tcp_pcb *pcb = tcp_tw_pcbs;
-    while (pcb != NULL && !is_of(pcb, segment))
-        pcb = pcb->next;
-    if (pcb != NULL && TCP_SEQ_GEQ(lwip_ntohl(segment->tcp->seqno), pcb->rcv_nxt))
+    bool may = (flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN &&
+               TCP_SEQ_GEQ(sequence, pcb->rcv_nxt);
+    if (may)
         time_wait_end(pcb);
+    return may;
 }
 
 /* Connections that aren't accepted yet have so many places, those that only began among them. Strangers who never go on
@@ -160,7 +139,7 @@ static void let_begin(const struct tcp_hdr *tcp)
         listener = listener->next;
     if (listener == NULL || listener->accepts_pending < listener->backlog)
         return;
-    struct tcp_pcb *oldest = NULL;
+    struct tcp_pcb *oldest = NULL; /* new ones come first */
     for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb != NULL; pcb = pcb->next)
         if (pcb->state == SYN_RCVD && pcb->listener == listener)
             oldest = pcb;
@@ -175,12 +154,6 @@ static const struct tcp_hdr *syn_at(const struct pbuf *packet, size_t offset)
     bool is_syn = packet->len >= offset + sizeof(*tcp) &&
                   (TCPH_FLAGS(tcp) & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
     return is_syn ? tcp : NULL;
-}
-
-static void look_at_syn(const struct segment *segment)
-{
-    let_reopen(segment);
-    let_begin(segment->tcp);
 }
 
 /* Sends what waited for more that didn't come. */
@@ -407,7 +380,7 @@ int network_ip_input(struct pbuf *packet, struct netif *netif)
     const struct tcp_hdr *syn =
         IPH_PROTO(ip) == IP_PROTO_TCP && !is_fragment ? syn_at(packet, IPH_HL_BYTES(ip)) : NULL;
     if (syn != NULL)
-        look_at_syn(&(struct segment){&ip->src, &ip->dest, sizeof(ip->src), syn});
+        let_begin(syn);
     if (is_fragment)
         reassembly_ticks = IP_REASS_MAXAGE + 1, timers_changed = true;
     return 0; /* not eaten */
@@ -431,7 +404,7 @@ int network_ip6_input(struct pbuf *packet, struct netif *netif)
     network_tcp_used();
     const struct tcp_hdr *syn = syn_at(packet, IP6_HLEN);
     if (syn != NULL)
-        look_at_syn(&(struct segment){&ip->src, &ip->dest, sizeof(ip->src), syn});
+        let_begin(syn);
     return 0;
 }
 

@@ -527,8 +527,8 @@ static int inet_accept(struct skep_file *file, struct sockaddr *address, socklen
     call_begin();
     int number = accept_from(file, address, bytes);
     if (number >= 0)
-        return descriptor_open(
-            number, type, atomic_load_explicit(&has_nodelay[listener], memory_order_relaxed));
+        return descriptor_open(number, type,
+                               atomic_load_explicit(&has_nodelay[listener], memory_order_relaxed));
     if (call.interrupted)
         return -EINTR;
     if (accepts(listener))
