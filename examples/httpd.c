@@ -328,6 +328,15 @@ static void set_nonblocking(int fd)
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
 
+static void serve_ready(size_t index, short ready)
+{
+    if (!serve(connections[index], ready))
+        connection_close(index);
+    else
+        polls[1 + index].events = connections[index]->answer_bytes > 0 ? POLLOUT : POLLIN;
+}
+
+/* The request has often come already. */
 static void connection_accept(int listener)
 {
     int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
@@ -343,8 +352,9 @@ static void connection_accept(int listener)
     connection->closing = connection->refused = false;
     connection->request_bytes = connection->answer_bytes = connection->sent_bytes = 0;
     connection->filler_left = 0;
-    polls[1 + connection_count] = (struct pollfd){.fd = fd, .events = POLLIN};
+    polls[1 + connection_count] = (struct pollfd){.fd = fd};
     connections[connection_count++] = connection;
+    serve_ready(connection_count - 1, POLLIN);
 }
 
 /*
@@ -420,11 +430,8 @@ static void turn(int listener)
         return;
     look_at_clock();
     for (size_t i = connection_count; i-- > 0;) {
-        if (polls[1 + i].revents != 0 && !serve(connections[i], polls[1 + i].revents)) {
-            connection_close(i);
-            continue;
-        }
-        polls[1 + i].events = connections[i]->answer_bytes > 0 ? POLLOUT : POLLIN;
+        if (polls[1 + i].revents != 0)
+            serve_ready(i, polls[1 + i].revents);
     }
     if ((polls[0].revents & POLLIN) != 0)
         connection_accept(listener);
