@@ -39,7 +39,7 @@ enum {
     PAGE_BYTES = 512,
     ANSWER_BYTES = 1024, /* headers and a page */
     FILLER_PERIOD = 251,
-    FILLER_BYTES = 523 * FILLER_PERIOD, /* about 128 KiB, more than a socket takes */
+    FILLER_BYTES = 1045 * FILLER_PERIOD, /* about 256 KiB, more than a socket takes */
     IDLE_SECONDS = 30,                  /* a client that is silent for longer is disconnected */
 };
 
@@ -262,17 +262,17 @@ static bool send_some(struct connection *connection, const char *data, size_t by
     return result >= 0 || errno == EAGAIN || errno == EINTR;
 }
 
-/* Sends what there is to send, until the socket takes no more. */
+/* Sends what there is to send, until the socket takes no more: less than it was given, or nothing. */
 static bool send_answer(struct connection *connection)
 {
     size_t sent;
-    while (connection->sent_bytes < connection->answer_bytes) {
-        if (!send_some(connection, connection->answer + connection->sent_bytes,
-                       connection->answer_bytes - connection->sent_bytes, &sent))
+    if (connection->sent_bytes < connection->answer_bytes) {
+        size_t left = connection->answer_bytes - connection->sent_bytes;
+        if (!send_some(connection, connection->answer + connection->sent_bytes, left, &sent))
             return false;
-        if (sent == 0)
-            return true;
         connection->sent_bytes += sent;
+        if (sent < left)
+            return true;
     }
     while (connection->filler_left > 0) {
         size_t at = connection->filler_at, bytes = FILLER_BYTES - at;
@@ -280,10 +280,10 @@ static bool send_answer(struct connection *connection)
             bytes = (size_t)connection->filler_left;
         if (!send_some(connection, filler + at, bytes, &sent))
             return false;
-        if (sent == 0)
-            return true;
         connection->filler_left -= sent;
         connection->filler_at = (at + sent) % FILLER_PERIOD;
+        if (sent < bytes)
+            return true;
     }
     connection->answer_bytes = connection->sent_bytes = 0;
     return !connection->closing;

@@ -147,7 +147,7 @@ static void bytes_moved_wide(void **state)
     }
     skep_posix_string_start(XCR0_AVX);
     fill(from_page);
-    for (size_t bytes = WIDE_MIN_BYTES; bytes <= WIDE_MIN_BYTES + 10 * WIDE_BYTES; bytes++) {
+    for (size_t bytes = WIDE_MIN_BYTES; bytes <= WIDE_MIN_BYTES + 34 * WIDE_BYTES; bytes++) {
         for (size_t rest = 0; rest < 2 * WIDE_BYTES; rest++) {
             const char *from = from_page + PAGE_BYTES - bytes - rest * 7 % WIDE_BYTES;
             char *to = to_page + PAGE_BYTES - bytes - rest;

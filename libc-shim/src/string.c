@@ -16,7 +16,7 @@
 
 #define BLOCK_BYTES    16u
 #define WIDE_BYTES     32u
-#define WIDE_MIN_BYTES 512u /* of a copy; more than two turns of its loop */
+#define WIDE_MIN_BYTES 512u /* of a copy */
 
 #define XCR0_AVX (1u << 2)
 
@@ -141,12 +141,14 @@ __attribute__((target("avx"), noinline)) static void copy_wide(char *restrict to
     size_t first_bytes = WIDE_BYTES - (uintptr_t)to % WIDE_BYTES;
     *(wide_block *)to = *(const wide_block *)from;
     to += first_bytes, from += first_bytes;
-    for (const char *stop = last - 4 * WIDE_BYTES; to < stop; to += 8 * WIDE_BYTES) {
+    for (const char *stop = last - 12 * WIDE_BYTES; to < stop; to += 16 * WIDE_BYTES) {
         copy_four(to, from);
         copy_four(to + 4 * WIDE_BYTES, from + 4 * WIDE_BYTES);
-        from += 8 * WIDE_BYTES;
+        copy_four(to + 8 * WIDE_BYTES, from + 8 * WIDE_BYTES);
+        copy_four(to + 12 * WIDE_BYTES, from + 12 * WIDE_BYTES);
+        from += 16 * WIDE_BYTES;
     }
-    if (to < last)
+    for (; to < last; to += 4 * WIDE_BYTES, from += 4 * WIDE_BYTES)
         copy_four(to, from);
     copy_four(last, last_from);
 }

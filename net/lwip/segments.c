@@ -53,7 +53,7 @@ uint16_t network_segment_max(const struct tcp_pcb *pcb, uint16_t usual)
 
 /* What may be written of so much: there are queue entries for it even if segments are as short as they may become,
  * with two entries each; and what doesn't go now as a whole ends with a full segment, as long as one may be if there is
- * room for that, or waits for the room for one. */
+ * room for that, or waits for the room for one: for half of a long one, if those that are on their way will make room. */
 uint16_t network_write_max(const struct tcp_pcb *pcb, uint16_t available, uint16_t wanted)
 {
     uint32_t used = LWIP_MIN(pcb->snd_queuelen, TCP_SND_QUEUELEN), half = pcb->snd_wnd_max / 2;
@@ -64,7 +64,9 @@ uint16_t network_write_max(const struct tcp_pcb *pcb, uint16_t available, uint16
     if (all || (most < pcb->mss && pcb->snd_queuelen == 0))
         return (uint16_t)most;
     uint32_t longest = network_segment_max(pcb, pcb->mss);
-    return (uint16_t)(most >= longest ? most - most % longest : full(pcb, most));
+    if (most >= longest)
+        return (uint16_t)(most - most % longest);
+    return (uint16_t)(most < longest / 2 && pcb->snd_queuelen > 0 ? 0 : full(pcb, most));
 }
 
 static bool cut(struct tcp_pcb *pcb, uint32_t bytes)
