@@ -40,7 +40,7 @@ enum {
     ANSWER_BYTES = 1024, /* headers and a page */
     FILLER_PERIOD = 251,
     FILLER_BYTES = 1045 * FILLER_PERIOD, /* about 256 KiB, more than a socket takes */
-    IDLE_SECONDS = 30,                  /* a client that is silent for longer is disconnected */
+    IDLE_SECONDS = 30,                   /* a client that is silent for longer is disconnected */
 };
 
 struct connection {
@@ -328,15 +328,6 @@ static void set_nonblocking(int fd)
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
 
-static void serve_ready(size_t index, short ready)
-{
-    if (!serve(connections[index], ready))
-        connection_close(index);
-    else
-        polls[1 + index].events = connections[index]->answer_bytes > 0 ? POLLOUT : POLLIN;
-}
-
-/* The request has often come already. */
 static void connection_accept(int listener)
 {
     int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
@@ -352,9 +343,9 @@ static void connection_accept(int listener)
     connection->closing = connection->refused = false;
     connection->request_bytes = connection->answer_bytes = connection->sent_bytes = 0;
     connection->filler_left = 0;
-    polls[1 + connection_count] = (struct pollfd){.fd = fd};
+    /* The request has often come already. */
+    polls[1 + connection_count] = (struct pollfd){.fd = fd, .revents = POLLIN};
     connections[connection_count++] = connection;
-    serve_ready(connection_count - 1, POLLIN);
 }
 
 /*
@@ -429,12 +420,16 @@ static void turn(int listener)
     if (poll(polls, 1 + connection_count, connection_count > 0 ? 1000 * IDLE_SECONDS : -1) < 0)
         return;
     look_at_clock();
-    for (size_t i = connection_count; i-- > 0;) {
-        if (polls[1 + i].revents != 0)
-            serve_ready(i, polls[1 + i].revents);
-    }
     if ((polls[0].revents & POLLIN) != 0)
         connection_accept(listener);
+    for (size_t i = connection_count; i-- > 0;) {
+        if (polls[1 + i].revents == 0)
+            continue;
+        if (serve(connections[i], polls[1 + i].revents))
+            polls[1 + i].events = connections[i]->answer_bytes > 0 ? POLLOUT : POLLIN;
+        else
+            connection_close(i);
+    }
     close_idle();
 }
 

@@ -131,11 +131,13 @@ __attribute__((target("avx"), always_inline)) static inline void copy_four(char 
     ((wide_block *)to)[3] = d;
 }
 
-/* WIDE_MIN_BYTES or more that don't overlap. All but the first and the last are written to aligned addresses. */
-__attribute__((target("avx"), noinline)) static void copy_wide(char *restrict to,
-                                                               const char *restrict from,
-                                                               size_t bytes)
+/* WIDE_MIN_BYTES or more that don't overlap. All but the first and the last are written to aligned addresses. memcpy() ends
+ * with it: a call would have every short copy save registers. */
+__attribute__((target("avx"), noinline)) static void *copy_wide(void *restrict target,
+                                                                const char *restrict from,
+                                                                size_t bytes)
 {
+    char *to = target;
     char *last = to + bytes - 4 * WIDE_BYTES;
     const char *last_from = from + bytes - 4 * WIDE_BYTES;
     size_t first_bytes = WIDE_BYTES - (uintptr_t)to % WIDE_BYTES;
@@ -151,14 +153,15 @@ __attribute__((target("avx"), noinline)) static void copy_wide(char *restrict to
     for (; to < last; to += 4 * WIDE_BYTES, from += 4 * WIDE_BYTES)
         copy_four(to, from);
     copy_four(last, last_from);
+    return target;
 }
 
 void *memcpy(void *restrict to, const void *restrict from, size_t bytes)
 {
+    if (bytes >= WIDE_MIN_BYTES && has_wide)
+        return copy_wide(to, from, bytes);
     if (bytes <= 2 * BLOCK_BYTES)
         move_short(to, from, bytes);
-    else if (bytes >= WIDE_MIN_BYTES && has_wide)
-        copy_wide(to, from, bytes);
     else
         move_forward(to, from, bytes);
     return to;

@@ -55,14 +55,15 @@ static bool kept_put(struct block *block)
     return room;
 }
 
-/* Any that is long enough: most are as long as segments become. */
+/* One that is long enough, and not twice as long. */
 static struct block *long_take(size_t steps)
 {
     struct block *block = NULL;
     bool were_masked = skep_spin_lock(&lock);
     for (size_t i = 0; block == NULL && i < LONG_KEPT; i++) {
-        if (kept_long[i] != NULL && kept_long[i]->steps >= steps) {
-            block = kept_long[i];
+        struct block *one = kept_long[i];
+        if (one != NULL && one->steps >= steps && one->steps < 2 * steps) {
+            block = one;
             kept_long[i] = NULL;
         }
     }
@@ -129,9 +130,9 @@ void *network_calloc(size_t count, size_t bytes_each)
 void network_free(void *memory)
 {
     struct block *block = (struct block *)((char *)memory - HEADER_BYTES);
-    if (block->steps <= SIZES)
-        block = kept_put(block) ? NULL : block;
-    else if (block->steps <= LONG_STEPS_MAX)
+    if (block->steps <= SIZES && kept_put(block))
+        return;
+    if (block->steps > SIZES && block->steps <= LONG_STEPS_MAX)
         block = long_put(block);
     free(block);
 }
