@@ -54,7 +54,8 @@ static void enter(struct tcp_pcb *pcb)
 static void grow(void)
 {
     uint32_t old_count = 1u << bits;
-    struct tcp_pcb **old = buckets, **larger = network_calloc(2ul * old_count, sizeof(*larger));
+    struct tcp_pcb **old = buckets;
+    struct tcp_pcb **larger = network_calloc(2ul * old_count, sizeof(struct tcp_pcb *));
     if (larger == NULL)
         return;
     buckets = larger;

@@ -21,10 +21,9 @@ void network_wake(void);
 /* socket.c: waits for a packet or a connection, as skep_wait(). That the call was interrupted is a timeout to lwIP. */
 int network_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns);
 
-/* The core lock must be held: an ARP packet was sent, TCP may have sent something, or a name is about
- * to be looked up, so their timers have something to do. */
+/* The core lock must be held: an ARP packet was sent, or a name is about to be looked up, so their timers have something
+ * to do. */
 void network_arp_used(void);
-void network_tcp_used(void);
 void network_dns_used(void);
 
 /* The same: something of IPv6's neighbour discovery or of its groups was sent. */

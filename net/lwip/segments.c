@@ -64,7 +64,7 @@ uint16_t network_write_max(const struct tcp_pcb *pcb, uint16_t available, uint16
     if (all || (most < pcb->mss && pcb->snd_queuelen == 0))
         return (uint16_t)most;
     uint32_t longest = network_segment_max(pcb, pcb->mss);
-    if (most >= longest)
+    if (longest > 0 && most >= longest)
         return (uint16_t)(most - most % longest);
     return (uint16_t)(most < longest / 2 && pcb->snd_queuelen > 0 ? 0 : full(pcb, most));
 }

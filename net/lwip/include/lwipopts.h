@@ -159,7 +159,8 @@ void network_segment_lost(struct tcp_pcb *pcb);
 #define LWIP_HOOK_IP_CUTS(netif, proto) \
     ((proto) == IP_PROTO_TCP && ((netif)->flags & NETWORK_FLAG_CUTS) != 0)
 
-/* What waits for more to come doesn't wait for long: network.c has a timer. */
+/* The core lock must be held: TCP may have sent something, or something waits for more to come, so its timer has something
+ * to do. */
 void network_tcp_used(void);
 #define LWIP_HOOK_TCP_AWAITS_MORE() network_tcp_used()
 
