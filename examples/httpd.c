@@ -9,6 +9,9 @@
  * the values from 0 to 250 over and over.
  * The port is the first argument or $PORT; 80 if there is neither.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* accept4(), which became POSIX in 2024 */
+#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -24,6 +27,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifndef MSG_MORE
+#define MSG_MORE 0 /* Linux' */
+#endif
+
 enum {
     CONNECTIONS_MAX = 4096,
     CONNECTION_PAGES = 4, /* of memory, for each place: what it takes here and in the kernel */
@@ -32,14 +39,15 @@ enum {
     PAGE_BYTES = 512,
     ANSWER_BYTES = 1024, /* headers and a page */
     FILLER_PERIOD = 251,
-    FILLER_BYTES = 523 * FILLER_PERIOD, /* about 128 KiB, more than a socket takes */
-    IDLE_SECONDS = 30,                  /* a client that is silent for longer is disconnected */
+    FILLER_BYTES = 1045 * FILLER_PERIOD, /* about 256 KiB, more than a socket takes */
+    IDLE_SECONDS = 30,                   /* a client that is silent for longer is disconnected */
 };
 
 struct connection {
     int fd;
     time_t active; /* when the client last did something */
     bool closing;  /* after this answer */
+    bool refused;  /* by this answer: the client may have sent more */
     char request[REQUEST_BYTES];
     size_t request_bytes; /* received */
     char answer[ANSWER_BYTES];
@@ -167,7 +175,7 @@ static void answer_path(struct connection *connection, const char *path)
 
 static void refuse(struct connection *connection, const char *status)
 {
-    connection->closing = true;
+    connection->closing = connection->refused = true;
     answer(connection, status, "this server can't do that\n");
 }
 
@@ -246,22 +254,25 @@ static bool next_request(struct connection *connection)
 /* True with *done: all of it was taken. */
 static bool send_some(struct connection *connection, const char *data, size_t bytes, size_t *sent)
 {
-    ssize_t result = send(connection->fd, data, bytes, MSG_NOSIGNAL);
+    /* What close() sends goes along with an answer's end. But if something is unread, it sends that nothing is wanted,
+     * and throws away what wasn't sent. */
+    int more = connection->closing && !connection->refused ? MSG_MORE : 0;
+    ssize_t result = send(connection->fd, data, bytes, MSG_NOSIGNAL | more);
     *sent = result < 0 ? 0 : (size_t)result;
     return result >= 0 || errno == EAGAIN || errno == EINTR;
 }
 
-/* Sends what there is to send, until the socket takes no more. */
+/* Sends what there is to send, until the socket takes no more: less than it was given, or nothing. */
 static bool send_answer(struct connection *connection)
 {
     size_t sent;
-    while (connection->sent_bytes < connection->answer_bytes) {
-        if (!send_some(connection, connection->answer + connection->sent_bytes,
-                       connection->answer_bytes - connection->sent_bytes, &sent))
+    if (connection->sent_bytes < connection->answer_bytes) {
+        size_t left = connection->answer_bytes - connection->sent_bytes;
+        if (!send_some(connection, connection->answer + connection->sent_bytes, left, &sent))
             return false;
-        if (sent == 0)
-            return true;
         connection->sent_bytes += sent;
+        if (sent < left)
+            return true;
     }
     while (connection->filler_left > 0) {
         size_t at = connection->filler_at, bytes = FILLER_BYTES - at;
@@ -269,10 +280,10 @@ static bool send_answer(struct connection *connection)
             bytes = (size_t)connection->filler_left;
         if (!send_some(connection, filler + at, bytes, &sent))
             return false;
-        if (sent == 0)
-            return true;
         connection->filler_left -= sent;
         connection->filler_at = (at + sent) % FILLER_PERIOD;
+        if (sent < bytes)
+            return true;
     }
     connection->answer_bytes = connection->sent_bytes = 0;
     return !connection->closing;
@@ -319,7 +330,7 @@ static void set_nonblocking(int fd)
 
 static void connection_accept(int listener)
 {
-    int fd = accept(listener, NULL, NULL);
+    int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
     if (fd < 0)
         return;
     struct connection *connection = malloc(sizeof(*connection));
@@ -327,14 +338,13 @@ static void connection_accept(int listener)
         close(fd);
         return;
     }
-    set_nonblocking(fd);
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     connection->fd = fd;
     connection->active = now;
-    connection->closing = false;
+    connection->closing = connection->refused = false;
     connection->request_bytes = connection->answer_bytes = connection->sent_bytes = 0;
     connection->filler_left = 0;
-    polls[1 + connection_count] = (struct pollfd){.fd = fd, .events = POLLIN};
+    /* The request has often come already. */
+    polls[1 + connection_count] = (struct pollfd){.fd = fd, .revents = POLLIN};
     connections[connection_count++] = connection;
 }
 
@@ -368,7 +378,7 @@ static bool make_places(void)
     return connections != NULL && polls != NULL;
 }
 
-/* One socket for IPv6 and IPv4, or for what the system has. */
+/* One socket for IPv6 and IPv4, or for what the system has. Connections inherit TCP_NODELAY. */
 static int listen_on(unsigned short port)
 {
     struct sockaddr_in6 both = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
@@ -378,6 +388,7 @@ static int listen_on(unsigned short port)
     if (!has_both && (fd = socket(AF_INET, SOCK_STREAM, 0)) < 0)
         return -1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     if (has_both)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){0}, sizeof(int));
     if (bind(fd, has_both ? (struct sockaddr *)&both : (struct sockaddr *)&one,
@@ -409,15 +420,16 @@ static void turn(int listener)
     if (poll(polls, 1 + connection_count, connection_count > 0 ? 1000 * IDLE_SECONDS : -1) < 0)
         return;
     look_at_clock();
-    for (size_t i = connection_count; i-- > 0;) {
-        if (polls[1 + i].revents != 0 && !serve(connections[i], polls[1 + i].revents)) {
-            connection_close(i);
-            continue;
-        }
-        polls[1 + i].events = connections[i]->answer_bytes > 0 ? POLLOUT : POLLIN;
-    }
     if ((polls[0].revents & POLLIN) != 0)
         connection_accept(listener);
+    for (size_t i = connection_count; i-- > 0;) {
+        if (polls[1 + i].revents == 0)
+            continue;
+        if (serve(connections[i], polls[1 + i].revents))
+            polls[1 + i].events = connections[i]->answer_bytes > 0 ? POLLOUT : POLLIN;
+        else
+            connection_close(i);
+    }
     close_idle();
 }
 

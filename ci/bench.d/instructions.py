@@ -11,12 +11,14 @@ import lines
 import longest
 import skep
 import storage
+import web
 import webguest
 from client import OneRecordClient
 from counter import ADDRESS, CountedMachine, Elf
 
 KIB, MIB = 1 << 10, 1 << 20
 WEB = webguest.ADDRESS
+STREAM_ROW = "stream over tap, a MiB, httpd"
 HELLO = {"image": "hello", "memory_bytes": 2 * MIB, "desired_state": "running"}
 
 
@@ -83,8 +85,8 @@ def create_rows(table, folder, rounds=21):
         table.add("memory touched by hello", used, "bytes", 160 * KIB)
 
 
-def one_fresh(port, page="/"):
-    connection = webguest.connect(port)
+def one_fresh(port, host="127.0.0.1", page="/"):
+    connection = webguest.connect(port, host)
     webguest.get(connection, page)
     connection.close()
 
@@ -136,6 +138,28 @@ def web_rows(table, folder, idle_seconds=5):
         table.add_counts("idle second, one web guest", counts, 5_000, share=idle_seconds)
 
 
+def stream_rows(table, folder, mib=32):
+    """A download over a tap device, whose host completes checksums and takes segments whole."""
+    if not web.is_tapped():
+        table.missing(STREAM_ROW, "needs root, /dev/net/tun and iproute2's ip")
+        return
+    place = web.Place(1, tap=True)
+    place.make()
+    options = {"append": place.append, "host": place.host, **place.options}
+    with CountedMachine(folder / "stream", forwards=[place.guest], **options) as machine:
+        api = machine.wait_api()
+        webguest.create(api, place.guest, place.gateway)
+        machine.wait_page(place.guest)
+        api.close()
+        command = ["curl", "-sSo", "/dev/null", f"{machine.url(place.guest)}bytes/{mib * MIB}"]
+
+        def download():
+            subprocess.run(command, check=True, timeout=120)
+
+        download()
+        table.add_counts(STREAM_ROW, undisturbed(machine, download, rounds=9), 300_000, share=mib)
+
+
 def busy_rows(table, folder, steps=20):
     """What ring 0 takes of a guest that only computes."""
     with CountedMachine(folder / "busy", append=ADDRESS) as machine:
@@ -161,6 +185,7 @@ SECTIONS = {
     "create": create_rows,
     "handshake": handshake.rows,
     "web": web_rows,
+    "stream": stream_rows,
     "busy": busy_rows,
     "wake": latency.wake_rows,
     "stored": latency.stored_rows,
@@ -169,3 +194,9 @@ SECTIONS = {
     "volumes": storage.guard_rows,
     "longest": longest.rows,
 }
+
+
+def sections(options):
+    if not options.only or options.only in "stream":
+        web.enter(options)
+    return SECTIONS

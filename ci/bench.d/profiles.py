@@ -6,10 +6,12 @@ import mmap
 import os
 import struct
 import subprocess
+import urllib.parse
 
 import counter
 import instructions
 import skep
+import web
 import webguest
 from stretches import Symbols
 
@@ -17,7 +19,7 @@ BLOCK = struct.Struct("<QQII32s")  # address, executed, instructions, bytes of c
 TABLE_AT = 8
 ALIGNED = 2 << 20  # of an image's base
 REQUESTS = 200
-SHOWN = 0.004  # of all, what a function must have to be shown
+SHOWN = 0.002  # of all, what a function must have to be shown
 PATHS = {
     "keep-alive": "a request",
     "connection": "a request",
@@ -34,12 +36,16 @@ class Program:
         self.name, self.elf, self.symbols = name, counter.Elf(path), Symbols(path, first=0)
 
     def function(self, address, code):
-        """The function that has this code at this address, but for the image's base; or None."""
+        """The function that has this code at this address, but for the image's base, and whether it begins there; or
+        None."""
         inside = address if address >> 63 else address % ALIGNED
         try:
-            return self.symbols.function(inside) if self.elf.code(inside, len(code)) == code else None
+            if self.elf.code(inside, len(code)) != code:
+                return None
         except KeyError:
             return None
+        name = self.symbols.function(inside)
+        return name, self.symbols.addresses.get(name) == inside
 
 
 class ProfiledMachine(skep.Machine):
@@ -65,15 +71,16 @@ class ProfiledMachine(skep.Machine):
 
 
 def by_function(programs, before, after):
-    """Instructions by (program, function)."""
-    totals = collections.Counter()
+    """Instructions by (program, function), and how often its first block was executed, which is its calls."""
+    totals, calls = collections.Counter(), collections.Counter()
     for (address, length, code), executed in after.items():
-        spent = (executed - before.get((address, length, code), 0)) * length
-        if spent:
+        times = executed - before.get((address, length, code), 0)
+        if times:
             found = ((one.name, one.function(address, code)) for one in programs)
-            where = next((pair for pair in found if pair[1]), ("?", hex(address)))
-            totals[where] += spent
-    return totals
+            program, (function, begins) = next((pair for pair in found if pair[1]), ("?", (hex(address), False)))
+            totals[program, function] += times * length
+            calls[program, function] += times * begins
+    return totals, calls
 
 
 def create_and_delete(api, image):
@@ -81,38 +88,42 @@ def create_and_delete(api, image):
     api.delete_guest("another")
 
 
-def action_of(path, server, machine, api, page):
+def action_of(path, server, machine, api, page, url):
     """What is profiled, and how often it is done in one go."""
-    port = machine.ports[webguest.ADDRESS]
+    where = urllib.parse.urlsplit(url)
+    to = (where.port or 80, where.hostname)
     if path == "keep-alive":
-        connection = webguest.connect(port)
+        connection = webguest.connect(*to)
         return lambda: [webguest.get(connection, page) for _ in range(REQUESTS)], REQUESTS
     if path == "connection":
-        return lambda: [instructions.one_fresh(port, page) for _ in range(REQUESTS)], REQUESTS
+        return lambda: [instructions.one_fresh(*to, page=page) for _ in range(REQUESTS)], REQUESTS
     if path == "api":
         return lambda: [api.ok("GET", "/v1/guests") for _ in range(REQUESTS)], REQUESTS
     if path == "create":
         return lambda: [create_and_delete(api, server) for _ in range(REQUESTS)], REQUESTS
-    url = machine.url(webguest.ADDRESS) + f"bytes/{REQUESTS << 20}"
-    return lambda: subprocess.run(["curl", "-sSo", "/dev/null", url], check=True), REQUESTS
+    command = ["curl", "-sSo", "/dev/null", f"{url}bytes/{REQUESTS << 20}"]
+    return lambda: subprocess.run(command, check=True), REQUESTS
 
 
 def rows(path, server, table, folder):
+    place = web.Place(1, web.is_tapped())
+    place.make()
     programs = [
         Program("ring 0", skep.build_exists()),
         Program(server, skep.BUILD / f"examples/{server}.elf"),
         Program("control", skep.BUILD / "hv/control/skep-control.elf"),
     ]
-    with ProfiledMachine(folder / path, append=counter.ADDRESS, forwards=[webguest.ADDRESS]) as machine:
+    options = {"append": place.append, "host": place.host, **place.options}
+    with ProfiledMachine(folder / path, forwards=[place.guest], **options) as machine:
         api = machine.wait_api()
-        webguest.create(api, server=server)
-        machine.wait_page(webguest.ADDRESS)
+        webguest.create(api, place.guest, place.gateway, server=server)
+        machine.wait_page(place.guest)
         page = "/" if server == "httpd" else f"/{webguest.PAGE}"
-        action, times = action_of(path, server, machine, api, page)
+        action, times = action_of(path, server, machine, api, page, machine.url(place.guest))
         action()
         before = machine.blocks()
         action()
-        totals = by_function(programs, before, machine.blocks())
+        totals, calls = by_function(programs, before, machine.blocks())
     whole = sum(totals.values())
     per = collections.Counter()
     for (program, _), spent in totals.items():
@@ -122,9 +133,12 @@ def rows(path, server, table, folder):
         table.add(f"  {program}", round(spent / times), "instructions", note=f"  {spent / whole:.1%}")
     for (program, function), spent in totals.most_common():
         if spent >= SHOWN * whole:
-            table.add(f"    {program}: {function}", round(spent / times), "", note=f"  {spent / whole:.1%}")
+            often = f", {calls[program, function] / times:,.2f} calls"
+            table.add(f"    {program}: {function}", round(spent / times), "", note=f"  {spent / whole:.1%}{often}")
 
 
 def sections(options):
+    if options.network == "tap":
+        web.enter(options)
     paths = [path for path in PATHS if path != "stream" or options.server == "httpd"]
     return {path: functools.partial(rows, path, options.server) for path in paths}

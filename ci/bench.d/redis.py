@@ -7,7 +7,6 @@ data in memory alone, and answer redis-benchmark in turn, one at a time; the rat
 import contextlib
 import csv
 import functools
-import os
 import pathlib
 import statistics
 import subprocess
@@ -116,7 +115,7 @@ def rows(options, table, folder):
     ):
         if not program.is_file():
             raise qemu.Missing(f"{program} doesn't exist: {remedy}")
-    tapped = os.environ.get(web.INSIDE) == "tap"
+    tapped = web.is_tapped()
     places = [web.Place(number, tapped) for number in (1, 2)]
     measured = {}
     with contextlib.ExitStack() as stack:

@@ -77,6 +77,15 @@ class Place:
     def options(self):
         return {"tap": self.tap} if self.tap else {}
 
+    @property
+    def append(self):
+        return f"address={self.address}/24 gateway={self.gateway}"
+
+    @property
+    def host(self):
+        """Where the machine is, when its ports aren't forwarded."""
+        return self.address if self.tap else None
+
 
 class SkepSide:
     name = "Skep"
@@ -91,8 +100,8 @@ class SkepSide:
         machine = skep.Machine(
             self.folder / "skep",
             forwards=[place.guest],
-            host=place.address if place.tap else None,
-            append=f"address={place.address}/24 gateway={place.gateway}",
+            host=place.host,
+            append=place.append,
             memory=MEMORY,
             cpus=1,
             kvm="off",
@@ -326,7 +335,7 @@ def beside(options):
 
 
 def rows(options, kinds, table, folder):
-    tapped = os.environ.get(INSIDE) == "tap"
+    tapped = is_tapped()
     places = [Place(number, tapped) for number in (1, 2)]
     for place in places:
         place.make()
@@ -348,8 +357,13 @@ def rows(options, kinds, table, folder):
 INSIDE = "SKEP_BENCH_NETWORK"
 
 
-def enter(options, packages):
-    """Starts this program again in a network namespace with taps, if it may. packages: Debian's that it needs there."""
+def is_tapped():
+    return os.environ.get(INSIDE) == "tap"
+
+
+def enter(options, packages=None):
+    """Starts this program again in a network namespace with taps, if it may. packages: Debian's that it needs there beside
+    the kernel; None = not even that."""
     if options.network == "user" or INSIDE in os.environ:
         return
     able = os.geteuid() == 0 and os.access("/dev/net/tun", os.W_OK) and shutil.which("ip")
@@ -357,8 +371,9 @@ def enter(options, packages):
         return
     if not able:
         raise qemu.Missing("--network tap needs root, /dev/net/tun and iproute2's ip")
-    linux.kernel()  # now: there is no way out of the namespace
-    for name in packages:
+    if packages is not None:
+        linux.kernel()  # now: there is no way out of the namespace
+    for name in packages or ():
         linux.package(name)
     # A client that remembers closed connections for a minute runs out of ports at these rates.
     setup = 'ip link set lo up && echo 0 > /proc/sys/net/ipv4/tcp_max_tw_buckets && exec "$@"'
@@ -375,6 +390,6 @@ def sections(options):
 
 
 def add_options(parser):
-    group = parser.add_argument_group("boot, http, connections, stream, latency, web; redis has --network, too")
+    group = parser.add_argument_group("boot, http, connections, stream, latency, web; redis and profile have --network, too")
     group.add_argument("--seconds", type=int, default=5, metavar="N", help="for how long each is measured")
     group.add_argument("--network", choices=("auto", "tap", "user"), default="auto")

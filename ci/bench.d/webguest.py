@@ -77,8 +77,8 @@ def add_options(parser):
     group.add_argument("--server", choices=SERVERS, default="httpd", help="which guest serves (default %(default)s)")
 
 
-def connect(port):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+def connect(port, host="127.0.0.1"):
+    connection = http.client.HTTPConnection(host, port, timeout=30)
     connection.connect()
     connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection

@@ -137,6 +137,34 @@ static void bytes_moved(void **state)
     page_unmap(to_page);
 }
 
+/* Long ones, from each position in a wide block to each. */
+static void bytes_moved_wide(void **state)
+{
+    (void)state;
+    char *from_page = page_map(), *to_page = page_map();
+    if (!__builtin_cpu_supports("avx")) {
+        skip();
+    }
+    skep_posix_string_start(XCR0_AVX);
+    fill(from_page);
+    for (size_t bytes = WIDE_MIN_BYTES; bytes <= WIDE_MIN_BYTES + 34 * WIDE_BYTES; bytes++) {
+        for (size_t rest = 0; rest < 2 * WIDE_BYTES; rest++) {
+            const char *from = from_page + PAGE_BYTES - bytes - rest * 7 % WIDE_BYTES;
+            char *to = to_page + PAGE_BYTES - bytes - rest;
+            memset(to_page, 0x55, PAGE_BYTES);
+            assert_ptr_equal(shim_memcpy(to, from, bytes), to);
+            assert_memory_equal(to, from, bytes);
+            assert_int_equal(to[-1], 0x55);
+            if (rest > 0) {
+                assert_int_equal(to[bytes], 0x55);
+            }
+        }
+    }
+    skep_posix_string_start(0);
+    page_unmap(from_page);
+    page_unmap(to_page);
+}
+
 /* Onto themselves, up and down by each distance. */
 static void bytes_moved_within(void **state)
 {
@@ -180,11 +208,9 @@ static void bytes_set(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lengths),
-        cmocka_unit_test(bytes_found),
-        cmocka_unit_test(bytes_not_in_it),
-        cmocka_unit_test(bytes_moved),
-        cmocka_unit_test(bytes_moved_within),
+        cmocka_unit_test(lengths),          cmocka_unit_test(bytes_found),
+        cmocka_unit_test(bytes_not_in_it),  cmocka_unit_test(bytes_moved),
+        cmocka_unit_test(bytes_moved_wide), cmocka_unit_test(bytes_moved_within),
         cmocka_unit_test(bytes_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "shim.h"
+#include "wide.h"
 
 typedef void (*function)(void);
 
@@ -36,6 +37,7 @@ static void run_destructors(void)
 
 _Noreturn void skep_main(int argc, char **argv, char **envp)
 {
+    skep_posix_string_start(skep_start_info()->xcr0);
     environ = envp;
     if (argc > 0)
         note_name(argv[0]);

@@ -5,17 +5,26 @@
  * What is searched is read in aligned blocks, so that none reaches into a page in which nothing of the string is. What a
  * block has before the string's begin is left out, and what it has behind its end is found too late to matter.
  *
- * What is moved or set is its first and its last block, which may overlap, and whole ones between them.
+ * What is moved or set is its first and its last block, which may overlap, and whole ones between them. Where the CPU has
+ * registers of 32 bytes (AVX), long copies go through those.
  */
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
-#define BLOCK_BYTES 16u
+#include "wide.h"
+
+#define BLOCK_BYTES    16u
+#define WIDE_BYTES     32u
+#define WIDE_MIN_BYTES 512u /* of a copy */
+
+#define XCR0_AVX (1u << 2)
 
 typedef char block __attribute__((vector_size(BLOCK_BYTES), may_alias));
 
 /* The same, and words, wherever they lie. */
 typedef char loose_block __attribute__((vector_size(BLOCK_BYTES), aligned(1), may_alias));
+typedef char wide_block __attribute__((vector_size(WIDE_BYTES), aligned(1), may_alias));
 typedef uint64_t loose_word __attribute__((aligned(1), may_alias));
 typedef uint32_t loose_half __attribute__((aligned(1), may_alias));
 
@@ -103,8 +112,54 @@ static void move_backward(char *to, const char *from, size_t bytes)
     *(loose_block *)to = first;
 }
 
+static bool has_wide;
+
+void skep_posix_string_start(uint64_t xcr0)
+{
+    has_wide = (xcr0 & XCR0_AVX) != 0;
+}
+
+/* Four of them. */
+__attribute__((target("avx"), always_inline)) static inline void copy_four(char *to,
+                                                                           const char *from)
+{
+    wide_block a = ((const wide_block *)from)[0], b = ((const wide_block *)from)[1];
+    wide_block c = ((const wide_block *)from)[2], d = ((const wide_block *)from)[3];
+    ((wide_block *)to)[0] = a;
+    ((wide_block *)to)[1] = b;
+    ((wide_block *)to)[2] = c;
+    ((wide_block *)to)[3] = d;
+}
+
+/* WIDE_MIN_BYTES or more that don't overlap. All but the first and the last are written to aligned addresses. memcpy() ends
+ * with it: a call would have every short copy save registers. */
+__attribute__((target("avx"), noinline)) static void *copy_wide(void *restrict target,
+                                                                const char *restrict from,
+                                                                size_t bytes)
+{
+    char *to = target;
+    char *last = to + bytes - 4 * WIDE_BYTES;
+    const char *last_from = from + bytes - 4 * WIDE_BYTES;
+    size_t first_bytes = WIDE_BYTES - (uintptr_t)to % WIDE_BYTES;
+    *(wide_block *)to = *(const wide_block *)from;
+    to += first_bytes, from += first_bytes;
+    for (const char *stop = last - 12 * WIDE_BYTES; to < stop; to += 16 * WIDE_BYTES) {
+        copy_four(to, from);
+        copy_four(to + 4 * WIDE_BYTES, from + 4 * WIDE_BYTES);
+        copy_four(to + 8 * WIDE_BYTES, from + 8 * WIDE_BYTES);
+        copy_four(to + 12 * WIDE_BYTES, from + 12 * WIDE_BYTES);
+        from += 16 * WIDE_BYTES;
+    }
+    for (; to < last; to += 4 * WIDE_BYTES, from += 4 * WIDE_BYTES)
+        copy_four(to, from);
+    copy_four(last, last_from);
+    return target;
+}
+
 void *memcpy(void *restrict to, const void *restrict from, size_t bytes)
 {
+    if (bytes >= WIDE_MIN_BYTES && has_wide)
+        return copy_wide(to, from, bytes);
     if (bytes <= 2 * BLOCK_BYTES)
         move_short(to, from, bytes);
     else

@@ -13,4 +13,7 @@ void *network_calloc(size_t count, size_t bytes_each);
 /* Not for NULL. */
 void network_free(void *memory);
 
+/* Gives longer blocks than a packet's that are kept back. */
+void network_memory_trim(void);
+
 #endif

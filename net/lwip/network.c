@@ -32,6 +32,7 @@
 #include "lwip/prot/ip6.h"
 #include "lwip/sys.h"
 #include "lwip/tcpip.h"
+#include "memory.h"
 #include "skep/guest.h"
 #include "skep/net.h"
 #include "skep/thread.h"
@@ -117,37 +118,16 @@ static void trim_time_wait(void)
     }
 }
 
-/* A segment that came, with its addresses as they are in the packet. */
-struct segment {
-    const void *from, *to;
-    size_t address_bytes;
-    const struct tcp_hdr *tcp;
-};
-
-static bool is_address(const ip_addr_t *address, const void *bytes, size_t count)
-{
-    return IP_IS_V6_VAL(*address) == (count == sizeof(ip6_addr_p_t)) &&
-           memcmp(&address->u_addr, bytes, count) == 0;
-}
-
-static bool is_of(const struct tcp_pcb *pcb, const struct segment *segment)
-{
-    return pcb->remote_port == lwip_ntohs(segment->tcp->src) &&
-           pcb->local_port == lwip_ntohs(segment->tcp->dest) &&
-           is_address(&pcb->remote_ip, segment->from, segment->address_bytes) &&
-           is_address(&pcb->local_ip, segment->to, segment->address_bytes);
-}
-
 /* A client whose port comes round while its former connection lingers here may open it anew, as RFC 1122 has it (4.2.2.13)
  * when its sequence number is a later one. lwIP answers it with what the former connection had to say, and again each
  * time that it asks. */
-static void let_reopen(const struct segment *segment)
+int network_tcp_reopens(struct tcp_pcb *pcb, uint8_t flags, uint32_t sequence)
 {
-    struct tcp_pcb *pcb = tcp_tw_pcbs;
-    while (pcb != NULL && !is_of(pcb, segment))
-        pcb = pcb->next;
-    if (pcb != NULL && TCP_SEQ_GEQ(lwip_ntohl(segment->tcp->seqno), pcb->rcv_nxt))
+    bool may = (flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN &&
+               TCP_SEQ_GEQ(sequence, pcb->rcv_nxt);
+    if (may)
         time_wait_end(pcb);
+    return may;
 }
 
 /* Connections that aren't accepted yet have so many places, those that only began among them. Strangers who never go on
@@ -159,7 +139,7 @@ static void let_begin(const struct tcp_hdr *tcp)
         listener = listener->next;
     if (listener == NULL || listener->accepts_pending < listener->backlog)
         return;
-    struct tcp_pcb *oldest = NULL;
+    struct tcp_pcb *oldest = NULL; /* new ones come first */
     for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb != NULL; pcb = pcb->next)
         if (pcb->state == SYN_RCVD && pcb->listener == listener)
             oldest = pcb;
@@ -176,10 +156,15 @@ static const struct tcp_hdr *syn_at(const struct pbuf *packet, size_t offset)
     return is_syn ? tcp : NULL;
 }
 
-static void look_at_syn(const struct segment *segment)
+/* Sends what waited for more that didn't come. */
+static void send_waiting(void)
 {
-    let_reopen(segment);
-    let_begin(segment->tcp);
+    for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb != NULL; pcb = pcb->next) {
+        if ((pcb->flags & TF_MORE) != 0) {
+            tcp_clear_flags(pcb, TF_MORE);
+            tcp_output(pcb);
+        }
+    }
 }
 
 /* While nothing is under way, time only counts for keep-alive and TIME_WAIT. What such a tick makes
@@ -189,10 +174,19 @@ static void tcp_tick(void)
     if (!tcp_busy)
         tcp_ticks += TCP_SLOW_MS / TCP_SLOW_INTERVAL - 1;
     tcp_tmr();
+    send_waiting();
     trim_time_wait();
     tcp_busy = any_busy();
     if (tcp_active_pcbs == NULL && tcp_tw_pcbs == NULL)
         counters_tell(); /* nothing comes after that would */
+}
+
+/* About a second after packets came or went. */
+static void counters_tick(void)
+{
+    counters_tell();
+    if (!any_busy())
+        network_memory_trim();
 }
 
 static bool arp_table_has_entries(void)
@@ -319,7 +313,7 @@ static struct timer timers[] = {
     {dhcp_coarse_interval, dhcp_coarse_tmr, 0}, /* may give the next one work */
     {dhcp_fine_interval, dhcp_fine_tmr, 0},
     {timeout_interval, timeout_tick, 0},
-    {counters_interval, counters_tell, 0},
+    {counters_interval, counters_tick, 0},
 };
 #define TCP_TIMER (&timers[0])
 
@@ -386,7 +380,7 @@ int network_ip_input(struct pbuf *packet, struct netif *netif)
     const struct tcp_hdr *syn =
         IPH_PROTO(ip) == IP_PROTO_TCP && !is_fragment ? syn_at(packet, IPH_HL_BYTES(ip)) : NULL;
     if (syn != NULL)
-        look_at_syn(&(struct segment){&ip->src, &ip->dest, sizeof(ip->src), syn});
+        let_begin(syn);
     if (is_fragment)
         reassembly_ticks = IP_REASS_MAXAGE + 1, timers_changed = true;
     return 0; /* not eaten */
@@ -410,7 +404,7 @@ int network_ip6_input(struct pbuf *packet, struct netif *netif)
     network_tcp_used();
     const struct tcp_hdr *syn = syn_at(packet, IP6_HLEN);
     if (syn != NULL)
-        look_at_syn(&(struct segment){&ip->src, &ip->dest, sizeof(ip->src), syn});
+        let_begin(syn);
     return 0;
 }
 
@@ -429,19 +423,15 @@ static bool loopback_waiting(void)
     return false;
 }
 
-static bool thread_needed(void)
+static inline bool thread_needed(void)
 {
     return wake_on_unlock || (TCP_TIMER->due_ns == 0 && tcp_interval() != 0) || loopback_waiting();
 }
 
-void network_lock(void)
-{
-    skep_mutex_lock(&lock_tcpip_core);
-}
-
 void network_unlock(void)
 {
-    pvnet_flush();
+    if (pvnet_queued)
+        pvnet_flush();
     bool wake = thread_needed() && skep_thread_self() != thread;
     timers_changed |= wake_on_unlock;
     wake_on_unlock = false;
@@ -469,7 +459,7 @@ static void network_thread(void *argument)
     for (;;) {
         /* Acquire: what was there to do before network_wake(), which releases, is found below. */
         uint32_t seen = atomic_load_explicit(&work, memory_order_acquire);
-        network_lock();
+        LOCK_TCPIP_CORE();
         bool more = pvnet_poll();
         if (loopback_waiting())
             netif_poll_all();
@@ -597,7 +587,7 @@ static int start(int except)
     static int result;
     skep_mutex_lock(&starting);
     if (!tried) {
-        network_lock();
+        LOCK_TCPIP_CORE();
         result = start_locked(except);
         network_unlock();
         tried = true;
@@ -616,7 +606,7 @@ int skep_net_configure(unsigned device, const struct skep_net_config *config)
     int error = start((int)device);
     if (error < 0)
         return error;
-    network_lock();
+    LOCK_TCPIP_CORE();
     error = pvnet_interface(device) == NULL ? -SKEP_ENODEV : configure(device, config);
     wake_on_unlock = true;
     network_unlock();
@@ -646,7 +636,7 @@ int network_wait_until(bool (*ready)(void), uint64_t deadline_ns)
     for (;;) {
         /* Acquire: pairs with the release in status_changed(). */
         uint32_t seen = atomic_load_explicit(&status_changes, memory_order_acquire);
-        network_lock();
+        LOCK_TCPIP_CORE();
         bool is_ready = ready();
         network_unlock();
         if (is_ready)
@@ -658,7 +648,7 @@ int network_wait_until(bool (*ready)(void), uint64_t deadline_ns)
 
 int skep_net_status(unsigned device, struct skep_net_config *out)
 {
-    network_lock();
+    LOCK_TCPIP_CORE();
     const struct netif *netif = pvnet_interface(device);
     if (netif != NULL) {
         *out = (struct skep_net_config){

@@ -21,10 +21,9 @@ void network_wake(void);
 /* socket.c: waits for a packet or a connection, as skep_wait(). That the call was interrupted is a timeout to lwIP. */
 int network_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns);
 
-/* The core lock must be held: an ARP packet was sent, TCP may have sent something, or a name is about
- * to be looked up, so their timers have something to do. */
+/* The core lock must be held: an ARP packet was sent, or a name is about to be looked up, so their timers have something
+ * to do. */
 void network_arp_used(void);
-void network_tcp_used(void);
 void network_dns_used(void);
 
 /* The same: something of IPv6's neighbour discovery or of its groups was sent. */
@@ -70,7 +69,8 @@ int pvnet_add(unsigned number, const struct skep_net *info);
 /* Frees what was sent, and gives packets that came to lwIP. True: more may be waiting. */
 bool pvnet_poll(void);
 
-/* Shows the back-ends what was queued since the last time. */
+/* Shows the back-ends what was queued since the last time, if there is something. */
+extern bool pvnet_queued;
 void pvnet_flush(void);
 
 /* lwIP's interface of a device, NULL if there is none. */

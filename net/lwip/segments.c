@@ -24,7 +24,8 @@
 #include "network.h"
 #include "skep/abi.h"
 
-#define SEGMENT_BYTES_MAX 32768u /* with headers, no more than a device's chain has room for */
+/* With headers and wherever it lies, no more than the 16 pages that ring 0 lends the card of a packet. */
+#define SEGMENT_BYTES_MAX (15u * SKEP_PAGE_SIZE - 128u)
 
 /* So much of it as is full segments. */
 static uint32_t full(const struct tcp_pcb *pcb, uint32_t bytes)
@@ -51,7 +52,8 @@ uint16_t network_segment_max(const struct tcp_pcb *pcb, uint16_t usual)
 }
 
 /* What may be written of so much: there are queue entries for it even if segments are as short as they may become,
- * with two entries each; and what doesn't go now as a whole ends with a full segment, or waits for the room for one. */
+ * with two entries each; and what doesn't go now as a whole ends with a full segment, as long as one may be if there is
+ * room for that, or waits for the room for one: for half of a long one, if those that are on their way will make room. */
 uint16_t network_write_max(const struct tcp_pcb *pcb, uint16_t available, uint16_t wanted)
 {
     uint32_t used = LWIP_MIN(pcb->snd_queuelen, TCP_SND_QUEUELEN), half = pcb->snd_wnd_max / 2;
@@ -59,8 +61,12 @@ uint16_t network_write_max(const struct tcp_pcb *pcb, uint16_t available, uint16
     uint32_t most = LWIP_MIN(available, (TCP_SND_QUEUELEN - used) / 2 * bytes);
     /* More is wanted than a length can say, perhaps. */
     bool all = wanted <= most && wanted < UINT16_MAX;
-    bool whole = all || (most < pcb->mss && pcb->snd_queuelen == 0);
-    return (uint16_t)(whole ? most : full(pcb, most));
+    if (all || (most < pcb->mss && pcb->snd_queuelen == 0))
+        return (uint16_t)most;
+    uint32_t longest = network_segment_max(pcb, pcb->mss);
+    if (longest > 0 && most >= longest)
+        return (uint16_t)(most - most % longest);
+    return (uint16_t)(most < longest / 2 && pcb->snd_queuelen > 0 ? 0 : full(pcb, most));
 }
 
 static bool cut(struct tcp_pcb *pcb, uint32_t bytes)

@@ -69,7 +69,7 @@ struct pvnet {
 };
 
 static struct pvnet *devices[SKEP_NETS_MAX];
-static bool packets_queued; /* since pvnet_flush() */
+bool pvnet_queued;
 
 /*
  * Receiving
@@ -393,7 +393,7 @@ static err_t packet_send(struct netif *netif, struct pbuf *original)
         return ERR_MEM;
     }
     device->sending[chain] = packet;
-    packets_queued = true;
+    pvnet_queued = true;
     return ERR_OK;
 }
 
@@ -486,9 +486,7 @@ bool pvnet_poll(void)
 
 void pvnet_flush(void)
 {
-    if (!packets_queued)
-        return;
-    packets_queued = false;
+    pvnet_queued = false;
     for (unsigned i = 0; i < SKEP_NETS_MAX; i++)
         if (devices[i] != NULL)
             skep_virtqueue_kick(&devices[i]->send);

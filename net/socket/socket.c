@@ -44,6 +44,9 @@ static struct skep_poll_source sources[MEMP_NUM_NETCONN];
 /* By lwIP's number: listens, but was shut down. */
 static _Atomic bool accepts_no_more[MEMP_NUM_NETCONN];
 
+/* By lwIP's number: has TCP_NODELAY, which connections inherit from who accepts them. lwIP wouldn't take it of that. */
+static _Atomic bool has_nodelay[MEMP_NUM_NETCONN];
+
 /* lwIP's own function for a connection's events. It knows how to count those that come before the
  * connection is accepted. */
 static netconn_callback early_event;
@@ -266,12 +269,15 @@ static ssize_t result_of(ssize_t value)
     return value < 0 ? -errno : value;
 }
 
-/* A connection may have ended before it was accepted. */
-static void note_end(int number)
+/* A connection may have ended before it was accepted; lwIP hasn't heard of TCP_NODELAY. */
+static void note_state(int number)
 {
     LOCK_TCPIP_CORE();
     struct lwip_sock *state = lwip_socket_dbg_get_socket(number);
     const struct netconn *connection = state->conn;
+    if (atomic_load_explicit(&has_nodelay[number], memory_order_relaxed) &&
+        connection->pcb.tcp != NULL)
+        tcp_nagle_disable(connection->pcb.tcp);
     if (is_tcp(connection) &&
         (connection->pcb.tcp == NULL || connection->pcb.tcp->state == CLOSE_WAIT))
         __atomic_fetch_or(&state->errevent, PEER_ENDED, __ATOMIC_RELAXED);
@@ -281,11 +287,12 @@ static void note_end(int number)
 }
 
 /* The descriptor for lwIP's socket, or -errno, and then the socket is closed. */
-static int descriptor_open(int number, int type)
+static int descriptor_open(int number, int type, bool nodelay)
 {
     connecting[number] = false;
     atomic_store_explicit(&accepts_no_more[number], false, memory_order_relaxed);
-    note_end(number);
+    atomic_store_explicit(&has_nodelay[number], nodelay, memory_order_relaxed);
+    note_state(number);
     int flags = (type & SOCK_NONBLOCK) != 0 ? O_NONBLOCK : 0;
     if (flags != 0)
         lwip_fcntl(number, F_SETFL, O_NONBLOCK);
@@ -309,7 +316,7 @@ static int open_inet(int domain, int type, int protocol)
     struct netconn *connection = lwip_socket_dbg_get_socket(number)->conn;
     early_event = connection->callback;
     connection->callback = on_event; /* accepted connections inherit it */
-    return descriptor_open(number, type);
+    return descriptor_open(number, type, false);
 }
 
 int socket(int domain, int type, int protocol)
@@ -520,7 +527,8 @@ static int inet_accept(struct skep_file *file, struct sockaddr *address, socklen
     call_begin();
     int number = accept_from(file, address, bytes);
     if (number >= 0)
-        return descriptor_open(number, type);
+        return descriptor_open(number, type,
+                               atomic_load_explicit(&has_nodelay[listener], memory_order_relaxed));
     if (call.interrupted)
         return -EINTR;
     if (accepts(listener))
@@ -660,6 +668,36 @@ static int group_set(int number, int name, const void *value, socklen_t bytes)
     return (int)result_of(lwip_setsockopt(number, IPPROTO_IPV6, name, &group, sizeof(group)));
 }
 
+static int nodelay_set(struct skep_file *file, const void *value, socklen_t bytes)
+{
+    const struct netconn *connection = state_of(file)->conn;
+    int number = number_of(file), on;
+    if (!is_tcp(connection))
+        return -ENOPROTOOPT;
+    if (bytes < sizeof(on))
+        return -EINVAL;
+    memcpy(&on, value, sizeof(on));
+    LOCK_TCPIP_CORE();
+    atomic_store_explicit(&has_nodelay[number], on != 0, memory_order_relaxed);
+    if (connection->pcb.tcp != NULL && !is_listening(connection)) {
+        if (on != 0)
+            tcp_nagle_disable(connection->pcb.tcp);
+        else
+            tcp_nagle_enable(connection->pcb.tcp);
+    }
+    UNLOCK_TCPIP_CORE();
+    return 0;
+}
+
+static int int_get(int number, void *value, socklen_t *bytes)
+{
+    if (*bytes < sizeof(int))
+        return -EINVAL;
+    *(int *)value = number;
+    *bytes = sizeof(int);
+    return 0;
+}
+
 static int inet_option_set(struct skep_file *file, int level, int name, const void *value,
                            socklen_t bytes)
 {
@@ -669,20 +707,20 @@ static int inet_option_set(struct skep_file *file, int level, int name, const vo
         return group_set(number_of(file), name, value, bytes);
     if (accepted_without_effect(level, name))
         return 0;
+    if (level == IPPROTO_TCP && name == TCP_NODELAY)
+        return nodelay_set(file, value, bytes);
     return (int)result_of(lwip_setsockopt(number_of(file), level, name, value, bytes));
 }
 
 static int inet_option_get(struct skep_file *file, int level, int name, void *value,
                            socklen_t *bytes)
 {
-    if (accepted_without_effect(level, name)) {
-        if (*bytes < sizeof(int))
-            return -EINVAL;
-        *(int *)value = name == SO_SNDBUF ? TCP_SND_BUF : 0;
-        *bytes = sizeof(int);
-        return 0;
-    }
     int number = number_of(file);
+    if (accepted_without_effect(level, name))
+        return int_get(name == SO_SNDBUF ? TCP_SND_BUF : 0, value, bytes);
+    if (level == IPPROTO_TCP && name == TCP_NODELAY && is_tcp(state_of(file)->conn))
+        return int_get(atomic_load_explicit(&has_nodelay[number], memory_order_relaxed), value,
+                       bytes);
     option_rename(&level, &name);
     if (lwip_getsockopt(number, level, name, value, bytes) < 0)
         return -errno;

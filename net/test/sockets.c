@@ -125,6 +125,40 @@ static void options(void)
     CHECK(listen(999, 1) == -1 && errno == EBADF);
 }
 
+/* What a listening socket has goes to those that it accepts, unless they have it taken away. */
+static void inherited(void)
+{
+    struct sockaddr_in address;
+    int listener = listener_new(&address), client = socket(AF_INET, SOCK_STREAM, 0), value = 0;
+    socklen_t bytes = sizeof(value);
+    CHECK(getsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &value, &bytes) == 0 && value == 0);
+    CHECK(setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)) == 0);
+    CHECK(getsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &value, &bytes) == 0 && value != 0);
+    CHECK(connect(client, (struct sockaddr *)&address, sizeof(address)) == 0);
+    int server = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+    CHECK(server >= 0 && (fcntl(server, F_GETFL) & O_NONBLOCK) != 0);
+    CHECK(getsockopt(server, IPPROTO_TCP, TCP_NODELAY, &value, &bytes) == 0 && value != 0);
+    CHECK(getsockopt(client, IPPROTO_TCP, TCP_NODELAY, &value, &bytes) == 0 && value == 0);
+    CHECK(setsockopt(server, IPPROTO_TCP, TCP_NODELAY, &(int){0}, sizeof(int)) == 0);
+    CHECK(getsockopt(server, IPPROTO_TCP, TCP_NODELAY, &value, &bytes) == 0 && value == 0);
+    CHECK(close(listener) == 0 && close(client) == 0 && close(server) == 0);
+}
+
+/* Whatever is told of it, all comes, in order, and the end behind it. */
+static void more_to_come(void)
+{
+    int client, server;
+    char data[16] = "";
+    pair_new(&client, &server);
+    CHECK(send(client, "ab", 2, MSG_MORE) == 2 && send(client, "cd", 2, 0) == 2);
+    CHECK(recv(server, data, 4, MSG_WAITALL) == 4 && memcmp(data, "abcd", 4) == 0);
+    CHECK(send(client, "late", 4, MSG_MORE) == 4);
+    CHECK(recv(server, data, 4, MSG_WAITALL) == 4 && memcmp(data, "late", 4) == 0);
+    CHECK(send(client, "last", 4, MSG_MORE) == 4 && close(client) == 0);
+    CHECK(recv(server, data, 5, MSG_WAITALL) == 4 && memcmp(data, "last", 4) == 0);
+    CHECK(read(server, data, 1) == 0 && close(server) == 0);
+}
+
 static void connecting(void)
 {
     struct sockaddr_in address;
@@ -652,6 +686,8 @@ int main(void)
     datagrams();
     streams();
     options();
+    inherited();
+    more_to_come();
     connecting();
     messages();
     events();

@@ -48,6 +48,28 @@ static void freed_blocks_come_again(void **state)
     network_free(second);
 }
 
+/* Those of long segments, but for no longer than data is sent. */
+static void long_blocks_come_again(void **state)
+{
+    (void)state;
+    uint8_t *longest = network_malloc(60000), *longer = network_malloc(50000);
+    uint8_t *long_one = network_malloc(5000);
+    network_free(long_one);
+    network_free(longer);
+    network_free(longest); /* the first one goes */
+    assert_ptr_equal(network_malloc(50001), longest);
+    uint8_t *third = network_malloc(5000); /* doesn't get so much more */
+    assert_ptr_not_equal(third, longer);
+    assert_ptr_equal(network_malloc(40000), longer);
+    network_free(longest);
+    network_free(longer);
+    network_free(third);
+    network_memory_trim();
+    network_memory_trim();
+    uint8_t *much = network_malloc(100000); /* none of those that are kept */
+    network_free(much);
+}
+
 static void zeroed(void **state)
 {
     (void)state;
@@ -73,6 +95,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         /* While little is kept: later, a freed block may go back to malloc(). */
         cmocka_unit_test(freed_blocks_come_again),
+        cmocka_unit_test(long_blocks_come_again),
         cmocka_unit_test(zeroed),
         cmocka_unit_test(blocks_are_apart),
         cmocka_unit_test(too_much),

@@ -19,6 +19,7 @@
 #include "wire.h"
 
 enum { HEADER = sizeof(struct skep_net_header), PORT = 7 };
+#define LONGEST 61440 /* payload of a segment */
 
 #define GUEST_IP 0x0f02000au /* 10.0.2.15 and .2, as they lie in memory */
 #define PEER_IP  0x0202000au
@@ -45,7 +46,7 @@ struct frame {
             uint8_t ttl, protocol;
             uint16_t checksum;
             uint32_t source, destination;
-            uint8_t payload[32768 + 20];
+            uint8_t payload[LONGEST + 20];
         } __attribute__((packed)) ip;
     };
 } __attribute__((packed));
@@ -494,7 +495,7 @@ static void long_writes_go_in_long_segments(void **state)
     int listener = listen_at_port();
     stream_begin(listener, 8000);
     stream_run();
-    assert_in_range(stream.longest, 2 * MSS, 32768);
+    assert_in_range(stream.longest, 2 * MSS, LONGEST);
     assert_int_equal(stream.repeated, 0);
     stream_end();
     lwip_close(listener);
@@ -541,6 +542,71 @@ static void small_windows_are_kept(void **state)
     lwip_close(listener);
 }
 
+/*
+ * More to come
+ */
+
+/* The next packet for the port that has data or a FIN: its data's length. */
+static size_t next_data(uint16_t port, struct frame *frame, uint8_t *flags)
+{
+    for (;;) {
+        size_t bytes = from_guest(frame, 5000);
+        assert_true(bytes >= ETHERNET + IP + TCP);
+        check_sums(frame);
+        uint16_t to;
+        memcpy(&to, frame->ip.payload + 2, 2);
+        *flags = frame->ip.payload[13];
+        if (ntohs(to) == port && (bytes > ETHERNET + IP + TCP || (*flags & FIN) != 0))
+            return bytes - (ETHERNET + IP + TCP);
+    }
+}
+
+static int connect_from(uint16_t port, int listener)
+{
+    struct frame frame = tcp_frame(port, 1001, knock(port), ACK);
+    to_guest(&frame, ETHERNET + IP + TCP);
+    int fd = lwip_accept(listener, NULL, NULL), on = 1;
+    assert_true(fd >= 0);
+    assert_int_equal(lwip_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)), 0);
+    return fd;
+}
+
+static void what_waits_for_more_goes_with_it(void **state)
+{
+    (void)state;
+    static struct frame frame;
+    uint8_t flags;
+    int listener = listen_at_port(), fd = connect_from(8100, listener);
+    assert_int_equal(lwip_send(fd, "head", 4, MSG_MORE), 4);
+    assert_int_equal(lwip_send(fd, "body", 4, 0), 4);
+    assert_int_equal(next_data(8100, &frame, &flags), 8);
+    assert_memory_equal(frame.ip.payload + TCP, "headbody", 8);
+
+    /* What fills a segment doesn't wait. */
+    assert_int_equal(lwip_send(fd, stream_data, MSS, MSG_MORE), MSS);
+    assert_int_equal(next_data(8100, &frame, &flags), MSS);
+
+    /* Nothing comes: it goes without. */
+    assert_int_equal(lwip_send(fd, "late", 4, MSG_MORE), 4);
+    assert_int_equal(next_data(8100, &frame, &flags), 4);
+    lwip_close(fd);
+    assert_int_equal(next_data(8100, &frame, &flags), 0);
+    lwip_close(listener);
+}
+
+static void a_connections_end_goes_with_what_waits(void **state)
+{
+    (void)state;
+    static struct frame frame;
+    uint8_t flags;
+    int listener = listen_at_port(), fd = connect_from(8101, listener);
+    assert_int_equal(lwip_send(fd, "last", 4, MSG_MORE), 4);
+    lwip_close(fd);
+    assert_int_equal(next_data(8101, &frame, &flags), 4);
+    assert_int_equal(flags & FIN, FIN);
+    lwip_close(listener);
+}
+
 static int start(void **state)
 {
     (void)state;
@@ -575,6 +641,8 @@ int main(void)
         cmocka_unit_test(a_lost_piece_is_sent_again_alone),
         cmocka_unit_test(a_lost_end_is_sent_again_alone),
         cmocka_unit_test(small_windows_are_kept),
+        cmocka_unit_test(what_waits_for_more_goes_with_it),
+        cmocka_unit_test(a_connections_end_goes_with_what_waits),
     };
     return cmocka_run_group_tests_name("network", tests, start, NULL);
 }

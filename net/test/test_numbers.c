@@ -6,10 +6,13 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
+#include "lwip/inet_chksum.h"
 #include "lwip/ip_addr.h"
+#include "lwip/pbuf.h"
 
 static uint16_t slow_checksum(const uint8_t *data, size_t bytes)
 {
@@ -24,14 +27,41 @@ static uint16_t slow_checksum(const uint8_t *data, size_t bytes)
 static void checksums(void **state)
 {
     (void)state;
-    uint8_t data[220];
+    static uint8_t data[1620];
     srand(1);
     for (unsigned round = 0; round < 100000; round++) {
-        size_t start = (size_t)rand() % 9, bytes = (size_t)rand() % 200;
+        size_t start = (size_t)rand() % 9, bytes = (size_t)rand() % (round % 16 == 0 ? 1600 : 200);
         for (size_t i = 0; i < bytes; i++)
             data[start + i] = round % 3 == 0 ? 0xff : (uint8_t)rand();
         assert_int_equal(network_checksum(data + start, (int)bytes),
                          slow_checksum(data + start, bytes));
+    }
+}
+
+/* Of a packet in one piece, and in two, the first of which may be odd. */
+static void packets_sums(void **state)
+{
+    (void)state;
+    static uint8_t data[12 + 1600];
+    ip_addr_t from = IPADDR4_INIT_BYTES(255, 255, 255, 254), to = IPADDR4_INIT_BYTES(10, 0, 2, 15);
+    srand(2);
+    for (unsigned round = 0; round < 20000; round++) {
+        size_t bytes = 1 + (size_t)rand() % 300, first = (size_t)rand() % bytes;
+        for (size_t i = 0; i < bytes; i++)
+            data[12 + i] = round % 3 == 0 ? 0xff : (uint8_t)rand();
+        const uint8_t head[4] = {0, 6, (uint8_t)(bytes >> 8), (uint8_t)bytes};
+        memcpy(data, &ip_2_ip4(&from)->addr, 4);
+        memcpy(data + 4, &ip_2_ip4(&to)->addr, 4);
+        memcpy(data + 8, head, 4);
+        uint16_t right = (uint16_t)~slow_checksum(data, 12 + bytes);
+        struct pbuf rest = {.payload = data + 12 + first,
+                            .len = (uint16_t)(bytes - first),
+                            .tot_len = (uint16_t)(bytes - first)};
+        struct pbuf packet = {.payload = data + 12, .len = (uint16_t)bytes};
+        assert_int_equal(ip_chksum_pseudo(&packet, 6, (uint16_t)bytes, &from, &to), right);
+        packet.len = (uint16_t)first;
+        packet.next = &rest;
+        assert_int_equal(ip_chksum_pseudo(&packet, 6, (uint16_t)bytes, &from, &to), right);
     }
 }
 
@@ -58,6 +88,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(checksums),
+        cmocka_unit_test(packets_sums),
         cmocka_unit_test(sequence_numbers),
     };
     return cmocka_run_group_tests_name("numbers", tests, NULL, NULL);

@@ -22,9 +22,8 @@ signed char tcpip_input(struct pbuf *packet, struct netif *netif); /* netif.c mi
 #define LWIP_TIMERS 0 /* net/lwip/network.c: only those with work to do */
 #endif
 #define LWIP_TCPIP_TIMEOUT  0
-#define LOCK_TCPIP_CORE()   network_lock()
+#define LOCK_TCPIP_CORE()   skep_mutex_lock(&lock_tcpip_core)
 #define UNLOCK_TCPIP_CORE() network_unlock()
-void network_lock(void);
 void network_unlock(void);
 
 #include <sys/select.h> /* FD_SETSIZE */
@@ -108,10 +107,10 @@ unsigned short network_checksum(const void *data, int bytes);
 #define LWIP_WND_SCALE             1
 #define TCP_RCV_SCALE              1
 #define TCP_WND                    (64 * 1024)
-#define TCP_SND_BUF                (64 * 1024)
+#define TCP_SND_BUF                (128 * 1024) /* two segments that the interface cuts */
 #define TCP_SND_QUEUELEN           (4 * TCP_SND_BUF / TCP_MSS)
-#define MEMP_NUM_TCP_SEG           TCP_SND_QUEUELEN /* for a sanity check only */
-#define TCP_SNDLOWAT               (TCP_SND_BUF / 2)
+#define MEMP_NUM_TCP_SEG           TCP_SND_QUEUELEN           /* for a sanity check only */
+#define TCP_SNDLOWAT               (0xffff - 4 * TCP_MSS - 1) /* of a count that ends at 0xffff */
 #define TCP_SNDQUEUELOWAT          (TCP_SND_QUEUELEN / 2)
 #define TCP_WND_UPDATE_THRESHOLD   (TCP_WND / 4)
 #define TCP_QUEUE_OOSEQ            1
@@ -128,8 +127,23 @@ unsigned int network_tcp_isn(const void *local, unsigned local_port, const void 
 #define LWIP_HOOK_TCP_ISN(local_ip, local_port, remote_ip, remote_port) \
     network_tcp_isn(local_ip, local_port, remote_ip, remote_port)
 
-/* Segments that an interface cuts: net/lwip/segments.c, called by the patched lwIP. */
+/* Which connection a packet belongs to: net/lwip/connections.c, called by the patched lwIP. */
 struct tcp_pcb;
+struct ip_addr;
+void network_connection_add(struct tcp_pcb *pcb);
+void network_connection_remove(struct tcp_pcb *pcb);
+struct tcp_pcb *network_connection_find(const struct ip_addr *remote, unsigned short remote_port,
+                                        const struct ip_addr *local, unsigned short local_port);
+#define LWIP_HOOK_TCP_TABLE_ADD(pcb)    network_connection_add(pcb)
+#define LWIP_HOOK_TCP_TABLE_REMOVE(pcb) network_connection_remove(pcb)
+#define LWIP_HOOK_TCP_TABLE_FIND(remote, remote_port, local, local_port) \
+    network_connection_find(remote, remote_port, local, local_port)
+
+/* True: a packet opens a connection anew that lingers in TIME_WAIT, and that is gone now. */
+int network_tcp_reopens(struct tcp_pcb *pcb, unsigned char flags, unsigned int sequence);
+#define LWIP_HOOK_TCP_REOPENS(pcb, flags, sequence) network_tcp_reopens(pcb, flags, sequence)
+
+/* Segments that an interface cuts: net/lwip/segments.c, called by the patched lwIP. */
 unsigned short network_segment_max(const struct tcp_pcb *pcb, unsigned short usual);
 unsigned short network_write_max(const struct tcp_pcb *pcb, unsigned short available,
                                  unsigned short wanted);
@@ -144,6 +158,11 @@ void network_segment_lost(struct tcp_pcb *pcb);
 #define LWIP_HOOK_TCP_SEGMENT_LOST(pcb)                 network_segment_lost(pcb)
 #define LWIP_HOOK_IP_CUTS(netif, proto) \
     ((proto) == IP_PROTO_TCP && ((netif)->flags & NETWORK_FLAG_CUTS) != 0)
+
+/* The core lock must be held: TCP may have sent something, or something waits for more to come, so its timer has something
+ * to do. */
+void network_tcp_used(void);
+#define LWIP_HOOK_TCP_AWAITS_MORE() network_tcp_used()
 
 /* UDP, DHCP, DNS */
 #define LWIP_UDP                  1
