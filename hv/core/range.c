@@ -54,7 +54,7 @@ int ranges_changeable(const struct ranges *ranges, uint64_t start, uint64_t end,
             return -SKEP_EFAULT;
         }
         const struct range *range = &ranges->at[i];
-        if (range->kind != RANGE_ANON && range->kind != RANGE_IMAGE) {
+        if (range->kind == RANGE_FIXED || range->kind == RANGE_GUARD) {
             return -SKEP_EPERM;
         }
         if ((prot & SKEP_PROT_EXEC) && (range->kind != RANGE_IMAGE || range->ever_owned)) {
@@ -63,6 +63,16 @@ int ranges_changeable(const struct ranges *ranges, uint64_t start, uint64_t end,
         start = range->end;
     }
     return 0;
+}
+
+uint64_t ranges_alike(const struct ranges *ranges, uint64_t start, uint64_t end)
+{
+    uint32_t i = ranges_index(ranges, start);
+    bool reserved = ranges->at[i].kind == RANGE_RESERVED;
+    for (; start < end && (ranges->at[i].kind == RANGE_RESERVED) == reserved; i++) {
+        start = ranges->at[i].end;
+    }
+    return start < end ? start : end;
 }
 
 void ranges_hole(const struct ranges *ranges, uint64_t address, uint64_t *low, uint64_t *high)
@@ -118,9 +128,9 @@ static uint64_t pages_owned(const struct range *range)
     return owned ? (range->end - range->start) >> SKEP_PAGE_SHIFT : 0;
 }
 
-/* An image's read-only pages are shared and cost nothing. Counted anew each time: the ranges are few, and a count that
- * is kept could drift. */
-uint64_t ranges_cost(const struct ranges *ranges)
+/* An image's read-only pages are shared and cost nothing. Counted anew at each change: the ranges are few, and a sum that
+ * is added to could drift. */
+static uint64_t cost_of(const struct ranges *ranges)
 {
     uint64_t counted_to[PAGETABLE_LEVELS] = {0};
     uint64_t frames = 0;
@@ -163,7 +173,7 @@ static bool mergeable(const struct range *a, const struct range *b)
         return false;
     }
     uint64_t pages = (a->end - a->start) >> SKEP_PAGE_SHIFT;
-    return a->kind == RANGE_ANON ||
+    return a->kind == RANGE_ANON || a->kind == RANGE_RESERVED ||
            (a->kind == RANGE_IMAGE && a->first_page + pages == b->first_page);
 }
 
@@ -196,10 +206,12 @@ int ranges_add(struct ranges *ranges, const struct range *range, uint64_t frames
         return -SKEP_ENOSPC;
     }
     insert_at(ranges, index, range);
-    if (frames_max != UINT64_MAX && ranges_cost(ranges) > frames_max) {
+    uint64_t cost = cost_of(ranges);
+    if (cost > frames_max) {
         remove_at(ranges, index, index + 1);
         return -SKEP_ENOMEM;
     }
+    ranges->cost = cost;
     merge(ranges, range->start, range->end);
     return 0;
 }
@@ -238,10 +250,11 @@ static int split_around(struct ranges *ranges, uint64_t start, uint64_t end)
     return 0;
 }
 
-/* Whether a range with these rights may come to have frames of the guest's own. */
+/* Whether a range with these rights may come to have frames of the guest's own that count before they are touched. */
 static bool owns(const struct range *range, uint32_t prot)
 {
-    return range->kind == RANGE_ANON ? prot != SKEP_PROT_NONE : (prot & SKEP_PROT_WRITE) != 0;
+    return (range->kind == RANGE_ANON && prot != SKEP_PROT_NONE) ||
+           (range->kind == RANGE_IMAGE && (prot & SKEP_PROT_WRITE));
 }
 
 /* Pages that the span costs more with these rights. */
@@ -267,7 +280,7 @@ int ranges_protect(struct ranges *ranges, uint64_t start, uint64_t end, uint32_t
                    uint64_t frames_max)
 {
     uint64_t cost = protect_cost(ranges, start, end, prot);
-    if (cost && ranges_cost(ranges) + cost > frames_max) {
+    if (cost && ranges->cost + cost > frames_max) {
         return -SKEP_ENOMEM;
     }
     int error = split_around(ranges, start, end);
@@ -282,6 +295,7 @@ int ranges_protect(struct ranges *ranges, uint64_t start, uint64_t end, uint32_t
         range->prot = (uint8_t)prot;
         range->ever_owned |= owns(range, prot);
     }
+    ranges->cost += cost;
     merge(ranges, start, end); /* or each part of a long call would leave a range behind */
     return 0;
 }
@@ -291,6 +305,7 @@ int ranges_remove(struct ranges *ranges, uint64_t start, uint64_t end)
     int error = split_around(ranges, start, end);
     if (!error) {
         remove_at(ranges, ranges_index(ranges, start), ranges_index(ranges, end));
+        ranges->cost = cost_of(ranges);
     }
     return error;
 }
@@ -300,4 +315,5 @@ void ranges_drop(struct ranges *ranges, uint64_t end)
     struct range *last = &ranges->at[ranges->count - 1];
     last->start = end; /* its first page is looked at no more */
     ranges->count -= last->start >= last->end;
+    ranges->cost = cost_of(ranges);
 }

@@ -87,6 +87,10 @@ static void test_good(void **state)
     assert_int_equal(image.entry, 0x1010);
     assert_int_equal(image.stack_bytes, 0x20000);
     assert_int_equal(image.symbol_count, 3);
+    assert_false(image.stack_reserved);
+    put(data, NOTE + 24, 0xffffffff, 4); /* flags: those unknown say nothing */
+    assert_null(elf_image_check(&image, data, bytes));
+    assert_true(image.stack_reserved);
 }
 
 static void test_symbols(void **state)
