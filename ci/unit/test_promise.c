@@ -136,8 +136,10 @@ static void life_step(struct life *life)
     case 0:
         if (!life->bytes[i]) {
             uint64_t bytes = (1 + random_next(life, 64)) * PAGE_SIZE;
-            /* At random places, so that page tables come and go. */
-            uint64_t at = life->guest->aspace.heap_base + random_next(life, 1 << 14) * 16 * MIB;
+            /* At random places, far and near, so that page tables come and go, and are shared. */
+            uint64_t at = life->guest->aspace.heap_base;
+            at += random_next(life, 2) ? random_next(life, 1 << 14) * 16 * MIB
+                                       : random_next(life, 128) * 32 * PAGE_SIZE;
             life->reserved[i] = random_next(life, 3) == 0;
             uint64_t how = RW | (life->reserved[i] ? SKEP_MAP_RESERVE : 0);
             int64_t got = fake_hypercall(vcpu, SKEP_HC_MEM_MAP, at, bytes, how);
@@ -147,9 +149,11 @@ static void life_step(struct life *life)
         break;
     case 1:
         if (life->bytes[i]) {
-            assert_int_equal(
-                fake_hypercall(vcpu, SKEP_HC_MEM_UNMAP, life->at[i], life->bytes[i], 0), 0);
-            life->bytes[i] = 0;
+            uint64_t kept = random_next(life, 2) ? within : 0; /* of a span's beginning */
+            assert_int_equal(fake_hypercall(vcpu, SKEP_HC_MEM_UNMAP, life->at[i] + kept,
+                                            life->bytes[i] - kept, 0),
+                             0);
+            life->bytes[i] = kept;
         }
         break;
     case 2:
@@ -186,6 +190,25 @@ static uint64_t reserved_pages(const struct life *life)
     return pages;
 }
 
+/* What all ranges may cost, counted from the table alone. */
+static uint64_t cost_counted(const struct ranges *ranges)
+{
+    uint64_t counted_to[PAGETABLE_LEVELS] = {0};
+    uint64_t frames = 0;
+    for (uint32_t i = 0; i < ranges->count; i++) {
+        const struct range *range = &ranges->at[i];
+        bool owned = range->kind != RANGE_FIXED && range->ever_owned;
+        frames += owned ? (range->end - range->start) / PAGE_SIZE : 0;
+        for (uint32_t level = 1; level < PAGETABLE_LEVELS && range->kind != RANGE_GUARD; level++) {
+            uint64_t first = range->start >> pagetable_shift(level);
+            uint64_t past = ((range->end - 1) >> pagetable_shift(level)) + 1;
+            frames += past - (first > counted_to[level] ? first : counted_to[level]);
+            counted_to[level] = past;
+        }
+    }
+    return frames;
+}
+
 static void accounts_are_exact_throughout_a_life(void **state)
 {
     (void)state;
@@ -196,6 +219,7 @@ static void accounts_are_exact_throughout_a_life(void **state)
         life_step(&life);
         assert_true(life.guest->charged_frames <= life.guest->promise_frames);
         assert_true(guest_frames_committed(life.guest) <= life.guest->promise_frames);
+        assert_int_equal(life.guest->aspace.ranges.cost, cost_counted(&life.guest->aspace.ranges));
         assert_int_equal(promise_taken(), others + life.guest->promise_frames);
         assert_int_equal(told(life.guest), life.guest->promise_frames << SKEP_PAGE_SHIFT);
         if (i % 100 == 0) {
