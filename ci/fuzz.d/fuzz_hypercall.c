@@ -375,7 +375,8 @@ static void op_map(struct vcpu *vcpu, const struct operation *op)
 {
     uint64_t bytes = (1 + op->small % 600) * PAGE_SIZE;
     uint64_t at = op->pick[0] ? argument(vcpu->guest, op, 0) : 0;
-    uint64_t arguments[5] = {at, bytes, op->value & 3};
+    uint64_t flags = SKEP_MAP_RESERVE | SKEP_MAP_STACK;
+    uint64_t arguments[5] = {at, bytes, op->value & (3 | flags)};
     int64_t result = call(vcpu, SKEP_HC_MEM_MAP, arguments);
     if (result > 0) {
         run.mapped = (uint64_t)result;
@@ -573,6 +574,12 @@ static void guest_distort(struct skep_guest_spec *spec, const struct operation *
         break;
     case 19:
         spec->files = value;
+        break;
+    case 20:
+        spec->flags = (uint32_t)value;
+        break;
+    case 21:
+        spec->flags = SKEP_GUEST_STACK_RESERVED;
         break;
     default:
         break;

@@ -109,6 +109,8 @@ struct life {
     struct guest *guest;
     struct vcpu *vcpu;                /* that acts */
     uint64_t at[SPANS], bytes[SPANS]; /* what is mapped */
+    bool reserved[SPANS];
+    uint64_t margin; /* frames that must be left for it to touch a reserved page */
     uint64_t random;
 };
 
@@ -120,6 +122,11 @@ static uint64_t random_next(struct life *life, uint64_t below)
     return life->random % below;
 }
 
+static bool has_room(const struct life *life)
+{
+    return guest_frames_committed(life->guest) + life->margin < life->guest->promise_frames;
+}
+
 static void life_step(struct life *life)
 {
     struct vcpu *vcpu = life->vcpu;
@@ -129,26 +136,32 @@ static void life_step(struct life *life)
     case 0:
         if (!life->bytes[i]) {
             uint64_t bytes = (1 + random_next(life, 64)) * PAGE_SIZE;
-            /* At random places, so that page tables come and go. */
-            uint64_t at = life->guest->aspace.heap_base + random_next(life, 1 << 14) * 16 * MIB;
-            int64_t got = fake_hypercall(vcpu, SKEP_HC_MEM_MAP, at, bytes, RW);
+            /* At random places, far and near, so that page tables come and go, and are shared. */
+            uint64_t at = life->guest->aspace.heap_base;
+            at += random_next(life, 2) ? random_next(life, 1 << 14) * 16 * MIB
+                                       : random_next(life, 128) * 32 * PAGE_SIZE;
+            life->reserved[i] = random_next(life, 3) == 0;
+            uint64_t how = RW | (life->reserved[i] ? SKEP_MAP_RESERVE : 0);
+            int64_t got = fake_hypercall(vcpu, SKEP_HC_MEM_MAP, at, bytes, how);
             life->at[i] = at;
             life->bytes[i] = got == (int64_t)at ? bytes : 0;
         }
         break;
     case 1:
         if (life->bytes[i]) {
-            assert_int_equal(
-                fake_hypercall(vcpu, SKEP_HC_MEM_UNMAP, life->at[i], life->bytes[i], 0), 0);
-            life->bytes[i] = 0;
+            uint64_t kept = random_next(life, 2) ? within : 0; /* of a span's beginning */
+            assert_int_equal(fake_hypercall(vcpu, SKEP_HC_MEM_UNMAP, life->at[i] + kept,
+                                            life->bytes[i] - kept, 0),
+                             0);
+            life->bytes[i] = kept;
         }
         break;
     case 2:
         memory_set(life->guest, (64 + random_next(life, 2048)) * PAGE_SIZE); /* refused or not */
         break;
     default:
-        /* Whatever was mapped can be touched: that is the promise. */
-        if (life->bytes[i]) {
+        /* Whatever was mapped can be touched: that is the promise. Of what is only reserved, while there is room. */
+        if (life->bytes[i] && (!life->reserved[i] || has_room(life))) {
             assert_true(fake_touch(vcpu, life->at[i] + within, SKEP_FAULT_WRITE));
         }
         break;
@@ -165,6 +178,37 @@ static uint64_t frames_owned(const struct guest *guest)
     return count;
 }
 
+/* Pages that are there where memory is reserved. */
+static uint64_t reserved_pages(const struct life *life)
+{
+    uint64_t pages = 0;
+    for (uint32_t i = 0; i < SPANS; i++) {
+        for (uint64_t at = 0; life->reserved[i] && at < life->bytes[i]; at += PAGE_SIZE) {
+            pages += fake_at(life->guest, life->at[i] + at) != NULL;
+        }
+    }
+    return pages;
+}
+
+/* What all ranges may cost, counted from the table alone. */
+static uint64_t cost_counted(const struct ranges *ranges)
+{
+    uint64_t counted_to[PAGETABLE_LEVELS] = {0};
+    uint64_t frames = 0;
+    for (uint32_t i = 0; i < ranges->count; i++) {
+        const struct range *range = &ranges->at[i];
+        bool owned = range->kind != RANGE_FIXED && range->ever_owned;
+        frames += owned ? (range->end - range->start) / PAGE_SIZE : 0;
+        for (uint32_t level = 1; level < PAGETABLE_LEVELS && range->kind != RANGE_GUARD; level++) {
+            uint64_t first = range->start >> pagetable_shift(level);
+            uint64_t past = ((range->end - 1) >> pagetable_shift(level)) + 1;
+            frames += past - (first > counted_to[level] ? first : counted_to[level]);
+            counted_to[level] = past;
+        }
+    }
+    return frames;
+}
+
 static void accounts_are_exact_throughout_a_life(void **state)
 {
     (void)state;
@@ -175,10 +219,12 @@ static void accounts_are_exact_throughout_a_life(void **state)
         life_step(&life);
         assert_true(life.guest->charged_frames <= life.guest->promise_frames);
         assert_true(guest_frames_committed(life.guest) <= life.guest->promise_frames);
+        assert_int_equal(life.guest->aspace.ranges.cost, cost_counted(&life.guest->aspace.ranges));
         assert_int_equal(promise_taken(), others + life.guest->promise_frames);
         assert_int_equal(told(life.guest), life.guest->promise_frames << SKEP_PAGE_SHIFT);
         if (i % 100 == 0) {
             assert_int_equal(frames_owned(life.guest) + 1, life.guest->charged_frames);
+            assert_int_equal(reserved_pages(&life), life.guest->aspace.reserved_frames);
         }
     }
     guest_gone(life.guest);
@@ -220,8 +266,10 @@ static void promise_changes_beside_a_busy_vcpu(void **state)
     assert_int_equal(guest_vcpu_start(guest, 1, &context), 0);
     run_on(1, guest->vcpus[1]);
     run_on(0, guest->vcpus[0]);
-    struct life life = {.guest = guest, .vcpu = guest->vcpus[0], .random = 2463534242ull};
-    sibling = (struct life){.guest = guest, .vcpu = guest->vcpus[1], .random = 88675123ull};
+    struct life life = {
+        .guest = guest, .vcpu = guest->vcpus[0], .margin = 256, .random = 2463534242ull};
+    sibling = (struct life){
+        .guest = guest, .vcpu = guest->vcpus[1], .margin = 256, .random = 88675123ull};
     uint64_t others = promise_taken() - guest->promise_frames;
     for (int i = 0; i < 3000; i++) {
         fake_between = sibling_acts;
@@ -233,6 +281,8 @@ static void promise_changes_beside_a_busy_vcpu(void **state)
         assert_int_equal(told(guest), guest->promise_frames << SKEP_PAGE_SHIFT);
     }
     assert_int_equal(frames_owned(guest) + 1, guest->charged_frames);
+    assert_int_equal(reserved_pages(&life) + reserved_pages(&sibling),
+                     guest->aspace.reserved_frames);
     guest_gone(guest);
     baseline_check(&before);
 }

@@ -27,9 +27,12 @@ static uint64_t heap_bytes_max(void)
     return skep_info->heap_base + skep_info->heap_bytes - heap_base();
 }
 
-int64_t skep_mem_map(size_t bytes, unsigned prot)
+/* An older hypervisor knows protection only: it promises all that is mapped. */
+int64_t skep_mem_map(size_t bytes, unsigned how)
 {
-    return skep_hc_mem_map(0, round_up(bytes, SKEP_PAGE_SIZE), prot);
+    if (skep_info->abi_minor < SKEP_RESERVE_ABI_MINOR)
+        how &= ~(SKEP_MAP_RESERVE | SKEP_MAP_STACK);
+    return skep_hc_mem_map(0, round_up(bytes, SKEP_PAGE_SIZE), how);
 }
 
 int skep_mem_protect(void *address, size_t bytes, unsigned prot)

@@ -4,6 +4,7 @@
 #define ABI_MAJOR 1
 #define ABI_MINOR 0
 #define NOTE_ABI 1
+#define NOTE_STACK_RESERVED 1
 
     .section .note.GNU-stack, "", @progbits
 
@@ -15,7 +16,7 @@
 1:  .asciz  "Skep"
 2:  .balign 4
 3:  .short  ABI_MAJOR, ABI_MINOR
-    .long   0
+    .long   NOTE_STACK_RESERVED /* by a hypervisor that can; others don't look */
     .quad   0 /* features required: none */
 4:  .balign 4
 

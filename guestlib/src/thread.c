@@ -2,7 +2,8 @@
  * thread.c - the beginning and end of threads, and the lock that threads sleep on.
  *
  * A thread's memory is one mapping, from low to high: a guard page, the stack, TLS, struct
- * skep_thread, extended state.
+ * skep_thread, extended state. The top of it is there from the start, so that a new thread needs no
+ * more memory to begin.
  */
 #include "internal.h"
 
@@ -32,6 +33,13 @@ static void prepare_stack(struct skep_thread *thread, uint64_t stack_top)
     thread->rsp = (uint64_t)frame;
 }
 
+/* Beside a page of stack, what is set up here must be there; large TLS has all of it promised. */
+static unsigned stack_how(size_t block_bytes)
+{
+    bool fits = block_bytes <= (SKEP_STACK_READY - 1) * SKEP_PAGE_SIZE;
+    return SKEP_PROT_READ | SKEP_PROT_WRITE | (fits ? SKEP_MAP_RESERVE | SKEP_MAP_STACK : 0);
+}
+
 int skep_thread_create(struct skep_thread **out, size_t stack_bytes, void (*function)(void *),
                        void *argument)
 {
@@ -41,9 +49,9 @@ int skep_thread_create(struct skep_thread **out, size_t stack_bytes, void (*func
         stack_bytes = SKEP_STACK_BYTES_MIN;
     if (stack_bytes > 1ull << 40)
         return -SKEP_ENOMEM;
-    uint64_t bytes =
-        GUARD_BYTES + round_up(stack_bytes + skep_thread_block_bytes(), SKEP_PAGE_SIZE);
-    int64_t base = skep_hc_mem_map(0, bytes, SKEP_PROT_READ | SKEP_PROT_WRITE);
+    size_t block_bytes = skep_thread_block_bytes();
+    uint64_t bytes = GUARD_BYTES + round_up(stack_bytes + block_bytes, SKEP_PAGE_SIZE);
+    int64_t base = skep_mem_map(bytes, stack_how(block_bytes));
     if (base < 0)
         return (int)base;
     int64_t error = skep_hc_mem_protect((uint64_t)base, GUARD_BYTES, SKEP_PROT_NONE);

@@ -145,7 +145,7 @@ static const char *add_segment(struct elf_image *image, const struct program_hea
     return NULL;
 }
 
-static const char *check_note(const struct file *f, uint64_t offset)
+static const char *take_note(struct elf_image *image, const struct file *f, uint64_t offset)
 {
     struct skep_note note;
 
@@ -155,11 +155,13 @@ static const char *check_note(const struct file *f, uint64_t offset)
         return "was built for another version of Skep's ABI";
     if (note.features & ~(uint64_t)KNOWN_FEATURES)
         return "needs features that this Skep doesn't have";
+    image->stack_reserved = note.flags & SKEP_NOTE_STACK_RESERVED;
     return NULL;
 }
 
 /* Looks through one PT_NOTE segment for ours. */
-static const char *read_notes(const struct file *f, const struct program_header *h, bool *found)
+static const char *read_notes(struct elf_image *image, const struct file *f,
+                              const struct program_header *h, bool *found)
 {
     uint64_t offset = h->offset, end = h->offset + h->filesz;
 
@@ -180,7 +182,7 @@ static const char *read_notes(const struct file *f, const struct program_header 
         if (head[2] == SKEP_NOTE_ABI && memcmp(name, SKEP_NOTE_NAME, sizeof(name)) == 0) {
             if (head[1] < sizeof(struct skep_note))
                 return "has a damaged Skep note";
-            if ((error = check_note(f, offset + 12 + name_room)) != NULL)
+            if ((error = take_note(image, f, offset + 12 + name_room)) != NULL)
                 return error;
             *found = true;
         }
@@ -217,7 +219,7 @@ static const char *take_program_header(struct elf_image *image, const struct pro
     case PT_INTERP:
         return "asks for a program interpreter (link it with -static-pie)";
     case PT_NOTE:
-        return read_notes(f, h, note);
+        return read_notes(image, f, h, note);
     case PT_GNU_STACK:
         if (h->flags & PF_X)
             return "wants an executable stack";

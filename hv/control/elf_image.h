@@ -8,6 +8,7 @@
 #ifndef CONTROL_ELF_IMAGE_H
 #define CONTROL_ELF_IMAGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +29,7 @@ struct elf_image {
     uint64_t base; /* page of the first segment's start */
     uint64_t entry;
     uint64_t stack_bytes; /* 0 = the file doesn't say */
+    bool stack_reserved;  /* its pages count when they are touched */
     uint32_t segment_count;
     struct elf_segment segments[SKEP_IMAGE_SEGMENTS_MAX];
     /* The symbol table, 0 entries if there is none. */

@@ -175,6 +175,7 @@ int64_t guest_create_in_core(struct guest *g)
 
     if (image) {
         spec.image = image->handle;
+        spec.flags = image->stack_reserved ? SKEP_GUEST_STACK_RESERVED : 0;
         spec.files = g->files;
         if (image->stack_bytes)
             spec.stack_bytes = (image->stack_bytes + SKEP_PAGE_SIZE - 1) & ~(SKEP_PAGE_SIZE - 1ull);

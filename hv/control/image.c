@@ -27,6 +27,7 @@ struct manifest {
     uint64_t magic;
     uint64_t sequence, size, stack_bytes, uploaded_wall_ns;
     uint32_t symbol_page, symbol_count;
+    uint64_t stack_reserved;
     uint8_t image_digest[32];
     char name[SKEP_NAME_MAX];
     uint8_t digest[32]; /* SHA-256 of all above */
@@ -187,6 +188,7 @@ static int64_t write_manifest(const struct image *image, uint32_t page_index)
     u.m.sequence = image->sequence;
     u.m.size = image->size;
     u.m.stack_bytes = image->stack_bytes;
+    u.m.stack_reserved = image->stack_reserved;
     u.m.uploaded_wall_ns = image->uploaded_wall_ns;
     u.m.symbol_page = image->symbol_page;
     u.m.symbol_count = image->symbol_count;
@@ -259,6 +261,7 @@ struct image *image_build(const char *name, const uint8_t *data, size_t bytes, s
     memcpy(image->name, name, strlen(name) + 1);
     image->size = bytes;
     image->stack_bytes = elf.stack_bytes;
+    image->stack_reserved = elf.stack_reserved;
     image->sequence = ++last_sequence;
     image->uploaded_wall_ns = core_wall_ns();
     tls_sha256(data, bytes, image->digest);
@@ -421,6 +424,7 @@ static bool read_manifest(struct image *image, uint64_t handle, const struct ske
     image->sequence = u.m.sequence;
     image->size = u.m.size;
     image->stack_bytes = u.m.stack_bytes;
+    image->stack_reserved = u.m.stack_reserved != 0;
     image->uploaded_wall_ns = u.m.uploaded_wall_ns;
     image->symbol_page = u.m.symbol_page;
     image->symbol_count = u.m.symbol_count;

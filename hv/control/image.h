@@ -25,6 +25,7 @@ struct image {
     uint64_t sequence; /* grows with each upload: of two with one name the later counts */
     uint64_t size;     /* bytes of the file */
     uint64_t stack_bytes;
+    bool stack_reserved;
     uint64_t uploaded_wall_ns;
     uint32_t symbol_page, symbol_count;
     uint8_t digest[32];

@@ -3,7 +3,8 @@
  *
  * Ranges (range.c) are the truth about what a guest may touch; page tables (pagetable.c) are a cache of what it has
  * touched. A page goes absent -> present on a fault or when ring 0 needs it. A table goes with the last range that it
- * is for, so that what the ranges may cost covers all that the guest can come to hold.
+ * is for, so that what the ranges may cost covers all that the guest can come to hold. Of a reserved range only the page
+ * tables are in that: its pages are counted one by one, when they come and when they go (reserved_frames).
  *
  * An image's page in a writable range is shared until the first write, but in a guest of several vCPUs it is copied at
  * the first touch: another vCPU could read the shared page by a translation that its CPU has kept, after the first
@@ -246,14 +247,28 @@ static pfn_t first_frame(struct guest *guest, const struct range *range, uint64_
     return shared;
 }
 
+/* Whether one more page can be charged beside all that the guest may still come to need. */
+static bool page_fits(struct guest *guest)
+{
+    if (guest_frames_committed(guest) >= guest->promise_frames) {
+        quarantine_release(guest);
+    }
+    return guest_frames_committed(guest) < guest->promise_frames;
+}
+
 static enum supply supply_first(struct guest *guest, const struct range *range, uint64_t address,
                                 uint32_t access, uint64_t *leaf)
 {
+    bool reserved = range->kind == RANGE_RESERVED;
     uint32_t prot;
+    if (reserved && !page_fits(guest)) {
+        return SUPPLY_OUT_OF_MEMORY;
+    }
     pfn_t pfn = first_frame(guest, range, address, access, &prot);
     if (!pfn) {
         return SUPPLY_OUT_OF_MEMORY;
     }
+    guest->aspace.reserved_frames += reserved;
     *leaf = arch_pte_leaf(pfn_to_paddr(pfn), prot);
     return SUPPLY_OK;
 }
@@ -340,16 +355,19 @@ int aspace_init(struct guest *guest)
 
 /* ---- ranges ---- */
 
-/* What all ranges together may cost, so that a touch never fails for want of promise. */
-static uint64_t frames_for_ranges(const struct guest *guest)
+/* What all ranges together may cost beside `more` frames, so that no touch but of a reserved page fails for want of
+ * promise. */
+static uint64_t frames_for_ranges(const struct guest *guest, uint64_t more)
 {
-    uint64_t gone = guest->fixed_frames + guest->aspace.unmapped_frames;
+    const struct aspace *as = &guest->aspace;
+    uint64_t gone = guest->fixed_frames + as->unmapped_frames + as->reserved_frames + more;
     return guest->promise_frames > gone ? guest->promise_frames - gone : 0;
 }
 
 uint64_t aspace_committed(const struct guest *guest)
 {
-    return ranges_cost(&guest->aspace.ranges) + guest->aspace.unmapped_frames;
+    const struct aspace *as = &guest->aspace;
+    return as->ranges.cost + as->unmapped_frames + as->reserved_frames;
 }
 
 int aspace_range_add(struct guest *guest, const struct range *range)
@@ -370,11 +388,48 @@ static bool span_valid(uint64_t address, uint64_t bytes)
            address < SKEP_GUEST_VA_MAX && bytes <= SKEP_GUEST_VA_MAX - address;
 }
 
-int64_t aspace_map(struct guest *guest, uint64_t address, uint64_t bytes, uint32_t prot)
+/* The control service can't do with less than all of its memory: what it reserves is promised. */
+static int map_range(const struct guest *guest, uint32_t how, struct range *range)
+{
+    uint32_t prot = how & ~(SKEP_MAP_RESERVE | SKEP_MAP_STACK);
+    bool reserve = how & SKEP_MAP_RESERVE;
+    bool stack = how & SKEP_MAP_STACK;
+    if ((prot & ~(SKEP_PROT_READ | SKEP_PROT_WRITE)) ||
+        (stack && !(reserve && (prot & SKEP_PROT_WRITE)))) {
+        return -SKEP_EINVAL;
+    }
+    reserve &= !guest->is_control;
+    *range = (struct range){
+        .kind = reserve ? RANGE_RESERVED : RANGE_ANON,
+        .prot = (uint8_t)prot,
+        .ever_owned = !reserve && prot != SKEP_PROT_NONE,
+        .mapping = stack ? SKEP_MAPPING_STACK : SKEP_MAPPING_MEMORY,
+    };
+    return 0;
+}
+
+/* The pages at a stack's top that are to be there from the start. */
+static uint64_t stack_ready(const struct range *range)
+{
+    uint64_t pages = (range->end - range->start) >> SKEP_PAGE_SHIFT;
+    bool stack = range->kind == RANGE_RESERVED && range->mapping == SKEP_MAPPING_STACK;
+    return !stack ? 0 : pages < SKEP_STACK_READY ? pages : SKEP_STACK_READY;
+}
+
+static void stack_supply(struct guest *guest, uint64_t end, uint64_t pages)
+{
+    pfn_t pfn;
+    for (uint64_t i = 1; i <= pages; i++) {
+        CHECK(aspace_supply(guest, end - i * PAGE_SIZE, SKEP_FAULT_WRITE, &pfn) == SUPPLY_OK);
+    }
+}
+
+int64_t aspace_map(struct guest *guest, uint64_t address, uint64_t bytes, uint32_t how)
 {
     struct aspace *as = &guest->aspace;
+    struct range range;
     if (!bytes || (bytes & PAGE_MASK) || bytes > SKEP_GUEST_VA_MAX ||
-        (prot & ~(SKEP_PROT_READ | SKEP_PROT_WRITE))) {
+        map_range(guest, how, &range)) {
         return -SKEP_EINVAL;
     }
     if (!address) {
@@ -386,20 +441,19 @@ int64_t aspace_map(struct guest *guest, uint64_t address, uint64_t bytes, uint32
     if (!span_valid(address, bytes)) {
         return -SKEP_EINVAL;
     }
-    struct range range = {
-        .start = address,
-        .end = address + bytes,
-        .kind = RANGE_ANON,
-        .prot = (uint8_t)prot,
-        .ever_owned = prot != SKEP_PROT_NONE,
-        .mapping = SKEP_MAPPING_MEMORY,
-    };
+    range.start = address;
+    range.end = address + bytes;
     quarantine_release(guest);
-    int error = ranges_add(&as->ranges, &range, frames_for_ranges(guest));
+    uint64_t ready = stack_ready(&range);
+    int error = ranges_add(&as->ranges, &range, frames_for_ranges(guest, ready));
     if (error == -SKEP_ENOMEM && as->quarantine) {
         return -SKEP_EAGAIN;
     }
-    return error ? error : (int64_t)address;
+    if (error) {
+        return error;
+    }
+    stack_supply(guest, range.end, ready);
+    return (int64_t)address;
 }
 
 /* An image's page that becomes writable is forgotten: the next touch decides whether it can be shared. */
@@ -460,7 +514,7 @@ int aspace_protect(struct guest *guest, uint64_t address, uint64_t bytes, uint32
         return error;
     }
     uint64_t end = bounded_end(as, address, address + bytes, WORK_MAX);
-    error = ranges_protect(&as->ranges, address, end, prot, frames_for_ranges(guest));
+    error = ranges_protect(&as->ranges, address, end, prot, frames_for_ranges(guest, 0));
     if (error) {
         return error;
     }
@@ -473,8 +527,9 @@ int aspace_protect(struct guest *guest, uint64_t address, uint64_t bytes, uint32
     return 0;
 }
 
-/* Empties a span that no range is in any more: its pages go, and the tables that nothing else needs. */
-static void span_clear(struct guest *guest, uint64_t start, uint64_t end)
+/* Empties a span that no range is in any more, all of which was reserved or nothing: its pages go, and the tables that
+ * nothing else needs. */
+static void span_clear(struct guest *guest, uint64_t start, uint64_t end, bool reserved)
 {
     struct aspace *as = &guest->aspace;
     uint64_t *leaf;
@@ -482,6 +537,7 @@ static void span_clear(struct guest *guest, uint64_t start, uint64_t end)
     uint64_t high;
     for (uint64_t at = start; (leaf = next_leaf(as, &at, end)); at += PAGE_SIZE) {
         leaf_release(guest, leaf);
+        as->reserved_frames -= reserved;
     }
     ranges_hole(&as->ranges, start, &low, &high);
     pagetable_trim(guest, start, end, low, high, quarantine_put);
@@ -497,12 +553,14 @@ int aspace_unmap(struct guest *guest, uint64_t address, uint64_t bytes, uint64_t
     if (error) {
         return error;
     }
-    uint64_t end = bounded_end(as, address, address + bytes, WORK_MAX);
+    bool reserved = ranges_find(&as->ranges, address)->kind == RANGE_RESERVED;
+    uint64_t end = ranges_alike(&as->ranges, address, address + bytes);
+    end = bounded_end(as, address, end, WORK_MAX);
     error = ranges_remove(&as->ranges, address, end);
     if (error) {
         return error;
     }
-    span_clear(guest, address, end);
+    span_clear(guest, address, end, reserved);
     shoot_down(as);
     *done = end - address;
     return 0;
@@ -516,8 +574,9 @@ static void reap_range(struct guest *guest)
     const struct range *last = &as->ranges.at[as->ranges.count - 1];
     uint64_t start = last->start;
     uint64_t end = bounded_end(as, start, last->end, WORK_MAX);
+    bool reserved = last->kind == RANGE_RESERVED;
     ranges_drop(&as->ranges, end);
-    span_clear(guest, start, end);
+    span_clear(guest, start, end, reserved);
 }
 
 bool aspace_reap(struct guest *guest)
@@ -532,6 +591,7 @@ bool aspace_reap(struct guest *guest)
         reap_range(guest);
         return false;
     }
+    CHECK(!as->reserved_frames);
     pagetable_free(guest);
     if (as->ranges.at) {
         guest_frame_free(guest, frame_of(as->ranges.at));

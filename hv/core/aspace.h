@@ -22,6 +22,7 @@ struct aspace {
     pfn_t held; /* unmapped frames that a device or a queue has pinned; charged until it lets go */
     pfn_t held_seen;              /* of them, those that were looked at in this round */
     uint64_t unmapped_frames;     /* in these lists */
+    uint64_t reserved_frames;     /* pages that are present in reserved ranges */
     uint64_t heap_base, heap_end; /* where SKEP_HC_MEM_MAP places what has no address */
 };
 
@@ -30,7 +31,7 @@ enum supply {
     SUPPLY_OK,
     SUPPLY_NO_RANGE,      /* nothing may be there, or not with these rights */
     SUPPLY_GUARD,         /* a guard range, or memory without any right */
-    SUPPLY_OUT_OF_MEMORY, /* the promise is used up */
+    SUPPLY_OUT_OF_MEMORY, /* a reserved page, and the promise is used up */
 };
 
 /* All of these hold guest.lock. */
@@ -51,9 +52,10 @@ int aspace_fixed_map(struct guest *guest, uint64_t address, pfn_t pfn, uint32_t 
 /* Makes one page present with the asked right (SKEP_FAULT_WRITE, _EXEC bits). *pfn is its frame. */
 enum supply aspace_supply(struct guest *guest, uint64_t address, uint32_t access, pfn_t *pfn);
 
-/* SKEP_HC_MEM_MAP: places at `address`, or anywhere in the heap area when it is 0. The address or an error; -SKEP_EAGAIN:
- * there would be room if other CPUs had let go of what was unmapped, which they are about to. */
-int64_t aspace_map(struct guest *guest, uint64_t address, uint64_t bytes, uint32_t prot);
+/* SKEP_HC_MEM_MAP: places at `address`, or anywhere in the heap area when it is 0; `how` has protection and SKEP_MAP_…. The
+ * address or an error; -SKEP_EAGAIN: there would be room if other CPUs had let go of what was unmapped, which they are
+ * about to. */
+int64_t aspace_map(struct guest *guest, uint64_t address, uint64_t bytes, uint32_t how);
 
 /* SKEP_HC_MEM_PROTECT and _UNMAP, for a bounded part: *done bytes from `address` on. Another CPU may go by what was
  * there before, and frames of it count, until aspace_settle(), which gives back a bounded part, is true. */
@@ -62,7 +64,8 @@ int aspace_protect(struct guest *guest, uint64_t address, uint64_t bytes, uint32
 int aspace_unmap(struct guest *guest, uint64_t address, uint64_t bytes, uint64_t *done);
 bool aspace_settle(struct guest *guest);
 
-/* Frames that the guest may come to hold for what is mapped, and still holds of what was: without ring 0's objects. */
+/* Frames that the guest may come to hold for what is mapped, of reserved ranges what it holds, and still holds of what
+ * was: without ring 0's objects. */
 uint64_t aspace_committed(const struct guest *guest);
 
 /* Gives back what is left, a bounded part at a call. True when all of it is gone, tables included; the caller

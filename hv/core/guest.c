@@ -353,6 +353,16 @@ static void backtrace(struct guest *guest, struct skep_crash *crash)
     }
 }
 
+/* Only of reserved pages one can be missing. Holds guest.lock. */
+static void tell_limit(const struct guest *guest, struct skep_crash *crash)
+{
+    uint64_t kib = guest->promise_frames << SKEP_PAGE_SHIFT >> 10;
+    crash->message_bytes = (uint32_t)format_text(
+        crash->message, sizeof(crash->message),
+        "a reserved page was touched when all of the guest's %lu KiB were used",
+        (unsigned long)kib);
+}
+
 void guest_crash_message(struct vcpu *vcpu, enum skep_crash_reason reason, uint64_t address,
                          uint64_t error, const char *message, uint32_t message_bytes)
 {
@@ -374,6 +384,9 @@ void guest_crash_message(struct vcpu *vcpu, enum skep_crash_reason reason, uint6
     if (first) {
         if (reason != SKEP_CRASH_ABORT) {
             aspace_describe(guest, address, &crash.mapping);
+        }
+        if (reason == SKEP_CRASH_OUT_OF_MEMORY) {
+            tell_limit(guest, &crash);
         }
         guest->crash = crash;
         end_locked(guest, SKEP_GUEST_CRASHED, 0);

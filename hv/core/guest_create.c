@@ -72,7 +72,7 @@ static bool spec_valid(const struct skep_guest_spec *spec)
            spec->vcpu_count && spec->vcpu_max && spec->vcpu_max <= GUEST_VCPUS_MAX &&
            spec->vcpu_count <= spec->vcpu_max && spec->stack_bytes >= PAGE_SIZE &&
            spec->stack_bytes <= STACK_BYTES_MAX && spec->net_count <= SKEP_NETS_MAX &&
-           spec->block_count <= SKEP_BLOCKS_MAX && !spec->reserved &&
+           spec->block_count <= SKEP_BLOCKS_MAX && !(spec->flags & ~SKEP_GUEST_STACK_RESERVED) &&
            spec->strings_bytes <= SKEP_STRINGS_MAX && !spec->name[SKEP_NAME_MAX - 1] &&
            spec->console_bytes >= PAGE_SIZE &&
            spec->console_bytes <= CONSOLE_PAGES_MAX * PAGE_SIZE &&
@@ -112,7 +112,8 @@ static int range_add(struct guest *guest, uint64_t start, uint64_t end, enum ran
         .kind = (uint8_t)kind,
         .prot = (uint8_t)prot,
         /* Zeroes are the guest's own frames from the first touch on, pages of the image from the first write on. */
-        .ever_owned = kind == RANGE_ANON ? prot != SKEP_PROT_NONE : (prot & SKEP_PROT_WRITE) != 0,
+        .ever_owned = kind == RANGE_ANON ? prot != SKEP_PROT_NONE
+                                         : kind == RANGE_IMAGE && (prot & SKEP_PROT_WRITE),
         .mapping = (uint8_t)mapping,
     };
     return start == end ? 0 : aspace_range_add(guest, &range);
@@ -329,7 +330,9 @@ static int spaces_create(struct guest *guest, struct guest *caller, const struct
                           SKEP_PROT_NONE, 0);
     }
     if (!error) {
-        error = range_add(guest, layout->stack, layout->stack_end, RANGE_ANON, SKEP_MAPPING_STACK,
+        enum range_kind kind =
+            spec->flags & SKEP_GUEST_STACK_RESERVED ? RANGE_RESERVED : RANGE_ANON;
+        error = range_add(guest, layout->stack, layout->stack_end, kind, SKEP_MAPPING_STACK,
                           SKEP_PROT_READ | SKEP_PROT_WRITE, 0);
     }
     return error ? error : files_map(guest, layout);
@@ -470,9 +473,10 @@ static int64_t create(struct guest *caller, struct image *image, struct image *f
     if (!error) {
         error = blocks_attach(guest, spec);
     }
-    if (!error && guest_frames_committed(guest) > guest->promise_frames) {
-        error =
-            -SKEP_ENOMEM; /* ring 0's objects came after ranges that were admitted without them */
+    /* Ring 0's objects came after ranges that were admitted without them; of a reserved stack nothing was asked yet. */
+    uint64_t ready = spec->flags & SKEP_GUEST_STACK_RESERVED ? SKEP_STACK_READY : 0;
+    if (!error && guest_frames_committed(guest) + ready > guest->promise_frames) {
+        error = -SKEP_ENOMEM;
     }
     if (error) {
         unmake(guest);

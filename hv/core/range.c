@@ -54,7 +54,7 @@ int ranges_changeable(const struct ranges *ranges, uint64_t start, uint64_t end,
             return -SKEP_EFAULT;
         }
         const struct range *range = &ranges->at[i];
-        if (range->kind != RANGE_ANON && range->kind != RANGE_IMAGE) {
+        if (range->kind == RANGE_FIXED || range->kind == RANGE_GUARD) {
             return -SKEP_EPERM;
         }
         if ((prot & SKEP_PROT_EXEC) && (range->kind != RANGE_IMAGE || range->ever_owned)) {
@@ -63,6 +63,16 @@ int ranges_changeable(const struct ranges *ranges, uint64_t start, uint64_t end,
         start = range->end;
     }
     return 0;
+}
+
+uint64_t ranges_alike(const struct ranges *ranges, uint64_t start, uint64_t end)
+{
+    uint32_t i = ranges_index(ranges, start);
+    bool reserved = ranges->at[i].kind == RANGE_RESERVED;
+    for (; start < end && (ranges->at[i].kind == RANGE_RESERVED) == reserved; i++) {
+        start = ranges->at[i].end;
+    }
+    return start < end ? start : end;
 }
 
 void ranges_hole(const struct ranges *ranges, uint64_t address, uint64_t *low, uint64_t *high)
@@ -102,42 +112,36 @@ void ranges_describe(const struct ranges *ranges, uint64_t address, struct skep_
 
 /* ---- cost ---- */
 
-/* Tables of one level that the range needs, beyond those that the ones before need as well. */
-static uint64_t tables_more(const struct range *range, uint32_t level, uint64_t *counted_to)
-{
-    uint64_t first = range->start >> pagetable_shift(level);
-    uint64_t end = ((range->end - 1) >> pagetable_shift(level)) + 1;
-    uint64_t from = first > *counted_to ? first : *counted_to;
-    *counted_to = end;
-    return end - from;
-}
-
+/* An image's read-only pages are shared and cost nothing. */
 static uint64_t pages_owned(const struct range *range)
 {
     bool owned = range->kind != RANGE_FIXED && range->ever_owned;
     return owned ? (range->end - range->start) >> SKEP_PAGE_SHIFT : 0;
 }
 
-/* An image's read-only pages are shared and cost nothing. Counted anew each time: the ranges are few, and a count that
- * is kept could drift. */
-uint64_t ranges_cost(const struct ranges *ranges)
+/* Page tables that a span with nothing in it would need, beyond those that the ranges around it need as well. */
+static uint64_t tables_alone(const struct ranges *ranges, uint64_t start, uint64_t end)
 {
-    uint64_t counted_to[PAGETABLE_LEVELS] = {0};
-    uint64_t frames = 0;
-    for (uint32_t i = 0; i < ranges->count; i++) {
-        const struct range *range = &ranges->at[i];
-        if (range->kind == RANGE_GUARD) {
-            continue;
-        }
-        frames += pages_owned(range);
-        if ((range->end - 1) >> pagetable_shift(1) < counted_to[1]) {
-            continue; /* within a table that the range before needs, and so on above */
-        }
-        for (uint32_t level = 1; level < PAGETABLE_LEVELS; level++) {
-            frames += tables_more(range, level, &counted_to[level]);
-        }
+    uint64_t tables = 0;
+    uint64_t low;
+    uint64_t high;
+    ranges_hole(ranges, start, &low, &high);
+    for (uint32_t level = 1; level < PAGETABLE_LEVELS; level++) {
+        uint32_t shift = pagetable_shift(level);
+        uint64_t below = low ? ((low - 1) >> shift) + 1 : 0;
+        uint64_t first = start >> shift;
+        uint64_t past = ((end - 1) >> shift) + 1;
+        first = first > below ? first : below;
+        past = past < high >> shift ? past : high >> shift;
+        tables += past > first ? past - first : 0;
     }
-    return frames;
+    return tables;
+}
+
+static uint64_t cost_alone(const struct ranges *ranges, const struct range *range)
+{
+    bool guard = range->kind == RANGE_GUARD;
+    return guard ? 0 : pages_owned(range) + tables_alone(ranges, range->start, range->end);
 }
 
 /* ---- changing ---- */
@@ -163,7 +167,7 @@ static bool mergeable(const struct range *a, const struct range *b)
         return false;
     }
     uint64_t pages = (a->end - a->start) >> SKEP_PAGE_SHIFT;
-    return a->kind == RANGE_ANON ||
+    return a->kind == RANGE_ANON || a->kind == RANGE_RESERVED ||
            (a->kind == RANGE_IMAGE && a->first_page + pages == b->first_page);
 }
 
@@ -195,11 +199,12 @@ int ranges_add(struct ranges *ranges, const struct range *range, uint64_t frames
     if (ranges->count + 3 > RANGES_MAX) {
         return -SKEP_ENOSPC;
     }
-    insert_at(ranges, index, range);
-    if (frames_max != UINT64_MAX && ranges_cost(ranges) > frames_max) {
-        remove_at(ranges, index, index + 1);
+    uint64_t cost = ranges->cost + cost_alone(ranges, range);
+    if (cost > frames_max) {
         return -SKEP_ENOMEM;
     }
+    ranges->cost = cost;
+    insert_at(ranges, index, range);
     merge(ranges, range->start, range->end);
     return 0;
 }
@@ -238,10 +243,11 @@ static int split_around(struct ranges *ranges, uint64_t start, uint64_t end)
     return 0;
 }
 
-/* Whether a range with these rights may come to have frames of the guest's own. */
+/* Whether a range with these rights may come to have frames of the guest's own that count before they are touched. */
 static bool owns(const struct range *range, uint32_t prot)
 {
-    return range->kind == RANGE_ANON ? prot != SKEP_PROT_NONE : (prot & SKEP_PROT_WRITE) != 0;
+    return (range->kind == RANGE_ANON && prot != SKEP_PROT_NONE) ||
+           (range->kind == RANGE_IMAGE && (prot & SKEP_PROT_WRITE));
 }
 
 /* Pages that the span costs more with these rights. */
@@ -267,7 +273,7 @@ int ranges_protect(struct ranges *ranges, uint64_t start, uint64_t end, uint32_t
                    uint64_t frames_max)
 {
     uint64_t cost = protect_cost(ranges, start, end, prot);
-    if (cost && ranges_cost(ranges) + cost > frames_max) {
+    if (cost && ranges->cost + cost > frames_max) {
         return -SKEP_ENOMEM;
     }
     int error = split_around(ranges, start, end);
@@ -282,6 +288,7 @@ int ranges_protect(struct ranges *ranges, uint64_t start, uint64_t end, uint32_t
         range->prot = (uint8_t)prot;
         range->ever_owned |= owns(range, prot);
     }
+    ranges->cost += cost;
     merge(ranges, start, end); /* or each part of a long call would leave a range behind */
     return 0;
 }
@@ -289,15 +296,25 @@ int ranges_protect(struct ranges *ranges, uint64_t start, uint64_t end, uint32_t
 int ranges_remove(struct ranges *ranges, uint64_t start, uint64_t end)
 {
     int error = split_around(ranges, start, end);
-    if (!error) {
-        remove_at(ranges, ranges_index(ranges, start), ranges_index(ranges, end));
+    if (error) {
+        return error;
     }
-    return error;
+    uint32_t first = ranges_index(ranges, start);
+    uint32_t past = ranges_index(ranges, end);
+    for (uint32_t i = first; i < past; i++) {
+        ranges->cost -= pages_owned(&ranges->at[i]);
+    }
+    remove_at(ranges, first, past);
+    ranges->cost -= tables_alone(ranges, start, end);
+    return 0;
 }
 
 void ranges_drop(struct ranges *ranges, uint64_t end)
 {
     struct range *last = &ranges->at[ranges->count - 1];
+    struct range gone = *last;
+    gone.end = end;
     last->start = end; /* its first page is looked at no more */
     ranges->count -= last->start >= last->end;
+    ranges->cost -= cost_alone(ranges, &gone);
 }

@@ -9,7 +9,8 @@
 #include "core/types.h"
 
 enum range_kind {
-    RANGE_ANON, /* private, zero-filled */
+    RANGE_ANON,     /* private, zero-filled */
+    RANGE_RESERVED, /* the same, but a page costs nothing before it is touched */
     RANGE_IMAGE, /* pages of the guest's image (of its files' for SKEP_MAPPING_FILES) from first_page on */
     RANGE_FIXED, /* start-info and vCPU pages: mapped at creation */
     RANGE_GUARD, /* never mapped: a touch is a stack overflow */
@@ -30,6 +31,9 @@ struct range {
 struct ranges {
     struct range *at; /* a frame */
     uint32_t count;
+    uint64_t
+        cost; /* frames that all may come to need: pages of their own but for reserved ones, and page tables beyond
+                      the root */
 };
 
 /* Index of the first range that ends above the address; `count` when there is none. */
@@ -43,15 +47,16 @@ const struct range *ranges_find(const struct ranges *ranges, uint64_t address);
  * all. */
 int ranges_add(struct ranges *ranges, const struct range *range, uint64_t frames_max);
 
-/* Frames that all ranges may come to need: pages of their own, and page tables beyond the root. */
-uint64_t ranges_cost(const struct ranges *ranges);
-
 /* The start of the first gap in [start, end) of so many bytes, 0 = none. */
 uint64_t ranges_gap(const struct ranges *ranges, uint64_t start, uint64_t end, uint64_t bytes);
 
 /* Whether every byte of the span belongs to ranges that the guest may change, to these rights: 0, -SKEP_EFAULT (a
  * hole) or -SKEP_EPERM. */
 int ranges_changeable(const struct ranges *ranges, uint64_t start, uint64_t end, uint32_t prot);
+
+/* Where a changeable span that begins in a reserved range leaves such ranges, or the other way round; its end if it does
+ * neither. */
+uint64_t ranges_alike(const struct ranges *ranges, uint64_t start, uint64_t end);
 
 /* Changes the rights of a changeable span. -SKEP_ENOMEM when all would cost more than `frames_max`, -SKEP_ENOSPC. */
 int ranges_protect(struct ranges *ranges, uint64_t start, uint64_t end, uint32_t prot,

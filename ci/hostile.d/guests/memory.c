@@ -8,6 +8,8 @@
 
 #define READ_WRITE (SKEP_PROT_READ | SKEP_PROT_WRITE)
 #define READ_EXEC  (SKEP_PROT_READ | SKEP_PROT_EXEC)
+#define RESERVE    (READ_WRITE | SKEP_MAP_RESERVE)
+#define STACK      (RESERVE | SKEP_MAP_STACK)
 #define CANARY     0x5ec4e75ec4e75ec4ull
 
 /* ---- what others left behind ---- */
@@ -288,6 +290,102 @@ static void ranges_everywhere(void)
         *(volatile uint64_t *)(base + i * PAGE) = i;
 }
 
+/* ---- reserved memory ---- */
+
+static void reserve_refused(void)
+{
+    static const uint64_t bad[] = {
+        READ_WRITE | SKEP_MAP_STACK,   STACK & ~(uint64_t)SKEP_PROT_WRITE,
+        STACK & ~(uint64_t)READ_WRITE, READ_EXEC | SKEP_MAP_RESERVE,
+        STACK | SKEP_PROT_EXEC,        STACK | 0x400,
+        RESERVE | 1ull << 32};
+    for (unsigned i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+        CHECK(skep_hc_mem_map(0, PAGE, bad[i]) == -SKEP_EINVAL);
+    uint64_t at = (uint64_t)skep_hc_mem_map(0, 4 * PAGE, RESERVE);
+    CHECK(skep_hc_mem_protect(at, PAGE, RESERVE) == -SKEP_EINVAL);
+    refused((void *)at, READ_EXEC);
+    CHECK(skep_hc_mem_map(info->stack_base - PAGE, PAGE, STACK) == -SKEP_EEXIST);
+    CHECK(skep_hc_mem_map(SKEP_GUEST_VA_MAX, PAGE, STACK) == -SKEP_EINVAL);
+}
+
+/* All addresses there are, which cost nothing but what page tables they could need. */
+static void reserve_everything(void)
+{
+    uint64_t before = most_pages();
+    for (uint64_t bytes = 1ull << 46; bytes > 1ull << 30; bytes /= 2) {
+        int64_t result = skep_hc_mem_map(SKEP_GUEST_VA_MIN, bytes, RESERVE);
+        CHECK(result == -SKEP_ENOMEM || result == -SKEP_EEXIST);
+        CHECK(skep_hc_mem_map(0, bytes, RESERVE) == -SKEP_ENOMEM);
+    }
+    uint64_t at = (uint64_t)skep_hc_mem_map(0, 128 << 20, RESERVE);
+    CHECK(at < SKEP_GUEST_VA_MAX);
+    for (uint64_t i = 0; i < 128; i += 2)
+        *(volatile uint64_t *)(at + (i << 20)) = i;
+    for (uint64_t i = 0; i < 128; i += 2)
+        CHECK(*(volatile uint64_t *)(at + (i << 20)) == i);
+    CHECK(skep_hc_mem_unmap(at, 128 << 20) == 0);
+    CHECK(most_pages() == before);
+}
+
+/* Promised, reserved and stacks in one span, touched here and there and taken away at random: nothing is left over. */
+static void reserve_churn(void)
+{
+    uint64_t seed = argument(0) * 77 + 1, before = most_pages();
+    uint64_t base = info->heap_base + (8ull << 20);
+    for (unsigned i = 0; i < 3000; i++) {
+        static const uint64_t ways[] = {READ_WRITE, RESERVE, STACK,
+                                        RESERVE & ~(uint64_t)READ_WRITE};
+        uint64_t r = random_next(&seed);
+        uint64_t at = base + r % 64 * PAGE, bytes = (1 + (r >> 8) % 16) * PAGE;
+        if (r >> 16 & 1) {
+            CHECK(skep_hc_mem_unmap(at, bytes) <= 0);
+        } else if (skep_hc_mem_map(at, bytes, ways[r >> 20 & 3]) == (int64_t)at) {
+            CHECK(skep_hc_mem_protect(at, bytes, READ_WRITE) == 0);
+            *(volatile uint64_t *)(at + (r >> 32) % (bytes / PAGE) * PAGE) = i;
+        }
+    }
+    for (uint64_t i = 0; i < 80; i++)
+        skep_hc_mem_unmap(base + i * PAGE, PAGE);
+    CHECK(most_pages() == before);
+}
+
+/* The last page and one more, by its own touch or by a pointer. What was promised is there until then. */
+static void reserve_beyond(void)
+{
+    uint64_t words, at = (uint64_t)skep_hc_mem_map(0, 1 << 20, RESERVE);
+    uint64_t *memory = map_most(&words);
+    for (uint64_t i = 0; i < words; i += 512)
+        memory[i] = i;
+    for (uint64_t i = 0; i < 256; i++) {
+        print("address 0x%x\n", at + i * PAGE);
+        if (argument(0))
+            skep_hc_console_read((void *)(at + i * PAGE), 1);
+        *(volatile uint64_t *)(at + i * PAGE) = i;
+        for (uint64_t j = 0; j < words; j += 512 * 16)
+            CHECK(memory[j] == j);
+    }
+}
+
+static _Noreturn void reserve_toucher(uint64_t at)
+{
+    for (uint64_t i = 0;; i++)
+        *(volatile uint64_t *)(at + i % 64 * PAGE) = i;
+}
+
+/* One vCPU touches without pause what the other takes away and reserves again. */
+static void reserve_beside_touches(void)
+{
+    uint64_t at = (uint64_t)skep_hc_mem_map(0, 128 * PAGE, RESERVE), seed = 5;
+    CHECK(vcpu_run(1, reserve_toucher, at) == 0);
+    for (unsigned i = 0; i < 2000; i++) {
+        uint64_t part = at + (64 + random_next(&seed) % 60) * PAGE;
+        *(volatile uint64_t *)part = i;
+        CHECK(skep_hc_mem_protect(at, 128 * PAGE, READ_WRITE) == 0);
+        CHECK(skep_hc_mem_unmap(part, 4 * PAGE) == 0);
+        CHECK(skep_hc_mem_map(part, 4 * PAGE, i % 2 ? RESERVE : STACK) == (int64_t)part);
+    }
+}
+
 /* ---- vCPUs that hold on to what another unmaps ---- */
 
 static volatile uint64_t *_Atomic target;
@@ -341,6 +439,11 @@ const struct attack attacks[] = {
     {"whole-promise", whole_promise, "exit"},
     {"tables-everywhere", tables_everywhere, "exit"},
     {"ranges-everywhere", ranges_everywhere, "exit"},
+    {"reserve-refused", reserve_refused, "exit"},
+    {"reserve-everything", reserve_everything, "exit"},
+    {"reserve-churn", reserve_churn, "4x exit"},
+    {"reserve-beyond", reserve_beyond, "2x out-of-memory address=said"},
+    {"reserve-beside-touches", reserve_beside_touches, "exit"},
     {"stale-translation", stale_translation, "page-fault error=0x3 at=stale_writer"},
 };
 ATTACK_COUNT;

@@ -46,9 +46,10 @@ uint64_t skep_wall_clock_ns(void);
  * Memory
  */
 
-/* Maps zeroed memory of bytes (rounded up to pages) with protection prot (SKEP_PROT_…) at an address
- * that ring 0 chooses. The address, or -SKEP_ENOMEM: beyond what this guest was promised. */
-int64_t skep_mem_map(size_t bytes, unsigned prot);
+/* Maps zeroed memory of bytes (rounded up to pages) with protection how (SKEP_PROT_…) at an address
+ * that ring 0 chooses. The address, or -SKEP_ENOMEM: beyond what this guest was promised. With
+ * SKEP_MAP_RESERVE in how, pages count when they are touched, and one beyond the promise ends the guest. */
+int64_t skep_mem_map(size_t bytes, unsigned how);
 int skep_mem_protect(void *address, size_t bytes, unsigned prot);
 int skep_mem_unmap(void *address, size_t bytes);
 

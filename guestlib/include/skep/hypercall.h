@@ -105,9 +105,10 @@ _Noreturn static inline void skep_hc_resume(const struct skep_context *context)
     __builtin_trap();
 }
 
-static inline int64_t skep_hc_mem_map(uint64_t va, uint64_t bytes, uint64_t prot)
+/* how: SKEP_PROT_… and SKEP_MAP_…. */
+static inline int64_t skep_hc_mem_map(uint64_t va, uint64_t bytes, uint64_t how)
 {
-    return skep_hypercall3(SKEP_HC_MEM_MAP, va, bytes, prot);
+    return skep_hypercall3(SKEP_HC_MEM_MAP, va, bytes, how);
 }
 
 static inline int64_t skep_hc_mem_protect(uint64_t va, uint64_t bytes, uint64_t prot)

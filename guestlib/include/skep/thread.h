@@ -25,7 +25,8 @@ struct skep_thread;
 /* Starts a thread that runs function(argument) and ends when that returns. stack_bytes is rounded up
  * to pages; 0 = the default; a guard page below is added. The thread's memory is given back when it
  * ends, so *out (may be NULL) is only a name: compare it, don't look through it.
- * -ENOMEM: no memory for the stack. */
+ * -ENOMEM: no memory for the stack's first pages. The others are only reserved: a touch of one when
+ * all of the guest's memory is used ends the guest. */
 int skep_thread_create(struct skep_thread **out, size_t stack_bytes, void (*function)(void *),
                        void *argument);
 

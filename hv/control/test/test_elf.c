@@ -2,7 +2,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "boots.h"
 #include "elf_image.h"
+#include "fake.h"
+#include "image.h"
 #include "symbols.h"
 #include "test_control.h"
 
@@ -87,6 +90,10 @@ static void test_good(void **state)
     assert_int_equal(image.entry, 0x1010);
     assert_int_equal(image.stack_bytes, 0x20000);
     assert_int_equal(image.symbol_count, 3);
+    assert_false(image.stack_reserved);
+    put(data, NOTE + 24, 0xffffffff, 4); /* flags: those unknown say nothing */
+    assert_null(elf_image_check(&image, data, bytes));
+    assert_true(image.stack_reserved);
 }
 
 static void test_symbols(void **state)
@@ -217,12 +224,35 @@ static void test_random_damage(void **state)
     }
 }
 
+/* What the note says is the image's, before and after a restart of the service. */
+static void test_reserved_stack(void **state)
+{
+    static const char *const names[] = {"promised", "reserved"};
+    uint8_t data[TEST_ELF_MAX];
+    size_t bytes = test_elf(data);
+    struct problem problem;
+
+    (void)state;
+    fake_start("", "");
+    boots_restart(false);
+    for (uint32_t i = 0; i < 2; i++) {
+        put(data, NOTE + 24, i, 4);
+        struct image *image = image_build(names[i], data, bytes, &problem);
+        assert_non_null(image);
+        assert_int_equal(image_publish(image, &problem), 0);
+    }
+    boots_restart(false);
+    for (uint32_t i = 0; i < 2; i++)
+        assert_int_equal(image_find(names[i])->stack_reserved, i);
+    boots_forget();
+}
+
 int run_elf_tests(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),          cmocka_unit_test(test_symbols),
         cmocka_unit_test(test_spoiled),       cmocka_unit_test(test_truncated),
-        cmocka_unit_test(test_random_damage),
+        cmocka_unit_test(test_random_damage), cmocka_unit_test(test_reserved_stack),
     };
     return cmocka_run_group_tests_name("elf", tests, NULL, NULL);
 }

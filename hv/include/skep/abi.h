@@ -16,11 +16,12 @@
 #include <stdint.h>
 
 #define SKEP_ABI_MAJOR 1
-#define SKEP_ABI_MINOR 4
+#define SKEP_ABI_MINOR 5
 
-/* What a hypervisor has at least that fills in files_base, and net6. */
-#define SKEP_FILES_ABI_MINOR 2
-#define SKEP_NET6_ABI_MINOR  4
+/* What a hypervisor has at least that fills in files_base, and net6, and that knows SKEP_MAP_RESERVE. */
+#define SKEP_FILES_ABI_MINOR   2
+#define SKEP_NET6_ABI_MINOR    4
+#define SKEP_RESERVE_ABI_MINOR 5
 
 #define SKEP_PAGE_SIZE  4096u
 #define SKEP_PAGE_SHIFT 12
@@ -57,7 +58,7 @@ enum skep_hypercall {
     SKEP_HC_TIMER_SET = 6,     /* (deadline_ns) -> 0; SKEP_EVENT_TIMER then; ~0 = off */
     SKEP_HC_CLOCK_READ = 7,    /* () -> ns since boot */
     SKEP_HC_RESUME = 8,        /* (va of struct skep_context); does not return to its caller */
-    SKEP_HC_MEM_MAP = 9,       /* (va or 0, bytes, prot) -> va */
+    SKEP_HC_MEM_MAP = 9,       /* (va or 0, bytes, prot | SKEP_MAP_…) -> va */
     SKEP_HC_MEM_PROTECT = 10,  /* (va, bytes, prot) -> 0 */
     SKEP_HC_MEM_UNMAP = 11,    /* (va, bytes) -> 0 */
     SKEP_HC_VCPU_START = 12,   /* (index, va of struct skep_context) -> 0 */
@@ -77,6 +78,14 @@ enum skep_hypercall {
 #define SKEP_PROT_READ  1u
 #define SKEP_PROT_WRITE 2u /* implies read */
 #define SKEP_PROT_EXEC  4u /* only image segments have it */
+
+/* What else SKEP_HC_MEM_MAP takes with the protection, from SKEP_RESERVE_ABI_MINOR on. */
+#define SKEP_MAP_RESERVE \
+    0x100u /* a page counts when it is first touched; one beyond the promise ends the guest */
+#define SKEP_MAP_STACK \
+    0x200u /* with RESERVE, writable: the last SKEP_STACK_READY pages are there */
+
+#define SKEP_STACK_READY 3u
 
 /* Events: bits of a vCPU's pending and mask words. */
 enum skep_event {
@@ -364,9 +373,11 @@ _Static_assert(sizeof(struct skep_block_range) == 16, "ABI");
 #define SKEP_NOTE_NAME "Skep"
 #define SKEP_NOTE_ABI  1u
 
+#define SKEP_NOTE_STACK_RESERVED (1u << 0) /* its first stack is to be as by SKEP_MAP_RESERVE */
+
 struct skep_note {
     uint16_t abi_major, abi_minor;
-    uint32_t reserved;
+    uint32_t flags; /* SKEP_NOTE_…, from SKEP_RESERVE_ABI_MINOR on; those unknown say nothing */
     uint64_t features; /* required, of SKEP_FEATURE_… */
 };
 _Static_assert(sizeof(struct skep_note) == 16, "ABI");

@@ -180,6 +180,8 @@ struct skep_block_spec {
     uint32_t reserved;
 };
 
+#define SKEP_GUEST_STACK_RESERVED (1u << 0) /* the first stack is as by SKEP_MAP_RESERVE */
+
 /* IN. */
 struct skep_guest_spec {
     uint64_t image;
@@ -197,7 +199,7 @@ struct skep_guest_spec {
     uint64_t strings;       /* address: argc + envc strings, each ended by a NUL */
     struct skep_net net[SKEP_NETS_MAX];
     uint32_t block_count;
-    uint32_t reserved;
+    uint32_t flags; /* SKEP_GUEST_… */
     struct skep_block_spec block[SKEP_BLOCKS_MAX];
     uint64_t files; /* image of files, mapped read-only at files_base of its start-info; 0 = none */
     struct skep_net6 net6[SKEP_NETS_MAX]; /* dns and gateway are the guest's affair */
@@ -313,7 +315,7 @@ enum skep_mapping_kind {
     SKEP_MAPPING_NONE, /* nothing; start and bytes are the hole around it */
     SKEP_MAPPING_IMAGE,
     SKEP_MAPPING_MEMORY, /* SKEP_HC_MEM_MAP's */
-    SKEP_MAPPING_STACK,  /* vCPU 0's first */
+    SKEP_MAPPING_STACK,  /* vCPU 0's first, and SKEP_MAP_STACK's */
     SKEP_MAPPING_GUARD,
     SKEP_MAPPING_START_INFO,
     SKEP_MAPPING_VCPU_PAGE,

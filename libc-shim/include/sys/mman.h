@@ -20,9 +20,11 @@ extern "C" {
 #define MAP_FIXED     0x10 /* ENOTSUP */
 #define MAP_ANONYMOUS 0x20
 #define MAP_ANON      MAP_ANONYMOUS
-#define MAP_NORESERVE 0x4000 /* changes nothing: memory is promised to a guest, or isn't there */
-#define MAP_POPULATE  0x8000 /* changes nothing: pages come when they are touched */
-#define MAP_FAILED    ((void *)-1)
+#define MAP_NORESERVE \
+    0x4000 /* pages count when they are touched; one beyond the guest's memory ends it */
+#define MAP_POPULATE 0x8000  /* changes nothing: pages come when they are touched */
+#define MAP_STACK    0x20000 /* MAP_NORESERVE, but the last pages are there */
+#define MAP_FAILED   ((void *)-1)
 
 #define MS_ASYNC      1
 #define MS_INVALIDATE 2
