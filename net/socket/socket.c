@@ -44,6 +44,9 @@ static struct skep_poll_source sources[MEMP_NUM_NETCONN];
 /* By lwIP's number: listens, but was shut down. */
 static _Atomic bool accepts_no_more[MEMP_NUM_NETCONN];
 
+/* By lwIP's number: had TCP_NODELAY when it began to listen, so what it accepts has it, too. */
+static _Atomic bool accepts_undelayed[MEMP_NUM_NETCONN];
+
 /* lwIP's own function for a connection's events. It knows how to count those that come before the
  * connection is accepted. */
 static netconn_callback early_event;
@@ -157,16 +160,18 @@ static bool input_ended(const struct lwip_sock *state)
     return (seen & (PEER_ENDED | FAILED)) == PEER_ENDED;
 }
 
-/* Of the thread's call: what had interrupted calls at its beginning, and whether it was interrupted since. */
+/* Of the thread's call: errno and what had interrupted calls at its beginning, and whether it was interrupted since. */
 static _Thread_local struct {
     uint32_t seen;
     bool interrupted;
+    int error_before;
 } call;
 
 static void call_begin(void)
 {
     call.seen = skep_interrupts_seen();
     call.interrupted = false;
+    call.error_before = errno;
 }
 
 int network_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns)
@@ -176,14 +181,20 @@ int network_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns
     return call.interrupted ? -SKEP_ETIMEDOUT : result;
 }
 
-/* What lwIP received, or -errno. It tells the end of the input once; it stays there. */
+/*
+ * What lwIP received, or -errno. It tells the end of the input once, and it stays there. lwIP sets errno then; it is put
+ * back, as OpenSSL takes an end with ENOTCONN for a wait.
+ */
 static ssize_t received(struct skep_file *file, ssize_t result)
 {
-    if (result >= 0)
+    if (result > 0)
         return result;
-    if (call.interrupted)
+    if (result < 0 && call.interrupted)
         return -EINTR;
-    return errno == ENOTCONN && input_ended(state_of(file)) ? 0 : -errno;
+    if (result < 0 && (errno != ENOTCONN || !input_ended(state_of(file))))
+        return -errno;
+    errno = call.error_before;
+    return 0;
 }
 
 static ssize_t socket_read(struct skep_file *file, void *data, size_t bytes)
@@ -285,6 +296,7 @@ static int descriptor_open(int number, int type)
 {
     connecting[number] = false;
     atomic_store_explicit(&accepts_no_more[number], false, memory_order_relaxed);
+    atomic_store_explicit(&accepts_undelayed[number], false, memory_order_relaxed);
     note_end(number);
     int flags = (type & SOCK_NONBLOCK) != 0 ? O_NONBLOCK : 0;
     if (flags != 0)
@@ -361,9 +373,20 @@ static int inet_bind(struct skep_file *file, const struct sockaddr *address, soc
     return (int)result_of(lwip_bind(number_of(file), &local.any, address_bytes_of(&local)));
 }
 
+static bool is_undelayed(const struct netconn *connection)
+{
+    return is_tcp(connection) && connection->pcb.tcp != NULL && !is_listening(connection) &&
+           tcp_nagle_disabled(connection->pcb.tcp);
+}
+
 static int inet_listen(struct skep_file *file, int backlog)
 {
-    return (int)result_of(lwip_listen(number_of(file), backlog));
+    int number = number_of(file);
+    LOCK_TCPIP_CORE();
+    if (is_undelayed(state_of(file)->conn))
+        atomic_store_explicit(&accepts_undelayed[number], true, memory_order_relaxed);
+    UNLOCK_TCPIP_CORE();
+    return (int)result_of(lwip_listen(number, backlog));
 }
 
 static int inet_own_name(struct skep_file *file, struct sockaddr *address, socklen_t *bytes)
@@ -519,8 +542,11 @@ static int inet_accept(struct skep_file *file, struct sockaddr *address, socklen
         return -EINVAL;
     call_begin();
     int number = accept_from(file, address, bytes);
-    if (number >= 0)
+    if (number >= 0) {
+        if (atomic_load_explicit(&accepts_undelayed[listener], memory_order_relaxed))
+            lwip_setsockopt(number, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
         return descriptor_open(number, type);
+    }
     if (call.interrupted)
         return -EINTR;
     if (accepts(listener))

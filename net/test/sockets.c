@@ -89,8 +89,9 @@ static void streams(void)
 
     CHECK(shutdown(client, SHUT_WR) == 0);
     CHECK(send(client, "x", 1, MSG_NOSIGNAL) == -1 && errno == EPIPE);
-    CHECK(read(server, data, sizeof(data)) == 0);
-    CHECK(recv(server, data, sizeof(data), 0) == 0 && read(server, data, 1) == 0);
+    errno = 0;
+    CHECK(read(server, data, sizeof(data)) == 0 && errno == 0);
+    CHECK(recv(server, data, sizeof(data), 0) == 0 && read(server, data, 1) == 0 && errno == 0);
     CHECK(poll(&poll_server, 1, 2000) == 1 && (poll_server.revents & POLLIN) != 0);
     CHECK(write(server, "late", 4) == 4);
     int copy = dup(client);
@@ -100,12 +101,32 @@ static void streams(void)
     CHECK(read(server, data, 1) == -1 && errno == EBADF);
 }
 
+/* What a listener had before is its connections' at once. */
+static void inherited(void)
+{
+    struct sockaddr_in address = loopback(0);
+    socklen_t bytes = sizeof(address);
+    int value = 1;
+    int listener = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &value, sizeof(value)) == 0);
+    CHECK(bind(listener, (struct sockaddr *)&address, bytes) == 0 && listen(listener, 8) == 0);
+    CHECK(getsockname(listener, (struct sockaddr *)&address, &bytes) == 0);
+    CHECK(connect(client, (struct sockaddr *)&address, bytes) == 0);
+    int server = accept(listener, NULL, NULL);
+    value = 0;
+    bytes = sizeof(value);
+    CHECK(getsockopt(server, IPPROTO_TCP, TCP_NODELAY, &value, &bytes) == 0 && value != 0);
+    CHECK(close(client) == 0 && close(server) == 0 && close(listener) == 0);
+}
+
 static void options(void)
 {
     int client, server, value = 1;
     socklen_t bytes = sizeof(value);
     char byte;
     pair_new(&client, &server);
+    CHECK(getsockopt(server, IPPROTO_TCP, TCP_NODELAY, &value, &bytes) == 0 && value == 0);
+    value = 1;
     CHECK(setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &value, sizeof(value)) == 0);
     value = 0;
     CHECK(getsockopt(client, IPPROTO_TCP, TCP_NODELAY, &value, &bytes) == 0 && value != 0);
@@ -651,6 +672,7 @@ int main(void)
     interface_addresses();
     datagrams();
     streams();
+    inherited();
     options();
     connecting();
     messages();
