@@ -9,7 +9,7 @@
 #   share/doc/skep/          what a porter reads
 #
 # The target sdk puts it into build/sdk, for examples/ports; its file, ${SKEP_SDK_STAMP}, is newer than all in there, and
-# ${SKEP_SDK_COMPILER} change with what programs are compiled by, but not with the libraries.
+# the files ${SKEP_SDK_COMPILER} change with what programs are compiled by, but not with the libraries.
 #
 # Nothing in it knows where it lies: the folder may be moved. cmake/sdk has its scripts.
 set(sdk ${CMAKE_SOURCE_DIR}/cmake/sdk)
