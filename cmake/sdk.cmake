@@ -8,7 +8,8 @@
 #   x86_64-skep/             the sysroot: include/ (ours, mbedTLS'), sys-include/ (newlib's), lib/, share/config.site
 #   share/doc/skep/          what a porter reads
 #
-# The target sdk puts it into build/sdk, for examples/ports; its file, ${SKEP_SDK_STAMP}, is newer than all in there.
+# The target sdk puts it into build/sdk, for examples/ports; its file, ${SKEP_SDK_STAMP}, is newer than all in there, and
+# the files ${SKEP_SDK_COMPILER} change with what programs are compiled by, but not with the libraries.
 #
 # Nothing in it knows where it lies: the folder may be moved. cmake/sdk has its scripts.
 set(sdk ${CMAKE_SOURCE_DIR}/cmake/sdk)
@@ -96,3 +97,4 @@ add_custom_command(OUTPUT ${SKEP_SDK_STAMP} VERBATIM
     DEPENDS skep_sdk skep_sdk_ext4 sdk_mbedcrypto sdk_mbedx509 sdk_mbedtls ${config} ${installed}
         ${CMAKE_SOURCE_DIR}/cmake/files.cmake ${CMAKE_SOURCE_DIR}/cmake/pack-files)
 add_custom_target(sdk DEPENDS ${SKEP_SDK_STAMP})
+set(SKEP_SDK_COMPILER ${installed} ${generated}/skep.specs ${newlib_PREFIX}/lib/libc.a) # what objects are made by

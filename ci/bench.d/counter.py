@@ -32,6 +32,16 @@ def plugin(name):
     return target
 
 
+def program(name):
+    """A compiled program of one file, likewise."""
+    source, target = SOURCES / f"{name}.c", skep.BUILD / f"bench/{name}"
+    if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        flags = "-std=gnu17 -O2 -Wall -Wextra -Werror".split()
+        subprocess.run(["cc", *flags, "-o", str(target), str(source)], check=True)
+    return target
+
+
 class Elf:
     """What the benches need of an ELF64 file."""
 

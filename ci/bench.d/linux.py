@@ -13,6 +13,7 @@ import skep
 CACHE = pathlib.Path(os.environ.get("SKEP_CACHE") or pathlib.Path.home() / ".cache/skep") / "linux"
 KERNEL = "linux-image-amd64"
 BUSYBOX = "/bin/busybox"
+LIBRARIES = "usr/lib/x86_64-linux-gnu"
 BOOT_SECONDS, COMMAND_SECONDS = 120, 120
 ENDED = "linux: ended "
 
@@ -79,12 +80,17 @@ def unpacked(package):
     return folder
 
 
-def libraries(program):
-    """The shared libraries of a program, with its loader."""
-    for line in output("ldd", program).splitlines():
+def libraries(program, folders=()):
+    """The shared libraries of a program, with its loader: where they are in Linux, and here. folders: unpacked packages
+    that are searched before this host."""
+    environment = os.environ | {"LD_LIBRARY_PATH": ":".join(str(folder / LIBRARIES) for folder in folders)}
+    said = subprocess.run(["ldd", program], capture_output=True, text=True, check=True, env=environment).stdout
+    for line in said.splitlines():
+        if "not found" in line:
+            raise qemu.Missing(f"{program} wants a library that isn't there: {line.strip()}")
         path = next((word for word in line.split() if word.startswith("/")), None)
         if path:
-            yield path
+            yield path if path.startswith(("/lib", "/usr")) else f"/{LIBRARIES}/{pathlib.Path(path).name}", path
 
 
 class Archive:
@@ -123,7 +129,7 @@ def installed(program, package):
     return path
 
 
-def initramfs(system, modules, programs, files):
+def initramfs(system, modules, programs, files, packages):
     [folder] = system.glob("lib/modules/*/kernel")
     archive = Archive()
     for name in ("/proc", "/sys", "/dev", "/tmp", "/mnt", "/bin"):
@@ -132,12 +138,12 @@ def initramfs(system, modules, programs, files):
     archive.file("/modules", "\n".join(modules).encode())
     for module in modules:
         archive.file(f"/{module}.ko", (folder / f"{module}.ko").read_bytes())
-    needed = {installed(BUSYBOX, "busybox-static")}
+    needed = {BUSYBOX: installed(BUSYBOX, "busybox-static")}
     for program in programs:
-        needed.update(libraries(program))
+        needed.update(libraries(program, [package(name) for name in packages]))
         archive.file(f"/bin/{pathlib.Path(program).name}", pathlib.Path(program).read_bytes())
-    for path in needed:
-        archive.file(path, pathlib.Path(path).read_bytes())
+    for path, source in needed.items():
+        archive.file(path, pathlib.Path(source).read_bytes())
     for path, data in files.items():
         archive.file(path, data)
     return archive.data()
@@ -146,9 +152,9 @@ def initramfs(system, modules, programs, files):
 class Linux:
     """A context manager that ends QEMU by its pid."""
 
-    def __init__(self, folder, modules, programs, files=None, **options):
+    def __init__(self, folder, modules, programs, files=None, libraries=(), **options):
         """Makes all that a boot needs. programs: paths on this host. files: data by path; /start is a script that runs
-        before it is up."""
+        before it is up. libraries: Debian's packages with what the programs are linked with, beside this host's."""
         self.folder = pathlib.Path(folder)
         self.serial = self.folder / "serial.log"
         self.options = options
@@ -156,7 +162,7 @@ class Linux:
         system = kernel()
         [self.kernel] = system.glob("boot/vmlinuz-*")
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "initramfs").write_bytes(initramfs(system, modules, programs, files or {}))
+        (self.folder / "initramfs").write_bytes(initramfs(system, modules, programs, files or {}, libraries))
 
     def __enter__(self):
         command = qemu.command(

@@ -96,7 +96,7 @@ def rows(options, table, folder):
     beside = linux.Linux(
         folder / "linux", [*linux.VIRTIO, *linux.DISK], [], {"/bin/speedtest1": NATIVE.read_bytes()},
         disks=[disks[1]], **common,
-    ).prepare()  # fmt: skip
+    )  # fmt: skip
     with skep.Machine(folder / "skep", disks=[disks[0]], kvm="off", **common) as machine, beside:
         sides = SkepSide(machine), LinuxSide(beside)
         for place in PLACES:

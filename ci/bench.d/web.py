@@ -390,6 +390,8 @@ def sections(options):
 
 
 def add_options(parser):
-    group = parser.add_argument_group("boot, http, connections, stream, latency, web; redis and profile have --network, too")
+    group = parser.add_argument_group(
+        "boot, http, connections, stream, latency, web; redis, memcached, mosquitto and profile have --network, too"
+    )
     group.add_argument("--seconds", type=int, default=5, metavar="N", help="for how long each is measured")
     group.add_argument("--network", choices=("auto", "tap", "user"), default="auto")

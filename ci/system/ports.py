@@ -48,10 +48,12 @@ def create(api, name, port, destination, *args, **spec):
 
 
 class Connection:
-    """To a server on this host, for a client of its protocol."""
+    """To a server on this host, for a client of its protocol. tls: an ssl.SSLContext, for a server called localhost."""
 
-    def __init__(self, port, seconds=60):
+    def __init__(self, port, seconds=60, tls=None):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=seconds)
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_hostname="localhost")
         self.file = self.socket.makefile("rb")
 
     def close(self):

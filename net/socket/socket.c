@@ -160,16 +160,18 @@ static bool input_ended(const struct lwip_sock *state)
     return (seen & (PEER_ENDED | FAILED)) == PEER_ENDED;
 }
 
-/* Of the thread's call: what had interrupted calls at its beginning, and whether it was interrupted since. */
+/* Of the thread's call: errno and what had interrupted calls at its beginning, and whether it was interrupted since. */
 static _Thread_local struct {
     uint32_t seen;
     bool interrupted;
+    int error_before;
 } call;
 
 static void call_begin(void)
 {
     call.seen = skep_interrupts_seen();
     call.interrupted = false;
+    call.error_before = errno;
 }
 
 int network_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns)
@@ -179,14 +181,20 @@ int network_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns
     return call.interrupted ? -SKEP_ETIMEDOUT : result;
 }
 
-/* What lwIP received, or -errno. It tells the end of the input once; it stays there. */
+/*
+ * What lwIP received, or -errno. It tells the end of the input once, and it stays there. lwIP sets errno then; it is put
+ * back, as OpenSSL takes an end with ENOTCONN for a wait.
+ */
 static ssize_t received(struct skep_file *file, ssize_t result)
 {
-    if (result >= 0)
+    if (result > 0)
         return result;
-    if (call.interrupted)
+    if (result < 0 && call.interrupted)
         return -EINTR;
-    return errno == ENOTCONN && input_ended(state_of(file)) ? 0 : -errno;
+    if (result < 0 && (errno != ENOTCONN || !input_ended(state_of(file))))
+        return -errno;
+    errno = call.error_before;
+    return 0;
 }
 
 static ssize_t socket_read(struct skep_file *file, void *data, size_t bytes)

@@ -89,8 +89,9 @@ static void streams(void)
 
     CHECK(shutdown(client, SHUT_WR) == 0);
     CHECK(send(client, "x", 1, MSG_NOSIGNAL) == -1 && errno == EPIPE);
-    CHECK(read(server, data, sizeof(data)) == 0);
-    CHECK(recv(server, data, sizeof(data), 0) == 0 && read(server, data, 1) == 0);
+    errno = 0;
+    CHECK(read(server, data, sizeof(data)) == 0 && errno == 0);
+    CHECK(recv(server, data, sizeof(data), 0) == 0 && read(server, data, 1) == 0 && errno == 0);
     CHECK(poll(&poll_server, 1, 2000) == 1 && (poll_server.revents & POLLIN) != 0);
     CHECK(write(server, "late", 4) == 4);
     int copy = dup(client);
@@ -106,6 +107,8 @@ static void options(void)
     socklen_t bytes = sizeof(value);
     char byte;
     pair_new(&client, &server);
+    CHECK(getsockopt(server, IPPROTO_TCP, TCP_NODELAY, &value, &bytes) == 0 && value == 0);
+    value = 1;
     CHECK(setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &value, sizeof(value)) == 0);
     value = 0;
     CHECK(getsockopt(client, IPPROTO_TCP, TCP_NODELAY, &value, &bytes) == 0 && value != 0);
