@@ -111,7 +111,7 @@ def add_row(table, name, values, tapped):
 def rows(server, options, table, folder):
     if not server.elf.is_file():
         raise qemu.Missing(f"{server.elf} doesn't exist: cmake --build build --target ports")
-    tapped = os.environ.get(web.INSIDE) == "tap"
+    tapped = web.is_tapped()
     places = [web.Place(number, tapped) for number in (1, 2)]
     measured = {}
     with contextlib.ExitStack() as stack:
