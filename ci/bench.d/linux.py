@@ -168,7 +168,7 @@ class Linux:
         command = qemu.command(
             elf=self.kernel,
             config=self.folder / "initramfs",
-            append="console=ttyS0 quiet",
+            append="console=ttyS0 quiet panic=-1",
             api_port=skep.free_ports(1)[0],
             serial="stdio",
             kvm="off",

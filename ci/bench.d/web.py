@@ -117,7 +117,7 @@ class SkepSide:
 class LinuxSide:
     name = "Linux"
 
-    def __init__(self, folder, place, page, server):
+    def __init__(self, folder, place, page, server, memory=MEMORY):
         port = 80 if place.tap else skep.free_ports(1)[0]
         self.url = f"http://{place.address if place.tap else '127.0.0.1'}:{port}/"
         start = START.format(
@@ -140,7 +140,7 @@ class LinuxSide:
             [*linux.VIRTIO, *linux.NETWORK],
             [linux.package(server) / f"usr/sbin/{server}"],
             files,
-            memory=MEMORY,
+            memory=memory,
             cpus=1,
             **place.options or {"forwards": [(port, place.address, 80)]},
         )

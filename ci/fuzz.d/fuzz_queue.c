@@ -21,7 +21,7 @@
 #define PAGES          12u
 #define RING_SIZE      8u
 #define OPERATIONS_MAX 300u
-#define FRAME_MAX      1600u
+#define FRAME_MAX      1600u /* a segment has up to three frames' payload */
 
 /* Pages of a guest: for each queue one with descriptors, available and used ring; then buffers. */
 #define AVAIL_AT 0x400u
@@ -91,6 +91,7 @@ static bool queue_start(struct peer *peer, struct guest *guest, uint32_t queue)
         .desc = place,
         .avail = place + AVAIL_AT,
         .used = place + USED_AT,
+        .flags = queue == 0 ? SKEP_QUEUE_MERGE : 0,
     };
     return io_queue_setup(guest->vcpus[0], &setup) == 0;
 }

@@ -5,6 +5,7 @@
  *   calls    console, timers, waits, events and resumption
  *   vcpus    32 vCPUs, all started, all sent events, all waiting for a deadline
  *   packets  frames in as many pieces as there may be, to the MAC of ARGUMENT, and buffers for as many
+ *   segments TCP segments as long as a chain may be, likewise, and buffers that take them in parts
  *   blocks   requests of the largest size in the most pieces, to memory that isn't there yet, to chunks that are nowhere,
  *            that are shared, and all of a device at once; ends amid them
  *   crash    a page fault below a deep stack
@@ -149,11 +150,27 @@ struct ring {
     struct skep_vring_used *used;
 };
 
-static struct ring ring_setup(uint32_t number, uint16_t flags, const void *header, char *data)
+static struct ring ring_make(void)
 {
     char *memory = aligned_alloc(PAGE, 3 * PAGE);
     memset(memory, 0, 3 * PAGE);
-    struct ring ring = {(void *)memory, (void *)(memory + PAGE), (void *)(memory + 2 * PAGE)};
+    return (struct ring){(void *)memory, (void *)(memory + PAGE), (void *)(memory + 2 * PAGE)};
+}
+
+static void ring_announce(const struct ring *ring, uint32_t number, uint32_t flags)
+{
+    struct skep_queue_setup setup = {.queue = number,
+                                     .size = QUEUE_SIZE,
+                                     .desc = (uintptr_t)ring->desc,
+                                     .avail = (uintptr_t)ring->avail,
+                                     .used = (uintptr_t)ring->used,
+                                     .flags = flags};
+    must(skep_hc_queue_setup(&setup), "queue_setup");
+}
+
+static struct ring ring_setup(uint32_t number, uint16_t flags, const void *header, char *data)
+{
+    struct ring ring = ring_make();
     /* Chains of CHAIN descriptors: the header, then pieces. */
     for (unsigned i = 0; i < QUEUE_SIZE; i++) {
         unsigned place = i % CHAIN, piece = (FRAME_BYTES + CHAIN - 2) / (CHAIN - 1);
@@ -167,12 +184,7 @@ static struct ring ring_setup(uint32_t number, uint16_t flags, const void *heade
     }
     for (unsigned i = 0; i < QUEUE_SIZE / CHAIN; i++)
         ring.avail->ring[i] = (uint16_t)(i * CHAIN);
-    struct skep_queue_setup setup = {.queue = number,
-                                     .size = QUEUE_SIZE,
-                                     .desc = (uintptr_t)ring.desc,
-                                     .avail = (uintptr_t)ring.avail,
-                                     .used = (uintptr_t)ring.used};
-    must(skep_hc_queue_setup(&setup), "queue_setup");
+    ring_announce(&ring, number, 0);
     return ring;
 }
 
@@ -214,6 +226,81 @@ static void heavy_packets(const char *peer)
         uint16_t done = atomic_load(&in.used->index);
         offer(&in, (uint16_t)(done - received));
         received = done;
+        if (atomic_load(&out.used->index) == atomic_load(&out.avail->index))
+            offer(&out, QUEUE_SIZE / CHAIN);
+        must(skep_hc_queue_kick(1), "kick");
+        skep_sleep_until(skep_clock_ns() + 100000);
+    }
+}
+
+/*
+ * Segments: in CHAIN pieces, of which all but the headers are of two pages across three; buffers of half a page.
+ */
+
+enum { SLOT = PAGE / 2, HEADERS = 54, PIECE = 2 * PAGE, SEGMENT = (CHAIN - 1) * PIECE, MSS = 1460 };
+
+static void segment_write(char *at, const char *peer)
+{
+    struct skep_net_header header = {.flags = SKEP_NET_HDR_NEEDS_CSUM,
+                                     .gso_type = SKEP_NET_GSO_TCP4,
+                                     .gso_size = MSS,
+                                     .csum_start = 34,
+                                     .csum_offset = 16};
+    uint8_t *frame = (uint8_t *)at + HEADER;
+    memcpy(at, &header, HEADER);
+    frame_write(at + HEADER, peer);
+    frame[16] = (uint8_t)((HEADERS - 14 + SEGMENT) >> 8);
+    frame[17] = (uint8_t)(HEADERS - 14 + SEGMENT);
+    frame[23] = 6;
+    frame[46] = 0x50;
+    frame[47] = 0x10;
+}
+
+static struct ring segments_out(const char *peer)
+{
+    static char first[HEADER + HEADERS], data[SEGMENT + PAGE] __attribute__((aligned(4096)));
+    struct ring ring = ring_make();
+    segment_write(first, peer);
+    memset(data, 'x', sizeof(data));
+    for (unsigned i = 0; i < QUEUE_SIZE; i++) {
+        unsigned place = i % CHAIN;
+        ring.desc[i] = (struct skep_vring_desc){
+            .addr = (uintptr_t)(place ? data + (place - 1) * PIECE + PAGE / 2 : first),
+            .len = place ? PIECE : sizeof(first),
+            .flags = place + 1 < CHAIN ? SKEP_VRING_DESC_NEXT : 0,
+            .next = (uint16_t)(i + 1),
+        };
+    }
+    ring_announce(&ring, 1, 0);
+    return ring;
+}
+
+static struct ring segments_in(void)
+{
+    static char slots[QUEUE_SIZE][SLOT] __attribute__((aligned(4096)));
+    struct ring ring = ring_make();
+    memset(slots, 'x', sizeof(slots));
+    for (unsigned i = 0; i < QUEUE_SIZE; i++) {
+        ring.desc[i] = (struct skep_vring_desc){
+            .addr = (uintptr_t)slots[i], .len = SLOT, .flags = SKEP_VRING_DESC_WRITE};
+        ring.avail->ring[i] = (uint16_t)i;
+    }
+    atomic_store(&ring.avail->index, QUEUE_SIZE);
+    ring_announce(&ring, 0, SKEP_QUEUE_MERGE);
+    return ring;
+}
+
+static void heavy_segments(const char *peer)
+{
+    struct ring in = segments_in(), out = segments_out(peer);
+    uint16_t received = 0;
+    printf("heavy: segments\n");
+    for (;;) {
+        uint16_t done = atomic_load(&in.used->index), index = atomic_load(&in.avail->index);
+        for (; received != done; received++)
+            in.avail->ring[index++ % QUEUE_SIZE] =
+                (uint16_t)in.used->ring[received % QUEUE_SIZE].id;
+        atomic_store(&in.avail->index, index);
         if (atomic_load(&out.used->index) == atomic_load(&out.avail->index))
             offer(&out, QUEUE_SIZE / CHAIN);
         must(skep_hc_queue_kick(1), "kick");
@@ -331,9 +418,9 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*function)(const char *argument);
-    } all[] = {{"memory", heavy_memory},   {"calls", heavy_calls},   {"vcpus", heavy_vcpus},
-               {"packets", heavy_packets}, {"blocks", heavy_blocks}, {"crash", heavy_crash},
-               {"ring", heavy_ring}};
+    } all[] = {{"memory", heavy_memory},     {"calls", heavy_calls},   {"vcpus", heavy_vcpus},
+               {"packets", heavy_packets},   {"blocks", heavy_blocks}, {"crash", heavy_crash},
+               {"segments", heavy_segments}, {"ring", heavy_ring}};
     printf("heavy: begin\n"); /* stdio takes its memory now, not when there is none */
     for (unsigned i = 0; argc > 1 && i < sizeof(all) / sizeof(*all); i++) {
         if (strcmp(argv[1], all[i].name) == 0)

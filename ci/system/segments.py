@@ -1,16 +1,18 @@
-"""Downloads from a web guest over a tap device, in a network namespace of their own: python3 segments.py FOLDER CARD."""
+"""What needs a card that cuts segments, over a tap device, in a network namespace of its own: downloads from a web guest,
+by a client outside and by another guest, and attacks; python3 segments.py FOLDER CARD|attacks."""
 
 import contextlib
 import http.client
 import os
 import pathlib
+import re
 import socket
 import subprocess
 import sys
 
 import skep
 
-TAP, GATEWAY, HOST, GUEST = "segments0", "10.78.0.1", "10.78.0.15", "10.78.0.20"
+TAP, GATEWAY, HOST, GUEST, OTHER = "segments0", "10.78.0.1", "10.78.0.15", "10.78.0.20", "10.78.0.21"
 SETUP = f"ip link set lo up && ip tuntap add {TAP} mode tap && ip addr add {GATEWAY}/24 dev {TAP} && ip link set {TAP} up"
 PERIOD = bytes(range(251))
 
@@ -21,6 +23,7 @@ CLIENTS = ((None, None, 32 << 20), (600, None, 2 << 20), (100, None, 256 << 10),
 
 def run_inside(folder, card):
     """Starts this file in a namespace that has the tap."""
+    path = [*sys.path, str(skep.ROOT / "ci/hostile.d")]
     command = ["unshare", "--net", "--", "/bin/sh", "-c", SETUP + ' && exec "$@"', "sh", sys.executable, __file__]
     return subprocess.run(
         [*command, str(folder), card],
@@ -28,7 +31,7 @@ def run_inside(folder, card):
         stderr=subprocess.STDOUT,
         text=True,
         timeout=200,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(path)},
     )
 
 
@@ -54,9 +57,46 @@ def download(size, mss, window):
         assert body == (PERIOD * (size // len(PERIOD) + 1))[:size], "other bytes than were sent"
 
 
+def download_by_guest(api, card, size=32 << 20, rounds=2):
+    """From one guest to another; the first round may find buffers that were never used."""
+    api.upload("download", skep.BUILD / "guests/download.elf")
+    before = api.status("web")["networks"][0]
+    spec = {"memory_bytes": 16 << 20, "networks": [{"address": f"{OTHER}/24", "gateway": GATEWAY}]}
+    arguments = [GUEST, str(size), str(rounds), "check"]
+    api.create("other", image="download", args=arguments, desired_state="running", **spec)
+    status = api.wait_state("other", "exited", "crashed", seconds=100)
+    assert status["exit_code"] == 0, api.log("other")
+    assert status["networks"][0]["rx_dropped"] == 0, status
+    assert len(re.findall(rb"bytes in", api.log("other"))) == rounds
+    # Of parts, each is acknowledged, and the window's growth is told; of frames, every second one at least.
+    acknowledged = api.status("web")["networks"][0]["rx_packets"] - before["rx_packets"]
+    each = rounds * size // acknowledged
+    print(f"{card}: from guest to guest: {each} bytes a packet that comes back")
+    assert each > 8 * 1460 if card == "cuts" else each <= 2 * 1460, "parts of another length"
+
+
+def attack(folder, place):
+    """Those of ci/hostile; here the attackers' segments get there."""
+    import attacks  # from ci/hostile.d
+    import results
+    import runner
+
+    outcome = results.Results()
+    with skep.Machine(folder, elf=skep.BUILD / "skep.elf", cpus=2, **place) as machine:
+        api = machine.wait_api()
+        session = runner.Session(machine, outcome, seed=1, patience=60, disk=None)
+        for each in attacks.attacks_of("segments"):
+            session.attack([each])
+        machine.check_alive()
+        assert not api.ok("GET", "/v1/guests")["items"]
+    sys.exit(outcome.finish(None))
+
+
 def main():
     folder, card = pathlib.Path(sys.argv[1]), sys.argv[2]
     place = {"host": HOST, "append": f"address={HOST}/24 gateway={GATEWAY}", "tap": TAP, "kvm": "off"}
+    if card == "attacks":
+        attack(folder, place)
     with skep.Machine(folder, forwards=[GUEST], extra=CARDS[card], **place) as machine:
         api = machine.wait_api()
         api.upload("httpd", skep.BUILD / "examples/httpd.elf")
@@ -70,6 +110,7 @@ def main():
             print(f"{card}: segments of {mss}, window {window}: {each} bytes a packet")
             long = card == "cuts" and mss != 100 and window is None
             assert each > 4 * 1460 if long else each <= 1460, "packets of another length"
+        download_by_guest(api, card)
         machine.check_alive()
 
 

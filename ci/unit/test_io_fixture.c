@@ -19,6 +19,7 @@ struct nic fake_nic;
 struct sent sent[SENT_MAX];
 uint32_t sent_count, sent_room, kick_count, poll_count;
 uint64_t poll_ns;
+uint32_t receive_flags;
 
 const uint8_t card_mac[6] = {0x52, 0x54, 0, 0, 0, 1};
 const uint8_t other_mac[6] = {0x52, 0x54, 0, 0, 0, 2};
@@ -124,6 +125,7 @@ int fixture_begin(void **state)
     (void)state;
     sent_count = kick_count = poll_count = 0;
     poll_ns = 0;
+    receive_flags = 0;
     sent_room = SENT_MAX;
     io_control_address_set(ip(10, 0, 0, 1), ip(255, 255, 255, 0));
     frame_counts(frames_before);
@@ -172,6 +174,7 @@ static void queue_create(struct peer *peer, struct peer_queue *queue, uint32_t n
         .desc = peer->base + page * PAGE_SIZE,
         .avail = peer->base + (page + 1) * PAGE_SIZE,
         .used = peer->base + (page + 2) * PAGE_SIZE,
+        .flags = number % 2 == 0 ? receive_flags : 0,
     };
     queue->desc = (struct skep_vring_desc *)peer->page[page];
     queue->avail = (struct skep_vring_avail *)peer->page[page + 1];

@@ -53,6 +53,9 @@ extern struct sent sent[SENT_MAX];
 extern uint32_t sent_count, sent_room, kick_count, poll_count;
 extern uint64_t poll_ns; /* what a poll takes */
 
+/* SKEP_QUEUE_… of receive queues that are set up from now on; fixture_begin() clears it. */
+extern uint32_t receive_flags;
+
 extern const uint8_t card_mac[6], other_mac[6], everyone[6];
 
 /* Boots once a process; a group's set-up. */

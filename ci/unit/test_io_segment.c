@@ -1,11 +1,12 @@
 /*
- * test_io_segment.c - TCP segments that are longer than a frame: lent to the card as they are, cut for another port,
- * and refused when a header says what isn't so.
+ * test_io_segment.c - TCP segments that are longer than a frame: lent to the card as they are, cut for another port, or
+ * delivered over several of its buffers, and refused when a header says what isn't so.
  */
 #include "test_io_fixture.h"
 
 #include <string.h>
 
+#include "core/gmem.h"
 #include "io/port.h"
 
 #define ADDRESS_A ip(10, 0, 0, 20)
@@ -269,7 +270,260 @@ static void a_segment_that_shrinks_meanwhile_ends(void **state)
     assert_int_equal(peer_counters(&a).tx_dropped, 1);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+/* ---- parts, over several buffers ---- */
+
+static int begin_merge(void **state)
+{
+    begin(state);
+    peer_destroy(&b);
+    receive_flags = SKEP_QUEUE_MERGE;
+    peer_create(&b, 0xb, ADDRESS_B, 0);
+    segment_make(mac_b, ADDRESS_B);
+    return 0;
+}
+
+static void post(uint64_t offset, uint32_t bytes)
+{
+    peer_offer(&b, &b.rx, offset, bytes, SKEP_VRING_DESC_WRITE);
+}
+
+/* Buffers one behind the other, so that what they receive is, too. */
+static void post_small(uint32_t count, uint32_t bytes)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        post(PEER_BUFFERS * 4096 + i * bytes, bytes);
+    }
+}
+
+/* Checks the headers of a part, and its payload if that lies behind them. */
+static void assert_part(const uint8_t *packet, uint32_t at, uint32_t bytes, uint32_t buffers,
+                        uint32_t together)
+{
+    struct skep_net_header got;
+    const uint8_t *part = packet + sizeof(got);
+    memcpy(&got, packet, sizeof(got));
+    assert_int_equal(got.num_buffers, buffers);
+    assert_int_equal(got.gso_type, SKEP_NET_GSO_TCP4);
+    assert_int_equal(got.gso_size, SIZE);
+    assert_int_equal(got.hdr_len, HEADERS);
+    assert_int_equal(got.flags, SKEP_NET_HDR_NEEDS_CSUM);
+    assert_int_equal(got.csum_start, 34);
+    assert_int_equal(got.csum_offset, 16);
+    assert_int_equal(get16(part + AT_LENGTH), 40 + bytes);
+    assert_int_equal(sum_of(part + 14, 20, 0), 0xffff);
+    assert_int_equal(get32(part + AT_SEQ), 0xffffff00 + at);
+    assert_int_equal(part[AT_FLAGS], at + bytes == PAYLOAD ? ACK | FIN_PSH : ACK);
+    assert_int_equal(get16(part + 50), sum_of(part + 26, 8, 6 + 20 + bytes));
+    assert_memory_equal(part + HEADERS, frame + HEADERS + at, together - sizeof(got) - HEADERS);
+}
+
+static void used_bytes(uint32_t first, const uint32_t *bytes, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        assert_int_equal(b.rx.used->ring[first + i].id, first + i);
+        assert_int_equal(b.rx.used->ring[first + i].len, bytes[i]);
+    }
+}
+
+static void a_port_that_merges_gets_one(void **state)
+{
+    const uint32_t all = sizeof(header) + HEADERS + PAYLOAD;
+    (void)state;
+    for (uint32_t i = 0; i < 4; i++) {
+        peer_post(&b, i);
+    }
+    offer(sizeof(frame));
+    assert_int_equal(peer_used(&b.rx), 2);
+    used_bytes(0, (const uint32_t[]){2048, all - 2048}, 2);
+    assert_part(b.page[PEER_BUFFERS], 0, PAYLOAD, 2, all);
+    assert_true(peer_event(&b, 0));
+    assert_int_equal(peer_used(&a.tx), 1);
+    assert_int_equal(peer_counters(&a).tx_packets, 4);
+    assert_int_equal(peer_counters(&a).tx_bytes, 4 * HEADERS + PAYLOAD);
+    assert_int_equal(peer_counters(&b).rx_packets, 4);
+    assert_int_equal(peer_counters(&b).rx_bytes, 4 * HEADERS + PAYLOAD);
+    assert_int_equal(peer_port(&b)->rx.next_avail, 2);
+}
+
+/* The headers themselves are spread; buffers have several pieces, and cross pages. */
+static void buffers_may_be_of_any_shape(void **state)
+{
+    const uint32_t all = sizeof(header) + HEADERS + PAYLOAD;
+    uint64_t at = PEER_BUFFERS * 4096 + 4090;
+    (void)state;
+    post(at, 5);
+    post(at + 5, 20);
+    b.rx.desc[7] = (struct skep_vring_desc){b.base + at + 25, 2000, SKEP_VRING_DESC_WRITE, 0};
+    post(at + 25, 0);
+    b.rx.desc[2].flags |= SKEP_VRING_DESC_NEXT;
+    b.rx.desc[2].next = 7;
+    post(at + 2025, 4096);
+    offer(sizeof(frame));
+    assert_int_equal(peer_used(&b.rx), 4);
+    used_bytes(0, (const uint32_t[]){5, 20, 2000, all - 2025}, 4);
+    static uint8_t together[sizeof(header) + HEADERS + PAYLOAD];
+    for (uint32_t i = 0; i < all; i++) {
+        together[i] = b.page[(at + i) / 4096][(at + i) % 4096];
+    }
+    assert_part(together, 0, PAYLOAD, 4, all);
+}
+
+static void what_fits_goes_in_whole_frames(void **state)
+{
+    const uint32_t all = sizeof(header) + HEADERS + 2 * SIZE;
+    (void)state;
+    post_small(4, 700);
+    offer(sizeof(frame));
+    assert_int_equal(peer_used(&b.rx), 4);
+    used_bytes(0, (const uint32_t[]){700, 700, all - 1400}, 3);
+    assert_part(b.page[PEER_BUFFERS], 0, 2 * SIZE, 3, all);
+    assert_int_equal(peer_counters(&b).rx_dropped, 1); /* the next frame; the last one fits */
+    assert_int_equal(peer_counters(&b).rx_packets, 3);
+    assert_int_equal(peer_used(&a.tx), 1);
+}
+
+static void too_few_buffers_get_frames(void **state)
+{
+    (void)state;
+    peer_post(&b, 0);
+    offer(sizeof(frame));
+    assert_int_equal(peer_used(&b.rx), 1);
+    a_cut_is_checked(0);
+    assert_int_equal(peer_counters(&b).rx_dropped, 3);
+    assert_int_equal(peer_counters(&b).rx_packets, 1);
+    assert_int_equal(peer_used(&a.tx), 1);
+}
+
+/* What ends the guest when it is a buffer's turn harms nothing before. */
+static void a_buffer_of_others_ends_the_part(void **state)
+{
+    uint64_t read_only = b.guest->aspace.ranges.at[0].start;
+    paddr_t at;
+    (void)state;
+    assert_int_equal(gmem_pin(b.guest, gva(read_only), false, &at), 0); /* it is there */
+    gmem_unpin(at);
+    peer_post(&b, 0);
+    post(read_only - b.base, 4096);
+    offer(sizeof(frame));
+    a_cut_is_checked(0);
+    assert_int_equal(b.guest->crash.reason, SKEP_CRASH_RING);
+    assert_int_equal(b.guest->crash.address, read_only);
+    assert_int_equal(peer_used(&a.tx), 1);
+    assert_int_equal(a.guest->state, SKEP_GUEST_RUNNING);
+}
+
+/* A chain is used as a whole or not at all; what a frame needs of it is there. */
+static void a_buffer_that_ends_in_nothing_ends_the_part(void **state)
+{
+    (void)state;
+    peer_post(&b, 0);
+    post(PEER_PAGES * 4096 - 1200, 4096);
+    offer(sizeof(frame));
+    a_cut_is_checked(0);
+    assert_int_equal(peer_used(&b.rx), 2);
+    used_bytes(0, (const uint32_t[]){12 + HEADERS + SIZE, 12 + HEADERS + SIZE}, 2);
+    assert_int_equal(peer_counters(&b).rx_dropped, 2);
+    assert_int_equal(b.guest->state, SKEP_GUEST_RUNNING);
+}
+
+static void a_broken_ring_ends_the_part(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 4; i++) {
+        peer_post(&b, i);
+    }
+    b.rx.desc[1].addr = 0xffff800000000000;
+    offer(sizeof(frame));
+    a_cut_is_checked(0);
+    assert_int_equal(b.guest->crash.reason, SKEP_CRASH_RING);
+    assert_int_equal(peer_used(&b.rx), 1);
+}
+
+/* However many pages there are to it. */
+static void a_part_is_bounded(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < RING_SIZE; i++) {
+        post(PEER_BUFFERS * 4096 + 4090, 4096); /* in two pages */
+    }
+    for (uint32_t i = 1; i < RING_SIZE; i++) {
+        a.tx.desc[i] = (struct skep_vring_desc){a.base + PEER_BUFFERS * 4096 + 100, 9000,
+                                                i + 1 < RING_SIZE, (uint16_t)(i + 1)};
+    }
+    header.gso_size = 1460;
+    put16(frame + AT_LENGTH, 40 + (RING_SIZE - 1) * 9000);
+    memcpy(a.page[TX_PAGE], &header, sizeof(header));
+    memcpy(a.page[TX_PAGE] + sizeof(header), frame, HEADERS);
+    peer_offer(&a, &a.tx, TX_PAGE * 4096, sizeof(header) + HEADERS, 1);
+    a.tx.desc[0].next = 1;
+    port_send(peer_port(&a), 20, true);
+    assert_in_range(peer_port(&a)->cut, 15 * 1460, 20 * 4096);
+    assert_int_equal(peer_port(&a)->cut % 1460, 0);
+    while (work_in_a_trap()) {
+    }
+    assert_int_equal(peer_used(&a.tx), 1);
+    assert_int_equal(peer_port(&a)->cut, 0);
+}
+
+/* Payload that the sender hasn't got: the frame that it is missing in ends the guest. */
+static void payload_of_others_ends_the_part(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 4; i++) {
+        peer_post(&b, i);
+    }
+    memcpy(a.page[TX_PAGE], &header, sizeof(header));
+    memcpy(a.page[TX_PAGE] + sizeof(header), frame, sizeof(frame));
+    a.tx.desc[1] = (struct skep_vring_desc){SKEP_GUEST_VA_MAX - 4096, PAYLOAD - 2 * SIZE, 0, 0};
+    peer_offer(&a, &a.tx, TX_PAGE * 4096, sizeof(header) + HEADERS + 2 * SIZE, 1);
+    a.tx.desc[0].next = 1;
+    io_queue_kick(a.vcpu, 1);
+    while (work_in_a_trap()) {
+    }
+    assert_int_equal(peer_used(&b.rx), 2);
+    assert_part(b.page[PEER_BUFFERS], 0, 2 * SIZE, 2, sizeof(header) + HEADERS + 2 * SIZE);
+    assert_int_equal(a.guest->crash.reason, SKEP_CRASH_RING);
+    assert_int_equal(b.guest->state, SKEP_GUEST_RUNNING);
+}
+
+/* Of a go that has sent something else, it is the next one's. */
+static void a_part_is_a_go_of_its_own(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 4; i++) {
+        peer_post(&b, i);
+    }
+    memcpy(a.page[TX_PAGE], &header, sizeof(header));
+    memcpy(a.page[TX_PAGE] + sizeof(header), frame, sizeof(frame));
+    peer_offer(&a, &a.tx, TX_PAGE * 4096, sizeof(header), 0); /* too short: dropped */
+    peer_offer(&a, &a.tx, TX_PAGE * 4096, sizeof(header) + sizeof(frame), 0);
+    io_queue_kick(a.vcpu, 1);
+    assert_int_equal(peer_used(&b.rx), 0);
+    while (work_in_a_trap()) {
+    }
+    assert_int_equal(peer_used(&b.rx), 2);
+    assert_int_equal(peer_used(&a.tx), 2);
+}
+
+static void other_flags_are_refused(void **state)
+{
+    struct skep_queue_setup setup = {
+        .size = RING_SIZE, .desc = a.base, .avail = a.base, .used = a.base};
+    struct queue queue = {0};
+    (void)state;
+    for (uint32_t i = 0; i < 32; i++) {
+        setup.flags = 1u << i;
+        for (setup.queue = 0; setup.queue < SKEP_QUEUE_COUNT; setup.queue++) {
+            bool receives = setup.queue < SKEP_QUEUE_BLOCK_0 && setup.queue % 2 == 0;
+            int error = queue_setup(&queue, a.guest, &setup);
+            assert_int_equal(error, setup.flags == SKEP_QUEUE_MERGE && receives ? 0 : -SKEP_EINVAL);
+            queue_teardown(&queue);
+        }
+    }
+}
+
+#define TEST(name)       cmocka_unit_test_setup_teardown(name, begin, end)
+#define TEST_MERGE(name) cmocka_unit_test_setup_teardown(name, begin_merge, end)
 
 int main(void)
 {
@@ -282,6 +536,17 @@ int main(void)
         TEST(who_was_not_offered_it_is_refused),
         TEST(headers_may_lie_in_several_pieces),
         TEST(a_segment_that_shrinks_meanwhile_ends),
+        TEST(other_flags_are_refused),
+        TEST_MERGE(a_port_that_merges_gets_one),
+        TEST_MERGE(buffers_may_be_of_any_shape),
+        TEST_MERGE(what_fits_goes_in_whole_frames),
+        TEST_MERGE(too_few_buffers_get_frames),
+        TEST_MERGE(a_buffer_of_others_ends_the_part),
+        TEST_MERGE(a_buffer_that_ends_in_nothing_ends_the_part),
+        TEST_MERGE(a_broken_ring_ends_the_part),
+        TEST_MERGE(a_part_is_bounded),
+        TEST_MERGE(payload_of_others_ends_the_part),
+        TEST_MERGE(a_part_is_a_go_of_its_own),
     };
     return cmocka_run_group_tests(tests, fixture_boot, NULL);
 }

@@ -271,7 +271,7 @@ static int set_up(struct device *device, unsigned number)
     int64_t page = skep_mem_map(SKEP_PAGE_SIZE, SKEP_PROT_WRITE);
     if (page < 0)
         return (int)page;
-    int error = skep_virtqueue_setup(&device->queue, queue, QUEUE_SIZE, (void *)page);
+    int error = skep_virtqueue_setup(&device->queue, queue, QUEUE_SIZE, (void *)page, 0);
     if (error < 0) {
         skep_mem_unmap((void *)page, SKEP_PAGE_SIZE);
         return error;

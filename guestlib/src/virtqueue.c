@@ -34,7 +34,8 @@ static void link_free(struct skep_virtqueue *queue)
     queue->free_count = queue->size;
 }
 
-int skep_virtqueue_setup(struct skep_virtqueue *queue, uint32_t number, unsigned size, void *page)
+int skep_virtqueue_setup(struct skep_virtqueue *queue, uint32_t number, unsigned size, void *page,
+                         uint32_t flags)
 {
     if (size < 2 || size > SKEP_VIRTQUEUE_SIZE_MAX || (size & (size - 1)) != 0)
         return -SKEP_EINVAL;
@@ -54,8 +55,13 @@ int skep_virtqueue_setup(struct skep_virtqueue *queue, uint32_t number, unsigned
     /* One behind: the index comes there after 65,535 more. */
     atomic_store_explicit(used_event(queue), UINT16_MAX, memory_order_relaxed);
 
-    struct skep_queue_setup setup = {
-        .queue = number, .size = size, .desc = desc, .avail = avail, .used = used, .vcpu = 0};
+    struct skep_queue_setup setup = {.queue = number,
+                                     .size = size,
+                                     .desc = desc,
+                                     .avail = avail,
+                                     .used = used,
+                                     .vcpu = 0,
+                                     .flags = flags};
     return (int)skep_hc_queue_setup(&setup);
 }
 

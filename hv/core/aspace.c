@@ -298,6 +298,19 @@ static bool leaf_allows(uint64_t entry, uint32_t access)
     return access & SKEP_FAULT_WRITE ? arch_pte_writable(entry) : arch_pte_usable(entry);
 }
 
+bool aspace_present(struct guest *guest, uint64_t address, uint32_t access, pfn_t *pfn)
+{
+    uint64_t at = page_align_down(address);
+    uint32_t work = PAGETABLE_WALK_WORK;
+    const uint64_t *leaf = pagetable_recent(&guest->aspace.tables, address);
+    leaf = leaf ? leaf : pagetable_next(&guest->aspace.tables, &at, at + PAGE_SIZE, &work);
+    if (!leaf || !leaf_allows(*leaf, access)) {
+        return false;
+    }
+    *pfn = paddr_to_pfn(arch_pte_paddr(*leaf));
+    return true;
+}
+
 enum supply aspace_supply(struct guest *guest, uint64_t address, uint32_t access, pfn_t *pfn)
 {
     const uint64_t *recent = pagetable_recent(&guest->aspace.tables, address);

@@ -120,6 +120,21 @@ int gmem_pin_pages(struct guest *guest, gva_t address, bool write, uint32_t coun
     return done > 0 ? (int)done : error;
 }
 
+uint32_t gmem_pin_present(struct guest *guest, gva_t address, bool write, uint32_t count,
+                          paddr_t physical[])
+{
+    uint32_t done = 0, access = write ? SKEP_FAULT_WRITE : 0;
+    pfn_t pfn;
+    spin_lock(&guest->lock);
+    while (done < count && guest->aspace.ranges.at && gmem_range_valid(address, 1) &&
+           aspace_present(guest, address.value, access, &pfn) && frame_pin(pfn) == 0) {
+        physical[done++] = paddr(pfn_to_paddr(pfn).value + (address.value & PAGE_MASK));
+        address = gva(page_align_down(address.value) + PAGE_SIZE);
+    }
+    spin_unlock(&guest->lock);
+    return done;
+}
+
 void gmem_unpin(paddr_t physical)
 {
     frame_unpin(paddr_to_pfn(physical));

@@ -27,6 +27,10 @@ void gmem_unpin_run(paddr_t physical, uint32_t bytes);
 int gmem_pin_pages(struct guest *guest, gva_t address, bool write, uint32_t count,
                    paddr_t physical[]);
 
+/* The same, but nothing is supplied, so that it is quick: it ends before a page that isn't there yet, too. How many. */
+uint32_t gmem_pin_present(struct guest *guest, gva_t address, bool write, uint32_t count,
+                          paddr_t physical[]);
+
 /* Whether [address, address + bytes) lies in the part of the lower half that guests may use. No overflow. */
 bool gmem_range_valid(gva_t address, uint64_t bytes);
 

@@ -92,7 +92,7 @@ static uint32_t flags_choose(const struct skep_net *net)
     uint32_t asked = net->flags & (SKEP_NET_DHCP | SKEP_NET_CONTROL_OK);
     uint32_t tx_csum = nic == NULL || nic->tx_csum ? SKEP_NET_TX_CSUM : 0;
     uint32_t tx_tso4 = nic == NULL || nic->tx_tso4 ? SKEP_NET_TX_TSO4 : 0;
-    return asked | SKEP_NET_RX_CSUM | tx_csum | tx_tso4;
+    return asked | SKEP_NET_RX_CSUM | SKEP_NET_RX_MERGE | tx_csum | tx_tso4;
 }
 
 static int port_fill6(struct port *port, const struct skep_net6 *net6)
@@ -246,6 +246,9 @@ int io_queue_setup(struct vcpu *vcpu, const struct skep_queue_setup *setup)
     struct queue *queue = setup->queue & 1 ? &port->tx : &port->rx;
     spin_lock(&port->lock);
     int error = port->closed ? -SKEP_ENODEV : queue_setup(queue, vcpu->guest, setup);
+    if (error == 0 && (setup->flags & SKEP_QUEUE_MERGE)) {
+        atomic_store_explicit(&port->merges, true, memory_order_relaxed);
+    }
     spin_unlock(&port->lock);
     return error;
 }

@@ -7,14 +7,17 @@
  * is copied whole, which costs less than to pin and to be told of its return.
  *
  * A TCP segment that is longer than a frame (segment.h) goes to the card as it is, which cuts it. To another port it
- * goes in one frame for each look at it: everything is read and judged anew each time, and only how far it is is kept.
+ * goes in one frame for each look at it, or, to one that takes such, in a part of many frames' length (merge.c):
+ * everything is read and judged anew each time, and only how far it is is kept.
  */
 #include "io/port.h"
 
 #include "core/cpu.h"
 #include "core/event.h"
 #include "core/gmem.h"
+#include "core/string.h"
 #include "io/filter.h"
+#include "io/merge.h"
 #include "io/segment.h"
 #include "io/uplink.h"
 
@@ -35,10 +38,12 @@ struct packet {
 
 /* Each is used by its own CPU, within one call: ring 0 isn't interrupted. */
 static struct packet copies[CPUS_MAX];
+static struct merge_segment parts[CPUS_MAX];
 
 enum step {
     STEP_NEXT,  /* go on with the next frame */
     STEP_LOCAL, /* deliver the copy first */
+    STEP_MERGE, /* deliver a part of the segment first */
     STEP_LATER, /* go on by the work list */
     STEP_END,   /* nothing more now */
 };
@@ -49,10 +54,13 @@ struct outgoing {
     struct segments segments; /* if the packet's header has a gso_type */
     uint32_t bytes;           /* of the frame */
     uint32_t head_bytes;      /* of it that are copied */
-    struct port *to;          /* STEP_LOCAL */
+    struct port *to;          /* STEP_LOCAL, STEP_MERGE */
+    uint16_t chain;           /* STEP_MERGE: its head */
     bool kick;                /* the card was given something */
     bool its_turn;            /* nobody else is to come first */
     bool begun;               /* some frame was looked at */
+    bool alone;               /* and this one is the first */
+    bool no_merge;            /* the receiver has no buffers for a part */
     uint32_t work;            /* left of the go */
 };
 
@@ -73,6 +81,8 @@ static void tell(struct queue *queue)
         event_raise(queue->vcpu, queue->event);
     }
 }
+
+static uint32_t receive_part(struct port *port, struct merge_segment *part);
 
 /* ---- sending; port.lock is held ---- */
 
@@ -137,6 +147,56 @@ static enum step send_cut(struct port *port, struct queue_chain *chain, struct o
     }
     count_sent(port, out->bytes);
     return STEP_LOCAL;
+}
+
+/* Pins what is left of a segment, to be delivered as far as the receiver has buffers. That is a go of its own. */
+static enum step send_part(struct port *port, struct queue_chain *chain, struct outgoing *out)
+{
+    struct merge_segment *part = &parts[arch_cpu()->index];
+    uint32_t at = port->cut, head = out->segments.header_bytes,
+             payload = out->segments.payload_bytes;
+    uint32_t left = at < payload ? payload - at : 0;
+    if (out->no_merge || left <= out->segments.size) {
+        return send_cut(port, chain, out);
+    }
+    if (!out->alone) {
+        switch_release(out->to);
+        return STEP_LATER;
+    }
+    part->segments = out->segments;
+    part->header = out->packet->header;
+    memcpy(part->head, out->packet->frame, head);
+    part->at = at;
+    part->payload.count = part->payload.bytes = 0;
+    merge_pin(&part->payload, port->guest, chain, HEADER_BYTES + head + at, left, false);
+    out->chain = chain->head;
+    return STEP_MERGE;
+}
+
+static void count_frames(uint64_t *packets, uint64_t *bytes, const struct segments *segments,
+                         uint32_t payload)
+{
+    uint32_t frames = (payload + segments->size - 1) / segments->size;
+    *packets += frames;
+    *bytes += payload + frames * segments->header_bytes;
+}
+
+/* So much of the payload was delivered. The guest may have ended meanwhile; else the chain is the next one still, for nobody
+ * else takes any. If it was nothing, a frame is cut instead, in this go; what follows is for another one. */
+static void sent_part(struct port *port, struct outgoing *out, uint32_t payload)
+{
+    out->no_merge = payload == 0;
+    out->begun = payload > 0;
+    out->work = 0;
+    if (port->closed || payload == 0) {
+        return;
+    }
+    port->cut += payload;
+    if (port->cut == out->segments.payload_bytes) {
+        take(port);
+        queue_push(&port->tx, out->chain, 0);
+    }
+    count_frames(&port->counters.tx_packets, &port->counters.tx_bytes, &out->segments, payload);
 }
 
 static void pieces_unpin(const struct nic_packet *packet)
@@ -250,6 +310,15 @@ static bool header_permitted(const struct port *port, struct outgoing *out)
            filter_header(&packet->header, packet->frame, out->head_bytes, out->bytes);
 }
 
+static enum step send_port(struct port *port, struct queue_chain *chain, struct outgoing *out)
+{
+    if (out->packet->header.gso_type == SKEP_NET_GSO_NONE) {
+        return send_local(port, chain, out);
+    }
+    bool merges = atomic_load_explicit(&out->to->merges, memory_order_relaxed);
+    return merges ? send_part(port, chain, out) : send_cut(port, chain, out);
+}
+
 static enum step send_one(struct port *port, struct outgoing *out)
 {
     struct queue_chain chain;
@@ -260,6 +329,7 @@ static enum step send_one(struct port *port, struct outgoing *out)
     if (found < 0) {
         return ring_broken(port, &port->tx, &chain, found);
     }
+    out->alone = !out->begun;
     if (!spend(out, FRAME_WORK + chain.part_count)) {
         return STEP_LATER;
     }
@@ -277,8 +347,7 @@ static enum step send_one(struct port *port, struct outgoing *out)
     case VERDICT_UPLINK:
         return send_uplink(port, &chain, out);
     case VERDICT_PORT:
-        return out->packet->header.gso_type != SKEP_NET_GSO_NONE ? send_cut(port, &chain, out)
-                                                                 : send_local(port, &chain, out);
+        return send_port(port, &chain, out);
     default:
         return drop(port, &chain);
     }
@@ -312,6 +381,16 @@ static void send_end(struct port *port)
     }
 }
 
+/* Holds no lock. How much payload of a part. */
+static uint32_t deliver(struct outgoing *out, enum step step)
+{
+    if (step == STEP_MERGE) {
+        return receive_part(out->to, &parts[arch_cpu()->index]);
+    }
+    spend(out, port_receive(out->to, &out->packet->header, out->bytes));
+    return 0;
+}
+
 bool port_send(struct port *port, uint32_t work, bool its_turn)
 {
     struct outgoing out = {
@@ -320,11 +399,14 @@ bool port_send(struct port *port, uint32_t work, bool its_turn)
     spin_lock(&port->lock);
     /* Who comes while another CPU sends need not wait: that CPU looks at the queue again under this lock. */
     if (send_begin(port)) {
-        while ((step = send_some(port, &out)) == STEP_LOCAL) {
+        while ((step = send_some(port, &out)) == STEP_LOCAL || step == STEP_MERGE) {
             spin_unlock(&port->lock);
-            spend(&out, port_receive(out.to, &out.packet->header, out.bytes));
+            uint32_t payload = deliver(&out, step);
             switch_release(out.to);
             spin_lock(&port->lock);
+            if (step == STEP_MERGE) {
+                sent_part(port, &out, payload);
+            }
         }
         send_end(port);
     }
@@ -405,6 +487,22 @@ uint32_t port_receive(struct port *port, const struct skep_net_header *header, u
     }
     spin_unlock(&port->lock);
     return pieces;
+}
+
+/* Delivers what the port has buffers for, and lets go of the memory: how much payload that was. Holds no lock. */
+static uint32_t receive_part(struct port *port, struct merge_segment *part)
+{
+    uint32_t payload = 0;
+    spin_lock(&port->lock);
+    if (!port->closed && port->rx.vcpu != NULL) {
+        payload = merge_receive(&port->rx, port->guest, part);
+        count_frames(&port->counters.rx_packets, &port->counters.rx_bytes, &part->segments,
+                     payload);
+        tell(&port->rx);
+    }
+    spin_unlock(&port->lock);
+    merge_unpin(&part->payload);
+    return payload;
 }
 
 bool port_receive_advert(void)

@@ -16,6 +16,12 @@ static bool part_valid(uint64_t address, uint64_t bytes, uint64_t alignment)
     return address % alignment == 0 && (address & PAGE_MASK) + bytes <= PAGE_SIZE;
 }
 
+static uint32_t flags_known(uint32_t number)
+{
+    bool receives = number < SKEP_QUEUE_BLOCK_0 && number % 2 == 0;
+    return receives ? SKEP_QUEUE_MERGE : 0;
+}
+
 static bool setup_valid(const struct guest *guest, const struct skep_queue_setup *setup)
 {
     uint64_t size = setup->size;
@@ -23,7 +29,7 @@ static bool setup_valid(const struct guest *guest, const struct skep_queue_setup
         return false;
     }
     if (setup->vcpu >= guest->vcpu_max || guest->vcpus[setup->vcpu] == NULL ||
-        setup->reserved != 0) {
+        (setup->flags & ~flags_known(setup->queue)) != 0) {
         return false;
     }
     /* The rings end with an event word each. */
@@ -132,22 +138,29 @@ static int chain_decode(const struct queue *queue, bool write, struct queue_chai
     return fault(chain, QUEUE_FAULT_CHAIN, chain->head);
 }
 
-int queue_peek(const struct queue *queue, bool write, struct queue_chain *chain)
+int queue_peek_ahead(const struct queue *queue, uint32_t ahead, bool write,
+                     struct queue_chain *chain)
 {
     chain->part_count = 0;
     chain->bytes = 0;
     chain->fault = QUEUE_FAULT_NONE;
     /* Acquire pairs with the guest's release of the index: entry and chain are visible. */
     uint16_t index = atomic_load_explicit(&queue->avail->index, memory_order_acquire);
-    if (index == queue->next_avail) {
-        return 0;
-    }
-    if ((uint16_t)(index - queue->next_avail) > queue->size) {
+    uint16_t count = (uint16_t)(index - queue->next_avail);
+    if (count > queue->size) {
         return fault(chain, QUEUE_FAULT_INDEX, index);
     }
-    const uint16_t *entry = &queue->avail->ring[queue->next_avail & (queue->size - 1)];
+    if (ahead >= count) {
+        return 0;
+    }
+    const uint16_t *entry = &queue->avail->ring[(queue->next_avail + ahead) & (queue->size - 1u)];
     chain->head = __atomic_load_n(entry, __ATOMIC_RELAXED);
     return chain_decode(queue, write, chain);
+}
+
+int queue_peek(const struct queue *queue, bool write, struct queue_chain *chain)
+{
+    return queue_peek_ahead(queue, 0, write, chain);
 }
 
 /* ---- block requests ---- */
@@ -241,14 +254,25 @@ void queue_take(struct queue *queue)
 
 /* ---- giving back ---- */
 
-void queue_push(struct queue *queue, uint16_t head, uint32_t bytes)
+void queue_fill(struct queue *queue, uint32_t index, uint16_t head, uint32_t bytes)
 {
-    struct skep_vring_used_elem *entry = &queue->used->ring[queue->next_used & (queue->size - 1)];
+    struct skep_vring_used_elem *entry =
+        &queue->used->ring[(queue->next_used + index) & (queue->size - 1u)];
     entry->id = head;
     entry->len = bytes;
-    queue->next_used++;
-    /* Release pairs with the guest's acquire of the index: it sees the entry and the buffer. */
+}
+
+void queue_publish(struct queue *queue, uint32_t count)
+{
+    queue->next_used = (uint16_t)(queue->next_used + count);
+    /* Release pairs with the guest's acquire of the index: it sees the entries and the buffers. */
     atomic_store_explicit(&queue->used->index, queue->next_used, memory_order_release);
+}
+
+void queue_push(struct queue *queue, uint16_t head, uint32_t bytes)
+{
+    queue_fill(queue, 0, head, bytes);
+    queue_publish(queue, 1);
 }
 
 bool queue_event_due(struct queue *queue)

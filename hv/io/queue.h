@@ -78,6 +78,10 @@ void queue_teardown(struct queue *queue);
 /* Decodes the next chain: 1, 0 when there is none, or -SKEP_EINVAL. Its buffers are all writable or all not. */
 int queue_peek(const struct queue *queue, bool write, struct queue_chain *chain);
 
+/* The same for the one that is so many behind it. */
+int queue_peek_ahead(const struct queue *queue, uint32_t ahead, bool write,
+                     struct queue_chain *chain);
+
 /* The same for a block request. */
 int queue_peek_request(const struct queue *queue, struct queue_request *request);
 
@@ -86,6 +90,10 @@ void queue_take(struct queue *queue);
 
 /* Gives a chain back, with so many bytes written to it. */
 void queue_push(struct queue *queue, uint16_t head, uint32_t bytes);
+
+/* The same for chains that belong together, which the guest sees at once: of each what is given back, then how many. */
+void queue_fill(struct queue *queue, uint32_t index, uint16_t head, uint32_t bytes);
+void queue_publish(struct queue *queue, uint32_t count);
 
 /* Whether the guest wants the queue's event for what was pushed since the last call. */
 bool queue_event_due(struct queue *queue);

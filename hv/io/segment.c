@@ -99,6 +99,8 @@ void segments_cut(const struct segments *segments, uint32_t at, uint32_t bytes,
         head[TCP_FLAGS_AT] &= (uint8_t) ~(TCP_FIN | TCP_PSH);
     }
     be16_put(head + TCP_CHECKSUM_AT, sum(head + IPV4_SOURCE_AT, 8, PROTOCOL_TCP + tcp_bytes));
-    header->gso_type = SKEP_NET_GSO_NONE;
-    header->gso_size = header->hdr_len = 0;
+    if (bytes <= segments->size) {
+        header->gso_type = SKEP_NET_GSO_NONE;
+        header->gso_size = header->hdr_len = 0;
+    }
 }

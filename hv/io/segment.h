@@ -27,8 +27,8 @@ bool segments_decode(struct segments *segments, struct skep_net_header *header, 
 /* How much payload the piece has that begins `at` bytes into it: 0 at the end, or beyond. */
 uint32_t segments_bytes(const struct segments *segments, uint32_t at);
 
-/* Turns the copied headers into those of that piece. Its checksum stays the receiver's or the card's to make: header
- * says so, and the field has the pseudo-header's sum. */
+/* Turns the copied headers into those of a piece: as above, or longer, and then a segment that is to be cut itself. Its
+ * checksum stays the receiver's or the card's to make: header says so, and the field has the pseudo-header's sum. */
 void segments_cut(const struct segments *segments, uint32_t at, uint32_t bytes,
                   struct skep_net_header *header, uint8_t *head);
 

@@ -6,6 +6,8 @@
  * descriptors, with the device's header in the room that lwIP leaves in front of a packet, and the
  * chain is held until the back-end has used it.
  *
+ * A TCP segment of another guest may come over several slots, which become one chain of pbufs.
+ *
  * Programs that don't read their sockets must not keep all slots. So when few are left to receive
  * into, a packet is copied into memory of its own size and its slot is used again at once: at least
  * SLOTS_RESERVED slots are always posted, and nobody needs to be woken to post more.
@@ -43,7 +45,8 @@
 #define RECEIVE_BUDGET 64u  /* packets in one go; then others get the core lock */
 #define MTU_MAX        1500u
 
-/* A receive buffer. The frame's IP header is 4-byte aligned behind the 12 + 14 bytes before it. */
+/* A receive buffer. The frame's IP header is 4-byte aligned behind the 12 + 14 bytes before it. There
+ * is room for more than a frame, which parts of longer segments use. */
 struct slot {
     struct pbuf_custom pbuf; /* first: pbuf_free() gives its address back */
     struct pvnet *device;
@@ -52,8 +55,9 @@ struct slot {
     uint8_t data[]; /* struct skep_net_header, frame */
 };
 _Static_assert(offsetof(struct slot, data) == 66, "alignment");
-#define SLOT_DATA_BYTES (sizeof(struct skep_net_header) + SIZEOF_ETH_HDR + MTU_MAX)
-_Static_assert(offsetof(struct slot, data) + SLOT_DATA_BYTES <= SLOT_BYTES, "slot");
+#define SLOT_DATA_BYTES (SLOT_BYTES - offsetof(struct slot, data))
+_Static_assert(sizeof(struct skep_net_header) + SIZEOF_ETH_HDR + MTU_MAX <= SLOT_DATA_BYTES,
+               "slot");
 
 struct pvnet {
     struct netif netif;
@@ -122,23 +126,23 @@ static void slots_repost(struct pvnet *device)
     }
 }
 
-static struct pbuf *packet_copy(struct pvnet *device, struct slot *slot, uint16_t bytes)
+static struct pbuf *packet_copy(const struct pbuf *original)
 {
-    struct pbuf *packet = pbuf_alloc(PBUF_RAW, bytes, PBUF_RAM);
+    struct pbuf *packet = pbuf_alloc(PBUF_RAW, original->tot_len, PBUF_RAM);
     if (packet != NULL)
-        memcpy(packet->payload, slot->data + sizeof(struct skep_net_header), bytes);
-    slot_post(device, slot_number(device, slot));
+        pbuf_copy_partial(original, packet->payload, original->tot_len, 0);
     return packet;
 }
 
-static struct pbuf *packet_of_slot(struct pvnet *device, struct slot *slot, uint16_t bytes)
+/* What the slot holds from `at` on. */
+static struct pbuf *packet_of_slot(struct pvnet *device, struct slot *slot, size_t at,
+                                   uint32_t bytes)
 {
     slot->device = device;
     slot->pbuf.custom_free_function = slot_return;
     /* PBUF_POOL: the structure lies before its data, so that headers can be added in place. */
-    return pbuf_alloced_custom(PBUF_RAW, bytes, PBUF_POOL, &slot->pbuf,
-                               slot->data + sizeof(struct skep_net_header),
-                               SLOT_DATA_BYTES - sizeof(struct skep_net_header));
+    return pbuf_alloced_custom(PBUF_RAW, (uint16_t)(bytes - at), PBUF_POOL, &slot->pbuf,
+                               slot->data + at, (uint16_t)(SLOT_DATA_BYTES - at));
 }
 
 /* Checksums of this packet were verified by the back-end, or never left this machine. */
@@ -151,12 +155,38 @@ static bool checksums_good(const struct pvnet *device, const struct slot *slot)
 
 #define CHECK_DATA (NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP)
 
-static void packet_received(struct pvnet *device, unsigned number, uint32_t bytes)
+/* The next slot that the back-end has filled, with its bytes; NULL = none. */
+static struct slot *slot_take(struct pvnet *device, uint32_t *bytes)
 {
-    struct slot *slot = slot_at(device, number);
+    int chain = skep_virtqueue_take(&device->receive, bytes);
+    if (chain < 0)
+        return NULL;
     device->posted_count--;
-    if (bytes < sizeof(struct skep_net_header) + SIZEOF_ETH_HDR || bytes > SLOT_DATA_BYTES) {
-        slot_post(device, number);
+    return slot_at(device, device->posted[chain]);
+}
+
+/* Appends the other slots of a packet, at most 64 KiB in all; the back-end has shown them together. */
+static void packet_extend(struct pvnet *device, struct pbuf *packet, unsigned count)
+{
+    struct pbuf *last = packet;
+    uint32_t bytes, total = packet->len;
+    struct slot *slot;
+    while (count-- > 0 && (slot = slot_take(device, &bytes)) != NULL) {
+        last->next = packet_of_slot(device, slot, 0, bytes);
+        last = last->next;
+        total += last->len;
+    }
+    for (; packet != NULL; packet = packet->next) {
+        packet->tot_len = (uint16_t)total;
+        total -= packet->len;
+    }
+}
+
+static void packet_received(struct pvnet *device, struct slot *slot, uint32_t bytes)
+{
+    const struct skep_net_header *header = (const struct skep_net_header *)slot->data;
+    if (bytes < sizeof(*header) + SIZEOF_ETH_HDR || bytes > SLOT_DATA_BYTES) {
+        slot_post(device, slot_number(device, slot));
         return;
     }
     /* lwIP has the choice per interface; nobody else looks at it while we hold the core lock. */
@@ -165,10 +195,15 @@ static void packet_received(struct pvnet *device, unsigned number, uint32_t byte
     else
         device->netif.chksum_flags |= CHECK_DATA;
 
-    uint16_t frame_bytes = (uint16_t)(bytes - sizeof(struct skep_net_header));
-    struct pbuf *packet = device->posted_count < SLOTS_RESERVED
-                              ? packet_copy(device, slot, frame_bytes)
-                              : packet_of_slot(device, slot, frame_bytes);
+    struct pbuf *packet = packet_of_slot(device, slot, sizeof(*header), bytes);
+    if (header->num_buffers > 1)
+        packet_extend(device, packet, header->num_buffers - 1u);
+    if (device->posted_count < SLOTS_RESERVED) {
+        struct pbuf *copy = packet_copy(packet);
+        pbuf_free(packet);
+        slots_repost(device);
+        packet = copy;
+    }
     if (packet != NULL && device->netif.input(packet, &device->netif) != ERR_OK)
         pbuf_free(packet);
 }
@@ -179,9 +214,9 @@ static bool receive_poll(struct pvnet *device)
     unsigned budget = RECEIVE_BUDGET;
     do {
         uint32_t bytes;
-        int chain;
-        while (budget > 0 && (chain = skep_virtqueue_take(&device->receive, &bytes)) >= 0) {
-            packet_received(device, device->posted[chain], bytes);
+        struct slot *slot;
+        while (budget > 0 && (slot = slot_take(device, &bytes)) != NULL) {
+            packet_received(device, slot, bytes);
             budget--;
         }
         slots_repost(device);
@@ -430,10 +465,11 @@ static err_t interface_init(struct netif *netif)
 
 static int queues_setup(struct pvnet *device, unsigned number, uint8_t *pages)
 {
-    int error = skep_virtqueue_setup(&device->receive, 2 * number, SLOT_COUNT, pages);
+    uint32_t flags = (device->flags & SKEP_NET_RX_MERGE) != 0 ? SKEP_QUEUE_MERGE : 0;
+    int error = skep_virtqueue_setup(&device->receive, 2 * number, SLOT_COUNT, pages, flags);
     if (error >= 0)
-        error =
-            skep_virtqueue_setup(&device->send, 2 * number + 1, SEND_COUNT, pages + SKEP_PAGE_SIZE);
+        error = skep_virtqueue_setup(&device->send, 2 * number + 1, SEND_COUNT,
+                                     pages + SKEP_PAGE_SIZE, 0);
     if (error < 0)
         return error;
     device->slots = pages + 2 * SKEP_PAGE_SIZE;

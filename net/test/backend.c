@@ -85,13 +85,18 @@ size_t backend_scatter(unsigned number, int head, const void *data, size_t bytes
     }
 }
 
-void backend_use(unsigned number, int head, uint32_t bytes)
+size_t backend_buffer_bytes(unsigned number)
+{
+    return desc_of(&backend_queues[number])->len;
+}
+
+void backend_use_all(unsigned number, const struct skep_vring_used_elem *chains, unsigned count)
 {
     struct backend_queue *queue = &backend_queues[number];
     struct skep_vring_used *used = used_of(queue);
-    uint16_t old = atomic_load(&used->index), new = (uint16_t)(old + 1);
-    used->ring[old & (queue->setup.size - 1)] =
-        (struct skep_vring_used_elem){.id = (uint32_t)head, .len = bytes};
+    uint16_t old = atomic_load(&used->index), new = (uint16_t)(old + count);
+    for (unsigned i = 0; i < count; i++)
+        used->ring[(old + i) & (queue->setup.size - 1)] = chains[i];
     atomic_store(&used->index, new);
     uint16_t event = atomic_load((_Atomic uint16_t *)&avail_of(queue)->ring[queue->setup.size]);
     if ((uint16_t)(new - event - 1) < (uint16_t)(new - old)) {
@@ -99,4 +104,10 @@ void backend_use(unsigned number, int head, uint32_t bytes)
         if (backend_on_event != NULL)
             backend_on_event(number);
     }
+}
+
+void backend_use(unsigned number, int head, uint32_t bytes)
+{
+    struct skep_vring_used_elem chain = {.id = (uint32_t)head, .len = bytes};
+    backend_use_all(number, &chain, 1);
 }

@@ -31,7 +31,13 @@ int backend_next(unsigned queue);
 size_t backend_gather(unsigned queue, int head, void *out, size_t limit);
 size_t backend_scatter(unsigned queue, int head, const void *data, size_t bytes);
 
-/* Gives a chain back and sends the event if the driver asked for it. */
+/* How long the first of a queue's descriptors is. */
+size_t backend_buffer_bytes(unsigned queue);
+
+/* Gives chains back, all to be seen at once, and sends the event if the driver asked for it. */
+void backend_use_all(unsigned queue, const struct skep_vring_used_elem *chains, unsigned count);
+
+/* The same of one. */
 void backend_use(unsigned queue, int head, uint32_t bytes);
 
 void backend_reset(void);

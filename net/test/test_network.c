@@ -607,6 +607,98 @@ static void a_connections_end_goes_with_what_waits(void **state)
     lwip_close(listener);
 }
 
+/*
+ * Segments that a neighbour sent whole.
+ */
+
+enum { LONG = 20000 };
+
+/* Bytes from `at` on of the stream to the guest, in one piece, never summed. */
+static void long_segment(uint16_t port, uint32_t at, uint32_t theirs)
+{
+    static struct frame frame;
+    frame = tcp_frame(port, 1001 + at, theirs, ACK);
+    frame.ip.bytes = htons(IP + TCP + LONG);
+    frame.ip.checksum = 0;
+    frame.ip.checksum = (uint16_t)~sum_of(&frame.ip, IP, 0);
+    frame.header = (struct skep_net_header){.flags = SKEP_NET_HDR_NEEDS_CSUM,
+                                            .gso_type = SKEP_NET_GSO_TCP4,
+                                            .hdr_len = ETHERNET - HEADER + IP + TCP,
+                                            .gso_size = 1460,
+                                            .csum_start = ETHERNET - HEADER + IP,
+                                            .csum_offset = 16};
+    for (uint32_t i = 0; i < LONG; i++)
+        frame.ip.payload[TCP + i] = (uint8_t)((at + i) % 251);
+    wire_put_long(&frame, ETHERNET + IP + TCP + LONG);
+}
+
+/* Sooner than a delayed acknowledgement would come. */
+static void acknowledges(uint32_t end)
+{
+    struct frame frame;
+    uint32_t number;
+    assert_true(from_guest(&frame, 200) >= ETHERNET + IP + TCP);
+    memcpy(&number, frame.ip.payload + 8, 4);
+    assert_int_equal(ntohl(number), 1001 + end);
+}
+
+static void reads(int fd, uint32_t end)
+{
+    uint8_t data[3000];
+    for (uint32_t at = 0; at < end;) {
+        ssize_t bytes = lwip_recv(fd, data, sizeof(data), 0);
+        assert_in_range(bytes, 1, end - at);
+        for (ssize_t i = 0; i < bytes; i++, at++)
+            assert_int_equal(data[i], at % 251);
+    }
+}
+
+static void take_three(uint16_t port)
+{
+    int listener = listen_at_port();
+    uint32_t theirs = knock(port);
+    struct frame frame = tcp_frame(port, 1001, theirs, ACK);
+    to_guest(&frame, ETHERNET + IP + TCP);
+    int fd = lwip_accept(listener, NULL, NULL);
+    assert_true(fd >= 0);
+    for (uint32_t i = 0; i < 3; i++) {
+        long_segment(port, i * LONG, theirs);
+        acknowledges((i + 1) * LONG);
+    }
+    reads(fd, 3 * LONG);
+    frame = tcp_frame(port, 1001 + 3 * LONG, theirs, 4); /* RST */
+    to_guest(&frame, ETHERNET + IP + TCP);
+    lwip_close(fd);
+    lwip_close(listener);
+    while (from_guest(&frame, 20) > 0) /* windows that opened */
+        continue;
+}
+
+static void long_segments_come_in(void **state)
+{
+    (void)state;
+    assert_int_equal(backend_queues[RECEIVE].setup.flags, SKEP_QUEUE_MERGE);
+    assert_int_equal(backend_queues[SEND].setup.flags, 0);
+    for (uint16_t i = 0; i < 20; i++)
+        take_three((uint16_t)(9000 + i));
+    ping(1000);
+}
+
+/* Most are in packets that nobody reads. */
+static void long_segments_come_in_when_buffers_are_few(void **state)
+{
+    (void)state;
+    int fd = udp_socket();
+    for (uint32_t i = 0; i < DEFAULT_UDP_RECVMBOX_SIZE; i++) {
+        struct frame frame = udp_frame(&i, sizeof(i));
+        to_guest(&frame, ETHERNET + IP + UDP + sizeof(i));
+    }
+    for (uint16_t i = 0; i < 20; i++)
+        take_three((uint16_t)(9100 + i));
+    lwip_close(fd);
+    ping(1000);
+}
+
 static int start(void **state)
 {
     (void)state;
@@ -615,7 +707,7 @@ static int start(void **state)
     host_start_info.net_count = 1;
     host_start_info.net[0] = (struct skep_net){
         .mtu = 1500,
-        .flags = SKEP_NET_TX_CSUM | SKEP_NET_RX_CSUM | SKEP_NET_TX_TSO4,
+        .flags = SKEP_NET_TX_CSUM | SKEP_NET_RX_CSUM | SKEP_NET_TX_TSO4 | SKEP_NET_RX_MERGE,
         .address = GUEST_IP,
         .netmask = 0x00ffffff,
         .gateway = PEER_IP,
@@ -643,6 +735,8 @@ int main(void)
         cmocka_unit_test(small_windows_are_kept),
         cmocka_unit_test(what_waits_for_more_goes_with_it),
         cmocka_unit_test(a_connections_end_goes_with_what_waits),
+        cmocka_unit_test(long_segments_come_in),
+        cmocka_unit_test(long_segments_come_in_when_buffers_are_few),
     };
     return cmocka_run_group_tests_name("network", tests, start, NULL);
 }

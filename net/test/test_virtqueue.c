@@ -22,7 +22,7 @@ static int setup(void **state)
     (void)state;
     backend_reset();
     memset(page, 0, sizeof(page));
-    return skep_virtqueue_setup(&queue, NUMBER, SIZE, page);
+    return skep_virtqueue_setup(&queue, NUMBER, SIZE, page, 0);
 }
 
 static int add(const void *data, uint32_t bytes)
@@ -35,19 +35,19 @@ static void sizes_are_checked(void **state)
 {
     (void)state;
     struct skep_virtqueue other;
-    assert_int_equal(skep_virtqueue_setup(&other, 0, 0, page), -SKEP_EINVAL);
-    assert_int_equal(skep_virtqueue_setup(&other, 0, 1, page), -SKEP_EINVAL);
-    assert_int_equal(skep_virtqueue_setup(&other, 0, 48, page), -SKEP_EINVAL);
-    assert_int_equal(skep_virtqueue_setup(&other, 0, 256, page), -SKEP_EINVAL);
+    assert_int_equal(skep_virtqueue_setup(&other, 0, 0, page, 0), -SKEP_EINVAL);
+    assert_int_equal(skep_virtqueue_setup(&other, 0, 1, page, 0), -SKEP_EINVAL);
+    assert_int_equal(skep_virtqueue_setup(&other, 0, 48, page, 0), -SKEP_EINVAL);
+    assert_int_equal(skep_virtqueue_setup(&other, 0, 256, page, 0), -SKEP_EINVAL);
     backend_setup_result = -SKEP_ENODEV;
-    assert_int_equal(skep_virtqueue_setup(&other, 0, 8, page), -SKEP_ENODEV);
+    assert_int_equal(skep_virtqueue_setup(&other, 0, 8, page, 0), -SKEP_ENODEV);
 }
 
 static void parts_lie_in_the_page(void **state)
 {
     (void)state;
     for (unsigned size = 2; size <= SKEP_VIRTQUEUE_SIZE_MAX; size *= 2) {
-        assert_int_equal(skep_virtqueue_setup(&queue, NUMBER, size, page), 0);
+        assert_int_equal(skep_virtqueue_setup(&queue, NUMBER, size, page, 0), 0);
         const struct skep_queue_setup *told = &backend_queues[NUMBER].setup;
         assert_int_equal(told->size, size);
         assert_int_equal(told->desc % 16, 0);

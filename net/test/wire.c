@@ -12,7 +12,6 @@
 
 #include "backend.h"
 #include "guestlib.h"
-#include "skep/abi.h"
 
 void on_event(unsigned queue)
 {
@@ -36,6 +35,26 @@ void wire_put(const void *frame, size_t bytes)
     assert_true(head >= 0);
     assert_int_equal(backend_scatter(RECEIVE, head, frame, bytes), bytes);
     backend_use(RECEIVE, head, (uint32_t)bytes);
+}
+
+void wire_put_long(void *packet, size_t bytes)
+{
+    struct skep_vring_used_elem chains[64];
+    size_t room = backend_buffer_bytes(RECEIVE);
+    unsigned count = (unsigned)((bytes + room - 1) / room);
+    assert_true(count <= 64);
+    uint16_t buffers = (uint16_t)count;
+    memcpy((uint8_t *)packet + offsetof(struct skep_net_header, num_buffers), &buffers,
+           sizeof(buffers));
+    for (unsigned i = 0; i < count; i++) {
+        int head = wait_for_chain(RECEIVE, 2000);
+        assert_true(head >= 0);
+        size_t left = bytes - i * room, part = left < room ? left : room;
+        assert_int_equal(backend_scatter(RECEIVE, head, (const uint8_t *)packet + i * room, part),
+                         part);
+        chains[i] = (struct skep_vring_used_elem){.id = (uint32_t)head, .len = (uint32_t)part};
+    }
+    backend_use_all(RECEIVE, chains, count);
 }
 
 size_t wire_get(void *frame, size_t room, unsigned milliseconds)

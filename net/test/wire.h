@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "skep/abi.h"
+
 enum { RECEIVE = 0, SEND = 1 }; /* its queues */
 
 /* For backend_on_event. */
@@ -17,6 +19,9 @@ int wait_for_chain(unsigned queue, unsigned milliseconds);
 
 /* Gives the guest a frame, with its header in front. */
 void wire_put(const void *frame, size_t bytes);
+
+/* The same of a packet that is longer than a buffer, in as many as it takes: its header says how many. */
+void wire_put_long(void *packet, size_t bytes);
 
 /* The next frame that the guest sends, 0 and an empty frame of room bytes if none comes. */
 size_t wire_get(void *frame, size_t room, unsigned milliseconds);

@@ -9,7 +9,7 @@ const uint8_t broadcast_mac[6] = {255, 255, 255, 255, 255, 255};
 
 static struct packet *buffers;
 
-void ring_make(struct ring *ring, uint32_t number, uint32_t size)
+void ring_make_flags(struct ring *ring, uint32_t number, uint32_t size, uint32_t flags)
 {
     uint8_t *pages = map_pages(3);
     memset(pages, 0, 3 * PAGE);
@@ -24,10 +24,16 @@ void ring_make(struct ring *ring, uint32_t number, uint32_t size)
                                      .size = size,
                                      .desc = (uint64_t)ring->desc,
                                      .avail = (uint64_t)ring->avail,
-                                     .used = (uint64_t)ring->used};
+                                     .used = (uint64_t)ring->used,
+                                     .flags = flags};
     int64_t result = skep_hc_queue_setup(&setup);
     if (result)
         fail("FAILED: queue %u: %d\n", number, (uint64_t)result);
+}
+
+void ring_make(struct ring *ring, uint32_t number, uint32_t size)
+{
+    ring_make_flags(ring, number, size, 0);
 }
 
 void ring_set(struct ring *ring, uint32_t index, uint64_t address, uint32_t bytes, uint16_t flags,

@@ -39,6 +39,9 @@ struct packet {
 
 void ring_make(struct ring *ring, uint32_t number, uint32_t size);
 
+/* The same with SKEP_QUEUE_…. */
+void ring_make_flags(struct ring *ring, uint32_t number, uint32_t size, uint32_t flags);
+
 /* Makes descriptor 0 of the ring, and gives `head` to ring 0 as the next chain. */
 void ring_set(struct ring *ring, uint32_t index, uint64_t address, uint32_t bytes, uint16_t flags,
               uint16_t next);

@@ -31,9 +31,10 @@ struct skep_virtqueue {
 
 /* Lays an empty queue of size descriptors (a power of two, 2 to SKEP_VIRTQUEUE_SIZE_MAX) out in page,
  * which is zeroed, aligned to its size and the queue's for ever, and announces it to ring 0; its
- * event (SKEP_EVENT_QUEUE_0 + number) goes to vCPU 0. No event is asked for yet.
+ * event (SKEP_EVENT_QUEUE_0 + number) goes to vCPU 0. No event is asked for yet. flags: SKEP_QUEUE_….
  * -EINVAL: a size that isn't allowed; else what SKEP_HC_QUEUE_SETUP says. */
-int skep_virtqueue_setup(struct skep_virtqueue *queue, uint32_t number, unsigned size, void *page);
+int skep_virtqueue_setup(struct skep_virtqueue *queue, uint32_t number, unsigned size, void *page,
+                         uint32_t flags);
 
 /* Queues a chain of count buffers: addr, len and SKEP_VRING_DESC_WRITE of each part are looked at.
  * The buffers belong to the back-end until the chain is taken. The result, below size, names the

@@ -175,6 +175,7 @@ _Static_assert(sizeof(struct skep_clock) == 32, "ABI");
 #define SKEP_NET_RX_CSUM    (1u << 2) /* the back-end may say DATA_VALID or NEEDS_CSUM */
 #define SKEP_NET_CONTROL_OK (1u << 3) /* spec only: may talk to the control service */
 #define SKEP_NET_TX_TSO4    (1u << 4) /* the back-end cuts TCP segments (SKEP_NET_GSO_TCP4) */
+#define SKEP_NET_RX_MERGE   (1u << 5) /* the receive queue may have SKEP_QUEUE_MERGE */
 
 /* One PV network device. Addresses are in network byte order, 0 = none. */
 struct skep_net {
@@ -300,14 +301,18 @@ struct skep_vring_used {
     struct skep_vring_used_elem ring[];
 };
 
+/* Of a net device's receive queue: the front-end takes TCP segments that are longer than a frame (SKEP_NET_GSO_TCP4), in
+ * as many chains as num_buffers says. */
+#define SKEP_QUEUE_MERGE 1u
+
 struct skep_queue_setup {
     uint32_t queue; /* number */
     uint32_t size;  /* a power of two, 2 to SKEP_QUEUE_SIZE_MAX */
     uint64_t desc;  /* IN: addresses of the three parts, 16-, 2- and 4-byte aligned */
     uint64_t avail;
     uint64_t used;
-    uint32_t vcpu; /* that gets the queue's event */
-    uint32_t reserved;
+    uint32_t vcpu;  /* that gets the queue's event */
+    uint32_t flags; /* SKEP_QUEUE_… */
 };
 _Static_assert(sizeof(struct skep_queue_setup) == 40, "ABI");
 
