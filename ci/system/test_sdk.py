@@ -117,6 +117,17 @@ def test_a_failed_assertion_leads_to_its_line(api, sdk, project):
     assert any(line.startswith("main at ") and "/app.c:" in line for line in lines), lines
 
 
+def test_an_image_has_nothing_for_loaders_and_unwinders(sdk, tmp_path):
+    """Whatever a makefile for Linux asks for."""
+    (tmp_path / "app.c").write_text("const char *texts[] = {\"a\", \"b\"};\nint unused() { return 1; }\nint main(int n, char **p) { return *texts[n]; }\n")
+    run(sdk, tmp_path, "x86_64-skep-gcc", "-O2", "-rdynamic", "-Wl,-E", "-o", "app.elf", "app.c")
+    sections = run(sdk, tmp_path, "x86_64-skep-readelf", "-SW", "app.elf")
+    assert ".relr.dyn" in sections, sections
+    assert " unused\n" not in run(sdk, tmp_path, "x86_64-skep-nm", "app.elf")
+    run(sdk, tmp_path, "x86_64-skep-gcc", "-O2", "-c", "app.c")
+    assert ".eh_frame" not in run(sdk, tmp_path, "x86_64-skep-readelf", "-SW", "app.o")
+
+
 @pytest.mark.parametrize(
     "source, options, words",
     [
