@@ -80,8 +80,8 @@ def unpacked(package):
 
 
 def libraries(program):
-    """The shared libraries of a program, with its loader."""
-    for line in output("ldd", program).splitlines():
+    """The shared libraries of a program, with its loader; none of one that is linked statically, which ldd calls a failure."""
+    for line in subprocess.run(["ldd", program], capture_output=True, text=True).stdout.splitlines():
         path = next((word for word in line.split() if word.startswith("/")), None)
         if path:
             yield path
