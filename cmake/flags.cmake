@@ -93,5 +93,7 @@ set(SKEP_GUEST_LINK_FLAGS
     # main() may be in a library, too.
     -Wl,--entry=_start -Wl,--undefined=_start -Wl,--undefined=main -Wl,--no-dynamic-linker -Wl,-z,text
     -Wl,-z,separate-code -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,max-page-size=4096
+    # guestlib corrects addresses by bit maps; a table of them has 24 bytes for each.
+    -Wl,-z,pack-relative-relocs
     -Wl,--build-id=sha1 -Wl,--hash-style=gnu -Wl,--gc-sections -Wl,--no-undefined)
 target_link_options(skep_flags_guest INTERFACE ${SKEP_GUEST_LINK_FLAGS} -Wl,--fatal-warnings)

@@ -9,7 +9,7 @@
 #
 #   skep_add_guest(name SOURCES … [FILES …] [FILESYSTEM] [LIBS …] [STACK bytes] [OUTPUT_DIRECTORY dir])
 #       A guest: <build>/examples/<name>.elf, a static PIE with function names but without debug
-#       information, which goes to <name>.debug beside it. Sees what a guest library sees.
+#       information and symbols, which go to <name>.debug beside it. Sees what a guest library sees.
 #       - Linked are, as far as the program uses them: the LIBS, the targets guestlib, libc-shim,
 #         net and lwip (those that exist), newlib and libgcc. Their order doesn't matter.
 #       - Execution starts at _start, which guestlib defines. No undefined symbol is left.
@@ -117,7 +117,9 @@ function(skep_add_guest name)
         target_link_options(${name} PRIVATE -T ${script})
         set_property(TARGET ${name} APPEND PROPERTY LINK_DEPENDS ${script})
     endif()
-    skep_split_debug(${name})
+    set(split ${CMAKE_SOURCE_DIR}/cmake/split-debug)
+    add_custom_command(TARGET ${name} POST_BUILD VERBATIM COMMAND ${split} $<TARGET_FILE:${name}>)
+    set_property(TARGET ${name} APPEND PROPERTY LINK_DEPENDS ${split})
 endfunction()
 
 set(host_includes

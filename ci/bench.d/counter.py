@@ -8,7 +8,7 @@ import subprocess
 
 import qemu
 import skep
-from stretches import Stretches, Symbols
+from stretches import Stretches, Symbols, symbol_file
 
 SOURCES = qemu.ROOT / "ci/bench.d"
 ADDRESS = f"address={qemu.HOST_ADDRESS}/24 gateway={qemu.GATEWAY}"  # no DHCP is counted
@@ -57,7 +57,7 @@ class Elf:
     def symbol(self, name):
         """A function's address; KeyError when there is none."""
         for line in subprocess.run(
-            ["nm", str(self.path)], capture_output=True, text=True, check=True
+            ["nm", str(symbol_file(self.path))], capture_output=True, text=True, check=True
         ).stdout.splitlines():
             words = line.split()
             if len(words) == 3 and words[2] == name:

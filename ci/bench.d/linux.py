@@ -81,10 +81,10 @@ def unpacked(package):
 
 
 def libraries(program, folders=()):
-    """The shared libraries of a program, with its loader: where they are in Linux, and here. folders: unpacked packages
-    that are searched before this host."""
+    """The shared libraries of a program, with its loader: where they are in Linux, and here; none of one that is linked
+    statically, which ldd calls a failure. folders: unpacked packages that are searched before this host."""
     environment = os.environ | {"LD_LIBRARY_PATH": ":".join(str(folder / LIBRARIES) for folder in folders)}
-    said = subprocess.run(["ldd", program], capture_output=True, text=True, check=True, env=environment).stdout
+    said = subprocess.run(["ldd", program], capture_output=True, text=True, env=environment).stdout
     for line in said.splitlines():
         if "not found" in line:
             raise qemu.Missing(f"{program} wants a library that isn't there: {line.strip()}")

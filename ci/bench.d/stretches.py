@@ -7,6 +7,7 @@ import struct
 import subprocess
 
 import qemu
+import skep
 
 CALLS, VECTORS, BLOCKS_MAX = 256, 256, 2048
 KIND_BOOT = CALLS + VECTORS
@@ -38,11 +39,17 @@ def call_names():
     return names
 
 
+def symbol_file(elf):
+    """A guest's symbols are in the file beside it; ring 0 has its own."""
+    debug = elf.with_suffix(".debug")
+    return debug if debug.is_file() and elf != skep.BUILD / "skep.elf" else elf
+
+
 class Symbols:
     """Functions by address: those of ring 0, or all from another address on."""
 
     def __init__(self, elf, first=1 << 63):
-        output = subprocess.run(["nm", "-n", str(elf)], capture_output=True, text=True, check=True)
+        output = subprocess.run(["nm", "-n", str(symbol_file(elf))], capture_output=True, text=True, check=True)
         self.starts, self.names, self.addresses = [], [], {}
         for line in output.stdout.splitlines():
             address, kind, name = line.split()

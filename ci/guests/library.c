@@ -13,6 +13,7 @@
 #include <ftw.h>
 #include <glob.h>
 #include <libgen.h>
+#include <math.h>
 #include <pthread.h>
 #include <regex.h>
 #include <sched.h>
@@ -175,6 +176,25 @@ static void test_long_doubles(void)
     puts(text);
     say("scanned", sscanf("2.718281828459045235 1", "%Lf", &read)); /* NOLINT: it is right */
     say("whole", read == 2.718281828459045235L);
+}
+
+/* With errno and the sign of 0. */
+static void test_roots(void)
+{
+    volatile double two = 2, minus_one = -1, minus_half = -0.5, half = 2.5;
+    double (*volatile root)(double) = sqrt; /* or the compiler has the instruction itself */
+    float (*volatile float_root)(float) = sqrtf;
+
+    printf("%a %a %a\n", root(two), (double)float_root(2), hypot(3, two * 2));
+    say("root of a long double", sqrtl(two) == 0x1.6a09e667f3bcc908p+0L);
+    errno = 0;
+    say("root of a negative number", isnan(root(minus_one)) && errno == EDOM);
+    errno = 0;
+    say("root of a negative float", isnan(float_root(-1)) && errno == EDOM);
+    errno = 0;
+    say("root of no number", isnan(root((double)NAN)) && errno == 0);
+    printf("%g %g %g %g\n", root(-0.0), floor(minus_half), ceil(minus_half), trunc(minus_half));
+    printf("%g %g %g %g\n", rint(half), round(half), trunc(-half), (double)floorf(-2.5f));
 }
 
 static void say_date(const char *what, struct tm time)
@@ -439,6 +459,7 @@ int main(int argc, char **argv)
     test_messages();
     test_orders();
     test_long_doubles();
+    test_roots();
     test_patterns();
     test_folders();
     test_lines();

@@ -235,6 +235,11 @@ def unknown_feature(elf):
     elf.put(elf.data.index(b"Skep\0") + 16, "<Q", 1 << 63)
 
 
+def damaged_names(elf):
+    """The last note's contents begin with a number that doesn't end."""
+    elf.put(elf.data.rindex(b"Skep\0") + 8, "<Q", 2**64 - 1)
+
+
 HOSTILE = {
     "no-magic": spoil_header(0, "<I", 0),
     "32-bit": spoil_header(4, "<B", 1),
@@ -249,6 +254,7 @@ HOSTILE = {
     "segment-count-none": spoil_header(56, "<H", 0),
     "segment-count-65535": spoil_header(56, "<H", 65535),
     "no-loads": no_loads,
+    "function-names-damaged": damaged_names,
     "overlapping": overlap,
     "descending": descend,
     "write-and-execute": spoil_segment(Elf.writable, flags=7),

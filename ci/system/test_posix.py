@@ -16,7 +16,7 @@ def on_linux(name, folder):
     """What the program prints on the machine that tests."""
     program = folder / name
     subprocess.run(
-        ["cc", "-std=gnu17", "-D_GNU_SOURCE", "-pthread", "-o", program, SOURCES / f"{name}.c"],
+        ["cc", "-std=gnu17", "-D_GNU_SOURCE", "-pthread", "-o", program, SOURCES / f"{name}.c", "-lm"],
         check=True,
         timeout=60,
     )

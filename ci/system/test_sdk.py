@@ -92,7 +92,7 @@ def test_cmake(api, sdk, project):
     assert run(sdk, project, "linux/app", "www/note.txt") == NOTE
     program = project / "skep/app.elf"
     assert says(api, program, "/note.txt") == NOTE
-    assert " skep_posix_files_start\n" in run(sdk, project, "x86_64-skep-nm", program)  # FILESYSTEM
+    assert " skep_posix_files_start\n" in run(sdk, project, "x86_64-skep-nm", program.with_suffix(".debug"))  # FILESYSTEM
     assert "0x010000" in next(line for line in run(sdk, project, "readelf", "-lW", program).splitlines() if "STACK" in line)
     # The build notices a file that came.
     (project / "www/more.txt").write_text("more\n")
@@ -107,7 +107,7 @@ def test_a_failed_assertion_leads_to_its_line(api, sdk, project):
     build_ids = {run(sdk, project, "x86_64-skep-readelf", "-n", file).split("Build ID: ")[1].split()[0] for file in (image, debug)}
     assert len(build_ids) == 1
     sections = run(sdk, project, "x86_64-skep-readelf", "-SW", image)
-    assert ".symtab" in sections and ".debug_" not in sections
+    assert ".note.skep.names" in sections and ".symtab" not in sections and ".debug_" not in sections
     status, text = run_to_end(api, "app", image, ["/nowhere", "fail"])
     crash = status["crash"]
     assert (crash["reason"], crash["message"]) == ("abort", "app.c:19: check: assertion failed: argc < 3"), (crash, text)
@@ -115,6 +115,17 @@ def test_a_failed_assertion_leads_to_its_line(api, sdk, project):
     lines = run(sdk, project, "sh", "-c", f"x86_64-skep-backtrace {debug} <record").splitlines()
     assert any(line.startswith("check at ") and "/app.c:19" in line for line in lines), lines
     assert any(line.startswith("main at ") and "/app.c:" in line for line in lines), lines
+
+
+def test_an_image_has_nothing_for_loaders_and_unwinders(sdk, tmp_path):
+    """Whatever a makefile for Linux asks for."""
+    (tmp_path / "app.c").write_text("const char *texts[] = {\"a\", \"b\"};\nint unused() { return 1; }\nint main(int n, char **p) { return *texts[n]; }\n")
+    run(sdk, tmp_path, "x86_64-skep-gcc", "-O2", "-rdynamic", "-Wl,-E", "-o", "app.elf", "app.c")
+    sections = run(sdk, tmp_path, "x86_64-skep-readelf", "-SW", "app.elf")
+    assert ".relr.dyn" in sections, sections
+    assert " unused\n" not in run(sdk, tmp_path, "x86_64-skep-nm", "app.debug")
+    run(sdk, tmp_path, "x86_64-skep-gcc", "-O2", "-c", "app.c")
+    assert ".eh_frame" not in run(sdk, tmp_path, "x86_64-skep-readelf", "-SW", "app.o")
 
 
 @pytest.mark.parametrize(
@@ -182,7 +193,7 @@ def test_tls_by_cmake(sdk, project):
     toolchain = f"-DCMAKE_TOOLCHAIN_FILE={sdk}/lib/cmake/Skep/toolchain.cmake"
     run(sdk, project, "cmake", "-S", ".", "-B", "tls", "-G", "Ninja", toolchain)
     run(sdk, project, "cmake", "--build", "tls")
-    assert " mbedtls_ssl_handshake\n" in run(sdk, project, "x86_64-skep-nm", "tls/tls.elf")
+    assert " mbedtls_ssl_handshake\n" in run(sdk, project, "x86_64-skep-nm", "tls/tls.debug")
 
 
 def test_packages_are_the_sdks(sdk, tmp_path):

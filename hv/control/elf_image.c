@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "functions.h"
+
 #define PT_LOAD      1u
 #define PT_DYNAMIC   2u
 #define PT_INTERP    3u
@@ -15,6 +17,8 @@
 #define ET_DYN       3u
 #define EM_X86_64    62u
 #define SHT_SYMTAB   2u
+#define SHT_NOTE     7u
+#define SHF_ALLOC    2u
 #define DT_NEEDED    1u
 #define DT_TEXTREL   22u
 #define DT_FLAGS     30u
@@ -243,35 +247,72 @@ static const char *check_entry(const struct elf_image *image)
     return "has its entry point outside of its executable segments";
 }
 
-/* Remembers where function names are. They are optional, but what is there must be sound. */
-static const char *find_symbols(struct elf_image *image, const struct header *h,
-                                const struct file *f)
+static const char *find_symbols(struct elf_image *image, const struct section_header *s,
+                                const struct section_header *names, const struct file *f)
 {
+    if (!inside(f, s->offset, s->size) || !inside(f, names->offset, names->size))
+        return "has a symbol table outside of the file";
+    if (s->size / 24 > SYMBOLS_MAX)
+        return "has more than 200000 symbols (strip the local ones)";
+    image->symbols_offset = s->offset;
+    image->symbol_count = s->size / 24;
+    image->names_offset = names->offset;
+    image->names_bytes = names->size;
+    return NULL;
+}
+
+/* A note that isn't loaded: ours with function names is to be sound, others are nobody's business. */
+static const char *find_functions(struct elf_image *image, const struct section_header *s,
+                                  const struct file *f)
+{
+    struct {
+        uint32_t name_bytes, bytes, type;
+        char name[8];
+    } head = {0};
+    struct functions functions;
+    enum functions_found found;
+
+    if (!inside(f, s->offset, s->size) || s->size < sizeof(head))
+        return NULL;
+    fetch(f, s->offset, &head, sizeof(head));
+    if (head.name_bytes != sizeof(SKEP_NOTE_NAME) || head.type != SKEP_NOTE_FUNCTIONS ||
+        memcmp(head.name, SKEP_NOTE_NAME, sizeof(SKEP_NOTE_NAME)) != 0)
+        return NULL;
+    if (head.bytes > s->size - sizeof(head))
+        return "has a note of function names that is larger than its section";
+    image->functions_offset = s->offset + sizeof(head);
+    image->functions_bytes = head.bytes;
+    functions_begin(&functions, f->data + image->functions_offset, head.bytes);
+    while ((found = functions_next(&functions)) == FUNCTIONS_ONE)
+        if (++image->function_count > SYMBOLS_MAX)
+            return "has more than 200000 function names";
+    return found == FUNCTIONS_DAMAGED ? "has a damaged note of function names" : NULL;
+}
+
+/* Remembers where function names are. They are optional, but what is there must be sound. */
+static const char *find_names(struct elf_image *image, const struct header *h, const struct file *f)
+{
+    const char *error = NULL;
+
     if (h->shnum == 0)
         return NULL;
     if (h->shentsize != sizeof(struct section_header) || h->shnum > SHNUM_MAX)
         return "has a section header table of an unknown format, or more than 4096 entries";
     if (!inside(f, h->shoff, (uint64_t)h->shnum * sizeof(struct section_header)))
         return "ends before its section headers: it is truncated or damaged";
-    for (uint32_t i = 0; i < h->shnum; i++) {
+    for (uint32_t i = 0; i < h->shnum && !error; i++) {
         struct section_header s = {0}, names = {0};
         fetch(f, h->shoff + i * sizeof(s), &s, sizeof(s));
-        if (s.type != SHT_SYMTAB)
+        if (s.type == SHT_NOTE && !(s.flags & SHF_ALLOC) && image->function_count == 0)
+            error = find_functions(image, &s, f);
+        if (s.type != SHT_SYMTAB || image->symbol_count)
             continue;
         if (s.link >= h->shnum)
             return "has a symbol table without names";
         fetch(f, h->shoff + s.link * sizeof(names), &names, sizeof(names));
-        if (!inside(f, s.offset, s.size) || !inside(f, names.offset, names.size))
-            return "has a symbol table outside of the file";
-        if (s.size / 24 > SYMBOLS_MAX)
-            return "has more than 200000 symbols (strip the local ones)";
-        image->symbols_offset = s.offset;
-        image->symbol_count = s.size / 24;
-        image->names_offset = names.offset;
-        image->names_bytes = names.size;
-        return NULL;
+        error = find_symbols(image, &s, &names, f);
     }
-    return NULL;
+    return error;
 }
 
 const char *elf_image_check(struct elf_image *image, const uint8_t *data, size_t bytes)
@@ -299,5 +340,5 @@ const char *elf_image_check(struct elf_image *image, const uint8_t *data, size_t
     image->entry = h.entry;
     if ((error = check_entry(image)) != NULL)
         return error;
-    return find_symbols(image, &h, &f);
+    return find_names(image, &h, &f);
 }

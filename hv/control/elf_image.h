@@ -32,6 +32,9 @@ struct elf_image {
     bool stack_reserved;  /* its pages count when they are touched */
     uint32_t segment_count;
     struct elf_segment segments[SKEP_IMAGE_SEGMENTS_MAX];
+    /* The contents of the note with function names, 0 bytes if there is none. */
+    uint64_t functions_offset, functions_bytes;
+    uint32_t function_count;
     /* The symbol table, 0 entries if there is none. */
     uint64_t symbols_offset, symbol_count;
     uint64_t names_offset, names_bytes;

@@ -2,7 +2,7 @@
 set(control_sources)
 foreach(name access accounts address api api_app api_audit api_backup api_certificate api_console api_data api_events
         api_guest api_host api_image api_log api_match api_metrics api_operation api_query api_static api_token api_volume app app_apply app_json app_plan audit audit_json
-        audit_log audit_value backup certificate config counters crash crashes elf_image events exposition files guest
+        audit_log audit_value backup certificate config counters crash crashes elf_image events exposition files functions guest
         guest_core guest_disk guest_events guest_json guest_live guest_log guest_order guest_step guest_table
         hex host identity image image_disk image_put json label log metrics_guest metrics_host metrics_storage operations persist
         points power problem quota restore restore_start seal server service spec spec6 spec_volume state state_name

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core.h"
+#include "functions.h"
 
 #define STT_FUNC 2
 
@@ -16,12 +17,12 @@ struct elf_symbol {
 };
 
 /* A client chose the name: what is no plain character doesn't get into logs and answers. */
-static void copy_name(char *to, const uint8_t *names, uint64_t offset, uint64_t bytes)
+static void copy_name(char *to, const uint8_t *name, uint64_t bytes)
 {
     size_t n = 0;
 
-    for (; n < SYMBOL_NAME_MAX - 1 && offset + n < bytes && names[offset + n]; n++) {
-        uint8_t c = names[offset + n];
+    for (; n < SYMBOL_NAME_MAX - 1 && n < bytes && name[n]; n++) {
+        uint8_t c = name[n];
         to[n] = c > ' ' && c < 0x7f ? (char)c : '?';
     }
     to[n] = '\0';
@@ -38,7 +39,7 @@ static bool take(struct symbol *to, const struct elf_symbol *from, const struct 
         return false;
     to->offset = (uint32_t)offset;
     to->bytes = (uint32_t)from->size;
-    copy_name(to->name, data + elf->names_offset, from->name, elf->names_bytes);
+    copy_name(to->name, data + elf->names_offset + from->name, elf->names_bytes - from->name);
     return to->name[0] != '\0';
 }
 
@@ -54,22 +55,48 @@ static uint32_t count_functions(const struct elf_image *elf, const uint8_t *data
 
     for (uint64_t i = 0; i < elf->symbol_count; i++)
         count += (data[elf->symbols_offset + i * sizeof(struct elf_symbol) + 4] & 15) == STT_FUNC;
-    return count < SYMBOLS_KEPT_MAX ? count : SYMBOLS_KEPT_MAX;
+    return count;
+}
+
+/* Those of the note ascend already. */
+static uint32_t take_functions(struct symbol *table, uint32_t room, const struct elf_image *elf,
+                               const uint8_t *data)
+{
+    struct functions f;
+    uint32_t count = 0;
+
+    functions_begin(&f, data + elf->functions_offset, elf->functions_bytes);
+    for (; count < room && functions_next(&f) == FUNCTIONS_ONE; count++) {
+        table[count].offset = f.offset;
+        table[count].bytes = f.bytes;
+        copy_name(table[count].name, (const uint8_t *)f.name, sizeof(f.name));
+    }
+    return count;
+}
+
+static uint32_t take_symbols(struct symbol *table, uint32_t room, const struct elf_image *elf,
+                             const uint8_t *data)
+{
+    uint32_t count = 0;
+
+    for (uint64_t i = 0; i < elf->symbol_count && count < room; i++) {
+        struct elf_symbol s;
+        memcpy(&s, data + elf->symbols_offset + i * sizeof(s), sizeof(s));
+        count += take(&table[count], &s, elf, data);
+    }
+    qsort(table, count, sizeof(*table), by_offset);
+    return count;
 }
 
 struct symbol *symbols_collect(const struct elf_image *elf, const uint8_t *data, uint32_t *count)
 {
-    uint32_t room = count_functions(elf, data);
+    uint32_t found = elf->function_count ? elf->function_count : count_functions(elf, data);
+    uint32_t room = found < SYMBOLS_KEPT_MAX ? found : SYMBOLS_KEPT_MAX;
     struct symbol *table = room ? calloc(room, sizeof(*table)) : NULL;
 
     *count = 0;
-    for (uint64_t i = 0; table && i < elf->symbol_count && *count < room; i++) {
-        struct elf_symbol s;
-        memcpy(&s, data + elf->symbols_offset + i * sizeof(s), sizeof(s));
-        *count += take(&table[*count], &s, elf, data);
-    }
     if (table)
-        qsort(table, *count, sizeof(*table), by_offset);
+        *count = (elf->function_count ? take_functions : take_symbols)(table, room, elf, data);
     return table;
 }
 

@@ -1,5 +1,5 @@
-/* symbols.h - function names of an image: collected from its ELF file, kept in its last pages, and
- * looked up page by page for backtraces. */
+/* symbols.h - function names of an image: collected from its ELF file's note or symbol table, kept in
+ * its last pages, and looked up page by page for backtraces. */
 #ifndef CONTROL_SYMBOLS_H
 #define CONTROL_SYMBOLS_H
 
@@ -9,7 +9,7 @@
 
 #include "elf_image.h"
 
-#define SYMBOL_NAME_MAX 56
+#define SYMBOL_NAME_MAX 56 /* with the 0 */
 
 /* A function: where it begins, from the image's base, and its name in place. 64 bytes, so that a
  * page has a whole number of them and one read gets one. */

@@ -5,6 +5,7 @@
 #include "boots.h"
 #include "elf_image.h"
 #include "fake.h"
+#include "functions.h"
 #include "image.h"
 #include "symbols.h"
 #include "test_control.h"
@@ -114,6 +115,99 @@ static void test_symbols(void **state)
     free(table);
 }
 
+/* A function's record: a distance, its bytes, what of the former's name it begins with, and the rest. */
+#define NAMES      0x2100
+#define SECTION(i) (0x2300 + 64 * (i))
+
+/* A note of function names in place of the symbol table: `contents` of so many bytes. */
+static size_t put_functions(uint8_t *data, const char *contents, size_t bytes)
+{
+    size_t file_bytes = test_elf(data);
+
+    memset(data + NAMES, 0, SECTION(0) - NAMES);
+    put(data, NAMES, 5 | (uint64_t)bytes << 32, 8);
+    put(data, NAMES + 8, SKEP_NOTE_FUNCTIONS, 4);
+    memcpy(data + NAMES + 12, "Skep", 5);
+    memcpy(data + NAMES + 20, contents, bytes);
+    put(data, SECTION(1) + 4, 7, 4);
+    put(data, SECTION(1) + 32, 20 + bytes, 8);
+    return file_bytes;
+}
+
+static const char functions[] = "\x80\x20\x40\0main\0"  /* 0x1000, 64 bytes */
+                                "\x40\xc0\x01\2x\x01\0" /* 0x1040, 192 bytes: ma, x, and a 1 */
+                                "\x80\1\0\0helper";     /* 0x10c0, of unknown size */
+
+static void test_functions(void **state)
+{
+    uint8_t data[TEST_ELF_MAX];
+    size_t bytes = put_functions(data, functions, sizeof(functions));
+    struct elf_image image;
+    struct symbol *table;
+    uint32_t count;
+
+    (void)state;
+    assert_null(elf_image_check(&image, data, bytes));
+    assert_int_equal(image.function_count, 3);
+    table = symbols_collect(&image, data, &count);
+    assert_int_equal(count, 3);
+    assert_string_equal(table[0].name, "main");
+    assert_int_equal(table[0].offset, 0x1000);
+    assert_int_equal(table[0].bytes, 64);
+    assert_string_equal(table[1].name, "max?");
+    assert_int_equal(table[1].offset, 0x1040);
+    assert_int_equal(table[1].bytes, 192);
+    assert_string_equal(table[2].name, "helper");
+    assert_int_equal(table[2].offset, 0x10c0);
+    assert_int_equal(table[2].bytes, 0);
+    free(table);
+}
+
+static void check_damaged(const char *contents, size_t bytes)
+{
+    uint8_t data[TEST_ELF_MAX];
+    struct elf_image image;
+    size_t file_bytes = put_functions(data, contents, bytes);
+    const char *error = elf_image_check(&image, data, file_bytes);
+
+    assert_non_null(error);
+    assert_non_null(strstr(error, "damaged note of function names"));
+}
+
+#define CHECK_DAMAGED(text) check_damaged(text, sizeof(text) - 1)
+
+static void test_damaged_functions(void **state)
+{
+    char name[FUNCTION_NAME_MAX + 4] = {1, 1, 0};
+    uint8_t data[TEST_ELF_MAX];
+    struct elf_image image;
+    size_t bytes;
+
+    (void)state;
+    for (size_t i = 1; i < sizeof(functions); i++)
+        if (i != 9 && i != 16) /* where a function ends */
+            check_damaged(functions, i);
+    CHECK_DAMAGED("\1\1\1a\0");                            /* the first has no former one */
+    CHECK_DAMAGED("\1\1\0ab\0\1\1\3c\0");                  /* more than the former's name */
+    CHECK_DAMAGED("\x80\x80\x80\x80\x10\1\0a\0");          /* 2^32 */
+    CHECK_DAMAGED("\xff\xff\xff\xff\xff\1\1\0a\0");        /* too many bytes */
+    CHECK_DAMAGED("\xff\xff\xff\xff\x0f\1\0a\0\1\1\0b\0"); /* beyond 2^32 together */
+    memset(name + 3, 'n', FUNCTION_NAME_MAX);
+    check_damaged(name, sizeof(name)); /* 56 characters */
+    name[sizeof(name) - 2] = 0;
+    bytes = put_functions(data, name, sizeof(name) - 1);
+    assert_null(elf_image_check(&image, data, bytes));
+    put(data, NAMES + 4, sizeof(name), 4);
+    assert_string_equal(elf_image_check(&image, data, bytes),
+                        "has a note of function names that is larger than its section");
+    /* Others' notes are nobody's business, nor are notes outside of the file. */
+    put(data, NAMES + 8, 7, 4);
+    assert_null(elf_image_check(&image, data, bytes));
+    put(data, SECTION(1) + 24, ~0ull, 8);
+    assert_null(elf_image_check(&image, data, bytes));
+    assert_int_equal(image.function_count, 0);
+}
+
 /* One field of a good file changed, and a word of the answer. */
 static const struct spoil {
     size_t at, bytes;
@@ -214,7 +308,8 @@ static void test_random_damage(void **state)
 
     (void)state;
     for (int round = 0; round < 20000; round++) {
-        size_t bytes = test_elf(data);
+        size_t bytes =
+            round % 2 ? test_elf(data) : put_functions(data, functions, sizeof(functions));
         for (int k = 0; k < 4; k++) {
             seed = seed * 1664525 + 1013904223;
             size_t range = seed & 0x80 ? 64 + 5 * 56 : bytes;
@@ -250,9 +345,14 @@ static void test_reserved_stack(void **state)
 int run_elf_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),          cmocka_unit_test(test_symbols),
-        cmocka_unit_test(test_spoiled),       cmocka_unit_test(test_truncated),
-        cmocka_unit_test(test_random_damage), cmocka_unit_test(test_reserved_stack),
+        cmocka_unit_test(test_good),
+        cmocka_unit_test(test_symbols),
+        cmocka_unit_test(test_spoiled),
+        cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_random_damage),
+        cmocka_unit_test(test_reserved_stack),
+        cmocka_unit_test(test_functions),
+        cmocka_unit_test(test_damaged_functions),
     };
     return cmocka_run_group_tests_name("elf", tests, NULL, NULL);
 }

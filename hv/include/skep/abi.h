@@ -373,10 +373,12 @@ _Static_assert(sizeof(struct skep_block_range) == 16, "ABI");
     3u /* a write that needs space found none: neither the volume nor its disk has any left */
 
 /*
- * ELF note that every image carries: name "Skep", type SKEP_NOTE_ABI, contents struct skep_note.
+ * ELF notes by the name "Skep". Every image carries one of type SKEP_NOTE_ABI, contents struct skep_note. One of type
+ * SKEP_NOTE_FUNCTIONS, in a section that isn't loaded, has function names for backtraces (docs/abi.md).
  */
-#define SKEP_NOTE_NAME "Skep"
-#define SKEP_NOTE_ABI  1u
+#define SKEP_NOTE_NAME      "Skep"
+#define SKEP_NOTE_ABI       1u
+#define SKEP_NOTE_FUNCTIONS 2u
 
 #define SKEP_NOTE_STACK_RESERVED (1u << 0) /* its first stack is to be as by SKEP_MAP_RESERVE */
 

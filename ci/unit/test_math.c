@@ -1,0 +1,135 @@
+/*
+ * test_math.c - libc-shim's part of <math.h> beside the host's: the same bits, for what is special and for any number.
+ */
+#include <fenv.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* Beside the host's. */
+#define trunc  shim_trunc
+#define floor  shim_floor
+#define ceil   shim_ceil
+#define round  shim_round
+#define rint   shim_rint
+#define truncf shim_truncf
+#define floorf shim_floorf
+#define ceilf  shim_ceilf
+#define roundf shim_roundf
+#define rintf  shim_rintf
+#define sqrtl  shim_sqrtl
+double trunc(double x);
+double floor(double x);
+double ceil(double x);
+double round(double x);
+double rint(double x);
+float truncf(float x);
+float floorf(float x);
+float ceilf(float x);
+float roundf(float x);
+float rintf(float x);
+long double sqrtl(long double x);
+#include "../../libc-shim/src/math.c" /* NOLINT(bugprone-suspicious-include): under names of its own */
+#undef trunc
+#undef floor
+#undef ceil
+#undef round
+#undef rint
+#undef truncf
+#undef floorf
+#undef ceilf
+#undef roundf
+#undef rintf
+#undef sqrtl
+
+#define RANDOM_COUNT 200000
+
+static void check_double(double x, double ours, double host, const char *name)
+{
+    bool same = isnan(host) ? isnan(ours) : ours == host && signbit(ours) == signbit(host);
+    if (!same)
+        fail_msg("%s(%a) is %a, not %a", name, x, ours, host);
+}
+
+static void check(double x)
+{
+    float f = (float)x;
+    check_double(x, shim_trunc(x), trunc(x), "trunc");
+    check_double(x, shim_floor(x), floor(x), "floor");
+    check_double(x, shim_ceil(x), ceil(x), "ceil");
+    check_double(x, shim_round(x), round(x), "round");
+    check_double(x, shim_rint(x), rint(x), "rint");
+    check_double(x, __ieee754_sqrt(x), sqrt(x), "sqrt");
+    check_double(x, (double)shim_sqrtl(x), (double)sqrtl(x), "sqrtl");
+    check_double(f, shim_truncf(f), truncf(f), "truncf");
+    check_double(f, shim_floorf(f), floorf(f), "floorf");
+    check_double(f, shim_ceilf(f), ceilf(f), "ceilf");
+    check_double(f, shim_roundf(f), roundf(f), "roundf");
+    check_double(f, shim_rintf(f), rintf(f), "rintf");
+    check_double(f, __ieee754_sqrtf(f), sqrtf(f), "sqrtf");
+}
+
+static void check_near(double x)
+{
+    check(x);
+    check(-x);
+    check(nextafter(x, INFINITY));
+    check(nextafter(x, -INFINITY));
+    check(nextafterf((float)x, INFINITY));
+    check(nextafterf((float)x, -INFINITY));
+}
+
+/* xorshift64* */
+static uint64_t next_random(uint64_t *state)
+{
+    *state ^= *state >> 12;
+    *state ^= *state << 25;
+    *state ^= *state >> 27;
+    return *state * 0x2545f4914f6cdd1dull;
+}
+
+static void check_all(void)
+{
+    static const double special[] = {
+        0,      0x1p-1074, 0x1p-1022,    0.25,     0.5,         0.75,    1,       1.5,    2,
+        2.5,    3.5,       0x1p22 - 0.5, 0x1p23,   0x1p31,      0x1p51,  0x1p52,  0x1p53, 0x1p62,
+        0x1p63, 0x1p64,    1e300,        INFINITY, (double)NAN, -0x1p63, 4.0 / 9, 1e-310, 0x1p-149,
+    };
+    uint64_t state = 1;
+
+    for (size_t i = 0; i < sizeof(special) / sizeof(*special); i++)
+        check_near(special[i]);
+    for (int half = 1; half < 400; half++)
+        check_near(half * 0.5);
+    for (int i = 0; i < RANDOM_COUNT; i++) {
+        uint64_t bits = next_random(&state);
+        double any;
+        memcpy(&any, &bits, sizeof(any));
+        check(any);
+        check(ldexp((double)bits, -(int)(bits % 70)) * (bits & 1 ? 1 : -1));
+    }
+}
+
+static void test_as_the_host_in_each_rounding_mode(void **state)
+{
+    static const int modes[] = {FE_TONEAREST, FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO};
+
+    for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
+        assert_int_equal(fesetround(modes[i]), 0);
+        check_all();
+    }
+    assert_int_equal(fesetround(FE_TONEAREST), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_as_the_host_in_each_rounding_mode)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
