@@ -262,7 +262,7 @@ static int try_connect(struct unix_socket *own, struct attempt *attempt,
 static int connect_until(struct unix_socket *own, struct attempt *attempt, uint64_t deadline_ns)
 {
     struct unix_socket *listener;
-    uint32_t interrupts = skep_interrupts_seen();
+    uint64_t interrupts = skep_interrupts_seen();
     bool is_full;
     int result;
     do {
@@ -317,7 +317,7 @@ static int unix_accept(struct skep_file *file, struct sockaddr *address, socklen
 {
     struct unix_socket *own = file->object, *made;
     uint64_t deadline_ns = deadline_of(file, 0, own->receive_ns);
-    uint32_t interrupts = skep_interrupts_seen();
+    uint64_t interrupts = skep_interrupts_seen();
     for (;;) {
         uint32_t seen = atomic_load_explicit(&own->changes, memory_order_acquire);
         skep_mutex_lock(&lock);
