@@ -71,6 +71,14 @@ static void test_descriptors(void)
         ;
     say_interrupted("full socket", written);
 
+    int letters[2];
+    CHECK(socketpair(AF_UNIX, SOCK_DGRAM, 0, letters) == 0);
+    say_interrupted("datagram", recv(letters[0], bytes, 1, 0));
+    while ((written = send(letters[1], bytes, 1000, 0)) > 0)
+        ;
+    say_interrupted("no room for one", written);
+    close(letters[0]), close(letters[1]);
+
     int counter = eventfd(0, 0), timer = timerfd_create(CLOCK_MONOTONIC, 0);
     say_interrupted("eventfd", read(counter, bytes, 8));
     say_interrupted("timerfd", read(timer, bytes, 8));
