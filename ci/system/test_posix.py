@@ -79,7 +79,7 @@ def test_waits_that_are_cancelled(api, vcpus):
         memory_bytes=16 * MIB,
         networks=[{"address": f"10.9.8.{vcpus}/24", "dns": "10.9.8.99"}],
     )
-    assert text.splitlines() == ["console: free", "names: 0 bytes more", "waits: ok"]
+    assert text.splitlines() == ["console: free", "names: nothing is lost", "waits: ok"]
     assert status["state"] == "exited" and status["exit_code"] == 0, status
 
 
