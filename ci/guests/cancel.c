@@ -13,12 +13,17 @@
 #include <sys/eventfd.h>
 #include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "check.h"
 #include "say.h"
 
 static int pipes[2], pair[2], datagrams, counter, set;
+static int listener, client, server, unconnected;
+static struct sockaddr_in address = {.sin_family = AF_INET};
+static FILE *input, *output;
+static char much[1 << 20];
 static pthread_mutex_t mutex;
 static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
 static sem_t semaphore;
@@ -56,6 +61,75 @@ static void in_datagram(void)
 {
     char byte;
     CHECK(recv(datagrams, &byte, 1, 0) < 0);
+}
+
+static void in_accept(void)
+{
+    CHECK(accept(listener, NULL, NULL) < 0);
+}
+
+static void in_connect(void)
+{
+    CHECK(connect(unconnected, (struct sockaddr *)&address, sizeof(address)) < 0);
+}
+
+static void in_send(void)
+{
+    while (send(client, much, sizeof(much), 0) > 0)
+        ;
+}
+
+static void in_write(void)
+{
+    while (write(client, much, sizeof(much)) > 0)
+        ;
+}
+
+static void in_send_message(void)
+{
+    struct iovec all = {much, sizeof(much)};
+    struct msghdr message = {.msg_iov = &all, .msg_iovlen = 1};
+    while (sendmsg(client, &message, 0) > 0)
+        ;
+}
+
+static void in_write_parts(void)
+{
+    struct iovec all = {much, sizeof(much)};
+    while (writev(client, &all, 1) > 0)
+        ;
+}
+
+static void in_getline(void)
+{
+    char *line = NULL;
+    size_t bytes = 0;
+    pthread_cleanup_push(free, line);
+    CHECK(getline(&line, &bytes, input) < 0);
+    pthread_cleanup_pop(1);
+}
+
+static void in_fgets(void)
+{
+    char line[80];
+    CHECK(fgets(line, sizeof(line), input) == NULL);
+}
+
+static void in_fread(void)
+{
+    char data[80];
+    CHECK(fread(data, 1, sizeof(data), input) == 0);
+}
+
+static void in_getc(void)
+{
+    CHECK(getc(input) == EOF);
+}
+
+static void in_fwrite(void)
+{
+    while (fwrite(much, 1, sizeof(much), output) > 0)
+        ;
 }
 
 static void in_counter(void)
@@ -193,6 +267,83 @@ static void test(const char *what, void (*function)(void))
     end(what, thread);
 }
 
+static void connect_pair(int places)
+{
+    socklen_t bytes = sizeof(address);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    CHECK((listener = socket(AF_INET, SOCK_STREAM, 0)) >= 0);
+    CHECK(bind(listener, (struct sockaddr *)&address, bytes) == 0);
+    CHECK(listen(listener, places) == 0);
+    CHECK(getsockname(listener, (struct sockaddr *)&address, &bytes) == 0);
+    CHECK((client = socket(AF_INET, SOCK_STREAM, 0)) >= 0);
+    CHECK(connect(client, (struct sockaddr *)&address, bytes) == 0);
+}
+
+static void test_connections(void)
+{
+    int room = 65536;
+#ifdef __skep__
+    connect_pair(1);
+#else
+    connect_pair(0); /* Linux has a place more */
+#endif
+    CHECK((unconnected = socket(AF_INET, SOCK_STREAM, 0)) >= 0);
+    test("connect", in_connect);
+    close(unconnected);
+    CHECK((server = accept(listener, NULL, NULL)) >= 0);
+    test("accept", in_accept);
+    CHECK(setsockopt(client, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room)) == 0);
+    test("send", in_send);
+    test("write", in_write);
+    test("send message", in_send_message);
+    test("write parts", in_write_parts);
+    CHECK(shutdown(client, SHUT_WR) == 0);
+    while (read(server, much, sizeof(much)) > 0)
+        ;
+    say("still there", send(server, "x", 1, 0) == 1 && recv(client, much, 1, 0) == 1);
+    close(listener), close(client), close(server);
+}
+
+/* A stream of which a thread that was cancelled has nothing locked. */
+static void say_free(FILE *stream)
+{
+    bool is_free = ftrylockfile(stream) == 0;
+    say("free", is_free);
+    if (is_free)
+        funlockfile(stream);
+}
+
+static void test_streams_of(int fds[2], int own)
+{
+    char line[80] = "";
+    CHECK((input = fdopen(fds[0], "r")) != NULL);
+    test("getline", in_getline);
+    test("fgets", in_fgets);
+    test("fread", in_fread);
+    test("getc", in_getc);
+    say_free(input);
+    clearerr(input);
+    CHECK(write(fds[1], "a line\n", 7) == 7);
+    say("reads", fgets(line, sizeof(line), input) != NULL);
+    fputs(line, stdout);
+    CHECK((output = fdopen(own, "w")) != NULL);
+    test("fwrite", in_fwrite);
+    say_free(output);
+    fclose(input);
+    say("broken", fwrite(much, 1, sizeof(much), output) < sizeof(much));
+    fclose(output);
+}
+
+static void test_streams(void)
+{
+    int fds[2], both[2];
+    CHECK(pipe(fds) == 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, both) == 0);
+    test_streams_of(fds, dup(fds[1]));
+    close(fds[1]);
+    test_streams_of(both, dup(both[1]));
+    close(both[1]);
+}
+
 /* The byte is still there afterwards, and the file isn't in use any more. */
 static void test_before_reading(void)
 {
@@ -213,7 +364,6 @@ static void test_before_reading(void)
     usleep(20000);
     end("reader", thread);
     close(own[0]), close(pipes[0]);
-    signal(SIGPIPE, SIG_IGN);
     say("nobody reads", write(own[1], "x", 1) == -1 && errno == EPIPE);
 }
 
@@ -273,6 +423,7 @@ int main(void)
     CHECK(bind(datagrams, (struct sockaddr *)&here, sizeof(here)) == 0);
     CHECK((set = epoll_create1(0)) >= 0);
     CHECK(sem_init(&semaphore, 0, 0) == 0 && pthread_key_create(&key, destroy) == 0);
+    signal(SIGPIPE, SIG_IGN);
     endless = start(in_pause);
 
     test("read", in_read);
@@ -287,11 +438,13 @@ int main(void)
     test("signal", in_signal);
     test("semaphore", in_semaphore);
     test("join", in_join);
+    test_connections();
     test("loop", in_a_loop);
     end("joined", endless);
     usleep(1000);
     test("condition", in_condition);
     test("timed condition", in_timed_condition);
+    test_streams();
     test_before_reading();
     test_signal_goes_on();
     say("state", pthread_setcancelstate(99, NULL) == EINVAL);

@@ -5,14 +5,17 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/timerfd.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -68,6 +71,14 @@ static void test_descriptors(void)
         ;
     say_interrupted("full socket", written);
 
+    int letters[2];
+    CHECK(socketpair(AF_UNIX, SOCK_DGRAM, 0, letters) == 0);
+    say_interrupted("datagram", recv(letters[0], bytes, 1, 0));
+    while ((written = send(letters[1], bytes, 1000, 0)) > 0)
+        ;
+    say_interrupted("no room for one", written);
+    close(letters[0]), close(letters[1]);
+
     int counter = eventfd(0, 0), timer = timerfd_create(CLOCK_MONOTONIC, 0);
     say_interrupted("eventfd", read(counter, bytes, 8));
     say_interrupted("timerfd", read(timer, bytes, 8));
@@ -109,6 +120,149 @@ static void test_sockets(void)
     say_interrupted("TCP", recv(server, bytes, sizeof(bytes), 0));
     say_interrupted("all of it", recv(server, bytes, sizeof(bytes), MSG_WAITALL));
     close(named), close(numbered), close(datagrams), close(client), close(server);
+}
+
+/* A connection over the loopback, and its listener. */
+struct link {
+    int listener, client, server;
+    struct sockaddr_in address;
+};
+
+/* Its listener has no place for another connection: Linux has one more than it is asked for. */
+static struct link linked(void)
+{
+    struct link link = {.address.sin_family = AF_INET};
+    socklen_t bytes = sizeof(link.address);
+#ifdef __skep__
+    int places = 1;
+#else
+    int places = 0;
+#endif
+    link.address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    link.listener = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(bind(link.listener, (struct sockaddr *)&link.address, bytes) == 0);
+    CHECK(listen(link.listener, places) == 0);
+    CHECK(getsockname(link.listener, (struct sockaddr *)&link.address, &bytes) == 0);
+    link.client = socket(AF_INET, SOCK_STREAM, 0);
+    int connected;
+    while ((connected = connect(link.client, (struct sockaddr *)&link.address, bytes)) < 0 &&
+           errno == EINTR)
+        ;
+    CHECK(connected == 0 || errno == EISCONN);
+    return link;
+}
+
+static void take(struct link *link)
+{
+    while ((link->server = accept(link->listener, NULL, NULL)) < 0)
+        CHECK(errno == EINTR);
+}
+
+static void drop(struct link *link)
+{
+    close(link->listener), close(link->client), close(link->server);
+}
+
+static int connect_to(int fd, const struct link *link)
+{
+    return connect(fd, (const struct sockaddr *)&link->address, sizeof(link->address));
+}
+
+/* poll() until there is an event. */
+static short event_of(int fd, short events)
+{
+    struct pollfd one = {.fd = fd, .events = events};
+    while (poll(&one, 1, 60000) != 1)
+        CHECK(errno == EINTR);
+    return one.revents;
+}
+
+static void test_connecting(void)
+{
+    struct link link = linked();
+    int waits = socket(AF_INET, SOCK_STREAM, 0), error = -1;
+    socklen_t bytes = sizeof(error);
+    say_interrupted("connect", connect_to(waits, &link));
+    say_interrupted("once more", connect_to(waits, &link));
+    CHECK(fcntl(waits, F_SETFL, O_NONBLOCK) == 0);
+    say("goes on", connect_to(waits, &link) == -1 && errno == EALREADY);
+    take(&link);
+    say("connected", event_of(waits, POLLOUT) == POLLOUT);
+    CHECK(getsockopt(waits, SOL_SOCKET, SO_ERROR, &error, &bytes) == 0);
+    say("no error", error);
+    connect_to(waits, &link); /* Linux says once that it has succeeded */
+    say("is connected", connect_to(waits, &link) == -1 && errno == EISCONN);
+    close(link.server);
+    take(&link);
+    say("sends", send(waits, "x", 1, 0));
+    say("arrives", event_of(link.server, POLLIN) == POLLIN);
+    close(waits);
+    drop(&link);
+}
+
+static char much[1 << 20];
+
+static ssize_t send_all(int fd)
+{
+    return send(fd, much, sizeof(much), 0);
+}
+
+static ssize_t write_all(int fd)
+{
+    return write(fd, much, sizeof(much));
+}
+
+static ssize_t write_parts(int fd)
+{
+    struct iovec parts[2] = {{much, 1000}, {much, sizeof(much) - 1000}};
+    return writev(fd, parts, 2);
+}
+
+static ssize_t send_message(int fd)
+{
+    struct iovec parts[2] = {{much, 1000}, {much, sizeof(much) - 1000}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    return sendmsg(fd, &message, 0);
+}
+
+/* Until a handler interrupts it with nothing sent. Returns the sum. */
+static long fill(const char *what, int fd, ssize_t (*function)(int))
+{
+    ssize_t some;
+    long sum = 0;
+    while ((some = function(fd)) > 0) {
+        CHECK((size_t)some < sizeof(much));
+        sum += some;
+    }
+    say_interrupted(what, some);
+    return sum;
+}
+
+static long drain(int fd)
+{
+    long sum = 0;
+    ssize_t some;
+    while ((some = read(fd, much, sizeof(much))) != 0) {
+        CHECK(some > 0 || errno == EINTR);
+        sum += some > 0 ? some : 0;
+    }
+    return sum;
+}
+
+static void test_sending(void)
+{
+    struct link link = linked();
+    int room = 65536;
+    take(&link);
+    CHECK(setsockopt(link.client, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room)) == 0);
+    long sum = fill("send", link.client, send_all);
+    say("had some", sum > 0);
+    sum += fill("write", link.client, write_all);
+    sum += fill("writev", link.client, write_parts);
+    sum += fill("sendmsg", link.client, send_message);
+    CHECK(shutdown(link.client, SHUT_WR) == 0);
+    say("nothing lost", drain(link.server) == sum);
+    drop(&link);
 }
 
 static void test_semaphore(void)
@@ -154,6 +308,38 @@ static long result_of(pthread_t thread)
     return (intptr_t)result;
 }
 
+static void *drain_later(void *fd)
+{
+    wait_for_handlers();
+    return (void *)(intptr_t)drain((int)(intptr_t)fd);
+}
+
+static void *take_later(void *link)
+{
+    wait_for_handlers();
+    take(link);
+    return NULL;
+}
+
+static void test_sockets_restart(void)
+{
+    struct link link = linked();
+    struct timeval long_time = {.tv_sec = 1000};
+    int waits = socket(AF_INET, SOCK_STREAM, 0);
+    char byte;
+    pthread_t thread = start_deaf(take_later, &link);
+    say("connect", connect_to(waits, &link));
+    result_of(thread);
+    close(waits);
+    thread = start_deaf(drain_later, (void *)(intptr_t)link.server);
+    say("all", send(link.client, much, sizeof(much), 0) == sizeof(much));
+    CHECK(setsockopt(link.client, SOL_SOCKET, SO_RCVTIMEO, &long_time, sizeof(long_time)) == 0);
+    say_interrupted("with a time", recv(link.client, &byte, 1, 0));
+    CHECK(shutdown(link.client, SHUT_WR) == 0);
+    say("received", result_of(thread) == sizeof(much));
+    drop(&link);
+}
+
 static void test_restarts(void)
 {
     int pipes[2];
@@ -164,6 +350,7 @@ static void test_restarts(void)
     say("goes on", read(pipes[0], &byte, 1));
     result_of(writer);
     say_interrupted("pause", pause());
+    test_sockets_restart();
     handle(SIGALRM, 0);
 
     pthread_t reader = start_deaf(read_byte, pipes);
@@ -171,6 +358,10 @@ static void test_restarts(void)
     say("blocks it", result_of(reader));
     close(pipes[0]), close(pipes[1]);
 }
+
+/*
+ * One thread's call ends, others' go on.
+ */
 
 static _Atomic int told = -1;
 
@@ -182,8 +373,7 @@ static void *read_until_told(void *pipes)
     return NULL;
 }
 
-/* One thread's call ends, another's goes on. */
-static void test_one_thread(void)
+static void test_named_thread(void)
 {
     int meant[2], other[2];
     pthread_t thread, bystander;
@@ -202,16 +392,100 @@ static void test_one_thread(void)
     say("ran", handlers > 0);
 }
 
+static _Atomic unsigned asked;
+
+static void *send_when_asked(void *unused)
+{
+    for (unsigned i = 0; i < 50; i++) {
+        while (asked == i)
+            usleep(100);
+        CHECK(kill(getpid(), SIGUSR1) == 0);
+    }
+    return unused;
+}
+
+/* A signal to the process: the first thread's, unless that blocks it. */
+static void test_first_thread(void)
+{
+    int pipes[2][2];
+    pthread_t threads[2], sender;
+    for (int i = 0; i < 2; i++) {
+        CHECK(pipe(pipes[i]) == 0);
+        CHECK(pthread_create(&threads[i], NULL, read_byte, pipes[i]) == 0);
+    }
+    CHECK(pthread_create(&sender, NULL, send_when_asked, NULL) == 0);
+    for (int i = 0; i < 50; i++) {
+        unsigned seen = handlers;
+        for (asked++; handlers == seen;)
+            usleep(1000);
+    }
+    result_of(sender);
+    for (int i = 0; i < 2; i++) {
+        CHECK(write(pipes[i][1], "x", 1) == 1);
+        say("not interrupted", result_of(threads[i]));
+    }
+}
+
+static _Atomic int interruptions;
+static _Atomic bool enough;
+
+/* Takes it in ppoll() only. */
+static void *take_signals(void *unused)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    while (!enough)
+        if (ppoll(NULL, 0, NULL, &none) == -1 && errno == EINTR)
+            interruptions++;
+    return unused;
+}
+
+static void *send_signals(void *unused)
+{
+    for (int i = 0; i < 50; i++) {
+        int seen = interruptions;
+        CHECK(kill(getpid(), SIGUSR1) == 0);
+        while (interruptions == seen)
+            usleep(1000);
+    }
+    say("one for each", interruptions);
+    return unused;
+}
+
+/* One that the first thread blocks: some other's, but one's alone. */
+static void test_any_thread(void)
+{
+    pthread_t threads[3], sender;
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    CHECK(pthread_sigmask(SIG_BLOCK, &set, NULL) == 0);
+    for (int i = 0; i < 3; i++)
+        CHECK(pthread_create(&threads[i], NULL, take_signals, NULL) == 0);
+    CHECK(pthread_create(&sender, NULL, send_signals, NULL) == 0);
+    result_of(sender);
+    enough = true;
+    for (int i = 0; i < 3; i++) {
+        CHECK(pthread_kill(threads[i], SIGUSR1) == 0);
+        result_of(threads[i]);
+    }
+    CHECK(pthread_sigmask(SIG_UNBLOCK, &set, NULL) == 0);
+}
+
 int main(void)
 {
     handle(SIGALRM, 0);
     tick(20000);
     test_descriptors();
     test_sockets();
+    test_connecting();
+    test_sending();
     test_semaphore();
     test_restarts();
     tick(0);
-    test_one_thread();
+    test_named_thread();
+    test_first_thread();
+    test_any_thread();
     puts("interrupts: ok");
     return 0;
 }

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -289,6 +290,173 @@ static void test_interrupted(void)
 }
 
 /*
+ * Datagrams
+ */
+
+static int datagram_socket(const char *name)
+{
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+    CHECK(fd >= 0 && (name == NULL || bind_to(fd, name) == 0));
+    return fd;
+}
+
+static long send_to(int fd, const char *name, const char *text)
+{
+    struct sockaddr_un address;
+    socklen_t bytes = abstract(&address, name);
+    return sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&address, bytes);
+}
+
+/* What came, and from whom. */
+static void say_received(const char *what, int fd)
+{
+    struct sockaddr_un from;
+    socklen_t bytes = sizeof(from);
+    char data[80];
+    ssize_t length = recvfrom(fd, data, sizeof(data), 0, (struct sockaddr *)&from, &bytes);
+    say(what, length);
+    if (length > 0)
+        printf(" %.*s", (int)length, data);
+    if (length >= 0 && bytes > offsetof(struct sockaddr_un, sun_path) + 1)
+        printf(" from %.*s", (int)(bytes - offsetof(struct sockaddr_un, sun_path) - 1),
+               from.sun_path + 1);
+    if (length >= 0)
+        printf(", %s\n", bytes > 0 ? "named" : "nameless");
+}
+
+static void test_datagram_pair(void)
+{
+    int fds[2], type = 0, bytes = -1;
+    char data[8] = "", first[] = "ab", second[] = "cdef", got[2][4];
+    struct iovec out[2] = {{first, 2}, {second, 4}}, in[2] = {{got[0], 3}, {got[1], 2}};
+    struct msghdr sent = {.msg_iov = out, .msg_iovlen = 2};
+    struct msghdr received = {.msg_iov = in, .msg_iovlen = 2};
+    socklen_t length = sizeof(type);
+    say("datagrams", socketpair(AF_UNIX, SOCK_DGRAM, 0, fds));
+    CHECK(getsockopt(fds[0], SOL_SOCKET, SO_TYPE, &type, &length) == 0);
+    say("type", type == SOCK_DGRAM);
+    say_events("new", fds[0]);
+    say("write", write(fds[0], "one", 3));
+    say("nothing", send(fds[0], "", 0, 0));
+    say("message", sendmsg(fds[0], &sent, 0));
+    say("parts", writev(fds[0], out, 2));
+    say("more", write(fds[0], "0123456789", 10));
+    say("next", ioctl(fds[1], FIONREAD, &bytes) == 0 ? bytes : -1);
+    say_events("full", fds[1]);
+    say("peek", recv(fds[1], data, 2, MSG_PEEK));
+    say("whole", recv(fds[1], data, 2, MSG_PEEK | MSG_TRUNC));
+    say("read", read(fds[1], data, sizeof(data)));
+    say("nothing", read(fds[1], data, sizeof(data)));
+    say("message", recvmsg(fds[1], &received, 0));
+    printf("%.3s %.2s, cut %d\n", got[0], got[1], (received.msg_flags & MSG_TRUNC) != 0);
+    say("parts", recv(fds[1], data, sizeof(data), 0));
+    say("cut", recv(fds[1], data, sizeof(data), 0));
+    say("empty", recv(fds[1], data, sizeof(data), MSG_DONTWAIT));
+    say("listen", listen(fds[0], 1));
+    say("accept", accept(fds[0], NULL, NULL));
+    say("shut down", shutdown(fds[0], SHUT_WR));
+    say("write", send(fds[0], "x", 1, MSG_NOSIGNAL));
+    say("other way", write(fds[1], "x", 1));
+    say("shut down", shutdown(fds[0], SHUT_RD));
+    say("left", read(fds[0], data, sizeof(data)));
+    say("end", read(fds[0], data, sizeof(data)));
+    say("to it", send(fds[1], "x", 1, MSG_NOSIGNAL));
+    close(fds[0]);
+    say("to nobody", send(fds[1], "x", 1, MSG_NOSIGNAL));
+    say("no more", send(fds[1], "x", 1, MSG_NOSIGNAL));
+    close(fds[1]);
+}
+
+static void test_datagram_names(void)
+{
+    int one = datagram_socket("skep-one"), other = datagram_socket("skep-other");
+    int nameless = datagram_socket(NULL), stream = socket(AF_UNIX, SOCK_STREAM, 0);
+    const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+    char *large = calloc(1, 1 << 20);
+    say("in use", bind_to(nameless, "skep-one"));
+    say("unconnected", send(nameless, "x", 1, 0));
+    say("to one", send_to(other, "skep-one", "hello"));
+    say("to one", send_to(nameless, "skep-one", "you"));
+    say("to none", send_to(nameless, "skep-none", "x"));
+    say("a stream's own", bind_to(stream, "skep-one"));
+    say("to a stream", send_to(one, "skep-stream", "x"));
+    say("stream", connect_to(stream, "skep-other"));
+    say("connect", connect_to(other, "skep-one"));
+    say("too large", send(other, large, 1 << 20, 0) == -1 && errno == EMSGSIZE);
+    say("disconnect", connect(other, &nobody, sizeof(nobody)));
+    free(large);
+    say_received("one", one);
+    say_received("one", one);
+    say_received("one", one);
+    say("connect", connect_to(one, "skep-other"));
+    say_name("peer", one, getpeername);
+    say("from a third", send_to(nameless, "skep-one", "x"));
+    say("a third connects", connect_to(nameless, "skep-one"));
+    say("back", send_to(other, "skep-one", "back"));
+    say("to peer", write(one, "peer", 4));
+    say_received("other", other);
+    say_received("one", one);
+    say("again", connect_to(one, "skep-one"));
+    say("to itself", write(one, "self", 4));
+    say_received("itself", one);
+    say("disconnect", connect(one, &nobody, sizeof(nobody)));
+    say("no peer", write(one, "x", 1));
+    say("reconnect", connect_to(one, "skep-other"));
+    close(other);
+    say("gone", write(one, "x", 1));
+    say("and forgotten", write(one, "x", 1));
+    other = datagram_socket("skep-other");
+    say("free again", send_to(one, "skep-other", "x"));
+    close(one), close(other), close(nameless), close(stream);
+}
+
+static void *receive_all(void *fd)
+{
+    char data[1000];
+    long sum = 0;
+    for (ssize_t bytes; (bytes = recv((int)(intptr_t)fd, data, sizeof(data), 0)) != 0;) {
+        CHECK(bytes == (ssize_t)data[0] + 1);
+        sum += bytes;
+    }
+    return (void *)sum;
+}
+
+/* Who sends waits for room, or is told that there is none. */
+static void test_datagram_room(void)
+{
+    int fds[2], set = epoll_create1(0), named = datagram_socket("skep-room");
+    int sender = datagram_socket(NULL);
+    char data[1000] = {0};
+    pthread_t thread;
+    void *received;
+    struct epoll_event event = {.events = EPOLLOUT | EPOLLET};
+    CHECK(connect_to(sender, "skep-room") == 0);
+    CHECK(epoll_ctl(set, EPOLL_CTL_ADD, sender, &event) == 0);
+    show(set, "room");
+    while (write(sender, data, sizeof(data)) > 0)
+        ;
+    say("full", errno == EAGAIN);
+    say_events("full", sender);
+    while (read(named, data, sizeof(data)) > 0)
+        ;
+    show(set, "room again");
+    close(sender), close(named), close(set);
+
+    CHECK(socketpair(AF_UNIX, SOCK_DGRAM, 0, fds) == 0);
+    CHECK(pthread_create(&thread, NULL, receive_all, (void *)(intptr_t)fds[1]) == 0);
+    long sum = 0;
+    for (int i = 0; i < 5000; i++) {
+        data[0] = (char)(i % 100);
+        CHECK(send(fds[0], data, (size_t)data[0] + 1, 0) == data[0] + 1);
+        sum += data[0] + 1;
+    }
+    CHECK(send(fds[0], "", 0, 0) == 0);
+    pthread_join(thread, &received);
+    say("all", sum == (intptr_t)received);
+    close(fds[0]), close(fds[1]);
+}
+
+/*
  * Much: clients send a lot, and get it back from threads that the listener's one starts.
  */
 
@@ -376,6 +544,9 @@ int main(void)
     test_names();
     test_backlog();
     test_interrupted();
+    test_datagram_pair();
+    test_datagram_names();
+    test_datagram_room();
     test_much();
     printf("local: ok\n");
     return 0;

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/time.h>
@@ -148,6 +149,70 @@ static void test_thread_masks(void)
     printf("handler not run %d\n", calls);
 }
 
+/*
+ * What one thread is sent it gets, though others don't block it, and when it doesn't block it any more.
+ */
+
+static _Atomic bool is_blocked, is_sent;
+
+static void *wait_for_own(void *unused)
+{
+    sigset_t set = only(SIGUSR2), pending;
+    int signal = 0;
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    is_blocked = true;
+    CHECK(sigwait(&set, &signal) == 0);
+    printf("own %d, calls %d\n", signal == SIGUSR2, calls);
+    is_blocked = false;
+    while (!is_sent)
+        usleep(1000);
+    CHECK(sigpending(&pending) == 0);
+    printf("pending %d, calls %d\n", sigismember(&pending, SIGUSR2), calls);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    printf("unblocked, calls %d\n", calls);
+    return unused;
+}
+
+static void test_sent_to_thread(void)
+{
+    sigset_t pending;
+    pthread_t thread;
+    calls = 0;
+    handle(SIGUSR2, count, 0);
+    CHECK(pthread_create(&thread, NULL, wait_for_own, NULL) == 0);
+    while (!is_blocked)
+        usleep(1000);
+    CHECK(pthread_kill(thread, SIGUSR2) == 0);
+    while (is_blocked)
+        usleep(1000);
+    CHECK(pthread_kill(thread, SIGUSR2) == 0);
+    CHECK(sigpending(&pending) == 0);
+    printf("not pending here %d\n", sigismember(&pending, SIGUSR2));
+    is_sent = true;
+    pthread_join(thread, NULL);
+}
+
+static void *wait_for_call(void *unused)
+{
+    await_calls(1);
+    return unused;
+}
+
+/* The sender blocks it, the other one doesn't. */
+static void test_sent_while_blocked(void)
+{
+    sigset_t set = only(SIGUSR2), pending;
+    pthread_t thread;
+    calls = 0;
+    CHECK(pthread_create(&thread, NULL, wait_for_call, NULL) == 0);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    CHECK(pthread_kill(thread, SIGUSR2) == 0);
+    pthread_join(thread, NULL);
+    CHECK(sigpending(&pending) == 0);
+    printf("there %d, here %d\n", calls, sigismember(&pending, SIGUSR2));
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 static void note_value(int signal, siginfo_t *info, void *unused)
 {
     (void)unused;
@@ -267,6 +332,8 @@ int main(void)
     test_handlers();
     test_masks();
     test_thread_masks();
+    test_sent_to_thread();
+    test_sent_while_blocked();
     test_queue();
     test_alarm();
     test_timers();

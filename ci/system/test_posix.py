@@ -68,6 +68,21 @@ def test_sockets(api):
     assert status["state"] == "exited" and status["exit_code"] == 0, status
 
 
+@pytest.mark.parametrize("vcpus", [1, 3])
+def test_waits_that_are_cancelled(api, vcpus):
+    """Nobody has the name server's address. A question that is answered late, to nobody, leaves nothing behind."""
+    status, text = run_to_end(
+        api,
+        f"waits-{vcpus}",
+        guest_program("waits"),
+        vcpus=vcpus,
+        memory_bytes=16 * MIB,
+        networks=[{"address": f"10.9.8.{vcpus}/24", "dns": "10.9.8.99"}],
+    )
+    assert text.splitlines() == ["console: free", "names: nothing is lost", "waits: ok"]
+    assert status["state"] == "exited" and status["exit_code"] == 0, status
+
+
 def test_no_other_processes(api):
     """Who asks for one is told so on the console, with its place in the program."""
     elf = guest_program("processes")

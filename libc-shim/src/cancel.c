@@ -2,21 +2,33 @@
  * cancel.c - cancellation of threads, which is always deferred: a thread ends in a function that can wait, at its
  * beginning or when its wait was interrupted and the function has given back what it had.
  *
- * Known shortcomings: what waits for the network's own work (connect(), send(), getaddrinfo()) or a disk isn't
- * interrupted, nor is what has one of newlib's locks, as functions on streams have.
+ * In a function on a stream that is when newlib has given back the stream's lock: the wait below fails with EINTR, the
+ * function fails with that, and the thread ends amid the unlocking. Who has locked a stream by flockfile() and waits for
+ * something else sees that one wait end early, as after a signal.
+ *
+ * Known shortcomings: what waits for a disk isn't interrupted, nor is what has another one of newlib's locks, as
+ * fflush(NULL) has and handlers of atexit().
  */
 #include "pthread_internal.h"
 
-bool skep_posix_is_cancelled(void)
+static bool is_to_end(void)
 {
     const struct skep_pthread *self = pthread_self();
     return atomic_load_explicit(&self->is_to_end, memory_order_relaxed) && !self->cancel_disabled &&
            skep_posix_locks_held == 0 && !skep_posix_signals_is_helper();
 }
 
+bool skep_posix_ends_wait(void)
+{
+    if (skep_posix_ends_later || !is_to_end())
+        return false;
+    skep_posix_ends_later = skep_posix_streams_locked != 0;
+    return true;
+}
+
 void skep_posix_cancellation_point(void)
 {
-    if (skep_posix_is_cancelled())
+    if (skep_posix_streams_locked == 0 && is_to_end())
         pthread_exit(PTHREAD_CANCELED);
 }
 
@@ -24,7 +36,7 @@ void skep_posix_cancellation_point(void)
 int pthread_cancel(pthread_t thread)
 {
     atomic_store_explicit(&thread->is_to_end, true, memory_order_relaxed);
-    skep_posix_interrupt(thread->running); /* counts after that: who sees the count sees it */
+    skep_posix_interrupt(thread->signals); /* counts after that: who sees the count sees it */
     return 0;
 }
 

@@ -32,7 +32,7 @@ static void leave(pthread_cond_t *cond)
  */
 static int wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, uint64_t deadline_ns)
 {
-    uint32_t interrupts = skep_interrupts_seen();
+    uint64_t interrupts = skep_interrupts_seen();
     skep_posix_may_end();
     atomic_fetch_add_explicit(word(&cond->__waiters), 1, memory_order_seq_cst);
     uint32_t seen = atomic_load_explicit(word(&cond->__sequence), memory_order_seq_cst);
@@ -41,13 +41,12 @@ static int wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, uint64_t dea
         leave(cond);
         return error;
     }
-    error = skep_wait_while(word(&cond->__sequence), seen, deadline_ns, &skep_interrupts,
-                            interrupts) == -ETIMEDOUT
-                ? ETIMEDOUT
-                : 0;
+    int result = skep_wait_interruptibly(word(&cond->__sequence), seen, deadline_ns, &interrupts,
+                                         SKEP_NEVER_RESTARTS);
+    error = result == -ETIMEDOUT ? ETIMEDOUT : 0;
     /* Who is cancelled leaves a signal that came, too, to another. One that is so only from here on has had the signal,
      * and ends where it may end the next time. */
-    bool ends = skep_posix_is_cancelled && skep_posix_is_cancelled();
+    bool ends = skep_posix_ends_wait && skep_posix_ends_wait();
     if (ends)
         skep_wake(word(&cond->__sequence), 1);
     leave(cond);
@@ -196,7 +195,7 @@ static bool try_take(sem_t *sem, uint64_t waiter)
 
 static int take_until(sem_t *sem, uint64_t deadline_ns)
 {
-    uint32_t interrupts = skep_interrupts_seen();
+    uint64_t interrupts = skep_interrupts_seen();
     skep_posix_may_end();
     if (try_take(sem, 0))
         return 0;

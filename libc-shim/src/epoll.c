@@ -238,7 +238,7 @@ static int collect(struct instance *instance, struct epoll_event *events, int ma
 }
 
 static int wait_until(struct instance *instance, struct epoll_event *events, int max,
-                      uint64_t deadline_ns, uint32_t interrupts)
+                      uint64_t deadline_ns, uint64_t interrupts)
 {
     for (;;) {
         uint32_t seen = atomic_load_explicit(&instance->changes, memory_order_acquire);
@@ -406,7 +406,7 @@ int epoll_pwait(int number, struct epoll_event *events, int max, int timeout_ms,
                                    ? 0
                                    : skep_posix_deadline_in((uint64_t)timeout_ms * 1000000);
         sigset_t old;
-        uint32_t interrupts = skep_interrupts_seen();
+        uint64_t interrupts = skep_interrupts_seen();
         if (mask != NULL)
             pthread_sigmask(SIG_SETMASK, mask, &old);
         result = wait_until(file->object, events, max, deadline_ns, interrupts);

@@ -47,7 +47,7 @@ static int change(struct skep_file *file, int (*try)(struct counter *, uint64_t 
                   uint64_t *amount)
 {
     struct counter *counter = file->object;
-    uint32_t interrupts = skep_interrupts_seen();
+    uint64_t interrupts = skep_interrupts_seen();
     for (;;) {
         uint32_t seen = atomic_load_explicit(&counter->changes, memory_order_acquire);
         if (try(counter, amount) == 0)

@@ -199,7 +199,7 @@ static void console_notify(void)
 
 static ssize_t console_read(struct skep_file *file, void *data, size_t bytes)
 {
-    uint32_t interrupts = skep_interrupts_seen();
+    uint64_t interrupts = skep_interrupts_seen();
     skep_console_on_input(console_notify);
     for (;;) {
         uint32_t seen = atomic_load_explicit(&console_inputs, memory_order_acquire);

@@ -32,7 +32,8 @@ static ssize_t file_write(struct skep_file *file, const void *data, size_t bytes
 
 ssize_t read(int fd, void *data, size_t bytes)
 {
-    skep_posix_may_end();
+    if (skep_posix_ends_wait && skep_posix_ends_wait()) /* a stream's function fails first */
+        return skep_posix_result(-EINTR);
     struct skep_file *file = skep_fd_get(fd, NULL);
     if (file == NULL)
         return skep_posix_result(-EBADF);
@@ -49,6 +50,8 @@ ssize_t write(int fd, const void *data, size_t bytes)
         return skep_posix_result(-EBADF);
     ssize_t result = file_write(file, data, bytes);
     skep_fd_put(file);
+    if (result > 0 && (size_t)result < bytes)
+        skep_posix_ends_later = false; /* a stream goes on with the rest, whose wait ends, too */
     return skep_posix_result(result);
 }
 
@@ -86,6 +89,7 @@ ssize_t readv(int fd, const struct iovec *buffers, int count)
 /* To a socket all goes at once: it is one datagram, or as few segments as a stream needs. */
 ssize_t writev(int fd, const struct iovec *buffers, int count)
 {
+    skep_posix_may_end();
     struct skep_file *file = skep_fd_get(fd, NULL);
     if (file == NULL)
         return skep_posix_result(-EBADF);

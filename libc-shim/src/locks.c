@@ -10,9 +10,11 @@ struct __lock {
     struct skep_mutex mutex;
     struct skep_thread *_Atomic owner;
     unsigned depth; /* guarded by mutex */
+    bool is_stream; /* newlib makes recursive ones for nothing else */
 };
 
-_Thread_local unsigned skep_posix_locks_held;
+_Thread_local unsigned skep_posix_streams_locked, skep_posix_locks_held;
+_Thread_local bool skep_posix_ends_later;
 
 /* newlib's static locks, under its names. */
 struct __lock __lock___sfp_recursive_mutex;
@@ -34,6 +36,7 @@ void __retarget_lock_init(_LOCK_T *lock)
 void __retarget_lock_init_recursive(_LOCK_T *lock)
 {
     __retarget_lock_init(lock);
+    (*lock)->is_stream = true;
 }
 
 void __retarget_lock_close(_LOCK_T lock)
@@ -57,12 +60,29 @@ static void set_owner(_LOCK_T lock, struct skep_thread *owner)
     atomic_store_explicit(&lock->owner, owner, memory_order_relaxed);
 }
 
+static unsigned *held_of_kind(_LOCK_T lock)
+{
+    return lock->is_stream ? &skep_posix_streams_locked : &skep_posix_locks_held;
+}
+
+static void took(_LOCK_T lock)
+{
+    set_owner(lock, skep_thread_self());
+    ++*held_of_kind(lock);
+}
+
+/* What is due since a wait ended because the thread is to. */
+static void may_end_now(void)
+{
+    skep_posix_ends_later = false;
+    skep_posix_may_end();
+}
+
 void __retarget_lock_acquire_recursive(_LOCK_T lock)
 {
     if (!is_mine(lock)) {
         skep_mutex_lock(&lock->mutex);
-        set_owner(lock, skep_thread_self());
-        skep_posix_locks_held++;
+        took(lock);
     }
     lock->depth++;
 }
@@ -72,8 +92,7 @@ int __retarget_lock_try_acquire_recursive(_LOCK_T lock)
     if (!is_mine(lock)) {
         if (!skep_mutex_try(&lock->mutex))
             return 0;
-        set_owner(lock, skep_thread_self());
-        skep_posix_locks_held++;
+        took(lock);
     }
     lock->depth++;
     return 1;
@@ -84,8 +103,10 @@ void __retarget_lock_release_recursive(_LOCK_T lock)
     if (--lock->depth != 0)
         return;
     set_owner(lock, NULL);
-    skep_posix_locks_held--;
+    --*held_of_kind(lock);
     skep_mutex_unlock(&lock->mutex);
+    if (skep_posix_ends_later && skep_posix_streams_locked == 0)
+        may_end_now();
 }
 
 void __retarget_lock_acquire(_LOCK_T lock)

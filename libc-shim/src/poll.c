@@ -67,7 +67,7 @@ static int scan(struct pollfd *fds, nfds_t count)
     return found;
 }
 
-static int scan_until(struct pollfd *fds, nfds_t count, uint64_t deadline_ns, uint32_t interrupts)
+static int scan_until(struct pollfd *fds, nfds_t count, uint64_t deadline_ns, uint64_t interrupts)
 {
     for (;;) {
         uint32_t seen = atomic_load_explicit(&changes, memory_order_seq_cst) - own_changes;
@@ -88,7 +88,7 @@ static int scan_until(struct pollfd *fds, nfds_t count, uint64_t deadline_ns, ui
 static int poll_until(struct pollfd *fds, nfds_t count, uint64_t deadline_ns, const sigset_t *mask)
 {
     sigset_t old;
-    uint32_t interrupts = skep_interrupts_seen();
+    uint64_t interrupts = skep_interrupts_seen();
     skep_posix_may_end();
     if (mask != NULL)
         pthread_sigmask(SIG_SETMASK, mask, &old);

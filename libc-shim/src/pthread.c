@@ -17,12 +17,8 @@
 /* The guest ends with its last thread. */
 static _Atomic uint32_t running = 1;
 
-static struct skep_pthread first_thread = {.references = 2, .name = "main"};
-
-static __attribute__((constructor)) void note_first_thread(void)
-{
-    first_thread.running = skep_thread_self();
-}
+static struct skep_pthread first_thread = {
+    .references = 2, .signals = &skep_posix_first_signals, .name = "main"};
 
 static _Thread_local struct skep_pthread *self = &first_thread;
 
@@ -62,7 +58,7 @@ _Noreturn void pthread_exit(void *result)
 static void run(void *argument)
 {
     self = argument;
-    skep_posix_signals_thread_start(self->blocked_signals);
+    skep_posix_signals_thread_start(self->signals);
     pthread_exit(self->function(self->value));
 }
 
@@ -79,11 +75,12 @@ int pthread_create(pthread_t *out, const pthread_attr_t *attributes, void *(*fun
     atomic_init(&thread->detached, detached);
     atomic_init(&thread->references, detached ? 1 : 2);
     *out = thread;
-    thread->blocked_signals = skep_posix_signals_thread_new();
+    thread->signals = &thread->own_signals;
+    skep_posix_signals_thread_new(thread->signals);
     atomic_fetch_add_explicit(&running, 1, memory_order_relaxed);
-    if (skep_thread_create(&thread->running, thread->stack_bytes, run, thread) < 0) {
+    if (skep_thread_create(NULL, thread->stack_bytes, run, thread) < 0) {
         atomic_fetch_sub_explicit(&running, 1, memory_order_relaxed);
-        skep_posix_signals_thread_end();
+        skep_posix_signals_thread_gone(thread->signals);
         free(thread);
         return EAGAIN;
     }
@@ -96,11 +93,11 @@ int pthread_join(pthread_t thread, void **result)
         return EDEADLK;
     if (atomic_load_explicit(&thread->detached, memory_order_relaxed))
         return EINVAL;
-    uint32_t interrupts = skep_interrupts_seen();
+    uint64_t interrupts = skep_interrupts_seen();
     skep_posix_may_end();
     while (!atomic_load_explicit(&thread->ended, memory_order_acquire))
-        if (skep_wait_interruptibly(&thread->ended, 0, SKEP_FOREVER, &interrupts, SKEP_RESTARTS) ==
-            -EINTR)
+        if (skep_wait_interruptibly(&thread->ended, 0, SKEP_FOREVER, &interrupts,
+                                    SKEP_ALWAYS_RESTARTS) == -EINTR)
             skep_posix_may_end();
     if (result != NULL)
         *result = thread->value;
@@ -126,7 +123,8 @@ int pthread_equal(pthread_t a, pthread_t b)
     return a == b;
 }
 
-/* What another thread runs can't be interrupted, so the handler runs here, but the call that the thread waits in is. */
+/* What another thread runs can't be interrupted, so the handler runs here, or in a thread of its own if the signal is
+ * blocked here; but the call that the thread waits in is interrupted. */
 int pthread_kill(pthread_t thread, int signal)
 {
     if (signal == 0)
@@ -134,7 +132,7 @@ int pthread_kill(pthread_t thread, int signal)
     if (atomic_load_explicit(&thread->ended, memory_order_acquire))
         return 0;
     if (thread != self)
-        return -skep_posix_raise_in(signal, thread->running);
+        return -skep_posix_raise_in(signal, thread->signals);
     return raise(signal) == 0 ? 0 : EINVAL;
 }
 

@@ -17,8 +17,8 @@ struct skep_pthread {
     void *(*function)(void *);
     void *value; /* the argument, then the result */
     size_t stack_bytes;
-    struct skep_thread *running; /* a name: it is gone when the thread has ended */
-    uint64_t blocked_signals;    /* at its start */
+    struct skep_posix_signals *signals; /* the next, but of the first thread */
+    struct skep_posix_signals own_signals;
     struct _pthread_cleanup_context *cleanups;
     _Atomic bool is_to_end;
     bool cancel_disabled; /* the thread's own, as the next one is */

@@ -17,9 +17,11 @@
 
 #define NS_PER_SECOND 1000000000ull
 
-/* cancel.c, linked only if the program cancels threads. Whether the calling thread is to end as soon as it can: never
- * while it has one of newlib's locks. A cancellation point ends it then. */
-bool skep_posix_is_cancelled(void) __attribute__((weak));
+/* cancel.c, linked only if the program cancels threads. Whether a wait of the calling thread ends because that is to end:
+ * at once, or when it has given back the streams that it has locked, and then only its next wait. */
+bool skep_posix_ends_wait(void) __attribute__((weak));
+
+/* The thread ends if it is to end, and may. */
 void skep_posix_cancellation_point(void) __attribute__((weak));
 
 /* A function that can wait begins with it, before it has taken anything. */
@@ -57,26 +59,43 @@ void skep_posix_signals_start(void);
 union sigval;
 int skep_posix_raise(int signal, int code, union sigval value);
 
-/* The same, and interrupts this thread alone (NULL: all that don't block the signal). */
-int skep_posix_raise_in(int signal, const struct skep_thread *thread);
+/* signal.c: what a thread of the program has of signals. */
+struct skep_posix_signals {
+    _Atomic uint64_t blocked;    /* what the thread blocks; only itself changes it */
+    _Atomic uint64_t pending;    /* sent to it meanwhile */
+    _Atomic uint64_t interrupts; /* handlers that have run for it */
+    _Atomic uint32_t changes;    /* of what ends its waits: that, and that it is to be cancelled */
+    _Atomic bool waits;          /* in a call that can be interrupted */
+    struct skep_thread *thread;  /* NULL: it hasn't begun, or has ended */
+    struct skep_posix_signals *next;
+};
+extern struct skep_posix_signals skep_posix_first_signals; /* the first thread's */
+
+/* The same to one thread. The handler runs in the caller or in a thread of its own; the call that the thread waits in is
+ * interrupted. */
+int skep_posix_raise_in(int signal, struct skep_posix_signals *target);
 
 /* signal.c: has a thread look whether it is to be cancelled, in the call that it waits in. */
-void skep_posix_interrupt(const struct skep_thread *thread);
+void skep_posix_interrupt(struct skep_posix_signals *target);
 
 /* signal.c: whether this thread is none of the program's. */
 bool skep_posix_signals_is_helper(void);
 
-/* locks.c: how many of newlib's locks the thread has. */
-extern _Thread_local unsigned skep_posix_locks_held;
+/* locks.c: how many of newlib's locks the thread has, those of streams and others. */
+extern _Thread_local unsigned skep_posix_streams_locked, skep_posix_locks_held;
+
+/* locks.c: the thread ends when it has no stream locked any more. */
+extern _Thread_local bool skep_posix_ends_later;
 
 /* signal.c: this thread is none of the program's and sends it signals. */
 void skep_posix_signals_help(void);
 
-/* signal.c: counts a thread that is about to start and blocks what the caller does; returns that, which the thread says
- * at its start. Its end, too, is counted, with what it blocks. */
-uint64_t skep_posix_signals_thread_new(void);
-void skep_posix_signals_thread_start(uint64_t blocked);
+/* signal.c: notes a thread that is about to start and blocks what the caller does; notes that it has started, in the thread
+ * itself, which says at its end that it ends, too. One that couldn't be started is gone. */
+void skep_posix_signals_thread_new(struct skep_posix_signals *thread);
+void skep_posix_signals_thread_start(struct skep_posix_signals *thread);
 void skep_posix_signals_thread_end(void);
+void skep_posix_signals_thread_gone(struct skep_posix_signals *thread);
 
 /* start.c: the program's name, which is the end of its first argument. */
 extern const char *skep_posix_program;

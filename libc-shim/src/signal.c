@@ -14,34 +14,26 @@
 
 #define HANDLER_STACK_BYTES 65536u
 
-/* Who looks later than that takes it that a handler interrupts it. */
-#define LATEST 16u
+/* A handler that has run counts so in a thread's interrupts: in the upper half, too, if it ends calls that SA_RESTART would
+ * have go on. */
+#define RAN         1ull
+#define RAN_FOR_ALL (1ull << 32 | RAN)
 
-_Atomic uint32_t skep_interrupts;
-
-/* What counted in skep_interrupts. */
-struct interruption {
-    int signal; /* 0: no handler, but a thread to be cancelled */
-    bool restarts;
-    const struct skep_thread *thread; /* is interrupted alone; NULL: all that don't block it */
-};
+struct skep_posix_signals skep_posix_first_signals;
 
 static struct {
-    struct skep_mutex lock; /* guards actions, infos and latest */
-    struct interruption latest[LATEST];
+    struct skep_mutex lock; /* guards actions, infos and which threads there are */
     struct sigaction actions[NSIG];
-    siginfo_t infos[NSIG];           /* of those that are pending */
-    _Atomic uint64_t pending;        /* sent while all threads blocked them */
-    _Atomic uint32_t sent;           /* counts those; sigwait() waits on it */
-    _Atomic uint32_t blockers[NSIG]; /* threads that block a signal, of so many */
-    _Atomic uint32_t threads;
-} signals = {.threads = 1};
+    siginfo_t infos[NSIG];    /* of those that are pending */
+    _Atomic uint64_t pending; /* sent to the process while all threads blocked them */
+    _Atomic uint32_t sent;    /* counts those that became pending anywhere; sigwait() waits on it */
+} signals;
 
-/* Of the thread: what it blocks, and what it raised meanwhile. */
-static _Thread_local uint64_t blocked, own_pending;
+/* Of threads that are none of the program's: they send signals, and take what one of those would. */
+static _Thread_local struct skep_posix_signals helper;
 
-/* The thread is none of the program's: it sends signals, and takes what one of those would. It isn't counted. */
-static _Thread_local bool is_helper;
+/* The thread's. */
+static _Thread_local struct skep_posix_signals *own = &skep_posix_first_signals;
 
 static bool is_signal(int signal)
 {
@@ -61,55 +53,123 @@ _Noreturn static void die_of(int signal)
     skep_abort(message);
 }
 
-static void interrupt(struct interruption what)
+static uint64_t blocked_by(const struct skep_posix_signals *thread)
 {
-    skep_mutex_lock(&signals.lock);
-    uint32_t count = atomic_load_explicit(&skep_interrupts, memory_order_relaxed);
-    signals.latest[count % LATEST] = what;
-    /* Sequentially consistent: who waits sees it, or skep_interrupt() finds that one. */
-    atomic_store_explicit(&skep_interrupts, count + 1, memory_order_seq_cst);
-    skep_mutex_unlock(&signals.lock);
-    skep_interrupt(what.thread);
+    return atomic_load_explicit(&thread->blocked, memory_order_seq_cst);
 }
 
-void skep_posix_interrupt(const struct skep_thread *thread)
+static bool takes(const struct skep_posix_signals *thread, int signal)
 {
-    interrupt((struct interruption){.thread = thread});
+    return !(blocked_by(thread) & bit(signal));
 }
 
 bool skep_posix_signals_is_helper(void)
 {
-    return is_helper;
+    return own == &helper;
 }
 
-static bool concerns_this(const struct interruption *what, enum skep_restart restart)
+/*
+ * Threads of the program. The first one is the list's head; when it has ended it stays there and blocks all. The lock is
+ * held.
+ */
+
+/* NULL: it has ended. */
+static struct skep_posix_signals *find(const struct skep_posix_signals *wanted)
 {
-    if (what->signal == 0 || (what->restarts && restart == SKEP_RESTARTS))
-        return false;
-    return what->thread != NULL ? what->thread == skep_thread_self()
-                                : !(blocked & bit(what->signal));
+    struct skep_posix_signals *thread = &skep_posix_first_signals;
+    while (thread != NULL && thread != wanted)
+        thread = thread->next;
+    return thread;
 }
 
-static bool is_interrupted(uint32_t *seen, enum skep_restart restart)
+/* Whom a signal to the process interrupts: the first thread, as on Linux, if that takes it, else one that waits, else any
+ * that takes it. NULL: there is none. */
+static struct skep_posix_signals *choose(int signal)
+{
+    struct skep_posix_signals *found = NULL;
+    for (struct skep_posix_signals *thread = &skep_posix_first_signals; thread != NULL;
+         thread = thread->next) {
+        if (!takes(thread, signal))
+            continue;
+        if (thread == &skep_posix_first_signals ||
+            atomic_load_explicit(&thread->waits, memory_order_relaxed))
+            return thread;
+        found = thread;
+    }
+    return found;
+}
+
+static bool is_wanted(int signal)
 {
     skep_mutex_lock(&signals.lock);
-    uint32_t count = atomic_load_explicit(&skep_interrupts, memory_order_relaxed);
-    bool found = count - *seen > LATEST;
-    for (; !found && *seen != count; ++*seen)
-        found = concerns_this(&signals.latest[*seen % LATEST], restart);
-    *seen = count;
+    bool found = choose(signal) != NULL;
     skep_mutex_unlock(&signals.lock);
     return found;
 }
 
-int skep_wait_interruptibly(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns,
-                            uint32_t *seen, enum skep_restart restart)
+/*
+ * Interrupting. The counts are sequentially consistent: who waits sees them, or skep_interrupt() finds that one.
+ */
+
+/* The lock is held. Returns whom to wake, NULL = nobody. */
+static const struct skep_thread *count_for(struct skep_posix_signals *target, uint64_t count)
 {
-    if (skep_interrupts_seen() != *seen && is_interrupted(seen, restart))
+    atomic_fetch_add_explicit(&target->interrupts, count, memory_order_seq_cst);
+    atomic_fetch_add_explicit(&target->changes, 1, memory_order_seq_cst);
+    return target == own ? NULL : target->thread;
+}
+
+/* target NULL: one is chosen. */
+static void interrupt(int signal, uint64_t count, struct skep_posix_signals *target)
+{
+    const struct skep_thread *thread = NULL;
+    skep_mutex_lock(&signals.lock);
+    target = target == NULL ? choose(signal) : find(target);
+    if (target != NULL)
+        thread = count_for(target, count);
+    skep_mutex_unlock(&signals.lock);
+    if (thread != NULL)
+        skep_interrupt(thread);
+}
+
+void skep_posix_interrupt(struct skep_posix_signals *target)
+{
+    interrupt(0, 0, target);
+}
+
+uint64_t skep_interrupts_seen(void)
+{
+    return atomic_load_explicit(&own->interrupts, memory_order_acquire);
+}
+
+/* Whether a handler has run since that interrupts such a call. */
+static bool is_interrupted(uint64_t *seen, enum skep_restart restart)
+{
+    uint64_t now = atomic_load_explicit(&own->interrupts, memory_order_seq_cst);
+    bool found = restart == SKEP_NEVER_RESTARTS ? now != *seen
+                 : restart == SKEP_RESTARTS     ? now >> 32 != *seen >> 32
+                                                : false;
+    *seen = now;
+    return found;
+}
+
+int skep_wait_interruptibly(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns,
+                            uint64_t *seen, enum skep_restart restart)
+{
+    uint32_t changes = atomic_load_explicit(&own->changes, memory_order_seq_cst);
+    if (is_interrupted(seen, restart))
         return -EINTR;
-    if (skep_posix_is_cancelled && skep_posix_is_cancelled())
+    if (skep_posix_ends_wait && skep_posix_ends_wait())
         return -EINTR;
-    return skep_wait_while(word, expected, deadline_ns, &skep_interrupts, *seen);
+    atomic_store_explicit(&own->waits, true, memory_order_relaxed);
+    int result = skep_wait_while(word, expected, deadline_ns, &own->changes, changes);
+    atomic_store_explicit(&own->waits, false, memory_order_relaxed);
+    return result;
+}
+
+void skep_cancellation_point(void)
+{
+    skep_posix_may_end();
 }
 
 static void default_action(int signal)
@@ -135,7 +195,7 @@ static siginfo_t info_of(int signal, int code, union sigval value)
 
 /* Runs the handler in this thread, which blocks meanwhile what it asked for. */
 static void run_handler(int signal, const struct sigaction *action, siginfo_t *info,
-                        const struct skep_thread *thread)
+                        struct skep_posix_signals *target)
 {
     sigset_t old, more = action->sa_mask;
     if (!(action->sa_flags & SA_NODEFER))
@@ -145,12 +205,12 @@ static void run_handler(int signal, const struct sigaction *action, siginfo_t *i
         action->sa_sigaction(signal, info, NULL);
     else
         action->sa_handler(signal);
-    interrupt((struct interruption){signal, (action->sa_flags & SA_RESTART) != 0, thread});
     pthread_sigmask(SIG_SETMASK, &old, NULL);
+    interrupt(signal, action->sa_flags & SA_RESTART ? RAN : RAN_FOR_ALL, target);
 }
 
-/* thread: the one that is interrupted, NULL: all. */
-static void deliver(int signal, siginfo_t info, const struct skep_thread *thread)
+/* target: the thread that it is for, NULL: the process. */
+static void deliver(int signal, siginfo_t info, struct skep_posix_signals *target)
 {
     skep_mutex_lock(&signals.lock);
     struct sigaction action = signals.actions[signal];
@@ -163,79 +223,111 @@ static void deliver(int signal, siginfo_t info, const struct skep_thread *thread
     if (action.sa_handler == SIG_DFL)
         default_action(signal);
     else
-        run_handler(signal, &action, &info, thread);
+        run_handler(signal, &action, &info, target);
 }
 
-/* Takes a signal of the set that was raised by this thread or sent to all. 0: there is none. */
+/* Takes one of a set. 0: there is none. */
+static int take_from(_Atomic uint64_t *pending, uint64_t set)
+{
+    uint64_t some;
+    while ((some = atomic_load_explicit(pending, memory_order_seq_cst) & set) != 0) {
+        int signal = __builtin_ctzll(some);
+        if (atomic_fetch_and_explicit(pending, ~bit(signal), memory_order_relaxed) & bit(signal))
+            return signal;
+    }
+    return 0;
+}
+
+/* The same of what was sent to this thread, or to the process. */
 static int take_pending(uint64_t set, siginfo_t *info)
 {
-    uint64_t own = own_pending & set, all;
-    while ((all = atomic_load_explicit(&signals.pending, memory_order_seq_cst) & set) != 0 ||
-           own != 0) {
-        int signal = __builtin_ctzll(own != 0 ? own : all);
+    int signal = take_from(&own->pending, set);
+    if (signal == 0)
+        signal = take_from(&signals.pending, set);
+    if (signal != 0) {
         skep_mutex_lock(&signals.lock);
         *info = signals.infos[signal];
         skep_mutex_unlock(&signals.lock);
-        if (own != 0)
-            own_pending &= ~bit(signal);
-        else if (!(atomic_fetch_and_explicit(&signals.pending, ~bit(signal), memory_order_relaxed) &
-                   bit(signal)))
-            continue; /* another thread was faster */
-        return signal;
     }
-    return 0;
+    return signal;
 }
 
 static void deliver_unblocked(void)
 {
     siginfo_t info;
-    for (int signal; (signal = take_pending(~blocked, &info)) != 0;)
-        deliver(signal, info, is_helper ? NULL : skep_thread_self());
+    for (int signal; (signal = take_pending(~blocked_by(own), &info)) != 0;)
+        deliver(signal, info, skep_posix_signals_is_helper() ? NULL : own);
 }
 
-/* Whether a thread of the program takes it. */
-static bool is_wanted(int signal)
-{
-    return atomic_load_explicit(&signals.blockers[signal], memory_order_seq_cst) <
-           atomic_load_explicit(&signals.threads, memory_order_seq_cst);
-}
-
-/* In place of those threads, which can't be interrupted. */
+/* In place of threads of the program, which can't be interrupted: what some of them take. */
 static void help(void *unused)
 {
     (void)unused;
-    is_helper = true;
     uint64_t wanted = 0;
+    own = &helper;
     for (int signal = 1; signal < NSIG; signal++)
         wanted |= is_wanted(signal) ? bit(signal) : 0;
-    blocked = ~wanted;
+    atomic_store_explicit(&own->blocked, ~wanted, memory_order_relaxed);
     deliver_unblocked();
 }
 
-static void make_pending(int signal, siginfo_t info, bool is_own)
+static void make_pending(int signal, siginfo_t info, _Atomic uint64_t *pending)
 {
     skep_mutex_lock(&signals.lock);
     signals.infos[signal] = info;
     skep_mutex_unlock(&signals.lock);
-    if (is_own)
-        own_pending |= bit(signal);
-    else
-        atomic_fetch_or_explicit(&signals.pending, bit(signal), memory_order_seq_cst);
+    atomic_fetch_or_explicit(pending, bit(signal), memory_order_seq_cst);
     atomic_fetch_add_explicit(&signals.sent, 1, memory_order_release);
     skep_wake(&signals.sent, SKEP_WAKE_ALL);
 }
 
-static int send(int signal, siginfo_t info, const struct skep_thread *thread)
+/* Takes what is pending for one thread, unless that has done so or has ended. */
+static void deliver_for(struct skep_posix_signals *target, int signal)
+{
+    skep_mutex_lock(&signals.lock);
+    bool is_there = find(target) != NULL && take_from(&target->pending, bit(signal)) != 0;
+    siginfo_t info = signals.infos[signal];
+    skep_mutex_unlock(&signals.lock);
+    if (is_there)
+        deliver(signal, info, target);
+}
+
+struct errand {
+    struct skep_posix_signals *target;
+    int signal;
+};
+
+static void run_errand(void *argument)
+{
+    struct errand errand = *(struct errand *)argument;
+    free(argument);
+    skep_posix_signals_help();
+    deliver_for(errand.target, errand.signal);
+}
+
+/* Has another thread do it. Without memory for one it stays pending. */
+static void send_errand(struct skep_posix_signals *target, int signal)
+{
+    struct errand *errand = malloc(sizeof(*errand));
+    if (errand == NULL)
+        return;
+    *errand = (struct errand){target, signal};
+    if (skep_thread_create(NULL, HANDLER_STACK_BYTES, run_errand, errand) < 0)
+        free(errand);
+}
+
+/* A thread may unblock a signal while it is sent: that looks at what is pending after it has, and the sender looks at what
+ * is blocked after it has made it pending, so that one of the two delivers it. */
+static int send(int signal, siginfo_t info)
 {
     if (!is_signal(signal))
         return -EINVAL;
-    if (!is_helper && !(blocked & bit(signal))) {
-        deliver(signal, info, thread);
+    bool is_helper = skep_posix_signals_is_helper();
+    if (!is_helper && takes(own, signal)) {
+        deliver(signal, info, NULL);
         return 0;
     }
-    /* A thread may unblock it meanwhile: that looks at what is pending after it has, and this looks at what is
-     * blocked after it has made it pending, so that one of the two delivers it. */
-    make_pending(signal, info, false);
+    make_pending(signal, info, &signals.pending);
     if (is_helper)
         help(NULL);
     else if (is_wanted(signal))
@@ -245,12 +337,21 @@ static int send(int signal, siginfo_t info, const struct skep_thread *thread)
 
 int skep_posix_raise(int signal, int code, union sigval value)
 {
-    return send(signal, info_of(signal, code, value), NULL);
+    return send(signal, info_of(signal, code, value));
 }
 
-int skep_posix_raise_in(int signal, const struct skep_thread *thread)
+int skep_posix_raise_in(int signal, struct skep_posix_signals *target)
 {
-    return send(signal, info_of(signal, SI_USER, (union sigval){0}), thread);
+    if (!is_signal(signal))
+        return -EINVAL;
+    make_pending(signal, info_of(signal, SI_USER, (union sigval){0}), &target->pending);
+    if (takes(target, signal)) {
+        if (takes(own, signal))
+            deliver_for(target, signal);
+        else
+            send_errand(target, signal);
+    }
+    return 0;
 }
 
 int raise(int signal)
@@ -258,10 +359,10 @@ int raise(int signal)
     if (!is_signal(signal))
         return (int)skep_posix_result(-EINVAL);
     siginfo_t info = info_of(signal, SI_USER, (union sigval){0});
-    if (blocked & bit(signal))
-        make_pending(signal, info, true);
+    if (takes(own, signal))
+        deliver(signal, info, own);
     else
-        deliver(signal, info, skep_thread_self());
+        make_pending(signal, info, &own->pending);
     return 0;
 }
 
@@ -320,29 +421,11 @@ int siginterrupt(int signal, int interrupts)
     return sigaction(signal, &action, NULL);
 }
 
-/* One more or one less that blocks these. */
-static void count_blockers(uint64_t set, uint32_t change)
-{
-    for (; set != 0; set &= set - 1)
-        atomic_fetch_add_explicit(&signals.blockers[__builtin_ctzll(set)], change,
-                                  memory_order_seq_cst);
-}
-
-/* What the thread blocks from now on. */
-static void set_blocked(uint64_t mask)
-{
-    if (!is_helper) {
-        count_blockers(mask & ~blocked, 1);
-        count_blockers(blocked & ~mask, -1u);
-    }
-    blocked = mask;
-}
-
 static const uint64_t never_blocked = 1 | 1ull << SIGKILL | 1ull << SIGSTOP;
 
 int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
 {
-    uint64_t mask = blocked;
+    uint64_t mask = blocked_by(own);
     if (set != NULL) {
         switch (how) {
         case SIG_BLOCK:
@@ -359,48 +442,53 @@ int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
         }
     }
     if (old != NULL)
-        *old = blocked;
-    set_blocked(mask & ~never_blocked);
+        *old = blocked_by(own);
+    atomic_store_explicit(&own->blocked, mask & ~never_blocked, memory_order_seq_cst);
     deliver_unblocked();
     return 0;
 }
 
-/* The counts don't change together: what was sent meanwhile may be wanted after all. */
-static void look_again(void)
+void skep_posix_signals_thread_new(struct skep_posix_signals *thread)
 {
-    uint64_t left = atomic_load_explicit(&signals.pending, memory_order_seq_cst);
-    for (; left != 0; left &= left - 1)
-        if (is_wanted(__builtin_ctzll(left))) {
-            skep_thread_create(NULL, HANDLER_STACK_BYTES, help, NULL);
-            return;
-        }
+    atomic_init(&thread->blocked, blocked_by(own) & ~never_blocked);
+    skep_mutex_lock(&signals.lock);
+    thread->next = skep_posix_first_signals.next;
+    skep_posix_first_signals.next = thread;
+    skep_mutex_unlock(&signals.lock);
 }
 
-uint64_t skep_posix_signals_thread_new(void)
+void skep_posix_signals_thread_start(struct skep_posix_signals *thread)
 {
-    uint64_t mask = blocked & ~never_blocked;
-    count_blockers(mask, 1);
-    atomic_fetch_add_explicit(&signals.threads, 1, memory_order_seq_cst);
-    look_again();
-    return mask;
+    own = thread;
+    skep_mutex_lock(&signals.lock);
+    thread->thread = skep_thread_self();
+    skep_mutex_unlock(&signals.lock);
 }
 
-void skep_posix_signals_thread_start(uint64_t mask)
+void skep_posix_signals_thread_gone(struct skep_posix_signals *thread)
 {
-    blocked = mask;
+    struct skep_posix_signals *before = &skep_posix_first_signals;
+    skep_mutex_lock(&signals.lock);
+    thread->thread = NULL;
+    atomic_store_explicit(&thread->blocked, ~0ull, memory_order_seq_cst);
+    while (before != NULL && before->next != thread)
+        before = before->next;
+    if (before != NULL)
+        before->next = thread->next;
+    skep_mutex_unlock(&signals.lock);
 }
 
 void skep_posix_signals_thread_end(void)
 {
-    atomic_fetch_sub_explicit(&signals.threads, 1, memory_order_seq_cst);
-    count_blockers(blocked & ~never_blocked, -1u);
-    look_again();
+    struct skep_posix_signals *thread = own;
+    skep_posix_signals_help();
+    skep_posix_signals_thread_gone(thread);
 }
 
 void skep_posix_signals_help(void)
 {
-    is_helper = true;
-    blocked = ~0ull;
+    own = &helper;
+    atomic_store_explicit(&own->blocked, ~0ull, memory_order_relaxed);
 }
 
 int sigprocmask(int how, const sigset_t *set, sigset_t *old)
@@ -410,15 +498,16 @@ int sigprocmask(int how, const sigset_t *set, sigset_t *old)
 
 int sigpending(sigset_t *set)
 {
-    *set = atomic_load_explicit(&signals.pending, memory_order_relaxed) | own_pending;
+    *set = atomic_load_explicit(&signals.pending, memory_order_relaxed) |
+           atomic_load_explicit(&own->pending, memory_order_relaxed);
     return 0;
 }
 
 /* Waits until a handler has run. */
-static void wait_for_signal(uint32_t seen)
+static void wait_for_signal(uint64_t seen)
 {
-    while (skep_wait_interruptibly(&skep_interrupts, seen, SKEP_FOREVER, &seen,
-                                   SKEP_NEVER_RESTARTS) != -EINTR)
+    static _Atomic uint32_t nothing;
+    while (skep_wait_interruptibly(&nothing, 0, SKEP_FOREVER, &seen, SKEP_NEVER_RESTARTS) != -EINTR)
         ;
 }
 
@@ -432,7 +521,7 @@ int pause(void)
 int sigsuspend(const sigset_t *mask)
 {
     sigset_t old;
-    uint32_t seen = skep_interrupts_seen();
+    uint64_t seen = skep_interrupts_seen();
     pthread_sigmask(SIG_SETMASK, mask, &old);
     wait_for_signal(seen);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -443,7 +532,7 @@ int sigsuspend(const sigset_t *mask)
 static int wait_until(const sigset_t *set, siginfo_t *info, uint64_t deadline_ns)
 {
     siginfo_t unused;
-    uint32_t interrupts = skep_interrupts_seen();
+    uint64_t interrupts = skep_interrupts_seen();
     skep_posix_may_end();
     for (;;) {
         uint32_t seen = atomic_load_explicit(&signals.sent, memory_order_acquire);
@@ -488,7 +577,7 @@ void skep_posix_save_mask(sigjmp_buf env, int save)
 {
     env->__has_mask = save;
     if (save)
-        env->__mask = blocked;
+        env->__mask = blocked_by(own);
 }
 
 void siglongjmp(sigjmp_buf env, int value)
@@ -525,6 +614,7 @@ static void shutdown_event(unsigned event, void *unused)
 
 void skep_posix_signals_start(void)
 {
+    skep_posix_first_signals.thread = skep_thread_self();
     skep_event_handler(SKEP_EVENT_SHUTDOWN, shutdown_event, NULL);
 }
 

@@ -85,11 +85,13 @@ static size_t take(struct stream *stream, char *data, size_t bytes, bool stays)
 }
 
 int skep_stream_wait(_Atomic uint32_t *changes, uint32_t seen, uint64_t deadline_ns,
-                     uint32_t *interrupts)
+                     uint64_t *interrupts)
 {
     if (deadline_ns == 0)
         return -EAGAIN;
-    int result = skep_wait_interruptibly(changes, seen, deadline_ns, interrupts, SKEP_RESTARTS);
+    int result =
+        skep_wait_interruptibly(changes, seen, deadline_ns, interrupts,
+                                deadline_ns == SKEP_FOREVER ? SKEP_RESTARTS : SKEP_NEVER_RESTARTS);
     return result == -ETIMEDOUT ? -EAGAIN : result == -EINTR ? -EINTR : 0;
 }
 
@@ -113,7 +115,7 @@ ssize_t skep_stream_end_write(struct stream_end *end, const void *data, size_t b
                               uint64_t deadline_ns)
 {
     size_t done = 0;
-    uint32_t interrupts = skep_interrupts_seen();
+    uint64_t interrupts = skep_interrupts_seen();
     while (done < bytes) {
         uint32_t seen = atomic_load_explicit(&end->out->changes, memory_order_acquire);
         ssize_t more = write_some(end, (const char *)data + done, bytes - done);
@@ -150,7 +152,7 @@ ssize_t skep_stream_end_read(struct stream_end *end, void *data, size_t bytes, b
 {
     if (bytes == 0)
         return 0;
-    uint32_t interrupts = skep_interrupts_seen();
+    uint64_t interrupts = skep_interrupts_seen();
     for (;;) {
         uint32_t seen = atomic_load_explicit(&end->in->changes, memory_order_acquire);
         ssize_t done = read_some(end, data, bytes, stays);

@@ -49,9 +49,10 @@ void skep_stream_end_close(struct stream_end *end);
 void skep_stream_end_put(struct stream_end *end);
 
 /* Waits for a change, of a stream or of a listener's queue: 0 (perhaps there is one); -EAGAIN: none came by the deadline;
- * -EINTR. *interrupts: what skep_interrupts was when the call began. */
+ * -EINTR. *interrupts: what skep_interrupts_seen() said when the call began. With a deadline no call goes on after a
+ * handler, as on Linux. */
 int skep_stream_wait(_Atomic uint32_t *changes, uint32_t seen, uint64_t deadline_ns,
-                     uint32_t *interrupts);
+                     uint64_t *interrupts);
 
 /* What was moved, at least a byte, which is awaited by the deadline (0: not at all; then -EAGAIN). write moves all unless
  * the deadline comes first. 0 at the end; -EPIPE if nobody reads. */

@@ -141,11 +141,11 @@ int getrusage(int who, struct rusage *out)
 /* 0, or EINTR when a signal handler ran. */
 static int sleep_until(uint64_t deadline_ns)
 {
+    static _Atomic uint32_t nothing;
     skep_posix_may_end();
-    uint32_t seen = skep_interrupts_seen();
+    uint64_t seen = skep_interrupts_seen();
     for (;;) {
-        int result = skep_wait_interruptibly(&skep_interrupts, seen, deadline_ns, &seen,
-                                             SKEP_NEVER_RESTARTS);
+        int result = skep_wait_interruptibly(&nothing, 0, deadline_ns, &seen, SKEP_NEVER_RESTARTS);
         if (result == -ETIMEDOUT)
             return 0;
         if (result == -EINTR) {

@@ -16,7 +16,7 @@ static ssize_t timer_read(struct skep_file *file, void *data, size_t bytes)
     struct skep_timer *timer = file->object;
     if (bytes < sizeof(uint64_t))
         return -EINVAL;
-    uint32_t interrupts = skep_interrupts_seen();
+    uint64_t interrupts = skep_interrupts_seen();
     for (;;) {
         uint32_t seen = atomic_load_explicit(&timer->changes, memory_order_acquire);
         uint64_t times = atomic_exchange_explicit(&timer->expirations, 0, memory_order_relaxed);

@@ -1,10 +1,8 @@
 /*
- * unix.c - UNIX stream sockets between threads of the guest. As on Linux, but for ancillary data, and names:
+ * unix.c - UNIX stream sockets between threads of the guest. As on Linux, but for ancillary data, and names
+ * (unix_common.c): connect() makes both ends of a connection; the other one waits in its listener's queue for accept().
  *
- * Names are in a list here, whether they are abstract or look like paths: none is a file, and one is free again when its
- * socket is closed. connect() makes both ends of a connection; the other one waits in its listener's queue for accept().
- *
- * One mutex guards names and queues. Who waits for a queue does so on its listener's `changes`.
+ * The mutex of names guards queues, too. Who waits for a queue does so on its listener's `changes`.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -18,47 +16,36 @@
 #include <unistd.h>
 
 #include "shim.h"
-#include "skep/socket.h"
 #include "stream.h"
-
-#define STREAM_BYTES 65536u
+#include "unix_internal.h"
 
 struct unix_socket {
     struct stream_end end;
-    _Atomic uint64_t receive_ns, send_ns; /* how long calls wait */
+    struct unix_spans spans;
     _Atomic bool listens;
     _Atomic bool ended;       /* and does no more */
     _Atomic uint32_t queued;  /* connections in the queue */
     _Atomic uint32_t changes; /* of the queue */
-    struct sockaddr_un name;  /* from here on guarded by the lock */
-    socklen_t name_bytes;     /* 0: none */
+    struct unix_name name;    /* from here on guarded by the lock */
     unsigned backlog;
     struct unix_socket *queue; /* ends of connections that nobody has accepted, by next_queued */
     struct unix_socket *next_queued;
-    struct unix_socket *next_named;
 };
-
-static struct skep_mutex lock;
-static struct unix_socket *named; /* by next_named */
 
 static struct unix_socket *of_end(struct stream_end *end)
 {
     return (struct unix_socket *)((char *)end - offsetof(struct unix_socket, end));
 }
 
+static struct unix_socket *of_name(struct unix_name *name)
+{
+    return (struct unix_socket *)((char *)name - offsetof(struct unix_socket, name));
+}
+
 static bool is_connected(const struct unix_socket *own)
 {
     /* Acquire: pairs with skep_stream_connect(). */
     return atomic_load_explicit(&own->end.peer, memory_order_acquire) != NULL;
-}
-
-/* By when a call is to end that may wait so long. */
-static uint64_t deadline_of(struct skep_file *file, int flags, uint64_t span_ns)
-{
-    if (flags & MSG_DONTWAIT ||
-        atomic_load_explicit(&file->flags, memory_order_relaxed) & O_NONBLOCK)
-        return 0;
-    return skep_posix_deadline_in(span_ns);
 }
 
 static void socket_free(struct stream_end *end)
@@ -72,9 +59,10 @@ static struct unix_socket *socket_new(void)
     if (made == NULL)
         return NULL;
     made->end.free = socket_free;
+    made->name.type = SOCK_STREAM;
     atomic_init(&made->end.references, 1);
-    atomic_init(&made->receive_ns, SKEP_FOREVER);
-    atomic_init(&made->send_ns, SKEP_FOREVER);
+    atomic_init(&made->spans.receive_ns, SKEP_FOREVER);
+    atomic_init(&made->spans.send_ns, SKEP_FOREVER);
     return made;
 }
 
@@ -82,7 +70,7 @@ static struct unix_socket *socket_new(void)
 static struct unix_socket *socket_new_connectable(void)
 {
     struct unix_socket *made = socket_new();
-    if (made != NULL && (made->end.in = skep_stream_create(STREAM_BYTES)) == NULL) {
+    if (made != NULL && (made->end.in = skep_stream_create(UNIX_BUFFER_BYTES)) == NULL) {
         free(made);
         return NULL;
     }
@@ -100,88 +88,28 @@ static void queue_changed(struct unix_socket *listener)
  * Names
  */
 
-/* Bytes of a name as it is compared: a path without what follows it. */
-static int check_name(const struct sockaddr *address, socklen_t *bytes)
-{
-    const struct sockaddr_un *name = (const struct sockaddr_un *)address;
-    const socklen_t start = offsetof(struct sockaddr_un, sun_path);
-    if (address == NULL || *bytes <= start || *bytes > sizeof(*name) || name->sun_family != AF_UNIX)
-        return -EINVAL;
-    if (name->sun_path[0] != 0)
-        *bytes = start + (socklen_t)strnlen(name->sun_path, *bytes - start);
-    return 0;
-}
-
-/* The lock is held. */
-static struct unix_socket *find(const struct sockaddr *name, socklen_t bytes)
-{
-    struct unix_socket *found = named;
-    while (found != NULL && (found->name_bytes != bytes || memcmp(&found->name, name, bytes) != 0))
-        found = found->next_named;
-    return found;
-}
-
 static int unix_bind(struct skep_file *file, const struct sockaddr *address, socklen_t bytes)
 {
     struct unix_socket *own = file->object;
-    int result = check_name(address, &bytes);
-    if (result != 0)
-        return result;
-    skep_mutex_lock(&lock);
-    if (own->name_bytes != 0)
-        result = -EINVAL;
-    else if (find(address, bytes) != NULL)
-        result = -EADDRINUSE;
-    else {
-        memcpy(&own->name, address, bytes);
-        own->name_bytes = bytes;
-        own->next_named = named;
-        named = own;
-    }
-    skep_mutex_unlock(&lock);
-    return result;
-}
-
-/* The lock is held. The ends of connections have their listener's name and aren't in the list. */
-static void forget_name(struct unix_socket *own)
-{
-    struct unix_socket **at = &named;
-    while (*at != NULL && *at != own)
-        at = &(*at)->next_named;
-    if (*at != NULL)
-        *at = own->next_named;
-}
-
-/* As much of the name as has room, and its whole length: a path's with the zero at its end. */
-static void tell_name(const struct unix_socket *of, struct sockaddr *address, socklen_t *bytes)
-{
-    struct sockaddr_un name = of->name;
-    socklen_t whole = of->name_bytes;
-    name.sun_family = AF_UNIX;
-    if (whole == 0)
-        whole = sizeof(name.sun_family);
-    else if (name.sun_path[0] != 0 && whole < sizeof(name))
-        whole++;
-    memcpy(address, &name, *bytes < whole ? *bytes : whole);
-    *bytes = whole;
+    return skep_unix_name_bind(&own->name, address, bytes);
 }
 
 static int unix_own_name(struct skep_file *file, struct sockaddr *address, socklen_t *bytes)
 {
-    skep_mutex_lock(&lock);
-    tell_name(file->object, address, bytes);
-    skep_mutex_unlock(&lock);
+    skep_mutex_lock(&skep_unix_lock);
+    skep_unix_name_tell(&((const struct unix_socket *)file->object)->name, address, bytes);
+    skep_mutex_unlock(&skep_unix_lock);
     return 0;
 }
 
 static int unix_peer_name(struct skep_file *file, struct sockaddr *address, socklen_t *bytes)
 {
     const struct unix_socket *own = file->object;
-    skep_mutex_lock(&lock);
+    skep_mutex_lock(&skep_unix_lock);
     struct stream_end *peer = atomic_load_explicit(&own->end.peer, memory_order_relaxed);
     if (peer != NULL)
-        tell_name(of_end(peer), address, bytes);
-    skep_mutex_unlock(&lock);
+        skep_unix_name_tell(&of_end(peer)->name, address, bytes);
+    skep_mutex_unlock(&skep_unix_lock);
     return peer != NULL ? 0 : -ENOTCONN;
 }
 
@@ -192,13 +120,13 @@ static int unix_peer_name(struct skep_file *file, struct sockaddr *address, sock
 static int unix_listen(struct skep_file *file, int backlog)
 {
     struct unix_socket *own = file->object;
-    skep_mutex_lock(&lock);
-    bool may = own->name_bytes != 0 && !is_connected(own);
+    skep_mutex_lock(&skep_unix_lock);
+    bool may = own->name.bytes != 0 && !is_connected(own);
     if (may) {
         own->backlog = (unsigned)backlog;
         atomic_store_explicit(&own->listens, true, memory_order_relaxed);
     }
-    skep_mutex_unlock(&lock);
+    skep_mutex_unlock(&skep_unix_lock);
     return may ? 0 : -EINVAL;
 }
 
@@ -211,7 +139,6 @@ static void enqueue(struct unix_socket *listener, struct unix_socket *made)
     *at = made;
     atomic_fetch_add_explicit(&listener->queued, 1, memory_order_relaxed);
     made->name = listener->name;
-    made->name_bytes = listener->name_bytes;
 }
 
 /* The lock is held. */
@@ -238,14 +165,17 @@ struct attempt {
 static int try_connect(struct unix_socket *own, struct attempt *attempt,
                        struct unix_socket **listener)
 {
-    struct unix_socket *found = find(attempt->name, attempt->name_bytes);
+    struct unix_name *name = skep_unix_name_find(SOCK_STREAM, attempt->name, attempt->name_bytes);
     *listener = NULL;
     if (own->listens)
         return -EINVAL;
     if (is_connected(own))
         return -EISCONN;
-    if (found == NULL)
-        return attempt->name->sa_data[0] != 0 ? -ENOENT : -ECONNREFUSED;
+    if (name == NULL)
+        return skep_unix_name_missing(attempt->name);
+    if (name->type != SOCK_STREAM)
+        return -EPROTOTYPE;
+    struct unix_socket *found = of_name(name);
     if (!found->listens || found->ended)
         return -ECONNREFUSED;
     *listener = found;
@@ -262,14 +192,14 @@ static int try_connect(struct unix_socket *own, struct attempt *attempt,
 static int connect_until(struct unix_socket *own, struct attempt *attempt, uint64_t deadline_ns)
 {
     struct unix_socket *listener;
-    uint32_t interrupts = skep_interrupts_seen();
+    uint64_t interrupts = skep_interrupts_seen();
     bool is_full;
     int result;
     do {
-        skep_mutex_lock(&lock);
+        skep_mutex_lock(&skep_unix_lock);
         result = try_connect(own, attempt, &listener);
         uint32_t seen = listener != NULL ? listener->changes : 0;
-        skep_mutex_unlock(&lock);
+        skep_mutex_unlock(&skep_unix_lock);
         if (listener == NULL)
             return result;
         if (result == 0)
@@ -285,15 +215,15 @@ static int connect_until(struct unix_socket *own, struct attempt *attempt, uint6
 static int unix_connect(struct skep_file *file, const struct sockaddr *address, socklen_t bytes)
 {
     struct unix_socket *own = file->object;
-    int result = check_name(address, &bytes);
+    int result = skep_unix_name_check(address, &bytes);
     if (result != 0)
         return result;
     struct attempt attempt = {.name = address, .name_bytes = bytes};
     attempt.made = socket_new_connectable();
-    attempt.in = skep_stream_create(STREAM_BYTES);
+    attempt.in = skep_stream_create(UNIX_BUFFER_BYTES);
     result = -ENOMEM;
     if (attempt.made != NULL && attempt.in != NULL)
-        result = connect_until(own, &attempt, deadline_of(file, 0, own->send_ns));
+        result = connect_until(own, &attempt, skep_unix_deadline(file, 0, own->spans.send_ns));
     free(attempt.in);
     if (result == 0)
         skep_poll_notify_source(&own->end.source);
@@ -316,15 +246,15 @@ static int open_socket(struct unix_socket *made, int type)
 static int unix_accept(struct skep_file *file, struct sockaddr *address, socklen_t *bytes, int type)
 {
     struct unix_socket *own = file->object, *made;
-    uint64_t deadline_ns = deadline_of(file, 0, own->receive_ns);
-    uint32_t interrupts = skep_interrupts_seen();
+    uint64_t deadline_ns = skep_unix_deadline(file, 0, own->spans.receive_ns);
+    uint64_t interrupts = skep_interrupts_seen();
     for (;;) {
         uint32_t seen = atomic_load_explicit(&own->changes, memory_order_acquire);
-        skep_mutex_lock(&lock);
+        skep_mutex_lock(&skep_unix_lock);
         made = dequeue(own);
         if (made != NULL && address != NULL)
-            tell_name(of_end(made->end.peer), address, bytes);
-        skep_mutex_unlock(&lock);
+            skep_unix_name_tell(&of_end(made->end.peer)->name, address, bytes);
+        skep_mutex_unlock(&skep_unix_lock);
         if (made != NULL)
             break;
         if (!own->listens || own->ended)
@@ -362,9 +292,9 @@ static int unix_shutdown(struct skep_file *file, int how)
 static void unix_close(struct skep_file *file)
 {
     struct unix_socket *own = file->object, *waiting;
-    skep_mutex_lock(&lock);
-    forget_name(own);
-    skep_mutex_unlock(&lock);
+    skep_mutex_lock(&skep_unix_lock);
+    skep_unix_name_forget(&own->name);
+    skep_mutex_unlock(&skep_unix_lock);
     queue_changed(own);
     while ((waiting = dequeue(own)) != NULL) /* nobody finds it any more: no lock */
         skep_stream_end_close(&waiting->end);
@@ -379,7 +309,7 @@ static void unix_close(struct skep_file *file)
 static ssize_t receive(struct skep_file *file, void *data, size_t bytes, int flags)
 {
     struct unix_socket *own = file->object;
-    uint64_t deadline_ns = deadline_of(file, flags, own->receive_ns);
+    uint64_t deadline_ns = skep_unix_deadline(file, flags, own->spans.receive_ns);
     size_t done = 0;
     if (!is_connected(own))
         return -EINVAL;
@@ -398,7 +328,8 @@ static ssize_t send_bytes(struct skep_file *file, const void *data, size_t bytes
     struct unix_socket *own = file->object;
     if (!is_connected(own))
         return -ENOTCONN;
-    return skep_stream_end_write(&own->end, data, bytes, deadline_of(file, flags, own->send_ns));
+    return skep_stream_end_write(&own->end, data, bytes,
+                                 skep_unix_deadline(file, flags, own->spans.send_ns));
 }
 
 static ssize_t unix_read(struct skep_file *file, void *data, size_t bytes)
@@ -524,82 +455,20 @@ static int unix_ioctl(struct skep_file *file, unsigned long request, void *argum
     return 0;
 }
 
-/* The span that a call may wait, which is endless if it is none. */
-static int set_span(_Atomic uint64_t *span_ns, const void *value, socklen_t bytes)
-{
-    struct timeval time;
-    if (bytes < sizeof(time))
-        return -EINVAL;
-    memcpy(&time, value, sizeof(time));
-    uint64_t ns;
-    if (!skep_posix_span(&(struct timespec){time.tv_sec, time.tv_usec * 1000}, &ns))
-        return -EDOM;
-    atomic_store_explicit(span_ns, ns != 0 ? ns : SKEP_FOREVER, memory_order_relaxed);
-    return 0;
-}
-
 static int unix_option_set(struct skep_file *file, int level, int name, const void *value,
                            socklen_t bytes)
 {
     struct unix_socket *own = file->object;
-    if (level != SOL_SOCKET)
-        return -EOPNOTSUPP;
-    switch (name) {
-    case SO_RCVTIMEO:
-        return set_span(&own->receive_ns, value, bytes);
-    case SO_SNDTIMEO:
-        return set_span(&own->send_ns, value, bytes);
-    case SO_TYPE:
-    case SO_ERROR:
-    case SO_ACCEPTCONN:
-        return -ENOPROTOOPT;
-    default:
-        return bytes < sizeof(int) ? -EINVAL : 0; /* of no effect on a stream in memory */
-    }
-}
-
-static int tell(void *value, socklen_t *bytes, const void *what, socklen_t most)
-{
-    if (*bytes > most)
-        *bytes = most;
-    memcpy(value, what, *bytes);
-    return 0;
-}
-
-static int tell_number(void *value, socklen_t *bytes, int number)
-{
-    return tell(value, bytes, &number, sizeof(number));
-}
-
-static int tell_span(void *value, socklen_t *bytes, uint64_t ns)
-{
-    struct timeval time = {0};
-    if (ns != SKEP_FOREVER)
-        time = (struct timeval){(time_t)(ns / NS_PER_SECOND), (long)(ns % NS_PER_SECOND / 1000)};
-    return tell(value, bytes, &time, sizeof(time));
+    return skep_unix_option_set(&own->spans, level, name, value, bytes);
 }
 
 static int unix_option_get(struct skep_file *file, int level, int name, void *value,
                            socklen_t *bytes)
 {
-    struct unix_socket *own = file->object;
-    if (level != SOL_SOCKET)
-        return -EOPNOTSUPP;
-    switch (name) {
-    case SO_TYPE:
-        return tell_number(value, bytes, SOCK_STREAM);
-    case SO_ACCEPTCONN:
-        return tell_number(value, bytes, own->listens);
-    case SO_SNDBUF:
-    case SO_RCVBUF:
-        return tell_number(value, bytes, STREAM_BYTES);
-    case SO_RCVTIMEO:
-        return tell_span(value, bytes, own->receive_ns);
-    case SO_SNDTIMEO:
-        return tell_span(value, bytes, own->send_ns);
-    default:
-        return tell_number(value, bytes, 0);
-    }
+    const struct unix_socket *own = file->object;
+    if (level == SOL_SOCKET && name == SO_ACCEPTCONN)
+        return skep_unix_tell_number(value, bytes, own->listens);
+    return skep_unix_option_get(&own->spans, SOCK_STREAM, level, name, value, bytes);
 }
 
 /*
@@ -633,23 +502,30 @@ static const struct skep_fd_ops unix_ops = {
     .socket = &calls,
 };
 
+/* SOCK_STREAM or SOCK_DGRAM. */
 static int check_type(int type, int protocol)
 {
-    bool is_known = (type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) == SOCK_STREAM &&
-                    (protocol == 0 || protocol == AF_UNIX);
-    return is_known ? 0 : -EPROTONOSUPPORT;
+    int kind = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
+    bool is_known =
+        (kind == SOCK_STREAM || kind == SOCK_DGRAM) && (protocol == 0 || protocol == AF_UNIX);
+    return is_known ? kind : -EPROTONOSUPPORT;
 }
 
-int skep_posix_unix_socket(int type, int protocol)
+static int stream_socket(int type)
 {
-    int result = check_type(type, protocol);
-    if (result != 0)
-        return result;
     struct unix_socket *made = socket_new();
     return made != NULL ? open_socket(made, type) : -ENOMEM;
 }
 
-static int open_pair(int type, int fds[2])
+int skep_posix_unix_socket(int type, int protocol)
+{
+    int kind = check_type(type, protocol);
+    return kind < 0             ? kind
+           : kind == SOCK_DGRAM ? skep_unix_datagram_socket(type)
+                                : stream_socket(type);
+}
+
+static int stream_pair(int type, int fds[2])
 {
     struct unix_socket *one = socket_new_connectable(), *other = socket_new_connectable();
     if (one != NULL && other != NULL) {
@@ -668,9 +544,10 @@ static int open_pair(int type, int fds[2])
 int socketpair(int domain, int type, int protocol, int fds[2])
 {
     int numbers[2] = {-1, -1};
-    int result = domain == AF_UNIX ? check_type(type, protocol) : -EAFNOSUPPORT;
-    if (result == 0)
-        result = open_pair(type, numbers);
+    int kind = domain == AF_UNIX ? check_type(type, protocol) : -EAFNOSUPPORT;
+    int result = kind < 0             ? kind
+                 : kind == SOCK_DGRAM ? skep_unix_datagram_pair(type, numbers)
+                                      : stream_pair(type, numbers);
     if (result == 0) {
         memcpy(fds, numbers, sizeof(numbers));
         return 0;

@@ -14,6 +14,7 @@
  */
 #include "network.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -641,8 +642,9 @@ int network_wait_until(bool (*ready)(void), uint64_t deadline_ns)
         network_unlock();
         if (is_ready)
             return 0;
-        if (skep_wait(&status_changes, seen, deadline_ns) == -SKEP_ETIMEDOUT)
-            return -SKEP_ETIMEDOUT;
+        int result = network_wait_restarting(&status_changes, seen, deadline_ns);
+        if (result == -SKEP_ETIMEDOUT || result == -EINTR)
+            return result;
     }
 }
 

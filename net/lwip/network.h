@@ -18,7 +18,7 @@ struct ip_addr;
 /* Makes the network's thread look at its devices and timers. Event handlers may call it. */
 void network_wake(void);
 
-/* socket.c: waits for a packet or a connection, as skep_wait(). That the call was interrupted is a timeout to lwIP. */
+/* socket.c: waits for what a call of the program needs, as skep_wait(). That the call was interrupted is a timeout to lwIP. */
 int network_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns);
 
 /* The core lock must be held: an ARP packet was sent, or a name is about to be looked up, so their timers have something
@@ -32,8 +32,11 @@ void network_nd_used(void);
 /* The core lock must be held: asks this name server, too. */
 void network_dns_add(const struct ip_addr *server);
 
-/* socket.c: waits until something is true of the addresses, until deadline_ns at most. As skep_net_wait_ready(). */
+/* Waits until something is true of the addresses, until deadline_ns at most. As skep_net_wait_ready(). */
 int network_wait_until(bool (*ready)(void), uint64_t deadline_ns);
+
+/* socket.c: waits as skep_wait() in a call that goes on after handlers. -EINTR: the thread is to be cancelled. */
+int network_wait_restarting(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns);
 
 /*
  * network6.c: IPv6. The core lock must be held.

@@ -71,6 +71,15 @@ u32_t sys_arch_sem_wait(sys_sem_t *sem, u32_t timeout_ms)
     return 0;
 }
 
+u32_t network_operation_wait(sys_sem_t *semaphore, u32_t timeout_ms)
+{
+    uint64_t deadline = deadline_after(timeout_ms);
+    while (!sem_take(semaphore))
+        if (network_wait(&semaphore->count, 0, deadline) == -SKEP_ETIMEDOUT)
+            return sem_take(semaphore) ? 0 : SYS_ARCH_TIMEOUT;
+    return 0;
+}
+
 sys_sem_t *network_thread_semaphore(void)
 {
     static _Thread_local sys_sem_t semaphore = {.valid = true};

@@ -10,12 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lwip/api.h"
+#include "lwip/dns.h"
 #include "lwip/tcpip.h"
 
 #include "../lwip/network.h"
+#include "skep/fd.h"
 #include "skep/guest.h"
 #include "skep/net.h"
+#include "skep/thread.h"
 
 #define READY_WAIT_NS (15 * 1000000000ull)
 
@@ -130,38 +132,85 @@ static bool wants_v4(int family, int flags)
     return family != AF_INET6 || (flags & AI_V4MAPPED) != 0;
 }
 
-static int dns_ask(const char *name, u8_t kind, ip_addr_t *out)
+/* What a name server was asked. The core lock guards it. Who asked may be gone when the answer comes. */
+struct question {
+    _Atomic uint32_t is_answered;
+    bool is_abandoned, has_address;
+    ip_addr_t address;
+};
+
+static void on_answer(const char *name, const ip_addr_t *address, void *argument)
+{
+    (void)name;
+    struct question *question = argument;
+    if (question->is_abandoned) {
+        free(question);
+        return;
+    }
+    question->has_address = address != NULL;
+    if (address != NULL)
+        question->address = *address;
+    atomic_store_explicit(&question->is_answered, 1, memory_order_release);
+    skep_wake(&question->is_answered, 1);
+}
+
+static err_t question_ask(struct question *question, const char *name, u8_t kind)
 {
     LOCK_TCPIP_CORE();
     network_dns_used();
+    err_t error = dns_gethostbyname_addrtype(name, &question->address, on_answer, question, kind);
+    question->has_address = error == ERR_OK;
     UNLOCK_TCPIP_CORE();
-    switch (netconn_gethostbyname_addrtype(name, out, kind)) {
-    case ERR_OK:
-        return 0;
-    case ERR_MEM:
+    return error;
+}
+
+/* False: the thread is to end, and the answer's to free the question. */
+static bool question_wait(struct question *question)
+{
+    int result = 0;
+    while (result != -EINTR && !atomic_load_explicit(&question->is_answered, memory_order_acquire))
+        result = network_wait_restarting(&question->is_answered, 0, SKEP_FOREVER);
+    LOCK_TCPIP_CORE();
+    bool is_answered = atomic_load_explicit(&question->is_answered, memory_order_relaxed) != 0;
+    question->is_abandoned = !is_answered;
+    UNLOCK_TCPIP_CORE();
+    return is_answered;
+}
+
+static int dns_ask(const char *name, u8_t kind, ip_addr_t *out)
+{
+    struct question *question = calloc(1, sizeof(*question));
+    if (question == NULL)
         return EAI_MEMORY;
-    case ERR_TIMEOUT:
+    err_t asked = question_ask(question, name, kind);
+    if (asked == ERR_INPROGRESS && !question_wait(question)) {
+        skep_cancellation_point();
         return EAI_AGAIN;
-    default:
-        return EAI_NONAME;
     }
+    int error = question->has_address ? 0 : asked == ERR_MEM ? EAI_MEMORY : EAI_NONAME;
+    *out = question->address;
+    free(question);
+    return error;
 }
 
 static int dns_find(const char *name, int family, int flags, struct found *out)
 {
-    if (skep_net_wait_ready(skep_clock_ns() + READY_WAIT_NS) < 0)
+    int error = skep_net_wait_ready(skep_clock_ns() + READY_WAIT_NS);
+    if (error == -EINTR)
+        skep_cancellation_point();
+    if (error < 0)
         return EAI_AGAIN;
     ip_addr_t address;
-    int error = EAI_NONAME;
+    error = EAI_NONAME;
     if (wants_v6(family, flags)) {
-        error = dns_ask(name, NETCONN_DNS_IPV6, &address);
+        error = dns_ask(name, LWIP_DNS_ADDRTYPE_IPV6, &address);
         out->has_v6 = error == 0;
         if (out->has_v6)
             memcpy(&out->v6.sin6_addr, ip_2_ip6(&address)->addr, sizeof(out->v6.sin6_addr));
     }
     bool ask_too = !out->has_v6 || family == AF_UNSPEC || (flags & AI_ALL) != 0;
     if (wants_v4(family, flags) && ask_too) {
-        error = dns_ask(name, NETCONN_DNS_IPV4, &address);
+        error = dns_ask(name, LWIP_DNS_ADDRTYPE_IPV4, &address);
         out->has_v4 = error == 0;
         if (out->has_v4)
             out->v4.sin_addr.s_addr = ip_addr_get_ip4_u32(&address);
@@ -227,6 +276,7 @@ struct hostent *gethostbyname(const char *name)
     static _Thread_local char *addresses[2];
     static _Thread_local char copy[256];
     struct found found = {0};
+    skep_cancellation_point();
     int error = host_find(name, AF_INET, 0, &found);
     address = found.v4.sin_addr;
     if (error == 0 && !found.has_v4)
@@ -356,6 +406,7 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
     static const struct addrinfo no_hints = {.ai_flags = AI_V4MAPPED | AI_ADDRCONFIG};
     if (hints == NULL)
         hints = &no_hints;
+    skep_cancellation_point();
     int family = hints->ai_family, flags = hints->ai_flags;
     if (node == NULL && service == NULL)
         return EAI_NONAME;
@@ -436,6 +487,7 @@ static int host_format(const struct sockaddr *address, char *host, socklen_t byt
 int getnameinfo(const struct sockaddr *address, socklen_t address_bytes, char *host,
                 socklen_t host_bytes, char *service, socklen_t service_bytes, int flags)
 {
+    skep_cancellation_point();
     bool is_v4 = address_bytes >= sizeof(struct sockaddr_in) && address->sa_family == AF_INET;
     bool is_v6 = address_bytes >= sizeof(struct sockaddr_in6) && address->sa_family == AF_INET6;
     if (!is_v4 && !is_v6)

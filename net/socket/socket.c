@@ -162,7 +162,7 @@ static bool input_ended(const struct lwip_sock *state)
 
 /* Of the thread's call: errno and what had interrupted calls at its beginning, and whether it was interrupted since. */
 static _Thread_local struct {
-    uint32_t seen;
+    uint64_t seen;
     bool interrupted;
     int error_before;
 } call;
@@ -174,11 +174,20 @@ static void call_begin(void)
     call.error_before = errno;
 }
 
+/* A socket's call with a time of its own (SO_RCVTIMEO, SO_SNDTIMEO) doesn't go on after handlers, as on Linux. */
 int network_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns)
 {
-    int result = skep_wait_interruptibly(word, expected, deadline_ns, &call.seen, SKEP_RESTARTS);
+    int result =
+        skep_wait_interruptibly(word, expected, deadline_ns, &call.seen,
+                                deadline_ns == SKEP_FOREVER ? SKEP_RESTARTS : SKEP_NEVER_RESTARTS);
     call.interrupted = result == -EINTR;
     return call.interrupted ? -SKEP_ETIMEDOUT : result;
+}
+
+int network_wait_restarting(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns)
+{
+    uint64_t unused = 0;
+    return skep_wait_interruptibly(word, expected, deadline_ns, &unused, SKEP_ALWAYS_RESTARTS);
 }
 
 /*
@@ -203,12 +212,20 @@ static ssize_t socket_read(struct skep_file *file, void *data, size_t bytes)
     return received(file, lwip_recv(number_of(file), data, bytes, 0));
 }
 
-static ssize_t socket_send(struct skep_file *file, const void *data, size_t bytes, int flags)
+/* What lwIP sent, or -errno. */
+static ssize_t sent(ssize_t result)
 {
-    ssize_t result = lwip_send(number_of(file), data, bytes, flags & (MSG_DONTWAIT | MSG_MORE));
     if (result >= 0)
         return result;
+    if (call.interrupted)
+        return -EINTR;
     return errno == ENOTCONN ? -EPIPE : -errno;
+}
+
+static ssize_t socket_send(struct skep_file *file, const void *data, size_t bytes, int flags)
+{
+    call_begin();
+    return sent(lwip_send(number_of(file), data, bytes, flags & (MSG_DONTWAIT | MSG_MORE)));
 }
 
 static ssize_t socket_write(struct skep_file *file, const void *data, size_t bytes)
@@ -392,36 +409,41 @@ static int inet_peer_name(struct skep_file *file, struct sockaddr *address, sock
 }
 
 /*
- * Connecting. A program that starts with the guest may be faster than the DHCP server.
+ * Connecting. A program that starts with the guest may be faster than the DHCP server: the first call to somebody else
+ * waits for it. A handler doesn't end that, as a program would then wait for a connection that nobody opens.
+ * -EINTR: the thread is to be cancelled.
  */
 
-static void ready_wait4(uint32_t to)
+static int ready_wait4(uint32_t to)
 {
     static _Atomic bool once;
     if (once || ntohl(to) >> 24 == IN_LOOPBACKNET)
-        return;
-    skep_net_wait_ready(skep_clock_ns() + READY_WAIT_NS);
+        return 0;
+    if (skep_net_wait_ready(skep_clock_ns() + READY_WAIT_NS) == -EINTR)
+        return -EINTR;
     once = true;
+    return 0;
 }
 
 /* Routers advertise themselves later than the program starts, too. */
-static void ready_wait6(const struct in6_addr *to)
+static int ready_wait6(const struct in6_addr *to)
 {
     static _Atomic bool once;
     if (once || IN6_IS_ADDR_LOOPBACK(to) || IN6_IS_ADDR_LINKLOCAL(to))
-        return;
-    network_wait_until(network6_ready, skep_clock_ns() + READY_WAIT_NS);
+        return 0;
+    if (network_wait_until(network6_ready, skep_clock_ns() + READY_WAIT_NS) == -EINTR)
+        return -EINTR;
     once = true;
+    return 0;
 }
 
-static void ready_wait(const union address *to)
+static int ready_wait(const union address *to)
 {
     if (to->any.sa_family == AF_INET)
-        ready_wait4(to->v4.sin_addr.s_addr);
-    else if (IN6_IS_ADDR_V4MAPPED(&to->v6.sin6_addr))
-        ready_wait4(to->v6.sin6_addr.s6_addr32[3]);
-    else
-        ready_wait6(&to->v6.sin6_addr);
+        return ready_wait4(to->v4.sin_addr.s_addr);
+    if (IN6_IS_ADDR_V4MAPPED(&to->v6.sin6_addr))
+        return ready_wait4(to->v6.sin6_addr.s6_addr32[3]);
+    return ready_wait6(&to->v6.sin6_addr);
 }
 
 /* lwIP tells a refused connection as reset, and one that nobody answered as aborted. */
@@ -440,15 +462,17 @@ static int connect_error(int error)
 static int inet_connect(struct skep_file *file, const struct sockaddr *address, socklen_t bytes)
 {
     union address remote = {.any.sa_family = AF_UNSPEC}; /* a datagram socket forgets */
+    call_begin();
     if (address == NULL || bytes < sizeof(sa_family_t) || address->sa_family != AF_UNSPEC) {
         int result = address_take(file, &remote, address, bytes);
+        if (result == 0)
+            result = ready_wait(&remote);
         if (result < 0)
             return result;
-        ready_wait(&remote);
     }
     connecting[number_of(file)] = true;
     if (lwip_connect(number_of(file), &remote.any, address_bytes_of(&remote)) < 0)
-        return -connect_error(errno);
+        return call.interrupted ? -EINTR : -connect_error(errno);
     return 0;
 }
 
@@ -555,12 +579,14 @@ static ssize_t send_to(struct skep_file *file, const void *data, size_t bytes, i
                        const struct sockaddr *address, socklen_t address_bytes)
 {
     union address remote;
+    call_begin();
     int error = address_take(file, &remote, address, address_bytes);
+    if (error == 0)
+        error = ready_wait(&remote);
     if (error < 0)
         return error;
-    ready_wait(&remote);
-    return result_of(lwip_sendto(number_of(file), data, bytes, flags & (MSG_DONTWAIT | MSG_MORE),
-                                 &remote.any, address_bytes_of(&remote)));
+    return sent(lwip_sendto(number_of(file), data, bytes, flags & (MSG_DONTWAIT | MSG_MORE),
+                            &remote.any, address_bytes_of(&remote)));
 }
 
 static ssize_t inet_send(struct skep_file *file, const void *data, size_t bytes, int flags,
@@ -574,16 +600,17 @@ static ssize_t inet_send_message(struct skep_file *file, const struct msghdr *me
 {
     union address remote;
     struct msghdr copy = *message;
+    call_begin();
     if (message->msg_name != NULL) {
         int error = address_take(file, &remote, message->msg_name, message->msg_namelen);
+        if (error == 0)
+            error = ready_wait(&remote);
         if (error < 0)
             return error;
-        ready_wait(&remote);
         copy.msg_name = &remote;
         copy.msg_namelen = address_bytes_of(&remote);
     }
-    ssize_t result = lwip_sendmsg(number_of(file), &copy, flags & (MSG_DONTWAIT | MSG_MORE));
-    return result < 0 && errno == ENOTCONN ? -EPIPE : result_of(result);
+    return sent(lwip_sendmsg(number_of(file), &copy, flags & (MSG_DONTWAIT | MSG_MORE)));
 }
 
 /*

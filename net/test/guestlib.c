@@ -56,6 +56,11 @@ int network_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns
     return skep_wait(word, expected, deadline_ns);
 }
 
+int network_wait_restarting(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns)
+{
+    return skep_wait(word, expected, deadline_ns);
+}
+
 unsigned skep_wake(_Atomic uint32_t *word, unsigned count)
 {
     int most = count == SKEP_WAKE_ALL ? INT32_MAX : (int)count;

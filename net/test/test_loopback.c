@@ -25,7 +25,7 @@ static struct sockaddr_in address_of(uint16_t port)
                                 .sin_addr.s_addr = lwip_htonl(INADDR_LOOPBACK)};
 }
 
-static int listen_on(uint16_t port)
+static int listen_with_places(uint16_t port, int places)
 {
     struct sockaddr_in address = address_of(port);
     int fd = lwip_socket(AF_INET, SOCK_STREAM, 0);
@@ -33,8 +33,13 @@ static int listen_on(uint16_t port)
     int on = 1;
     assert_int_equal(lwip_setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
     assert_int_equal(lwip_bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-    assert_int_equal(lwip_listen(fd, 16), 0);
+    assert_int_equal(lwip_listen(fd, places), 0);
     return fd;
+}
+
+static int listen_on(uint16_t port)
+{
+    return listen_with_places(port, 16);
 }
 
 static int connect_from(uint16_t own_port, uint16_t port)
@@ -207,6 +212,92 @@ static void a_port_that_comes_round_connects(void **state)
     lwip_close(listener);
 }
 
+static void set_time(int fd, int option, suseconds_t microseconds)
+{
+    struct timeval time = {.tv_usec = microseconds};
+    assert_int_equal(lwip_setsockopt(fd, SOL_SOCKET, option, &time, sizeof(time)), 0);
+}
+
+/* As an interruption ends it, the time for sending does: the connection is opened nevertheless, and the next call waits
+ * for that. */
+static void a_connection_outlives_the_call(void **state)
+{
+    (void)state;
+    const uint16_t port = PORT + 6;
+    struct sockaddr_in address = address_of(port);
+    int listener = listen_with_places(port, 1), first = connect_to(port);
+    int fd = lwip_socket(AF_INET, SOCK_STREAM, 0);
+    set_time(fd, SO_SNDTIMEO, 20000);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(lwip_connect(fd, (struct sockaddr *)&address, sizeof(address)), -1);
+        assert_int_equal(errno, EINPROGRESS);
+    }
+    int server = lwip_accept(listener, NULL, NULL);
+    set_time(fd, SO_SNDTIMEO, 0);
+    assert_int_equal(lwip_connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(lwip_connect(fd, (struct sockaddr *)&address, sizeof(address)), -1);
+    assert_int_equal(errno, EISCONN);
+    lwip_close(server);
+    server = lwip_accept(listener, NULL, NULL);
+    char byte;
+    assert_int_equal(lwip_send(fd, "x", 1, 0), 1);
+    assert_int_equal(lwip_recv(server, &byte, 1, 0), 1);
+    lwip_close(first), lwip_close(fd), lwip_close(server), lwip_close(listener);
+}
+
+/* One that fails or is closed after the call has ended. */
+static void a_connection_ends_after_the_call(void **state)
+{
+    (void)state;
+    const uint16_t port = PORT + 7;
+    struct sockaddr_in address = address_of(port);
+    int listener = listen_with_places(port, 1), first = connect_to(port);
+    for (int i = 0; i < 2; i++) {
+        int fd = lwip_socket(AF_INET, SOCK_STREAM, 0), error = 0;
+        socklen_t bytes = sizeof(error);
+        set_time(fd, SO_SNDTIMEO, 20000);
+        assert_int_equal(lwip_connect(fd, (struct sockaddr *)&address, sizeof(address)), -1);
+        assert_int_equal(errno, EINPROGRESS);
+        if (i == 1) {
+            lwip_close(listener); /* the next attempt is refused */
+            set_time(fd, SO_SNDTIMEO, 0);
+            assert_int_equal(lwip_connect(fd, (struct sockaddr *)&address, sizeof(address)), -1);
+            assert_int_equal(errno, ECONNRESET);
+            assert_int_equal(lwip_getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &bytes), 0);
+        }
+        lwip_close(fd);
+    }
+    lwip_close(first);
+}
+
+/* What a call has sent when it ends counts, and arrives once. */
+static void a_send_ends_in_part(void **state)
+{
+    (void)state;
+    static uint8_t data[1 << 20];
+    int listener = listen_on(PORT + 8), client = connect_to(PORT + 8);
+    int server = lwip_accept(listener, NULL, NULL);
+    ssize_t bytes;
+    size_t sent = 0, received = 0;
+    set_time(client, SO_SNDTIMEO, 20000);
+    for (size_t i = 0; i < sizeof(data); i++)
+        data[i] = pattern(i);
+    while ((bytes = lwip_send(client, data + sent, sizeof(data) - sent, 0)) > 0)
+        sent += (size_t)bytes;
+    assert_int_equal(bytes, -1);
+    assert_int_equal(errno, EWOULDBLOCK);
+    assert_in_range(sent, 1, sizeof(data) - 1);
+    memset(data, 0, sizeof(data)); /* it was copied */
+    assert_int_equal(lwip_shutdown(client, SHUT_WR), 0);
+    while ((bytes = lwip_recv(server, data, sizeof(data), 0)) > 0) {
+        for (ssize_t i = 0; i < bytes; i++)
+            assert_int_equal(data[i], pattern(received + (size_t)i));
+        received += (size_t)bytes;
+    }
+    assert_int_equal(received, sent);
+    lwip_close(client), lwip_close(server), lwip_close(listener);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -215,6 +306,9 @@ int main(void)
         cmocka_unit_test(receive_times_out),
         cmocka_unit_test(a_closed_port_refuses),
         cmocka_unit_test(a_port_that_comes_round_connects),
+        cmocka_unit_test(a_connection_outlives_the_call),
+        cmocka_unit_test(a_connection_ends_after_the_call),
+        cmocka_unit_test(a_send_ends_in_part),
     };
     return cmocka_run_group_tests_name("loopback", tests, start, NULL);
 }

@@ -93,22 +93,22 @@ void skep_poll_notify(void);
 void skep_poll_notify_source(struct skep_poll_source *source);
 
 /*
- * What interrupts calls that wait: each handler of a signal that has run, and each thread that is to be cancelled, counts.
- * Calls read the count at their beginning.
+ * What interrupts calls that wait: handlers of signals that have run for the thread, and that it is to be cancelled.
+ * Calls read at their beginning what had interrupted the thread's calls until then.
  */
-extern _Atomic uint32_t skep_interrupts;
+uint64_t skep_interrupts_seen(void);
 
-static inline uint32_t skep_interrupts_seen(void)
-{
-    return atomic_load_explicit(&skep_interrupts, memory_order_acquire);
-}
+/* What a call does after handlers: goes on after those with SA_RESTART; ends after each; goes on after each, so that only
+ * a thread that is to be cancelled ends it. */
+enum skep_restart { SKEP_RESTARTS, SKEP_NEVER_RESTARTS, SKEP_ALWAYS_RESTARTS };
 
-enum skep_restart { SKEP_RESTARTS, SKEP_NEVER_RESTARTS };
-
-/* As skep_wait() in a call that goes on after handlers with SA_RESTART, or doesn't. -EINTR: since there were *seen, a
- * handler has run that interrupts it, or the thread is to be cancelled. Callers try first, then wait. */
+/* As skep_wait() in such a call. -EINTR: since there were *seen, a handler has run that interrupts it, or the thread is to
+ * be cancelled. Callers try first, then wait. */
 int skep_wait_interruptibly(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns,
-                            uint32_t *seen, enum skep_restart restart);
+                            uint64_t *seen, enum skep_restart restart);
+
+/* The thread ends here if it is to be cancelled. The caller holds nothing. */
+void skep_cancellation_point(void);
 
 static inline bool skep_poll_is_watched(const struct skep_poll_source *source)
 {

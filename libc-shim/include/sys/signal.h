@@ -4,10 +4,10 @@
  * A signal comes from raise(), kill(getpid()), sigqueue(), abort(), a timer, or is SIGTERM when the
  * hypervisor asks the guest to stop. Each thread has its mask. A handler runs in the thread that sent
  * the signal; if that blocks it, and others don't, and for timers and SIGTERM, in a thread of its own:
- * what a thread runs can't be interrupted. Calls that wait can, as POSIX says, in each thread that
- * doesn't block the signal; but not connect() and send() of the network, and what waits for disks.
- * Each signal is pending once, SIGRTMIN and above, too. Faults are not signals here: ring 0 stops the
- * guest.
+ * what a thread runs can't be interrupted. Calls that wait can, as POSIX says, but not what waits for
+ * disks: in the thread that pthread_kill() or raise() names, else in one that doesn't block the signal,
+ * which is the first thread if it can be. Each signal is pending once, SIGRTMIN and above, too. Faults
+ * are not signals here: ring 0 stops the guest.
  */
 #ifndef _SYS_SIGNAL_H
 #define _SYS_SIGNAL_H

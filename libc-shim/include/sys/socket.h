@@ -1,7 +1,7 @@
 /*
- * sys/socket.h - POSIX sockets: IPv4 and IPv6 streams, datagrams and raw sockets, and UNIX streams within the guest.
+ * sys/socket.h - POSIX sockets: IPv4 and IPv6 streams, datagrams and raw sockets, and UNIX sockets within the guest.
  *
- * As on Linux with these differences: no AF_UNIX but streams, no ancillary data,
+ * As on Linux with these differences: no SOCK_SEQPACKET, no ancillary data,
  * no SIGPIPE. SO_SNDBUF, SO_REUSEPORT and SO_OOBINLINE are accepted and change nothing.
  */
 #ifndef _SYS_SOCKET_H

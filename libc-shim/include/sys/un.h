@@ -1,5 +1,5 @@
 /*
- * sys/un.h - names of UNIX sockets, which unix.c keeps: they are no files.
+ * sys/un.h - names of UNIX sockets, which unix_common.c keeps: they are no files.
  */
 #ifndef _SYS_UN_H
 #define _SYS_UN_H

@@ -34,7 +34,7 @@ int skep_net_start(void);
 int skep_net_configure(unsigned device, const struct skep_net_config *config);
 
 /* Waits until some device has an address, other than IPv6's link-local one, until deadline_ns of skep_clock_ns() at most.
- * -ETIMEDOUT; -ENODEV: there is no device; what skep_net_start() says. */
+ * -ETIMEDOUT; -ENODEV: there is no device; -EINTR: the thread is to be cancelled; what skep_net_start() says. */
 int skep_net_wait_ready(uint64_t deadline_ns);
 
 /* What the device uses now, learned or set; hostname is NULL, and of ipv6 the dns is left out and a router's address that

@@ -213,6 +213,9 @@ void network_sntp_answer(unsigned int seconds, unsigned int microseconds);
 #define DEFAULT_ACCEPTMBOX_SIZE     TCP_DEFAULT_LISTEN_BACKLOG
 #define TCPIP_MBOX_SIZE             8
 
+/* What connect() and send() wait with, called by the patched lwIP: net/lwip/sys_arch.c. */
+#define LWIP_HOOK_API_WAIT(semaphore, timeout_ms) network_operation_wait(semaphore, timeout_ms)
+
 #ifdef __skep__
 #define LWIP_SOCKET_EXTERNAL_HEADERS          1
 #define LWIP_SOCKET_EXTERNAL_HEADER_SOCKETS_H "lwip_posix_sockets.h"

@@ -44,4 +44,7 @@ sys_sem_t *network_thread_semaphore(void);
 #define LWIP_NETCONN_THREAD_SEM_ALLOC() ((void)0)
 #define LWIP_NETCONN_THREAD_SEM_FREE()  ((void)0)
 
+/* As sys_arch_sem_wait(); that the call was interrupted is a timeout, too. */
+uint32_t network_operation_wait(sys_sem_t *semaphore, uint32_t timeout_ms);
+
 #endif

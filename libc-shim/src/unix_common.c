@@ -1,0 +1,170 @@
+/*
+ * unix_common.c - what the kinds of UNIX sockets share. Names are in a list here, whether they are abstract or look like
+ * paths: none is a file, and one is free again when its socket is closed.
+ */
+#include <fcntl.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/time.h>
+
+#include "shim.h"
+#include "unix_internal.h"
+
+struct skep_mutex skep_unix_lock;
+static struct unix_name *named; /* by next */
+
+int skep_unix_name_check(const struct sockaddr *address, socklen_t *bytes)
+{
+    const struct sockaddr_un *name = (const struct sockaddr_un *)address;
+    const socklen_t start = offsetof(struct sockaddr_un, sun_path);
+    if (address == NULL || *bytes <= start || *bytes > sizeof(*name) || name->sun_family != AF_UNIX)
+        return -EINVAL;
+    if (name->sun_path[0] != 0)
+        *bytes = start + (socklen_t)strnlen(name->sun_path, *bytes - start);
+    return 0;
+}
+
+static bool is_path(const struct sockaddr *address)
+{
+    return address->sa_data[0] != 0;
+}
+
+struct unix_name *skep_unix_name_find(int type, const struct sockaddr *address, socklen_t bytes)
+{
+    struct unix_name *found = named;
+    while (found != NULL &&
+           (found->bytes != bytes || memcmp(&found->address, address, bytes) != 0 ||
+            (found->type != type && !is_path(address))))
+        found = found->next;
+    return found;
+}
+
+int skep_unix_name_missing(const struct sockaddr *address)
+{
+    return is_path(address) ? -ENOENT : -ECONNREFUSED;
+}
+
+int skep_unix_name_bind(struct unix_name *own, const struct sockaddr *address, socklen_t bytes)
+{
+    int result = skep_unix_name_check(address, &bytes);
+    if (result != 0)
+        return result;
+    skep_mutex_lock(&skep_unix_lock);
+    if (own->bytes != 0)
+        result = -EINVAL;
+    else if (skep_unix_name_find(own->type, address, bytes) != NULL)
+        result = -EADDRINUSE;
+    else {
+        memcpy(&own->address, address, bytes);
+        own->bytes = bytes;
+        own->next = named;
+        named = own;
+    }
+    skep_mutex_unlock(&skep_unix_lock);
+    return result;
+}
+
+/* The ends of connections have their listener's name and aren't in the list. */
+void skep_unix_name_forget(struct unix_name *own)
+{
+    struct unix_name **at = &named;
+    while (*at != NULL && *at != own)
+        at = &(*at)->next;
+    if (*at != NULL)
+        *at = own->next;
+}
+
+void skep_unix_name_tell(const struct unix_name *of, struct sockaddr *address, socklen_t *bytes)
+{
+    struct sockaddr_un name = of->address;
+    socklen_t whole = of->bytes;
+    name.sun_family = AF_UNIX;
+    if (whole == 0)
+        whole = sizeof(name.sun_family);
+    else if (name.sun_path[0] != 0 && whole < sizeof(name))
+        whole++;
+    memcpy(address, &name, *bytes < whole ? *bytes : whole);
+    *bytes = whole;
+}
+
+uint64_t skep_unix_deadline(struct skep_file *file, int flags, uint64_t span_ns)
+{
+    if (flags & MSG_DONTWAIT ||
+        atomic_load_explicit(&file->flags, memory_order_relaxed) & O_NONBLOCK)
+        return 0;
+    return skep_posix_deadline_in(span_ns);
+}
+
+/* The span that a call may wait, which is endless if it is none. */
+static int set_span(_Atomic uint64_t *span_ns, const void *value, socklen_t bytes)
+{
+    struct timeval time;
+    if (bytes < sizeof(time))
+        return -EINVAL;
+    memcpy(&time, value, sizeof(time));
+    uint64_t ns;
+    if (!skep_posix_span(&(struct timespec){time.tv_sec, time.tv_usec * 1000}, &ns))
+        return -EDOM;
+    atomic_store_explicit(span_ns, ns != 0 ? ns : SKEP_FOREVER, memory_order_relaxed);
+    return 0;
+}
+
+int skep_unix_option_set(struct unix_spans *spans, int level, int name, const void *value,
+                         socklen_t bytes)
+{
+    if (level != SOL_SOCKET)
+        return -EOPNOTSUPP;
+    switch (name) {
+    case SO_RCVTIMEO:
+        return set_span(&spans->receive_ns, value, bytes);
+    case SO_SNDTIMEO:
+        return set_span(&spans->send_ns, value, bytes);
+    case SO_TYPE:
+    case SO_ERROR:
+    case SO_ACCEPTCONN:
+        return -ENOPROTOOPT;
+    default:
+        return bytes < sizeof(int) ? -EINVAL : 0; /* of no effect in memory */
+    }
+}
+
+static int tell(void *value, socklen_t *bytes, const void *what, socklen_t most)
+{
+    if (*bytes > most)
+        *bytes = most;
+    memcpy(value, what, *bytes);
+    return 0;
+}
+
+int skep_unix_tell_number(void *value, socklen_t *bytes, int number)
+{
+    return tell(value, bytes, &number, sizeof(number));
+}
+
+static int tell_span(void *value, socklen_t *bytes, uint64_t ns)
+{
+    struct timeval time = {0};
+    if (ns != SKEP_FOREVER)
+        time = (struct timeval){(time_t)(ns / NS_PER_SECOND), (long)(ns % NS_PER_SECOND / 1000)};
+    return tell(value, bytes, &time, sizeof(time));
+}
+
+int skep_unix_option_get(const struct unix_spans *spans, int type, int level, int name, void *value,
+                         socklen_t *bytes)
+{
+    if (level != SOL_SOCKET)
+        return -EOPNOTSUPP;
+    switch (name) {
+    case SO_TYPE:
+        return skep_unix_tell_number(value, bytes, type);
+    case SO_SNDBUF:
+    case SO_RCVBUF:
+        return skep_unix_tell_number(value, bytes, UNIX_BUFFER_BYTES);
+    case SO_RCVTIMEO:
+        return tell_span(value, bytes, spans->receive_ns);
+    case SO_SNDTIMEO:
+        return tell_span(value, bytes, spans->send_ns);
+    default:
+        return skep_unix_tell_number(value, bytes, 0);
+    }
+}
