@@ -186,7 +186,11 @@ const struct skep_guest_status *guest_refresh(struct guest *guest);
 bool guest_has_ended(const struct guest *guest);
 
 cJSON *guest_to_json(struct guest *guest, bool in_list);
-cJSON *guest_to_basic_json(struct guest *guest); /* a list's view=basic; only to be printed */
+
+/* A list's view=basic of it, JSON as text, of up to GUEST_BASIC_MAX bytes; returns where it ends, without a NUL there. */
+#define GUEST_BASIC_MAX 640u
+char *guest_put_basic(char *at, struct guest *guest);
+
 const char *guest_state_text(const struct guest *guest);
 const char *guest_change_name(enum guest_change change);
 
