@@ -182,6 +182,10 @@ int guest_delete(struct guest *guest, struct problem *p);
 /* Takes a fresh status from ring 0, which is valid until the next one is taken; NULL if it has no such guest. */
 const struct skep_guest_status *guest_refresh(struct guest *guest);
 
+/* The same in a fraction of the time: of one that hasn't ended, what is before memory_committed, and all but that of the
+ * view. */
+const struct skep_guest_status *guest_glance(struct guest *guest);
+
 /* Whether ring 0's guest has ended and no other will follow. */
 bool guest_has_ended(const struct guest *guest);
 

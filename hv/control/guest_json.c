@@ -161,21 +161,17 @@ cJSON *guest_foreseen_to_json(const char *name, struct guest *g, struct spec *sp
     return json;
 }
 
-static const struct skep_guest_status *status_of(struct guest *g)
-{
-    static const struct skep_guest_status none;
-    const struct skep_guest_status *s = guest_refresh(g);
-
-    return s ? s : &none;
-}
+static const struct skep_guest_status no_status; /* of what ring 0 hasn't */
 
 _Static_assert(2 * SKEP_NAME_MAX + ADDRESSES_TEXT_MAX + 400 <= GUEST_BASIC_MAX, "all fits");
 
 char *guest_put_basic(char *at, struct guest *g)
 {
-    const struct skep_guest_status *s = status_of(g);
+    const struct skep_guest_status *s = guest_glance(g);
     char started[JSON_TIME_MAX];
 
+    if (!s)
+        s = &no_status;
     json_time_text(host_wall_ns(s->started_ns), started);
     at = put_string(stpcpy(at, "{\"name\":"), g->name);
     at = put_string(stpcpy(at, ",\"spec\":{\"image\":"), g->spec->image);
@@ -192,9 +188,11 @@ char *guest_put_basic(char *at, struct guest *g)
 
 cJSON *guest_to_json(struct guest *g, bool in_list)
 {
-    const struct skep_guest_status *s = status_of(g);
+    const struct skep_guest_status *s = guest_refresh(g);
     cJSON *json = cJSON_CreateObject(), *status;
 
+    if (!s)
+        s = &no_status;
     json_add_string(json, "name", g->name);
     json_add(json, "spec",
              guest_spec_to_json(g->spec, g->files, in_list ? FILES_PATHS : FILES_PUBLIC));
