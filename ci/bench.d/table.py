@@ -7,10 +7,6 @@ KNOWN_MISSES = {
     "ring 0: arch, core, io": "grew with the scheduler and the accounting; it is to shrink again",
     "request on a new connection, httpd": "some eight packets at 1 k each in ring 0; lwIP's threads change hands often",
 }
-KNOWN_MISSES |= {
-    f"list of 10, by API ({guests} guests)": "49 k for any answer, and 12 k a guest, of which TLS takes half: 25 for each byte"
-    for guests in ("10", "1,000")
-}
 
 # What instructions hide, as counter.Counts has it.
 EFFECTS = ("flushes", "interrupts", "ipis", "kicks")
