@@ -11,7 +11,7 @@ set_source_files_properties(${mbedtls_DIR}/library/net_sockets.c ${mbedtls_DIR}/
     PROPERTIES COMPILE_OPTIONS -D__unix__)
 
 # Which file is whose: as in upstream's library/CMakeLists.txt.
-set(crypto ${mbedtls_SOURCES} net/mbedtls/skep_entropy.c)
+set(crypto ${mbedtls_SOURCES} net/mbedtls/skep_entropy.c net/mbedtls/skep_gcm.c)
 set(x509 ${mbedtls_SOURCES})
 set(tls ${mbedtls_SOURCES})
 list(FILTER x509 INCLUDE REGEX "/library/(x509[a-z0-9_]*|pkcs7)\\.c$")

@@ -16,10 +16,6 @@ KNOWN_MISSES |= {
     f"{guests} web guests on 2 CPUs : one on one": "the clients and both emulated CPUs share the host's CPUs, of which there may be 2"
     for guests in (2, 4)
 }
-KNOWN_MISSES |= {
-    f"list of 10, by API ({guests} guests)": "49 k for any answer, and 12 k a guest, of which TLS takes half: 25 for each byte"
-    for guests in ("10", "1,000")
-}
 
 # What instructions hide, as counter.Counts has it.
 EFFECTS = ("flushes", "interrupts", "ipis", "kicks")

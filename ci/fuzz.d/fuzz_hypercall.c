@@ -656,6 +656,8 @@ static void op_life(struct vcpu *vcpu, const struct operation *op)
     uint64_t arguments[5] = {handle, buffer, op->pick[1], op->value};
     if (number == SKEP_CTL_GUEST_STOP) {
         arguments[1] = op->pick[1] & 1;
+    } else if (number == SKEP_CTL_GUEST_STATUS && op->pick[1] % 4) {
+        arguments[2] = op->pick[1] % 2 ? SKEP_GUEST_BRIEF_BYTES : sizeof(struct skep_guest_status);
     } else if (number == SKEP_CTL_CONSOLE_READ) {
         arguments[1] = op->value;
         arguments[2] = buffer;

@@ -221,6 +221,39 @@ static void devices_count_for_themselves(void **state)
     closed();
 }
 
+/* In brief the status has the same, as far as it goes; not a byte behind it is written. */
+static void a_status_may_be_brief(void **state)
+{
+    struct skep_guest_status status;
+    const uint8_t *copied = control_page;
+    (void)state;
+    opened(8);
+    guest_status(rider.guest, &status);
+    memset(control_page, 0xee, sizeof(status) + 1);
+    assert_int_equal(control_do(SKEP_CTL_GUEST_STATUS, rider.guest->handle, control_page_at,
+                                SKEP_GUEST_BRIEF_BYTES, 0, 0),
+                     0);
+    assert_memory_equal(copied, &status, SKEP_GUEST_BRIEF_BYTES);
+    for (size_t i = SKEP_GUEST_BRIEF_BYTES; i <= sizeof(status); i++) {
+        assert_int_equal(copied[i], 0xee);
+    }
+    assert_int_equal(control_do(SKEP_CTL_GUEST_STATUS, rider.guest->handle, control_page_at,
+                                sizeof(status), 0, 0),
+                     0);
+    assert_memory_equal(copied, &status, sizeof(status));
+    assert_true(status.memory_committed > 0);
+    assert_int_equal(copied[sizeof(status)], 0xee);
+    static const uint64_t others[] = {
+        0,         1, SKEP_GUEST_BRIEF_BYTES - 1, SKEP_GUEST_BRIEF_BYTES + 1, sizeof(status) + 1,
+        UINT64_MAX};
+    for (size_t i = 0; i < ARRAY_COUNT(others); i++) {
+        assert_int_equal(control_do(SKEP_CTL_GUEST_STATUS, rider.guest->handle, control_page_at,
+                                    others[i], 0, 0),
+                         -SKEP_EINVAL);
+    }
+    closed();
+}
+
 /* Neighbours on the disk go in one request, others in their own. */
 static void requests_are_split_where_chunks_part(void **state)
 {
@@ -676,6 +709,7 @@ int main(void)
         TEST(one_guest_writes),
         TEST(unmapped_reads_as_zeroes),
         TEST(devices_count_for_themselves),
+        TEST(a_status_may_be_brief),
         TEST(first_write_takes_a_chunk),
         TEST(requests_are_split_where_chunks_part),
         TEST(flush_waits_for_the_commit),

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "json.h"
+
 static uint32_t swap(uint32_t value)
 {
     return __builtin_bswap32(value);
@@ -63,8 +65,10 @@ bool address_parse_host(const char *text, uint32_t *address, uint32_t *netmask, 
 void address_format(char text[ADDRESS_TEXT_MAX], uint32_t address)
 {
     uint32_t host = swap(address);
-    snprintf(text, ADDRESS_TEXT_MAX, "%u.%u.%u.%u", host >> 24, host >> 16 & 255, host >> 8 & 255,
-             host & 255);
+
+    for (unsigned shift = 24; shift > 0; shift -= 8)
+        text = stpcpy(json_put_integer(text, host >> shift & 255), ".");
+    json_put_integer(text, host & 255);
 }
 
 void address_format_host(char text[ADDRESS_TEXT_MAX], uint32_t address, uint32_t netmask)

@@ -319,7 +319,7 @@ static enum token_state identify(struct request *r)
     const char *token = find_token(r->http, room);
 
     if (token)
-        return tokens_identify(token, &r->caller);
+        return tokens_identify(token, &r->client->shown, &r->caller);
     if (r->client->has_certificate && !http_field(r->http, "authorization") &&
         !is_of_another_site(r->http))
         return tokens_identify_certificate(r->client->certificate, &r->caller);
@@ -348,7 +348,8 @@ static int check_rate(struct request *r, bool has_right_token)
     char address[ADDRESS_TEXT_MAX];
     unsigned seconds;
 
-    address_format(address, r->client->address);
+    if (!has_right_token)
+        address_format(address, r->client->address);
     if (throttle_request(has_right_token ? THROTTLE_PRINCIPAL : THROTTLE_ADDRESS,
                          has_right_token ? r->caller.name : address, tls_clock_ns(), &seconds))
         return 0;
@@ -487,7 +488,7 @@ static void note_event(struct request *r)
     char id[EVENT_ID_MAX];
 
     events_id_text(events_last(), id);
-    snprintf(r->fields, sizeof(r->fields), "Skep-Event-Id: %s\r\n", id);
+    stpcpy(stpcpy(stpcpy(r->fields, "Skep-Event-Id: "), id), "\r\n");
 }
 
 static int handle(struct request *r)

@@ -14,6 +14,7 @@
 #include "http.h"
 #include "problem.h"
 #include "skep/control.h"
+#include "tokens.h"
 
 #define API_JSON_MAX 65536u
 #define ETAG_MAX     35
@@ -26,6 +27,7 @@ struct api_client {
     atomic_bool authenticated;
     bool has_certificate; /* shown in the handshake: */
     uint8_t certificate[32];
+    struct token_shown shown;
 };
 
 struct request {

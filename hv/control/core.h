@@ -53,6 +53,8 @@ int64_t core_guest_pause(uint64_t guest);
 int64_t core_guest_stop(uint64_t guest, bool now);
 int64_t core_guest_destroy(uint64_t guest);
 int64_t core_guest_status(uint64_t guest, struct skep_guest_status *out);
+int64_t core_guest_status_brief(uint64_t guest,
+                                struct skep_guest_status *out); /* the first of it */
 int64_t core_guest_next(uint64_t guest);
 int64_t core_guest_set(uint64_t guest, const struct skep_guest_change *change);
 int64_t core_vcpu_status(uint64_t guest, uint32_t index, struct skep_vcpu_status *out);

@@ -702,7 +702,7 @@ static void run_guests(void)
     }
 }
 
-int64_t core_guest_status(uint64_t handle, struct skep_guest_status *out)
+static int64_t copy_status(uint64_t handle, struct skep_guest_status *out, size_t bytes)
 {
     struct fake_guest *g;
 
@@ -710,9 +710,19 @@ int64_t core_guest_status(uint64_t handle, struct skep_guest_status *out)
     run_guests();
     g = guest_of(handle);
     if (g)
-        *out = g->status;
+        memcpy(out, &g->status, bytes);
     pthread_mutex_unlock(&lock);
     return g ? 0 : -SKEP_ENOENT;
+}
+
+int64_t core_guest_status(uint64_t handle, struct skep_guest_status *out)
+{
+    return copy_status(handle, out, sizeof(*out));
+}
+
+int64_t core_guest_status_brief(uint64_t handle, struct skep_guest_status *out)
+{
+    return copy_status(handle, out, SKEP_GUEST_BRIEF_BYTES);
 }
 
 int64_t core_guest_next(uint64_t handle)

@@ -176,7 +176,12 @@ int64_t core_guest_destroy(uint64_t guest)
 
 int64_t core_guest_status(uint64_t guest, struct skep_guest_status *out)
 {
-    return skep_ctl_guest_status(guest, out);
+    return skep_ctl_guest_status(guest, out, sizeof(*out));
+}
+
+int64_t core_guest_status_brief(uint64_t guest, struct skep_guest_status *out)
+{
+    return skep_ctl_guest_status(guest, out, SKEP_GUEST_BRIEF_BYTES);
 }
 
 int64_t core_guest_next(uint64_t guest)

@@ -106,7 +106,10 @@ uint64_t events_last(void)
 
 void events_id_text(uint64_t number, char text[EVENT_ID_MAX])
 {
-    snprintf(text, EVENT_ID_MAX, "%016" PRIx64 "-%" PRIu64, epoch, number);
+    for (unsigned shift = 64; shift > 0; shift -= 4)
+        *text++ = "0123456789abcdef"[epoch >> (shift - 4) & 15];
+    *text++ = '-';
+    json_put_integer(text, number);
 }
 
 /* Written anew it must be the same text. */

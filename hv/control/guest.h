@@ -182,11 +182,19 @@ int guest_delete(struct guest *guest, struct problem *p);
 /* Takes a fresh status from ring 0, which is valid until the next one is taken; NULL if it has no such guest. */
 const struct skep_guest_status *guest_refresh(struct guest *guest);
 
+/* The same in a fraction of the time: of one that hasn't ended, what is before memory_committed, and all but that of the
+ * view. */
+const struct skep_guest_status *guest_glance(struct guest *guest);
+
 /* Whether ring 0's guest has ended and no other will follow. */
 bool guest_has_ended(const struct guest *guest);
 
 cJSON *guest_to_json(struct guest *guest, bool in_list);
-cJSON *guest_to_basic_json(struct guest *guest); /* a list's view=basic; only to be printed */
+
+/* A list's view=basic of it, JSON as text, of up to GUEST_BASIC_MAX bytes; returns where it ends, without a NUL there. */
+#define GUEST_BASIC_MAX 640u
+char *guest_put_basic(char *at, struct guest *guest);
+
 const char *guest_state_text(const struct guest *guest);
 const char *guest_change_name(enum guest_change change);
 

@@ -227,31 +227,55 @@ static void note_end(struct guest *g, const struct skep_guest_status *status)
         g->crash = crashes_add(g->name, g->handle, g->log_base, status);
 }
 
+static struct skep_guest_status latest; /* guarded by the model's lock */
+
+/* Whoever looked first found that it is gone: what follows from it must not wait for its notification. */
+static void note_gone(struct guest *g)
+{
+    guest_set_handle(g, 0);
+    memset(&g->view, 0, sizeof(g->view));
+    guest_schedule(g, 1);
+}
+
+static void note_brief(struct guest *g)
+{
+    g->view.state = latest.state;
+    g->view.exit_code = latest.exit_code;
+    g->view.vcpus_on = latest.vcpus_on;
+    g->view.started_ns = latest.started_ns;
+    g->view.ended_ns = latest.ended_ns;
+    g->view.memory_promised = latest.memory_promised;
+    g->view.console_first = latest.console_first;
+    g->view.console_end = latest.console_end;
+}
+
 const struct skep_guest_status *guest_refresh(struct guest *g)
 {
-    static struct skep_guest_status status; /* guarded by the model's lock */
-
     if (!g->handle)
         return NULL;
-    if (core_guest_status(g->handle, &status) != 0) {
-        guest_set_handle(g, 0);
-        memset(&g->view, 0, sizeof(g->view));
-        /* Whoever looked first found that it is gone: what follows from it must not wait for its notification. */
-        guest_schedule(g, 1);
+    if (core_guest_status(g->handle, &latest) != 0) {
+        note_gone(g);
         return NULL;
     }
-    g->view = (struct guest_view){.state = status.state,
-                                  .exit_code = status.exit_code,
-                                  .killed = status.crash.reason == SKEP_CRASH_KILLED,
-                                  .vcpus_on = status.vcpus_on,
-                                  .started_ns = status.started_ns,
-                                  .ended_ns = status.ended_ns,
-                                  .memory_promised = status.memory_promised,
-                                  .memory_committed = status.memory_committed,
-                                  .console_first = status.console_first,
-                                  .console_end = status.console_end};
-    note_end(g, &status);
-    return &status;
+    note_brief(g);
+    g->view.killed = latest.crash.reason == SKEP_CRASH_KILLED;
+    g->view.memory_committed = latest.memory_committed;
+    note_end(g, &latest);
+    return &latest;
+}
+
+const struct skep_guest_status *guest_glance(struct guest *g)
+{
+    if (!g->handle)
+        return NULL;
+    if (core_guest_status_brief(g->handle, &latest) != 0) {
+        note_gone(g);
+        return NULL;
+    }
+    if (latest.state >= SKEP_GUEST_EXITED)
+        return guest_refresh(g); /* which has to be the one that notes the end */
+    note_brief(g);
+    return &latest;
 }
 
 /*

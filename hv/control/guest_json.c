@@ -161,23 +161,19 @@ cJSON *guest_foreseen_to_json(const char *name, struct guest *g, struct spec *sp
     return json;
 }
 
-static const struct skep_guest_status *status_of(struct guest *g)
-{
-    static const struct skep_guest_status none;
-    const struct skep_guest_status *s = guest_refresh(g);
+static const struct skep_guest_status no_status; /* of what ring 0 hasn't */
 
-    return s ? s : &none;
-}
+_Static_assert(2 * SKEP_NAME_MAX + ADDRESSES_TEXT_MAX + 400 <= GUEST_BASIC_MAX, "all fits");
 
-/* As text, since nothing in it needs escapes: a tree of members takes ten times as long to make and print. */
-cJSON *guest_to_basic_json(struct guest *g)
+char *guest_put_basic(char *at, struct guest *g)
 {
-    const struct skep_guest_status *s = status_of(g);
-    char text[2 * SKEP_NAME_MAX + ADDRESSES_TEXT_MAX + 400], *at;
+    const struct skep_guest_status *s = guest_glance(g);
     char started[JSON_TIME_MAX];
 
+    if (!s)
+        s = &no_status;
     json_time_text(host_wall_ns(s->started_ns), started);
-    at = put_string(stpcpy(text, "{\"name\":"), g->name);
+    at = put_string(stpcpy(at, "{\"name\":"), g->name);
     at = put_string(stpcpy(at, ",\"spec\":{\"image\":"), g->spec->image);
     at = put_string(stpcpy(at, "},\"status\":{\"state\":"), guest_state_text(g));
     at = put_addresses(stpcpy(at, ",\"addresses\":"), s);
@@ -187,15 +183,16 @@ cJSON *guest_to_basic_json(struct guest *g)
     at = json_put_integer(stpcpy(at, ",\"memory_promised_bytes\":"), s->memory_promised);
     at = json_put_integer(stpcpy(at, ",\"memory_used_bytes\":"), s->memory_used);
     at = json_put_integer(stpcpy(at, ",\"restarts\":"), g->failures);
-    stpcpy(at, "}}");
-    return cJSON_CreateRaw(text);
+    return stpcpy(at, "}}");
 }
 
 cJSON *guest_to_json(struct guest *g, bool in_list)
 {
-    const struct skep_guest_status *s = status_of(g);
+    const struct skep_guest_status *s = guest_refresh(g);
     cJSON *json = cJSON_CreateObject(), *status;
 
+    if (!s)
+        s = &no_status;
     json_add_string(json, "name", g->name);
     json_add(json, "spec",
              guest_spec_to_json(g->spec, g->files, in_list ? FILES_PATHS : FILES_PUBLIC));

@@ -68,7 +68,7 @@ static enum outcome destroy(struct guest *g)
         return SETTLED;
     }
     g->stop_deadline = g->force_at = 0;
-    guest_refresh(g);
+    guest_glance(g);
     return g->handle && g->view.state != SKEP_GUEST_DYING ? SETTLED : AGAIN;
 }
 
@@ -241,7 +241,7 @@ static enum outcome dying(struct guest *g)
 static enum outcome step_once(struct guest *g)
 {
     /* Of what was made or started just now nothing else is known yet. */
-    if (!g->just_changed && guest_refresh(g))
+    if (!g->just_changed && guest_glance(g))
         guest_tell_state(g);
     g->just_changed = false;
     if (g->old_files)

@@ -184,6 +184,7 @@ static void serve_connection(struct slot *s, int fd)
 
     s->client.fd = fd;
     result = tls_session_open(&s->session, hold_tls(), fd, tls_clock_ns() + HANDSHAKE_NS, &turns);
+    s->client.shown = (struct token_shown){0};
     s->client.has_certificate = result == 0 && tls_session_peer(&s->session, s->client.certificate);
     counter_add(result != 0             ? COUNTER_HANDSHAKES_FAILED
                 : s->session.is_resumed ? COUNTER_HANDSHAKES_RESUMED

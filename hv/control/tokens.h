@@ -46,9 +46,17 @@ void tokens_forget(void); /* for tests of restarts */
 
 enum token_state { TOKEN_GOOD, TOKEN_UNKNOWN, TOKEN_EXPIRED };
 
+/* What a connection has shown last, which most do with each request: its digest needn't be made again. Zeroed at first. */
+#define TOKEN_SHOWN_MAX 128u
+struct token_shown {
+    size_t bytes;
+    char text[TOKEN_SHOWN_MAX];
+    uint8_t digest[32];
+};
+
 /* Whose secret it is, the boot's included: in constant time for each length of it. If it has expired, only the name is
  * told. */
-enum token_state tokens_identify(const char *text, struct principal *who);
+enum token_state tokens_identify(const char *text, struct token_shown *last, struct principal *who);
 
 /* Whose certificate has this digest. */
 enum token_state tokens_identify_certificate(const uint8_t digest[32], struct principal *who);

@@ -146,10 +146,17 @@ static int64_t guest_create_call(struct guest *caller, gva_t from)
     return error ? error : guest_create(caller, &scratch.guest_spec);
 }
 
-static int64_t guest_status_call(struct guest *caller, struct guest *guest, gva_t to)
+static int64_t guest_status_call(struct guest *caller, struct guest *guest, gva_t to,
+                                 uint64_t bytes)
 {
-    guest_status(guest, &scratch.status);
-    return gmem_copy_out(caller, to, &scratch.status, sizeof(scratch.status));
+    if (bytes == SKEP_GUEST_BRIEF_BYTES) {
+        guest_status_brief(guest, &scratch.status);
+    } else if (bytes == sizeof(scratch.status)) {
+        guest_status(guest, &scratch.status);
+    } else {
+        return -SKEP_EINVAL;
+    }
+    return gmem_copy_out(caller, to, &scratch.status, bytes);
 }
 
 static int64_t console_read_call(struct guest *caller, struct guest *guest, const uint64_t *a)
@@ -265,7 +272,7 @@ static int64_t guest_call(struct guest *caller, uint64_t number, const uint64_t 
             result = guest_destroy_call(guest);
             break;
         case SKEP_CTL_GUEST_STATUS:
-            result = guest_status_call(caller, guest, gva(a[1]));
+            result = guest_status_call(caller, guest, gva(a[1]), a[2]);
             break;
         case SKEP_CTL_CONSOLE_READ:
             result = console_read_call(caller, guest, a);

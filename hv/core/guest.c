@@ -473,12 +473,9 @@ static void vcpus_status(struct guest *guest, struct skep_guest_status *status)
     }
 }
 
-void guest_status(struct guest *guest, struct skep_guest_status *status)
+/* Holds guest.lock. */
+static void brief_status(struct guest *guest, struct skep_guest_status *status)
 {
-    memset(status, 0, sizeof(*status));
-    net_status(guest, status);
-    blocks_status(guest, status);
-    spin_lock(&guest->lock);
     memcpy(status->name, guest->name, sizeof(status->name));
     status->image = guest->image_handle;
     status->image_base = guest->image_base;
@@ -489,7 +486,6 @@ void guest_status(struct guest *guest, struct skep_guest_status *status)
     status->ended_ns = guest->ended_ns;
     status->memory_promised = guest->promise_frames << SKEP_PAGE_SHIFT;
     status->memory_used = guest->charged_frames << SKEP_PAGE_SHIFT;
-    status->memory_committed = guest_frames_committed(guest) << SKEP_PAGE_SHIFT;
     status->memory_peak = guest->peak_frames << SKEP_PAGE_SHIFT;
     status->vcpu_count = guest->vcpu_count;
     status->vcpu_max = guest->vcpu_max;
@@ -497,8 +493,27 @@ void guest_status(struct guest *guest, struct skep_guest_status *status)
     status->weight = params.weight;
     status->cpu_cap = params.cap;
     status->cpu_affinity = params.affinity;
-    status->crash = guest->crash;
     vcpus_status(guest, status);
     console_offsets(&guest->console, &status->console_first, &status->console_end);
+}
+
+void guest_status_brief(struct guest *guest, struct skep_guest_status *status)
+{
+    memset(status, 0, SKEP_GUEST_BRIEF_BYTES);
+    net_status(guest, status);
+    spin_lock(&guest->lock);
+    brief_status(guest, status);
+    spin_unlock(&guest->lock);
+}
+
+void guest_status(struct guest *guest, struct skep_guest_status *status)
+{
+    memset(status, 0, sizeof(*status));
+    net_status(guest, status);
+    blocks_status(guest, status);
+    spin_lock(&guest->lock);
+    brief_status(guest, status);
+    status->memory_committed = guest_frames_committed(guest) << SKEP_PAGE_SHIFT;
+    status->crash = guest->crash;
     spin_unlock(&guest->lock);
 }

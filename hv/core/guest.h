@@ -121,7 +121,9 @@ void guest_destroy(struct guest *guest);
 /* Console input for the guest: bytes taken, or -SKEP_EBUSY when it has ended. */
 int guest_input(struct guest *guest, const char *text, uint32_t bytes);
 
+/* All of it; or what its first SKEP_GUEST_BRIEF_BYTES have, and nothing of worth behind them. */
 void guest_status(struct guest *guest, struct skep_guest_status *status);
+void guest_status_brief(struct guest *guest, struct skep_guest_status *status);
 
 /* A bounded step of giving back ended guests' memory, on any CPU between traps. True: there is more to do now. */
 bool guest_reap_step(void);

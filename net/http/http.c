@@ -346,13 +346,21 @@ bool http_unescape(char *text)
     return true;
 }
 
+/* Bytes of the query's first part: strcspn() would compare each with all of its set. */
+static size_t part_length(const char *query)
+{
+    const char *end = strchr(query, '&');
+
+    return end ? (size_t)(end - query) : strlen(query);
+}
+
 int http_query_next(const char **query, const char *name, char *value, size_t room)
 {
     size_t name_bytes = strlen(name);
 
     while (**query) {
         const char *at = *query;
-        size_t bytes = strcspn(at, "&");
+        size_t bytes = part_length(at);
         *query += bytes + (at[bytes] == '&');
         if (bytes >= name_bytes && strncmp(at, name, name_bytes) == 0 &&
             (bytes == name_bytes || at[name_bytes] == '=')) {

@@ -1,11 +1,9 @@
 /* http_reply.c - writes replies. */
-#include <stdio.h>
 #include <string.h>
 
 #include "http.h"
 
-#define HEAD_ROOM   1024
-#define FIELDS_ROOM 256 /* of lines behind the last chunk */
+#define DIGITS_MAX 21 /* of a number, and a NUL */
 
 const char *http_status_text(int status)
 {
@@ -118,29 +116,55 @@ static int put(struct http_conn *c, const void *data, size_t bytes)
     return error;
 }
 
+static int put_text(struct http_conn *c, const char *text)
+{
+    return put(c, text, strlen(text));
+}
+
+/* A number's digits, at the room's end: printf() would take longer than all else that makes a head. */
+static const char *digits_of(char room[DIGITS_MAX], uint64_t value, unsigned base)
+{
+    char *at = room + DIGITS_MAX - 1;
+
+    *at = '\0';
+    do
+        *--at = "0123456789abcdef"[value % base];
+    while ((value /= base) > 0);
+    return at;
+}
+
 /* The head, up to the empty line. */
 static int put_head(struct http_conn *c, int status, const char *type, const char *fields,
                     const char *framing)
 {
-    char head[HEAD_ROOM];
-    int n = snprintf(head, sizeof(head), "HTTP/1.1 %d %s\r\n%s%s%s%s%s%s\r\n", status,
-                     http_status_text(status), type ? "Content-Type: " : "", type ? type : "",
-                     type ? "\r\n" : "", framing, fields ? fields : "",
-                     c->keep_alive ? "" : "Connection: close\r\n");
+    char room[DIGITS_MAX];
+    const char *const parts[] = {"HTTP/1.1 ",
+                                 digits_of(room, (unsigned)status, 10),
+                                 " ",
+                                 http_status_text(status),
+                                 type ? "\r\nContent-Type: " : "",
+                                 type ? type : "",
+                                 "\r\n",
+                                 framing,
+                                 fields ? fields : "",
+                                 c->keep_alive ? "\r\n" : "Connection: close\r\n\r\n"};
+    int error = 0;
 
     c->reply_started = true;
     c->reply_status = status;
-    return n < HEAD_ROOM ? put(c, head, (size_t)n) : HTTP_E_TRANSPORT;
+    for (unsigned i = 0; error == 0 && i < sizeof(parts) / sizeof(*parts); i++)
+        error = put_text(c, parts[i]);
+    return error;
 }
 
 int http_reply(struct http_conn *c, int status, const char *type, const char *fields,
                const void *body, size_t bytes)
 {
-    char framing[48] = "";
+    char room[DIGITS_MAX], framing[48] = "";
     int error;
 
     if (has_body(status))
-        snprintf(framing, sizeof(framing), "Content-Length: %lu\r\n", (unsigned long)bytes);
+        stpcpy(stpcpy(stpcpy(framing, "Content-Length: "), digits_of(room, bytes, 10)), "\r\n");
     error = put_head(c, status, type, fields, framing);
     if (error == 0 && c->method != HTTP_HEAD && has_body(status))
         error = put(c, body, bytes);
@@ -177,29 +201,25 @@ int http_reply_begin(struct http_conn *c, int status, const char *type, const ch
 
 int http_reply_chunk(struct http_conn *c, const void *data, size_t bytes)
 {
-    char size[20];
+    char room[DIGITS_MAX];
     int error;
 
     if (bytes == 0)
         return 0; /* an empty chunk would end the body */
     if (!c->reply_chunked)
         return put(c, data, bytes);
-    snprintf(size, sizeof(size), "%lx\r\n", (unsigned long)bytes);
-    if ((error = put(c, size, strlen(size))) != 0 || (error = put(c, data, bytes)) != 0)
+    if ((error = put_text(c, digits_of(room, bytes, 16))) != 0 ||
+        (error = put(c, "\r\n", 2)) != 0 || (error = put(c, data, bytes)) != 0)
         return error;
     return put(c, "\r\n", 2);
 }
 
 int http_reply_end_with(struct http_conn *c, const char *fields)
 {
-    char end[FIELDS_ROOM];
-    int n = snprintf(end, sizeof(end), "0\r\n%s\r\n", fields);
     int error = 0;
 
-    if (n >= FIELDS_ROOM)
-        return HTTP_E_TRANSPORT;
-    if (c->reply_chunked)
-        error = put(c, end, (size_t)n);
+    if (c->reply_chunked && (error = put(c, "0\r\n", 3)) == 0 && (error = put_text(c, fields)) == 0)
+        error = put(c, "\r\n", 2);
     return error ? error : http_reply_flush(c);
 }
 

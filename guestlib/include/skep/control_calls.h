@@ -103,9 +103,11 @@ static inline int64_t skep_ctl_guest_destroy(uint64_t guest)
     return skep_hypercall1(SKEP_CTL_GUEST_DESTROY, guest);
 }
 
-static inline int64_t skep_ctl_guest_status(uint64_t guest, struct skep_guest_status *out)
+/* bytes: sizeof(*out), or SKEP_GUEST_BRIEF_BYTES. */
+static inline int64_t skep_ctl_guest_status(uint64_t guest, struct skep_guest_status *out,
+                                            uint64_t bytes)
 {
-    return skep_hypercall2(SKEP_CTL_GUEST_STATUS, guest, (uintptr_t)out);
+    return skep_hypercall3(SKEP_CTL_GUEST_STATUS, guest, (uintptr_t)out, bytes);
 }
 
 static inline int64_t skep_ctl_guest_next(uint64_t guest)

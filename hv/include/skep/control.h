@@ -29,7 +29,7 @@ enum skep_control_hypercall {
     SKEP_CTL_GUEST_PAUSE,  /* (handle) running -> paused */
     SKEP_CTL_GUEST_STOP,   /* (handle, 0 = shutdown event, 1 = end it now) -> 0 */
     SKEP_CTL_GUEST_DESTROY, /* (handle) -> 0; goes through dying; a notification tells when it is gone */
-    SKEP_CTL_GUEST_STATUS, /* (handle, va of OUT struct skep_guest_status) -> 0 */
+    SKEP_CTL_GUEST_STATUS, /* (handle, va of OUT struct skep_guest_status, its bytes or SKEP_GUEST_BRIEF_BYTES) -> 0 */
     SKEP_CTL_GUEST_NEXT, /* (handle or 0) -> next handle, 0 = end; the caller itself is not listed */
     SKEP_CTL_CONSOLE_READ, /* (handle, 64-bit offset, va, bytes) -> bytes; -ERANGE = expired, see status */
     SKEP_CTL_CONSOLE_WRITE, /* (handle, va, bytes) input -> bytes taken */
@@ -486,7 +486,6 @@ struct skep_guest_status {
     uint64_t cpu_ns;
     uint64_t memory_promised;
     uint64_t memory_used;
-    uint64_t memory_committed;           /* used, or mapped: memory_promised can't be set lower */
     uint64_t memory_peak;                /* the most that it had at once */
     uint64_t console_first, console_end; /* offsets: oldest byte kept, next byte */
     uint64_t hypercalls, page_faults;
@@ -499,10 +498,13 @@ struct skep_guest_status {
     uint64_t cpu_affinity;
     uint64_t ready_ns;                   /* of all vCPUs: runnable while others ran */
     uint32_t net_address[SKEP_NETS_MAX]; /* big-endian, as the switch knows it */
+    /* Up to here it is brief, and told in a fraction of the time. */
+    uint64_t memory_committed; /* used, or mapped: memory_promised can't be set lower */
     struct skep_net_counters net[SKEP_NETS_MAX];
     struct skep_crash crash;
     struct skep_block_counters
         block[SKEP_BLOCKS_MAX]; /* all zeroes: there is none, or it did nothing */
 };
+#define SKEP_GUEST_BRIEF_BYTES __builtin_offsetof(struct skep_guest_status, memory_committed)
 
 #endif
