@@ -13,6 +13,7 @@
 #include <ftw.h>
 #include <glob.h>
 #include <libgen.h>
+#include <limits.h>
 #include <pthread.h>
 #include <regex.h>
 #include <sched.h>
@@ -432,9 +433,46 @@ static void test_threads(void)
     say("none", sched_setscheduler(0, 99, &parameters));
 }
 
+/* A number of a header, and what sysconf() says of it. */
+#define SAY_LIMIT(name, least)                 \
+    say(#name, sysconf(_SC_##name) == (name)); \
+    say("enough", (name) >= (least))
+
+static void test_limits(void)
+{
+    SAY_LIMIT(HOST_NAME_MAX, 64);
+    SAY_LIMIT(LOGIN_NAME_MAX, _POSIX_LOGIN_NAME_MAX);
+    SAY_LIMIT(TTY_NAME_MAX, _POSIX_TTY_NAME_MAX);
+    SAY_LIMIT(IOV_MAX, _XOPEN_IOV_MAX);
+    SAY_LIMIT(SEM_VALUE_MAX, _POSIX_SEM_VALUE_MAX);
+    SAY_LIMIT(RTSIG_MAX, _POSIX_RTSIG_MAX);
+    say("keys", sysconf(_SC_THREAD_KEYS_MAX) == PTHREAD_KEYS_MAX);
+    say("rounds", sysconf(_SC_THREAD_DESTRUCTOR_ITERATIONS) == PTHREAD_DESTRUCTOR_ITERATIONS);
+    say("paths", pathconf("/", _PC_PATH_MAX) == PATH_MAX && PATH_MAX >= _POSIX_PATH_MAX);
+    say("options",
+        _POSIX_MAPPED_FILES > 0 && _POSIX_SEMAPHORES > 0 && _POSIX_FSYNC > 0 && _POSIX_IPV6 > 0);
+    say("bits", LONG_BIT == 64 && SSIZE_MAX == LONG_MAX);
+    pthread_key_t keys[_POSIX_THREAD_KEYS_MAX - 8];
+    int made = 0;
+    while (made < (int)(sizeof(keys) / sizeof(*keys)) && pthread_key_create(&keys[made], NULL) == 0)
+        made++;
+    say("keys made", made);
+    say("set", pthread_setspecific(keys[made - 1], keys));
+    say("got", pthread_getspecific(keys[made - 1]) == keys);
+    while (made-- > 0)
+        pthread_key_delete(keys[made]);
+    int null = open("/dev/null", O_RDWR);
+    static const struct iovec none[IOV_MAX + 1];
+    volatile int count = -1;
+    say("fewer than no buffers", readv(null, none, count));
+    say("too many", writev(null, none, IOV_MAX + 1));
+    close(null);
+}
+
 int main(int argc, char **argv)
 {
     (void)argc;
+    test_limits();
     test_environment();
     test_messages();
     test_orders();
