@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <ftw.h>
+#include <getopt.h>
 #include <glob.h>
 #include <libgen.h>
 #include <limits.h>
@@ -433,6 +434,45 @@ static void test_threads(void)
     say("none", sched_setscheduler(0, 99, &parameters));
 }
 
+/* Parses a command line, and prints what is found, and the order that the words have then. */
+static void parse(int form, const char *letters, char **words)
+{
+    static const struct option longs[] = {{"alpha", no_argument, NULL, 'A'},
+                                          {"alps", no_argument, NULL, 'L'},
+                                          {"beta", required_argument, NULL, 'B'},
+                                          {"gamma", optional_argument, NULL, 'G'},
+                                          {NULL, 0, NULL, 0}};
+    int count = 0, found, index = -1;
+    while (words[count] != NULL)
+        count++;
+    optind = 0;
+    opterr = 0;
+    while ((found = form == 0   ? getopt(count, words, letters)
+                    : form == 1 ? getopt_long(count, words, letters, longs, &index)
+                                : getopt_long_only(count, words, letters, longs, &index)) != -1)
+        printf("%c %s %d %d; ", found > 1 ? found : '1', optarg != NULL ? optarg : "-", index,
+               found == '?' || found == ':' ? optopt : 0);
+    for (int i = 0; i < count; i++)
+        printf(i == optind ? "| %s " : "%s ", words[i]);
+    puts("");
+}
+
+#define PARSE(form, letters, ...) \
+    parse(form, letters, (char **)(const char *[]){"program", __VA_ARGS__, NULL})
+
+static void test_options(void)
+{
+    PARSE(0, "ab:", "-ab", "x", "-a", "file", "-bvalue");
+    PARSE(0, "+ab:", "-a", "file", "-a");
+    PARSE(0, "-ab:", "-a", "file", "-a");
+    PARSE(0, ":ab:", "-z", "-b");
+    PARSE(0, "ab::", "-b", "x", "-bx", "--", "-a");
+    PARSE(1, "ab:", "one", "--alpha", "two", "--", "-a", "three");
+    PARSE(1, "ab:", "one", "--beta", "two", "--beta=3", "-b", "four", "five");
+    PARSE(1, "ab:", "--gamma", "x", "--gamma=y", "--alp", "--alph", "--no", "--alpha=z", "--beta");
+    PARSE(2, "ab:", "-alpha", "-a", "-beta", "x", "-bx", "-al", "-gam=5", "-", "y");
+}
+
 /* A number of a header, and what sysconf() says of it. */
 #define SAY_LIMIT(name, least)                 \
     say(#name, sysconf(_SC_##name) == (name)); \
@@ -472,6 +512,7 @@ static void test_limits(void)
 int main(int argc, char **argv)
 {
     (void)argc;
+    test_options();
     test_limits();
     test_environment();
     test_messages();
