@@ -11,8 +11,10 @@
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <ftw.h>
+#include <getopt.h>
 #include <glob.h>
 #include <libgen.h>
+#include <limits.h>
 #include <math.h>
 #include <pthread.h>
 #include <regex.h>
@@ -452,9 +454,86 @@ static void test_threads(void)
     say("none", sched_setscheduler(0, 99, &parameters));
 }
 
+/* Parses a command line, and prints what is found, and the order that the words have then. */
+static void parse(int form, const char *letters, char **words)
+{
+    static const struct option longs[] = {{"alpha", no_argument, NULL, 'A'},
+                                          {"alps", no_argument, NULL, 'L'},
+                                          {"beta", required_argument, NULL, 'B'},
+                                          {"gamma", optional_argument, NULL, 'G'},
+                                          {NULL, 0, NULL, 0}};
+    int count = 0, found, index = -1;
+    while (words[count] != NULL)
+        count++;
+    optind = 0;
+    opterr = 0;
+    while ((found = form == 0   ? getopt(count, words, letters)
+                    : form == 1 ? getopt_long(count, words, letters, longs, &index)
+                                : getopt_long_only(count, words, letters, longs, &index)) != -1)
+        printf("%c %s %d %d; ", found > 1 ? found : '1', optarg != NULL ? optarg : "-", index,
+               found == '?' || found == ':' ? optopt : 0);
+    for (int i = 0; i < count; i++)
+        printf(i == optind ? "| %s " : "%s ", words[i]);
+    puts("");
+}
+
+#define PARSE(form, letters, ...) \
+    parse(form, letters, (char **)(const char *[]){"program", __VA_ARGS__, NULL})
+
+static void test_options(void)
+{
+    PARSE(0, "ab:", "-ab", "x", "-a", "file", "-bvalue");
+    PARSE(0, "+ab:", "-a", "file", "-a");
+    PARSE(0, "-ab:", "-a", "file", "-a");
+    PARSE(0, ":ab:", "-z", "-b");
+    PARSE(0, "ab::", "-b", "x", "-bx", "--", "-a");
+    PARSE(1, "ab:", "one", "--alpha", "two", "--", "-a", "three");
+    PARSE(1, "ab:", "one", "--beta", "two", "--beta=3", "-b", "four", "five");
+    PARSE(1, "ab:", "--gamma", "x", "--gamma=y", "--alp", "--alph", "--no", "--alpha=z", "--beta");
+    PARSE(2, "ab:", "-alpha", "-a", "-beta", "x", "-bx", "-al", "-gam=5", "-", "y");
+}
+
+/* A number of a header, and what sysconf() says of it. */
+#define SAY_LIMIT(name, least)                 \
+    say(#name, sysconf(_SC_##name) == (name)); \
+    say("enough", (name) >= (least))
+
+static void test_limits(void)
+{
+    SAY_LIMIT(HOST_NAME_MAX, 64);
+    SAY_LIMIT(LOGIN_NAME_MAX, _POSIX_LOGIN_NAME_MAX);
+    SAY_LIMIT(TTY_NAME_MAX, _POSIX_TTY_NAME_MAX);
+    SAY_LIMIT(IOV_MAX, _XOPEN_IOV_MAX);
+    SAY_LIMIT(SEM_VALUE_MAX, _POSIX_SEM_VALUE_MAX);
+    SAY_LIMIT(RTSIG_MAX, _POSIX_RTSIG_MAX);
+    say("keys", sysconf(_SC_THREAD_KEYS_MAX) == PTHREAD_KEYS_MAX);
+    say("rounds", sysconf(_SC_THREAD_DESTRUCTOR_ITERATIONS) == PTHREAD_DESTRUCTOR_ITERATIONS);
+    say("paths", pathconf("/", _PC_PATH_MAX) == PATH_MAX && PATH_MAX >= _POSIX_PATH_MAX);
+    say("options",
+        _POSIX_MAPPED_FILES > 0 && _POSIX_SEMAPHORES > 0 && _POSIX_FSYNC > 0 && _POSIX_IPV6 > 0);
+    say("bits", LONG_BIT == 64 && SSIZE_MAX == LONG_MAX);
+    pthread_key_t keys[_POSIX_THREAD_KEYS_MAX - 8];
+    int made = 0;
+    while (made < (int)(sizeof(keys) / sizeof(*keys)) && pthread_key_create(&keys[made], NULL) == 0)
+        made++;
+    say("keys made", made);
+    say("set", pthread_setspecific(keys[made - 1], keys));
+    say("got", pthread_getspecific(keys[made - 1]) == keys);
+    while (made-- > 0)
+        pthread_key_delete(keys[made]);
+    int null = open("/dev/null", O_RDWR);
+    static const struct iovec none[IOV_MAX + 1];
+    volatile int count = -1;
+    say("fewer than no buffers", readv(null, none, count));
+    say("too many", writev(null, none, IOV_MAX + 1));
+    close(null);
+}
+
 int main(int argc, char **argv)
 {
     (void)argc;
+    test_options();
+    test_limits();
     test_environment();
     test_messages();
     test_orders();

@@ -23,7 +23,7 @@ static inline const char *error_name(void)
         SAY_ERROR(ECHILD),   SAY_ERROR(ECONNREFUSED), SAY_ERROR(EEXIST),     SAY_ERROR(EINVAL),
         SAY_ERROR(EISCONN),  SAY_ERROR(ENODEV),       SAY_ERROR(ENOENT),     SAY_ERROR(ENOMEM),
         SAY_ERROR(ENOTCONN), SAY_ERROR(ENOTSOCK),     SAY_ERROR(EOPNOTSUPP), SAY_ERROR(EPERM),
-        SAY_ERROR(EPIPE),    SAY_ERROR(ESPIPE),       SAY_ERROR(ESRCH),
+        SAY_ERROR(EPIPE),    SAY_ERROR(ESPIPE),       SAY_ERROR(ESRCH),      SAY_ERROR(EILSEQ),
     };
     for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
         if (errors[i].number == errno)

@@ -16,8 +16,10 @@ typedef struct {
     unsigned long long __state;
 } sem_t;
 
-#define SEM_FAILED    ((sem_t *)0)
+#define SEM_FAILED ((sem_t *)0)
+#ifndef SEM_VALUE_MAX
 #define SEM_VALUE_MAX 0x7fffffff
+#endif
 
 int sem_init(sem_t *sem, int process_shared, unsigned value);
 int sem_destroy(sem_t *sem);

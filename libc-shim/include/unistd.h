@@ -10,6 +10,19 @@
 extern "C" {
 #endif
 
+/* Options beside those that newlib knows of (<sys/features.h>). */
+#define _POSIX_CHOWN_RESTRICTED  1
+#define _POSIX_NO_TRUNC          1
+#define _POSIX_REGEXP            1
+#define _POSIX_SAVED_IDS         1
+#define _POSIX_FSYNC             200809L
+#define _POSIX_IPV6              200809L
+#define _POSIX_MAPPED_FILES      200809L
+#define _POSIX_MEMORY_PROTECTION 200809L
+#define _POSIX_SEMAPHORES        200809L
+#define _POSIX_SYNCHRONIZED_IO   200809L
+#define _POSIX_VDISABLE          0
+
 #ifndef _CS_PATH
 #define _CS_PATH 0
 #endif

@@ -2,6 +2,7 @@
  * io.c - read(), write() and the other functions on descriptors: they find the file and dispatch.
  */
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -58,6 +59,8 @@ ssize_t write(int fd, const void *data, size_t bytes)
 ssize_t skep_posix_each(int fd, const struct iovec *buffers, int count, off_t offset,
                         skep_posix_mover *move)
 {
+    if (count < 0 || count > IOV_MAX)
+        return skep_posix_result(-EINVAL);
     ssize_t total = 0;
     for (int i = 0; i < count; i++) {
         ssize_t bytes = move(fd, buffers[i].iov_base, buffers[i].iov_len, offset + total);

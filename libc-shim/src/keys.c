@@ -9,8 +9,7 @@
 
 #include "shim.h"
 
-#define KEY_COUNT         64u
-#define DESTRUCTOR_ROUNDS 4
+#define KEY_COUNT ((unsigned)PTHREAD_KEYS_MAX)
 
 static struct {
     struct skep_mutex lock; /* guards the rest, against changes */
@@ -100,6 +99,6 @@ static bool run_destructors(void)
 
 void skep_posix_keys_end(void)
 {
-    for (unsigned round = 0; round < DESTRUCTOR_ROUNDS && run_destructors(); round++)
+    for (unsigned round = 0; round < PTHREAD_DESTRUCTOR_ITERATIONS && run_destructors(); round++)
         ;
 }

@@ -19,10 +19,12 @@
 #include <sys/stat.h>
 
 #include "lwip/api.h"
+#include "lwip/netif.h"
 #include "lwip/priv/sockets_priv.h"
 #include "lwip/sockets.h"
 #include "lwip/tcp.h"
 #include "lwip/tcpip.h"
+#include "lwip/udp.h"
 
 #include "../lwip/network.h"
 #include "skep/fd.h"
@@ -46,6 +48,19 @@ static _Atomic bool accepts_no_more[MEMP_NUM_NETCONN];
 
 /* By lwIP's number: has TCP_NODELAY, which connections inherit from who accepts them. lwIP wouldn't take it of that. */
 static _Atomic bool has_nodelay[MEMP_NUM_NETCONN];
+
+/* By lwIP's number: a stream that was never connected, where lwIP would wait for data that can't come. */
+static _Atomic bool unconnected[MEMP_NUM_NETCONN];
+
+static bool is_unconnected(int number)
+{
+    return atomic_load_explicit(&unconnected[number], memory_order_relaxed);
+}
+
+static void set_unconnected(int number, bool value)
+{
+    atomic_store_explicit(&unconnected[number], value, memory_order_relaxed);
+}
 
 /* lwIP's own function for a connection's events. It knows how to count those that come before the
  * connection is accepted. */
@@ -206,26 +221,46 @@ static ssize_t received(struct skep_file *file, ssize_t result)
     return 0;
 }
 
+static bool is_stream(const struct skep_file *file)
+{
+    return is_tcp(state_of(file)->conn);
+}
+
 static ssize_t socket_read(struct skep_file *file, void *data, size_t bytes)
 {
+    if (is_unconnected(number_of(file)))
+        return -ENOTCONN;
     call_begin();
     return received(file, lwip_recv(number_of(file), data, bytes, 0));
 }
 
-/* What lwIP sent, or -errno. */
-static ssize_t sent(ssize_t result)
+/* A datagram of IPv4, which is no shorter than one of IPv6 here, and its headers have 16 bits for their length. */
+#define DATAGRAM_MAX (UINT16_MAX - 20 - 8)
+
+static bool is_too_long(const struct skep_file *file, size_t bytes)
+{
+    return bytes > DATAGRAM_MAX && !is_stream(file);
+}
+
+/* What lwIP sent, or -errno. It has other names for two errors; `named`: an address was given. */
+static ssize_t sent(const struct skep_file *file, bool named, ssize_t result)
 {
     if (result >= 0)
         return result;
     if (call.interrupted)
         return -EINTR;
-    return errno == ENOTCONN ? -EPIPE : -errno;
+    if (errno == ENOTCONN)
+        return -EPIPE;
+    return !named && errno == EINVAL && !is_stream(file) ? -EDESTADDRREQ : -errno;
 }
 
 static ssize_t socket_send(struct skep_file *file, const void *data, size_t bytes, int flags)
 {
+    if (is_too_long(file, bytes))
+        return -EMSGSIZE;
     call_begin();
-    return sent(lwip_send(number_of(file), data, bytes, flags & (MSG_DONTWAIT | MSG_MORE)));
+    return sent(file, false,
+                lwip_send(number_of(file), data, bytes, flags & (MSG_DONTWAIT | MSG_MORE)));
 }
 
 static ssize_t socket_write(struct skep_file *file, const void *data, size_t bytes)
@@ -329,18 +364,29 @@ static int descriptor_open(int number, int type, bool nodelay)
     return fd;
 }
 
+/* lwIP looks at the type alone. */
+static bool is_protocol_of(int kind, int protocol)
+{
+    return protocol == 0 || kind == SOCK_RAW ||
+           protocol == (kind == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP);
+}
+
 static int open_inet(int domain, int type, int protocol)
 {
+    int kind = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (!is_protocol_of(kind, protocol))
+        return -EPROTONOSUPPORT;
     int error = skep_net_start();
     if (error < 0)
         return error;
     atomic_store_explicit(&open_sockets, skep_stat("sockets"), memory_order_relaxed);
-    int number = lwip_socket(domain, type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), protocol);
+    int number = lwip_socket(domain, kind, protocol);
     if (number < 0)
         return -errno;
     struct netconn *connection = lwip_socket_dbg_get_socket(number)->conn;
     early_event = connection->callback;
     connection->callback = on_event; /* accepted connections inherit it */
+    set_unconnected(number, kind == SOCK_STREAM);
     return descriptor_open(number, type, false);
 }
 
@@ -382,15 +428,6 @@ static int address_take(struct skep_file *file, union address *out, const struct
         return -EAFNOSUPPORT;
     memcpy(out, address, is_v6 ? sizeof(out->v6) : sizeof(out->v4));
     return is_v6 && out->v6.sin6_scope_id > UINT8_MAX ? -EINVAL : 0;
-}
-
-static int inet_bind(struct skep_file *file, const struct sockaddr *address, socklen_t bytes)
-{
-    union address local;
-    int result = address_take(file, &local, address, bytes);
-    if (result < 0)
-        return result;
-    return (int)result_of(lwip_bind(number_of(file), &local.any, address_bytes_of(&local)));
 }
 
 static int inet_listen(struct skep_file *file, int backlog)
@@ -471,9 +508,85 @@ static int inet_connect(struct skep_file *file, const struct sockaddr *address, 
             return result;
     }
     connecting[number_of(file)] = true;
+    set_unconnected(number_of(file), false);
     if (lwip_connect(number_of(file), &remote.any, address_bytes_of(&remote)) < 0)
         return call.interrupted ? -EINTR : -connect_error(errno);
     return 0;
+}
+
+/*
+ * Binding. lwIP takes any address, and another one after the first.
+ */
+
+static bool has_address4(uint32_t address)
+{
+    const ip4_addr_t wanted = {address};
+    const struct netif *netif;
+    if (address == htonl(INADDR_ANY) || ntohl(address) >> 24 == IN_LOOPBACKNET ||
+        ip4_addr_ismulticast(&wanted))
+        return true;
+    NETIF_FOREACH(netif)
+    if (ip4_addr_eq(netif_ip4_addr(netif), &wanted) || ip4_addr_isbroadcast(&wanted, netif))
+        return true;
+    return false;
+}
+
+static bool has_address6(const struct in6_addr *address)
+{
+    ip6_addr_t wanted = {0};
+    struct netif *netif;
+    memcpy(wanted.addr, address, sizeof(wanted.addr));
+    if (IN6_IS_ADDR_UNSPECIFIED(address) || IN6_IS_ADDR_LOOPBACK(address) ||
+        IN6_IS_ADDR_MULTICAST(address))
+        return true;
+    NETIF_FOREACH(netif)
+    for (int i = 0; i < LWIP_IPV6_NUM_ADDRESSES; i++)
+        if (!ip6_addr_isinvalid(netif_ip6_addr_state(netif, i)) &&
+            ip6_addr_zoneless_eq(netif_ip6_addr(netif, i), &wanted))
+            return true;
+    return false;
+}
+
+/* Whether it is the guest's, or a group's or network's that it may listen to. */
+static bool has_address(const union address *address)
+{
+    LOCK_TCPIP_CORE();
+    bool result = address->any.sa_family == AF_INET ? has_address4(address->v4.sin_addr.s_addr)
+                  : IN6_IS_ADDR_V4MAPPED(&address->v6.sin6_addr)
+                      ? has_address4(address->v6.sin6_addr.s6_addr32[3])
+                      : has_address6(&address->v6.sin6_addr);
+    UNLOCK_TCPIP_CORE();
+    return result;
+}
+
+static bool is_bound(const struct skep_file *file)
+{
+    LOCK_TCPIP_CORE();
+    const struct netconn *connection = state_of(file)->conn;
+    bool result = false;
+    if (is_tcp(connection) && connection->pcb.tcp != NULL)
+        result = connection->pcb.tcp->local_port != 0;
+    else if (NETCONNTYPE_GROUP(connection->type) == NETCONN_UDP && connection->pcb.udp != NULL)
+        result = connection->pcb.udp->local_port != 0;
+    UNLOCK_TCPIP_CORE();
+    return result;
+}
+
+/* An address may come after the program has started. */
+static int inet_bind(struct skep_file *file, const struct sockaddr *address, socklen_t bytes)
+{
+    union address local;
+    int result = address_take(file, &local, address, bytes);
+    if (result < 0)
+        return result;
+    if (is_bound(file))
+        return -EINVAL;
+    if (!has_address(&local)) {
+        ready_wait(&local);
+        if (!has_address(&local))
+            return -EADDRNOTAVAIL;
+    }
+    return (int)result_of(lwip_bind(number_of(file), &local.any, address_bytes_of(&local)));
 }
 
 /*
@@ -558,9 +671,11 @@ static int inet_accept(struct skep_file *file, struct sockaddr *address, socklen
         return -EINVAL;
     call_begin();
     int number = accept_from(file, address, bytes);
-    if (number >= 0)
+    if (number >= 0) {
+        set_unconnected(number, false);
         return descriptor_open(number, type,
                                atomic_load_explicit(&has_nodelay[listener], memory_order_relaxed));
+    }
     if (call.interrupted)
         return -EINTR;
     if (accepts(listener))
@@ -585,7 +700,10 @@ static ssize_t send_to(struct skep_file *file, const void *data, size_t bytes, i
         error = ready_wait(&remote);
     if (error < 0)
         return error;
-    return sent(lwip_sendto(number_of(file), data, bytes, flags & (MSG_DONTWAIT | MSG_MORE),
+    if (is_too_long(file, bytes))
+        return -EMSGSIZE;
+    return sent(file, true,
+                lwip_sendto(number_of(file), data, bytes, flags & (MSG_DONTWAIT | MSG_MORE),
                             &remote.any, address_bytes_of(&remote)));
 }
 
@@ -610,17 +728,13 @@ static ssize_t inet_send_message(struct skep_file *file, const struct msghdr *me
         copy.msg_name = &remote;
         copy.msg_namelen = address_bytes_of(&remote);
     }
-    return sent(lwip_sendmsg(number_of(file), &copy, flags & (MSG_DONTWAIT | MSG_MORE)));
+    return sent(file, message->msg_name != NULL,
+                lwip_sendmsg(number_of(file), &copy, flags & (MSG_DONTWAIT | MSG_MORE)));
 }
 
 /*
  * Receiving
  */
-
-static bool is_stream(const struct skep_file *file)
-{
-    return is_tcp(state_of(file)->conn);
-}
 
 /* MSG_WAITALL: until all is there, the stream ends, or an error comes. */
 static ssize_t receive_all(struct skep_file *file, char *data, size_t bytes, int flags)
@@ -635,22 +749,57 @@ static ssize_t receive_all(struct skep_file *file, char *data, size_t bytes, int
     return (ssize_t)done;
 }
 
+/* MSG_TRUNC: the length of the whole datagram, which lwIP tells here alone. */
+static ssize_t receive_measured(struct skep_file *file, void *data, size_t bytes, int flags,
+                                struct sockaddr *address, socklen_t *address_bytes)
+{
+    struct iovec part = {data, bytes};
+    struct msghdr message = {.msg_name = address,
+                             .msg_namelen = address != NULL ? *address_bytes : 0,
+                             .msg_iov = &part,
+                             .msg_iovlen = 1};
+    ssize_t result = received(file, lwip_recvmsg(number_of(file), &message, flags));
+    if (result >= 0 && address != NULL)
+        *address_bytes = message.msg_namelen;
+    return result;
+}
+
 static ssize_t inet_receive(struct skep_file *file, void *data, size_t bytes, int flags,
                             struct sockaddr *address, socklen_t *address_bytes)
 {
     int known = flags & (MSG_PEEK | MSG_DONTWAIT);
+    if (is_unconnected(number_of(file)))
+        return -ENOTCONN;
     call_begin();
+    if ((flags & MSG_TRUNC) != 0 && !is_stream(file))
+        return receive_measured(file, data, bytes, known, address, address_bytes);
     if ((flags & MSG_WAITALL) != 0 && known == 0 && is_stream(file))
         return receive_all(file, data, bytes, known);
     return received(file,
                     lwip_recvfrom(number_of(file), data, bytes, known, address, address_bytes));
 }
 
+static size_t bytes_of(const struct msghdr *message)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < message->msg_iovlen; i++)
+        bytes += message->msg_iov[i].iov_len;
+    return bytes;
+}
+
 static ssize_t inet_receive_message(struct skep_file *file, struct msghdr *message, int flags)
 {
     int known = flags & (MSG_PEEK | MSG_DONTWAIT);
+    if (is_unconnected(number_of(file)))
+        return -ENOTCONN;
     call_begin();
-    return received(file, lwip_recvmsg(number_of(file), message, known));
+    ssize_t result = received(file, lwip_recvmsg(number_of(file), message, known));
+    if (result < 0)
+        return result;
+    message->msg_controllen = 0;
+    /* lwIP tells a datagram's whole length. */
+    bool is_cut = (message->msg_flags & MSG_TRUNC) != 0 && (flags & MSG_TRUNC) == 0;
+    return is_cut ? (ssize_t)bytes_of(message) : result;
 }
 
 /*

@@ -219,6 +219,63 @@ static void datagrams(void)
     close(one), close(two);
 }
 
+/* What a socket of which too little is known, or that is asked for too much, says. */
+static void refusals(void)
+{
+    struct sockaddr_in address = loopback(0);
+    socklen_t bytes = sizeof(address);
+    static char data[70000];
+    int stream = socket(AF_INET, SOCK_STREAM, 0), one = socket(AF_INET, SOCK_DGRAM, 0);
+    int other = socket(AF_INET, SOCK_DGRAM, 0);
+    CHECK(recv(stream, data, 1, 0) == -1 && errno == ENOTCONN);
+    CHECK(bind(stream, (struct sockaddr *)&address, sizeof(address)) == 0);
+    CHECK(read(stream, data, 1) == -1 && errno == ENOTCONN);
+    CHECK(bind(stream, (struct sockaddr *)&address, sizeof(address)) == -1 && errno == EINVAL);
+    CHECK(send(other, data, 1, 0) == -1 && errno == EDESTADDRREQ);
+    CHECK(bind(one, (struct sockaddr *)&address, sizeof(address)) == 0);
+    CHECK(bind(one, (struct sockaddr *)&address, sizeof(address)) == -1 && errno == EINVAL);
+    CHECK(getsockname(one, (struct sockaddr *)&address, &bytes) == 0);
+    CHECK(sendto(one, data, 65508, 0, (struct sockaddr *)&address, bytes) == -1);
+    CHECK(errno == EMSGSIZE);
+    CHECK(connect(one, (struct sockaddr *)&address, bytes) == 0);
+    CHECK(send(one, data, sizeof(data), 0) == -1 && errno == EMSGSIZE);
+    close(stream), close(one), close(other);
+    stream = socket(AF_INET, SOCK_STREAM, 0);
+    address.sin_addr.s_addr = htonl(0xc0000201); /* of a network for documentation */
+    CHECK(bind(stream, (struct sockaddr *)&address, sizeof(address)) == -1);
+    CHECK(errno == EADDRNOTAVAIL);
+    close(stream);
+    CHECK(socket(AF_INET, SOCK_STREAM, IPPROTO_UDP) == -1 && errno == EPROTONOSUPPORT);
+    CHECK(socket(AF_INET, SOCK_DGRAM, IPPROTO_TCP) == -1 && errno == EPROTONOSUPPORT);
+}
+
+/* Who reads less than the datagram gets that, or is told of all with MSG_TRUNC, and of no ancillary data. */
+static void cut_datagrams(void)
+{
+    struct sockaddr_in address = loopback(0), from;
+    socklen_t bytes = sizeof(address);
+    char data[8] = "", control[64];
+    int one = socket(AF_INET, SOCK_DGRAM, 0), two = socket(AF_INET, SOCK_DGRAM, 0);
+    CHECK(bind(one, (struct sockaddr *)&address, bytes) == 0);
+    CHECK(getsockname(one, (struct sockaddr *)&address, &bytes) == 0);
+    for (int i = 0; i < 4; i++)
+        CHECK(sendto(two, "datagram", 8, 0, (struct sockaddr *)&address, bytes) == 8);
+    bytes = sizeof(from);
+    CHECK(recvfrom(one, data, 3, MSG_PEEK | MSG_TRUNC, (struct sockaddr *)&from, &bytes) == 8);
+    CHECK(bytes == sizeof(from) && from.sin_addr.s_addr == htonl(INADDR_LOOPBACK));
+    CHECK(memcmp(data, "dat", 4) == 0 && recv(one, data, 3, MSG_TRUNC) == 8);
+    struct iovec parts[2] = {{data, 2}, {data + 2, 1}};
+    struct msghdr message = {.msg_iov = parts,
+                             .msg_iovlen = 2,
+                             .msg_control = control,
+                             .msg_controllen = sizeof(control)};
+    CHECK(recvmsg(one, &message, 0) == 3 && message.msg_flags == MSG_TRUNC);
+    CHECK(message.msg_controllen == 0 && recvmsg(one, &message, MSG_TRUNC) == 8);
+    CHECK(recv(one, data, sizeof(data), 0) == 8 && memcmp(data, "datagram", 8) == 0);
+    CHECK(recv(one, data, 1, MSG_DONTWAIT | MSG_TRUNC) == -1 && errno == EAGAIN);
+    close(one), close(two);
+}
+
 static void names(void)
 {
     struct in_addr address;
@@ -687,6 +744,8 @@ int main(void)
     interfaces();
     interface_addresses();
     datagrams();
+    cut_datagrams();
+    refusals();
     streams();
     options();
     inherited();

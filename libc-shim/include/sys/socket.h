@@ -70,11 +70,12 @@ struct linger {
     int l_linger; /* seconds */
 };
 
-#define SOCK_STREAM   1
-#define SOCK_DGRAM    2
-#define SOCK_RAW      3
-#define SOCK_NONBLOCK 0x4000 /* or-ed to the type */
-#define SOCK_CLOEXEC  0x40000
+#define SOCK_STREAM    1
+#define SOCK_DGRAM     2
+#define SOCK_RAW       3
+#define SOCK_SEQPACKET 5      /* there are none: EINVAL */
+#define SOCK_NONBLOCK  0x4000 /* or-ed to the type */
+#define SOCK_CLOEXEC   0x40000
 
 #define AF_UNSPEC 0
 #define AF_UNIX   1
