@@ -34,7 +34,7 @@ struct cpu {
     uint64_t armed_ns;   /* what the timer is set to */
     uint64_t chore_ns;   /* when it must come by for the watchdog or the log */
     uint64_t traps, hypercalls, switches, ipis;
-    uint64_t crash_trap; /* number of the trap in which a guest crashed last, 0 = none */
+    uint64_t crash_trap;          /* number of the trap in which a guest crashed last, 0 = none */
     uint32_t locks_held;          /* a bit for each kind; debug builds only */
     uint64_t chaos;               /* random state of lock.c; debug builds only */
     struct trace_slot *trace;     /* SKEP_TRACE_CPU_MAX of them */

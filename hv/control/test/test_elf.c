@@ -345,14 +345,10 @@ static void test_reserved_stack(void **state)
 int run_elf_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),
-        cmocka_unit_test(test_symbols),
-        cmocka_unit_test(test_spoiled),
-        cmocka_unit_test(test_truncated),
-        cmocka_unit_test(test_random_damage),
-        cmocka_unit_test(test_reserved_stack),
-        cmocka_unit_test(test_functions),
-        cmocka_unit_test(test_damaged_functions),
+        cmocka_unit_test(test_good),          cmocka_unit_test(test_symbols),
+        cmocka_unit_test(test_spoiled),       cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_random_damage), cmocka_unit_test(test_reserved_stack),
+        cmocka_unit_test(test_functions),     cmocka_unit_test(test_damaged_functions),
     };
     return cmocka_run_group_tests_name("elf", tests, NULL, NULL);
 }
