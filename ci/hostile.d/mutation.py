@@ -161,8 +161,19 @@ def choose(mutants, words, amount):
     return chosen if amount == "all" else chosen[: int(amount)]
 
 
+def check_apply(mutants, results):
+    """A check that has moved is told of, whichever mutants are chosen."""
+    for mutant in mutants:
+        try:
+            mutant.apply((skep.ROOT / mutant.file).read_text())
+        except ValueError as problem:
+            results.add(f"mutant {mutant.name}", f"no mutant: {problem}")
+
+
 def run(words, amount, results):
-    chosen = choose(read_list(), words, amount)
+    mutants = read_list()
+    check_apply(mutants, results)
+    chosen = choose(mutants, words, amount)
     tree = Tree()
     tree.copy()
     try:

@@ -31,9 +31,8 @@ struct range {
 struct ranges {
     struct range *at; /* a frame */
     uint32_t count;
-    uint64_t
-        cost; /* frames that all may come to need: pages of their own but for reserved ones, and page tables beyond
-                      the root */
+    /* Frames that all may come to need: pages of their own but for reserved ones, and page tables beyond the root. */
+    uint64_t cost;
 };
 
 /* Index of the first range that ends above the address; `count` when there is none. */
