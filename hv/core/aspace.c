@@ -298,17 +298,21 @@ static bool leaf_allows(uint64_t entry, uint32_t access)
     return access & SKEP_FAULT_WRITE ? arch_pte_writable(entry) : arch_pte_usable(entry);
 }
 
-bool aspace_present(struct guest *guest, uint64_t address, uint32_t access, pfn_t *pfn)
+uint32_t aspace_present(struct guest *guest, uint64_t address, uint32_t access, uint32_t count,
+                        pfn_t pfns[])
 {
     uint64_t at = page_align_down(address);
+    uint64_t table = 1ull << pagetable_shift(1);
+    uint64_t left = (table - (at & (table - 1))) >> SKEP_PAGE_SHIFT;
     uint32_t work = PAGETABLE_WALK_WORK;
+    uint32_t done = 0;
     const uint64_t *leaf = pagetable_recent(&guest->aspace.tables, address);
     leaf = leaf ? leaf : pagetable_next(&guest->aspace.tables, &at, at + PAGE_SIZE, &work);
-    if (!leaf || !leaf_allows(*leaf, access)) {
-        return false;
+    while (leaf && done < count && done < left && leaf_allows(leaf[done], access)) {
+        pfns[done] = paddr_to_pfn(arch_pte_paddr(leaf[done]));
+        done++;
     }
-    *pfn = paddr_to_pfn(arch_pte_paddr(*leaf));
-    return true;
+    return done;
 }
 
 enum supply aspace_supply(struct guest *guest, uint64_t address, uint32_t access, pfn_t *pfn)

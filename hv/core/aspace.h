@@ -52,8 +52,10 @@ int aspace_fixed_map(struct guest *guest, uint64_t address, pfn_t pfn, uint32_t 
 /* Makes one page present with the asked right (SKEP_FAULT_WRITE, _EXEC bits). *pfn is its frame. */
 enum supply aspace_supply(struct guest *guest, uint64_t address, uint32_t access, pfn_t *pfn);
 
-/* Whether a page is present with that right already. Nothing is supplied. */
-bool aspace_present(struct guest *guest, uint64_t address, uint32_t access, pfn_t *pfn);
+/* Frames of the pages from `address` on that are present with that right, up to `count` and to where another page table
+ * begins: how many. Nothing is supplied. */
+uint32_t aspace_present(struct guest *guest, uint64_t address, uint32_t access, uint32_t count,
+                        pfn_t pfns[]);
 
 /* SKEP_HC_MEM_MAP: places at `address`, or anywhere in the heap area when it is 0; `how` has protection and SKEP_MAP_…. The
  * address or an error; -SKEP_EAGAIN: there would be room if other CPUs had let go of what was unmapped, which they are

@@ -7,6 +7,8 @@
 #include "core/frame.h"
 #include "core/string.h"
 
+#define PRESENT_AT_ONCE 16u
+
 bool gmem_range_valid(gva_t address, uint64_t bytes)
 {
     return address.value >= SKEP_GUEST_VA_MIN && address.value < SKEP_GUEST_VA_MAX &&
@@ -101,20 +103,54 @@ int gmem_pin(struct guest *guest, gva_t address, bool write, paddr_t *physical)
     return error;
 }
 
+static gva_t page_after(gva_t address, uint32_t pages)
+{
+    return pages ? gva(page_align_down(address.value) + pages * PAGE_SIZE) : address;
+}
+
+/* Pins pages that are there, some at a time: how many. Holds guest.lock. */
+static uint32_t pin_some(struct guest *guest, gva_t address, bool write, uint32_t count,
+                         paddr_t physical[])
+{
+    pfn_t pfns[PRESENT_AT_ONCE];
+    uint32_t access = write ? SKEP_FAULT_WRITE : 0;
+    uint32_t done = 0;
+    if (!guest->aspace.ranges.at || !gmem_range_valid(address, 1)) {
+        return 0;
+    }
+    count = count < PRESENT_AT_ONCE ? count : PRESENT_AT_ONCE;
+    count = aspace_present(guest, address.value, access, count, pfns);
+    while (done < count && frame_pin(pfns[done]) == 0) {
+        uint64_t within = done ? 0 : address.value & PAGE_MASK;
+        physical[done] = paddr(pfn_to_paddr(pfns[done]).value + within);
+        done++;
+    }
+    return done;
+}
+
+/* All that are there. Holds guest.lock. */
+static uint32_t pin_present(struct guest *guest, gva_t address, bool write, uint32_t count,
+                            paddr_t physical[])
+{
+    uint32_t done = 0;
+    uint32_t some = 1;
+    while (done < count && some) {
+        some = pin_some(guest, page_after(address, done), write, count - done, &physical[done]);
+        done += some;
+    }
+    return done;
+}
+
 int gmem_pin_pages(struct guest *guest, gva_t address, bool write, uint32_t count,
                    paddr_t physical[])
 {
-    uint32_t done = 0;
     int error = 0;
     spin_lock(&guest->lock);
     uint64_t charged = guest->charged_frames;
-    while (done < count && guest->charged_frames == charged) {
-        error = pin_locked(guest, address, write, &physical[done]);
-        if (error) {
-            break;
-        }
-        done++;
-        address = gva(page_align_down(address.value) + PAGE_SIZE);
+    uint32_t done = pin_present(guest, address, write, count, physical);
+    while (done < count && !error && guest->charged_frames == charged) {
+        error = pin_locked(guest, page_after(address, done), write, &physical[done]);
+        done += !error;
     }
     spin_unlock(&guest->lock);
     return done > 0 ? (int)done : error;
@@ -123,14 +159,8 @@ int gmem_pin_pages(struct guest *guest, gva_t address, bool write, uint32_t coun
 uint32_t gmem_pin_present(struct guest *guest, gva_t address, bool write, uint32_t count,
                           paddr_t physical[])
 {
-    uint32_t done = 0, access = write ? SKEP_FAULT_WRITE : 0;
-    pfn_t pfn;
     spin_lock(&guest->lock);
-    while (done < count && guest->aspace.ranges.at && gmem_range_valid(address, 1) &&
-           aspace_present(guest, address.value, access, &pfn) && frame_pin(pfn) == 0) {
-        physical[done++] = paddr(pfn_to_paddr(pfn).value + (address.value & PAGE_MASK));
-        address = gva(page_align_down(address.value) + PAGE_SIZE);
-    }
+    uint32_t done = pin_present(guest, address, write, count, physical);
     spin_unlock(&guest->lock);
     return done;
 }

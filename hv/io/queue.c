@@ -344,32 +344,33 @@ int queue_write(struct guest *guest, struct queue_chain *chain, const void *from
     return 0;
 }
 
-static int piece_add(struct guest *guest, gva_t address, uint32_t bytes, struct nic_piece *pieces,
-                     uint32_t *count)
+/* Pins as many pages of [at, end) as go at once: how many, or an error. */
+static int pages_pin(struct guest *guest, uint64_t at, uint64_t end, uint32_t room,
+                     paddr_t pages[NIC_PIECES_MAX])
 {
-    if (*count == NIC_PIECES_MAX) {
+    uint64_t wanted = (page_align_down(end - 1) - page_align_down(at)) / PAGE_SIZE + 1;
+    if (room == 0) {
         return -SKEP_E2BIG;
     }
-    int error = gmem_pin(guest, address, false, &pieces[*count].address);
-    if (error == 0) {
-        pieces[(*count)++].bytes = bytes;
-    }
-    return error;
+    return gmem_pin_pages(guest, gva(at), false, wanted < room ? (uint32_t)wanted : room, pages);
 }
 
-/* Pins [address, address + bytes) page by page. */
 static int range_pin(struct guest *guest, struct queue_chain *chain, struct queue_part range,
                      struct nic_piece *pieces, uint32_t *count)
 {
     uint64_t at = range.address.value, end = at + range.bytes;
     while (at < end) {
-        uint64_t page_end = page_align_down(at) + PAGE_SIZE;
-        uint64_t next = page_end < end ? page_end : end;
-        int error = piece_add(guest, gva(at), (uint32_t)(next - at), pieces, count);
-        if (error < 0) {
-            return access_failed(chain, gva(at), error);
+        paddr_t pages[NIC_PIECES_MAX];
+        int pinned = pages_pin(guest, at, end, NIC_PIECES_MAX - *count, pages);
+        if (pinned < 0) {
+            return access_failed(chain, gva(at), pinned);
         }
-        at = next;
+        for (int i = 0; i < pinned; i++) {
+            uint64_t page_end = page_align_down(at) + PAGE_SIZE;
+            uint64_t next = page_end < end ? page_end : end;
+            pieces[(*count)++] = (struct nic_piece){pages[i], (uint32_t)(next - at)};
+            at = next;
+        }
     }
     return 0;
 }
