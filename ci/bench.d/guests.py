@@ -214,15 +214,16 @@ def scaling_rows(options, tapped, table, folder):
 
 def sqlite_rows(_options, tapped, table, folder):
     """From main() on to its end; nobody asks the API meanwhile."""
-    elf = Elf(ports.ELF)
+    work = ports.WORKS["speedtest1 in memory"]
+    elf = Elf(work.elf)
     points = [elf.point(elf.symbol("main")), elf.point(elf.symbol("exit"))]
     place = place_of(tapped)
     with CountedMachine(folder / "sqlite", points=points, **machine_options(place, 0)) as machine:
         api = machine.wait_api()
-        api.upload("speedtest1", ports.ELF)
+        api.upload(work.program, work.elf)
         first = machine.counter.hit_count()
-        spec = {"memory_bytes": ports.GUEST_MEMORY, "args": ports.OPTIONS, "desired_state": "running"}
-        api.create("speed", image="speedtest1", **spec)
+        spec = {"memory_bytes": ports.GUEST_MEMORY, "args": work.args, "desired_state": "running"}
+        api.create("speed", image=work.program, **spec)
         api.close()
         skep.wait_for(lambda: machine.counter.hit(2, first), "its end", SQLITE_SECONDS, interval=0.5)
         counts = machine.counter.hit(2, first) - machine.counter.hit(1, first)

@@ -58,6 +58,8 @@ STARTS = {"nginx": "/bin/nginx -c /nginx.conf", "lighttpd": f"/bin/lighttpd {' '
 class Place:
     """Where a machine is in its network."""
 
+    made = set()  # taps
+
     def __init__(self, number, tap):
         self.net = f"10.77.{number}" if tap else "10.0.2"
         self.tap = f"bench{number}" if tap else None
@@ -65,7 +67,9 @@ class Place:
         self.gateway = f"{self.net}.1" if tap else qemu.GATEWAY
 
     def make(self):
-        if self.tap:
+        """Once for each tap: it stays as long as this program's namespace."""
+        if self.tap and self.tap not in self.made:
+            self.made.add(self.tap)
             for words in (
                 f"tuntap add {self.tap} mode tap",
                 f"addr add {self.gateway}/24 dev {self.tap}",

@@ -12,7 +12,7 @@
 #include "io/queue.h"
 #include "io/segment.h"
 
-#define MERGE_PIECES_MAX 20u
+#define MERGE_PIECES_MAX 18u
 
 /* Pinned memory of a guest; no piece crosses a page. */
 struct merge_memory {
