@@ -470,17 +470,19 @@ static uint64_t room(void)
     return pages;
 }
 
-/* Random calls map at the arena, at the edges and between fixed ranges, at most 256 pages from each start. */
+/* Random calls map at the arena, at the edges and where further vCPUs' pages would be, at most 256 pages from each start. */
 static void unmap_from(uint64_t start, uint64_t pages)
 {
     for (uint64_t i = 0; i < pages; i++)
         skep_hc_mem_unmap((start & ~(PAGE - 1)) + i * PAGE, PAGE);
 }
 
+#define VCPU_PLACES 32 /* for their pages, taken or not: docs/abi.md */
+
 static void all_unmap(void)
 {
     unmap_from(arena, ARENA_PAGES + 256);
-    unmap_from(info->vcpu_pages + info->vcpu_max * PAGE, 16); /* behind those that there are */
+    unmap_from(info->vcpu_pages + info->vcpu_max * PAGE, VCPU_PLACES - info->vcpu_max);
     for (size_t i = 0; i < EDGES; i++)
         unmap_from(edges[i], 256);
 }
