@@ -10,7 +10,7 @@
  * pieces on both sides, and a few more. Pages that the pieces are in may have to be supplied, too, some 1,000 each: no
  * go has two frames with as many pieces as there may be. */
 #define PORT_KICK_WORK 20u /* of a guest's own kick */
-#define PORT_TURN_WORK 16u /* of left-over work, on whichever CPU */
+#define PORT_TURN_WORK 14u /* of left-over work, on whichever CPU */
 
 /* Takes frames from the port's transmit queue; goes on by the work list if there are more. `its_turn`: it comes from
  * the work list, and needn't wait for others. True when some are left there. The caller has a reference, or the port's
