@@ -6,6 +6,7 @@
  */
 #include "identity.h"
 
+#include <mbedtls/constant_time.h>
 #include <string.h>
 
 #include "certificate.h"
@@ -75,11 +76,7 @@ void identity_keep(void)
 
 bool token_matches(const uint8_t digest[32])
 {
-    uint8_t difference = 0;
-
-    for (unsigned i = 0; i < sizeof(token_digest); i++)
-        difference |= (uint8_t)(digest[i] ^ token_digest[i]);
-    return difference == 0;
+    return mbedtls_ct_memcmp(digest, token_digest, sizeof(token_digest)) == 0;
 }
 
 /*

@@ -9,6 +9,7 @@
  */
 #include "tokens.h"
 
+#include <mbedtls/constant_time.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,21 +114,12 @@ static enum token_state look_for(enum token_kind kind, const uint8_t digest[32],
     return state;
 }
 
-/* In constant time, as others may share the connection behind a proxy. */
-static bool is_same(const char *a, const char *b, size_t bytes)
-{
-    char difference = 0;
-
-    for (size_t i = 0; i < bytes; i++)
-        difference |= a[i] ^ b[i];
-    return difference == 0;
-}
-
 static void take_shown(struct token_shown *last, const char *text)
 {
     size_t bytes = strlen(text);
 
-    if (bytes > 0 && bytes == last->bytes && is_same(text, last->text, bytes))
+    /* In constant time, as others may share the connection behind a proxy. */
+    if (bytes > 0 && bytes == last->bytes && mbedtls_ct_memcmp(text, last->text, bytes) == 0)
         return;
     last->bytes = bytes <= sizeof(last->text) ? bytes : 0;
     memcpy(last->text, text, last->bytes);

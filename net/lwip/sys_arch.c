@@ -62,22 +62,25 @@ static bool sem_take(sys_sem_t *sem)
     return false;
 }
 
-u32_t sys_arch_sem_wait(sys_sem_t *sem, u32_t timeout_ms)
+/* `wait` is skep_wait() or does as that does. What is signalled as the time ends isn't lost. */
+static u32_t sem_wait(sys_sem_t *sem, u32_t timeout_ms,
+                      int (*wait)(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns))
 {
     uint64_t deadline = deadline_after(timeout_ms);
     while (!sem_take(sem))
-        if (skep_wait(&sem->count, 0, deadline) == -SKEP_ETIMEDOUT && !sem_take(sem))
-            return SYS_ARCH_TIMEOUT;
+        if (wait(&sem->count, 0, deadline) == -SKEP_ETIMEDOUT)
+            return sem_take(sem) ? 0 : SYS_ARCH_TIMEOUT;
     return 0;
+}
+
+u32_t sys_arch_sem_wait(sys_sem_t *sem, u32_t timeout_ms)
+{
+    return sem_wait(sem, timeout_ms, skep_wait);
 }
 
 u32_t network_operation_wait(sys_sem_t *semaphore, u32_t timeout_ms)
 {
-    uint64_t deadline = deadline_after(timeout_ms);
-    while (!sem_take(semaphore))
-        if (network_wait(&semaphore->count, 0, deadline) == -SKEP_ETIMEDOUT)
-            return sem_take(semaphore) ? 0 : SYS_ARCH_TIMEOUT;
-    return 0;
+    return sem_wait(semaphore, timeout_ms, network_wait);
 }
 
 sys_sem_t *network_thread_semaphore(void)

@@ -483,6 +483,14 @@ static int ready_wait(const union address *to)
     return ready_wait6(&to->v6.sin6_addr);
 }
 
+/* The address of somebody else, and the way there: address_take(), then ready_wait(). */
+static int remote_take(struct skep_file *file, union address *out, const struct sockaddr *address,
+                       socklen_t bytes)
+{
+    int error = address_take(file, out, address, bytes);
+    return error < 0 ? error : ready_wait(out);
+}
+
 /* lwIP tells a refused connection as reset, and one that nobody answered as aborted. */
 static int connect_error(int error)
 {
@@ -501,9 +509,7 @@ static int inet_connect(struct skep_file *file, const struct sockaddr *address, 
     union address remote = {.any.sa_family = AF_UNSPEC}; /* a datagram socket forgets */
     call_begin();
     if (address == NULL || bytes < sizeof(sa_family_t) || address->sa_family != AF_UNSPEC) {
-        int result = address_take(file, &remote, address, bytes);
-        if (result == 0)
-            result = ready_wait(&remote);
+        int result = remote_take(file, &remote, address, bytes);
         if (result < 0)
             return result;
     }
@@ -695,9 +701,7 @@ static ssize_t send_to(struct skep_file *file, const void *data, size_t bytes, i
 {
     union address remote;
     call_begin();
-    int error = address_take(file, &remote, address, address_bytes);
-    if (error == 0)
-        error = ready_wait(&remote);
+    int error = remote_take(file, &remote, address, address_bytes);
     if (error < 0)
         return error;
     if (is_too_long(file, bytes))
@@ -720,9 +724,7 @@ static ssize_t inet_send_message(struct skep_file *file, const struct msghdr *me
     struct msghdr copy = *message;
     call_begin();
     if (message->msg_name != NULL) {
-        int error = address_take(file, &remote, message->msg_name, message->msg_namelen);
-        if (error == 0)
-            error = ready_wait(&remote);
+        int error = remote_take(file, &remote, message->msg_name, message->msg_namelen);
         if (error < 0)
             return error;
         copy.msg_name = &remote;
