@@ -112,6 +112,7 @@ def test_the_host(api):
             between(old[counter], metrics(f"skep_cpu_{counter}_total", cpu=cpu), new[counter])
     assert metrics("skep_build_info", version=first["version"]) == 1
     assert metrics("skep_control_restarts_total") == first["control_restarts"]
+    between(1, metrics("skep_control_heap_used_bytes"), 4096 * first["frames"]["guest"])
     assert metrics("skep_storage_state", state=first["storage"]["state"]) == 1
 
 

@@ -18,6 +18,7 @@ struct bdev;
 
 int64_t core_host_info(struct skep_host_info *out);
 uint64_t core_own_cpu_ns(void); /* CPU time of this service, as of when it was last put on a CPU */
+uint64_t core_own_heap_bytes(void); /* what it has of malloc(), 0 where a sanitizer has the heap */
 int64_t core_cpu_info(uint32_t cpu, struct skep_cpu_info *out);
 int64_t core_power(bool reboot);              /* returns only if it can't */
 int64_t core_wall_set(uint64_t wall_base_ns); /* for all guests */

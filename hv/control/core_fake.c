@@ -19,6 +19,7 @@
  */
 #include "core.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,6 +115,13 @@ int64_t core_wall_set(uint64_t wall_base_ns)
 uint64_t core_own_cpu_ns(void)
 {
     return now_ns(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+uint64_t core_own_heap_bytes(void)
+{
+    struct mallinfo2 heap = mallinfo2();
+
+    return heap.uordblks + heap.hblkhd;
 }
 
 int64_t core_cpu_info(uint32_t cpu, struct skep_cpu_info *out)

@@ -1,6 +1,7 @@
 /* core_hypercall.c - the core as hypercalls, for the service that runs under ring 0. */
 #include "core.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
 
 #include "skep/control_calls.h"
@@ -23,6 +24,13 @@ uint64_t core_own_cpu_ns(void)
     for (uint32_t i = 0; i < info->vcpu_max; i++)
         sum += ((const struct skep_vcpu_page *)(info->vcpu_pages + i * SKEP_PAGE_SIZE))->run_ns;
     return sum;
+}
+
+uint64_t core_own_heap_bytes(void)
+{
+    struct mallinfo heap = mallinfo();
+
+    return (uint64_t)heap.uordblks + (uint64_t)heap.hblkhd;
 }
 
 int64_t core_cpu_info(uint32_t cpu, struct skep_cpu_info *out)

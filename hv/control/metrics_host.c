@@ -194,6 +194,8 @@ void metrics_write_service(struct exposition *x)
 {
     write_seconds(x, METRIC_COUNTER, "skep_control_cpu_seconds",
                   "CPU time of the control service since its start.", core_own_cpu_ns());
+    write_one(x, METRIC_GAUGE, "skep_control_heap_used_bytes",
+              "What the control service has of its heap.", core_own_heap_bytes());
     write_connections(x);
     write_handshakes(x);
     exposition_family(x, METRIC_COUNTER, "skep_http_requests",
