@@ -18,7 +18,8 @@ struct ip_addr;
 /* Makes the network's thread look at its devices and timers. Event handlers may call it. */
 void network_wake(void);
 
-/* socket.c: waits for what a call of the program needs, as skep_wait(). That the call was interrupted is a timeout to lwIP. */
+/* socket_transfer.c: waits for what a call of the program needs, as skep_wait(). That the call was interrupted is a timeout
+ * to lwIP. */
 int network_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns);
 
 /* The core lock must be held: an ARP packet was sent, or a name is about to be looked up, so their timers have something
@@ -35,7 +36,7 @@ void network_dns_add(const struct ip_addr *server);
 /* Waits until something is true of the addresses, until deadline_ns at most. As skep_net_wait_ready(). */
 int network_wait_until(bool (*ready)(void), uint64_t deadline_ns);
 
-/* socket.c: waits as skep_wait() in a call that goes on after handlers. -EINTR: the thread is to be cancelled. */
+/* socket_transfer.c: waits as skep_wait() in a call that goes on after handlers. -EINTR: the thread is to be cancelled. */
 int network_wait_restarting(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns);
 
 /*
