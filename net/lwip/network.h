@@ -13,6 +13,7 @@
 #include "skep/abi.h"
 
 struct netif;
+struct network_mailbox;
 struct ip_addr;
 
 /* Makes the network's thread look at its devices and timers. Event handlers may call it. */
@@ -21,6 +22,9 @@ void network_wake(void);
 /* socket_transfer.c: waits for what a call of the program needs, as skep_wait(). That the call was interrupted is a timeout
  * to lwIP. */
 int network_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns);
+
+/* sys_arch.c: the threads that wait for a message of lwIP's mailbox go through network_wait() again. */
+void network_mailbox_look(struct network_mailbox *mailbox);
 
 /* The core lock must be held: an ARP packet was sent, or a name is about to be looked up, so their timers have something
  * to do. */

@@ -160,6 +160,14 @@ err_t sys_mbox_trypost(sys_mbox_t *handle, void *message)
     return room ? ERR_OK : ERR_MEM;
 }
 
+void network_mailbox_look(struct network_mailbox *mailbox)
+{
+    bool were_masked = skep_spin_lock(&mailbox->lock);
+    atomic_fetch_add_explicit(&mailbox->posts, 1, memory_order_relaxed);
+    skep_spin_unlock(&mailbox->lock, were_masked);
+    skep_wake(&mailbox->posts, SKEP_WAKE_ALL);
+}
+
 err_t sys_mbox_trypost_fromisr(sys_mbox_t *mailbox, void *message)
 {
     return sys_mbox_trypost(mailbox, message);

@@ -14,6 +14,10 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
+#include "lwip/raw.h"
+#include "lwip/udp.h"
+
+#include "../lwip/network.h"
 #include "skep/guest.h"
 #include "skep/net.h"
 
@@ -90,6 +94,17 @@ static void on_event(struct netconn *connection, enum netconn_evt event, u16_t l
         skep_poll_notify_source(&sources[number]);
 }
 
+void skep_inet_datagram_changed(struct netconn *connection, enum inet_mark which)
+{
+    int number = connection->callback_arg.socket;
+    if (number < 0)
+        return;
+    mark(number, which, true);
+    if (sys_mbox_valid(&connection->recvmbox))
+        network_mailbox_look(connection->recvmbox);
+    skep_poll_notify_source(&sources[number]);
+}
+
 /*
  * Operations on the descriptor
  */
@@ -130,11 +145,21 @@ static void socket_flags_changed(struct skep_file *file)
     lwip_fcntl(number_of(file), F_SETFL, file->flags & O_NONBLOCK);
 }
 
+/* What poll() says of a datagram socket's marks. */
+static short marks_poll(int number)
+{
+    const unsigned ended = SENDS_NO_MORE | RECEIVES_NO_MORE;
+    unsigned marks = atomic_load_explicit(&skep_inet_marks[number], memory_order_relaxed);
+    return (short)((marks & REFUSED ? POLLERR : 0) |
+                   (marks & RECEIVES_NO_MORE ? POLLIN | POLLRDNORM | POLLRDHUP : 0) |
+                   ((marks & ended) == ended ? POLLHUP : 0));
+}
+
 /* Looks without a lock: whoever changes the state calls skep_poll_notify_source() afterwards. */
 static short socket_poll(struct skep_file *file)
 {
     const struct lwip_sock *state = state_of(file);
-    short ready = 0;
+    short ready = marks_poll(number_of(file));
     if (state->rcvevent > 0 || state->lastdata.pbuf != NULL || input_ended(state))
         ready |= POLLIN | POLLRDNORM;
     if (state->sendevent != 0)
@@ -158,6 +183,12 @@ static const struct skep_fd_ops socket_ops;
  * Making sockets
  */
 
+/* Those of a new socket. */
+static void marks_begin(int number, uint8_t marks)
+{
+    atomic_store_explicit(&skep_inet_marks[number], marks, memory_order_relaxed);
+}
+
 /* A connection may have ended before it was accepted; lwIP hasn't heard of TCP_NODELAY. */
 static void note_state(int number)
 {
@@ -175,11 +206,8 @@ static void note_state(int number)
 }
 
 /* The descriptor for lwIP's socket, or -errno, and then the socket is closed. */
-static int descriptor_open(int number, int type, bool nodelay)
+static int descriptor_open(int number, int type)
 {
-    mark(number, CONNECTING, false);
-    mark(number, ACCEPTS_NO_MORE, false);
-    mark(number, HAS_NODELAY, nodelay);
     note_state(number);
     int flags = (type & SOCK_NONBLOCK) != 0 ? O_NONBLOCK : 0;
     if (flags != 0)
@@ -214,8 +242,8 @@ static int open_inet(int domain, int type, int protocol)
     struct netconn *connection = lwip_socket_dbg_get_socket(number)->conn;
     early_event = connection->callback;
     connection->callback = on_event; /* accepted connections inherit it */
-    mark(number, UNCONNECTED, kind == SOCK_STREAM);
-    return descriptor_open(number, type, false);
+    marks_begin(number, kind == SOCK_STREAM ? UNCONNECTED : 0);
+    return descriptor_open(number, type);
 }
 
 int socket(int domain, int type, int protocol)
@@ -249,8 +277,6 @@ static int end_input(int number)
 {
     const struct netconn *connection = lwip_socket_dbg_get_socket(number)->conn;
     struct tcp_pcb *pcb = connection->pcb.tcp;
-    if (!is_tcp(connection))
-        return -EOPNOTSUPP;
     if (pcb == NULL || pcb->state == CLOSED)
         return -ENOTCONN;
     if (pcb->state == LISTEN) {
@@ -262,12 +288,54 @@ static int end_input(int number)
     return 0;
 }
 
+/* What was ended stays so, as long as there is a connection. */
+static int end_output(struct skep_file *file)
+{
+    int number = number_of(file);
+    if (!is_marked(number, SENDS_NO_MORE)) {
+        int result = (int)result_of(lwip_shutdown(number, SHUT_WR));
+        if (result == 0)
+            mark(number, SENDS_NO_MORE, true);
+        return result;
+    }
+    LOCK_TCPIP_CORE();
+    const struct tcp_pcb *pcb = state_of(file)->conn->pcb.tcp;
+    bool is_gone = pcb == NULL || pcb->state == CLOSED || pcb->state == TIME_WAIT;
+    UNLOCK_TCPIP_CORE();
+    return is_gone ? -ENOTCONN : 0;
+}
+
+static bool is_connected_datagram(const struct netconn *connection)
+{
+    if (connection->pcb.ip == NULL)
+        return false;
+    return NETCONNTYPE_GROUP(connection->type) == NETCONN_UDP
+               ? (connection->pcb.udp->flags & UDP_FLAGS_CONNECTED) != 0
+               : (connection->pcb.raw->flags & RAW_FLAGS_CONNECTED) != 0;
+}
+
+/* As on Linux, who isn't connected is told so, and it has its effect all the same. */
+static int end_datagrams(struct netconn *connection, int how)
+{
+    LOCK_TCPIP_CORE();
+    if (how != SHUT_RD)
+        skep_inet_datagram_changed(connection, SENDS_NO_MORE);
+    if (how != SHUT_WR)
+        skep_inet_datagram_changed(connection, RECEIVES_NO_MORE);
+    bool is_connected = is_connected_datagram(connection);
+    UNLOCK_TCPIP_CORE();
+    return is_connected ? 0 : -ENOTCONN;
+}
+
 static int inet_shutdown(struct skep_file *file, int how)
 {
+    struct netconn *connection = state_of(file)->conn;
     int number = number_of(file), result = 0;
     bool ended_output = false;
-    if (how != SHUT_RD && !is_listener(state_of(file)->conn)) {
-        result = (int)result_of(lwip_shutdown(number, SHUT_WR));
+    if (!is_tcp(connection))
+        return end_datagrams(connection, how);
+    if (how != SHUT_RD && !is_listener(connection)) {
+        result = end_output(file);
         ended_output = result == 0;
     }
     /* In progress: another thread is sending, and goes on to. Input ends all the same. */
@@ -298,13 +366,10 @@ static int accept_from(struct skep_file *file, struct sockaddr *address, socklen
         return number;
     if (peer.any.sa_family == AF_INET && NETCONNTYPE_ISIPV6(netconn_type(state_of(file)->conn))) {
         struct sockaddr_in v4 = peer.v4;
-        peer.v6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = v4.sin_port};
-        peer.v6.sin6_addr.s6_addr32[2] = htonl(0xffff);
-        peer.v6.sin6_addr.s6_addr32[3] = v4.sin_addr.s_addr;
+        peer.v6 = (struct sockaddr_in6){.sin6_port = v4.sin_port};
+        skep_inet_address_map(&peer, v4.sin_addr.s_addr);
     }
-    if (*bytes > address_bytes_of(&peer))
-        *bytes = address_bytes_of(&peer);
-    memcpy(address, &peer, *bytes);
+    skep_inet_address_tell(&peer, address, bytes);
     return number;
 }
 
@@ -314,11 +379,11 @@ static int inet_accept(struct skep_file *file, struct sockaddr *address, socklen
     int listener = number_of(file);
     if (!accepts(listener))
         return -EINVAL;
-    skep_inet_call_begin();
+    skep_inet_call_begin(file);
     int number = accept_from(file, address, bytes);
     if (number >= 0) {
-        mark(number, UNCONNECTED, false);
-        return descriptor_open(number, type, is_marked(listener, HAS_NODELAY));
+        marks_begin(number, is_marked(listener, HAS_NODELAY) ? HAS_NODELAY : 0);
+        return descriptor_open(number, type);
     }
     if (skep_inet_call.interrupted)
         return -EINTR;

@@ -28,14 +28,67 @@ static int address_take(struct skep_file *file, union inet_address *out,
     return is_v6 && out->v6.sin6_scope_id > UINT8_MAX ? -EINVAL : 0;
 }
 
+void skep_inet_address_map(union inet_address *address, uint32_t v4)
+{
+    address->v6.sin6_family = AF_INET6;
+    address->v6.sin6_addr = (struct in6_addr){0};
+    address->v6.sin6_addr.s6_addr32[2] = htonl(0xffff);
+    address->v6.sin6_addr.s6_addr32[3] = v4;
+}
+
+void skep_inet_address_tell(const union inet_address *own, struct sockaddr *address,
+                            socklen_t *bytes)
+{
+    socklen_t whole = address_bytes_of(own);
+    memcpy(address, own, *bytes < whole ? *bytes : whole);
+    *bytes = whole;
+}
+
+/* lwIP chooses the address from which a datagram comes for each one: of a connected socket it can be told before. */
+static const ip_addr_t *source_of(const struct netconn *connection)
+{
+    const struct udp_pcb *pcb = connection->pcb.udp;
+    if (NETCONNTYPE_GROUP(connection->type) != NETCONN_UDP || pcb == NULL ||
+        (pcb->flags & UDP_FLAGS_CONNECTED) == 0 || !ip_addr_isany_val(pcb->local_ip))
+        return NULL;
+    struct netif *netif = ip_route(&pcb->local_ip, &pcb->remote_ip);
+    return netif != NULL ? ip_netif_get_local_ip(netif, &pcb->remote_ip) : NULL;
+}
+
+static void address_set(union inet_address *address, const ip_addr_t *to)
+{
+    if (address->any.sa_family == AF_INET)
+        address->v4.sin_addr.s_addr = ip_2_ip4(to)->addr;
+    else if (IP_IS_V6_VAL(*to)) {
+        memcpy(&address->v6.sin6_addr, ip_2_ip6(to)->addr, sizeof(address->v6.sin6_addr));
+        address->v6.sin6_scope_id = ip6_addr_zone(ip_2_ip6(to));
+    } else
+        skep_inet_address_map(address, ip_2_ip4(to)->addr);
+}
+
 int skep_inet_own_name(struct skep_file *file, struct sockaddr *address, socklen_t *bytes)
 {
-    return (int)result_of(lwip_getsockname(number_of(file), address, bytes));
+    union inet_address own;
+    socklen_t own_bytes = sizeof(own);
+    if (lwip_getsockname(number_of(file), &own.any, &own_bytes) < 0)
+        return -errno;
+    LOCK_TCPIP_CORE();
+    const ip_addr_t *source = source_of(state_of(file)->conn);
+    if (source != NULL)
+        address_set(&own, source);
+    UNLOCK_TCPIP_CORE();
+    skep_inet_address_tell(&own, address, bytes);
+    return 0;
 }
 
 int skep_inet_peer_name(struct skep_file *file, struct sockaddr *address, socklen_t *bytes)
 {
-    return (int)result_of(lwip_getpeername(number_of(file), address, bytes));
+    union inet_address peer;
+    socklen_t peer_bytes = sizeof(peer);
+    if (lwip_getpeername(number_of(file), &peer.any, &peer_bytes) < 0)
+        return -errno;
+    skep_inet_address_tell(&peer, address, bytes);
+    return 0;
 }
 
 /*
@@ -100,12 +153,14 @@ int skep_inet_connect_error(int error)
 int skep_inet_connect(struct skep_file *file, const struct sockaddr *address, socklen_t bytes)
 {
     union inet_address remote = {.any.sa_family = AF_UNSPEC}; /* a datagram socket forgets */
-    skep_inet_call_begin();
+    skep_inet_call_begin(file);
     if (address == NULL || bytes < sizeof(sa_family_t) || address->sa_family != AF_UNSPEC) {
         int result = skep_inet_remote_take(file, &remote, address, bytes);
         if (result < 0)
             return result;
     }
+    if (!is_tcp(state_of(file)->conn) && !skep_inet_hear_unreachable(state_of(file)->conn))
+        return -ENOBUFS;
     mark(number_of(file), CONNECTING, true);
     mark(number_of(file), UNCONNECTED, false);
     if (lwip_connect(number_of(file), &remote.any, address_bytes_of(&remote)) < 0)

@@ -24,13 +24,18 @@
  * What lwIP doesn't keep of a socket, by its number
  */
 
+/* CONNECTING: connect() may still fail, and errors then have other names. HAS_NODELAY: TCP_NODELAY, which connections
+ * inherit; lwIP wouldn't take it of a listener. UNCONNECTED: a stream that never was connected, where lwIP would wait for
+ * data that can't come. The next three: after shutdown(), the first of a listener, the last of datagrams only. REFUSED:
+ * nobody listens where datagrams went, which is still to be told. */
 enum inet_mark {
-    CONNECTING = 1,      /* connect() may still fail: errors then have other names */
-    ACCEPTS_NO_MORE = 2, /* listens, but was shut down */
-    HAS_NODELAY =
-        4, /* TCP_NODELAY, which connections inherit; lwIP wouldn't take it of a listener */
-    UNCONNECTED =
-        8 /* a stream that never was connected, where lwIP would wait for data that can't come */
+    CONNECTING = 1,
+    HAS_NODELAY = 2,
+    UNCONNECTED = 4,
+    ACCEPTS_NO_MORE = 8,
+    SENDS_NO_MORE = 16,
+    RECEIVES_NO_MORE = 32,
+    REFUSED = 64
 };
 extern _Atomic uint8_t skep_inet_marks[MEMP_NUM_NETCONN];
 _Static_assert(MEMP_NUM_NETCONN >= SKEP_FD_MAX, "lwIP's numbers are no fewer than descriptors");
@@ -46,6 +51,14 @@ static inline void mark(int number, enum inet_mark which, bool on)
         atomic_fetch_or_explicit(&skep_inet_marks[number], (uint8_t)which, memory_order_relaxed);
     else
         atomic_fetch_and_explicit(&skep_inet_marks[number], (uint8_t)~which, memory_order_relaxed);
+}
+
+/* Whether it was there, and it isn't any more. */
+static inline bool unmark(int number, enum inet_mark which)
+{
+    return (atomic_fetch_and_explicit(&skep_inet_marks[number], (uint8_t)~which,
+                                      memory_order_relaxed) &
+            which) != 0;
 }
 
 static inline int number_of(const struct skep_file *file)
@@ -65,7 +78,7 @@ static inline bool is_tcp(const struct netconn *connection)
     return NETCONNTYPE_GROUP(connection->type) == NETCONN_TCP;
 }
 
-/* With lwIP's lock. */
+/* The lock is lwIP's, here and below. */
 static inline bool is_listening(const struct netconn *connection)
 {
     return connection->pcb.tcp != NULL && connection->pcb.tcp->state == LISTEN;
@@ -88,18 +101,21 @@ static inline bool input_ended(const struct lwip_sock *state)
 }
 
 /*
- * The thread's call: errno and what had interrupted calls at its beginning, and whether it was interrupted since
+ * The thread's call: on which socket; errno and what had interrupted calls at its beginning; and what ended its wait since
  */
 
 struct inet_call {
+    int number;
+    int error_before;
     uint64_t seen;
     bool interrupted;
-    int error_before;
+    bool refused; /* the socket was marked REFUSED, which was taken away */
+    bool ended;   /* it is marked RECEIVES_NO_MORE */
 };
 extern _Thread_local struct inet_call skep_inet_call;
 
 /* socket_transfer.c */
-void skep_inet_call_begin(void);
+void skep_inet_call_begin(const struct skep_file *file);
 ssize_t skep_inet_read(struct skep_file *file, void *data, size_t bytes);
 ssize_t skep_inet_write(struct skep_file *file, const void *data, size_t bytes);
 ssize_t skep_inet_send(struct skep_file *file, const void *data, size_t bytes, int flags,
@@ -125,6 +141,13 @@ static inline socklen_t address_bytes_of(const union inet_address *address)
     return address->any.sa_family == AF_INET6 ? sizeof(address->v6) : sizeof(address->v4);
 }
 
+/* An IPv4 address as IPv6 sockets see it; the port stays. */
+void skep_inet_address_map(union inet_address *address, uint32_t v4);
+
+/* As much of it as has room, and its whole length. */
+void skep_inet_address_tell(const union inet_address *own, struct sockaddr *address,
+                            socklen_t *bytes);
+
 /* Takes the address of somebody else and waits for the way there. -EINTR: the thread is to be cancelled. */
 int skep_inet_remote_take(struct skep_file *file, union inet_address *out,
                           const struct sockaddr *address, socklen_t bytes);
@@ -136,6 +159,16 @@ int skep_inet_bind(struct skep_file *file, const struct sockaddr *address, sockl
 int skep_inet_connect(struct skep_file *file, const struct sockaddr *address, socklen_t bytes);
 int skep_inet_own_name(struct skep_file *file, struct sockaddr *address, socklen_t *bytes);
 int skep_inet_peer_name(struct skep_file *file, struct sockaddr *address, socklen_t *bytes);
+
+/*
+ * socket.c, socket_unreachable.c
+ */
+
+/* Marks a datagram socket and tells who waits for it. The lock is held. */
+void skep_inet_datagram_changed(struct netconn *connection, enum inet_mark which);
+
+/* From now on sockets hear of refused datagrams; the connection is one of those. False: no memory. */
+bool skep_inet_hear_unreachable(const struct netconn *connection);
 
 /* socket_options.c */
 int skep_inet_option_set(struct skep_file *file, int level, int name, const void *value,

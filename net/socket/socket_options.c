@@ -109,6 +109,8 @@ int skep_inet_option_get(struct skep_file *file, int level, int name, void *valu
     if (lwip_getsockopt(number, level, name, value, bytes) < 0)
         return -errno;
     if (level == SOL_SOCKET && name == SO_ERROR) {
+        if (unmark(number, REFUSED))
+            *(int *)value = ECONNREFUSED;
         if (is_marked(number, CONNECTING))
             *(int *)value = skep_inet_connect_error(*(int *)value);
         mark(number, CONNECTING, false);

@@ -8,16 +8,27 @@
 
 _Thread_local struct inet_call skep_inet_call;
 
-void skep_inet_call_begin(void)
+void skep_inet_call_begin(const struct skep_file *file)
 {
-    skep_inet_call.seen = skep_interrupts_seen();
-    skep_inet_call.interrupted = false;
-    skep_inet_call.error_before = errno;
+    skep_inet_call = (struct inet_call){
+        .number = number_of(file), .error_before = errno, .seen = skep_interrupts_seen()};
+}
+
+/* Whether the socket says that there is nothing to wait for. */
+static bool call_ends(void)
+{
+    if (!is_marked(skep_inet_call.number, REFUSED | RECEIVES_NO_MORE))
+        return false;
+    skep_inet_call.refused = unmark(skep_inet_call.number, REFUSED);
+    skep_inet_call.ended = is_marked(skep_inet_call.number, RECEIVES_NO_MORE);
+    return skep_inet_call.refused || skep_inet_call.ended;
 }
 
 /* A socket's call with a time of its own (SO_RCVTIMEO, SO_SNDTIMEO) doesn't go on after handlers, as on Linux. */
 int network_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns)
 {
+    if (call_ends())
+        return -SKEP_ETIMEDOUT;
     int result =
         skep_wait_interruptibly(word, expected, deadline_ns, &skep_inet_call.seen,
                                 deadline_ns == SKEP_FOREVER ? SKEP_RESTARTS : SKEP_NEVER_RESTARTS);
@@ -33,18 +44,40 @@ int network_wait_restarting(_Atomic uint32_t *word, uint32_t expected, uint64_t 
 
 /*
  * What lwIP received, or -errno. It tells the end of the input once, and it stays there. lwIP sets errno then; it is put
- * back, as OpenSSL takes an end with ENOTCONN for a wait.
+ * back, as OpenSSL takes an end with ENOTCONN for a wait. A datagram may have come as the wait was ended.
  */
 static ssize_t received(struct skep_file *file, ssize_t result)
 {
+    if (result >= 0 && skep_inet_call.refused)
+        mark(number_of(file), REFUSED, true);
     if (result > 0)
         return result;
     if (result < 0 && skep_inet_call.interrupted)
         return -EINTR;
-    if (result < 0 && (errno != ENOTCONN || !input_ended(state_of(file))))
+    if (result < 0 && skep_inet_call.refused)
+        return -ECONNREFUSED;
+    if (result < 0 && !skep_inet_call.ended && (errno != ENOTCONN || !input_ended(state_of(file))))
         return -errno;
     errno = skep_inet_call.error_before;
     return 0;
+}
+
+/* Begins a call that receives. */
+static int receive_begin(const struct skep_file *file)
+{
+    skep_inet_call_begin(file);
+    if (!is_marked(number_of(file), UNCONNECTED | REFUSED))
+        return 0;
+    return unmark(number_of(file), REFUSED) ? -ECONNREFUSED : -ENOTCONN;
+}
+
+/* Begins a call that sends. */
+static int send_begin(const struct skep_file *file)
+{
+    skep_inet_call_begin(file);
+    if (!is_marked(number_of(file), SENDS_NO_MORE | REFUSED))
+        return 0;
+    return unmark(number_of(file), REFUSED) ? -ECONNREFUSED : -EPIPE;
 }
 
 static bool is_stream(const struct skep_file *file)
@@ -54,9 +87,9 @@ static bool is_stream(const struct skep_file *file)
 
 ssize_t skep_inet_read(struct skep_file *file, void *data, size_t bytes)
 {
-    if (is_marked(number_of(file), UNCONNECTED))
-        return -ENOTCONN;
-    skep_inet_call_begin();
+    int error = receive_begin(file);
+    if (error < 0)
+        return error;
     return received(file, lwip_recv(number_of(file), data, bytes, 0));
 }
 
@@ -82,9 +115,11 @@ static ssize_t sent(const struct skep_file *file, bool named, ssize_t result)
 
 static ssize_t socket_send(struct skep_file *file, const void *data, size_t bytes, int flags)
 {
+    int error = send_begin(file);
+    if (error < 0)
+        return error;
     if (is_too_long(file, bytes))
         return -EMSGSIZE;
-    skep_inet_call_begin();
     return sent(file, false,
                 lwip_send(number_of(file), data, bytes, flags & (MSG_DONTWAIT | MSG_MORE)));
 }
@@ -102,8 +137,9 @@ static ssize_t send_to(struct skep_file *file, const void *data, size_t bytes, i
                        const struct sockaddr *address, socklen_t address_bytes)
 {
     union inet_address remote;
-    skep_inet_call_begin();
-    int error = skep_inet_remote_take(file, &remote, address, address_bytes);
+    int error = send_begin(file);
+    if (error == 0)
+        error = skep_inet_remote_take(file, &remote, address, address_bytes);
     if (error < 0)
         return error;
     if (is_too_long(file, bytes))
@@ -124,11 +160,12 @@ ssize_t skep_inet_send_message(struct skep_file *file, const struct msghdr *mess
 {
     union inet_address remote;
     struct msghdr copy = *message;
-    skep_inet_call_begin();
+    int error = send_begin(file);
+    if (error == 0 && message->msg_name != NULL)
+        error = skep_inet_remote_take(file, &remote, message->msg_name, message->msg_namelen);
+    if (error < 0)
+        return error;
     if (message->msg_name != NULL) {
-        int error = skep_inet_remote_take(file, &remote, message->msg_name, message->msg_namelen);
-        if (error < 0)
-            return error;
         copy.msg_name = &remote;
         copy.msg_namelen = address_bytes_of(&remote);
     }
@@ -172,9 +209,9 @@ ssize_t skep_inet_receive(struct skep_file *file, void *data, size_t bytes, int 
                           struct sockaddr *address, socklen_t *address_bytes)
 {
     int known = flags & (MSG_PEEK | MSG_DONTWAIT);
-    if (is_marked(number_of(file), UNCONNECTED))
-        return -ENOTCONN;
-    skep_inet_call_begin();
+    int error = receive_begin(file);
+    if (error < 0)
+        return error;
     if ((flags & MSG_TRUNC) != 0 && !is_stream(file))
         return receive_measured(file, data, bytes, known, address, address_bytes);
     if ((flags & MSG_WAITALL) != 0 && known == 0 && is_stream(file))
@@ -194,9 +231,9 @@ static size_t bytes_of(const struct msghdr *message)
 ssize_t skep_inet_receive_message(struct skep_file *file, struct msghdr *message, int flags)
 {
     int known = flags & (MSG_PEEK | MSG_DONTWAIT);
-    if (is_marked(number_of(file), UNCONNECTED))
-        return -ENOTCONN;
-    skep_inet_call_begin();
+    int error = receive_begin(file);
+    if (error < 0)
+        return error;
     ssize_t result = received(file, lwip_recvmsg(number_of(file), message, known));
     if (result < 0)
         return result;

@@ -87,7 +87,7 @@ static void streams(void)
     CHECK(read(server, data, sizeof(data)) == 3);
     CHECK(recv(server, data, sizeof(data), MSG_DONTWAIT) == -1 && errno == EAGAIN);
 
-    CHECK(shutdown(client, SHUT_WR) == 0);
+    CHECK(shutdown(client, SHUT_WR) == 0 && shutdown(client, SHUT_WR) == 0);
     CHECK(send(client, "x", 1, MSG_NOSIGNAL) == -1 && errno == EPIPE);
     errno = 0;
     CHECK(read(server, data, sizeof(data)) == 0 && errno == 0);
@@ -217,6 +217,87 @@ static void datagrams(void)
     struct timeval timeout = {.tv_usec = 20000};
     CHECK(select(one + 1, &reads, NULL, NULL, &timeout) == 0 && !FD_ISSET(one, &reads));
     close(one), close(two);
+}
+
+/* Sends, and waits until the answer is there that nobody listens. */
+static void send_in_vain(int fd)
+{
+    struct pollfd waiting = {.fd = fd, .events = POLLIN};
+    CHECK(send(fd, "x", 1, 0) == 1);
+    CHECK(poll(&waiting, 1, 5000) == 1 && waiting.revents == POLLERR);
+}
+
+/* Who is connected is told once that nobody listens, whatever is called next; others aren't. */
+static void refused_datagrams(const struct sockaddr *nobody, socklen_t bytes)
+{
+    int fd = socket(nobody->sa_family, SOCK_DGRAM, 0), error = 0;
+    int other = socket(nobody->sa_family, SOCK_DGRAM, 0);
+    struct timeval span = {.tv_usec = 50000};
+    socklen_t error_bytes = sizeof(error);
+    char byte;
+    CHECK(connect(fd, nobody, bytes) == 0);
+    send_in_vain(fd);
+    CHECK(recv(fd, &byte, 1, 0) == -1 && errno == ECONNREFUSED);
+    CHECK(recv(fd, &byte, 1, MSG_DONTWAIT) == -1 && errno == EAGAIN);
+    send_in_vain(fd);
+    CHECK(send(fd, "x", 1, 0) == -1 && errno == ECONNREFUSED);
+    send_in_vain(fd);
+    CHECK(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &error_bytes) == 0);
+    CHECK(error == ECONNREFUSED);
+    CHECK(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &error_bytes) == 0 && error == 0);
+    for (int i = 0; i < 20; i++) { /* mostly while it waits */
+        CHECK(send(fd, "x", 1, 0) == 1);
+        CHECK(recv(fd, &byte, 1, 0) == -1 && errno == ECONNREFUSED);
+    }
+    CHECK(sendto(other, "x", 1, 0, nobody, bytes) == 1);
+    CHECK(setsockopt(other, SOL_SOCKET, SO_RCVTIMEO, &span, sizeof(span)) == 0);
+    CHECK(recv(other, &byte, 1, 0) == -1 && errno == EAGAIN);
+    CHECK(close(fd) == 0 && close(other) == 0);
+}
+
+/* A port of the loopback's that nobody has: who had it has closed it. */
+static void refused(void)
+{
+    struct sockaddr_in nobody = loopback(0);
+    socklen_t bytes = sizeof(nobody);
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    CHECK(bind(fd, (struct sockaddr *)&nobody, bytes) == 0);
+    CHECK(getsockname(fd, (struct sockaddr *)&nobody, &bytes) == 0 && close(fd) == 0);
+    refused_datagrams((struct sockaddr *)&nobody, bytes);
+}
+
+static void *end_receiving(void *fd)
+{
+    usleep(1000); /* so that the other thread mostly waits; it would be right otherwise, too */
+    CHECK(shutdown((int)(intptr_t)fd, SHUT_RD) == 0);
+    return NULL;
+}
+
+static void datagrams_end(void)
+{
+    struct sockaddr_in address = loopback(0), own;
+    socklen_t bytes = sizeof(address);
+    int one = socket(AF_INET, SOCK_DGRAM, 0), two = socket(AF_INET, SOCK_DGRAM, 0);
+    struct pollfd waiting = {.fd = two, .events = POLLIN | POLLRDHUP};
+    char data[4];
+    pthread_t thread;
+    CHECK(bind(one, (struct sockaddr *)&address, bytes) == 0);
+    CHECK(getsockname(one, (struct sockaddr *)&address, &bytes) == 0);
+    CHECK(shutdown(two, SHUT_RD) == -1 && errno == ENOTCONN && close(two) == 0);
+    two = socket(AF_INET, SOCK_DGRAM, 0);
+    CHECK(connect(two, (struct sockaddr *)&address, bytes) == 0);
+    CHECK(getsockname(two, (struct sockaddr *)&own, &bytes) == 0);
+    CHECK(own.sin_addr.s_addr == htonl(INADDR_LOOPBACK) && own.sin_port != 0);
+    CHECK(sendto(one, "ab", 2, 0, (struct sockaddr *)&own, bytes) == 2);
+    CHECK(shutdown(two, SHUT_WR) == 0 && shutdown(two, SHUT_WR) == 0);
+    CHECK(send(two, "x", 1, MSG_NOSIGNAL) == -1 && errno == EPIPE);
+    CHECK(recv(two, data, sizeof(data), 0) == 2);
+    CHECK(pthread_create(&thread, NULL, end_receiving, (void *)(intptr_t)two) == 0);
+    CHECK(recv(two, data, sizeof(data), 0) == 0 && recv(two, data, sizeof(data), 0) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(poll(&waiting, 1, 0) == 1);
+    CHECK(waiting.revents == (POLLIN | POLLRDHUP | POLLHUP));
+    CHECK(close(one) == 0 && close(two) == 0);
 }
 
 /* What a socket of which too little is known, or that is asked for too much, says. */
@@ -689,6 +770,16 @@ static void datagrams6(void)
     close(one), close(two);
 }
 
+static void refused6(void)
+{
+    struct sockaddr_in6 nobody = loopback6(0);
+    socklen_t bytes = sizeof(nobody);
+    int fd = socket(AF_INET6, SOCK_DGRAM, 0);
+    CHECK(bind(fd, (struct sockaddr *)&nobody, bytes) == 0);
+    CHECK(getsockname(fd, (struct sockaddr *)&nobody, &bytes) == 0 && close(fd) == 0);
+    refused_datagrams((struct sockaddr *)&nobody, bytes);
+}
+
 static void names6(void)
 {
     struct addrinfo hints = {.ai_family = AF_INET6, .ai_socktype = SOCK_STREAM}, *list;
@@ -740,11 +831,14 @@ int main(void)
         both_families_at_once();
         ipv6_alone();
         datagrams6();
+        refused6();
     }
     interfaces();
     interface_addresses();
     datagrams();
     cut_datagrams();
+    refused();
+    datagrams_end();
     refusals();
     streams();
     options();
