@@ -242,6 +242,8 @@ static int open_inet(int domain, int type, int protocol)
     struct netconn *connection = lwip_socket_dbg_get_socket(number)->conn;
     early_event = connection->callback;
     connection->callback = on_event; /* accepted connections inherit it */
+    if (kind == SOCK_DGRAM)          /* socket_receive.c knows who wants to hear of it */
+        connection->flags |= NETCONN_FLAG_PKTINFO;
     marks_begin(number, kind == SOCK_STREAM ? UNCONNECTED : 0);
     return descriptor_open(number, type);
 }

@@ -44,6 +44,22 @@ void skep_inet_address_tell(const union inet_address *own, struct sockaddr *addr
     *bytes = whole;
 }
 
+void skep_inet_address_set(union inet_address *out, const struct netconn *connection,
+                           const ip_addr_t *address, uint16_t port)
+{
+    if (!NETCONNTYPE_ISIPV6(connection->type)) {
+        out->v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port)};
+        out->v4.sin_addr.s_addr = ip_2_ip4(address)->addr;
+        return;
+    }
+    out->v6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(port)};
+    if (IP_IS_V6_VAL(*address)) {
+        memcpy(&out->v6.sin6_addr, ip_2_ip6(address)->addr, sizeof(out->v6.sin6_addr));
+        out->v6.sin6_scope_id = ip6_addr_zone(ip_2_ip6(address));
+    } else
+        skep_inet_address_map(out, ip_2_ip4(address)->addr);
+}
+
 /* lwIP chooses the address from which a datagram comes for each one: of a connected socket it can be told before. */
 static const ip_addr_t *source_of(const struct netconn *connection)
 {
@@ -55,17 +71,6 @@ static const ip_addr_t *source_of(const struct netconn *connection)
     return netif != NULL ? ip_netif_get_local_ip(netif, &pcb->remote_ip) : NULL;
 }
 
-static void address_set(union inet_address *address, const ip_addr_t *to)
-{
-    if (address->any.sa_family == AF_INET)
-        address->v4.sin_addr.s_addr = ip_2_ip4(to)->addr;
-    else if (IP_IS_V6_VAL(*to)) {
-        memcpy(&address->v6.sin6_addr, ip_2_ip6(to)->addr, sizeof(address->v6.sin6_addr));
-        address->v6.sin6_scope_id = ip6_addr_zone(ip_2_ip6(to));
-    } else
-        skep_inet_address_map(address, ip_2_ip4(to)->addr);
-}
-
 int skep_inet_own_name(struct skep_file *file, struct sockaddr *address, socklen_t *bytes)
 {
     union inet_address own;
@@ -73,9 +78,10 @@ int skep_inet_own_name(struct skep_file *file, struct sockaddr *address, socklen
     if (lwip_getsockname(number_of(file), &own.any, &own_bytes) < 0)
         return -errno;
     LOCK_TCPIP_CORE();
-    const ip_addr_t *source = source_of(state_of(file)->conn);
+    const struct netconn *connection = state_of(file)->conn;
+    const ip_addr_t *source = source_of(connection);
     if (source != NULL)
-        address_set(&own, source);
+        skep_inet_address_set(&own, connection, source, connection->pcb.udp->local_port);
     UNLOCK_TCPIP_CORE();
     skep_inet_address_tell(&own, address, bytes);
     return 0;

@@ -26,16 +26,17 @@
 
 /* CONNECTING: connect() may still fail, and errors then have other names. HAS_NODELAY: TCP_NODELAY, which connections
  * inherit; lwIP wouldn't take it of a listener. UNCONNECTED: a stream that never was connected, where lwIP would wait for
- * data that can't come. The next three: after shutdown(), the first of a listener, the last of datagrams only. REFUSED:
+ * data that can't come. TELLS_ARRIVAL: IP_PKTINFO or IPV6_RECVPKTINFO. The next three: after shutdown(), the first of a listener, the last of datagrams only. REFUSED:
  * nobody listens where datagrams went, which is still to be told. */
 enum inet_mark {
     CONNECTING = 1,
     HAS_NODELAY = 2,
     UNCONNECTED = 4,
-    ACCEPTS_NO_MORE = 8,
-    SENDS_NO_MORE = 16,
-    RECEIVES_NO_MORE = 32,
-    REFUSED = 64
+    TELLS_ARRIVAL = 8,
+    ACCEPTS_NO_MORE = 16,
+    SENDS_NO_MORE = 32,
+    RECEIVES_NO_MORE = 64,
+    REFUSED = 128
 };
 extern _Atomic uint8_t skep_inet_marks[MEMP_NUM_NETCONN];
 _Static_assert(MEMP_NUM_NETCONN >= SKEP_FD_MAX, "lwIP's numbers are no fewer than descriptors");
@@ -84,6 +85,15 @@ static inline bool is_listening(const struct netconn *connection)
     return connection->pcb.tcp != NULL && connection->pcb.tcp->state == LISTEN;
 }
 
+/* The bytes of all parts. */
+static inline size_t room_of(const struct iovec *parts, int count)
+{
+    size_t room = 0;
+    for (int i = 0; i < count; i++)
+        room += parts[i].iov_len;
+    return room;
+}
+
 /* What lwIP's functions return, as ours do. */
 static inline ssize_t result_of(ssize_t value)
 {
@@ -114,7 +124,7 @@ struct inet_call {
 };
 extern _Thread_local struct inet_call skep_inet_call;
 
-/* socket_transfer.c */
+/* socket_send.c, socket_receive.c */
 void skep_inet_call_begin(const struct skep_file *file);
 ssize_t skep_inet_read(struct skep_file *file, void *data, size_t bytes);
 ssize_t skep_inet_write(struct skep_file *file, const void *data, size_t bytes);
@@ -140,6 +150,10 @@ static inline socklen_t address_bytes_of(const union inet_address *address)
 {
     return address->any.sa_family == AF_INET6 ? sizeof(address->v6) : sizeof(address->v4);
 }
+
+/* One of lwIP's as the socket's family has it; the port in host order. */
+void skep_inet_address_set(union inet_address *out, const struct netconn *connection,
+                           const ip_addr_t *address, uint16_t port);
 
 /* An IPv4 address as IPv6 sockets see it; the port stays. */
 void skep_inet_address_map(union inet_address *address, uint32_t v4);

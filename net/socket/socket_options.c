@@ -54,6 +54,22 @@ static int group_set(int number, int name, const void *value, socklen_t bytes)
     return (int)result_of(lwip_setsockopt(number, IPPROTO_IPV6, name, &group, sizeof(group)));
 }
 
+static bool is_arrival(int level, int name)
+{
+    return (level == IPPROTO_IP && name == IP_PKTINFO) ||
+           (level == IPPROTO_IPV6 && name == IPV6_RECVPKTINFO);
+}
+
+static int mark_set(int number, enum inet_mark which, const void *value, socklen_t bytes)
+{
+    int on;
+    if (bytes < sizeof(on))
+        return -EINVAL;
+    memcpy(&on, value, sizeof(on));
+    mark(number, which, on != 0);
+    return 0;
+}
+
 static int nodelay_set(struct skep_file *file, const void *value, socklen_t bytes)
 {
     const struct netconn *connection = state_of(file)->conn;
@@ -93,6 +109,8 @@ int skep_inet_option_set(struct skep_file *file, int level, int name, const void
         return group_set(number_of(file), name, value, bytes);
     if (accepted_without_effect(level, name))
         return 0;
+    if (is_arrival(level, name))
+        return mark_set(number_of(file), TELLS_ARRIVAL, value, bytes);
     if (level == IPPROTO_TCP && name == TCP_NODELAY)
         return nodelay_set(file, value, bytes);
     return (int)result_of(lwip_setsockopt(number_of(file), level, name, value, bytes));
@@ -103,6 +121,8 @@ int skep_inet_option_get(struct skep_file *file, int level, int name, void *valu
     int number = number_of(file);
     if (accepted_without_effect(level, name))
         return int_get(name == SO_SNDBUF ? TCP_SND_BUF : 0, value, bytes);
+    if (is_arrival(level, name))
+        return int_get(is_marked(number, TELLS_ARRIVAL), value, bytes);
     if (level == IPPROTO_TCP && name == TCP_NODELAY && is_tcp(state_of(file)->conn))
         return int_get(is_marked(number, HAS_NODELAY), value, bytes);
     option_rename(&level, &name);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
+#include <limits.h>
 #include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -432,6 +433,153 @@ static void messages(void)
     CHECK(close(one) == 0 && close(other) == 0);
 }
 
+/* Until so many bytes wait in a stream. */
+static void await_bytes(int fd, int bytes)
+{
+    int waiting = 0;
+    for (int i = 0; i < 5000 && waiting < bytes; i++) {
+        usleep(1000);
+        CHECK(ioctl(fd, FIONREAD, &waiting) == 0);
+    }
+    CHECK(waiting == bytes);
+}
+
+/* Parts without room; looking at what several segments brought; more parts than there may be. */
+static void parts_of_streams(void)
+{
+    int client, server;
+    char data[16] = "";
+    struct sockaddr_in from;
+    static struct iovec many[IOV_MAX + 1];
+    struct iovec parts[4] = {{NULL, 0}, {data, 3}, {NULL, 0}, {data + 3, 5}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 4};
+    pair_new(&client, &server);
+    CHECK(recvmsg(server, &message, MSG_DONTWAIT) == -1 && errno == EAGAIN);
+    CHECK(write(client, "abcd", 4) == 4);
+    await_bytes(server, 4);
+    CHECK(write(client, "ef", 2) == 2);
+    await_bytes(server, 6);
+    CHECK(recv(server, data, sizeof(data), MSG_PEEK) == 6 && memcmp(data, "abcdef", 6) == 0);
+    memset(data, 0, sizeof(data));
+    message.msg_name = &from, message.msg_namelen = sizeof(from), message.msg_flags = -1;
+    CHECK(recvmsg(server, &message, MSG_PEEK) == 6 && memcmp(data, "abcdef", 7) == 0);
+    CHECK(message.msg_namelen == 0 && message.msg_flags == 0);
+    message.msg_iovlen = 0;
+    CHECK(recvmsg(server, &message, 0) == 0);
+    message.msg_iovlen = 4;
+    CHECK(recvmsg(server, &message, 0) == 6 && memcmp(data, "abcdef", 7) == 0);
+    CHECK(read(server, data, 0) == 0);
+    message.msg_name = NULL;
+    CHECK(sendmsg(client, &message, 0) == 8 && readv(server, parts + 1, 1) == 3);
+    CHECK(readv(server, parts, 4) == 5 && memcmp(data, "defdef", 6) != 0);
+    CHECK(write(client, "xyz", 3) == 3 && readv(server, parts, 4) == 3); /* and waits no more */
+    CHECK(write(client, "12345678", 8) == 8 && recvmsg(server, &message, MSG_WAITALL) == 8);
+    for (int i = 0; i < IOV_MAX + 1; i++)
+        many[i] = (struct iovec){data, 1};
+    message.msg_iov = many, message.msg_iovlen = IOV_MAX;
+    CHECK(sendmsg(client, &message, 0) == IOV_MAX);
+    CHECK(recvmsg(server, &message, MSG_WAITALL) == IOV_MAX);
+    message.msg_iovlen = IOV_MAX + 1;
+    CHECK(sendmsg(client, &message, 0) == -1 && errno == EMSGSIZE);
+    CHECK(recvmsg(server, &message, 0) == -1 && errno == EMSGSIZE);
+    CHECK(writev(client, many, IOV_MAX + 1) == -1 && errno == EINVAL);
+    CHECK(close(client) == 0 && close(server) == 0);
+}
+
+static void parts_of_datagrams(void)
+{
+    struct sockaddr_in address = loopback(0);
+    socklen_t bytes = sizeof(address);
+    char data[8] = "12345678";
+    static char whole[IOV_MAX], large[40000];
+    static struct iovec many[IOV_MAX];
+    struct iovec parts[4] = {{NULL, 0}, {data, 3}, {NULL, 0}, {data + 3, 5}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 4};
+    int one = socket(AF_INET, SOCK_DGRAM, 0), two = socket(AF_INET, SOCK_DGRAM, 0);
+    CHECK(bind(one, (struct sockaddr *)&address, bytes) == 0);
+    CHECK(getsockname(one, (struct sockaddr *)&address, &bytes) == 0);
+    CHECK(connect(two, (struct sockaddr *)&address, bytes) == 0);
+    CHECK(sendmsg(two, &message, 0) == 8);
+    memset(data, 0, sizeof(data));
+    CHECK(recvmsg(one, &message, MSG_PEEK) == 8 && memcmp(data, "12345678", 8) == 0);
+    memset(data, 0, sizeof(data));
+    CHECK(readv(one, parts, 4) == 8 && memcmp(data, "12345678", 8) == 0);
+    message.msg_iovlen = 0;
+    CHECK(sendmsg(two, &message, 0) == 0 && recv(one, data, sizeof(data), 0) == 0);
+    CHECK(send(two, "abc", 3, 0) == 3 && send(two, "d", 1, 0) == 1);
+    CHECK(recvmsg(one, &message, 0) == 0 && message.msg_flags == MSG_TRUNC);
+    CHECK(recv(one, data, sizeof(data), 0) == 1 && data[0] == 'd');
+    for (int i = 0; i < IOV_MAX; i++)
+        many[i] = (struct iovec){&whole[i], 1}, whole[i] = (char)i;
+    message.msg_iov = many, message.msg_iovlen = IOV_MAX;
+    CHECK(sendmsg(two, &message, 0) == IOV_MAX);
+    memset(whole, 0, sizeof(whole));
+    CHECK(recvmsg(one, &message, 0) == IOV_MAX && whole[IOV_MAX - 1] == (char)(IOV_MAX - 1));
+    many[0] = (struct iovec){large, 40000}, many[1] = (struct iovec){large, 25508};
+    message.msg_iovlen = 2;
+    CHECK(sendmsg(two, &message, 0) == -1 && errno == EMSGSIZE);
+    /* As much of a name as has room, and its whole length. */
+    CHECK(send(two, "x", 1, 0) == 1);
+    bytes = 4;
+    CHECK(recvfrom(one, data, 1, 0, (struct sockaddr *)&address, &bytes) == 1);
+    CHECK(bytes == sizeof(address));
+    CHECK(close(one) == 0 && close(two) == 0);
+}
+
+static void parts_of_pipes(void)
+{
+    int fds[2];
+    char data[4];
+    struct iovec parts[2] = {{data, 2}, {data + 2, 2}};
+    CHECK(pipe(fds) == 0 && write(fds[1], "ab", 2) == 2);
+    CHECK(readv(fds[0], parts, 2) == 2); /* and waits no more */
+    CHECK(writev(fds[1], parts, 2) == 4 && readv(fds[0], parts, 2) == 4);
+    CHECK(close(fds[1]) == 0 && readv(fds[0], parts, 2) == 0 && close(fds[0]) == 0);
+}
+
+/* What a control message of a received datagram says. */
+static void arrival(int one, int two, const struct sockaddr *to, socklen_t bytes, int level,
+                    int option, int type, void *info, size_t info_bytes)
+{
+    char data[4], control[64];
+    struct iovec part = {data, sizeof(data)};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control};
+    int on = 1;
+    CHECK(setsockopt(one, level, option, &on, sizeof(on)) == 0);
+    CHECK(sendto(two, "ab", 2, 0, to, bytes) == 2 && sendto(two, "cd", 2, 0, to, bytes) == 2);
+    message.msg_controllen = sizeof(control);
+    CHECK(recvmsg(one, &message, 0) == 2 && message.msg_flags == 0);
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    CHECK(header != NULL && header->cmsg_level == level && header->cmsg_type == type);
+    CHECK(header->cmsg_len == CMSG_LEN(info_bytes) && CMSG_NXTHDR(&message, header) == NULL);
+    memcpy(info, CMSG_DATA(header), info_bytes);
+    message.msg_controllen = 0;
+    CHECK(recvmsg(one, &message, 0) == 2 && message.msg_flags == MSG_CTRUNC);
+    on = 0;
+    CHECK(setsockopt(one, level, option, &on, sizeof(on)) == 0);
+    CHECK(sendto(two, "ef", 2, 0, to, bytes) == 2);
+    message.msg_controllen = sizeof(control);
+    CHECK(recvmsg(one, &message, 0) == 2 && message.msg_controllen == 0);
+}
+
+static void arrivals(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t bytes = sizeof(address);
+    struct in_pktinfo info;
+    char name[IF_NAMESIZE];
+    int one = socket(AF_INET, SOCK_DGRAM, 0), two = socket(AF_INET, SOCK_DGRAM, 0);
+    CHECK(bind(one, (struct sockaddr *)&address, bytes) == 0);
+    CHECK(getsockname(one, (struct sockaddr *)&address, &bytes) == 0);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    arrival(one, two, (struct sockaddr *)&address, bytes, IPPROTO_IP, IP_PKTINFO, IP_PKTINFO, &info,
+            sizeof(info));
+    CHECK(info.ipi_addr.s_addr == htonl(INADDR_LOOPBACK));
+    CHECK(info.ipi_spec_dst.s_addr == htonl(INADDR_LOOPBACK));
+    CHECK(if_indextoname((unsigned)info.ipi_ifindex, name) == name && strncmp(name, "lo", 2) == 0);
+    CHECK(close(one) == 0 && close(two) == 0);
+}
+
 /* What epoll_wait() says of the only descriptor that is watched. 0: nothing, in time. */
 static uint32_t next_event(int set, int timeout_ms)
 {
@@ -780,6 +928,22 @@ static void refused6(void)
     refused_datagrams((struct sockaddr *)&nobody, bytes);
 }
 
+static void arrivals6(void)
+{
+    struct sockaddr_in6 address = {.sin6_family = AF_INET6};
+    socklen_t bytes = sizeof(address);
+    struct in6_pktinfo info;
+    int one = socket(AF_INET6, SOCK_DGRAM, 0), two = socket(AF_INET6, SOCK_DGRAM, 0);
+    CHECK(bind(one, (struct sockaddr *)&address, bytes) == 0);
+    CHECK(getsockname(one, (struct sockaddr *)&address, &bytes) == 0);
+    address.sin6_addr = in6addr_loopback;
+    arrival(one, two, (struct sockaddr *)&address, bytes, IPPROTO_IPV6, IPV6_RECVPKTINFO,
+            IPV6_PKTINFO, &info, sizeof(info));
+    CHECK(IN6_IS_ADDR_LOOPBACK(&info.ipi6_addr));
+    CHECK(info.ipi6_ifindex != 0);
+    CHECK(close(one) == 0 && close(two) == 0);
+}
+
 static void names6(void)
 {
     struct addrinfo hints = {.ai_family = AF_INET6, .ai_socktype = SOCK_STREAM}, *list;
@@ -832,6 +996,7 @@ int main(void)
         ipv6_alone();
         datagrams6();
         refused6();
+        arrivals6();
     }
     interfaces();
     interface_addresses();
@@ -846,6 +1011,10 @@ int main(void)
     more_to_come();
     connecting();
     messages();
+    parts_of_streams();
+    parts_of_datagrams();
+    parts_of_pipes();
+    arrivals();
     events();
     early_data();
     ends();

@@ -95,11 +95,17 @@ extern const struct in6_addr in6addr_loopback;
 /* Options of level IPPROTO_IP */
 #define IP_TOS     1
 #define IP_TTL     2
-#define IP_PKTINFO 8
+#define IP_PKTINFO 8 /* of what is received; and a control message with struct in_pktinfo */
 
 struct in_pktinfo {
     unsigned int ipi_ifindex;
+    struct in_addr ipi_spec_dst; /* the address that answers come from */
     struct in_addr ipi_addr;
+};
+
+struct in6_pktinfo {
+    struct in6_addr ipi6_addr;
+    unsigned int ipi6_ifindex;
 };
 
 /* Options of level IPPROTO_IPV6 */
@@ -113,6 +119,8 @@ struct in_pktinfo {
 #define IPV6_ADD_MEMBERSHIP  IPV6_JOIN_GROUP
 #define IPV6_DROP_MEMBERSHIP IPV6_LEAVE_GROUP
 #define IPV6_V6ONLY          27
+#define IPV6_RECVPKTINFO     49 /* of what is received */
+#define IPV6_PKTINFO         50 /* a control message with struct in6_pktinfo */
 #define IPV6_TCLASS          67
 
 #define IN_CLASSD(address)    (((uint32_t)(address)&0xf0000000) == 0xe0000000)

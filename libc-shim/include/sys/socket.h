@@ -1,7 +1,7 @@
 /*
  * sys/socket.h - POSIX sockets: IPv4 and IPv6 streams, datagrams and raw sockets, and UNIX sockets within the guest.
  *
- * As on Linux with these differences: no SOCK_SEQPACKET, no ancillary data,
+ * As on Linux with these differences: no SOCK_SEQPACKET, no ancillary data but IP_PKTINFO's of received datagrams,
  * no SIGPIPE. SO_SNDBUF, SO_REUSEPORT and SO_OOBINLINE are accepted and change nothing.
  */
 #ifndef _SYS_SOCKET_H

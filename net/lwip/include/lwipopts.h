@@ -204,6 +204,7 @@ void network_sntp_answer(unsigned int seconds, unsigned int microseconds);
 #define LWIP_SO_RCVBUF              1
 #define LWIP_SO_LINGER              1
 #define SO_REUSE                    1
+#define LWIP_NETBUF_RECVINFO        1 /* IP_PKTINFO */
 #define LWIP_FIONREAD_LINUXMODE     1
 #define LWIP_TIMEVAL_PRIVATE        0
 #define RECV_BUFSIZE_DEFAULT        (256 * 1024)
