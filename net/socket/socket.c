@@ -30,8 +30,7 @@ static struct skep_poll_source sources[MEMP_NUM_NETCONN];
  * connection is accepted. */
 static netconn_callback early_event;
 
-/* Of who doesn't have lwIP's lock. */
-static bool is_listener(const struct netconn *connection)
+bool skep_inet_is_listener(const struct netconn *connection)
 {
     LOCK_TCPIP_CORE();
     bool listens = is_tcp(connection) && is_listening(connection);
@@ -118,9 +117,28 @@ static void count_socket(int64_t change)
     atomic_fetch_add_explicit(count, (uint64_t)change, memory_order_relaxed);
 }
 
+/* With SO_LINGER: none = the other side is told that all is lost, as lwIP does only if something is on its way; else the
+ * time is waited out, which lwIP wouldn't do of a socket that doesn't block: it would leave it open. Of one that listens
+ * lwIP would look for what is on its way where its smaller pcb has nothing. */
+static void close_lingering(struct netconn *connection)
+{
+    LOCK_TCPIP_CORE();
+    struct tcp_pcb *pcb = connection->pcb.tcp;
+    if (is_listening(connection))
+        connection->linger = -1;
+    else if (connection->linger == 0 && pcb != NULL && pcb->state != CLOSED &&
+             pcb->state != TIME_WAIT)
+        tcp_abort(pcb);
+    UNLOCK_TCPIP_CORE();
+    netconn_set_nonblocking(connection, 0);
+}
+
 static void socket_close(struct skep_file *file)
 {
+    struct netconn *connection = state_of(file)->conn;
     count_socket(-1);
+    if (is_tcp(connection) && connection->linger >= 0)
+        close_lingering(connection);
     lwip_close(number_of(file));
 }
 
@@ -227,6 +245,15 @@ static bool is_protocol_of(int kind, int protocol)
            protocol == (kind == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP);
 }
 
+/* lwIP notes where each datagram arrived; socket_receive.c knows who wants to hear of it. What goes to groups is as on
+ * Linux at first: it stays on the wire, and the guest gets it, too. */
+static void datagrams_begin(struct netconn *connection)
+{
+    connection->flags |= NETCONN_FLAG_PKTINFO;
+    udp_set_multicast_ttl(connection->pcb.udp, 1);
+    udp_set_flags(connection->pcb.udp, UDP_FLAGS_MULTICAST_LOOP);
+}
+
 static int open_inet(int domain, int type, int protocol)
 {
     int kind = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -242,8 +269,8 @@ static int open_inet(int domain, int type, int protocol)
     struct netconn *connection = lwip_socket_dbg_get_socket(number)->conn;
     early_event = connection->callback;
     connection->callback = on_event; /* accepted connections inherit it */
-    if (kind == SOCK_DGRAM)          /* socket_receive.c knows who wants to hear of it */
-        connection->flags |= NETCONN_FLAG_PKTINFO;
+    if (kind == SOCK_DGRAM)
+        datagrams_begin(connection);
     marks_begin(number, kind == SOCK_STREAM ? UNCONNECTED : 0);
     return descriptor_open(number, type);
 }
@@ -336,7 +363,7 @@ static int inet_shutdown(struct skep_file *file, int how)
     bool ended_output = false;
     if (!is_tcp(connection))
         return end_datagrams(connection, how);
-    if (how != SHUT_RD && !is_listener(connection)) {
+    if (how != SHUT_RD && !skep_inet_is_listener(connection)) {
         result = end_output(file);
         ended_output = result == 0;
     }

@@ -85,15 +85,6 @@ static inline bool is_listening(const struct netconn *connection)
     return connection->pcb.tcp != NULL && connection->pcb.tcp->state == LISTEN;
 }
 
-/* The bytes of all parts. */
-static inline size_t room_of(const struct iovec *parts, int count)
-{
-    size_t room = 0;
-    for (int i = 0; i < count; i++)
-        room += parts[i].iov_len;
-    return room;
-}
-
 /* What lwIP's functions return, as ours do. */
 static inline ssize_t result_of(ssize_t value)
 {
@@ -177,6 +168,9 @@ int skep_inet_peer_name(struct skep_file *file, struct sockaddr *address, sockle
 /*
  * socket.c, socket_unreachable.c
  */
+
+/* Without the lock. */
+bool skep_inet_is_listener(const struct netconn *connection);
 
 /* Marks a datagram socket and tells who waits for it. The lock is held. */
 void skep_inet_datagram_changed(struct netconn *connection, enum inet_mark which);

@@ -92,11 +92,19 @@ static ssize_t copy_waiting(const struct lwip_sock *state, size_t offset, char *
     return (ssize_t)done;
 }
 
+static bool has_room(const struct iovec *parts, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (parts[i].iov_len != 0)
+            return true;
+    return false;
+}
+
 /* What comes after the first part that has room isn't waited for, unless all is. */
 static ssize_t receive_stream(struct skep_file *file, const struct iovec *parts, int count,
                               int flags)
 {
-    bool looks = (flags & MSG_PEEK) != 0 || room_of(parts, count) == 0;
+    bool looks = (flags & MSG_PEEK) != 0 || !has_room(parts, count);
     bool waits_for_all = (flags & MSG_WAITALL) != 0;
     int known = flags & MSG_DONTWAIT;
     size_t total = 0;
@@ -218,31 +226,43 @@ static ssize_t receive_datagram(struct skep_file *file, struct msghdr *message, 
 
 ssize_t skep_inet_read(struct skep_file *file, void *data, size_t bytes)
 {
-    struct iovec part = {data, bytes};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
     int error = receive_begin(file);
     if (error < 0)
         return error;
-    if (!is_tcp(state_of(file)->conn))
-        return receive_datagram(file, &message, 0);
-    return bytes == 0 ? 0 : take(file, data, bytes, 0);
+    if (is_tcp(state_of(file)->conn))
+        return bytes == 0 ? 0 : take(file, data, bytes, 0);
+    struct iovec part = {data, bytes};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    return receive_datagram(file, &message, 0);
+}
+
+/* Most calls want what comes next. */
+static ssize_t receive_from_stream(struct skep_file *file, void *data, size_t bytes, int flags)
+{
+    const struct iovec part = {data, bytes};
+    if (bytes != 0 && (flags & (MSG_PEEK | MSG_WAITALL)) == 0)
+        return take(file, data, bytes, flags & MSG_DONTWAIT);
+    return receive_stream(file, &part, 1, flags);
 }
 
 ssize_t skep_inet_receive(struct skep_file *file, void *data, size_t bytes, int flags,
                           struct sockaddr *address, socklen_t *address_bytes)
 {
-    struct iovec part = {data, bytes};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_name = address};
     int error = receive_begin(file);
     if (error < 0)
         return error;
+    if (is_tcp(state_of(file)->conn)) {
+        if (address != NULL)
+            *address_bytes = 0; /* as of any stream */
+        return receive_from_stream(file, data, bytes, flags);
+    }
+    struct iovec part = {data, bytes};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_name = address};
     if (address != NULL)
         message.msg_namelen = *address_bytes;
-    bool is_stream = is_tcp(state_of(file)->conn);
-    ssize_t result =
-        is_stream ? receive_stream(file, &part, 1, flags) : receive_datagram(file, &message, flags);
-    if (result >= 0 && address != NULL) /* none, of a stream */
-        *address_bytes = is_stream ? 0 : message.msg_namelen;
+    ssize_t result = receive_datagram(file, &message, flags);
+    if (result >= 0 && address != NULL)
+        *address_bytes = message.msg_namelen;
     return result;
 }
 

@@ -62,6 +62,22 @@ static bool is_too_long(const struct skep_file *file, size_t bytes)
     return bytes > DATAGRAM_MAX && !is_tcp(state_of(file)->conn);
 }
 
+/* What the parts of a message are. */
+struct parts {
+    size_t bytes;
+    bool has_empty;
+};
+
+static struct parts measure(const struct msghdr *message)
+{
+    struct parts parts = {0};
+    for (int i = 0; i < message->msg_iovlen; i++) {
+        parts.bytes += message->msg_iov[i].iov_len;
+        parts.has_empty |= message->msg_iov[i].iov_len == 0;
+    }
+    return parts;
+}
+
 /* What lwIP sent, or -errno. It has other names for two errors; `named`: an address was given. */
 static ssize_t sent(const struct skep_file *file, bool named, ssize_t result)
 {
@@ -152,14 +168,6 @@ static ssize_t send_nonempty(struct skep_file *file, const struct msghdr *messag
     return result;
 }
 
-static bool has_empty(const struct msghdr *message)
-{
-    for (int i = 0; i < message->msg_iovlen; i++)
-        if (message->msg_iov[i].iov_len == 0)
-            return true;
-    return false;
-}
-
 ssize_t skep_inet_send_message(struct skep_file *file, const struct msghdr *message, int flags)
 {
     union inet_address remote = {.any.sa_family = AF_UNSPEC};
@@ -168,10 +176,11 @@ ssize_t skep_inet_send_message(struct skep_file *file, const struct msghdr *mess
     int error = send_begin(file);
     if (error == 0 && message->msg_name != NULL)
         error = skep_inet_remote_take(file, &remote, message->msg_name, message->msg_namelen);
-    if (error == 0 && is_too_long(file, room_of(message->msg_iov, message->msg_iovlen)))
+    struct parts parts = measure(message);
+    if (error == 0 && is_too_long(file, parts.bytes))
         error = -EMSGSIZE;
     if (error < 0)
         return error;
-    return has_empty(message) ? send_nonempty(file, message, flags, &remote)
-                              : send_parts(file, message, flags, &remote);
+    return parts.has_empty ? send_nonempty(file, message, flags, &remote)
+                           : send_parts(file, message, flags, &remote);
 }

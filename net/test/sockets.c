@@ -129,6 +129,177 @@ static void options(void)
     CHECK(listen(999, 1) == -1 && errno == EBADF);
 }
 
+static int option(int fd, int level, int name)
+{
+    int value = -1;
+    socklen_t bytes = sizeof(value);
+    CHECK(getsockopt(fd, level, name, &value, &bytes) == 0 && bytes == sizeof(value));
+    return value;
+}
+
+/* Sets it and says what it is then. */
+static int option_after(int fd, int level, int name, int value)
+{
+    CHECK(setsockopt(fd, level, name, &value, sizeof(value)) == 0);
+    return option(fd, level, name);
+}
+
+static bool refuses(int fd, int level, int name, int value, int error)
+{
+    return setsockopt(fd, level, name, &value, sizeof(value)) == -1 && errno == error;
+}
+
+static bool has_none(int fd, int level, int name, int error)
+{
+    int value;
+    socklen_t bytes = sizeof(value);
+    return getsockopt(fd, level, name, &value, &bytes) == -1 && errno == error;
+}
+
+static void socket_options(void)
+{
+    struct sockaddr_in address;
+    int listener = listener_new(&address), stream = socket(AF_INET, SOCK_STREAM, 0);
+    int datagrams = socket(AF_INET, SOCK_DGRAM, 0);
+    static const int flags[] = {SO_BROADCAST, SO_KEEPALIVE, SO_REUSEADDR};
+    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+        CHECK(option_after(stream, SOL_SOCKET, flags[i], 7) == 1);
+        CHECK(option_after(stream, SOL_SOCKET, flags[i], 0) == 0);
+        CHECK(option_after(datagrams, SOL_SOCKET, flags[i], 1) == 1);
+    }
+    CHECK(option(stream, SOL_SOCKET, SO_TYPE) == SOCK_STREAM);
+    CHECK(option(datagrams, SOL_SOCKET, SO_TYPE) == SOCK_DGRAM);
+    CHECK(option(stream, SOL_SOCKET, SO_DOMAIN) == AF_INET);
+    CHECK(option(stream, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_TCP);
+    CHECK(option(datagrams, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_UDP);
+    CHECK(option(listener, SOL_SOCKET, SO_ACCEPTCONN) == 1);
+    CHECK(option(stream, SOL_SOCKET, SO_ACCEPTCONN) == 0);
+    CHECK(option(datagrams, SOL_SOCKET, SO_ACCEPTCONN) == 0);
+    CHECK(option(stream, SOL_SOCKET, SO_RCVLOWAT) == 1);
+    CHECK(option_after(stream, SOL_SOCKET, SO_RCVLOWAT, 1) == 1);
+    CHECK(option(stream, SOL_SOCKET, SO_SNDLOWAT) == 1);
+    CHECK(option_after(datagrams, SOL_SOCKET, SO_RCVBUF, 1) >= 2000); /* so much at least */
+    CHECK(option(stream, SOL_SOCKET, SO_RCVBUF) > 0 && option(stream, SOL_SOCKET, SO_SNDBUF) > 0);
+    CHECK(refuses(stream, SOL_SOCKET, SO_ERROR, 0, ENOPROTOOPT));
+    CHECK(refuses(stream, SOL_SOCKET, SO_TYPE, 0, ENOPROTOOPT));
+    CHECK(refuses(stream, SOL_SOCKET, SO_DOMAIN, 0, ENOPROTOOPT));
+    CHECK(refuses(stream, SOL_SOCKET, SO_PROTOCOL, 0, ENOPROTOOPT));
+    CHECK(refuses(stream, SOL_SOCKET, SO_ACCEPTCONN, 0, ENOPROTOOPT));
+    CHECK(refuses(stream, SOL_SOCKET, SO_SNDLOWAT, 1, ENOPROTOOPT));
+    CHECK(setsockopt(stream, SOL_SOCKET, SO_KEEPALIVE, &(char){1}, 1) == -1 && errno == EINVAL);
+    CHECK(close(stream) == 0 && close(datagrams) == 0 && close(listener) == 0);
+}
+
+static struct timeval span_after(int fd, time_t seconds, long microseconds)
+{
+    struct timeval span = {seconds, microseconds};
+    socklen_t bytes = sizeof(span);
+    CHECK(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &span, sizeof(span)) == 0);
+    CHECK(getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &span, &bytes) == 0);
+    return span;
+}
+
+static void spans(void)
+{
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    struct timeval wrong = {0, 1000000};
+    struct linger linger = {.l_onoff = 1, .l_linger = 7};
+    socklen_t bytes = sizeof(linger);
+    char byte;
+    CHECK(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wrong, sizeof(wrong)) == -1 && errno == EDOM);
+    CHECK(span_after(fd, 3, 500000).tv_sec == 3 && span_after(fd, 3, 500000).tv_usec == 500000);
+    CHECK(span_after(fd, 0, 0).tv_sec == 0);
+    CHECK(span_after(fd, 0, 1).tv_usec > 0);
+    CHECK(recv(fd, &byte, 1, 0) == -1 && errno == EAGAIN);
+    CHECK(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) == 0);
+    linger.l_linger = 0;
+    CHECK(getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &bytes) == 0);
+    CHECK(linger.l_onoff == 1 && linger.l_linger == 7 && close(fd) == 0);
+}
+
+static void header_options(void)
+{
+    int stream = socket(AF_INET, SOCK_STREAM, 0), datagrams = socket(AF_INET, SOCK_DGRAM, 0);
+    unsigned char byte = 9;
+    socklen_t bytes = sizeof(byte);
+    CHECK(option_after(datagrams, IPPROTO_IP, IP_TTL, 1) == 1);
+    CHECK(option_after(datagrams, IPPROTO_IP, IP_TTL, 255) == 255);
+    CHECK(option_after(datagrams, IPPROTO_IP, IP_TTL, -1) >= 64);
+    CHECK(refuses(datagrams, IPPROTO_IP, IP_TTL, 0, EINVAL));
+    CHECK(refuses(datagrams, IPPROTO_IP, IP_TTL, 256, EINVAL));
+    CHECK(setsockopt(datagrams, IPPROTO_IP, IP_TTL, &byte, 1) == 0);
+    byte = 0;
+    CHECK(getsockopt(datagrams, IPPROTO_IP, IP_TTL, &byte, &bytes) == 0 && byte == 9);
+    CHECK(option_after(datagrams, IPPROTO_IP, IP_TOS, 0xb8) == 0xb8);
+    CHECK(option_after(stream, IPPROTO_IP, IP_TOS, 0x13) == 0x10);
+    CHECK(option_after(stream, IPPROTO_IP, IP_TOS, 0x110) == 0x10);
+    CHECK(has_none(stream, IPPROTO_IPV6, IPV6_UNICAST_HOPS, EOPNOTSUPP));
+    CHECK(refuses(stream, IPPROTO_IPV6, IPV6_UNICAST_HOPS, 9, ENOPROTOOPT));
+    CHECK(close(stream) == 0 && close(datagrams) == 0);
+}
+
+static void tcp_options(void)
+{
+    int client, server, datagrams = socket(AF_INET, SOCK_DGRAM, 0);
+    int stream = socket(AF_INET, SOCK_STREAM, 0);
+    pair_new(&client, &server);
+    CHECK(option(stream, IPPROTO_TCP, TCP_MAXSEG) == 536);
+    CHECK(option(client, IPPROTO_TCP, TCP_MAXSEG) > 536);
+    CHECK(option_after(client, IPPROTO_TCP, TCP_KEEPIDLE, 32767) == 32767);
+    CHECK(option_after(client, IPPROTO_TCP, TCP_KEEPINTVL, 5) == 5);
+    CHECK(option_after(client, IPPROTO_TCP, TCP_KEEPCNT, 127) == 127);
+    CHECK(refuses(client, IPPROTO_TCP, TCP_KEEPIDLE, 0, EINVAL));
+    CHECK(refuses(client, IPPROTO_TCP, TCP_KEEPINTVL, 32768, EINVAL));
+    CHECK(refuses(client, IPPROTO_TCP, TCP_KEEPCNT, 128, EINVAL));
+    CHECK(refuses(datagrams, IPPROTO_TCP, TCP_NODELAY, 1, ENOPROTOOPT));
+    CHECK(has_none(datagrams, IPPROTO_TCP, TCP_NODELAY, EOPNOTSUPP));
+    CHECK(close(client) == 0 && close(server) == 0);
+    CHECK(close(datagrams) == 0 && close(stream) == 0);
+}
+
+static void multicast_options(void)
+{
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    struct in_addr address = {htonl(INADDR_LOOPBACK)};
+    socklen_t bytes = sizeof(address);
+    unsigned char byte = 3;
+    CHECK(option(fd, IPPROTO_IP, IP_MULTICAST_TTL) == 1);
+    CHECK(option(fd, IPPROTO_IP, IP_MULTICAST_LOOP) == 1);
+    CHECK(option_after(fd, IPPROTO_IP, IP_MULTICAST_TTL, 200) == 200);
+    CHECK(option_after(fd, IPPROTO_IP, IP_MULTICAST_TTL, -1) == 1);
+    CHECK(refuses(fd, IPPROTO_IP, IP_MULTICAST_TTL, 256, EINVAL));
+    CHECK(setsockopt(fd, IPPROTO_IP, IP_MULTICAST_TTL, &byte, 1) == 0);
+    CHECK(option(fd, IPPROTO_IP, IP_MULTICAST_TTL) == 3);
+    CHECK(option_after(fd, IPPROTO_IP, IP_MULTICAST_LOOP, 0) == 0);
+    CHECK(setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &address, sizeof(address)) == 0);
+    address.s_addr = 1;
+    CHECK(getsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &address, &bytes) == 0);
+    address.s_addr = htonl(0xc0000201);
+    CHECK(setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &address, sizeof(address)) == -1);
+    CHECK(errno == EADDRNOTAVAIL && close(fd) == 0);
+}
+
+/* Who lets nothing linger resets the connection, even if all has arrived. */
+static void resets(void)
+{
+    int client, server;
+    struct linger none = {.l_onoff = 1}, some = {.l_onoff = 1, .l_linger = 5};
+    char byte;
+    pair_new(&client, &server);
+    CHECK(setsockopt(client, SOL_SOCKET, SO_LINGER, &none, sizeof(none)) == 0);
+    CHECK(close(client) == 0);
+    CHECK(recv(server, &byte, 1, 0) == -1 && errno == ECONNRESET && close(server) == 0);
+    pair_new(&client, &server);
+    CHECK(setsockopt(client, SOL_SOCKET, SO_LINGER, &some, sizeof(some)) == 0);
+    CHECK(fcntl(client, F_SETFL, O_NONBLOCK) == 0);
+    CHECK(write(client, "x", 1) == 1 && close(client) == 0);
+    CHECK(recv(server, &byte, 1, 0) == 1);
+    CHECK(recv(server, &byte, 1, 0) == 0 && close(server) == 0);
+    int listener = listener_new(&(struct sockaddr_in){0});
+    CHECK(setsockopt(listener, SOL_SOCKET, SO_LINGER, &none, sizeof(none)) == 0);
+    CHECK(close(listener) == 0);
+}
+
 /* What a listening socket has goes to those that it accepts, unless they have it taken away. */
 static void inherited(void)
 {
@@ -944,6 +1115,25 @@ static void arrivals6(void)
     CHECK(close(one) == 0 && close(two) == 0);
 }
 
+static void options6(void)
+{
+    int fd = socket(AF_INET6, SOCK_DGRAM, 0);
+    CHECK(option(fd, SOL_SOCKET, SO_DOMAIN) == AF_INET6);
+    CHECK(option(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS) == 1);
+    CHECK(option(fd, IPPROTO_IPV6, IPV6_MULTICAST_LOOP) == 1);
+    CHECK(option(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF) == 0);
+    CHECK(option_after(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, 0) == 0);
+    CHECK(option_after(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, -1) == 1);
+    CHECK(refuses(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, 256, EINVAL));
+    CHECK(option_after(fd, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 0) == 0);
+    CHECK(refuses(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, 250, ENODEV));
+    struct if_nameindex *all = if_nameindex();
+    int index = (int)all[0].if_index;
+    CHECK(option_after(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, index) == index);
+    if_freenameindex(all);
+    CHECK(option_after(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, -1) >= 64 && close(fd) == 0);
+}
+
 static void names6(void)
 {
     struct addrinfo hints = {.ai_family = AF_INET6, .ai_socktype = SOCK_STREAM}, *list;
@@ -997,6 +1187,7 @@ int main(void)
         datagrams6();
         refused6();
         arrivals6();
+        options6();
     }
     interfaces();
     interface_addresses();
@@ -1007,6 +1198,12 @@ int main(void)
     refusals();
     streams();
     options();
+    socket_options();
+    spans();
+    header_options();
+    tcp_options();
+    multicast_options();
+    resets();
     inherited();
     more_to_come();
     connecting();
