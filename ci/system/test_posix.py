@@ -68,6 +68,22 @@ def test_sockets(api):
     assert status["state"] == "exited" and status["exit_code"] == 0, status
 
 
+def test_refused_datagrams(api):
+    """Of both families, from another guest, whose port nobody has."""
+    addresses = lambda number: [{"address": f"10.9.8.{number}/24", "address6": f"fd00:9::{number}/64"}]  # noqa: E731
+    api.upload("packets", guest_program("packets"))
+    api.create(
+        "neighbour", image="packets", memory_bytes=4 * MIB, networks=addresses(1), args=["sink"], desired_state="running"
+    )
+    skep.wait_for(lambda: b"sink" in api.log("neighbour"), "the neighbour")
+    for number, address in [(2, "10.9.8.1"), (3, "fd00:9::1")]:
+        status, text = run_to_end(
+            api, f"refused-{number}", guest_program("refused"), args=[address], networks=addresses(number)
+        )
+        assert text == "refused: ok\n" and status["exit_code"] == 0, text
+    api.ok("DELETE", "/v1/guests/neighbour")
+
+
 @pytest.mark.parametrize("vcpus", [1, 3])
 def test_waits_that_are_cancelled(api, vcpus):
     """Nobody has the name server's address. A question that is answered late, to nobody, leaves nothing behind."""

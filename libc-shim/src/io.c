@@ -73,9 +73,21 @@ ssize_t skep_posix_each(int fd, const struct iovec *buffers, int count, off_t of
     return total;
 }
 
-static ssize_t read_next(int fd, void *data, size_t bytes, off_t unused)
+/* Whether read() has something to tell at once. */
+static bool is_readable(int fd)
 {
-    return read(fd, data, bytes);
+    struct skep_file *file = skep_fd_get(fd, NULL);
+    if (file == NULL)
+        return true;
+    bool result = file->ops->poll == NULL || (file->ops->poll(file) & POLLIN) != 0;
+    skep_fd_put(file);
+    return result;
+}
+
+/* After the first bytes, what would wait ends it. */
+static ssize_t read_next(int fd, void *data, size_t bytes, off_t before)
+{
+    return before != 0 && !is_readable(fd) ? 0 : read(fd, data, bytes);
 }
 
 static ssize_t write_next(int fd, void *data, size_t bytes, off_t unused)
@@ -83,23 +95,35 @@ static ssize_t write_next(int fd, void *data, size_t bytes, off_t unused)
     return write(fd, data, bytes);
 }
 
-/* For datagrams, where one buffer after the other is wrong, there is recvmsg(). */
-ssize_t readv(int fd, const struct iovec *buffers, int count)
+/* The socket behind fd, with a reference, if there are buffers to move at once: as one datagram, or in as few segments as
+ * a stream needs. NULL: one buffer moves after the other. */
+static struct skep_file *socket_to_move(int fd, int count)
 {
-    return skep_posix_each(fd, buffers, count, 0, read_next);
+    struct skep_file *file = count > 0 && count <= IOV_MAX ? skep_fd_get(fd, NULL) : NULL;
+    if (file == NULL || file->ops->socket != NULL)
+        return file;
+    skep_fd_put(file);
+    return NULL;
 }
 
-/* To a socket all goes at once: it is one datagram, or as few segments as a stream needs. */
+ssize_t readv(int fd, const struct iovec *buffers, int count)
+{
+    struct skep_file *file = socket_to_move(fd, count);
+    if (file == NULL)
+        return skep_posix_each(fd, buffers, count, 0, read_next);
+    skep_posix_may_end();
+    struct msghdr all = {.msg_iov = (struct iovec *)buffers, .msg_iovlen = count};
+    ssize_t result = file->ops->socket->receive_message(file, &all, 0);
+    skep_fd_put(file);
+    return skep_posix_result(result);
+}
+
 ssize_t writev(int fd, const struct iovec *buffers, int count)
 {
     skep_posix_may_end();
-    struct skep_file *file = skep_fd_get(fd, NULL);
+    struct skep_file *file = socket_to_move(fd, count);
     if (file == NULL)
-        return skep_posix_result(-EBADF);
-    if (file->ops->socket == NULL || count <= 0) {
-        skep_fd_put(file);
         return skep_posix_each(fd, buffers, count, 0, write_next);
-    }
     const struct msghdr all = {.msg_iov = (struct iovec *)buffers, .msg_iovlen = count};
     ssize_t result = file->ops->socket->send_message(file, &all, 0);
     skep_fd_put(file);

@@ -13,13 +13,21 @@
 #include "skep/abi.h"
 
 struct netif;
+struct network_mailbox;
 struct ip_addr;
 
 /* Makes the network's thread look at its devices and timers. Event handlers may call it. */
 void network_wake(void);
 
-/* socket.c: waits for what a call of the program needs, as skep_wait(). That the call was interrupted is a timeout to lwIP. */
+/* socket_send.c: waits for what a call of the program needs, as skep_wait(). That the call was interrupted is a timeout
+ * to lwIP. */
 int network_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns);
+
+/* sys_arch.c: the threads that wait for a message of lwIP's mailbox go through network_wait() again. */
+void network_mailbox_look(struct network_mailbox *mailbox);
+
+/* The message that is fetched after `index` other ones. False: there are no more. It stays. */
+bool network_mailbox_peek(struct network_mailbox *mailbox, unsigned index, void **message);
 
 /* The core lock must be held: an ARP packet was sent, or a name is about to be looked up, so their timers have something
  * to do. */
@@ -35,7 +43,7 @@ void network_dns_add(const struct ip_addr *server);
 /* Waits until something is true of the addresses, until deadline_ns at most. As skep_net_wait_ready(). */
 int network_wait_until(bool (*ready)(void), uint64_t deadline_ns);
 
-/* socket.c: waits as skep_wait() in a call that goes on after handlers. -EINTR: the thread is to be cancelled. */
+/* socket_send.c: waits as skep_wait() in a call that goes on after handlers. -EINTR: the thread is to be cancelled. */
 int network_wait_restarting(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns);
 
 /*

@@ -143,6 +143,12 @@ void sys_mbox_free(sys_mbox_t *mailbox)
     network_free(*mailbox);
 }
 
+static void **message_at(struct network_mailbox *mailbox, unsigned index)
+{
+    unsigned at = mailbox->head + index;
+    return &mailbox->messages[at < mailbox->size ? at : at - mailbox->size];
+}
+
 err_t sys_mbox_trypost(sys_mbox_t *handle, void *message)
 {
     struct network_mailbox *mailbox = *handle;
@@ -150,14 +156,31 @@ err_t sys_mbox_trypost(sys_mbox_t *handle, void *message)
     bool room = mailbox->count < mailbox->size;
     bool waiting = room && mailbox->waiting > 0;
     if (room) {
-        unsigned at = mailbox->head + mailbox->count++;
-        mailbox->messages[at < mailbox->size ? at : at - mailbox->size] = message;
+        *message_at(mailbox, mailbox->count++) = message;
         atomic_fetch_add_explicit(&mailbox->posts, 1, memory_order_relaxed);
     }
     skep_spin_unlock(&mailbox->lock, were_masked);
     if (waiting)
         skep_wake(&mailbox->posts, 1);
     return room ? ERR_OK : ERR_MEM;
+}
+
+void network_mailbox_look(struct network_mailbox *mailbox)
+{
+    bool were_masked = skep_spin_lock(&mailbox->lock);
+    atomic_fetch_add_explicit(&mailbox->posts, 1, memory_order_relaxed);
+    skep_spin_unlock(&mailbox->lock, were_masked);
+    skep_wake(&mailbox->posts, SKEP_WAKE_ALL);
+}
+
+bool network_mailbox_peek(struct network_mailbox *mailbox, unsigned index, void **message)
+{
+    bool were_masked = skep_spin_lock(&mailbox->lock);
+    bool is_there = index < mailbox->count;
+    if (is_there)
+        *message = *message_at(mailbox, index);
+    skep_spin_unlock(&mailbox->lock, were_masked);
+    return is_there;
 }
 
 err_t sys_mbox_trypost_fromisr(sys_mbox_t *mailbox, void *message)

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
+#include <limits.h>
 #include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -87,7 +88,7 @@ static void streams(void)
     CHECK(read(server, data, sizeof(data)) == 3);
     CHECK(recv(server, data, sizeof(data), MSG_DONTWAIT) == -1 && errno == EAGAIN);
 
-    CHECK(shutdown(client, SHUT_WR) == 0);
+    CHECK(shutdown(client, SHUT_WR) == 0 && shutdown(client, SHUT_WR) == 0);
     CHECK(send(client, "x", 1, MSG_NOSIGNAL) == -1 && errno == EPIPE);
     errno = 0;
     CHECK(read(server, data, sizeof(data)) == 0 && errno == 0);
@@ -126,6 +127,177 @@ static void options(void)
     CHECK(close(client) == 0 && close(server) == 0);
     CHECK(getsockopt(1, SOL_SOCKET, SO_TYPE, &value, &bytes) == -1 && errno == ENOTSOCK);
     CHECK(listen(999, 1) == -1 && errno == EBADF);
+}
+
+static int option(int fd, int level, int name)
+{
+    int value = -1;
+    socklen_t bytes = sizeof(value);
+    CHECK(getsockopt(fd, level, name, &value, &bytes) == 0 && bytes == sizeof(value));
+    return value;
+}
+
+/* Sets it and says what it is then. */
+static int option_after(int fd, int level, int name, int value)
+{
+    CHECK(setsockopt(fd, level, name, &value, sizeof(value)) == 0);
+    return option(fd, level, name);
+}
+
+static bool refuses(int fd, int level, int name, int value, int error)
+{
+    return setsockopt(fd, level, name, &value, sizeof(value)) == -1 && errno == error;
+}
+
+static bool has_none(int fd, int level, int name, int error)
+{
+    int value;
+    socklen_t bytes = sizeof(value);
+    return getsockopt(fd, level, name, &value, &bytes) == -1 && errno == error;
+}
+
+static void socket_options(void)
+{
+    struct sockaddr_in address;
+    int listener = listener_new(&address), stream = socket(AF_INET, SOCK_STREAM, 0);
+    int datagrams = socket(AF_INET, SOCK_DGRAM, 0);
+    static const int flags[] = {SO_BROADCAST, SO_KEEPALIVE, SO_REUSEADDR};
+    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+        CHECK(option_after(stream, SOL_SOCKET, flags[i], 7) == 1);
+        CHECK(option_after(stream, SOL_SOCKET, flags[i], 0) == 0);
+        CHECK(option_after(datagrams, SOL_SOCKET, flags[i], 1) == 1);
+    }
+    CHECK(option(stream, SOL_SOCKET, SO_TYPE) == SOCK_STREAM);
+    CHECK(option(datagrams, SOL_SOCKET, SO_TYPE) == SOCK_DGRAM);
+    CHECK(option(stream, SOL_SOCKET, SO_DOMAIN) == AF_INET);
+    CHECK(option(stream, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_TCP);
+    CHECK(option(datagrams, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_UDP);
+    CHECK(option(listener, SOL_SOCKET, SO_ACCEPTCONN) == 1);
+    CHECK(option(stream, SOL_SOCKET, SO_ACCEPTCONN) == 0);
+    CHECK(option(datagrams, SOL_SOCKET, SO_ACCEPTCONN) == 0);
+    CHECK(option(stream, SOL_SOCKET, SO_RCVLOWAT) == 1);
+    CHECK(option_after(stream, SOL_SOCKET, SO_RCVLOWAT, 1) == 1);
+    CHECK(option(stream, SOL_SOCKET, SO_SNDLOWAT) == 1);
+    CHECK(option_after(datagrams, SOL_SOCKET, SO_RCVBUF, 1) >= 2000); /* so much at least */
+    CHECK(option(stream, SOL_SOCKET, SO_RCVBUF) > 0 && option(stream, SOL_SOCKET, SO_SNDBUF) > 0);
+    CHECK(refuses(stream, SOL_SOCKET, SO_ERROR, 0, ENOPROTOOPT));
+    CHECK(refuses(stream, SOL_SOCKET, SO_TYPE, 0, ENOPROTOOPT));
+    CHECK(refuses(stream, SOL_SOCKET, SO_DOMAIN, 0, ENOPROTOOPT));
+    CHECK(refuses(stream, SOL_SOCKET, SO_PROTOCOL, 0, ENOPROTOOPT));
+    CHECK(refuses(stream, SOL_SOCKET, SO_ACCEPTCONN, 0, ENOPROTOOPT));
+    CHECK(refuses(stream, SOL_SOCKET, SO_SNDLOWAT, 1, ENOPROTOOPT));
+    CHECK(setsockopt(stream, SOL_SOCKET, SO_KEEPALIVE, &(char){1}, 1) == -1 && errno == EINVAL);
+    CHECK(close(stream) == 0 && close(datagrams) == 0 && close(listener) == 0);
+}
+
+static struct timeval span_after(int fd, time_t seconds, long microseconds)
+{
+    struct timeval span = {seconds, microseconds};
+    socklen_t bytes = sizeof(span);
+    CHECK(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &span, sizeof(span)) == 0);
+    CHECK(getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &span, &bytes) == 0);
+    return span;
+}
+
+static void spans(void)
+{
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    struct timeval wrong = {0, 1000000};
+    struct linger linger = {.l_onoff = 1, .l_linger = 7};
+    socklen_t bytes = sizeof(linger);
+    char byte;
+    CHECK(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wrong, sizeof(wrong)) == -1 && errno == EDOM);
+    CHECK(span_after(fd, 3, 500000).tv_sec == 3 && span_after(fd, 3, 500000).tv_usec == 500000);
+    CHECK(span_after(fd, 0, 0).tv_sec == 0);
+    CHECK(span_after(fd, 0, 1).tv_usec > 0);
+    CHECK(recv(fd, &byte, 1, 0) == -1 && errno == EAGAIN);
+    CHECK(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) == 0);
+    linger.l_linger = 0;
+    CHECK(getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &bytes) == 0);
+    CHECK(linger.l_onoff == 1 && linger.l_linger == 7 && close(fd) == 0);
+}
+
+static void header_options(void)
+{
+    int stream = socket(AF_INET, SOCK_STREAM, 0), datagrams = socket(AF_INET, SOCK_DGRAM, 0);
+    unsigned char byte = 9;
+    socklen_t bytes = sizeof(byte);
+    CHECK(option_after(datagrams, IPPROTO_IP, IP_TTL, 1) == 1);
+    CHECK(option_after(datagrams, IPPROTO_IP, IP_TTL, 255) == 255);
+    CHECK(option_after(datagrams, IPPROTO_IP, IP_TTL, -1) >= 64);
+    CHECK(refuses(datagrams, IPPROTO_IP, IP_TTL, 0, EINVAL));
+    CHECK(refuses(datagrams, IPPROTO_IP, IP_TTL, 256, EINVAL));
+    CHECK(setsockopt(datagrams, IPPROTO_IP, IP_TTL, &byte, 1) == 0);
+    byte = 0;
+    CHECK(getsockopt(datagrams, IPPROTO_IP, IP_TTL, &byte, &bytes) == 0 && byte == 9);
+    CHECK(option_after(datagrams, IPPROTO_IP, IP_TOS, 0xb8) == 0xb8);
+    CHECK(option_after(stream, IPPROTO_IP, IP_TOS, 0x13) == 0x10);
+    CHECK(option_after(stream, IPPROTO_IP, IP_TOS, 0x110) == 0x10);
+    CHECK(has_none(stream, IPPROTO_IPV6, IPV6_UNICAST_HOPS, EOPNOTSUPP));
+    CHECK(refuses(stream, IPPROTO_IPV6, IPV6_UNICAST_HOPS, 9, ENOPROTOOPT));
+    CHECK(close(stream) == 0 && close(datagrams) == 0);
+}
+
+static void tcp_options(void)
+{
+    int client, server, datagrams = socket(AF_INET, SOCK_DGRAM, 0);
+    int stream = socket(AF_INET, SOCK_STREAM, 0);
+    pair_new(&client, &server);
+    CHECK(option(stream, IPPROTO_TCP, TCP_MAXSEG) == 536);
+    CHECK(option(client, IPPROTO_TCP, TCP_MAXSEG) > 536);
+    CHECK(option_after(client, IPPROTO_TCP, TCP_KEEPIDLE, 32767) == 32767);
+    CHECK(option_after(client, IPPROTO_TCP, TCP_KEEPINTVL, 5) == 5);
+    CHECK(option_after(client, IPPROTO_TCP, TCP_KEEPCNT, 127) == 127);
+    CHECK(refuses(client, IPPROTO_TCP, TCP_KEEPIDLE, 0, EINVAL));
+    CHECK(refuses(client, IPPROTO_TCP, TCP_KEEPINTVL, 32768, EINVAL));
+    CHECK(refuses(client, IPPROTO_TCP, TCP_KEEPCNT, 128, EINVAL));
+    CHECK(refuses(datagrams, IPPROTO_TCP, TCP_NODELAY, 1, ENOPROTOOPT));
+    CHECK(has_none(datagrams, IPPROTO_TCP, TCP_NODELAY, EOPNOTSUPP));
+    CHECK(close(client) == 0 && close(server) == 0);
+    CHECK(close(datagrams) == 0 && close(stream) == 0);
+}
+
+static void multicast_options(void)
+{
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    struct in_addr address = {htonl(INADDR_LOOPBACK)};
+    socklen_t bytes = sizeof(address);
+    unsigned char byte = 3;
+    CHECK(option(fd, IPPROTO_IP, IP_MULTICAST_TTL) == 1);
+    CHECK(option(fd, IPPROTO_IP, IP_MULTICAST_LOOP) == 1);
+    CHECK(option_after(fd, IPPROTO_IP, IP_MULTICAST_TTL, 200) == 200);
+    CHECK(option_after(fd, IPPROTO_IP, IP_MULTICAST_TTL, -1) == 1);
+    CHECK(refuses(fd, IPPROTO_IP, IP_MULTICAST_TTL, 256, EINVAL));
+    CHECK(setsockopt(fd, IPPROTO_IP, IP_MULTICAST_TTL, &byte, 1) == 0);
+    CHECK(option(fd, IPPROTO_IP, IP_MULTICAST_TTL) == 3);
+    CHECK(option_after(fd, IPPROTO_IP, IP_MULTICAST_LOOP, 0) == 0);
+    CHECK(setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &address, sizeof(address)) == 0);
+    address.s_addr = 1;
+    CHECK(getsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &address, &bytes) == 0);
+    address.s_addr = htonl(0xc0000201);
+    CHECK(setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &address, sizeof(address)) == -1);
+    CHECK(errno == EADDRNOTAVAIL && close(fd) == 0);
+}
+
+/* Who lets nothing linger resets the connection, even if all has arrived. */
+static void resets(void)
+{
+    int client, server;
+    struct linger none = {.l_onoff = 1}, some = {.l_onoff = 1, .l_linger = 5};
+    char byte;
+    pair_new(&client, &server);
+    CHECK(setsockopt(client, SOL_SOCKET, SO_LINGER, &none, sizeof(none)) == 0);
+    CHECK(close(client) == 0);
+    CHECK(recv(server, &byte, 1, 0) == -1 && errno == ECONNRESET && close(server) == 0);
+    pair_new(&client, &server);
+    CHECK(setsockopt(client, SOL_SOCKET, SO_LINGER, &some, sizeof(some)) == 0);
+    CHECK(fcntl(client, F_SETFL, O_NONBLOCK) == 0);
+    CHECK(write(client, "x", 1) == 1 && close(client) == 0);
+    CHECK(recv(server, &byte, 1, 0) == 1);
+    CHECK(recv(server, &byte, 1, 0) == 0 && close(server) == 0);
+    int listener = listener_new(&(struct sockaddr_in){0});
+    CHECK(setsockopt(listener, SOL_SOCKET, SO_LINGER, &none, sizeof(none)) == 0);
+    CHECK(close(listener) == 0);
 }
 
 /* What a listening socket has goes to those that it accepts, unless they have it taken away. */
@@ -217,6 +389,87 @@ static void datagrams(void)
     struct timeval timeout = {.tv_usec = 20000};
     CHECK(select(one + 1, &reads, NULL, NULL, &timeout) == 0 && !FD_ISSET(one, &reads));
     close(one), close(two);
+}
+
+/* Sends, and waits until the answer is there that nobody listens. */
+static void send_in_vain(int fd)
+{
+    struct pollfd waiting = {.fd = fd, .events = POLLIN};
+    CHECK(send(fd, "x", 1, 0) == 1);
+    CHECK(poll(&waiting, 1, 5000) == 1 && waiting.revents == POLLERR);
+}
+
+/* Who is connected is told once that nobody listens, whatever is called next; others aren't. */
+static void refused_datagrams(const struct sockaddr *nobody, socklen_t bytes)
+{
+    int fd = socket(nobody->sa_family, SOCK_DGRAM, 0), error = 0;
+    int other = socket(nobody->sa_family, SOCK_DGRAM, 0);
+    struct timeval span = {.tv_usec = 50000};
+    socklen_t error_bytes = sizeof(error);
+    char byte;
+    CHECK(connect(fd, nobody, bytes) == 0);
+    send_in_vain(fd);
+    CHECK(recv(fd, &byte, 1, 0) == -1 && errno == ECONNREFUSED);
+    CHECK(recv(fd, &byte, 1, MSG_DONTWAIT) == -1 && errno == EAGAIN);
+    send_in_vain(fd);
+    CHECK(send(fd, "x", 1, 0) == -1 && errno == ECONNREFUSED);
+    send_in_vain(fd);
+    CHECK(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &error_bytes) == 0);
+    CHECK(error == ECONNREFUSED);
+    CHECK(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &error_bytes) == 0 && error == 0);
+    for (int i = 0; i < 20; i++) { /* mostly while it waits */
+        CHECK(send(fd, "x", 1, 0) == 1);
+        CHECK(recv(fd, &byte, 1, 0) == -1 && errno == ECONNREFUSED);
+    }
+    CHECK(sendto(other, "x", 1, 0, nobody, bytes) == 1);
+    CHECK(setsockopt(other, SOL_SOCKET, SO_RCVTIMEO, &span, sizeof(span)) == 0);
+    CHECK(recv(other, &byte, 1, 0) == -1 && errno == EAGAIN);
+    CHECK(close(fd) == 0 && close(other) == 0);
+}
+
+/* A port of the loopback's that nobody has: who had it has closed it. */
+static void refused(void)
+{
+    struct sockaddr_in nobody = loopback(0);
+    socklen_t bytes = sizeof(nobody);
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    CHECK(bind(fd, (struct sockaddr *)&nobody, bytes) == 0);
+    CHECK(getsockname(fd, (struct sockaddr *)&nobody, &bytes) == 0 && close(fd) == 0);
+    refused_datagrams((struct sockaddr *)&nobody, bytes);
+}
+
+static void *end_receiving(void *fd)
+{
+    usleep(1000); /* so that the other thread mostly waits; it would be right otherwise, too */
+    CHECK(shutdown((int)(intptr_t)fd, SHUT_RD) == 0);
+    return NULL;
+}
+
+static void datagrams_end(void)
+{
+    struct sockaddr_in address = loopback(0), own;
+    socklen_t bytes = sizeof(address);
+    int one = socket(AF_INET, SOCK_DGRAM, 0), two = socket(AF_INET, SOCK_DGRAM, 0);
+    struct pollfd waiting = {.fd = two, .events = POLLIN | POLLRDHUP};
+    char data[4];
+    pthread_t thread;
+    CHECK(bind(one, (struct sockaddr *)&address, bytes) == 0);
+    CHECK(getsockname(one, (struct sockaddr *)&address, &bytes) == 0);
+    CHECK(shutdown(two, SHUT_RD) == -1 && errno == ENOTCONN && close(two) == 0);
+    two = socket(AF_INET, SOCK_DGRAM, 0);
+    CHECK(connect(two, (struct sockaddr *)&address, bytes) == 0);
+    CHECK(getsockname(two, (struct sockaddr *)&own, &bytes) == 0);
+    CHECK(own.sin_addr.s_addr == htonl(INADDR_LOOPBACK) && own.sin_port != 0);
+    CHECK(sendto(one, "ab", 2, 0, (struct sockaddr *)&own, bytes) == 2);
+    CHECK(shutdown(two, SHUT_WR) == 0 && shutdown(two, SHUT_WR) == 0);
+    CHECK(send(two, "x", 1, MSG_NOSIGNAL) == -1 && errno == EPIPE);
+    CHECK(recv(two, data, sizeof(data), 0) == 2);
+    CHECK(pthread_create(&thread, NULL, end_receiving, (void *)(intptr_t)two) == 0);
+    CHECK(recv(two, data, sizeof(data), 0) == 0 && recv(two, data, sizeof(data), 0) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(poll(&waiting, 1, 0) == 1);
+    CHECK(waiting.revents == (POLLIN | POLLRDHUP | POLLHUP));
+    CHECK(close(one) == 0 && close(two) == 0);
 }
 
 /* What a socket of which too little is known, or that is asked for too much, says. */
@@ -349,6 +602,153 @@ static void messages(void)
     CHECK(writev(other, out, 2) == 7 && recv(one, y, sizeof(y), 0) == 7 &&
           memcmp(y, "abcdefg", 7) == 0);
     CHECK(close(one) == 0 && close(other) == 0);
+}
+
+/* Until so many bytes wait in a stream. */
+static void await_bytes(int fd, int bytes)
+{
+    int waiting = 0;
+    for (int i = 0; i < 5000 && waiting < bytes; i++) {
+        usleep(1000);
+        CHECK(ioctl(fd, FIONREAD, &waiting) == 0);
+    }
+    CHECK(waiting == bytes);
+}
+
+/* Parts without room; looking at what several segments brought; more parts than there may be. */
+static void parts_of_streams(void)
+{
+    int client, server;
+    char data[16] = "";
+    struct sockaddr_in from;
+    static struct iovec many[IOV_MAX + 1];
+    struct iovec parts[4] = {{NULL, 0}, {data, 3}, {NULL, 0}, {data + 3, 5}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 4};
+    pair_new(&client, &server);
+    CHECK(recvmsg(server, &message, MSG_DONTWAIT) == -1 && errno == EAGAIN);
+    CHECK(write(client, "abcd", 4) == 4);
+    await_bytes(server, 4);
+    CHECK(write(client, "ef", 2) == 2);
+    await_bytes(server, 6);
+    CHECK(recv(server, data, sizeof(data), MSG_PEEK) == 6 && memcmp(data, "abcdef", 6) == 0);
+    memset(data, 0, sizeof(data));
+    message.msg_name = &from, message.msg_namelen = sizeof(from), message.msg_flags = -1;
+    CHECK(recvmsg(server, &message, MSG_PEEK) == 6 && memcmp(data, "abcdef", 7) == 0);
+    CHECK(message.msg_namelen == 0 && message.msg_flags == 0);
+    message.msg_iovlen = 0;
+    CHECK(recvmsg(server, &message, 0) == 0);
+    message.msg_iovlen = 4;
+    CHECK(recvmsg(server, &message, 0) == 6 && memcmp(data, "abcdef", 7) == 0);
+    CHECK(read(server, data, 0) == 0);
+    message.msg_name = NULL;
+    CHECK(sendmsg(client, &message, 0) == 8 && readv(server, parts + 1, 1) == 3);
+    CHECK(readv(server, parts, 4) == 5 && memcmp(data, "defdef", 6) != 0);
+    CHECK(write(client, "xyz", 3) == 3 && readv(server, parts, 4) == 3); /* and waits no more */
+    CHECK(write(client, "12345678", 8) == 8 && recvmsg(server, &message, MSG_WAITALL) == 8);
+    for (int i = 0; i < IOV_MAX + 1; i++)
+        many[i] = (struct iovec){data, 1};
+    message.msg_iov = many, message.msg_iovlen = IOV_MAX;
+    CHECK(sendmsg(client, &message, 0) == IOV_MAX);
+    CHECK(recvmsg(server, &message, MSG_WAITALL) == IOV_MAX);
+    message.msg_iovlen = IOV_MAX + 1;
+    CHECK(sendmsg(client, &message, 0) == -1 && errno == EMSGSIZE);
+    CHECK(recvmsg(server, &message, 0) == -1 && errno == EMSGSIZE);
+    CHECK(writev(client, many, IOV_MAX + 1) == -1 && errno == EINVAL);
+    CHECK(close(client) == 0 && close(server) == 0);
+}
+
+static void parts_of_datagrams(void)
+{
+    struct sockaddr_in address = loopback(0);
+    socklen_t bytes = sizeof(address);
+    char data[8] = "12345678";
+    static char whole[IOV_MAX], large[40000];
+    static struct iovec many[IOV_MAX];
+    struct iovec parts[4] = {{NULL, 0}, {data, 3}, {NULL, 0}, {data + 3, 5}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 4};
+    int one = socket(AF_INET, SOCK_DGRAM, 0), two = socket(AF_INET, SOCK_DGRAM, 0);
+    CHECK(bind(one, (struct sockaddr *)&address, bytes) == 0);
+    CHECK(getsockname(one, (struct sockaddr *)&address, &bytes) == 0);
+    CHECK(connect(two, (struct sockaddr *)&address, bytes) == 0);
+    CHECK(sendmsg(two, &message, 0) == 8);
+    memset(data, 0, sizeof(data));
+    CHECK(recvmsg(one, &message, MSG_PEEK) == 8 && memcmp(data, "12345678", 8) == 0);
+    memset(data, 0, sizeof(data));
+    CHECK(readv(one, parts, 4) == 8 && memcmp(data, "12345678", 8) == 0);
+    message.msg_iovlen = 0;
+    CHECK(sendmsg(two, &message, 0) == 0 && recv(one, data, sizeof(data), 0) == 0);
+    CHECK(send(two, "abc", 3, 0) == 3 && send(two, "d", 1, 0) == 1);
+    CHECK(recvmsg(one, &message, 0) == 0 && message.msg_flags == MSG_TRUNC);
+    CHECK(recv(one, data, sizeof(data), 0) == 1 && data[0] == 'd');
+    for (int i = 0; i < IOV_MAX; i++)
+        many[i] = (struct iovec){&whole[i], 1}, whole[i] = (char)i;
+    message.msg_iov = many, message.msg_iovlen = IOV_MAX;
+    CHECK(sendmsg(two, &message, 0) == IOV_MAX);
+    memset(whole, 0, sizeof(whole));
+    CHECK(recvmsg(one, &message, 0) == IOV_MAX && whole[IOV_MAX - 1] == (char)(IOV_MAX - 1));
+    many[0] = (struct iovec){large, 40000}, many[1] = (struct iovec){large, 25508};
+    message.msg_iovlen = 2;
+    CHECK(sendmsg(two, &message, 0) == -1 && errno == EMSGSIZE);
+    /* As much of a name as has room, and its whole length. */
+    CHECK(send(two, "x", 1, 0) == 1);
+    bytes = 4;
+    CHECK(recvfrom(one, data, 1, 0, (struct sockaddr *)&address, &bytes) == 1);
+    CHECK(bytes == sizeof(address));
+    CHECK(close(one) == 0 && close(two) == 0);
+}
+
+static void parts_of_pipes(void)
+{
+    int fds[2];
+    char data[4];
+    struct iovec parts[2] = {{data, 2}, {data + 2, 2}};
+    CHECK(pipe(fds) == 0 && write(fds[1], "ab", 2) == 2);
+    CHECK(readv(fds[0], parts, 2) == 2); /* and waits no more */
+    CHECK(writev(fds[1], parts, 2) == 4 && readv(fds[0], parts, 2) == 4);
+    CHECK(close(fds[1]) == 0 && readv(fds[0], parts, 2) == 0 && close(fds[0]) == 0);
+}
+
+/* What a control message of a received datagram says. */
+static void arrival(int one, int two, const struct sockaddr *to, socklen_t bytes, int level,
+                    int option, int type, void *info, size_t info_bytes)
+{
+    char data[4], control[64];
+    struct iovec part = {data, sizeof(data)};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control};
+    int on = 1;
+    CHECK(setsockopt(one, level, option, &on, sizeof(on)) == 0);
+    CHECK(sendto(two, "ab", 2, 0, to, bytes) == 2 && sendto(two, "cd", 2, 0, to, bytes) == 2);
+    message.msg_controllen = sizeof(control);
+    CHECK(recvmsg(one, &message, 0) == 2 && message.msg_flags == 0);
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    CHECK(header != NULL && header->cmsg_level == level && header->cmsg_type == type);
+    CHECK(header->cmsg_len == CMSG_LEN(info_bytes) && CMSG_NXTHDR(&message, header) == NULL);
+    memcpy(info, CMSG_DATA(header), info_bytes);
+    message.msg_controllen = 0;
+    CHECK(recvmsg(one, &message, 0) == 2 && message.msg_flags == MSG_CTRUNC);
+    on = 0;
+    CHECK(setsockopt(one, level, option, &on, sizeof(on)) == 0);
+    CHECK(sendto(two, "ef", 2, 0, to, bytes) == 2);
+    message.msg_controllen = sizeof(control);
+    CHECK(recvmsg(one, &message, 0) == 2 && message.msg_controllen == 0);
+}
+
+static void arrivals(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t bytes = sizeof(address);
+    struct in_pktinfo info;
+    char name[IF_NAMESIZE];
+    int one = socket(AF_INET, SOCK_DGRAM, 0), two = socket(AF_INET, SOCK_DGRAM, 0);
+    CHECK(bind(one, (struct sockaddr *)&address, bytes) == 0);
+    CHECK(getsockname(one, (struct sockaddr *)&address, &bytes) == 0);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    arrival(one, two, (struct sockaddr *)&address, bytes, IPPROTO_IP, IP_PKTINFO, IP_PKTINFO, &info,
+            sizeof(info));
+    CHECK(info.ipi_addr.s_addr == htonl(INADDR_LOOPBACK));
+    CHECK(info.ipi_spec_dst.s_addr == htonl(INADDR_LOOPBACK));
+    CHECK(if_indextoname((unsigned)info.ipi_ifindex, name) == name && strncmp(name, "lo", 2) == 0);
+    CHECK(close(one) == 0 && close(two) == 0);
 }
 
 /* What epoll_wait() says of the only descriptor that is watched. 0: nothing, in time. */
@@ -689,6 +1089,51 @@ static void datagrams6(void)
     close(one), close(two);
 }
 
+static void refused6(void)
+{
+    struct sockaddr_in6 nobody = loopback6(0);
+    socklen_t bytes = sizeof(nobody);
+    int fd = socket(AF_INET6, SOCK_DGRAM, 0);
+    CHECK(bind(fd, (struct sockaddr *)&nobody, bytes) == 0);
+    CHECK(getsockname(fd, (struct sockaddr *)&nobody, &bytes) == 0 && close(fd) == 0);
+    refused_datagrams((struct sockaddr *)&nobody, bytes);
+}
+
+static void arrivals6(void)
+{
+    struct sockaddr_in6 address = {.sin6_family = AF_INET6};
+    socklen_t bytes = sizeof(address);
+    struct in6_pktinfo info;
+    int one = socket(AF_INET6, SOCK_DGRAM, 0), two = socket(AF_INET6, SOCK_DGRAM, 0);
+    CHECK(bind(one, (struct sockaddr *)&address, bytes) == 0);
+    CHECK(getsockname(one, (struct sockaddr *)&address, &bytes) == 0);
+    address.sin6_addr = in6addr_loopback;
+    arrival(one, two, (struct sockaddr *)&address, bytes, IPPROTO_IPV6, IPV6_RECVPKTINFO,
+            IPV6_PKTINFO, &info, sizeof(info));
+    CHECK(IN6_IS_ADDR_LOOPBACK(&info.ipi6_addr));
+    CHECK(info.ipi6_ifindex != 0);
+    CHECK(close(one) == 0 && close(two) == 0);
+}
+
+static void options6(void)
+{
+    int fd = socket(AF_INET6, SOCK_DGRAM, 0);
+    CHECK(option(fd, SOL_SOCKET, SO_DOMAIN) == AF_INET6);
+    CHECK(option(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS) == 1);
+    CHECK(option(fd, IPPROTO_IPV6, IPV6_MULTICAST_LOOP) == 1);
+    CHECK(option(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF) == 0);
+    CHECK(option_after(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, 0) == 0);
+    CHECK(option_after(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, -1) == 1);
+    CHECK(refuses(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, 256, EINVAL));
+    CHECK(option_after(fd, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 0) == 0);
+    CHECK(refuses(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, 250, ENODEV));
+    struct if_nameindex *all = if_nameindex();
+    int index = (int)all[0].if_index;
+    CHECK(option_after(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, index) == index);
+    if_freenameindex(all);
+    CHECK(option_after(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, -1) >= 64 && close(fd) == 0);
+}
+
 static void names6(void)
 {
     struct addrinfo hints = {.ai_family = AF_INET6, .ai_socktype = SOCK_STREAM}, *list;
@@ -740,18 +1185,33 @@ int main(void)
         both_families_at_once();
         ipv6_alone();
         datagrams6();
+        refused6();
+        arrivals6();
+        options6();
     }
     interfaces();
     interface_addresses();
     datagrams();
     cut_datagrams();
+    refused();
+    datagrams_end();
     refusals();
     streams();
     options();
+    socket_options();
+    spans();
+    header_options();
+    tcp_options();
+    multicast_options();
+    resets();
     inherited();
     more_to_come();
     connecting();
     messages();
+    parts_of_streams();
+    parts_of_datagrams();
+    parts_of_pipes();
+    arrivals();
     events();
     early_data();
     ends();

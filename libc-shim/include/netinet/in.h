@@ -50,6 +50,11 @@ struct sockaddr_in6 {
     uint32_t sin6_scope_id; /* of a link-local address: the interface's index */
 };
 
+struct ip_mreq {
+    struct in_addr imr_multiaddr;
+    struct in_addr imr_interface;
+};
+
 struct ipv6_mreq {
     struct in6_addr ipv6mr_multiaddr;
     unsigned int ipv6mr_interface; /* its index, 0 = any */
@@ -93,19 +98,30 @@ extern const struct in6_addr in6addr_loopback;
 #define IPPORT_RESERVED 1024
 
 /* Options of level IPPROTO_IP */
-#define IP_TOS     1
-#define IP_TTL     2
-#define IP_PKTINFO 8
+#define IP_TOS             1
+#define IP_TTL             2
+#define IP_MULTICAST_IF    32 /* struct in_addr: an interface's */
+#define IP_MULTICAST_TTL   33 /* -1 = the default, 1 */
+#define IP_MULTICAST_LOOP  34
+#define IP_ADD_MEMBERSHIP  35 /* ENOPROTOOPT: there are no groups of IPv4 */
+#define IP_DROP_MEMBERSHIP 36
+#define IP_PKTINFO         8 /* of what is received; and a control message with struct in_pktinfo */
 
 struct in_pktinfo {
     unsigned int ipi_ifindex;
+    struct in_addr ipi_spec_dst; /* the address that answers come from */
     struct in_addr ipi_addr;
+};
+
+struct in6_pktinfo {
+    struct in6_addr ipi6_addr;
+    unsigned int ipi6_ifindex;
 };
 
 /* Options of level IPPROTO_IPV6 */
 #define IPV6_CHECKSUM        7  /* of a raw socket */
 #define IPV6_UNICAST_HOPS    16 /* -1 = the default */
-#define IPV6_MULTICAST_IF    17 /* ENOPROTOOPT, as the next two */
+#define IPV6_MULTICAST_IF    17 /* its index */
 #define IPV6_MULTICAST_HOPS  18
 #define IPV6_MULTICAST_LOOP  19
 #define IPV6_JOIN_GROUP      20 /* struct ipv6_mreq */
@@ -113,6 +129,8 @@ struct in_pktinfo {
 #define IPV6_ADD_MEMBERSHIP  IPV6_JOIN_GROUP
 #define IPV6_DROP_MEMBERSHIP IPV6_LEAVE_GROUP
 #define IPV6_V6ONLY          27
+#define IPV6_RECVPKTINFO     49 /* of what is received */
+#define IPV6_PKTINFO         50 /* a control message with struct in6_pktinfo */
 #define IPV6_TCLASS          67
 
 #define IN_CLASSD(address)    (((uint32_t)(address)&0xf0000000) == 0xe0000000)

@@ -1,8 +1,8 @@
 /*
  * sys/socket.h - POSIX sockets: IPv4 and IPv6 streams, datagrams and raw sockets, and UNIX sockets within the guest.
  *
- * As on Linux with these differences: no SOCK_SEQPACKET, no ancillary data,
- * no SIGPIPE. SO_SNDBUF, SO_REUSEPORT and SO_OOBINLINE are accepted and change nothing.
+ * As on Linux with these differences: no SOCK_SEQPACKET, no ancillary data but IP_PKTINFO's of received datagrams,
+ * no SIGPIPE. SO_SNDBUF, SO_REUSEPORT, SO_OOBINLINE and of streams SO_RCVBUF are accepted and change nothing.
  */
 #ifndef _SYS_SOCKET_H
 #define _SYS_SOCKET_H
@@ -103,12 +103,14 @@ struct linger {
 #define SO_SNDBUF       0x1001
 #define SO_RCVBUF       0x1002
 #define SO_SNDLOWAT     0x1003
-#define SO_RCVLOWAT     0x1004
+#define SO_RCVLOWAT     0x1004 /* 1 */
 #define SO_SNDTIMEO     0x1005 /* struct timeval */
 #define SO_RCVTIMEO     0x1006
 #define SO_ERROR        0x1007
 #define SO_TYPE         0x1008
 #define SO_BINDTODEVICE 0x100b
+#define SO_PROTOCOL     0x100c
+#define SO_DOMAIN       0x100d
 
 #define MSG_PEEK     0x01
 #define MSG_WAITALL  0x02

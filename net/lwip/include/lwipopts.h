@@ -78,7 +78,7 @@ void network_unlock(void);
 #define LWIP_ND6_NUM_NEIGHBORS         32
 #define LWIP_ND6_NUM_DESTINATIONS      32
 #define LWIP_ND6_RDNSS_MAX_DNS_SERVERS 0
-#define LWIP_MULTICAST_TX_OPTIONS      0
+#define LWIP_MULTICAST_TX_OPTIONS      1
 #define LWIP_SOCKET_MAX_MEMBERSHIPS \
     16 /* in groups, of all sockets; each socket that is closed looks at all */
 #define LWIP_IPV6_SCOPES_DEBUG 0
@@ -204,6 +204,7 @@ void network_sntp_answer(unsigned int seconds, unsigned int microseconds);
 #define LWIP_SO_RCVBUF              1
 #define LWIP_SO_LINGER              1
 #define SO_REUSE                    1
+#define LWIP_NETBUF_RECVINFO        1 /* IP_PKTINFO */
 #define LWIP_FIONREAD_LINUXMODE     1
 #define LWIP_TIMEVAL_PRIVATE        0
 #define RECV_BUFSIZE_DEFAULT        (256 * 1024)

@@ -1,0 +1,517 @@
+/*
+ * socket_options.c - getsockopt() and setsockopt() of Internet sockets: what lwIP has in another way, or lets through.
+ */
+#include "socket_internal.h"
+
+#include <limits.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/time.h>
+
+#include "lwip/netif.h"
+#include "lwip/raw.h"
+#include "lwip/udp.h"
+
+#define RECEIVE_BUFFER_MIN 2304 /* as on Linux: a segment with what it costs */
+
+static bool is_udp(const struct netconn *connection)
+{
+    return NETCONNTYPE_GROUP(connection->type) == NETCONN_UDP;
+}
+
+/*
+ * Values
+ */
+
+static int int_take(const void *value, socklen_t bytes, int *out)
+{
+    if (bytes < sizeof(*out))
+        return -EINVAL;
+    memcpy(out, value, sizeof(*out));
+    return 0;
+}
+
+/* Options of IP may be bytes, too. */
+static int byte_or_int_take(const void *value, socklen_t bytes, int *out)
+{
+    if (bytes >= sizeof(*out) || bytes == 0)
+        return int_take(value, bytes, out);
+    *out = *(const unsigned char *)value;
+    return 0;
+}
+
+/* As much as has room. */
+static int tell(const void *what, socklen_t most, void *value, socklen_t *bytes)
+{
+    if (*bytes > most)
+        *bytes = most;
+    memcpy(value, what, *bytes);
+    return 0;
+}
+
+static int int_tell(int number, void *value, socklen_t *bytes)
+{
+    return tell(&number, sizeof(number), value, bytes);
+}
+
+/* Of IP: a byte, if there is no room for more. */
+static int byte_or_int_tell(int number, void *value, socklen_t *bytes)
+{
+    const unsigned char byte = (unsigned char)number;
+    return *bytes >= sizeof(number) || number < 0 || number > UCHAR_MAX
+               ? int_tell(number, value, bytes)
+               : tell(&byte, sizeof(byte), value, bytes);
+}
+
+static int mark_set(int number, enum inet_mark which, const void *value, socklen_t bytes)
+{
+    int on;
+    if (int_take(value, bytes, &on) < 0)
+        return -EINVAL;
+    mark(number, which, on != 0);
+    return 0;
+}
+
+/* What lwIP sets of a number that it would cut. */
+static int forward(int number, int level, int name, int value)
+{
+    return (int)result_of(lwip_setsockopt(number, level, name, &value, sizeof(value)));
+}
+
+/*
+ * SOL_SOCKET
+ */
+
+static u8_t flag_of(int name)
+{
+    return name == SO_BROADCAST   ? SOF_BROADCAST
+           : name == SO_KEEPALIVE ? SOF_KEEPALIVE
+           : name == SO_REUSEADDR ? SOF_REUSEADDR
+                                  : 0;
+}
+
+/* A connection that has failed has none to set. */
+static int flag_set(const struct netconn *connection, u8_t flag, const void *value, socklen_t bytes)
+{
+    int on;
+    if (int_take(value, bytes, &on) < 0)
+        return -EINVAL;
+    LOCK_TCPIP_CORE();
+    if (connection->pcb.ip != NULL && on != 0)
+        ip_set_option(connection->pcb.ip, flag);
+    else if (connection->pcb.ip != NULL)
+        ip_reset_option(connection->pcb.ip, flag);
+    UNLOCK_TCPIP_CORE();
+    return 0;
+}
+
+static int flag_get(const struct netconn *connection, u8_t flag, void *value, socklen_t *bytes)
+{
+    LOCK_TCPIP_CORE();
+    bool on = connection->pcb.ip != NULL && ip_get_option(connection->pcb.ip, flag) != 0;
+    UNLOCK_TCPIP_CORE();
+    return int_tell(on, value, bytes);
+}
+
+/* lwIP waits for ever instead of less than a millisecond; and as Linux it takes no negative span for an error. */
+static int span_set(int number, int name, const void *value, socklen_t bytes)
+{
+    struct timeval span;
+    if (bytes < sizeof(span))
+        return -EINVAL;
+    memcpy(&span, value, sizeof(span));
+    if (span.tv_usec < 0 || span.tv_usec >= 1000000)
+        return -EDOM;
+    if (span.tv_sec < 0 || (span.tv_sec == 0 && span.tv_usec > 0 && span.tv_usec < 1000))
+        span = (struct timeval){.tv_usec = 1000};
+    if (span.tv_sec >= INT_MAX / 1000)
+        span = (struct timeval){0};
+    return (int)result_of(lwip_setsockopt(number, SOL_SOCKET, name, &span, sizeof(span)));
+}
+
+/* lwIP keeps 16 bits of it, with a sign. */
+static int linger_set(int number, const void *value, socklen_t bytes)
+{
+    struct linger linger;
+    if (bytes < sizeof(linger))
+        return -EINVAL;
+    memcpy(&linger, value, sizeof(linger));
+    if (linger.l_linger < 0 || linger.l_linger > INT16_MAX)
+        linger.l_linger = INT16_MAX;
+    return (int)result_of(lwip_setsockopt(number, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)));
+}
+
+static int receive_buffer_set(struct skep_file *file, int bytes)
+{
+    if (is_tcp(state_of(file)->conn))
+        return 0;
+    return forward(number_of(file), SOL_SOCKET, SO_RCVBUF,
+                   bytes < RECEIVE_BUFFER_MIN ? RECEIVE_BUFFER_MIN : bytes);
+}
+
+static int socket_set(struct skep_file *file, int name, const void *value, socklen_t bytes)
+{
+    int number = number_of(file), wanted;
+    if (flag_of(name) != 0)
+        return flag_set(state_of(file)->conn, flag_of(name), value, bytes);
+    switch (name) {
+    case SO_RCVTIMEO:
+    case SO_SNDTIMEO:
+        return span_set(number, name, value, bytes);
+    case SO_LINGER:
+        return linger_set(number, value, bytes);
+    case SO_SNDBUF: /* without effect, as the next two */
+    case SO_REUSEPORT:
+    case SO_OOBINLINE:
+        return int_take(value, bytes, &wanted);
+    case SO_RCVBUF:
+        return int_take(value, bytes, &wanted) < 0 ? -EINVAL : receive_buffer_set(file, wanted);
+    case SO_RCVLOWAT: /* nothing waits for more than one byte */
+        return int_take(value, bytes, &wanted) < 0 ? -EINVAL : wanted > 1 ? -ENOPROTOOPT : 0;
+    default:
+        return (int)result_of(lwip_setsockopt(number, SOL_SOCKET, name, value, bytes));
+    }
+}
+
+static int protocol_of(const struct netconn *connection)
+{
+    if (is_tcp(connection) || is_udp(connection))
+        return is_tcp(connection) ? IPPROTO_TCP : IPPROTO_UDP;
+    LOCK_TCPIP_CORE();
+    int protocol = connection->pcb.raw != NULL ? connection->pcb.raw->protocol : IPPROTO_RAW;
+    UNLOCK_TCPIP_CORE();
+    return protocol;
+}
+
+/* What ended the connection, or refused a datagram; it is told once. */
+static int error_get(struct skep_file *file, void *value, socklen_t *bytes)
+{
+    int number = number_of(file), error = 0;
+    socklen_t error_bytes = sizeof(error);
+    if (lwip_getsockopt(number, SOL_SOCKET, SO_ERROR, &error, &error_bytes) < 0)
+        return -errno;
+    if (unmark(number, REFUSED))
+        error = ECONNREFUSED;
+    if (unmark(number, CONNECTING))
+        error = skep_inet_connect_error(error);
+    return int_tell(error, value, bytes);
+}
+
+static int socket_get(struct skep_file *file, int name, void *value, socklen_t *bytes)
+{
+    const struct netconn *connection = state_of(file)->conn;
+    if (flag_of(name) != 0)
+        return flag_get(connection, flag_of(name), value, bytes);
+    switch (name) {
+    case SO_ERROR:
+        return error_get(file, value, bytes);
+    case SO_DOMAIN:
+        return int_tell(NETCONNTYPE_ISIPV6(connection->type) ? AF_INET6 : AF_INET, value, bytes);
+    case SO_PROTOCOL:
+        return int_tell(protocol_of(connection), value, bytes);
+    case SO_ACCEPTCONN:
+        return int_tell(skep_inet_is_listener(connection), value, bytes);
+    case SO_REUSEPORT:
+    case SO_OOBINLINE:
+        return int_tell(0, value, bytes);
+    case SO_RCVLOWAT:
+    case SO_SNDLOWAT:
+        return int_tell(1, value, bytes);
+    case SO_SNDBUF:
+        return int_tell(TCP_SND_BUF, value, bytes);
+    case SO_RCVBUF:
+        if (is_tcp(connection))
+            return int_tell(TCP_WND, value, bytes);
+        break;
+    default:
+        break;
+    }
+    return (int)result_of(lwip_getsockopt(number_of(file), SOL_SOCKET, name, value, bytes));
+}
+
+/*
+ * Multicast: what datagrams to groups leave by, how far they go, and whether the guest's own members get them
+ */
+
+enum multicast { NOT_MULTICAST, BY_INTERFACE, HOPS, LOOP };
+
+static enum multicast multicast_of(int level, int name)
+{
+    if (level == IPPROTO_IP)
+        return name == IP_MULTICAST_IF     ? BY_INTERFACE
+               : name == IP_MULTICAST_TTL  ? HOPS
+               : name == IP_MULTICAST_LOOP ? LOOP
+                                           : NOT_MULTICAST;
+    return name == IPV6_MULTICAST_IF     ? BY_INTERFACE
+           : name == IPV6_MULTICAST_HOPS ? HOPS
+           : name == IPV6_MULTICAST_LOOP ? LOOP
+                                         : NOT_MULTICAST;
+}
+
+/* IPv4 names it by its address, IPv6 by its index. The lock is held. 0: none in particular. */
+static int interface_take(int level, const void *value, socklen_t bytes, u8_t *index)
+{
+    const struct netif *netif;
+    unsigned wanted;
+    if (bytes < sizeof(wanted))
+        return -EINVAL;
+    memcpy(&wanted, value, sizeof(wanted));
+    *index = NETIF_NO_INDEX;
+    if (wanted == 0)
+        return 0;
+    NETIF_FOREACH(netif)
+    if (level == IPPROTO_IP ? netif_ip4_addr(netif)->addr == wanted
+                            : netif_get_index(netif) == wanted)
+        *index = netif_get_index(netif);
+    return *index != NETIF_NO_INDEX ? 0 : level == IPPROTO_IP ? -EADDRNOTAVAIL : -ENODEV;
+}
+
+static int multicast_set(struct udp_pcb *pcb, int level, enum multicast what, const void *value,
+                         socklen_t bytes)
+{
+    int number = 0;
+    u8_t index;
+    if (what == BY_INTERFACE) {
+        int error = interface_take(level, value, bytes, &index);
+        if (error == 0)
+            udp_set_multicast_netif_index(pcb, index);
+        return error;
+    }
+    int error = level == IPPROTO_IP ? byte_or_int_take(value, bytes, &number)
+                                    : int_take(value, bytes, &number);
+    if (what == HOPS && number == -1)
+        number = 1;
+    if (error < 0 || (what == HOPS && (number < 0 || number > UINT8_MAX)))
+        return -EINVAL;
+    if (what == HOPS)
+        udp_set_multicast_ttl(pcb, (u8_t)number);
+    else if (number != 0)
+        udp_set_flags(pcb, UDP_FLAGS_MULTICAST_LOOP);
+    else
+        udp_clear_flags(pcb, UDP_FLAGS_MULTICAST_LOOP);
+    return 0;
+}
+
+static int multicast_get(const struct udp_pcb *pcb, int level, enum multicast what, void *value,
+                         socklen_t *bytes)
+{
+    if (what == BY_INTERFACE) {
+        u8_t index = udp_get_multicast_netif_index(pcb);
+        const struct netif *netif = netif_get_by_index(index);
+        unsigned number = level != IPPROTO_IP ? index
+                          : netif != NULL     ? netif_ip4_addr(netif)->addr
+                                              : INADDR_ANY;
+        return tell(&number, sizeof(number), value, bytes);
+    }
+    int number =
+        what == HOPS ? udp_get_multicast_ttl(pcb) : (pcb->flags & UDP_FLAGS_MULTICAST_LOOP) != 0;
+    return level == IPPROTO_IP ? byte_or_int_tell(number, value, bytes)
+                               : int_tell(number, value, bytes);
+}
+
+/* Joins or leaves a group of IPv6. lwIP wants to know which interface. */
+static int group_set(int number, int name, const void *value, socklen_t bytes)
+{
+    struct ipv6_mreq group;
+    if (bytes < sizeof(group))
+        return -EINVAL;
+    memcpy(&group, value, sizeof(group));
+    if (!IN6_IS_ADDR_MULTICAST(&group.ipv6mr_multiaddr))
+        return -EINVAL;
+    if (group.ipv6mr_interface == 0)
+        group.ipv6mr_interface = netif_get_index(netif_default);
+    if (group.ipv6mr_interface > UINT8_MAX)
+        return -ENODEV;
+    return (int)result_of(lwip_setsockopt(number, IPPROTO_IPV6, name, &group, sizeof(group)));
+}
+
+/*
+ * IPPROTO_IP, IPPROTO_IPV6
+ */
+
+static bool is_arrival(int level, int name)
+{
+    return name == (level == IPPROTO_IP ? IP_PKTINFO : IPV6_RECVPKTINFO);
+}
+
+/* Of both families' names: which one lwIP has. 0: it is another option. */
+static int header_option(int level, int name)
+{
+    if (level == IPPROTO_IP)
+        return name == IP_TTL || name == IP_TOS ? name : 0;
+    return name == IPV6_UNICAST_HOPS ? IP_TTL : name == IPV6_TCLASS ? IP_TOS : 0;
+}
+
+/* lwIP would take -1 for 255, and larger numbers for their last byte. */
+static int header_set(struct skep_file *file, int level, int option, const void *value,
+                      socklen_t bytes)
+{
+    int byte, least = level == IPPROTO_IP && option == IP_TTL ? 1 : 0;
+    int error =
+        level == IPPROTO_IP ? byte_or_int_take(value, bytes, &byte) : int_take(value, bytes, &byte);
+    if (error < 0)
+        return error;
+    if (level == IPPROTO_IP && option == IP_TOS) /* TCP's own bits stay as they are */
+        byte &= is_tcp(state_of(file)->conn) ? 0xfc : 0xff;
+    else if (byte == -1)
+        byte = option == IP_TOS ? 0 : IP_DEFAULT_TTL;
+    if (byte < least || byte > UINT8_MAX)
+        return -EINVAL;
+    return forward(number_of(file), IPPROTO_IP, option, byte);
+}
+
+static int header_get(struct skep_file *file, int level, int option, void *value, socklen_t *bytes)
+{
+    int byte;
+    socklen_t byte_bytes = sizeof(byte);
+    if (lwip_getsockopt(number_of(file), IPPROTO_IP, option, &byte, &byte_bytes) < 0)
+        return -errno;
+    return level == IPPROTO_IP ? byte_or_int_tell(byte, value, bytes)
+                               : int_tell(byte, value, bytes);
+}
+
+/* Of sockets of IPv4 nothing is IPv6's. */
+static bool has_level(const struct netconn *connection, int level)
+{
+    return level == IPPROTO_IP || NETCONNTYPE_ISIPV6(connection->type);
+}
+
+static int ip_set(struct skep_file *file, int level, int name, const void *value, socklen_t bytes)
+{
+    int number = number_of(file), option = header_option(level, name);
+    struct netconn *connection = state_of(file)->conn;
+    enum multicast what = multicast_of(level, name);
+    if (!has_level(connection, level))
+        return -ENOPROTOOPT;
+    if (option != 0)
+        return header_set(file, level, option, value, bytes);
+    if (is_arrival(level, name))
+        return mark_set(number, TELLS_ARRIVAL, value, bytes);
+    if (what != NOT_MULTICAST && is_udp(connection)) {
+        LOCK_TCPIP_CORE();
+        int result = multicast_set(connection->pcb.udp, level, what, value, bytes);
+        UNLOCK_TCPIP_CORE();
+        return result;
+    }
+    if (level == IPPROTO_IPV6 && (name == IPV6_JOIN_GROUP || name == IPV6_LEAVE_GROUP))
+        return group_set(number, name, value, bytes);
+    return (int)result_of(lwip_setsockopt(number, level, name, value, bytes));
+}
+
+static int ip_get(struct skep_file *file, int level, int name, void *value, socklen_t *bytes)
+{
+    int number = number_of(file), option = header_option(level, name);
+    const struct netconn *connection = state_of(file)->conn;
+    enum multicast what = multicast_of(level, name);
+    if (!has_level(connection, level))
+        return -EOPNOTSUPP;
+    if (option != 0)
+        return header_get(file, level, option, value, bytes);
+    if (is_arrival(level, name))
+        return int_tell(is_marked(number, TELLS_ARRIVAL), value, bytes);
+    if (what != NOT_MULTICAST && is_udp(connection)) {
+        LOCK_TCPIP_CORE();
+        int result = multicast_get(connection->pcb.udp, level, what, value, bytes);
+        UNLOCK_TCPIP_CORE();
+        return result;
+    }
+    return (int)result_of(lwip_getsockopt(number, level, name, value, bytes));
+}
+
+/*
+ * IPPROTO_TCP
+ */
+
+static int nodelay_set(struct skep_file *file, const void *value, socklen_t bytes)
+{
+    const struct netconn *connection = state_of(file)->conn;
+    int number = number_of(file), on;
+    if (int_take(value, bytes, &on) < 0)
+        return -EINVAL;
+    LOCK_TCPIP_CORE();
+    mark(number, HAS_NODELAY, on != 0);
+    if (connection->pcb.tcp != NULL && !is_listening(connection)) {
+        if (on != 0)
+            tcp_nagle_disable(connection->pcb.tcp);
+        else
+            tcp_nagle_enable(connection->pcb.tcp);
+    }
+    UNLOCK_TCPIP_CORE();
+    return 0;
+}
+
+/* lwIP takes any number of seconds or probes. */
+static int keepalive_set(int number, int name, const void *value, socklen_t bytes)
+{
+    int wanted, most = name == TCP_KEEPCNT ? 127 : 32767;
+    if (int_take(value, bytes, &wanted) < 0 || wanted < 1 || wanted > most)
+        return -EINVAL;
+    return forward(number, IPPROTO_TCP, name, wanted);
+}
+
+static int tcp_set(struct skep_file *file, int name, const void *value, socklen_t bytes)
+{
+    if (!is_tcp(state_of(file)->conn))
+        return -ENOPROTOOPT;
+    if (name == TCP_NODELAY)
+        return nodelay_set(file, value, bytes);
+    if (name == TCP_KEEPIDLE || name == TCP_KEEPINTVL || name == TCP_KEEPCNT)
+        return keepalive_set(number_of(file), name, value, bytes);
+    return (int)result_of(lwip_setsockopt(number_of(file), IPPROTO_TCP, name, value, bytes));
+}
+
+/* Before there is a connection, what the other side may send without saying more. */
+static int segment_max_get(const struct netconn *connection, void *value, socklen_t *bytes)
+{
+    LOCK_TCPIP_CORE();
+    bool has_one = connection->pcb.tcp != NULL && !is_listening(connection);
+    int segment_max = has_one ? connection->pcb.tcp->mss : 536;
+    UNLOCK_TCPIP_CORE();
+    return int_tell(segment_max, value, bytes);
+}
+
+static int tcp_get(struct skep_file *file, int name, void *value, socklen_t *bytes)
+{
+    if (!is_tcp(state_of(file)->conn))
+        return -EOPNOTSUPP;
+    if (name == TCP_NODELAY)
+        return int_tell(is_marked(number_of(file), HAS_NODELAY), value, bytes);
+    if (name == TCP_MAXSEG)
+        return segment_max_get(state_of(file)->conn, value, bytes);
+    return (int)result_of(lwip_getsockopt(number_of(file), IPPROTO_TCP, name, value, bytes));
+}
+
+/*
+ * Levels
+ */
+
+int skep_inet_option_set(struct skep_file *file, int level, int name, const void *value,
+                         socklen_t bytes)
+{
+    switch (level) {
+    case SOL_SOCKET:
+        return socket_set(file, name, value, bytes);
+    case IPPROTO_IP:
+    case IPPROTO_IPV6:
+        return ip_set(file, level, name, value, bytes);
+    case IPPROTO_TCP:
+        return tcp_set(file, name, value, bytes);
+    default:
+        return (int)result_of(lwip_setsockopt(number_of(file), level, name, value, bytes));
+    }
+}
+
+int skep_inet_option_get(struct skep_file *file, int level, int name, void *value, socklen_t *bytes)
+{
+    switch (level) {
+    case SOL_SOCKET:
+        return socket_get(file, name, value, bytes);
+    case IPPROTO_IP:
+    case IPPROTO_IPV6:
+        return ip_get(file, level, name, value, bytes);
+    case IPPROTO_TCP:
+        return tcp_get(file, name, value, bytes);
+    default:
+        return (int)result_of(lwip_getsockopt(number_of(file), level, name, value, bytes));
+    }
+}
