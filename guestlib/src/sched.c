@@ -191,6 +191,22 @@ static void end_wait(const struct vcpu *vcpu, struct skep_thread *thread, int re
     make_runnable(vcpu, thread);
 }
 
+/* Those that wait on a word, count of them at most. Returns how many. */
+static inline unsigned wake(const struct vcpu *vcpu, _Atomic uint32_t *word, unsigned count)
+{
+    unsigned woken = 0;
+    struct list *head = waiters_for(word);
+    for (struct list *node = head->next; node != head && woken < count;) {
+        struct skep_thread *thread = thread_of_node(node);
+        node = node->next;
+        if (thread->wait_word == word) {
+            end_wait(vcpu, thread, 0);
+            woken++;
+        }
+    }
+    return woken;
+}
+
 static void wake_sleepers(const struct vcpu *vcpu, uint64_t now_ns)
 {
     while (first_deadline() <= now_ns)
@@ -368,12 +384,17 @@ static void bury_dead(struct vcpu *vcpu)
     struct skep_thread *thread = vcpu->dead;
     if (thread == NULL)
         return;
+    _Atomic uint32_t *gone = thread->gone;
     vcpu->dead = NULL;
     vcpu->current = NULL;
     load_fs(vcpu, &vcpu->idle);
     spin_drop(&sched.lock);
     skep_thread_block_free(thread);
     spin_take(&sched.lock);
+    if (gone != NULL) {
+        atomic_store_explicit(gone, 1, memory_order_release);
+        wake(vcpu, gone, SKEP_WAKE_ALL);
+    }
 }
 
 /* With the lock held. What this vCPU was to do for others is left to vCPU 0. */
@@ -516,11 +537,12 @@ void skep_sched_add(struct skep_thread *thread)
     skep_upcalls_restore(were_masked);
 }
 
-_Noreturn void skep_sched_end_current(void)
+_Noreturn void skep_sched_end_current(_Atomic uint32_t *gone)
 {
     skep_spin_lock(&sched.lock);
     struct vcpu *vcpu = vcpu_here();
     vcpu->dead = vcpu->current;
+    vcpu->dead->gone = gone;
     skep_switch_out(vcpu->current, vcpu, vcpu->stack_top);
     __builtin_unreachable();
 }
@@ -632,19 +654,10 @@ void skep_interrupt(const struct skep_thread *thread)
 
 unsigned skep_wake(_Atomic uint32_t *word, unsigned count)
 {
-    unsigned woken = 0;
     bool were_masked = skep_upcalls_mask();
     struct vcpu *vcpu = vcpu_here();
     spin_take(&sched.lock);
-    struct list *head = waiters_for(word);
-    for (struct list *node = head->next; node != head && woken < count;) {
-        struct skep_thread *thread = thread_of_node(node);
-        node = node->next;
-        if (thread->wait_word == word) {
-            end_wait(vcpu, thread, 0);
-            woken++;
-        }
-    }
+    unsigned woken = wake(vcpu, word, count);
     if (woken != 0 && !vcpu->in_handlers)
         release(vcpu);
     else

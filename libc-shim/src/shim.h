@@ -157,6 +157,12 @@ int skep_posix_check_access(const struct stat *status, int mode);
 /* fs/start.c, linked only if the program has volumes: leaves them in order. Nobody writes to them any more. */
 void skep_posix_files_end(void) __attribute__((weak));
 
+/* mutex.c, linked only if the program has mutexes: leaves the robust ones that the calling thread holds to others. */
+void skep_posix_mutexes_end(void) __attribute__((weak));
+
+/* attributes.c: whether a mutex can have that priority's protection. */
+bool skep_posix_is_ceiling(int priority);
+
 /* keys.c, linked only if the program has keys: runs their destructors for the calling thread. */
 void skep_posix_keys_end(void) __attribute__((weak));
 

@@ -30,8 +30,23 @@ struct skep_thread;
 int skep_thread_create(struct skep_thread **out, size_t stack_bytes, void (*function)(void *),
                        void *argument);
 
+/* From its lowest address on; what a thread has beside, such as its thread-local storage, is at the upper end. */
+struct skep_stack {
+    void *base; /* NULL: one is to be made, of that many bytes */
+    size_t bytes;
+};
+
+/* The same on memory of the caller's, which gets no guard page and stays the caller's: it is free when the thread has told
+ * so (skep_thread_exit_telling()). Where a stack was made, *stack says where, before the thread begins.
+ * -EINVAL: the caller's memory is too small. */
+int skep_thread_create_on(struct skep_thread **out, struct skep_stack *stack,
+                          void (*function)(void *), void *argument);
+
 /* Ends the calling thread. Not for the first one, whose end is skep_exit(). */
 _Noreturn void skep_thread_exit(void);
+
+/* The same, and when the thread is off its stack *gone becomes 1 and those who wait on it are woken. */
+_Noreturn void skep_thread_exit_telling(_Atomic uint32_t *gone);
 
 struct skep_thread *skep_thread_self(void);
 
