@@ -71,6 +71,9 @@ struct skep_posix_signals {
 };
 extern struct skep_posix_signals skep_posix_first_signals; /* the first thread's */
 
+/* The same to the calling thread, as the consequence of what it does. */
+void skep_posix_raise_here(int signal);
+
 /* The same to one thread. The handler runs in the caller or in a thread of its own; the call that the thread waits in is
  * interrupted. */
 int skep_posix_raise_in(int signal, struct skep_posix_signals *target);
