@@ -100,6 +100,15 @@ static void test_masks(void)
     printf("pending %d, calls %d\n", sigismember(&pending, SIGUSR1), calls);
     CHECK(sigprocmask(SIG_UNBLOCK, &set, NULL) == 0);
     printf("unblocked, calls %d\n", calls);
+    CHECK(sigprocmask(SIG_BLOCK, &set, NULL) == 0);
+    raise(SIGUSR1);
+    kill(getpid(), SIGUSR1);
+    signal(SIGUSR1, SIG_IGN);
+    signal(SIGUSR1, count);
+    CHECK(sigpending(&pending) == 0);
+    printf("ignored %d\n", sigismember(&pending, SIGUSR1));
+    CHECK(sigprocmask(SIG_UNBLOCK, &set, NULL) == 0);
+    printf("nor later, calls %d\n", calls);
     struct sigaction action = {.sa_handler = raise_more};
     sigemptyset(&action.sa_mask);
     sigaddset(&action.sa_mask, SIGUSR2);
@@ -199,6 +208,12 @@ static void test_sent_to_thread(void)
 static void *wait_for_call(void *unused)
 {
     await_calls(1);
+    return unused;
+}
+
+static void *wait_for_two_calls(void *unused)
+{
+    await_calls(2);
     return unused;
 }
 
@@ -594,6 +609,36 @@ static void end_of_pipe(void)
     printf("goes on\n");
 }
 
+/* What a handler raises itself, which is blocked meanwhile, comes when it has returned: of a timer, too, and of what was sent
+ * to a thread while the sender blocked it. */
+
+static void raise_once_more(int signal)
+{
+    int before = calls;
+    if (before == 0)
+        raise(signal);
+    calls = before + 1;
+}
+
+static void test_raise_in_handler(void)
+{
+    struct itimerval once = {.it_value.tv_usec = 1000};
+    sigset_t set = only(SIGUSR1);
+    pthread_t thread;
+    handle(SIGALRM, raise_once_more, 0);
+    calls = 0;
+    CHECK(setitimer(ITIMER_REAL, &once, NULL) == 0);
+    await_calls(2);
+    handle(SIGUSR1, raise_once_more, 0);
+    calls = 0;
+    CHECK(pthread_create(&thread, NULL, wait_for_two_calls, NULL) == 0);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    CHECK(pthread_kill(thread, SIGUSR1) == 0);
+    pthread_join(thread, NULL);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    printf("raised in handlers %d\n", calls);
+}
+
 /*
  * What a handler ends: waiting.
  */
@@ -641,6 +686,7 @@ int main(int count_of_arguments, char **arguments)
     test_alarm();
     test_timers();
     test_overruns();
+    test_raise_in_handler();
     test_interrupts();
     printf("signals: ok\n");
     return 0;

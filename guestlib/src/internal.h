@@ -49,7 +49,8 @@ struct skep_thread {
     struct skep_sleeper sleeper;
     _Atomic uint32_t *wait_word;
     struct skep_context context;
-    _Atomic uint32_t *gone; /* to be told of the end, NULL = nobody is */
+    _Atomic uint32_t *gone;            /* to be told of the end, NULL = nobody is */
+    skep_detour *(*_Atomic ask)(void); /* of skep_thread_divert(), NULL = nothing to ask */
 
     /* Constant after creation. */
     void (*function)(void *);

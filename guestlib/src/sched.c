@@ -14,6 +14,9 @@
  * left alone when it would come too early: then it is set again. When nothing can run, the vCPU waits in
  * ring 0.
  *
+ * A thread that was interrupted can be made to go on with a call instead (skep_thread_divert()): whoever continues one asks
+ * first, and one that runs on another vCPU is interrupted for it.
+ *
  * All vCPUs share one queue, one heap of sleepers and one lock. That no wake-up is lost:
  * - A runnable thread. Whoever releases the lock has looked for it (choose_idle()): each runnable thread
  *   that no vCPU was told of has either an idle vCPU told now (SKEP_EVENT_IPI), or all are busy, and this
@@ -415,11 +418,30 @@ _Noreturn static void stop(struct vcpu *vcpu)
     skep_hc_vcpu_stop();
 }
 
+/* Below what leaf functions may use of a stack, as after a call. */
+static void make_call(struct skep_context *context, skep_detour *function)
+{
+    static const uint64_t red_zone = 128, backwards = 1u << 10; /* of strings, in RFLAGS */
+    context->rsp = ((context->rsp - red_zone) & ~15ull) - 8;
+    context->rip = (uint64_t)function;
+    context->rflags &= ~backwards;
+}
+
+/* Of a thread that was interrupted and is about to go on: FS is its. */
+static inline void divert(struct skep_thread *thread, struct skep_context *context)
+{
+    skep_detour *(*ask)(void) = atomic_load_explicit(&thread->ask, memory_order_relaxed);
+    skep_detour *function = ask != NULL ? ask() : NULL;
+    if (function != NULL)
+        make_call(context, function);
+}
+
 _Noreturn static void enter(struct skep_thread *thread)
 {
     if (!thread->preempted)
         skep_switch_in(thread->rsp);
     thread->preempted = false;
+    divert(thread, &thread->context);
     skep_resume(thread->extended, &thread->context);
 }
 
@@ -455,6 +477,7 @@ _Noreturn void skep_upcall(struct vcpu *vcpu)
         skep_schedule(vcpu);
     }
     release(vcpu);
+    divert(thread, &vcpu->page->context);
     skep_resume(thread->extended, &vcpu->page->context);
 }
 
@@ -649,6 +672,22 @@ void skep_interrupt(const struct skep_thread *thread)
         spin_drop(&sched.lock); /* handle_events() will look */
     else
         release(vcpu);
+    skep_upcalls_restore(were_masked);
+}
+
+/* If it runs elsewhere it is interrupted; else it will be asked before it goes on. */
+void skep_thread_divert(struct skep_thread *thread, skep_detour *(*ask)(void))
+{
+    bool were_masked = skep_upcalls_mask();
+    struct vcpu *vcpu = vcpu_here();
+    spin_take(&sched.lock);
+    atomic_store_explicit(&thread->ask, ask, memory_order_relaxed);
+    for (uint32_t others = sched.online & ~vcpu->bit; others != 0; others &= others - 1) {
+        const struct vcpu *other = vcpu_at[__builtin_ctz(others)];
+        if (other->current == thread)
+            vcpu->to_tell |= other->bit;
+    }
+    release(vcpu);
     skep_upcalls_restore(were_masked);
 }
 

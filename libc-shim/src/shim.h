@@ -78,8 +78,11 @@ void skep_posix_raise_here(int signal);
  * interrupted. */
 int skep_posix_raise_in(int signal, struct skep_posix_signals *target);
 
-/* signal.c: has a thread look whether it is to be cancelled, in the call that it waits in. */
-void skep_posix_interrupt(struct skep_posix_signals *target);
+/* signal.c: has a thread look whether it is to be cancelled, in the call that it waits in, or by ask() where it computes. */
+void skep_posix_interrupt(struct skep_posix_signals *target, skep_detour *(*ask)(void));
+
+/* signal.c: whether this thread is in a call that can be interrupted, and waits. */
+bool skep_posix_signals_is_waiting(void);
 
 /* signal.c: whether this thread is none of the program's. */
 bool skep_posix_signals_is_helper(void);

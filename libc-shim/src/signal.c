@@ -24,8 +24,7 @@
 struct skep_posix_signals skep_posix_first_signals;
 
 static struct {
-    struct skep_mutex
-        lock; /* guards actions and which threads there are; pending.c's is within it */
+    struct skep_mutex lock; /* guards actions and which threads there are; pending.c's is inner */
     struct sigaction actions[NSIG];
     _Atomic uint64_t pending; /* sent to the process while all threads blocked them */
     _Atomic uint32_t sent;    /* counts those that became pending anywhere; sigwait() waits on it */
@@ -63,6 +62,11 @@ static uint64_t blocked_by(const struct skep_posix_signals *thread)
 static bool takes(const struct skep_posix_signals *thread, int signal)
 {
     return !(blocked_by(thread) & bit(signal));
+}
+
+bool skep_posix_signals_is_waiting(void)
+{
+    return atomic_load_explicit(&own->waits, memory_order_relaxed);
 }
 
 bool skep_posix_signals_is_helper(void)
@@ -134,9 +138,13 @@ static void interrupt(int signal, uint64_t count, struct skep_posix_signals *tar
         skep_interrupt(thread);
 }
 
-void skep_posix_interrupt(struct skep_posix_signals *target)
+void skep_posix_interrupt(struct skep_posix_signals *target, skep_detour *(*ask)(void))
 {
     interrupt(0, 0, target);
+    skep_mutex_lock(&signals.lock);
+    if (find(target) != NULL && target->thread != NULL && target != own)
+        skep_thread_divert(target->thread, ask);
+    skep_mutex_unlock(&signals.lock);
 }
 
 uint64_t skep_interrupts_seen(void)
@@ -289,6 +297,7 @@ static void run_errand(void *argument)
     free(argument);
     skep_posix_signals_help();
     deliver_for(errand.target, errand.signal);
+    help(NULL); /* with what the handler has raised */
 }
 
 /* Has another thread do it. Without memory for one it stays pending. */
@@ -342,8 +351,12 @@ int skep_posix_raise_in(int signal, struct skep_posix_signals *target)
     if (!is_signal(signal))
         return -EINVAL;
     siginfo_t info = info_of(signal, SI_TKILL, (union sigval){0});
-    make_pending(&info, &target->pending);
-    if (takes(target, signal)) {
+    skep_mutex_lock(&signals.lock);
+    bool is_there = find(target) != NULL;
+    if (is_there)
+        make_pending(&info, &target->pending);
+    skep_mutex_unlock(&signals.lock);
+    if (is_there && takes(target, signal)) {
         if (takes(own, signal))
             deliver_for(target, signal);
         else
@@ -352,12 +365,17 @@ int skep_posix_raise_in(int signal, struct skep_posix_signals *target)
     return 0;
 }
 
+/* A thread that is none of the program's, and runs a handler, does that for the process. */
 static void raise_here(const siginfo_t *info)
 {
-    if (takes(own, info->si_signo))
+    bool is_helper = skep_posix_signals_is_helper(), is_taken = takes(own, info->si_signo);
+    if (!is_helper && is_taken) {
         deliver(info->si_signo, *info, own);
-    else
-        make_pending(info, &own->pending);
+        return;
+    }
+    make_pending(info, is_helper ? &signals.pending : &own->pending);
+    if (is_helper && is_taken)
+        deliver_unblocked();
 }
 
 int raise(int signal)
@@ -372,10 +390,7 @@ int raise(int signal)
 void skep_posix_raise_here(int signal)
 {
     siginfo_t info = info_of(signal, SI_USER, (union sigval){0});
-    if (skep_posix_signals_is_helper())
-        send(info);
-    else
-        raise_here(&info);
+    raise_here(&info);
 }
 
 static bool is_this_process(pid_t process)
@@ -405,6 +420,22 @@ int killpg(pid_t group, int signal)
     return kill(group, signal);
 }
 
+static void discard_from(_Atomic uint64_t *receiver, int signal)
+{
+    siginfo_t unused;
+    while (skep_posix_pending_take(receiver, bit(signal), &unused) != 0)
+        ;
+}
+
+/* What is pending of it, anywhere. The lock is held. */
+static void discard(int signal)
+{
+    discard_from(&signals.pending, signal);
+    for (struct skep_posix_signals *thread = &skep_posix_first_signals; thread != NULL;
+         thread = thread->next)
+        discard_from(&thread->pending, signal);
+}
+
 int sigaction(int signal, const struct sigaction *action, struct sigaction *old)
 {
     if (!is_signal(signal) || (action != NULL && (signal == SIGKILL || signal == SIGSTOP)))
@@ -414,6 +445,8 @@ int sigaction(int signal, const struct sigaction *action, struct sigaction *old)
         *old = signals.actions[signal];
     if (action != NULL)
         signals.actions[signal] = *action;
+    if (action != NULL && action->sa_handler == SIG_IGN)
+        discard(signal);
     skep_mutex_unlock(&signals.lock);
     return 0;
 }

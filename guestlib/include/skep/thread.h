@@ -71,6 +71,13 @@ int skep_wait_while(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline
  * ended is none. It looks at each thread that waits. */
 void skep_interrupt(const struct skep_thread *thread);
 
+/* Interrupts a thread that computes. From now on, each time before a thread goes on where an upcall has interrupted it, ask()
+ * is called as if by it, with its thread-local storage, but on another stack and with upcalls masked: it may look, but not
+ * wait, nor change much. What it returns the thread calls instead of going on, and that never returns; NULL: it goes on.
+ * The thread must not have ended. */
+typedef void skep_detour(void);
+void skep_thread_divert(struct skep_thread *thread, skep_detour *(*ask)(void));
+
 /* Wakes up to count threads that wait on the word, the longest waiting first, and returns how many.
  * Threads and event handlers may call it. */
 unsigned skep_wake(_Atomic uint32_t *word, unsigned count);
