@@ -215,6 +215,63 @@ static void in_a_loop(void)
         pthread_testcancel();
 }
 
+/*
+ * Asynchronously: where the thread computes
+ */
+
+static _Atomic unsigned long computed;
+
+static void in_computation(void)
+{
+    int old;
+    CHECK(pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &old) == 0);
+    CHECK(old == PTHREAD_CANCEL_DEFERRED);
+    for (;;)
+        computed++;
+}
+
+static void in_fraction(void)
+{
+    volatile double sum = 0;
+    CHECK(pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL) == 0);
+    for (;;)
+        sum = (sum + 1) / 3;
+}
+
+/* A library's call that waits, as a thread may make that is careless. */
+static void in_careless_sleep(void)
+{
+    CHECK(pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL) == 0);
+    for (;;)
+        usleep(100);
+}
+
+/* It computes until it is told to, and is cancelled meanwhile. */
+static void until_enabled(void)
+{
+    CHECK(pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL) == 0);
+    CHECK(pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL) == 0);
+    while (!ready)
+        computed++;
+    CHECK(pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL) == 0);
+    puts("not reached");
+}
+
+static void until_asynchronous(void)
+{
+    while (!ready)
+        computed++;
+    CHECK(pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL) == 0);
+    puts("not reached");
+}
+
+static void itself(void)
+{
+    CHECK(pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL) == 0);
+    pthread_cancel(pthread_self());
+    puts("not reached");
+}
+
 static void while_disabled(void)
 {
     int old;
@@ -265,6 +322,42 @@ static void test(const char *what, void (*function)(void))
     pthread_t thread = start(function);
     usleep(20000);
     end(what, thread);
+}
+
+/* It does compute when it is cancelled. */
+static void test_amid_computation(void)
+{
+    for (int i = 0; i < 20; i++) {
+        void *result;
+        pthread_t thread = start(in_computation);
+        for (unsigned long seen = computed; computed == seen;)
+            usleep(100);
+        CHECK(pthread_cancel(thread) == 0);
+        CHECK(pthread_join(thread, &result) == 0 && result == PTHREAD_CANCELED);
+    }
+    printf("computation: cleaned %d\n", cleaned);
+}
+
+static void test_itself(void)
+{
+    void *result;
+    cleaned = 0;
+    CHECK(pthread_join(start(itself), &result) == 0);
+    printf("itself: cancelled %d, cleaned %d\n", result == PTHREAD_CANCELED, cleaned);
+}
+
+static void test_asynchronous(void)
+{
+    cleaned = 0;
+    test_amid_computation();
+    test("computation", in_computation);
+    test("fraction", in_fraction);
+    test("careless sleep", in_careless_sleep);
+    ready = false;
+    end("enabled", start(until_enabled));
+    ready = false;
+    end("asynchronous", start(until_asynchronous));
+    test_itself();
 }
 
 static void connect_pair(int places)
@@ -440,6 +533,7 @@ int main(void)
     test("join", in_join);
     test_connections();
     test("loop", in_a_loop);
+    test_asynchronous();
     end("joined", endless);
     usleep(1000);
     test("condition", in_condition);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -124,6 +125,69 @@ static void test_timed_mutex(void)
     start_all(&thread, 1, hold_mutex);
     join_all(&thread, 1);
     pthread_mutex_unlock(&mutex);
+}
+
+/*
+ * Robust mutexes and ceilings, where Linux leaves waiters behind, or wants a privilege
+ */
+
+static pthread_mutex_t special;
+static _Atomic int waiting;
+static _Atomic bool is_held;
+
+static void *wait_for_dead(void *unused)
+{
+    waiting++;
+    int error = pthread_mutex_lock(&special);
+    if (error == EOWNERDEAD)
+        pthread_mutex_unlock(&special); /* not repaired: the others hear that */
+    return error == EOWNERDEAD || error == ENOTRECOVERABLE ? (void *)(intptr_t)error : unused;
+}
+
+static void *hold_until_they_wait(void *unused)
+{
+    CHECK(pthread_mutex_lock(&special) == 0);
+    is_held = true;
+    while (waiting < WORKERS)
+        usleep(1000);
+    usleep(20000); /* mostly, they do wait by then; it would be right otherwise, too */
+    return unused;
+}
+
+/* Of all that wait one gets it, and none is left behind. */
+static void test_robust_waiters(void)
+{
+    pthread_t holder, threads[WORKERS];
+    pthread_mutexattr_t attributes;
+    int dead = 0, lost = 0;
+    pthread_mutexattr_init(&attributes);
+    CHECK(pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST) == 0);
+    pthread_mutex_init(&special, &attributes);
+    start_all(&holder, 1, hold_until_they_wait);
+    while (!is_held)
+        usleep(1000);
+    start_all(threads, WORKERS, wait_for_dead);
+    for (int i = 0; i < WORKERS; i++) {
+        void *error;
+        CHECK(pthread_join(threads[i], &error) == 0);
+        dead += (intptr_t)error == EOWNERDEAD;
+        lost += (intptr_t)error == ENOTRECOVERABLE;
+    }
+    join_all(&holder, 1);
+    CHECK(dead == 1 && lost == WORKERS - 1);
+}
+
+static void test_ceilings(void)
+{
+    pthread_mutexattr_t attributes;
+    int ceiling;
+    pthread_mutexattr_init(&attributes);
+    CHECK(pthread_mutexattr_setprotocol(&attributes, PTHREAD_PRIO_PROTECT) == 0);
+    pthread_mutex_init(&special, &attributes);
+    CHECK(pthread_mutex_lock(&special) == 0 && pthread_mutex_unlock(&special) == 0);
+    CHECK(pthread_mutex_setprioceiling(&special, 100, &ceiling) == EINVAL);
+    CHECK(pthread_mutex_setprioceiling(&special, 9, &ceiling) == 0 && ceiling == 1);
+    CHECK(pthread_mutex_getprioceiling(&special, &ceiling) == 0 && ceiling == 9);
 }
 
 /*
@@ -384,6 +448,8 @@ int main(void)
         {"mutex", test_mutex},
         {"mutex kinds", test_mutex_kinds},
         {"timed mutex", test_timed_mutex},
+        {"robust mutex", test_robust_waiters},
+        {"ceilings", test_ceilings},
         {"condition", test_condition},
         {"timed condition", test_timed_condition},
         {"semaphore", test_semaphore},

@@ -38,13 +38,13 @@ def same_as_on_linux(api, name, folder, spec_with):
 
 
 @pytest.mark.parametrize(
-    "name", ["absent", "events", "identity", "library", "local", "mappings", "messages", "signals", "texts"]
+    "name", ["absent", "events", "identity", "library", "local", "locks", "mappings", "messages", "texts"]
 )
 def test_same_as_on_linux(api, name, tmp_path):
     same_as_on_linux(api, name, tmp_path, lambda vcpus: {"memory_bytes": 4 * MIB})
 
 
-@pytest.mark.parametrize("name", ["cancel", "interrupts"])
+@pytest.mark.parametrize("name", ["cancel", "interrupts", "signals"])
 def test_same_as_on_linux_with_a_network(api, name, tmp_path):
     same_as_on_linux(
         api,
@@ -52,6 +52,14 @@ def test_same_as_on_linux_with_a_network(api, name, tmp_path):
         tmp_path,
         lambda vcpus: {"memory_bytes": 16 * MIB, "networks": [{"address": f"10.9.8.{vcpus}/24"}]},
     )
+
+
+def test_broken_pipe(api):
+    """Without a handler the signal ends a program, as on Linux."""
+    status, text = run_to_end(api, "broken-pipe", guest_program("signals"), args=["signals", "pipe"])
+    assert text == "writes\n"
+    assert status["state"] == "crashed" and status["crash"]["reason"] == "abort", status
+    assert status["crash"]["message"] == "signal 13", status
 
 
 def test_sockets(api):

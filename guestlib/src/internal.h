@@ -49,11 +49,13 @@ struct skep_thread {
     struct skep_sleeper sleeper;
     _Atomic uint32_t *wait_word;
     struct skep_context context;
+    _Atomic uint32_t *gone;            /* to be told of the end, NULL = nobody is */
+    skep_detour *(*_Atomic ask)(void); /* of skep_thread_divert(), NULL = nothing to ask */
 
     /* Constant after creation. */
     void (*function)(void *);
     void *argument;
-    uint64_t map_base, map_bytes; /* 0 for the first thread */
+    uint64_t map_base, map_bytes; /* 0 for the first thread, and on memory of the creator's */
 };
 _Static_assert(offsetof(struct skep_thread, rsp) == 16, "switch.S");
 _Static_assert(offsetof(struct skep_thread, extended) == 24, "switch.S");
@@ -132,8 +134,8 @@ _Noreturn void skep_sched_run(struct vcpu *vcpu);
 /* Makes a new thread runnable. */
 void skep_sched_add(struct skep_thread *thread);
 
-/* Ends the current thread. */
-_Noreturn void skep_sched_end_current(void);
+/* Ends the current thread. gone (may be NULL): becomes 1 when it is off its stack, with a wake-up. */
+_Noreturn void skep_sched_end_current(_Atomic uint32_t *gone);
 
 /* switch.S calls these two on the vCPU's own stack, with upcalls masked; schedule with the
  * scheduler's lock held. */

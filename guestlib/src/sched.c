@@ -14,6 +14,9 @@
  * left alone when it would come too early: then it is set again. When nothing can run, the vCPU waits in
  * ring 0.
  *
+ * A thread that was interrupted can be made to go on with a call instead (skep_thread_divert()): whoever continues one asks
+ * first, and one that runs on another vCPU is interrupted for it.
+ *
  * All vCPUs share one queue, one heap of sleepers and one lock. That no wake-up is lost:
  * - A runnable thread. Whoever releases the lock has looked for it (choose_idle()): each runnable thread
  *   that no vCPU was told of has either an idle vCPU told now (SKEP_EVENT_IPI), or all are busy, and this
@@ -189,6 +192,22 @@ static void end_wait(const struct vcpu *vcpu, struct skep_thread *thread, int re
     remove_sleeper(thread);
     thread->wait_result = result;
     make_runnable(vcpu, thread);
+}
+
+/* Those that wait on a word, count of them at most. Returns how many. */
+static inline unsigned wake(const struct vcpu *vcpu, _Atomic uint32_t *word, unsigned count)
+{
+    unsigned woken = 0;
+    struct list *head = waiters_for(word);
+    for (struct list *node = head->next; node != head && woken < count;) {
+        struct skep_thread *thread = thread_of_node(node);
+        node = node->next;
+        if (thread->wait_word == word) {
+            end_wait(vcpu, thread, 0);
+            woken++;
+        }
+    }
+    return woken;
 }
 
 static void wake_sleepers(const struct vcpu *vcpu, uint64_t now_ns)
@@ -368,12 +387,17 @@ static void bury_dead(struct vcpu *vcpu)
     struct skep_thread *thread = vcpu->dead;
     if (thread == NULL)
         return;
+    _Atomic uint32_t *gone = thread->gone;
     vcpu->dead = NULL;
     vcpu->current = NULL;
     load_fs(vcpu, &vcpu->idle);
     spin_drop(&sched.lock);
     skep_thread_block_free(thread);
     spin_take(&sched.lock);
+    if (gone != NULL) {
+        atomic_store_explicit(gone, 1, memory_order_release);
+        wake(vcpu, gone, SKEP_WAKE_ALL);
+    }
 }
 
 /* With the lock held. What this vCPU was to do for others is left to vCPU 0. */
@@ -394,11 +418,30 @@ _Noreturn static void stop(struct vcpu *vcpu)
     skep_hc_vcpu_stop();
 }
 
+/* Below what leaf functions may use of a stack, as after a call. */
+static void make_call(struct skep_context *context, skep_detour *function)
+{
+    static const uint64_t red_zone = 128, backwards = 1u << 10; /* of strings, in RFLAGS */
+    context->rsp = ((context->rsp - red_zone) & ~15ull) - 8;
+    context->rip = (uint64_t)function;
+    context->rflags &= ~backwards;
+}
+
+/* Of a thread that was interrupted and is about to go on: FS is its. */
+static inline void divert(struct skep_thread *thread, struct skep_context *context)
+{
+    skep_detour *(*ask)(void) = atomic_load_explicit(&thread->ask, memory_order_relaxed);
+    skep_detour *function = ask != NULL ? ask() : NULL;
+    if (function != NULL)
+        make_call(context, function);
+}
+
 _Noreturn static void enter(struct skep_thread *thread)
 {
     if (!thread->preempted)
         skep_switch_in(thread->rsp);
     thread->preempted = false;
+    divert(thread, &thread->context);
     skep_resume(thread->extended, &thread->context);
 }
 
@@ -434,6 +477,7 @@ _Noreturn void skep_upcall(struct vcpu *vcpu)
         skep_schedule(vcpu);
     }
     release(vcpu);
+    divert(thread, &vcpu->page->context);
     skep_resume(thread->extended, &vcpu->page->context);
 }
 
@@ -516,11 +560,12 @@ void skep_sched_add(struct skep_thread *thread)
     skep_upcalls_restore(were_masked);
 }
 
-_Noreturn void skep_sched_end_current(void)
+_Noreturn void skep_sched_end_current(_Atomic uint32_t *gone)
 {
     skep_spin_lock(&sched.lock);
     struct vcpu *vcpu = vcpu_here();
     vcpu->dead = vcpu->current;
+    vcpu->dead->gone = gone;
     skep_switch_out(vcpu->current, vcpu, vcpu->stack_top);
     __builtin_unreachable();
 }
@@ -630,21 +675,28 @@ void skep_interrupt(const struct skep_thread *thread)
     skep_upcalls_restore(were_masked);
 }
 
-unsigned skep_wake(_Atomic uint32_t *word, unsigned count)
+/* If it runs elsewhere it is interrupted; else it will be asked before it goes on. */
+void skep_thread_divert(struct skep_thread *thread, skep_detour *(*ask)(void))
 {
-    unsigned woken = 0;
     bool were_masked = skep_upcalls_mask();
     struct vcpu *vcpu = vcpu_here();
     spin_take(&sched.lock);
-    struct list *head = waiters_for(word);
-    for (struct list *node = head->next; node != head && woken < count;) {
-        struct skep_thread *thread = thread_of_node(node);
-        node = node->next;
-        if (thread->wait_word == word) {
-            end_wait(vcpu, thread, 0);
-            woken++;
-        }
+    atomic_store_explicit(&thread->ask, ask, memory_order_relaxed);
+    for (uint32_t others = sched.online & ~vcpu->bit; others != 0; others &= others - 1) {
+        const struct vcpu *other = vcpu_at[__builtin_ctz(others)];
+        if (other->current == thread)
+            vcpu->to_tell |= other->bit;
     }
+    release(vcpu);
+    skep_upcalls_restore(were_masked);
+}
+
+unsigned skep_wake(_Atomic uint32_t *word, unsigned count)
+{
+    bool were_masked = skep_upcalls_mask();
+    struct vcpu *vcpu = vcpu_here();
+    spin_take(&sched.lock);
+    unsigned woken = wake(vcpu, word, count);
     if (woken != 0 && !vcpu->in_handlers)
         release(vcpu);
     else

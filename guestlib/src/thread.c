@@ -3,11 +3,16 @@
  *
  * A thread's memory is one mapping, from low to high: a guard page, the stack, TLS, struct
  * skep_thread, extended state. The top of it is there from the start, so that a new thread needs no
- * more memory to begin.
+ * more memory to begin. Memory of its creator's is used in the same way, without a guard page.
  */
+#include <string.h>
+
 #include "internal.h"
 
 #define GUARD_BYTES SKEP_PAGE_SIZE
+
+/* What must be left of a stack that the creator gives when TLS and the rest are off. */
+#define STACK_LEFT_MIN (SKEP_STACK_BYTES_MIN / 2)
 
 /* The first code of each new thread; skep_switch_in() returns here, with upcalls masked. */
 _Noreturn static void begin(void)
@@ -40,8 +45,20 @@ static unsigned stack_how(size_t block_bytes)
     return SKEP_PROT_READ | SKEP_PROT_WRITE | (fits ? SKEP_MAP_RESERVE | SKEP_MAP_STACK : 0);
 }
 
-int skep_thread_create(struct skep_thread **out, size_t stack_bytes, void (*function)(void *),
-                       void *argument)
+/* From the block that ends at top on. */
+static struct skep_thread *prepare(uint64_t top, void (*function)(void *), void *argument)
+{
+    uint64_t stack_top;
+    struct skep_thread *thread = skep_thread_block_init(top, &stack_top);
+    thread->canary = skep_thread_self()->canary;
+    thread->function = function;
+    thread->argument = argument;
+    prepare_stack(thread, stack_top);
+    return thread;
+}
+
+/* The stack's memory. */
+static int64_t map(size_t stack_bytes, uint64_t *bytes)
 {
     if (stack_bytes == 0)
         stack_bytes = SKEP_STACK_BYTES_DEFAULT;
@@ -50,27 +67,59 @@ int skep_thread_create(struct skep_thread **out, size_t stack_bytes, void (*func
     if (stack_bytes > 1ull << 40)
         return -SKEP_ENOMEM;
     size_t block_bytes = skep_thread_block_bytes();
-    uint64_t bytes = GUARD_BYTES + round_up(stack_bytes + block_bytes, SKEP_PAGE_SIZE);
-    int64_t base = skep_mem_map(bytes, stack_how(block_bytes));
+    *bytes = GUARD_BYTES + round_up(stack_bytes + block_bytes, SKEP_PAGE_SIZE);
+    int64_t base = skep_mem_map(*bytes, stack_how(block_bytes));
     if (base < 0)
-        return (int)base;
+        return base;
     int64_t error = skep_hc_mem_protect((uint64_t)base, GUARD_BYTES, SKEP_PROT_NONE);
     if (error < 0) {
-        skep_hc_mem_unmap((uint64_t)base, bytes);
-        return (int)error;
+        skep_hc_mem_unmap((uint64_t)base, *bytes);
+        return error;
     }
+    return base;
+}
 
-    uint64_t stack_top;
-    struct skep_thread *thread = skep_thread_block_init((uint64_t)base + bytes, &stack_top);
-    thread->canary = skep_thread_self()->canary;
-    thread->function = function;
-    thread->argument = argument;
-    thread->map_base = (uint64_t)base;
-    thread->map_bytes = bytes;
-    prepare_stack(thread, stack_top);
+static void start(struct skep_thread **out, struct skep_thread *thread)
+{
     if (out != NULL)
         *out = thread;
     skep_sched_add(thread);
+}
+
+/* stack: where it is, unless NULL. */
+static int create(struct skep_thread **out, size_t stack_bytes, struct skep_stack *stack,
+                  void (*function)(void *), void *argument)
+{
+    uint64_t bytes;
+    int64_t base = map(stack_bytes, &bytes);
+    if (base < 0)
+        return (int)base;
+    struct skep_thread *thread = prepare((uint64_t)base + bytes, function, argument);
+    thread->map_base = (uint64_t)base;
+    thread->map_bytes = bytes;
+    if (stack != NULL)
+        *stack = (struct skep_stack){(char *)base + GUARD_BYTES, bytes - GUARD_BYTES};
+    start(out, thread);
+    return 0;
+}
+
+int skep_thread_create(struct skep_thread **out, size_t stack_bytes, void (*function)(void *),
+                       void *argument)
+{
+    return create(out, stack_bytes, NULL, function, argument);
+}
+
+int skep_thread_create_on(struct skep_thread **out, struct skep_stack *stack,
+                          void (*function)(void *), void *argument)
+{
+    if (stack->base == NULL)
+        return create(out, stack->bytes, stack, function, argument);
+    size_t block_bytes = skep_thread_block_bytes();
+    uint64_t top = ((uint64_t)stack->base + stack->bytes) & ~63ull;
+    if (top < (uint64_t)stack->base + block_bytes + STACK_LEFT_MIN)
+        return -SKEP_EINVAL;
+    memset((void *)(top - block_bytes), 0, block_bytes);
+    start(out, prepare(top, function, argument));
     return 0;
 }
 
@@ -83,7 +132,12 @@ void skep_thread_block_free(struct skep_thread *thread)
 
 _Noreturn void skep_thread_exit(void)
 {
-    skep_sched_end_current();
+    skep_sched_end_current(NULL);
+}
+
+_Noreturn void skep_thread_exit_telling(_Atomic uint32_t *gone)
+{
+    skep_sched_end_current(gone);
 }
 
 /*

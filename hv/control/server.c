@@ -130,7 +130,7 @@ static void refuse_plain_http(int fd)
     static const char text[] = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n"
                                "Content-Length: 38\r\nConnection: close\r\n\r\n"
                                "This port speaks HTTPS: use https://.\n";
-    (void)send(fd, text, sizeof(text) - 1, 0);
+    (void)send(fd, text, sizeof(text) - 1, MSG_NOSIGNAL);
 }
 
 /* Closing with unread bytes would reset the connection, and the answer might be lost with it. */

@@ -17,6 +17,7 @@
 #define PTHREAD_DESTRUCTOR_ITERATIONS 4
 #define DELAYTIMER_MAX                INT_MAX
 #define RTSIG_MAX                     32
+#define SIGQUEUE_MAX                  64
 #ifndef SEM_VALUE_MAX /* also <semaphore.h>'s */
 #define SEM_VALUE_MAX 0x7fffffff
 #endif

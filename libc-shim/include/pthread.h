@@ -20,6 +20,10 @@ int pthread_setschedparam(pthread_t thread, int policy, const struct sched_param
 int pthread_getschedparam(pthread_t thread, int *policy, struct sched_param *parameters);
 int pthread_setschedprio(pthread_t thread, int priority);
 
+#if __GNU_VISIBLE
+int pthread_getattr_np(pthread_t thread, pthread_attr_t *attributes);
+#endif
+
 #define PTHREAD_PRIO_NONE    0
 #define PTHREAD_PRIO_INHERIT 1
 #define PTHREAD_PRIO_PROTECT 2
@@ -27,6 +31,12 @@ int pthread_setschedprio(pthread_t thread, int priority);
 int pthread_mutexattr_setprotocol(pthread_mutexattr_t *attributes, int protocol);
 int pthread_mutexattr_getprotocol(const pthread_mutexattr_t *__restrict attributes,
                                   int *__restrict protocol);
+int pthread_mutexattr_setprioceiling(pthread_mutexattr_t *attributes, int ceiling);
+int pthread_mutexattr_getprioceiling(const pthread_mutexattr_t *__restrict attributes,
+                                     int *__restrict ceiling);
+int pthread_mutex_setprioceiling(pthread_mutex_t *__restrict mutex, int ceiling,
+                                 int *__restrict old);
+int pthread_mutex_getprioceiling(const pthread_mutex_t *__restrict mutex, int *__restrict ceiling);
 
 #define PTHREAD_MUTEX_STALLED 0
 #define PTHREAD_MUTEX_ROBUST  1

@@ -1,6 +1,6 @@
 /*
- * attributes.c - what threads, mutexes and barriers are to be like. What a guest's aren't is refused (ENOTSUP): they run in
- * the order in which they became runnable, on all of its vCPUs, each on a stack of its own making.
+ * attributes.c - what threads, mutexes and barriers are to be like. What a guest's threads aren't is refused (ENOTSUP): they
+ * run in the order in which they became runnable, on all of its vCPUs.
  */
 #include <pthread.h>
 
@@ -36,7 +36,7 @@ int pthread_attr_getstacksize(const pthread_attr_t *attributes, size_t *bytes)
     return 0;
 }
 
-/* There is one guard page below each stack, whatever is asked for. */
+/* There is one guard page below each stack that isn't the creator's, whatever is asked for. */
 int pthread_attr_setguardsize(pthread_attr_t *attributes, size_t bytes)
 {
     attributes->guardsize = bytes;
@@ -65,12 +65,16 @@ int pthread_attr_getdetachstate(const pthread_attr_t *attributes, int *state)
 
 int pthread_attr_setstack(pthread_attr_t *attributes, void *stack, size_t bytes)
 {
-    return ENOTSUP;
+    if (bytes < PTHREAD_STACK_MIN || (((uintptr_t)stack | bytes) & 15) != 0)
+        return EINVAL;
+    attributes->stackaddr = stack;
+    attributes->stacksize = bytes;
+    return 0;
 }
 
 int pthread_attr_getstack(const pthread_attr_t *attributes, void **stack, size_t *bytes)
 {
-    *stack = NULL;
+    *stack = attributes->stackaddr;
     *bytes = attributes->stacksize;
     return 0;
 }
@@ -168,38 +172,58 @@ int pthread_getconcurrency(void)
 }
 
 /*
- * Mutexes: no priorities are passed on, and no thread dies that holds one.
+ * Mutexes
  */
 
 int pthread_mutexattr_setprotocol(pthread_mutexattr_t *attributes, int protocol)
 {
-    return protocol == PTHREAD_PRIO_PROTECT
-               ? ENOTSUP
-               : check_choice(protocol, PTHREAD_PRIO_NONE, PTHREAD_PRIO_INHERIT);
+    if (protocol < PTHREAD_PRIO_NONE || protocol > PTHREAD_PRIO_PROTECT)
+        return EINVAL;
+    attributes->protocol = protocol;
+    return 0;
 }
 
 int pthread_mutexattr_getprotocol(const pthread_mutexattr_t *restrict attributes,
                                   int *restrict protocol)
 {
-    *protocol = PTHREAD_PRIO_NONE;
+    *protocol = attributes->protocol;
+    return 0;
+}
+
+bool skep_posix_is_ceiling(int priority)
+{
+    return priority >= sched_get_priority_min(SCHED_FIFO) &&
+           priority <= sched_get_priority_max(SCHED_FIFO);
+}
+
+int pthread_mutexattr_setprioceiling(pthread_mutexattr_t *attributes, int ceiling)
+{
+    if (!skep_posix_is_ceiling(ceiling))
+        return EINVAL;
+    attributes->ceiling = ceiling;
+    return 0;
+}
+
+int pthread_mutexattr_getprioceiling(const pthread_mutexattr_t *restrict attributes,
+                                     int *restrict ceiling)
+{
+    *ceiling = attributes->ceiling;
     return 0;
 }
 
 int pthread_mutexattr_setrobust(pthread_mutexattr_t *attributes, int robust)
 {
-    return check_choice(robust, PTHREAD_MUTEX_STALLED, PTHREAD_MUTEX_ROBUST);
+    if (robust != PTHREAD_MUTEX_STALLED && robust != PTHREAD_MUTEX_ROBUST)
+        return EINVAL;
+    attributes->robust = robust;
+    return 0;
 }
 
 int pthread_mutexattr_getrobust(const pthread_mutexattr_t *restrict attributes,
                                 int *restrict robust)
 {
-    *robust = PTHREAD_MUTEX_STALLED;
+    *robust = attributes->robust;
     return 0;
-}
-
-int pthread_mutex_consistent(pthread_mutex_t *mutex)
-{
-    return EINVAL;
 }
 
 /*

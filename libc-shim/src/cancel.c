@@ -1,13 +1,15 @@
 /*
- * cancel.c - cancellation of threads, which is always deferred: a thread ends in a function that can wait, at its
- * beginning or when its wait was interrupted and the function has given back what it had.
+ * cancel.c - cancellation of threads. One that defers it ends in a function that can wait, at its beginning or when its wait
+ * was interrupted and the function has given back what it had. One that doesn't (PTHREAD_CANCEL_ASYNCHRONOUS) ends there,
+ * too, and amid its own code: the scheduler asks before it goes on with that, and calls the end instead.
  *
  * In a function on a stream that is when newlib has given back the stream's lock: the wait below fails with EINTR, the
  * function fails with that, and the thread ends amid the unlocking. Who has locked a stream by flockfile() and waits for
  * something else sees that one wait end early, as after a signal.
  *
  * Known shortcomings: what waits for a disk isn't interrupted, nor is what has another one of newlib's locks, as
- * fflush(NULL) has and handlers of atexit().
+ * fflush(NULL) has and handlers of atexit(). A thread that doesn't defer it, and is amid a function of the library other than
+ * the three that it may call, may end with what that has locked, but for newlib's locks.
  */
 #include "pthread_internal.h"
 
@@ -32,11 +34,37 @@ void skep_posix_cancellation_point(void)
         pthread_exit(PTHREAD_CANCELED);
 }
 
+_Noreturn static void end_now(void)
+{
+    pthread_exit(PTHREAD_CANCELED);
+}
+
+/* Of a thread that was interrupted: in a call that waits it ends by itself, with one of newlib's locks when it has given that
+ * back. */
+static skep_detour *where_to(void)
+{
+    const struct skep_pthread *self = pthread_self();
+    if (self->cancel_type != PTHREAD_CANCEL_ASYNCHRONOUS || self->cancel_disabled ||
+        skep_posix_signals_is_waiting())
+        return NULL;
+    skep_posix_ends_later = skep_posix_streams_locked + skep_posix_locks_held != 0;
+    return skep_posix_ends_later ? NULL : end_now;
+}
+
+/* The caller has changed what it makes of it. */
+static void end_if_asynchronous(void)
+{
+    if (pthread_self()->cancel_type == PTHREAD_CANCEL_ASYNCHRONOUS)
+        skep_posix_cancellation_point();
+}
+
 /* Of a thread that has ended this changes nothing. */
 int pthread_cancel(pthread_t thread)
 {
     atomic_store_explicit(&thread->is_to_end, true, memory_order_relaxed);
-    skep_posix_interrupt(thread->signals); /* counts after that: who sees the count sees it */
+    skep_posix_interrupt(thread->signals, where_to); /* after that: who sees its count sees it */
+    if (thread == pthread_self())
+        end_if_asynchronous();
     return 0;
 }
 
@@ -48,10 +76,10 @@ int pthread_setcancelstate(int state, int *old)
     if (old != NULL)
         *old = self->cancel_disabled ? PTHREAD_CANCEL_DISABLE : PTHREAD_CANCEL_ENABLE;
     self->cancel_disabled = state == PTHREAD_CANCEL_DISABLE;
+    end_if_asynchronous();
     return 0;
 }
 
-/* Kept and told. */
 int pthread_setcanceltype(int type, int *old)
 {
     struct skep_pthread *self = pthread_self();
@@ -60,6 +88,7 @@ int pthread_setcanceltype(int type, int *old)
     if (old != NULL)
         *old = self->cancel_type;
     self->cancel_type = type;
+    end_if_asynchronous();
     return 0;
 }
 

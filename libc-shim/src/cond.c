@@ -50,10 +50,10 @@ static int wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, uint64_t dea
     if (ends)
         skep_wake(word(&cond->__sequence), 1);
     leave(cond);
-    pthread_mutex_lock(mutex);
+    int relock_error = pthread_mutex_lock(mutex); /* of a robust one */
     if (ends)
         skep_posix_may_end();
-    return error;
+    return relock_error != 0 ? relock_error : error;
 }
 
 static void wake(pthread_cond_t *cond, unsigned count)

@@ -29,6 +29,10 @@ typedef ssize_t skep_posix_mover(int fd, void *data, size_t bytes, off_t offset)
 ssize_t skep_posix_each(int fd, const struct iovec *buffers, int count, off_t offset,
                         skep_posix_mover *move);
 
+/* io.c: ends a call that wrote, with these flags of send(): gives the file back, and raises SIGPIPE if nobody reads the pipe
+ * or stream any more. As skep_posix_result(). */
+ssize_t skep_posix_written(struct skep_file *file, ssize_t result, int flags);
+
 /* poll.c: skep_poll_notify() for who is asked by poll() what holds: the asking thread needn't look again for that. */
 void skep_posix_poll_notify_others(void);
 

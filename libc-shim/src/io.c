@@ -3,6 +3,7 @@
  */
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -43,6 +44,24 @@ ssize_t read(int fd, void *data, size_t bytes)
     return skep_posix_result(result);
 }
 
+static bool is_stream(struct skep_file *file)
+{
+    int type = SOCK_STREAM; /* of pipes, too */
+    socklen_t bytes = sizeof(type);
+    if (file->ops->socket != NULL)
+        file->ops->socket->option_get(file, SOL_SOCKET, SO_TYPE, &type, &bytes);
+    return type != SOCK_DGRAM;
+}
+
+ssize_t skep_posix_written(struct skep_file *file, ssize_t result, int flags)
+{
+    bool raises = result == -EPIPE && !(flags & MSG_NOSIGNAL) && is_stream(file);
+    skep_fd_put(file);
+    if (raises)
+        skep_posix_raise_here(SIGPIPE);
+    return skep_posix_result(result);
+}
+
 ssize_t write(int fd, const void *data, size_t bytes)
 {
     skep_posix_may_end();
@@ -50,10 +69,9 @@ ssize_t write(int fd, const void *data, size_t bytes)
     if (file == NULL)
         return skep_posix_result(-EBADF);
     ssize_t result = file_write(file, data, bytes);
-    skep_fd_put(file);
     if (result > 0 && (size_t)result < bytes)
         skep_posix_ends_later = false; /* a stream goes on with the rest, whose wait ends, too */
-    return skep_posix_result(result);
+    return skep_posix_written(file, result, 0);
 }
 
 ssize_t skep_posix_each(int fd, const struct iovec *buffers, int count, off_t offset,
@@ -125,9 +143,7 @@ ssize_t writev(int fd, const struct iovec *buffers, int count)
     if (file == NULL)
         return skep_posix_each(fd, buffers, count, 0, write_next);
     const struct msghdr all = {.msg_iov = (struct iovec *)buffers, .msg_iovlen = count};
-    ssize_t result = file->ops->socket->send_message(file, &all, 0);
-    skep_fd_put(file);
-    return skep_posix_result(result);
+    return skep_posix_written(file, file->ops->socket->send_message(file, &all, 0), 0);
 }
 
 int close(int fd)

@@ -105,7 +105,7 @@ void __retarget_lock_release_recursive(_LOCK_T lock)
     set_owner(lock, NULL);
     --*held_of_kind(lock);
     skep_mutex_unlock(&lock->mutex);
-    if (skep_posix_ends_later && skep_posix_streams_locked == 0)
+    if (skep_posix_ends_later && skep_posix_streams_locked + skep_posix_locks_held == 0)
         may_end_now();
 }
 

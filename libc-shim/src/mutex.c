@@ -1,5 +1,8 @@
 /*
  * mutex.c - pthread mutexes, once and spin locks.
+ *
+ * All threads have one priority, which is below all ceilings, so that no protocol has anything to do while a mutex is held.
+ * A thread has a list of the robust ones that it holds, which it unlocks when it ends.
  */
 #include <pthread.h>
 
@@ -23,10 +26,23 @@ static void set_owner(pthread_mutex_t *mutex, struct skep_thread *owner)
     __atomic_store_n(&mutex->__owner, owner, __ATOMIC_RELAXED);
 }
 
+/* In __type. */
+#define ROBUST 4u
+
+/* Of a robust mutex: what it guards is as it should be; is as a thread left it that ended; nobody has seen to that. */
+enum { CONSISTENT, INCONSISTENT, NOT_RECOVERABLE };
+
+static _Thread_local pthread_mutex_t *robust_held;
+
+static unsigned kind_of(const pthread_mutex_t *mutex)
+{
+    return mutex->__type & ~ROBUST;
+}
+
 /* Of a mutex that the caller has already. */
 static int lock_again(pthread_mutex_t *mutex)
 {
-    if (mutex->__type == PTHREAD_MUTEX_ERRORCHECK)
+    if (kind_of(mutex) == PTHREAD_MUTEX_ERRORCHECK)
         return EDEADLK;
     if (mutex->__depth == ~0u)
         return EAGAIN;
@@ -34,16 +50,29 @@ static int lock_again(pthread_mutex_t *mutex)
     return 0;
 }
 
+/* The caller has locked a mutex that has an owner. */
+static int took(pthread_mutex_t *mutex)
+{
+    if (mutex->__type & ROBUST) {
+        if (mutex->__recovery == NOT_RECOVERABLE) {
+            skep_mutex_unlock(lock_of(mutex));
+            return ENOTRECOVERABLE;
+        }
+        mutex->__next = robust_held;
+        robust_held = mutex;
+    }
+    set_owner(mutex, skep_thread_self());
+    return mutex->__recovery == INCONSISTENT ? EOWNERDEAD : 0;
+}
+
 static int lock_until(pthread_mutex_t *mutex, uint64_t deadline_ns)
 {
     if (mutex->__type == PTHREAD_MUTEX_NORMAL)
         return -skep_mutex_lock_until(lock_of(mutex), deadline_ns);
-    if (is_mine(mutex))
+    if (kind_of(mutex) != PTHREAD_MUTEX_NORMAL && is_mine(mutex))
         return lock_again(mutex);
     int error = -skep_mutex_lock_until(lock_of(mutex), deadline_ns);
-    if (error == 0)
-        set_owner(mutex, skep_thread_self());
-    return error;
+    return error == 0 ? took(mutex) : error;
 }
 
 int pthread_mutex_lock(pthread_mutex_t *mutex)
@@ -67,13 +96,26 @@ int pthread_mutex_timedlock(pthread_mutex_t *mutex, const struct timespec *deadl
 
 int pthread_mutex_trylock(pthread_mutex_t *mutex)
 {
-    if (mutex->__type == PTHREAD_MUTEX_RECURSIVE && is_mine(mutex))
+    if (kind_of(mutex) == PTHREAD_MUTEX_RECURSIVE && is_mine(mutex))
         return lock_again(mutex);
     if (!skep_mutex_try(lock_of(mutex)))
         return EBUSY;
-    if (mutex->__type != PTHREAD_MUTEX_NORMAL)
-        set_owner(mutex, skep_thread_self());
-    return 0;
+    return mutex->__type != PTHREAD_MUTEX_NORMAL ? took(mutex) : 0;
+}
+
+/* Its owner gives up a robust one. */
+static void give_up(pthread_mutex_t *mutex)
+{
+    pthread_mutex_t *held = robust_held;
+    if (mutex->__recovery == INCONSISTENT)
+        mutex->__recovery = NOT_RECOVERABLE;
+    if (held == mutex) {
+        robust_held = mutex->__next;
+        return;
+    }
+    while (held->__next != mutex)
+        held = held->__next;
+    held->__next = mutex->__next;
 }
 
 int pthread_mutex_unlock(pthread_mutex_t *mutex)
@@ -85,15 +127,65 @@ int pthread_mutex_unlock(pthread_mutex_t *mutex)
             mutex->__depth--;
             return 0;
         }
+        if (mutex->__type & ROBUST)
+            give_up(mutex);
         set_owner(mutex, NULL);
     }
     skep_mutex_unlock(lock_of(mutex));
     return 0;
 }
 
+void skep_posix_mutexes_end(void)
+{
+    while (robust_held != NULL) {
+        pthread_mutex_t *mutex = robust_held;
+        robust_held = mutex->__next;
+        mutex->__recovery = INCONSISTENT;
+        mutex->__depth = 0;
+        set_owner(mutex, NULL);
+        skep_mutex_unlock(lock_of(mutex));
+    }
+}
+
+int pthread_mutex_consistent(pthread_mutex_t *mutex)
+{
+    if (!(mutex->__type & ROBUST) || !is_mine(mutex) || mutex->__recovery != INCONSISTENT)
+        return EINVAL;
+    mutex->__recovery = CONSISTENT;
+    return 0;
+}
+
+int pthread_mutex_getprioceiling(const pthread_mutex_t *restrict mutex, int *restrict ceiling)
+{
+    if (mutex->__ceiling == 0)
+        return EINVAL;
+    *ceiling = mutex->__ceiling;
+    return 0;
+}
+
+int pthread_mutex_setprioceiling(pthread_mutex_t *restrict mutex, int ceiling, int *restrict old)
+{
+    if (mutex->__ceiling == 0 || !skep_posix_is_ceiling(ceiling))
+        return EINVAL;
+    int error = pthread_mutex_lock(mutex);
+    if (error != 0)
+        return error;
+    if (old != NULL)
+        *old = mutex->__ceiling;
+    mutex->__ceiling = (unsigned short)ceiling;
+    return pthread_mutex_unlock(mutex);
+}
+
 int pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attributes)
 {
-    *mutex = (pthread_mutex_t){.__type = attributes ? (unsigned)attributes->type : 0};
+    *mutex = (pthread_mutex_t){0};
+    if (attributes == NULL)
+        return 0;
+    mutex->__type = (unsigned)attributes->type;
+    if (attributes->robust == PTHREAD_MUTEX_ROBUST)
+        mutex->__type |= ROBUST;
+    if (attributes->protocol == PTHREAD_PRIO_PROTECT)
+        mutex->__ceiling = (unsigned short)attributes->ceiling;
     return 0;
 }
 
@@ -104,7 +196,10 @@ int pthread_mutex_destroy(pthread_mutex_t *mutex)
 
 int pthread_mutexattr_init(pthread_mutexattr_t *attributes)
 {
-    *attributes = (pthread_mutexattr_t){.type = PTHREAD_MUTEX_DEFAULT};
+    *attributes = (pthread_mutexattr_t){.type = PTHREAD_MUTEX_DEFAULT,
+                                        .protocol = PTHREAD_PRIO_NONE,
+                                        .ceiling = sched_get_priority_min(SCHED_FIFO),
+                                        .robust = PTHREAD_MUTEX_STALLED};
     return 0;
 }
 

@@ -1,6 +1,5 @@
 /*
- * pipe.c - pipe() and pipe2(). As on Linux, but that writing to a pipe that nobody reads is an error (EPIPE) and raises
- * no SIGPIPE.
+ * pipe.c - pipe() and pipe2(), as on Linux.
  */
 #include <fcntl.h>
 #include <stdlib.h>

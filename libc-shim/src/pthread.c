@@ -2,7 +2,8 @@
  * pthread.c - creation and end of threads.
  *
  * A struct skep_pthread is shared by the thread and whoever may join it. The last of the two frees
- * it: the thread when it was detached before its end, else pthread_join() or pthread_detach().
+ * it: the thread when it was detached before its end, else pthread_join() or pthread_detach(). On a stack
+ * of its creator's a thread tells when it is off that, unless it was the last: the other one waits for it.
  */
 #include <pthread.h>
 #include <reent.h>
@@ -22,11 +23,22 @@ static struct skep_pthread first_thread = {
 
 static _Thread_local struct skep_pthread *self = &first_thread;
 
-static void drop(struct skep_pthread *thread)
+/* Returns whether it was the last reference. */
+static bool drop(struct skep_pthread *thread)
 {
-    if (atomic_fetch_sub_explicit(&thread->references, 1, memory_order_acq_rel) == 1 &&
-        thread != &first_thread)
+    return atomic_fetch_sub_explicit(&thread->references, 1, memory_order_acq_rel) == 1;
+}
+
+static void free_thread(struct skep_pthread *thread)
+{
+    if (thread != &first_thread)
         free(thread);
+}
+
+static void wait_until_off_stack(struct skep_pthread *thread)
+{
+    while (thread->stack_is_given && !atomic_load_explicit(&thread->gone, memory_order_acquire))
+        skep_wait(&thread->gone, 0, SKEP_FOREVER);
 }
 
 /* What newlib has allocated for this thread. Its clean-up would close the standard streams. */
@@ -44,15 +56,21 @@ _Noreturn void pthread_exit(void *result)
         _pthread_cleanup_pop(thread->cleanups, 1);
     if (skep_posix_keys_end)
         skep_posix_keys_end();
+    if (skep_posix_mutexes_end)
+        skep_posix_mutexes_end();
     free_reent();
     skep_posix_signals_thread_end();
     thread->value = result;
     atomic_store_explicit(&thread->ended, 1, memory_order_release);
     skep_wake(&thread->ended, SKEP_WAKE_ALL);
-    drop(thread);
+    _Atomic uint32_t *gone = thread->stack_is_given ? &thread->gone : NULL;
+    if (drop(thread)) {
+        free_thread(thread);
+        gone = NULL;
+    }
     if (atomic_fetch_sub_explicit(&running, 1, memory_order_acq_rel) == 1)
         exit(0);
-    skep_thread_exit();
+    skep_thread_exit_telling(gone);
 }
 
 static void run(void *argument)
@@ -71,18 +89,21 @@ int pthread_create(pthread_t *out, const pthread_attr_t *attributes, void *(*fun
     bool detached = attributes && attributes->detachstate == PTHREAD_CREATE_DETACHED;
     thread->function = function;
     thread->value = argument;
-    thread->stack_bytes = attributes ? attributes->stacksize : 0;
+    if (attributes != NULL)
+        thread->stack = (struct skep_stack){attributes->stackaddr, attributes->stacksize};
+    thread->stack_is_given = thread->stack.base != NULL;
     atomic_init(&thread->detached, detached);
     atomic_init(&thread->references, detached ? 1 : 2);
     *out = thread;
     thread->signals = &thread->own_signals;
     skep_posix_signals_thread_new(thread->signals);
     atomic_fetch_add_explicit(&running, 1, memory_order_relaxed);
-    if (skep_thread_create(NULL, thread->stack_bytes, run, thread) < 0) {
+    int result = skep_thread_create_on(NULL, &thread->stack, run, thread);
+    if (result < 0) {
         atomic_fetch_sub_explicit(&running, 1, memory_order_relaxed);
         skep_posix_signals_thread_gone(thread->signals);
         free(thread);
-        return EAGAIN;
+        return result == -EINVAL ? EINVAL : EAGAIN;
     }
     return 0;
 }
@@ -101,7 +122,9 @@ int pthread_join(pthread_t thread, void **result)
             skep_posix_may_end();
     if (result != NULL)
         *result = thread->value;
-    drop(thread);
+    wait_until_off_stack(thread);
+    if (drop(thread))
+        free_thread(thread);
     return 0;
 }
 
@@ -109,7 +132,10 @@ int pthread_detach(pthread_t thread)
 {
     if (atomic_exchange_explicit(&thread->detached, true, memory_order_relaxed))
         return EINVAL;
-    drop(thread);
+    if (drop(thread)) {
+        wait_until_off_stack(thread);
+        free_thread(thread);
+    }
     return 0;
 }
 
@@ -134,6 +160,19 @@ int pthread_kill(pthread_t thread, int signal)
     if (thread != self)
         return -skep_posix_raise_in(signal, thread->signals);
     return raise(signal) == 0 ? 0 : EINVAL;
+}
+
+int pthread_getattr_np(pthread_t thread, pthread_attr_t *attributes)
+{
+    pthread_attr_init(attributes);
+    const struct skep_start_info *info = skep_start_info();
+    attributes->stackaddr = thread == &first_thread ? (void *)info->stack_base : thread->stack.base;
+    attributes->stacksize = thread == &first_thread ? info->stack_bytes : thread->stack.bytes;
+    if (thread->stack_is_given)
+        attributes->guardsize = 0;
+    if (atomic_load_explicit(&thread->detached, memory_order_relaxed))
+        attributes->detachstate = PTHREAD_CREATE_DETACHED;
+    return 0;
 }
 
 void pthread_yield(void)

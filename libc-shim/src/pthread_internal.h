@@ -15,8 +15,10 @@ struct skep_pthread {
     _Atomic uint32_t references;
     _Atomic bool detached;
     void *(*function)(void *);
-    void *value; /* the argument, then the result */
-    size_t stack_bytes;
+    void *value;                        /* the argument, then the result */
+    struct skep_stack stack;            /* not of the first thread */
+    bool stack_is_given;                /* its creator's memory */
+    _Atomic uint32_t gone;              /* it is off that; who joins or detaches it waits on this */
     struct skep_posix_signals *signals; /* the next, but of the first thread */
     struct skep_posix_signals own_signals;
     struct _pthread_cleanup_context *cleanups;

@@ -1,5 +1,7 @@
 /*
  * rwlock.c - read-write locks, which prefer writers, and barriers.
+ *
+ * A thread that has one for reading passes writers that wait, which may be waiting for it.
  */
 #include <pthread.h>
 
@@ -10,14 +12,28 @@ static struct skep_mutex *guard(pthread_rwlock_t *lock)
     return (struct skep_mutex *)&lock->__lock;
 }
 
+/* Locks that this thread has for reading. */
+static _Thread_local unsigned read_held;
+
 static bool may_read(const pthread_rwlock_t *lock)
 {
-    return !lock->__writer && lock->__writers_waiting == 0;
+    return lock->__writer == NULL && (lock->__writers_waiting == 0 || read_held != 0);
 }
 
 static bool may_write(const pthread_rwlock_t *lock)
 {
-    return !lock->__writer && lock->__readers == 0;
+    return lock->__writer == NULL && lock->__readers == 0;
+}
+
+static int check_writer(const pthread_rwlock_t *lock)
+{
+    return lock->__writer == skep_thread_self() ? EDEADLK : 0;
+}
+
+static void take_for_reading(pthread_rwlock_t *lock)
+{
+    lock->__readers++;
+    read_held++;
 }
 
 /* Waits for a release, with the guard dropped meanwhile. */
@@ -39,26 +55,26 @@ static void announce_change(pthread_rwlock_t *lock)
 
 static int read_until(pthread_rwlock_t *lock, uint64_t deadline_ns)
 {
-    int error = 0;
     skep_mutex_lock(guard(lock));
+    int error = check_writer(lock);
     while (error == 0 && !may_read(lock))
         error = wait_for_change(lock, deadline_ns);
     if (error == 0)
-        lock->__readers++;
+        take_for_reading(lock);
     skep_mutex_unlock(guard(lock));
     return error;
 }
 
 static int write_until(pthread_rwlock_t *lock, uint64_t deadline_ns)
 {
-    int error = 0;
     skep_mutex_lock(guard(lock));
+    int error = check_writer(lock);
     lock->__writers_waiting++;
     while (error == 0 && !may_write(lock))
         error = wait_for_change(lock, deadline_ns);
     lock->__writers_waiting--;
     if (error == 0)
-        lock->__writer = 1;
+        lock->__writer = skep_thread_self();
     else
         announce_change(lock); /* readers may have waited for this writer */
     skep_mutex_unlock(guard(lock));
@@ -95,7 +111,8 @@ int pthread_rwlock_tryrdlock(pthread_rwlock_t *lock)
 {
     skep_mutex_lock(guard(lock));
     bool ok = may_read(lock);
-    lock->__readers += ok;
+    if (ok)
+        take_for_reading(lock);
     skep_mutex_unlock(guard(lock));
     return ok ? 0 : EBUSY;
 }
@@ -104,7 +121,8 @@ int pthread_rwlock_trywrlock(pthread_rwlock_t *lock)
 {
     skep_mutex_lock(guard(lock));
     bool ok = may_write(lock);
-    lock->__writer |= ok;
+    if (ok)
+        lock->__writer = skep_thread_self();
     skep_mutex_unlock(guard(lock));
     return ok ? 0 : EBUSY;
 }
@@ -112,10 +130,12 @@ int pthread_rwlock_trywrlock(pthread_rwlock_t *lock)
 int pthread_rwlock_unlock(pthread_rwlock_t *lock)
 {
     skep_mutex_lock(guard(lock));
-    if (lock->__writer)
-        lock->__writer = 0;
-    else
+    if (lock->__writer != NULL) {
+        lock->__writer = NULL;
+    } else {
         lock->__readers--;
+        read_held -= read_held != 0; /* another thread may have it, by mistake */
+    }
     if (lock->__readers == 0)
         announce_change(lock);
     skep_mutex_unlock(guard(lock));

@@ -71,12 +71,18 @@ struct skep_posix_signals {
 };
 extern struct skep_posix_signals skep_posix_first_signals; /* the first thread's */
 
+/* The same to the calling thread, as the consequence of what it does. */
+void skep_posix_raise_here(int signal);
+
 /* The same to one thread. The handler runs in the caller or in a thread of its own; the call that the thread waits in is
  * interrupted. */
 int skep_posix_raise_in(int signal, struct skep_posix_signals *target);
 
-/* signal.c: has a thread look whether it is to be cancelled, in the call that it waits in. */
-void skep_posix_interrupt(struct skep_posix_signals *target);
+/* signal.c: has a thread look whether it is to be cancelled, in the call that it waits in, or by ask() where it computes. */
+void skep_posix_interrupt(struct skep_posix_signals *target, skep_detour *(*ask)(void));
+
+/* signal.c: whether this thread is in a call that can be interrupted, and waits. */
+bool skep_posix_signals_is_waiting(void);
 
 /* signal.c: whether this thread is none of the program's. */
 bool skep_posix_signals_is_helper(void);
@@ -156,6 +162,12 @@ int skep_posix_check_access(const struct stat *status, int mode);
 
 /* fs/start.c, linked only if the program has volumes: leaves them in order. Nobody writes to them any more. */
 void skep_posix_files_end(void) __attribute__((weak));
+
+/* mutex.c, linked only if the program has mutexes: leaves the robust ones that the calling thread holds to others. */
+void skep_posix_mutexes_end(void) __attribute__((weak));
+
+/* attributes.c: whether a mutex can have that priority's protection. */
+bool skep_posix_is_ceiling(int priority);
 
 /* keys.c, linked only if the program has keys: runs their destructors for the calling thread. */
 void skep_posix_keys_end(void) __attribute__((weak));

@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #include "fd_internal.h"
+#include "pending.h"
 #include "shim.h"
+#include "timers.h"
 
 #define HANDLER_STACK_BYTES 65536u
 
@@ -22,9 +24,8 @@
 struct skep_posix_signals skep_posix_first_signals;
 
 static struct {
-    struct skep_mutex lock; /* guards actions, infos and which threads there are */
+    struct skep_mutex lock; /* guards actions and which threads there are; pending.c's is inner */
     struct sigaction actions[NSIG];
-    siginfo_t infos[NSIG];    /* of those that are pending */
     _Atomic uint64_t pending; /* sent to the process while all threads blocked them */
     _Atomic uint32_t sent;    /* counts those that became pending anywhere; sigwait() waits on it */
 } signals;
@@ -61,6 +62,11 @@ static uint64_t blocked_by(const struct skep_posix_signals *thread)
 static bool takes(const struct skep_posix_signals *thread, int signal)
 {
     return !(blocked_by(thread) & bit(signal));
+}
+
+bool skep_posix_signals_is_waiting(void)
+{
+    return atomic_load_explicit(&own->waits, memory_order_relaxed);
 }
 
 bool skep_posix_signals_is_helper(void)
@@ -132,9 +138,13 @@ static void interrupt(int signal, uint64_t count, struct skep_posix_signals *tar
         skep_interrupt(thread);
 }
 
-void skep_posix_interrupt(struct skep_posix_signals *target)
+void skep_posix_interrupt(struct skep_posix_signals *target, skep_detour *(*ask)(void))
 {
     interrupt(0, 0, target);
+    skep_mutex_lock(&signals.lock);
+    if (find(target) != NULL && target->thread != NULL && target != own)
+        skep_thread_divert(target->thread, ask);
+    skep_mutex_unlock(&signals.lock);
 }
 
 uint64_t skep_interrupts_seen(void)
@@ -190,7 +200,11 @@ static void default_action(int signal)
 
 static siginfo_t info_of(int signal, int code, union sigval value)
 {
-    return (siginfo_t){.si_signo = signal, .si_code = code, .si_pid = 1, .si_value = value};
+    return (siginfo_t){.si_signo = signal,
+                       .si_code = code,
+                       .si_pid = getpid(),
+                       .si_uid = getuid(),
+                       .si_value = value};
 }
 
 /* Runs the handler in this thread, which blocks meanwhile what it asked for. */
@@ -201,10 +215,7 @@ static void run_handler(int signal, const struct sigaction *action, siginfo_t *i
     if (!(action->sa_flags & SA_NODEFER))
         more |= bit(signal);
     pthread_sigmask(SIG_BLOCK, &more, &old);
-    if (action->sa_flags & SA_SIGINFO)
-        action->sa_sigaction(signal, info, NULL);
-    else
-        action->sa_handler(signal);
+    skep_posix_call_handler(signal, action, info);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     interrupt(signal, action->sa_flags & SA_RESTART ? RAN : RAN_FOR_ALL, target);
 }
@@ -226,30 +237,11 @@ static void deliver(int signal, siginfo_t info, struct skep_posix_signals *targe
         run_handler(signal, &action, &info, target);
 }
 
-/* Takes one of a set. 0: there is none. */
-static int take_from(_Atomic uint64_t *pending, uint64_t set)
-{
-    uint64_t some;
-    while ((some = atomic_load_explicit(pending, memory_order_seq_cst) & set) != 0) {
-        int signal = __builtin_ctzll(some);
-        if (atomic_fetch_and_explicit(pending, ~bit(signal), memory_order_relaxed) & bit(signal))
-            return signal;
-    }
-    return 0;
-}
-
-/* The same of what was sent to this thread, or to the process. */
+/* Takes what was sent to this thread, or to the process. 0: there is nothing. */
 static int take_pending(uint64_t set, siginfo_t *info)
 {
-    int signal = take_from(&own->pending, set);
-    if (signal == 0)
-        signal = take_from(&signals.pending, set);
-    if (signal != 0) {
-        skep_mutex_lock(&signals.lock);
-        *info = signals.infos[signal];
-        skep_mutex_unlock(&signals.lock);
-    }
-    return signal;
+    int signal = skep_posix_pending_take(&own->pending, set, info);
+    return signal != 0 ? signal : skep_posix_pending_take(&signals.pending, set, info);
 }
 
 static void deliver_unblocked(void)
@@ -271,22 +263,24 @@ static void help(void *unused)
     deliver_unblocked();
 }
 
-static void make_pending(int signal, siginfo_t info, _Atomic uint64_t *pending)
+/* 0 or -EAGAIN: too many are. */
+static int make_pending(const siginfo_t *info, _Atomic uint64_t *receiver)
 {
-    skep_mutex_lock(&signals.lock);
-    signals.infos[signal] = info;
-    skep_mutex_unlock(&signals.lock);
-    atomic_fetch_or_explicit(pending, bit(signal), memory_order_seq_cst);
+    int result = skep_posix_pending_add(receiver, info);
+    if (result != 0)
+        return result;
     atomic_fetch_add_explicit(&signals.sent, 1, memory_order_release);
     skep_wake(&signals.sent, SKEP_WAKE_ALL);
+    return 0;
 }
 
 /* Takes what is pending for one thread, unless that has done so or has ended. */
 static void deliver_for(struct skep_posix_signals *target, int signal)
 {
+    siginfo_t info;
     skep_mutex_lock(&signals.lock);
-    bool is_there = find(target) != NULL && take_from(&target->pending, bit(signal)) != 0;
-    siginfo_t info = signals.infos[signal];
+    bool is_there =
+        find(target) != NULL && skep_posix_pending_take(&target->pending, bit(signal), &info) != 0;
     skep_mutex_unlock(&signals.lock);
     if (is_there)
         deliver(signal, info, target);
@@ -303,6 +297,7 @@ static void run_errand(void *argument)
     free(argument);
     skep_posix_signals_help();
     deliver_for(errand.target, errand.signal);
+    help(NULL); /* with what the handler has raised */
 }
 
 /* Has another thread do it. Without memory for one it stays pending. */
@@ -318,8 +313,9 @@ static void send_errand(struct skep_posix_signals *target, int signal)
 
 /* A thread may unblock a signal while it is sent: that looks at what is pending after it has, and the sender looks at what
  * is blocked after it has made it pending, so that one of the two delivers it. */
-static int send(int signal, siginfo_t info)
+static int send(siginfo_t info)
 {
+    int signal = info.si_signo;
     if (!is_signal(signal))
         return -EINVAL;
     bool is_helper = skep_posix_signals_is_helper();
@@ -327,7 +323,9 @@ static int send(int signal, siginfo_t info)
         deliver(signal, info, NULL);
         return 0;
     }
-    make_pending(signal, info, &signals.pending);
+    int result = make_pending(&info, &signals.pending);
+    if (result != 0)
+        return result;
     if (is_helper)
         help(NULL);
     else if (is_wanted(signal))
@@ -337,15 +335,28 @@ static int send(int signal, siginfo_t info)
 
 int skep_posix_raise(int signal, int code, union sigval value)
 {
-    return send(signal, info_of(signal, code, value));
+    return send(info_of(signal, code, value));
+}
+
+void skep_posix_raise_timer(struct skep_timer *timer, const struct sigevent *event, uint32_t late)
+{
+    siginfo_t info = info_of(event->sigev_signo, SI_TIMER, event->sigev_value);
+    info.si_overrun = (int)late;
+    info.__timer = timer;
+    send(info);
 }
 
 int skep_posix_raise_in(int signal, struct skep_posix_signals *target)
 {
     if (!is_signal(signal))
         return -EINVAL;
-    make_pending(signal, info_of(signal, SI_USER, (union sigval){0}), &target->pending);
-    if (takes(target, signal)) {
+    siginfo_t info = info_of(signal, SI_TKILL, (union sigval){0});
+    skep_mutex_lock(&signals.lock);
+    bool is_there = find(target) != NULL;
+    if (is_there)
+        make_pending(&info, &target->pending);
+    skep_mutex_unlock(&signals.lock);
+    if (is_there && takes(target, signal)) {
         if (takes(own, signal))
             deliver_for(target, signal);
         else
@@ -354,16 +365,32 @@ int skep_posix_raise_in(int signal, struct skep_posix_signals *target)
     return 0;
 }
 
+/* A thread that is none of the program's, and runs a handler, does that for the process. */
+static void raise_here(const siginfo_t *info)
+{
+    bool is_helper = skep_posix_signals_is_helper(), is_taken = takes(own, info->si_signo);
+    if (!is_helper && is_taken) {
+        deliver(info->si_signo, *info, own);
+        return;
+    }
+    make_pending(info, is_helper ? &signals.pending : &own->pending);
+    if (is_helper && is_taken)
+        deliver_unblocked();
+}
+
 int raise(int signal)
 {
     if (!is_signal(signal))
         return (int)skep_posix_result(-EINVAL);
-    siginfo_t info = info_of(signal, SI_USER, (union sigval){0});
-    if (takes(own, signal))
-        deliver(signal, info, own);
-    else
-        make_pending(signal, info, &own->pending);
+    siginfo_t info = info_of(signal, SI_TKILL, (union sigval){0});
+    raise_here(&info);
     return 0;
+}
+
+void skep_posix_raise_here(int signal)
+{
+    siginfo_t info = info_of(signal, SI_USER, (union sigval){0});
+    raise_here(&info);
 }
 
 static bool is_this_process(pid_t process)
@@ -393,6 +420,22 @@ int killpg(pid_t group, int signal)
     return kill(group, signal);
 }
 
+static void discard_from(_Atomic uint64_t *receiver, int signal)
+{
+    siginfo_t unused;
+    while (skep_posix_pending_take(receiver, bit(signal), &unused) != 0)
+        ;
+}
+
+/* What is pending of it, anywhere. The lock is held. */
+static void discard(int signal)
+{
+    discard_from(&signals.pending, signal);
+    for (struct skep_posix_signals *thread = &skep_posix_first_signals; thread != NULL;
+         thread = thread->next)
+        discard_from(&thread->pending, signal);
+}
+
 int sigaction(int signal, const struct sigaction *action, struct sigaction *old)
 {
     if (!is_signal(signal) || (action != NULL && (signal == SIGKILL || signal == SIGSTOP)))
@@ -402,6 +445,8 @@ int sigaction(int signal, const struct sigaction *action, struct sigaction *old)
         *old = signals.actions[signal];
     if (action != NULL)
         signals.actions[signal] = *action;
+    if (action != NULL && action->sa_handler == SIG_IGN)
+        discard(signal);
     skep_mutex_unlock(&signals.lock);
     return 0;
 }
@@ -475,6 +520,7 @@ void skep_posix_signals_thread_gone(struct skep_posix_signals *thread)
         before = before->next;
     if (before != NULL)
         before->next = thread->next;
+    skep_posix_pending_forget(&thread->pending);
     skep_mutex_unlock(&signals.lock);
 }
 
@@ -585,13 +631,6 @@ void siglongjmp(sigjmp_buf env, int value)
     if (env->__has_mask)
         pthread_sigmask(SIG_SETMASK, &env->__mask, NULL);
     longjmp(env->__registers, value);
-}
-
-int sigaltstack(const stack_t *restrict stack, stack_t *restrict old)
-{
-    if (old != NULL)
-        *old = (stack_t){.ss_flags = SS_DISABLE};
-    return 0;
 }
 
 /*

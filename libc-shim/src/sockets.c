@@ -4,6 +4,7 @@
  */
 #include <sys/socket.h>
 
+#include "fd_internal.h"
 #include "shim.h"
 #include "skep/socket.h"
 
@@ -92,7 +93,8 @@ ssize_t sendto(int fd, const void *data, size_t bytes, int flags, const struct s
         return -1;
     if ((flags & MSG_OOB) != 0)
         return put(file, -EOPNOTSUPP);
-    return put(file, file->ops->socket->send(file, data, bytes, flags, address, address_bytes));
+    ssize_t result = file->ops->socket->send(file, data, bytes, flags, address, address_bytes);
+    return skep_posix_written(file, result, flags);
 }
 
 ssize_t send(int fd, const void *data, size_t bytes, int flags)
@@ -107,7 +109,7 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
         return -1;
     if ((flags & MSG_OOB) != 0)
         return put(file, -EOPNOTSUPP);
-    return put(file, file->ops->socket->send_message(file, message, flags));
+    return skep_posix_written(file, file->ops->socket->send_message(file, message, flags), flags);
 }
 
 ssize_t recvfrom(int fd, void *data, size_t bytes, int flags, struct sockaddr *address,

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "pending.h"
 #include "shim.h"
 #include "timers.h"
 
@@ -70,6 +71,7 @@ int timer_delete(timer_t number)
     if (timer == NULL)
         return (int)skep_posix_result(-EINVAL);
     skep_posix_timer_set(timer, false, &(struct itimerspec){0}, NULL);
+    skep_posix_pending_disown(timer);
     skep_mutex_lock(&lock);
     used[number] = false;
     skep_mutex_unlock(&lock);

@@ -39,8 +39,14 @@ static void take_out(struct skep_timer *timer)
     timer->due_ns = 0;
 }
 
-/* A timer that is due. Returns what is to be done about it without the lock. */
-static struct sigevent expire(struct skep_timer *timer, uint64_t now_ns)
+/* What is to be done about a timer that was due, without the lock. */
+struct due {
+    struct skep_timer *timer;
+    struct sigevent event;
+    uint32_t late; /* by its periods */
+};
+
+static struct due expire(struct skep_timer *timer, uint64_t now_ns)
 {
     uint64_t due_ns = timer->due_ns, late = 0;
     take_out(timer);
@@ -51,12 +57,11 @@ static struct sigevent expire(struct skep_timer *timer, uint64_t now_ns)
             timer->period_ns < SKEP_FOREVER - due_ns ? due_ns + timer->period_ns : SKEP_FOREVER;
         insert(timer);
     }
-    atomic_store_explicit(&timer->overruns, (uint32_t)late, memory_order_relaxed);
     atomic_fetch_add_explicit(&timer->expirations, 1 + late, memory_order_relaxed);
     atomic_fetch_add_explicit(&timer->changes, 1, memory_order_release);
     skep_wake(&timer->changes, SKEP_WAKE_ALL);
     skep_poll_notify_source(&timer->source);
-    return timer->event;
+    return (struct due){timer, timer->event, (uint32_t)late};
 }
 
 struct call {
@@ -85,12 +90,14 @@ static void call_in_thread(const struct sigevent *event)
         free(call);
 }
 
-static void act(const struct sigevent *event)
+static void act(const struct due *due)
 {
-    if (event->sigev_notify == SIGEV_SIGNAL)
-        skep_posix_raise(event->sigev_signo, SI_TIMER, event->sigev_value);
-    else if (event->sigev_notify == SIGEV_THREAD)
-        call_in_thread(event);
+    if (due->event.sigev_notify == SIGEV_SIGNAL) {
+        skep_posix_raise_timer(due->timer, &due->event, due->late);
+    } else if (due->event.sigev_notify == SIGEV_THREAD) {
+        atomic_store_explicit(&due->timer->overruns, due->late, memory_order_relaxed);
+        call_in_thread(&due->event);
+    }
 }
 
 static void run(void *unused)
@@ -101,13 +108,13 @@ static void run(void *unused)
     for (;;) {
         uint32_t seen = atomic_load_explicit(&list_changes, memory_order_relaxed);
         uint64_t now_ns = skep_clock_ns(), next_ns = first != NULL ? first->due_ns : SKEP_FOREVER;
-        struct sigevent event;
+        struct due due;
         bool is_due = first != NULL && next_ns <= now_ns;
         if (is_due)
-            event = expire(first, now_ns);
+            due = expire(first, now_ns);
         skep_mutex_unlock(&lock);
         if (is_due)
-            act(&event);
+            act(&due);
         else
             skep_wait(&list_changes, seen, next_ns);
         skep_mutex_lock(&lock);

@@ -6,6 +6,7 @@
 
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -20,6 +21,8 @@ struct skep_timer {
     struct skep_poll_source source; /* notified each time */
     _Atomic uint64_t expirations;   /* since they were taken */
     _Atomic uint32_t overruns;      /* expirations that the latest one came late for */
+    uint32_t missed;                /* those since its signal is pending; pending.c's lock */
+    bool is_pending;                /* pending.c's lock */
     _Atomic uint32_t changes;       /* counts expirations; readers wait on it */
     struct skep_timer *next;        /* of those that are set, by due_ns */
 };
@@ -29,5 +32,8 @@ struct skep_timer {
 int skep_posix_timer_set(struct skep_timer *timer, bool is_absolute, const struct itimerspec *value,
                          struct itimerspec *old);
 void skep_posix_timer_get(struct skep_timer *timer, struct itimerspec *out);
+
+/* signal.c: sends the program the timer's signal, which is late by some of its periods. */
+void skep_posix_raise_timer(struct skep_timer *timer, const struct sigevent *event, uint32_t late);
 
 #endif

@@ -30,8 +30,23 @@ struct skep_thread;
 int skep_thread_create(struct skep_thread **out, size_t stack_bytes, void (*function)(void *),
                        void *argument);
 
+/* From its lowest address on; what a thread has beside, such as its thread-local storage, is at the upper end. */
+struct skep_stack {
+    void *base; /* NULL: one is to be made, of that many bytes */
+    size_t bytes;
+};
+
+/* The same on memory of the caller's, which gets no guard page and stays the caller's: it is free when the thread has told
+ * so (skep_thread_exit_telling()). Where a stack was made, *stack says where, before the thread begins.
+ * -EINVAL: the caller's memory is too small. */
+int skep_thread_create_on(struct skep_thread **out, struct skep_stack *stack,
+                          void (*function)(void *), void *argument);
+
 /* Ends the calling thread. Not for the first one, whose end is skep_exit(). */
 _Noreturn void skep_thread_exit(void);
+
+/* The same, and when the thread is off its stack *gone becomes 1 and those who wait on it are woken. */
+_Noreturn void skep_thread_exit_telling(_Atomic uint32_t *gone);
 
 struct skep_thread *skep_thread_self(void);
 
@@ -55,6 +70,13 @@ int skep_wait_while(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline
 /* Ends the skep_wait_while() that a thread is in, or those of all threads (NULL), as a wake-up does. A thread that has
  * ended is none. It looks at each thread that waits. */
 void skep_interrupt(const struct skep_thread *thread);
+
+/* Interrupts a thread that computes. From now on, each time before a thread goes on where an upcall has interrupted it, ask()
+ * is called as if by it, with its thread-local storage, but on another stack and with upcalls masked: it may look, but not
+ * wait, nor change much. What it returns the thread calls instead of going on, and that never returns; NULL: it goes on.
+ * The thread must not have ended. */
+typedef void skep_detour(void);
+void skep_thread_divert(struct skep_thread *thread, skep_detour *(*ask)(void));
 
 /* Wakes up to count threads that wait on the word, the longest waiting first, and returns how many.
  * Threads and event handlers may call it. */

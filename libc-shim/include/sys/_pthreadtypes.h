@@ -20,6 +20,7 @@ typedef struct skep_pthread *pthread_t;
 #define PTHREAD_CREATE_JOINABLE 1
 
 typedef struct {
+    void *stackaddr;  /* the lowest, NULL = one is made */
     size_t stacksize; /* bytes, 0 = the default */
     size_t guardsize;
     int detachstate;
@@ -38,29 +39,30 @@ typedef struct {
 #define PTHREAD_MUTEX_DEFAULT    0
 
 typedef struct {
-    unsigned __state; /* as struct skep_mutex */
-    unsigned __type;
-    void *__owner;    /* but for PTHREAD_MUTEX_NORMAL */
-    unsigned __depth; /* of PTHREAD_MUTEX_RECURSIVE */
+    unsigned __state;          /* as struct skep_mutex */
+    unsigned __type;           /* and 4 of robust ones */
+    void *__owner;             /* but for PTHREAD_MUTEX_NORMAL that isn't robust */
+    unsigned __depth;          /* of PTHREAD_MUTEX_RECURSIVE */
+    unsigned short __recovery; /* of a robust one whose owner has ended */
+    unsigned short __ceiling;  /* of PTHREAD_PRIO_PROTECT, else 0 */
+    void *__next;              /* the robust one that the owner took before */
 } pthread_mutex_t;
 
 typedef struct {
     int type;
     int process_shared;
+    int protocol;
+    int ceiling;
+    int robust;
 } pthread_mutexattr_t;
 
-#define _PTHREAD_MUTEX_INITIALIZER \
-    {                              \
-        0, 0, (void *)0, 0         \
+#define _SKEP_MUTEX_INITIALIZER(type)          \
+    {                                          \
+        0, type, (void *)0, 0, 0, 0, (void *)0 \
     }
-#define PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP   \
-    {                                            \
-        0, PTHREAD_MUTEX_RECURSIVE, (void *)0, 0 \
-    }
-#define PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP   \
-    {                                             \
-        0, PTHREAD_MUTEX_ERRORCHECK, (void *)0, 0 \
-    }
+#define _PTHREAD_MUTEX_INITIALIZER              _SKEP_MUTEX_INITIALIZER(PTHREAD_MUTEX_NORMAL)
+#define PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP  _SKEP_MUTEX_INITIALIZER(PTHREAD_MUTEX_RECURSIVE)
+#define PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP _SKEP_MUTEX_INITIALIZER(PTHREAD_MUTEX_ERRORCHECK)
 
 typedef struct {
     unsigned __sequence; /* counts signals; waiters wait for it to change */
@@ -106,14 +108,14 @@ typedef unsigned pthread_spinlock_t;
 typedef struct {
     unsigned __lock;    /* as struct skep_mutex; guards the rest */
     unsigned __readers; /* that hold it */
-    unsigned __writer;  /* 1 = a writer holds it */
+    void *__writer;     /* the thread that holds it for writing */
     unsigned __writers_waiting;
     unsigned __changes; /* counts releases; waiters wait for it to change */
 } pthread_rwlock_t;
 
 #define _PTHREAD_RWLOCK_INITIALIZER \
     {                               \
-        0, 0, 0, 0, 0               \
+        0, 0, (void *)0, 0, 0       \
     }
 
 typedef struct {

@@ -6,8 +6,8 @@
  * the signal; if that blocks it, and others don't, and for timers and SIGTERM, in a thread of its own:
  * what a thread runs can't be interrupted. Calls that wait can, as POSIX says, but not what waits for
  * disks: in the thread that pthread_kill() or raise() names, else in one that doesn't block the signal,
- * which is the first thread if it can be. Each signal is pending once, SIGRTMIN and above, too. Faults
- * are not signals here: ring 0 stops the guest.
+ * which is the first thread if it can be. Faults are not signals here: ring 0 stops the guest. A handler's
+ * third argument (SA_SIGINFO) is NULL, as it interrupts no code but calls.
  */
 #ifndef _SYS_SIGNAL_H
 #define _SYS_SIGNAL_H
@@ -81,11 +81,17 @@ typedef struct {
     void *si_addr;
     int si_status;
     union sigval si_value;
+    int si_overrun; /* of a timer */
+    void *__timer;
 } siginfo_t;
 
-#define SI_USER  1
-#define SI_QUEUE 2
-#define SI_TIMER 3
+/* Linux' numbers: what programs send is no more than 0. */
+#define SI_USER    0
+#define SI_QUEUE   (-1)
+#define SI_TIMER   (-2)
+#define SI_MESGQ   (-3)
+#define SI_ASYNCIO (-4)
+#define SI_TKILL   (-6)
 
 #define SIGEV_NONE   1
 #define SIGEV_SIGNAL 2
@@ -146,11 +152,11 @@ int killpg(pid_t group, int signal);
 int siginterrupt(int signal, int interrupts);
 int sigaltstack(const stack_t *__restrict stack, stack_t *__restrict old);
 
-#define sigaddset(set, signal)   (*(set) |= 1ul << (signal), 0)
-#define sigdelset(set, signal)   (*(set) &= ~(1ul << (signal)), 0)
-#define sigemptyset(set)         (*(set) = 0, 0)
-#define sigfillset(set)          (*(set) = ~0ul, 0)
-#define sigismember(set, signal) ((*(set) >> (signal)&1) != 0)
+int sigaddset(sigset_t *set, int signal);
+int sigdelset(sigset_t *set, int signal);
+int sigemptyset(sigset_t *set);
+int sigfillset(sigset_t *set);
+int sigismember(const sigset_t *set, int signal);
 
 #ifdef __cplusplus
 }

@@ -1,8 +1,8 @@
 /*
  * sys/socket.h - POSIX sockets: IPv4 and IPv6 streams, datagrams and raw sockets, and UNIX sockets within the guest.
  *
- * As on Linux with these differences: no SOCK_SEQPACKET, no ancillary data but IP_PKTINFO's of received datagrams,
- * no SIGPIPE. SO_SNDBUF, SO_REUSEPORT, SO_OOBINLINE and of streams SO_RCVBUF are accepted and change nothing.
+ * As on Linux with these differences: no SOCK_SEQPACKET, no ancillary data but IP_PKTINFO's of received datagrams.
+ * SO_SNDBUF, SO_REUSEPORT, SO_OOBINLINE and of streams SO_RCVBUF are accepted and change nothing.
  */
 #ifndef _SYS_SOCKET_H
 #define _SYS_SOCKET_H
@@ -117,7 +117,7 @@ struct linger {
 #define MSG_OOB      0x04 /* EOPNOTSUPP */
 #define MSG_DONTWAIT 0x08
 #define MSG_MORE     0x10
-#define MSG_NOSIGNAL 0x20 /* always so */
+#define MSG_NOSIGNAL 0x20
 #define MSG_TRUNC    0x40
 #define MSG_CTRUNC   0x80
 
