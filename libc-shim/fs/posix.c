@@ -267,6 +267,8 @@ int lchown(const char *path, uid_t user, gid_t group)
 int utimensat(int folder, const char *path, const struct timespec times[2], int flags)
 {
     struct skep_posix_at at;
+    if (flags & ~AT_SYMLINK_NOFOLLOW)
+        return (int)skep_posix_result(-EINVAL);
     path = skep_posix_at(folder, path, &at);
     return path == NULL ? -1
                         : (int)result_of(fs_set_times(path, !(flags & AT_SYMLINK_NOFOLLOW), times));
