@@ -42,9 +42,10 @@ static struct pack_tree tree(void)
 static int find(const char *path, struct pack_found *out)
 {
     const struct pack_tree all = tree();
-    bool is_folder;
+    bool is_folder = true;
     int result = pack_find(&all, path + 1, out);
-    if (result != -ENOENT || skep_posix_proc_find(path, &is_folder) != 0)
+    if (result != -ENOENT ||
+        (skep_posix_proc_find(path, &is_folder) != 0 && !skep_posix_leads_to_volume(path)))
         return result;
     *out = (struct pack_found){.entry = is_folder ? NULL : &made_file};
     return 0;
