@@ -50,6 +50,7 @@ static void test_reading(void)
     REQUIRE(fstat(fd, &status) == 0 && status.st_size == 22 && status.st_mode == (S_IFREG | 0444));
     REQUIRE(stat("index.html", &again) == 0 && again.st_ino == status.st_ino);
     REQUIRE(again.st_mtime == 0 && lstat("/./index.html", &again) == 0 && again.st_size == 22);
+    REQUIRE(stat("/www", &again) == 0 && again.st_ino != status.st_ino);
     REQUIRE(close(fd) == 0);
     fd = open("/www/empty", O_RDONLY);
     REQUIRE(fd >= 0 && read(fd, data, 1) == 0 && close(fd) == 0);
@@ -150,6 +151,9 @@ static void test_devices(void)
             data[0] == 'a');
     REQUIRE(zero >= 0 && pwrite(zero, data, 4, 0) == 4 && pread(zero, data, 4, 9) == 4 &&
             data[0] == 0);
+    REQUIRE(lseek(null, 10, SEEK_SET) == 0 && lseek(zero, 0, SEEK_END) == 0);
+    REQUIRE(fails(lseek(null, 0, 99), EINVAL));
+    REQUIRE(fails(open("/dev/null", O_WRONLY | O_CREAT | O_EXCL, 0600), EEXIST));
     REQUIRE(close(null) == 0 && close(zero) == 0);
 }
 
