@@ -82,12 +82,21 @@ static void test_stdio(void)
     REQUIRE(file == NULL || fclose(file) == 0);
 }
 
+/* Files are told apart by their numbers. */
+_Static_assert(sizeof(((struct stat *)0)->st_ino) == 8,
+               "large volumes have more than 65,535 files");
+
 static void test_owners(void)
 {
     struct stat status;
     int fd = open("owned", O_CREAT | O_RDWR, 0600);
     REQUIRE(fd >= 0 && fchown(fd, getuid(), (gid_t)-1) == 0 && fstat(fd, &status) == 0);
-    REQUIRE(status.st_uid == getuid() && close(fd) == 0 && unlink("owned") == 0);
+    REQUIRE(status.st_uid == getuid());
+    if (getuid() == 0) {
+        REQUIRE(chown("owned", 100000, 200000) == 0 && stat("owned", &status) == 0);
+        REQUIRE(status.st_uid == 100000 && status.st_gid == 200000);
+    }
+    REQUIRE(close(fd) == 0 && unlink("owned") == 0);
     REQUIRE(fails(fchown(STDOUT_FILENO + 100, 0, 0), EBADF));
     REQUIRE(strcmp(getpwuid(0)->pw_name, "root") == 0 && getpwnam("root")->pw_uid == 0);
     REQUIRE(getpwnam("nobody here") == NULL);
@@ -145,6 +154,51 @@ static void test_names(void)
     REQUIRE(rmdir("e") == 0 && unlink("soft") == 0 && unlink("again") == 0 && unlink("moved") == 0);
 }
 
+/* What begins at an open folder, and what its flags say. */
+static void test_at(void)
+{
+    struct stat status;
+    REQUIRE(mkdir("at", 0755) == 0 && symlink("file", "at/soft") == 0);
+    int folder = open("at", O_RDONLY | O_DIRECTORY);
+    int fd = openat(folder, "file", O_CREAT | O_RDWR, 0600);
+    REQUIRE(fd >= 0 && write(fd, "abc", 3) == 3);
+    REQUIRE(fstatat(fd, "", &status, AT_EMPTY_PATH) == 0 && status.st_size == 3);
+    REQUIRE(fstatat(AT_FDCWD, "", &status, AT_EMPTY_PATH) == 0 && S_ISDIR(status.st_mode));
+    REQUIRE(fails(fstatat(fd, "", &status, 0), ENOENT));
+    REQUIRE(linkat(folder, "soft", folder, "link", 0) == 0);
+    REQUIRE(lstat("at/link", &status) == 0 && S_ISLNK(status.st_mode));
+    REQUIRE(linkat(folder, "soft", folder, "followed", AT_SYMLINK_FOLLOW) == 0);
+    REQUIRE(lstat("at/followed", &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink == 2);
+    REQUIRE(fails(linkat(folder, "soft", folder, "new", 0x40000), EINVAL));
+    REQUIRE(fails(unlinkat(folder, "file", 0x40000), EINVAL));
+    REQUIRE(fails(fchmodat(folder, "file", 0600, 0x40000), EINVAL));
+    REQUIRE(fails(utimensat(folder, "file", NULL, 0x40000), EINVAL));
+    REQUIRE(unlinkat(folder, "soft", 0) == 0 && unlinkat(folder, "link", 0) == 0);
+    REQUIRE(unlinkat(folder, "followed", 0) == 0 && unlinkat(folder, "file", 0) == 0);
+    REQUIRE(close(fd) == 0 && close(folder) == 0 && unlinkat(AT_FDCWD, "at", AT_REMOVEDIR) == 0);
+}
+
+static void test_temporary_names(void)
+{
+    struct stat status;
+    char folder[] = "folderXXXXXX", path[64], end[64], other[64];
+    REQUIRE(mkdtemp(folder) == folder && strspn(folder + 6, "X") < 6);
+    REQUIRE(stat(folder, &status) == 0 && S_ISDIR(status.st_mode) && !(status.st_mode & 077));
+    snprintf(path, sizeof(path), "%s/fileXXXXXX", folder);
+    snprintf(other, sizeof(other), "%s/fileXXXXXX", folder);
+    snprintf(end, sizeof(end), "%s/XXXXXX.txt", folder);
+    int fd = mkstemp(path), second = mkostemp(other, O_APPEND), third = mkstemps(end, 4);
+    REQUIRE(fd >= 0 && second >= 0 && third >= 0 && strcmp(path, other) != 0);
+    REQUIRE(strcmp(end + strlen(end) - 4, ".txt") == 0);
+    REQUIRE(fstat(fd, &status) == 0 && (status.st_mode & 07777) == 0600);
+    REQUIRE((fcntl(second, F_GETFL) & (O_APPEND | O_ACCMODE)) == (O_APPEND | O_RDWR));
+    REQUIRE(write(fd, "a", 1) == 1 && close(fd) == 0 && close(second) == 0 && close(third) == 0);
+    REQUIRE(unlink(path) == 0 && unlink(other) == 0 && unlink(end) == 0 && rmdir(folder) == 0);
+    char few[] = "folderXXXXX", lost[] = "none/XXXXXX", again[] = "none/XXXXXX";
+    REQUIRE(fails(mkstemp(few), EINVAL) && mkdtemp(few) == NULL && errno == EINVAL);
+    REQUIRE(fails(mkstemp(lost), ENOENT) && mkdtemp(again) == NULL && errno == ENOENT);
+}
+
 /* What a run before this one wrote is there: the file counts the runs. */
 static int count_runs(void)
 {
@@ -171,6 +225,8 @@ int main(int argc, char **argv)
     test_owners();
     test_usage();
     test_names();
+    test_at();
+    test_temporary_names();
     printf("files: run %d\n", count_runs());
     sync();
     printf("files: ok\n");

@@ -137,6 +137,26 @@ static void test_environment(void)
     say("gone", getenv("one") == NULL && getenv("two") == NULL);
     say("set", setenv("three", "3", 1));
     puts(getenv("three"));
+    char entry[] = "five=5", four[] = "four=4", *own[] = {four, NULL}, *before;
+    environ = own;
+    say("of its own", setenv("five", "5", 1));
+    before = getenv("five");
+    say("other", setenv("five", "6", 1));
+    printf("%s %s %s\n", getenv("four"), before, getenv("five"));
+    say("kept", setenv("five", "7", 0));
+    say("put", putenv(entry));
+    entry[5] = '8';
+    puts(getenv("five"));
+    char name[] = "four";
+    say("without", putenv(name));
+    say("gone", getenv("four") == NULL);
+    say("no name", setenv("", "1", 1));
+    say("nor that", setenv("a=b", "1", 1));
+    environ = NULL;
+    say("nothing", unsetenv("five"));
+    for (int i = 0; i < 40; i++)
+        setenv((char[]){'n', (char)('0' + i), '\0'}, "x", 1);
+    say("many", getenv("n0") != NULL && getenv("nW") != NULL && getenv("nX") == NULL);
 }
 
 /* Messages, after whatever the program's name is. */

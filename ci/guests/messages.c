@@ -12,7 +12,9 @@ int main(void)
 {
     char longer[1500];
     CHECK(dup2(STDOUT_FILENO, STDERR_FILENO) == STDERR_FILENO);
-    openlog("messages", LOG_PERROR, LOG_DAEMON);
+    openlog(NULL, LOG_PERROR, LOG_DAEMON);
+    syslog(LOG_INFO, "by the program's name");
+    openlog("a name", LOG_PERROR, LOG_DAEMON);
     syslog(LOG_INFO, "plain");
     syslog(LOG_ERR | LOG_LOCAL3, "%d and %s, 100%%", 17, "text");
     syslog(LOG_WARNING, "its own end\n");

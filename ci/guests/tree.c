@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define REQUIRE(condition) require(condition, #condition, __LINE__)
@@ -49,6 +50,7 @@ static void test_reading(void)
     REQUIRE(fstat(fd, &status) == 0 && status.st_size == 22 && status.st_mode == (S_IFREG | 0444));
     REQUIRE(stat("index.html", &again) == 0 && again.st_ino == status.st_ino);
     REQUIRE(again.st_mtime == 0 && lstat("/./index.html", &again) == 0 && again.st_size == 22);
+    REQUIRE(stat("/www", &again) == 0 && again.st_ino != status.st_ino);
     REQUIRE(close(fd) == 0);
     fd = open("/www/empty", O_RDONLY);
     REQUIRE(fd >= 0 && read(fd, data, 1) == 0 && close(fd) == 0);
@@ -77,7 +79,16 @@ static void test_folders(void)
     rewinddir(folder);
     entry = readdir(folder);
     REQUIRE(entry != NULL && strcmp(entry->d_name, "app.conf") == 0);
-    REQUIRE(closedir(folder) == 0);
+    fd = dirfd(folder);
+    REQUIRE(fd >= 0 && fstatat(fd, entry->d_name, &status, 0) == 0 && S_ISREG(status.st_mode));
+    REQUIRE(closedir(folder) == 0 && fails(fstat(fd, &status), EBADF));
+    fd = open("/www", O_RDONLY | O_DIRECTORY);
+    folder = fdopendir(fd);
+    REQUIRE(folder != NULL && dirfd(folder) == fd && readdir(folder) != NULL);
+    REQUIRE(closedir(folder) == 0 && fails(close(fd), EBADF));
+    fd = open("/index.html", O_RDONLY);
+    REQUIRE(fdopendir(fd) == NULL && errno == ENOTDIR && close(fd) == 0);
+    REQUIRE(fdopendir(fd) == NULL && errno == EBADF);
 }
 
 static void test_errors(void)
@@ -106,8 +117,30 @@ static void test_errors(void)
     REQUIRE(access("/index.html", R_OK) == 0 && fails(access("/index.html", W_OK), EROFS));
     REQUIRE(fails(access("/index.html", X_OK), EACCES) && access("/deep", R_OK | X_OK) == 0);
     REQUIRE(fails(access("/none", F_OK), ENOENT));
+    REQUIRE(fails(access("/index.html", 8), EINVAL) && realpath(NULL, NULL) == NULL);
+    REQUIRE(errno == EINVAL);
     REQUIRE(access("/dev/null", R_OK | W_OK) == 0 && stat("/dev/zero", &status) == 0);
     REQUIRE(S_ISCHR(status.st_mode));
+}
+
+/* Files that can't be changed, and those that aren't there. */
+static void test_changes(void)
+{
+    char target[8];
+    struct statvfs usage;
+    REQUIRE(fails(chmod("/index.html", 0600), EROFS) && fails(chmod("/none", 0600), ENOENT));
+    REQUIRE(fails(chown("/index.html", 1, 1), EROFS) && fails(chown("/none", 1, 1), ENOENT));
+    REQUIRE(fails(lchown("/index.html", 1, 1), EROFS) && fails(lchown("/none", 1, 1), ENOENT));
+    REQUIRE(fails(truncate("/index.html", 0), EROFS) && fails(truncate("/none", 0), ENOENT));
+    REQUIRE(fails(utimensat(AT_FDCWD, "/index.html", NULL, 0), EROFS));
+    REQUIRE(fails(utimensat(AT_FDCWD, "/none", NULL, 0), ENOENT));
+    REQUIRE(fails(readlink("/index.html", target, sizeof(target)), EINVAL));
+    REQUIRE(fails(readlink("/none", target, sizeof(target)), ENOENT));
+    int fd = open("/index.html", O_RDONLY);
+    REQUIRE(fails(fchmod(fd, 0600), EROFS) && fails(fchown(fd, 1, 1), EROFS));
+    REQUIRE(fails(futimens(fd, NULL), EROFS) && posix_fallocate(fd, 0, 1) == ENODEV);
+    REQUIRE(fails(fstatvfs(fd, &usage), ENOSYS) && close(fd) == 0);
+    REQUIRE(fails(fchmod(fd, 0600), EBADF) && fails(futimens(fd, NULL), EBADF));
 }
 
 static void test_devices(void)
@@ -118,6 +151,9 @@ static void test_devices(void)
             data[0] == 'a');
     REQUIRE(zero >= 0 && pwrite(zero, data, 4, 0) == 4 && pread(zero, data, 4, 9) == 4 &&
             data[0] == 0);
+    REQUIRE(lseek(null, 10, SEEK_SET) == 0 && lseek(zero, 0, SEEK_END) == 0);
+    REQUIRE(fails(lseek(null, 0, 99), EINVAL));
+    REQUIRE(fails(open("/dev/null", O_WRONLY | O_CREAT | O_EXCL, 0600), EEXIST));
     REQUIRE(close(null) == 0 && close(zero) == 0);
 }
 
@@ -239,6 +275,7 @@ int main(int argc, char **argv)
         test_reading();
         test_folders();
         test_errors();
+        test_changes();
         test_devices();
         test_console();
         test_current();

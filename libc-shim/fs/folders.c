@@ -15,28 +15,35 @@
 #include "tree.h"
 
 struct skep_folder {
-    int fd;                            /* -1: outside volumes */
+    int fd;
+    bool is_outside;                   /* of volumes */
     struct skep_posix_listing listing; /* there */
     struct dirent entry;
 };
 
-static DIR *make(int fd)
+/* Whose folder it is. */
+static int look(DIR *folder)
 {
-    DIR *folder = calloc(1, sizeof(*folder));
-    if (folder != NULL)
-        folder->fd = fd;
-    return folder;
+    char path[SKEP_POSIX_PATH_BYTES];
+    struct stat status;
+    struct skep_file *file = skep_fd_get(folder->fd, &skep_posix_volume_ops);
+    folder->is_outside = file == NULL;
+    if (folder->is_outside) {
+        int result = skep_posix_file_path(folder->fd, path);
+        return result == 0 ? skep_posix_listing_open(&folder->listing, path) : result;
+    }
+    fs_stat_file(file->object, &status);
+    skep_fd_put(file);
+    return S_ISDIR(status.st_mode) ? 0 : -ENOTDIR;
 }
 
-static DIR *open_outside(const char *path)
+DIR *fdopendir(int fd)
 {
-    char canonical[FS_PATH_BYTES];
-    DIR *folder = make(-1);
-    int result = folder != NULL ? fs_canonical(path, canonical) : -ENOMEM;
-    if (result == FS_OUTSIDE)
-        result = skep_posix_listing_open(&folder->listing, canonical);
-    else if (result == 0)
-        result = -ENOENT;
+    DIR *folder = calloc(1, sizeof(*folder));
+    if (folder == NULL)
+        return NULL;
+    folder->fd = fd;
+    int result = look(folder);
     if (result == 0)
         return folder;
     free(folder);
@@ -46,41 +53,11 @@ static DIR *open_outside(const char *path)
 
 DIR *opendir(const char *path)
 {
-    struct fs_file *file;
-    int result = fs_open(path, O_RDONLY | O_DIRECTORY, 0, &file, NULL);
-    if (result == FS_OUTSIDE)
-        return open_outside(path);
-    if (result != 0) {
-        errno = -result;
-        return NULL;
-    }
-    int fd = skep_fd_open(&skep_posix_volume_ops, file, O_RDONLY);
-    if (fd < 0) {
-        fs_close(file);
-        errno = -fd;
-        return NULL;
-    }
-    DIR *folder = make(fd);
-    if (folder == NULL)
+    int fd = open(path, O_RDONLY | O_DIRECTORY);
+    DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
+    if (fd >= 0 && folder == NULL)
         close(fd);
     return folder;
-}
-
-DIR *fdopendir(int fd)
-{
-    struct stat status;
-    struct skep_file *file = skep_fd_get(fd, &skep_posix_volume_ops);
-    if (file == NULL) {
-        errno = EBADF;
-        return NULL;
-    }
-    fs_stat_file(file->object, &status);
-    skep_fd_put(file);
-    if (!S_ISDIR(status.st_mode)) {
-        errno = ENOTDIR;
-        return NULL;
-    }
-    return make(fd);
 }
 
 static unsigned char type_of(unsigned type)
@@ -96,7 +73,7 @@ static unsigned char type_of(unsigned type)
 struct dirent *readdir(DIR *folder)
 {
     struct fs_name name;
-    if (folder->fd < 0)
+    if (folder->is_outside)
         return skep_posix_listing_next(&folder->listing, &folder->entry) ? &folder->entry : NULL;
     struct skep_file *file = skep_fd_get(folder->fd, &skep_posix_volume_ops);
     if (file == NULL) {
@@ -119,7 +96,7 @@ struct dirent *readdir(DIR *folder)
 
 void seekdir(DIR *folder, long position)
 {
-    if (folder->fd < 0)
+    if (folder->is_outside)
         skep_posix_listing_seek(&folder->listing, position);
     else
         lseek(folder->fd, position, SEEK_SET);
@@ -127,7 +104,7 @@ void seekdir(DIR *folder, long position)
 
 long telldir(DIR *folder)
 {
-    return folder->fd < 0 ? folder->listing.position : lseek(folder->fd, 0, SEEK_CUR);
+    return folder->is_outside ? folder->listing.position : lseek(folder->fd, 0, SEEK_CUR);
 }
 
 void rewinddir(DIR *folder)
@@ -137,12 +114,12 @@ void rewinddir(DIR *folder)
 
 int dirfd(DIR *folder)
 {
-    return folder->fd < 0 ? (int)skep_posix_result(-ENOTSUP) : folder->fd;
+    return folder->fd;
 }
 
 int closedir(DIR *folder)
 {
-    int result = folder->fd < 0 ? 0 : close(folder->fd);
+    int result = close(folder->fd);
     free(folder->listing.path);
     free(folder);
     return result;

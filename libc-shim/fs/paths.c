@@ -179,12 +179,12 @@ static int set_owner(struct fs_volume *volume, struct fs_node *node, uid_t user,
     if (result != 0)
         return result;
     if (user != (uid_t)-1) {
-        node->inode.i_uid = user;
-        ext2fs_set_i_uid_high(node->inode, 0);
+        node->inode.i_uid = (uint16_t)user;
+        ext2fs_set_i_uid_high(node->inode, user >> 16);
     }
     if (group != (gid_t)-1) {
-        node->inode.i_gid = group;
-        ext2fs_set_i_gid_high(node->inode, 0);
+        node->inode.i_gid = (uint16_t)group;
+        ext2fs_set_i_gid_high(node->inode, group >> 16);
     }
     fs_node_touch(node, FS_CHANGED);
     return fs_change_end(volume, 0);

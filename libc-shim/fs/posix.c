@@ -143,11 +143,6 @@ static int stat_path(const char *path, bool follow, struct stat *out)
     if (result != FS_OUTSIDE)
         return result;
     result = skep_posix_file_stat(outside, out);
-    if (result == -ENOENT && skep_posix_is_folder(outside)) {
-        memset(out, 0, sizeof(*out));
-        out->st_mode = S_IFDIR | SKEP_POSIX_FOLDER_MODE;
-        result = 0;
-    }
     return result == 0 && skep_posix_means_folder(path) && !S_ISDIR(out->st_mode) ? -ENOTDIR
                                                                                   : result;
 }
@@ -162,12 +157,20 @@ int lstat(const char *path, struct stat *out)
     return (int)skep_posix_result(stat_path(path, false, out));
 }
 
+/* The same for a change of what is at the path: the error that looking for it has goes before. */
+static long result_at(const char *path, long result)
+{
+    struct stat unused;
+    return result == FS_OUTSIDE ? result_of(stat_path(path, false, &unused) ?: FS_OUTSIDE)
+                                : skep_posix_result(result);
+}
+
 /* A guest is root: it may do anything that the volume lets it. */
 int access(const char *path, int mode)
 {
     struct fs_usage usage;
     struct stat status;
-    int result = stat_path(path, true, &status);
+    int result = mode & ~(R_OK | W_OK | X_OK) ? -EINVAL : stat_path(path, true, &status);
     if (result == 0)
         result = fs_usage(path, &usage);
     if (result == FS_OUTSIDE)
@@ -183,7 +186,7 @@ ssize_t readlink(const char *path, char *out, size_t bytes)
     struct stat unused;
     /* FS_OUTSIDE is a length as well, so the path has to be asked again. */
     if (result == FS_OUTSIDE && fs_stat(path, false, &unused, NULL) == FS_OUTSIDE)
-        result = -EINVAL;
+        result = stat_path(path, false, &unused) ?: -EINVAL;
     return skep_posix_result(result);
 }
 
@@ -246,34 +249,38 @@ int _rename(const char *old_path, const char *new_path)
 
 int truncate(const char *path, off_t bytes)
 {
-    return (int)result_of(fs_truncate(path, bytes));
+    return (int)result_at(path, fs_truncate(path, bytes));
 }
 
 int chmod(const char *path, mode_t mode)
 {
-    return (int)result_of(fs_chmod(path, mode));
+    return (int)result_at(path, fs_chmod(path, mode));
 }
 
 int chown(const char *path, uid_t user, gid_t group)
 {
-    return (int)result_of(fs_chown(path, true, user, group));
+    return (int)result_at(path, fs_chown(path, true, user, group));
 }
 
 int lchown(const char *path, uid_t user, gid_t group)
 {
-    return (int)result_of(fs_chown(path, false, user, group));
+    return (int)result_at(path, fs_chown(path, false, user, group));
 }
 
 int utimensat(int folder, const char *path, const struct timespec times[2], int flags)
 {
     struct skep_posix_at at;
+    if (flags & ~AT_SYMLINK_NOFOLLOW)
+        return (int)skep_posix_result(-EINVAL);
     path = skep_posix_at(folder, path, &at);
-    return path == NULL ? -1
-                        : (int)result_of(fs_set_times(path, !(flags & AT_SYMLINK_NOFOLLOW), times));
+    if (path == NULL)
+        return -1;
+    return (int)result_at(path, fs_set_times(path, !(flags & AT_SYMLINK_NOFOLLOW), times));
 }
 
-/* The file behind a descriptor, if it lies in a volume: else NULL, and errno. skep_fd_put() gives it back. */
-static struct skep_file *volume_file(int fd)
+/* The file behind a descriptor, if it lies in a volume: else NULL, and errno, `error` for another file. skep_fd_put()
+ * gives it back. */
+static struct skep_file *volume_file(int fd, int error)
 {
     struct skep_file *file = skep_fd_get(fd, &skep_posix_volume_ops);
     if (file != NULL)
@@ -281,13 +288,13 @@ static struct skep_file *volume_file(int fd)
     struct skep_file *other = skep_fd_get(fd, NULL);
     if (other != NULL)
         skep_fd_put(other);
-    errno = other != NULL ? EINVAL : EBADF;
+    errno = other != NULL ? error : EBADF;
     return NULL;
 }
 
 int fchmod(int fd, mode_t mode)
 {
-    struct skep_file *file = volume_file(fd);
+    struct skep_file *file = volume_file(fd, EROFS);
     if (file == NULL)
         return -1;
     int result = fs_chmod_file(file->object, mode);
@@ -297,7 +304,7 @@ int fchmod(int fd, mode_t mode)
 
 int fchown(int fd, uid_t user, gid_t group)
 {
-    struct skep_file *file = volume_file(fd);
+    struct skep_file *file = volume_file(fd, EROFS);
     if (file == NULL)
         return -1;
     int result = fs_chown_file(file->object, user, group);
@@ -307,7 +314,7 @@ int fchown(int fd, uid_t user, gid_t group)
 
 int futimens(int fd, const struct timespec times[2])
 {
-    struct skep_file *file = volume_file(fd);
+    struct skep_file *file = volume_file(fd, EROFS);
     if (file == NULL)
         return -1;
     int result = fs_set_times_file(file->object, times);
@@ -319,9 +326,9 @@ int futimens(int fd, const struct timespec times[2])
 int posix_fallocate(int fd, off_t offset, off_t bytes)
 {
     int before = errno, result;
-    struct skep_file *file = volume_file(fd);
+    struct skep_file *file = volume_file(fd, ENODEV);
     if (file == NULL) {
-        result = errno == EINVAL ? ENODEV : errno;
+        result = errno;
     } else {
         result = (flags_of(file) & O_ACCMODE) == O_RDONLY
                      ? EBADF
@@ -362,7 +369,7 @@ int statvfs(const char *path, struct statvfs *out)
 int fstatvfs(int fd, struct statvfs *out)
 {
     struct fs_usage usage;
-    struct skep_file *file = volume_file(fd);
+    struct skep_file *file = volume_file(fd, ENOSYS);
     if (file == NULL)
         return -1;
     int result = fs_usage_file(file->object, &usage);
@@ -401,7 +408,7 @@ int chdir(const char *path)
 char *realpath(const char *path, char *resolved)
 {
     char canonical[FS_PATH_BYTES];
-    int result = fs_real_path(path, canonical);
+    int result = path != NULL ? fs_real_path(path, canonical) : -EINVAL;
     struct stat status;
     if (result == FS_OUTSIDE)
         result = stat_path(path, true, &status);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -16,10 +17,10 @@ const char *skep_posix_at(int folder, const char *path, struct skep_posix_at *at
 {
     if (folder == AT_FDCWD || path[0] == '/')
         return path;
-    int result = skep_posix_folder_path(folder, at->text);
+    int result = path[0] == 0 ? -ENOENT : skep_posix_folder_path(folder, at->text);
     size_t length = result == 0 ? strlen(at->text) : 0, bytes = strlen(path) + 1;
-    if (result == 0 && (path[0] == 0 || bytes > SKEP_POSIX_PATH_BYTES))
-        result = path[0] == 0 ? -ENOENT : -ENAMETOOLONG;
+    if (result == 0 && bytes > SKEP_POSIX_PATH_BYTES)
+        result = -ENAMETOOLONG;
     if (result != 0) {
         errno = -result;
         return NULL;
@@ -40,9 +41,21 @@ int openat(int folder, const char *path, int flags, ...)
     return path == NULL ? -1 : open(path, flags, mode);
 }
 
+/* Whether a call knows its flags. Of others it says EINVAL. */
+static bool knows(int flags, int known)
+{
+    if (flags & ~known)
+        errno = EINVAL;
+    return !(flags & ~known);
+}
+
 int fstatat(int folder, const char *path, struct stat *out, int flags)
 {
     struct skep_posix_at at;
+    if (!knows(flags, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
+        return -1;
+    if (path[0] == 0 && flags & AT_EMPTY_PATH)
+        return folder == AT_FDCWD ? stat(".", out) : fstat(folder, out);
     path = skep_posix_at(folder, path, &at);
     if (path == NULL)
         return -1;
@@ -52,8 +65,15 @@ int fstatat(int folder, const char *path, struct stat *out, int flags)
 int faccessat(int folder, const char *path, int mode, int flags)
 {
     struct skep_posix_at at;
+    struct stat status;
+    if (!knows(flags, AT_EACCESS | AT_SYMLINK_NOFOLLOW))
+        return -1;
     path = skep_posix_at(folder, path, &at);
-    return path == NULL ? -1 : access(path, mode);
+    if (path == NULL)
+        return -1;
+    bool is_link =
+        flags & AT_SYMLINK_NOFOLLOW && lstat(path, &status) == 0 && S_ISLNK(status.st_mode);
+    return is_link ? 0 : access(path, mode);
 }
 
 ssize_t readlinkat(int folder, const char *path, char *out, size_t bytes)
@@ -73,6 +93,8 @@ int mkdirat(int folder, const char *path, mode_t mode)
 int unlinkat(int folder, const char *path, int flags)
 {
     struct skep_posix_at at;
+    if (!knows(flags, AT_REMOVEDIR))
+        return -1;
     path = skep_posix_at(folder, path, &at);
     if (path == NULL)
         return -1;
@@ -90,8 +112,13 @@ int renameat(int old_folder, const char *old_path, int new_folder, const char *n
 int linkat(int old_folder, const char *old_path, int new_folder, const char *new_path, int flags)
 {
     struct skep_posix_at old, new;
+    char followed[SKEP_POSIX_PATH_BYTES];
+    if (!knows(flags, AT_SYMLINK_FOLLOW))
+        return -1;
     old_path = skep_posix_at(old_folder, old_path, &old);
     new_path = skep_posix_at(new_folder, new_path, &new);
+    if (old_path != NULL && flags & AT_SYMLINK_FOLLOW)
+        old_path = realpath(old_path, followed);
     return old_path == NULL || new_path == NULL ? -1 : link(old_path, new_path);
 }
 
@@ -106,6 +133,8 @@ int symlinkat(const char *target, int folder, const char *path)
 int fchmodat(int folder, const char *path, mode_t mode, int flags)
 {
     struct skep_posix_at at;
+    if (!knows(flags, AT_SYMLINK_NOFOLLOW))
+        return -1;
     if (flags & AT_SYMLINK_NOFOLLOW)
         return (int)skep_posix_result(-EOPNOTSUPP);
     path = skep_posix_at(folder, path, &at);
@@ -115,6 +144,8 @@ int fchmodat(int folder, const char *path, mode_t mode, int flags)
 int fchownat(int folder, const char *path, uid_t user, gid_t group, int flags)
 {
     struct skep_posix_at at;
+    if (!knows(flags, AT_SYMLINK_NOFOLLOW))
+        return -1;
     path = skep_posix_at(folder, path, &at);
     if (path == NULL)
         return -1;

@@ -42,9 +42,10 @@ static struct pack_tree tree(void)
 static int find(const char *path, struct pack_found *out)
 {
     const struct pack_tree all = tree();
-    bool is_folder;
+    bool is_folder = true;
     int result = pack_find(&all, path + 1, out);
-    if (result != -ENOENT || skep_posix_proc_find(path, &is_folder) != 0)
+    if (result != -ENOENT ||
+        (skep_posix_proc_find(path, &is_folder) != 0 && !skep_posix_leads_to_volume(path)))
         return result;
     *out = (struct pack_found){.entry = is_folder ? NULL : &made_file};
     return 0;
@@ -57,13 +58,20 @@ bool skep_posix_file_next(const char *folder, const char *after, char name[PACK_
     return pack_next(&all, folder + 1, after, name, is_folder);
 }
 
-/* What a folder has in place of an entry's number: who walks through folders tells them apart by it. */
+/* What a folder has in place of an entry's number (FNV-1a): who walks through folders tells them apart by it. */
 static ino_t number_of_folder(const char *path)
 {
-    uint32_t hash = 0;
+    ino_t hash = 14695981039346656037ull;
     for (; *path != 0; path++)
-        hash = (hash ^ (unsigned char)*path) * 16777619u;
-    return (ino_t)(hash % 65535 + 1);
+        hash = (hash ^ (unsigned char)*path) * 1099511628211ull;
+    return hash | 1ull << 63;
+}
+
+/* The same for each guest of an image. */
+static ino_t number_of_entry(const struct pack_found *found)
+{
+    ino_t layer = found->pack == &skep_files_pack ? 0 : 1;
+    return layer << 32 | (ino_t)(found->entry - found->pack->entries + 1);
 }
 
 /* Of a folder, the path is known. */
@@ -82,7 +90,7 @@ static void fill_stat(const struct pack_found *found, const char *path, struct s
     out->st_mode = S_IFREG | (entry->flags & SKEP_FILE_SECRET ? 0400 : 0444);
     if (entry == &made_file)
         return;
-    out->st_ino = (ino_t)(entry - found->pack->entries + 1);
+    out->st_ino = number_of_entry(found);
     out->st_size = (off_t)entry->bytes;
     out->st_blocks = (blkcnt_t)((entry->bytes + 511) / 512);
 }
@@ -215,6 +223,11 @@ static ssize_t null_pwrite(struct skep_file *file, const void *data, size_t byte
     return (ssize_t)bytes;
 }
 
+static off_t null_lseek(struct skep_file *file, off_t offset, int whence)
+{
+    return whence == SEEK_SET || whence == SEEK_CUR || whence == SEEK_END ? 0 : -EINVAL;
+}
+
 static ssize_t full_pwrite(struct skep_file *file, const void *data, size_t bytes, off_t offset)
 {
     return -ENOSPC;
@@ -225,6 +238,7 @@ static const struct skep_fd_ops null_ops = {
     .pread = null_pread,
     .write = null_write,
     .pwrite = null_pwrite,
+    .lseek = null_lseek,
     .close = null_close,
 };
 
@@ -233,6 +247,7 @@ static const struct skep_fd_ops zero_ops = {
     .pread = zero_pread,
     .write = null_write,
     .pwrite = null_pwrite,
+    .lseek = null_lseek,
     .close = null_close,
 };
 
@@ -241,6 +256,7 @@ static const struct skep_fd_ops full_ops = {
     .pread = zero_pread,
     .write = full_write,
     .pwrite = full_pwrite,
+    .lseek = null_lseek,
     .close = null_close,
 };
 
@@ -249,6 +265,7 @@ static const struct skep_fd_ops random_ops = {
     .pread = random_pread,
     .write = null_write,
     .pwrite = null_pwrite,
+    .lseek = null_lseek,
     .close = null_close,
 };
 
@@ -328,6 +345,8 @@ int skep_posix_file_open(const char *path, int flags)
 {
     struct pack_found found;
     const struct skep_fd_ops *device = find_device(path);
+    if (device != NULL && (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
+        return -EEXIST;
     if (device != NULL)
         return flags & O_DIRECTORY ? -ENOTDIR : skep_fd_open(device, NULL, flags);
     int result = find(path, &found);

@@ -2,27 +2,27 @@
  * folders.c - opendir() and its friends for a program that has no volumes; with volumes fs/folders.c has these names.
  */
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "paths.h"
 #include "shim.h"
 
 struct skep_folder {
-    int fd; /* whose folder it is; -1: none's */
+    int fd;
     struct skep_posix_listing listing;
     struct dirent entry;
 };
 
-DIR *opendir(const char *path)
+DIR *fdopendir(int fd)
 {
-    char canonical[SKEP_POSIX_PATH_BYTES];
+    char path[SKEP_POSIX_PATH_BYTES];
     DIR *folder = malloc(sizeof(*folder));
-    int result = folder != NULL ? skep_posix_canonical(path, canonical) : -ENOMEM;
+    int result = folder != NULL ? skep_posix_file_path(fd, path) : -ENOMEM;
     if (result == 0)
-        result = skep_posix_listing_open(&folder->listing, canonical);
+        result = skep_posix_listing_open(&folder->listing, path);
     if (result == 0) {
-        folder->fd = -1;
+        folder->fd = fd;
         return folder;
     }
     free(folder);
@@ -30,17 +30,12 @@ DIR *opendir(const char *path)
     return NULL;
 }
 
-DIR *fdopendir(int fd)
+DIR *opendir(const char *path)
 {
-    char path[SKEP_POSIX_PATH_BYTES];
-    int result = skep_posix_file_path(fd, path);
-    if (result != 0) {
-        errno = -result;
-        return NULL;
-    }
-    DIR *folder = opendir(path);
-    if (folder != NULL)
-        folder->fd = fd;
+    int fd = open(path, O_RDONLY | O_DIRECTORY);
+    DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
+    if (fd >= 0 && folder == NULL)
+        close(fd);
     return folder;
 }
 
@@ -66,12 +61,12 @@ void rewinddir(DIR *folder)
 
 int dirfd(DIR *folder)
 {
-    return folder->fd < 0 ? (int)skep_posix_result(-ENOTSUP) : folder->fd;
+    return folder->fd;
 }
 
 int closedir(DIR *folder)
 {
-    int result = folder->fd < 0 ? 0 : close(folder->fd);
+    int result = close(folder->fd);
     free(folder->listing.path);
     free(folder);
     return result;

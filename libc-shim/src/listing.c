@@ -24,11 +24,8 @@ static const char *below(const char *upper, const char *lower)
     return strncmp(lower, upper, length) == 0 && lower[length] == '/' ? lower + length + 1 : NULL;
 }
 
-bool skep_posix_is_folder(const char *path)
+bool skep_posix_leads_to_volume(const char *path)
 {
-    struct stat status;
-    if (skep_posix_file_stat(path, &status) == 0 && S_ISDIR(status.st_mode))
-        return true;
     const char *volume;
     for (long i = 0; (volume = volume_path(i)) != NULL; i++)
         if (below(path, volume) != NULL)
@@ -108,11 +105,6 @@ bool skep_posix_listing_next(struct skep_posix_listing *listing, struct dirent *
 int skep_posix_listing_open(struct skep_posix_listing *listing, const char *path)
 {
     memset(listing, 0, sizeof(*listing));
-    if (!skep_posix_is_folder(path)) {
-        struct stat status;
-        int result = skep_posix_file_stat(path, &status);
-        return result != 0 ? result : -ENOTDIR;
-    }
     listing->path = strdup(path);
     return listing->path != NULL ? 0 : -ENOMEM;
 }

@@ -105,7 +105,7 @@ int access(const char *path, int mode)
 {
     char canonical[SKEP_POSIX_PATH_BYTES];
     struct stat status;
-    int result = look(path, canonical, &status);
+    int result = mode & ~(R_OK | W_OK | X_OK) ? -EINVAL : look(path, canonical, &status);
     return (int)skep_posix_result(result == 0 ? skep_posix_check_access(&status, mode) : result);
 }
 
@@ -113,7 +113,7 @@ char *realpath(const char *path, char *resolved)
 {
     char canonical[SKEP_POSIX_PATH_BYTES];
     struct stat status;
-    int result = look(path, canonical, &status);
+    int result = path != NULL ? look(path, canonical, &status) : -EINVAL;
     if (result == 0)
         return resolved != NULL ? memcpy(resolved, canonical, strlen(canonical) + 1)
                                 : strdup(canonical);

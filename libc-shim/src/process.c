@@ -1,7 +1,6 @@
 /*
  * process.c - the parts of POSIX that are about processes, of which a guest has one.
  */
-#include <envlock.h>
 #include <limits.h>
 #include <reent.h>
 #include <stdlib.h>
@@ -146,16 +145,6 @@ int uname(struct utsname *out)
     *out = (struct utsname){
         .sysname = "Skep", .release = SKEP_VERSION, .version = "guest", .machine = "x86_64"};
     return gethostname(out->nodename, sizeof(out->nodename));
-}
-
-/* Names and values stay where they are: those that the program has put there are its own. */
-int clearenv(void)
-{
-    __env_lock(_REENT);
-    if (environ != NULL)
-        environ[0] = NULL;
-    __env_unlock(_REENT);
-    return 0;
 }
 
 /* Nothing is privileged. */

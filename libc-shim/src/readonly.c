@@ -46,6 +46,8 @@ int truncate(const char *path, off_t bytes)
 int utimensat(int folder, const char *path, const struct timespec times[2], int flags)
 {
     struct skep_posix_at at;
+    if (flags & ~AT_SYMLINK_NOFOLLOW)
+        return (int)skep_posix_result(-EINVAL);
     path = skep_posix_at(folder, path, &at);
     return path == NULL ? -1 : refuse(path);
 }

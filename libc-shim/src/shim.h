@@ -149,10 +149,13 @@ struct skep_posix_listing {
     long position; /* of the next name */
 };
 struct dirent;
+/* Of a folder that is there. -ENOMEM */
 int skep_posix_listing_open(struct skep_posix_listing *listing, const char *path);
 bool skep_posix_listing_next(struct skep_posix_listing *listing, struct dirent *out);
 void skep_posix_listing_seek(struct skep_posix_listing *listing, long position);
-bool skep_posix_is_folder(const char *path);
+
+/* Whether a volume lies below the path. */
+bool skep_posix_leads_to_volume(const char *path);
 
 /* Whether a path's end says that it is a folder's: a slash, "." or "..". */
 bool skep_posix_means_folder(const char *path);

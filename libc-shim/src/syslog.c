@@ -14,7 +14,7 @@
 
 static struct {
     struct skep_mutex lock; /* guards all of it */
-    const char *name;       /* the caller's, as long as it is used */
+    const char *name;       /* the caller's, as long as it is used; NULL: the program's */
     int options;
     int mask;
 } settings = {.mask = LOG_UPTO(LOG_DEBUG)};
@@ -40,7 +40,7 @@ static void expand_format(char out[LINE_BYTES], const char *format, const char *
 static size_t write_prefix(char line[LINE_BYTES])
 {
     skep_mutex_lock(&settings.lock);
-    const char *name = settings.name != NULL ? settings.name : "syslog";
+    const char *name = settings.name != NULL ? settings.name : skep_posix_program;
     int bytes = settings.options & LOG_PID
                     ? snprintf(line, LINE_BYTES / 2, "%s[%d]: ", name, (int)getpid())
                     : snprintf(line, LINE_BYTES / 2, "%s: ", name);

@@ -362,6 +362,29 @@ static void allocating(void **state)
     fs_close(file);
 }
 
+/* What was removed before lies in front, so the file gets the last block of the disk before it gets that. */
+static void a_full_volume_is_emptied_again(void **state)
+{
+    static char data[1 << 20];
+    struct fs_usage empty, usage;
+    ssize_t written;
+    assert_int_equal(fs_usage("/db", &empty), 0);
+    write_file("/db/first", data, sizeof(data));
+    assert_int_equal(fs_unlink("/db/first"), 0);
+    struct fs_file *file = open_file("/db/a", O_CREAT | O_RDWR);
+    while ((written = fs_write(file, data, sizeof(data), 0)) > 0)
+        continue;
+    assert_int_equal(written, -ENOSPC);
+    assert_int_equal(fs_usage("/db", &usage), 0);
+    assert_int_equal(usage.free_blocks, 0);
+    assert_int_equal(fs_resize(file, 100), 0);
+    fs_close(file);
+    assert_int_equal(fs_unlink("/db/a"), 0);
+    assert_int_equal(fs_usage("/db", &usage), 0);
+    assert_int_equal(usage.free_blocks, empty.free_blocks);
+    assert_string_equal(messages_since(), "");
+}
+
 /* A write in the middle of a large file is a write of the disk of that length, and fdatasync() a flush. */
 static void a_write_in_place_costs_what_it_writes(void **state)
 {
@@ -445,6 +468,7 @@ int main(void)
         TEST(modes_owners_and_times_are_kept),
         TEST(the_current_folder),
         TEST(allocating),
+        TEST(a_full_volume_is_emptied_again),
         TEST(a_write_in_place_costs_what_it_writes),
         TEST(mounting_is_refused_where_it_must_be),
         TEST(a_volume_can_be_read_only),
