@@ -54,6 +54,8 @@ struct skep_thread {
     void (*function)(void *);
     void *argument;
     uint64_t map_base, map_bytes; /* 0 for the first thread */
+
+    bool defers; /* skep_wakes_defer(); the thread's own */
 };
 _Static_assert(offsetof(struct skep_thread, rsp) == 16, "switch.S");
 _Static_assert(offsetof(struct skep_thread, extended) == 24, "switch.S");
