@@ -277,7 +277,7 @@ static int64_t base_set_call(struct call *call, uint64_t which, uint64_t value)
     return which <= 1 ? arch_vcpu_base_set(call->vcpu, (uint32_t)which, value) : -SKEP_EINVAL;
 }
 
-static int64_t control_entry(struct call *call, const uint64_t arguments[5])
+static OUTLINE int64_t control_entry(struct call *call, const uint64_t arguments[5])
 {
     if (!call->guest->is_control) {
         return call->number < SKEP_CTL_END ? -SKEP_EPERM : -SKEP_ENOSYS;
