@@ -487,7 +487,8 @@ static int64_t create(struct guest *caller, struct image *image, struct image *f
 }
 
 /* Not inlined: ci/bench counts from here. */
-__attribute__((noinline)) int64_t guest_create(struct guest *caller, const struct skep_guest_spec *spec)
+__attribute__((noinline)) int64_t guest_create(struct guest *caller,
+                                               const struct skep_guest_spec *spec)
 {
     if (!spec_valid(spec)) {
         return -SKEP_EINVAL;
