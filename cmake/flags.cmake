@@ -17,9 +17,10 @@ foreach(name newlib lwip mbedtls cjson llhttp wslay littlefs e2fsprogs sqlite lu
 endforeach()
 
 # Strict aliasing buys nothing here and is a trap in code that looks at packets and pages.
+set(SKEP_COMMON_FLAGS -O2 -g -fno-strict-aliasing ${SKEP_PREFIX_MAPS})
 add_library(skep_flags_common INTERFACE)
 target_compile_options(skep_flags_common INTERFACE
-    -O2 -g -fno-strict-aliasing ${SKEP_PREFIX_MAPS}
+    ${SKEP_COMMON_FLAGS}
     $<$<COMPILE_LANGUAGE:C>:-std=gnu17>)
 
 add_library(skep_flags_own INTERFACE)
@@ -56,19 +57,22 @@ set(SKEP_TARGET_FLAGS
     -D__skep__=1 -Ulinux -U__linux -U__linux__ -U__gnu_linux__ -Uunix -U__unix -U__unix__
     -fcf-protection=none)
 
-# Ring 0 has no thread pointer, so its canary is the global __stack_chk_guard.
+# Ring 0 has no thread pointer, so its canary is the global __stack_chk_guard. It is optimised as a whole when it is
+# linked: its paths are short and go through many files.
 add_library(skep_flags_core INTERFACE)
 target_link_libraries(skep_flags_core INTERFACE skep_flags_common)
-target_compile_options(skep_flags_core INTERFACE
+set(SKEP_CORE_FLAGS
     ${SKEP_TARGET_FLAGS}
+    -flto -flto-partition=one
     -ffreestanding -mcmodel=kernel -mgeneral-regs-only -mno-red-zone -fno-pic -fno-pie
     -fno-omit-frame-pointer -fno-asynchronous-unwind-tables -fno-common
     -fstack-protector-strong -mstack-protector-guard=global -Wa,--noexecstack
     -ffunction-sections -fdata-sections
     # Indirect branches, those by the tables of switches too, go through entry.S, which decides by CPU.
     -mindirect-branch=thunk-extern -mindirect-branch-register -fjump-tables)
+target_compile_options(skep_flags_core INTERFACE ${SKEP_CORE_FLAGS})
 target_link_options(skep_flags_core INTERFACE
-    -nostdlib -static -no-pie
+    ${SKEP_COMMON_FLAGS} ${SKEP_CORE_FLAGS} -nostdlib -static -no-pie
     -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack -Wl,-z,norelro -Wl,--build-id=sha1
     -Wl,--gc-sections -Wl,--no-undefined -Wl,--fatal-warnings)
 

@@ -45,7 +45,7 @@ endif()
 
 function(skep_core_library name)
     cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;INCLUDES")
-    add_library(${name} STATIC ${arg_SOURCES})
+    add_library(${name} OBJECT ${arg_SOURCES})
     target_link_libraries(${name} PRIVATE skep_flags_own skep_flags_core)
     target_include_directories(${name} PUBLIC
         ${CMAKE_SOURCE_DIR}/hv/include ${CMAKE_SOURCE_DIR}/hv ${arg_INCLUDES})

@@ -30,6 +30,25 @@ static void pending_event_ends_a_wait_at_once(void **state)
     baseline_check(&before);
 }
 
+/* A vCPU that runs isn't held up by an event that it will look for itself. */
+static void event_of_a_trap_interrupts_who_has_upcalls_open(void **state)
+{
+    (void)state;
+    struct guest *guest = guest_running(MIB);
+    struct vcpu *vcpu = guest->vcpus[0];
+    assert_int_equal(vcpu->state, VCPU_RUNNING);
+    atomic_store(&fake_cpu->resched, 0);
+    vcpu->page->upcall_masked = 1;
+    event_raise(vcpu, 9);
+    assert_int_equal(atomic_load(&fake_cpu->resched), 0);
+    assert_true(vcpu->page->pending & 1u << 9);
+    vcpu->page->upcall_masked = 0;
+    event_raise(vcpu, 10);
+    assert_int_equal(atomic_load(&fake_cpu->resched), 1);
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
 static void wait_ends_at_its_deadline(void **state)
 {
     (void)state;
@@ -145,6 +164,7 @@ int main(void)
     baseline_take(&before);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pending_event_ends_a_wait_at_once),
+        cmocka_unit_test(event_of_a_trap_interrupts_who_has_upcalls_open),
         cmocka_unit_test(wait_ends_at_its_deadline),
         cmocka_unit_test(wait_whose_deadline_passes_meanwhile_ends),
         cmocka_unit_test(timer_event_comes_once),

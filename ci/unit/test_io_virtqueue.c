@@ -60,6 +60,29 @@ static void chains_go_and_come_back(void **state)
     assert_int_equal(queue.free_count, SIZE);
 }
 
+static void a_chain_goes_again_as_it_is(void **state)
+{
+    uint32_t bytes;
+    (void)state;
+    int first = add(3), second = add(2);
+    give_back((uint32_t)first, 1);
+    assert_int_equal(virtqueue_take(&queue, &bytes), first);
+    virtqueue_repeat(&queue, (uint16_t)first);
+    assert_int_equal(queue.free_count, SIZE - 5);
+    assert_int_equal(atomic_load(&queue.avail->index), 3);
+    assert_int_equal(queue.avail->ring[2], first);
+    assert_int_equal(queue.desc[queue.desc[first].next].len, 20);
+    assert_int_equal(virtqueue_take(&queue, &bytes), -SKEP_EAGAIN);
+    give_back((uint32_t)second, 2);
+    give_back((uint32_t)first, 3);
+    assert_int_equal(virtqueue_take(&queue, &bytes), second);
+    assert_int_equal(virtqueue_take(&queue, &bytes), first); /* which it holds again */
+    assert_int_equal(bytes, 3);
+    virtqueue_release(&queue, (uint16_t)first);
+    virtqueue_release(&queue, (uint16_t)second);
+    assert_int_equal(queue.free_count, SIZE);
+}
+
 static void the_device_writes_to_the_rest_of_a_chain(void **state)
 {
     static const struct virtqueue_part parts[] = {{{0x1000}, 16}, {{0x2000}, 512}, {{0x3000}, 1}};
@@ -247,6 +270,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(chains_go_and_come_back),
+        TEST(a_chain_goes_again_as_it_is),
         TEST(the_device_writes_to_the_rest_of_a_chain),
         TEST(an_indirect_chain_takes_one_entry),
         TEST(a_full_queue_refuses),

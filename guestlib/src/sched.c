@@ -586,10 +586,27 @@ unsigned skep_vcpu_index(void)
     return vcpu_here()->index;
 }
 
-/* The current thread leaves its CPU; the lock passes to the scheduler. */
+void skep_wakes_defer(void)
+{
+    skep_thread_self()->defers = true;
+}
+
+void skep_wakes_tell(void)
+{
+    struct skep_thread *self = skep_thread_self();
+    if (!self->defers)
+        return;
+    self->defers = false;
+    bool were_masked = skep_spin_lock(&sched.lock);
+    release(vcpu_here());
+    skep_upcalls_restore(were_masked);
+}
+
+/* The current thread leaves its CPU; the lock passes to the scheduler, which tells whoever else is to run. */
 static void switch_out(bool were_masked)
 {
     struct vcpu *vcpu = vcpu_here();
+    vcpu->current->defers = false;
     skep_switch_out(vcpu->current, vcpu, vcpu->stack_top);
     skep_upcalls_restore(were_masked);
 }
@@ -628,6 +645,7 @@ static inline int wait_on(_Atomic uint32_t *word, uint32_t expected, uint64_t de
     if (atomic_load_explicit(word, memory_order_seq_cst) != expected || too_late ||
         (also != NULL && atomic_load_explicit(also, memory_order_seq_cst) != also_expected)) {
         skep_spin_unlock(&sched.lock, were_masked);
+        skep_wakes_tell();
         return too_late ? -SKEP_ETIMEDOUT : -SKEP_EAGAIN;
     }
     struct skep_thread *thread = vcpu_here()->current;
@@ -697,10 +715,10 @@ unsigned skep_wake(_Atomic uint32_t *word, unsigned count)
     struct vcpu *vcpu = vcpu_here();
     spin_take(&sched.lock);
     unsigned woken = wake(vcpu, word, count);
-    if (woken != 0 && !vcpu->in_handlers)
+    if (woken != 0 && !vcpu->in_handlers && !vcpu->current->defers)
         release(vcpu);
     else
-        spin_drop(&sched.lock); /* nothing new, or handle_events() will look */
+        spin_drop(&sched.lock); /* nothing new, or handle_events() or who defers will look */
     skep_upcalls_restore(were_masked);
     return woken;
 }

@@ -315,13 +315,10 @@ uint32_t aspace_present(struct guest *guest, uint64_t address, uint32_t access, 
     return done;
 }
 
-enum supply aspace_supply(struct guest *guest, uint64_t address, uint32_t access, pfn_t *pfn)
+/* Not inlined: most calls find the page there, and need no registers for this. */
+static __attribute__((noinline)) enum supply supply(struct guest *guest, uint64_t address,
+                                                    uint32_t access, pfn_t *pfn)
 {
-    const uint64_t *recent = pagetable_recent(&guest->aspace.tables, address);
-    if (recent && leaf_allows(*recent, access)) {
-        *pfn = paddr_to_pfn(arch_pte_paddr(*recent));
-        return SUPPLY_OK;
-    }
     const struct range *range = ranges_find(&guest->aspace.ranges, address);
     if (!range) {
         return SUPPLY_NO_RANGE;
@@ -344,6 +341,16 @@ enum supply aspace_supply(struct guest *guest, uint64_t address, uint32_t access
     }
     *pfn = result == SUPPLY_OK ? paddr_to_pfn(arch_pte_paddr(*leaf)) : PFN_NONE;
     return result;
+}
+
+enum supply aspace_supply(struct guest *guest, uint64_t address, uint32_t access, pfn_t *pfn)
+{
+    const uint64_t *recent = pagetable_recent(&guest->aspace.tables, address);
+    if (recent && leaf_allows(*recent, access)) {
+        *pfn = paddr_to_pfn(arch_pte_paddr(*recent));
+        return SUPPLY_OK;
+    }
+    return supply(guest, address, access, pfn);
 }
 
 int aspace_fixed_map(struct guest *guest, uint64_t address, pfn_t pfn, uint32_t prot)

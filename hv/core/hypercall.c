@@ -22,7 +22,8 @@
 #define CONSOLE_CALL_MAX 4096u
 #define CONSOLE_LOG_MAX  1024u /* of the control service's: each byte goes to the log, too */
 
-/* Calls with buffers on the stack stay functions of their own: inlined they would cost every call a stack check. */
+/* Most calls stay functions of their own: inlined they would cost every call a stack check for their buffers, and
+ * registers to save. */
 #define OUTLINE __attribute__((noinline))
 
 /* How a call ended, beside its result. */
@@ -118,7 +119,7 @@ static bool wait_over(const struct vcpu *vcpu)
            __atomic_load_n(&vcpu->wait_deadline_ns, __ATOMIC_RELAXED) != vcpu->wait_asked_ns;
 }
 
-static int64_t wait_call(struct call *call, uint64_t deadline_ns)
+static OUTLINE int64_t wait_call(struct call *call, uint64_t deadline_ns)
 {
     struct vcpu *vcpu = call->vcpu;
     if (event_pending(vcpu)) {
@@ -246,7 +247,7 @@ static OUTLINE int64_t vcpu_start_call(struct call *call, uint64_t index, uint64
                                    : -SKEP_EINVAL;
 }
 
-static int64_t event_send_call(struct call *call, uint64_t index, uint64_t event)
+static OUTLINE int64_t event_send_call(struct call *call, uint64_t index, uint64_t event)
 {
     /* Those beyond a lowered vcpu_count included: siblings ask them to stop. */
     struct vcpu *vcpu = guest_vcpu(call->guest, index);
@@ -254,6 +255,23 @@ static int64_t event_send_call(struct call *call, uint64_t index, uint64_t event
         return -SKEP_EINVAL;
     }
     event_raise(vcpu, (uint32_t)event);
+    return 0;
+}
+
+/* A vCPU's own time on its CPU. */
+static OUTLINE int64_t vcpu_call(struct call *call, uint64_t deadline_ns)
+{
+    switch (call->number) {
+    case SKEP_HC_YIELD:
+        sched_pass(call->vcpu);
+        break;
+    case SKEP_HC_TIMER_SET:
+        timer_event_set(call->vcpu, deadline_ns);
+        break;
+    default:
+        sched_off(call->vcpu);
+        call->outcome = OUTCOME_GONE;
+    }
     return 0;
 }
 
@@ -272,12 +290,12 @@ static int64_t queue_kick_call(struct call *call, uint64_t queue)
     return queue < SKEP_QUEUE_COUNT ? io_queue_kick(call->vcpu, (uint32_t)queue) : -SKEP_EINVAL;
 }
 
-static int64_t base_set_call(struct call *call, uint64_t which, uint64_t value)
+static OUTLINE int64_t base_set_call(struct call *call, uint64_t which, uint64_t value)
 {
     return which <= 1 ? arch_vcpu_base_set(call->vcpu, (uint32_t)which, value) : -SKEP_EINVAL;
 }
 
-static int64_t control_entry(struct call *call, const uint64_t arguments[5])
+static OUTLINE int64_t control_entry(struct call *call, const uint64_t arguments[5])
 {
     if (!call->guest->is_control) {
         return call->number < SKEP_CTL_END ? -SKEP_EPERM : -SKEP_ENOSYS;
@@ -344,19 +362,13 @@ static int64_t dispatch(struct call *call, const uint64_t a[5])
     case SKEP_HC_WAIT:
         return wait_call(call, a[0]);
     case SKEP_HC_YIELD:
-        sched_pass(call->vcpu);
-        return 0;
     case SKEP_HC_TIMER_SET:
-        timer_event_set(call->vcpu, a[0]);
-        return 0;
+    case SKEP_HC_VCPU_STOP:
+        return vcpu_call(call, a[0]);
     case SKEP_HC_CLOCK_READ:
         return (int64_t)arch_clock_ns();
     case SKEP_HC_RESUME:
         return resume_call(call, a[0]);
-    case SKEP_HC_VCPU_STOP:
-        sched_off(call->vcpu);
-        call->outcome = OUTCOME_GONE;
-        return 0;
     case SKEP_HC_EVENT_SEND:
         return event_send_call(call, a[0], a[1]);
     case SKEP_HC_BASE_SET:

@@ -42,12 +42,15 @@ int pagetable_init(struct guest *guest)
 uint64_t *pagetable_recent(struct pagetable *tables, uint64_t address)
 {
     uint64_t number = address >> pagetable_shift(1);
-    for (uint32_t i = 0; i < RECENT_TABLES; i++) {
-        if (tables->recent[i].number == number && tables->recent[i].entries) {
-            return &tables->recent[i].entries[index_at(address, 0)];
+    const struct leaf_table *at = &tables->recent[tables->recent_latest];
+    for (uint32_t i = 0; at->number != number || !at->entries; i++) {
+        if (i == RECENT_TABLES) {
+            return NULL;
         }
+        tables->recent_latest = i;
+        at = &tables->recent[i];
     }
-    return NULL;
+    return &at->entries[index_at(address, 0)];
 }
 
 static void recent_add(struct pagetable *tables, uint64_t address, uint64_t *entries)

@@ -33,6 +33,7 @@ struct pagetable {
     struct leaf_table
         recent[RECENT_TABLES]; /* walked to lately, so that most accesses of ring 0 need no walk */
     uint32_t recent_next;      /* the one to be replaced */
+    uint32_t recent_latest;    /* where the last one was found */
 };
 
 /* Takes and prepares the root tables. -SKEP_ENOMEM. */

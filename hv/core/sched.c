@@ -355,6 +355,13 @@ void sched_off(struct vcpu *vcpu)
     spin_unlock(&sched_lock);
 }
 
+/* Whether a vCPU that runs has to be interrupted to see its event: not if this CPU, in a trap of it, goes back to a guest
+ * that has upcalls masked. It looks at its events when it opens them. */
+static bool is_to_look(const struct vcpu *vcpu)
+{
+    return cpu_at(vcpu->cpu) != arch_cpu() || !atomic_load(&vcpu->page->upcall_masked);
+}
+
 void sched_wake(struct vcpu *vcpu, int64_t result, uint64_t now)
 {
     now = lock_at(now);
@@ -362,7 +369,7 @@ void sched_wake(struct vcpu *vcpu, int64_t result, uint64_t now)
         arch_vcpu_result_set(&vcpu->arch, result);
         vcpu->woken = true;
         make_runnable(vcpu, now);
-    } else if (vcpu->state == VCPU_RUNNING) {
+    } else if (vcpu->state == VCPU_RUNNING && is_to_look(vcpu)) {
         interrupt(cpu_at(vcpu->cpu));
     }
     spin_unlock(&sched_lock);

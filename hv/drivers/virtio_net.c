@@ -209,10 +209,8 @@ static bool poll_received(struct virtio_net *net, uint32_t budget)
     struct virtqueue *queue = &net->receive;
     uint32_t count = 0, bytes;
     for (int head; count < budget && (head = virtqueue_take(queue, &bytes)) >= 0; count++) {
-        uint8_t *buffer = net->buffers[head];
-        buffer_deliver(net, buffer, bytes);
-        virtqueue_release(queue, (uint16_t)head);
-        buffer_post(net, buffer);
+        buffer_deliver(net, net->buffers[head], bytes);
+        virtqueue_repeat(queue, (uint16_t)head);
     }
     if (count > 0) {
         virtqueue_kick(queue);

@@ -160,6 +160,13 @@ void virtqueue_release(struct virtqueue *queue, uint16_t head)
     queue->parts[head] = 0;
 }
 
+void virtqueue_repeat(struct virtqueue *queue, uint16_t head)
+{
+    uint16_t count = queue->parts[head] & (uint16_t)~CHAIN_TAKEN;
+    queue->free_count += count;
+    publish(queue, head, count);
+}
+
 static bool is_due(const struct virtqueue *queue, uint16_t event)
 {
     uint16_t done = atomic_load_explicit(&queue->used->index, memory_order_relaxed);

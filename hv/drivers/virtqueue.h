@@ -54,6 +54,9 @@ void virtqueue_kick(struct virtqueue *queue);
 int virtqueue_take(struct virtqueue *queue, uint32_t *bytes);
 void virtqueue_release(struct virtqueue *queue, uint16_t head);
 
+/* In place of virtqueue_release(): gives the device the same chain, as it was added, once more. */
+void virtqueue_repeat(struct virtqueue *queue, uint16_t head);
+
 /* Asks for an interrupt when the device is done with one more chain, or, with `lazy`, with three quarters of
  * those that it holds. True: it is done with more already, so take again. */
 bool virtqueue_arm(struct virtqueue *queue, bool lazy);

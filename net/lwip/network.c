@@ -461,12 +461,15 @@ static void network_thread(void *argument)
         /* Acquire: what was there to do before network_wake(), which releases, is found below. */
         uint32_t seen = atomic_load_explicit(&work, memory_order_acquire);
         LOCK_TCPIP_CORE();
+        skep_wakes_defer(); /* who waits for packets needs this lock, and the vCPU */
         bool more = pvnet_poll();
         if (loopback_waiting())
             netif_poll_all();
         more |= timers_look(&next);
         network_unlock();
-        if (!more)
+        if (more)
+            skep_wakes_tell();
+        else
             skep_wait(&work, seen, next);
     }
 }

@@ -67,6 +67,14 @@ unsigned skep_wake(_Atomic uint32_t *word, unsigned count)
     return (unsigned)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, most, NULL, NULL, 0);
 }
 
+void skep_wakes_defer(void)
+{
+}
+
+void skep_wakes_tell(void)
+{
+}
+
 bool skep_spin_lock(struct skep_spinlock *lock)
 {
     while (atomic_exchange_explicit(&lock->held, 1, memory_order_acquire) != 0)

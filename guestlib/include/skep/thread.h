@@ -83,6 +83,11 @@ void skep_thread_divert(struct skep_thread *thread, skep_detour *(*ask)(void));
 unsigned skep_wake(_Atomic uint32_t *word, unsigned count);
 #define SKEP_WAKE_ALL (~0u)
 
+/* For a thread that wakes others shortly before it waits itself: those are runnable at once, but no other vCPU is told of
+ * them and no turn of theirs begins, until the thread waits, or skep_wait() returns at once, or skep_wakes_tell(). */
+void skep_wakes_defer(void);
+void skep_wakes_tell(void);
+
 /* A lock that threads sleep on, zero-initialised, not recursive. Not for event handlers. */
 struct skep_mutex {
     _Atomic uint32_t state; /* 0 = free, 1 = held, 2 = held and somebody may wait */
