@@ -29,7 +29,7 @@ from counter import CountedMachine, Elf, WatchedMachine
 
 MIB = 1 << 20
 GUEST_MEMORY = 16 * MIB
-COUNTED_BYTES, TIMED_BYTES = 8 * MIB, 32 * MIB
+COUNTED_BYTES, TIMED_BYTES, ROUNDS = 8 * MIB, 32 * MIB, 6
 STRETCH_PACKETS, STRETCH_LIMIT = 20_000, 20_000
 SQLITE_SECONDS, START_SECONDS = 300, 30
 
@@ -71,13 +71,14 @@ def start_web(machine, place, guests):
 # ---- stream ----
 
 
-def download(api, place, count, rounds):
-    """By another guest; what it prints."""
+def download(api, place, count, rounds, meanwhile=lambda: None):
+    """By another guest; what it prints. Nobody asks the API until `meanwhile` returns."""
     server, _ = network(place, 20)
     _, networks = network(place, 40)
     arguments = [server, str(count), str(rounds)]
     spec = {"memory_bytes": GUEST_MEMORY, "networks": networks, "args": arguments, "desired_state": "running"}
     api.create("download", image="download", **spec)
+    meanwhile()
     status = api.wait_state("download", "exited", "crashed", seconds=web.LOAD_SECONDS)
     said = api.log("download").decode()
     assert status["exit_code"] == 0, (status, said)
@@ -98,7 +99,12 @@ def counted_stream(table, place, folder):
         api.upload("download", skep.BUILD / "guests/download.elf")
         machine.settle()
         first = machine.counter.hit_count()
-        download(api, place, COUNTED_BYTES, rounds=6)
+
+        def downloaded():
+            counted = lambda: len(machine.counter.between(22, 23, first)) == ROUNDS
+            skep.wait_for(counted, "the downloads' end", web.LOAD_SECONDS)
+
+        download(api, place, COUNTED_BYTES, ROUNDS, downloaded)
         # The first one finds receive buffers that were never touched.
         spans = sorted(machine.counter.between(22, 23, first)[1:], key=lambda counts: counts.total)
         share = COUNTED_BYTES // MIB
