@@ -16,7 +16,8 @@
  *
  * What comes in long segments comes from a neighbour on the same machine. Such a connection's window becomes longer, so that
  * two of the longest fit, for as long as the interface has buffers for them: a burst of frames from elsewhere would be more
- * than its receive queue holds.
+ * than its receive queue holds. As each of them is acknowledged at once, the peer hears then of the room that those before
+ * have left, and needs to be told by itself only of much (TCP_WND_UPDATE_THRESHOLD).
  */
 #include <stdbool.h>
 #include <stdint.h>

@@ -113,7 +113,7 @@ unsigned short network_checksum(const void *data, int bytes);
 #define MEMP_NUM_TCP_SEG           TCP_SND_QUEUELEN           /* for a sanity check only */
 #define TCP_SNDLOWAT               (0xffff - 4 * TCP_MSS - 1) /* of a count that ends at 0xffff */
 #define TCP_SNDQUEUELOWAT          (TCP_SND_QUEUELEN / 2)
-#define TCP_WND_UPDATE_THRESHOLD   (TCP_WND / 4)
+#define TCP_WND_UPDATE_THRESHOLD   (((pcb)->flags & TF_LONG) ? 3 * TCP_WND_LONG / 4 : TCP_WND / 4)
 #define TCP_QUEUE_OOSEQ            1
 #define TCP_OOSEQ_MAX_PBUFS        64
 #define LWIP_TCP_SACK_OUT          1
