@@ -2,7 +2,8 @@
 
 stream   from one guest to another, beside the same from a guest out of the machine: rates of one run, and instructions
          a MiB of all that is executed
-scaling  2 and 4 web guests on 2 CPUs, each with a client of its own, beside one on one CPU
+scaling  2 and 4 web guests on 2 CPUs, each with a client of its own, beside one on one CPU; and 2 and 4 machines with one CPU
+         and one guest each, which is what the host can give: clients and emulated CPUs share its CPUs
 sqlite   ring 0's share while a guest runs SQLite's speedtest1 in memory
 memory   the least with which a machine boots and serves the API and a web guest's page, beside Linux with nginx
 
@@ -29,7 +30,8 @@ from counter import CountedMachine, Elf, WatchedMachine
 
 MIB = 1 << 20
 GUEST_MEMORY = 16 * MIB
-COUNTED_BYTES, TIMED_BYTES = 8 * MIB, 32 * MIB
+COUNTED_BYTES, TIMED_BYTES, ROUNDS = 8 * MIB, 32 * MIB, 6
+ANSWER = (bytes(range(251)) * 3)[: web.PAGE_BYTES]  # httpd's to web.PAGE
 STRETCH_PACKETS, STRETCH_LIMIT = 20_000, 20_000
 SQLITE_SECONDS, START_SECONDS = 300, 30
 
@@ -71,13 +73,14 @@ def start_web(machine, place, guests):
 # ---- stream ----
 
 
-def download(api, place, count, rounds):
-    """By another guest; what it prints."""
+def download(api, place, count, rounds, meanwhile=lambda: None):
+    """By another guest; what it prints. Nobody asks the API until `meanwhile` returns."""
     server, _ = network(place, 20)
     _, networks = network(place, 40)
     arguments = [server, str(count), str(rounds)]
     spec = {"memory_bytes": GUEST_MEMORY, "networks": networks, "args": arguments, "desired_state": "running"}
     api.create("download", image="download", **spec)
+    meanwhile()
     status = api.wait_state("download", "exited", "crashed", seconds=web.LOAD_SECONDS)
     said = api.log("download").decode()
     assert status["exit_code"] == 0, (status, said)
@@ -98,7 +101,12 @@ def counted_stream(table, place, folder):
         api.upload("download", skep.BUILD / "guests/download.elf")
         machine.settle()
         first = machine.counter.hit_count()
-        download(api, place, COUNTED_BYTES, rounds=6)
+
+        def downloaded():
+            counted = lambda: len(machine.counter.between(22, 23, first)) == ROUNDS
+            skep.wait_for(counted, "the downloads' end", web.LOAD_SECONDS)
+
+        download(api, place, COUNTED_BYTES, ROUNDS, downloaded)
         # The first one finds receive buffers that were never touched.
         spans = sorted(machine.counter.between(22, 23, first)[1:], key=lambda counts: counts.total)
         share = COUNTED_BYTES // MIB
@@ -177,36 +185,61 @@ def stream_rows(options, tapped, table, folder):
 
 
 def rate_of(urls, options):
-    """Requests a second of all, asked at once."""
+    """Requests a second of all, asked at once, and right answers before and after."""
+
+    def check():
+        for url in urls:
+            assert web.fetch(url + web.PAGE) == ANSWER, f"another answer than was asked for from {url}"
+
+    check()
     with concurrent.futures.ThreadPoolExecutor(len(urls)) as pool:
-        return sum(pool.map(lambda url: web.keep_alive_rate(url, options), urls))
+        rate = sum(pool.map(lambda url: web.keep_alive_rate(url, options), urls))
+    check()
+    return rate
+
+
+def add_ratio(table, name, some, others, goal=None):
+    """Of rates of the same rounds."""
+    ratios = [a / b for a, b in zip(some, others)]
+    table.add(
+        name,
+        round(statistics.median(ratios), 2),
+        "times",
+        goal,
+        at_least=True,
+        min=round(min(ratios), 2),
+        max=round(max(ratios), 2),
+        count=len(ratios),
+        note=f"; requests a second: {statistics.median(some):,.0f} and {statistics.median(others):,.0f}",
+    )
 
 
 def scaling_rows(options, tapped, table, folder):
-    places = place_of(tapped, 1), place_of(tapped, 2)
-    rates = {1: [], 2: [], 4: []}
-    alone = skep.Machine(folder / "one", cpus=1, kvm="off", **machine_options(places[0], 1))
-    many = skep.Machine(folder / "many", cpus=2, kvm="off", **machine_options(places[1], 4))
-    with alone, many:
-        one, four = start_web(alone, places[0], 1), start_web(many, places[1], 4)
+    """What the host has for so many guests and their clients is what as many machines with one CPU and one guest get of
+    it, asked by the same clients."""
+    places = [place_of(tapped, 1 + i) for i in range(5)]
+    many, apart = {2: [], 4: []}, {1: [], 2: [], 4: []}
+    with contextlib.ExitStack() as stack:
+
+        def start(name, place, cpus, guests):
+            machine = skep.Machine(folder / name, cpus=cpus, kvm="off", **machine_options(place, guests))
+            return stack.enter_context(machine)
+
+        machines = [start(f"one-{i}", places[i], 1, 1) for i in range(4)]
+        machines.append(start("many", places[4], 2, 4))
+        ones = [start_web(machine, place, 1)[0] for machine, place in zip(machines, places[:4])]
+        four = start_web(machines[4], places[4], 4)
         for _ in range(options.rounds):
-            for urls in (one, four[:2], four):
-                rates[len(urls)].append(rate_of(urls, options))
-        alone.check_alive()
-        many.check_alive()
-    for guests in (2, 4):
-        ratios = [a / b for a, b in zip(rates[guests], rates[1])]
-        table.add(
-            f"{guests} web guests on 2 CPUs : one on one",
-            round(statistics.median(ratios), 2),
-            "times",
-            1.9,
-            at_least=True,
-            min=round(min(ratios), 2),
-            max=round(max(ratios), 2),
-            count=len(ratios),
-            note=f"; requests a second: {statistics.median(rates[guests]):,.0f} and {statistics.median(rates[1]):,.0f}",
-        )
+            for count in (1, 2, 4):
+                apart[count].append(rate_of(ones[:count], options))
+                if count > 1:
+                    many[count].append(rate_of(four[:count], options))
+        for machine in machines:
+            machine.check_alive()
+    for count in (2, 4):
+        add_ratio(table, f"{count} web guests on 2 CPUs : one on one", many[count], apart[1], 1.9)
+        add_ratio(table, f"{count} machines with one guest each : one", apart[count], apart[1])
+        add_ratio(table, f"{count} web guests on 2 CPUs : {count} machines", many[count], apart[count])
 
 
 # ---- sqlite ----

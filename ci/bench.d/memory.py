@@ -4,6 +4,7 @@ What its work is stands in PROGRAMS: a command that ends and says the right thin
 rightly. A guest works with so much memory if it does that twice.
 """
 
+import concurrent.futures as futures
 import contextlib
 import dataclasses
 import functools
@@ -94,14 +95,13 @@ def certificate():
         return key.pem() + pem.read_text()
 
 
-def answer(program, port):
+def answer(program, link):
     """What it answers before it closes the connection, or has said what it should."""
-    with contextlib.ExitStack() as stack:
-        link = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
+    with link:
         if program.secure:
             context = ssl.create_default_context()
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            link = stack.enter_context(context.wrap_socket(link))
+            link = context.wrap_socket(link)
         link.sendall(program.asked)
         said = b""
         while program.says not in said and (more := link.recv(4096)):
@@ -109,14 +109,34 @@ def answer(program, port):
         return said
 
 
+def answers(machine, program, ended):
+    """Whether it answers one client rightly; not when it has ended before."""
+    address = ("127.0.0.1", machine.ports[f"{ADDRESS}:{program.port}"])
+    with socket.create_connection(address, timeout=ANSWER_SECONDS) as link, futures.ThreadPoolExecutor(1) as client:
+        # A copy, which stays open when the client is done with its own.
+        future = client.submit(answer, program, link.dup())
+        while not future.done() and not ended():
+            futures.wait([future], timeout=0.05)
+        with contextlib.suppress(OSError):
+            link.shutdown(socket.SHUT_RDWR)  # the client needn't wait any more
+        with contextlib.suppress(OSError):
+            return program.says in future.result()
+    return False
+
+
 def serves(machine, program, name):
-    """Whether it answers before it ends."""
+    """Whether it answers before it ends. A client that came before it has announced its address would wait for seconds
+    until QEMU's network knocks again."""
+
+    def ended():
+        return machine.api.status(name)["state"] in ("exited", "crashed")
 
     def settled():
-        if machine.api.status(name)["state"] in ("exited", "crashed"):
+        if ended():
             return "ended"
-        with contextlib.suppress(OSError):
-            return program.says in answer(program, machine.ports[f"{ADDRESS}:{program.port}"])
+        if not machine.api.status(name)["networks"][0]["tx_packets"]:
+            return False
+        return answers(machine, program, ended)
 
     try:
         return skep.wait_for(settled, f"{name} answers", ANSWER_SECONDS) is True

@@ -9,6 +9,7 @@ import subprocess
 import urllib.parse
 
 import counter
+import guests
 import instructions
 import skep
 import web
@@ -19,11 +20,13 @@ BLOCK = struct.Struct("<QQII32s")  # address, executed, instructions, bytes of c
 TABLE_AT = 8
 ALIGNED = 2 << 20  # of an image's base
 REQUESTS = 200
+DOWNLOAD = skep.BUILD / "guests/download.elf"
 SHOWN = 0.002  # of all, what a function must have to be shown
 PATHS = {
     "keep-alive": "a request",
     "connection": "a request",
     "stream": "a MiB",
+    "local stream": "a MiB",
     "api": "a GET /v1/guests",
     "create": "a guest created and deleted",
 }
@@ -88,7 +91,7 @@ def create_and_delete(api, image):
     api.delete_guest("another")
 
 
-def action_of(path, server, machine, api, page, url):
+def action_of(path, server, machine, api, page, url, place):
     """What is profiled, and how often it is done in one go."""
     where = urllib.parse.urlsplit(url)
     to = (where.port or 80, where.hostname)
@@ -101,6 +104,9 @@ def action_of(path, server, machine, api, page, url):
         return lambda: [api.ok("GET", "/v1/guests") for _ in range(REQUESTS)], REQUESTS
     if path == "create":
         return lambda: [create_and_delete(api, server) for _ in range(REQUESTS)], REQUESTS
+    if path == "local stream":
+        api.upload("download", DOWNLOAD)
+        return lambda: guests.download(api, place, REQUESTS << 20, rounds=1), REQUESTS
     command = ["curl", "-sSo", "/dev/null", f"{url}bytes/{REQUESTS << 20}"]
     return lambda: subprocess.run(command, check=True), REQUESTS
 
@@ -111,6 +117,7 @@ def rows(path, server, table, folder):
     programs = [
         Program("ring 0", skep.build_exists()),
         Program(server, skep.BUILD / f"examples/{server}.elf"),
+        *[Program("download", DOWNLOAD)] * (path == "local stream"),
         Program("control", skep.BUILD / "hv/control/skep-control.elf"),
     ]
     options = {"append": place.append, "host": place.host, **place.options}
@@ -119,7 +126,7 @@ def rows(path, server, table, folder):
         webguest.create(api, place.guest, place.gateway, server=server)
         machine.wait_page(place.guest)
         page = "/" if server == "httpd" else f"/{webguest.PAGE}"
-        action, times = action_of(path, server, machine, api, page, machine.url(place.guest))
+        action, times = action_of(path, server, machine, api, page, machine.url(place.guest), place)
         action()
         before = machine.blocks()
         action()
@@ -140,5 +147,5 @@ def rows(path, server, table, folder):
 def sections(options):
     if options.network == "tap":
         web.enter(options)
-    paths = [path for path in PATHS if path != "stream" or options.server == "httpd"]
+    paths = [path for path in PATHS if "stream" not in path or options.server == "httpd"]
     return {path: functools.partial(rows, path, options.server) for path in paths}

@@ -13,7 +13,7 @@ KNOWN_MISSES |= {
     "ring 0's share of SQLite in memory": "some 2,200 pages are supplied one by one, each at 1.5 k, of which a third zeroes it",
 }
 KNOWN_MISSES |= {
-    f"{guests} web guests on 2 CPUs : one on one": "the clients and both emulated CPUs share the host's CPUs, of which there may be 2"
+    f"{guests} web guests on 2 CPUs : one on one": "the clients and both emulated CPUs share the host's CPUs, of which there may be 2: see as many machines"
     for guests in (2, 4)
 }
 

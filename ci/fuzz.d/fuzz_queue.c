@@ -21,16 +21,18 @@
 #define PAGES          12u
 #define RING_SIZE      8u
 #define OPERATIONS_MAX 300u
-#define FRAME_MAX      1600u /* a segment has up to three frames' payload */
+#define FRAME_MAX      4096u /* a segment has up to eight frames' payload */
 
-/* Pages of a guest: for each queue one with descriptors, available and used ring; then buffers. */
+/* Pages of a guest: for each queue one with descriptors, available and used ring; then buffers; then the ring of its first
+ * device's payload queue. */
 #define AVAIL_AT 0x400u
 #define USED_AT  0x800u
 #define BUFFERS  4u
+#define PAYLOAD  (PAGES - 1)
 
 enum code {
     OP_SEND,  /* a well-formed chain with a frame of the input's */
-    OP_POST,  /* a receive buffer */
+    OP_POST,  /* a receive or payload buffer */
     OP_CHAIN, /* a descriptor with any contents */
     OP_POKE,  /* any bytes anywhere in the guest's pages */
     OP_INDEX, /* the available index, any */
@@ -84,7 +86,8 @@ static struct guest *guest_of(const struct peer *peer)
 
 static bool queue_start(struct peer *peer, struct guest *guest, uint32_t queue)
 {
-    uint64_t place = peer->base + queue * PAGE_SIZE;
+    uint32_t page = queue == SKEP_QUEUE_PAYLOAD_0 ? PAYLOAD : queue;
+    uint64_t place = peer->base + page * PAGE_SIZE;
     struct skep_queue_setup setup = {
         .queue = queue,
         .size = RING_SIZE,
@@ -134,6 +137,7 @@ static void peer_start(uint32_t number)
     for (uint32_t queue = 0; queue < 2 * spec.net_count; queue++) {
         FUZZ_CHECK(queue_start(peer, guest, queue));
     }
+    FUZZ_CHECK(queue_start(peer, guest, SKEP_QUEUE_PAYLOAD_0));
 }
 
 /* ---- rings, as the guest sees them ---- */
@@ -237,7 +241,7 @@ static void op_send(const struct peer *peer, const struct operation *op)
 
 static void op_post(const struct peer *peer, const struct operation *op)
 {
-    uint32_t queue = (op->queue & 1) * 2;
+    uint32_t queue = op->queue & 2 ? PAYLOAD : (op->queue & 1) * 2;
     *desc_of(peer, queue, op->value) =
         (struct skep_vring_desc){peer->base + BUFFERS * PAGE_SIZE + op->at % (6 * PAGE_SIZE),
                                  op->length % 4096u, SKEP_VRING_DESC_WRITE, 0};

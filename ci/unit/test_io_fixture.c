@@ -174,7 +174,7 @@ static void queue_create(struct peer *peer, struct peer_queue *queue, uint32_t n
         .desc = peer->base + page * PAGE_SIZE,
         .avail = peer->base + (page + 1) * PAGE_SIZE,
         .used = peer->base + (page + 2) * PAGE_SIZE,
-        .flags = number % 2 == 0 ? receive_flags : 0,
+        .flags = number == 0 ? receive_flags : 0,
     };
     queue->desc = (struct skep_vring_desc *)peer->page[page];
     queue->avail = (struct skep_vring_avail *)peer->page[page + 1];
@@ -223,6 +223,11 @@ void peer_create6(struct peer *peer, uint8_t number, uint32_t address, uint32_t 
     pages_find(peer);
     queue_create(peer, &peer->rx, 0, 0);
     queue_create(peer, &peer->tx, 1, 3);
+}
+
+void peer_payload_create(struct peer *peer)
+{
+    queue_create(peer, &peer->payload, SKEP_QUEUE_PAYLOAD_0, PEER_PAGES - 3);
 }
 
 void peer_destroy(struct peer *peer)

@@ -17,7 +17,7 @@
 #include "io/io.h"
 
 #define RING_SIZE    8u
-#define PEER_PAGES   16u
+#define PEER_PAGES   20u
 #define PEER_BUFFERS 6u /* first of the pages without a ring */
 
 /* A guest's end of one queue. */
@@ -34,7 +34,7 @@ struct peer {
     struct vcpu *vcpu;
     uint64_t base;             /* address of the first of its pages */
     uint8_t *page[PEER_PAGES]; /* where the test sees them */
-    struct peer_queue rx, tx;
+    struct peer_queue rx, tx, payload;
 };
 
 /* What the card was given. */
@@ -73,6 +73,8 @@ uint32_t ip(uint8_t a, uint8_t b, uint8_t c, uint8_t d);
 void peer_create(struct peer *peer, uint8_t number, uint32_t address, uint32_t flags);
 void peer_create6(struct peer *peer, uint8_t number, uint32_t address, uint32_t flags,
                   const struct skep_net6 *net6);
+/* Sets its payload queue up, in the last of its pages. */
+void peer_payload_create(struct peer *peer);
 void peer_destroy(struct peer *peer);
 struct port *peer_port(struct peer *peer);
 

@@ -505,6 +505,171 @@ static void a_part_is_a_go_of_its_own(void **state)
     assert_int_equal(peer_used(&a.tx), 2);
 }
 
+/* ---- parts whose payload has buffers of its own ---- */
+
+#define TO_PAYLOAD ((PEER_BUFFERS + 3) * 4096u) /* where these lie */
+
+static int begin_payload(void **state)
+{
+    begin_merge(state);
+    peer_payload_create(&b);
+    for (uint32_t i = 0; i < 4; i++) {
+        peer_post(&b, i);
+    }
+    return 0;
+}
+
+static void post_payload(uint64_t offset, uint32_t bytes)
+{
+    peer_offer(&b, &b.payload, offset, bytes, SKEP_VRING_DESC_WRITE);
+}
+
+static void assert_apart(uint32_t index, uint32_t at, uint32_t bytes, uint32_t buffers)
+{
+    uint8_t *packet = b.page[PEER_BUFFERS + index / 2] + index % 2 * 2048;
+    assert_int_equal(b.rx.used->ring[index].len, sizeof(header) + HEADERS);
+    assert_int_equal(packet[0], SKEP_NET_HDR_NEEDS_CSUM | SKEP_NET_HDR_PAYLOAD);
+    packet[0] = SKEP_NET_HDR_NEEDS_CSUM;
+    assert_part(packet, at, bytes, buffers, sizeof(header) + HEADERS);
+}
+
+static void assert_payload(uint64_t offset, uint32_t at, uint32_t bytes)
+{
+    for (uint32_t i = 0; i < bytes; i++) {
+        assert_int_equal(b.page[(offset + i) / 4096][(offset + i) % 4096], frame[HEADERS + at + i]);
+    }
+}
+
+static void payload_goes_apart(void **state)
+{
+    (void)state;
+    post_payload(TO_PAYLOAD + 4000, 4096);
+    offer(sizeof(frame));
+    assert_int_equal(peer_used(&b.rx), 1);
+    assert_int_equal(peer_used(&b.payload), 1);
+    assert_int_equal(b.payload.used->ring[0].len, PAYLOAD);
+    assert_apart(0, 0, PAYLOAD, 1);
+    assert_payload(TO_PAYLOAD + 4000, 0, PAYLOAD);
+    assert_true(peer_event(&b, 0));
+    assert_int_equal(peer_used(&a.tx), 1);
+    assert_int_equal(peer_counters(&b).rx_packets, 4);
+    assert_int_equal(peer_counters(&b).rx_bytes, 4 * HEADERS + PAYLOAD);
+}
+
+static void payload_may_take_several_buffers(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 4; i++) {
+        post_payload(TO_PAYLOAD + i * 1500, 1500);
+    }
+    offer(sizeof(frame));
+    assert_int_equal(peer_used(&b.rx), 1);
+    assert_int_equal(peer_used(&b.payload), 3);
+    assert_int_equal(b.payload.used->ring[2].len, PAYLOAD - 3000);
+    assert_apart(0, 0, PAYLOAD, 3);
+    assert_payload(TO_PAYLOAD, 0, PAYLOAD);
+}
+
+/* What is left is too short to go apart. */
+static void payload_that_fits_goes_in_whole_frames(void **state)
+{
+    (void)state;
+    post_payload(TO_PAYLOAD, 2 * SIZE + SIZE / 2);
+    post_payload(SKEP_GUEST_VA_MAX - b.base, 4096);
+    offer(sizeof(frame));
+    assert_int_equal(peer_used(&b.payload), 1);
+    assert_int_equal(b.payload.used->ring[0].len, 2 * SIZE);
+    assert_apart(0, 0, 2 * SIZE, 1);
+    assert_payload(TO_PAYLOAD, 0, 2 * SIZE);
+    assert_int_equal(peer_used(&b.rx), 2);
+    assert_part(b.page[PEER_BUFFERS] + 2048, 2 * SIZE, PAYLOAD - 2 * SIZE, 1, 12 + HEADERS);
+    assert_int_equal(peer_used(&a.tx), 1);
+}
+
+static void assert_together(void)
+{
+    offer(sizeof(frame));
+    assert_int_equal(peer_used(&b.payload), 0);
+    assert_int_equal(peer_used(&b.rx), 2);
+    assert_part(b.page[PEER_BUFFERS], 0, PAYLOAD, 2, sizeof(header) + HEADERS + PAYLOAD);
+    assert_int_equal(b.guest->state, SKEP_GUEST_RUNNING);
+}
+
+static void without_payload_buffers_it_comes_together(void **state)
+{
+    (void)state;
+    assert_together();
+}
+
+static void missing_memory_is_no_payload_buffer(void **state)
+{
+    (void)state;
+    post_payload(PEER_PAGES * 4096 - 1200, 4096);
+    assert_together();
+}
+
+static void others_memory_is_no_payload_buffer(void **state)
+{
+    (void)state;
+    post_payload(0xffff800000000000 - b.base, 4096);
+    assert_together();
+}
+
+static void a_broken_payload_ring_is_left_alone(void **state)
+{
+    (void)state;
+    post_payload(TO_PAYLOAD, 4096);
+    b.payload.desc[0].flags = 0; /* to be read */
+    atomic_store(&b.payload.avail->index, RING_SIZE + 1);
+    assert_together();
+}
+
+static void headers_need_a_buffer(void **state)
+{
+    (void)state;
+    atomic_store(&b.rx.avail->index, 1);
+    b.rx.desc[0].len = sizeof(header) + HEADERS - 1;
+    post_payload(TO_PAYLOAD, 4096);
+    offer(sizeof(frame));
+    assert_int_equal(peer_used(&b.payload), 0);
+    assert_int_equal(peer_used(&b.rx), 0);
+    assert_int_equal(peer_counters(&b).rx_dropped, 4);
+}
+
+/* Nothing is in a payload buffer when there is nowhere for the headers. */
+static void headers_need_one_whole_buffer(void **state)
+{
+    (void)state;
+    b.rx.desc[0].len = sizeof(header) + HEADERS - 1;
+    post_payload(TO_PAYLOAD, 4096);
+    memset(b.page[TO_PAYLOAD / 4096], 0x5e, 4096);
+    offer(sizeof(frame));
+    assert_int_equal(peer_used(&b.payload), 0);
+    assert_int_equal(peer_used(&b.rx), 3);
+    for (uint32_t i = 0; i < 4096; i++) {
+        assert_int_equal(b.page[TO_PAYLOAD / 4096][i], 0x5e);
+    }
+}
+
+static void payload_queues_are_of_devices(void **state)
+{
+    struct skep_queue_setup setup = {.queue = SKEP_QUEUE_PAYLOAD_0,
+                                     .size = RING_SIZE,
+                                     .desc = b.base,
+                                     .avail = b.base,
+                                     .used = b.base};
+    (void)state;
+    assert_int_equal(io_queue_setup(b.vcpu, &setup), -SKEP_EBUSY);
+    assert_int_equal(io_queue_kick(b.vcpu, SKEP_QUEUE_PAYLOAD_0), 0);
+    for (setup.queue++; setup.queue < SKEP_QUEUE_COUNT; setup.queue++) {
+        assert_int_equal(io_queue_setup(b.vcpu, &setup), -SKEP_ENODEV);
+        assert_int_equal(io_queue_kick(b.vcpu, setup.queue), -SKEP_ENODEV);
+    }
+    assert_int_equal(io_queue_setup(b.vcpu, &setup), -SKEP_ENODEV);
+    setup.queue = UINT32_MAX;
+    assert_int_equal(io_queue_setup(b.vcpu, &setup), -SKEP_ENODEV);
+}
+
 static void other_flags_are_refused(void **state)
 {
     struct skep_queue_setup setup = {
@@ -524,6 +689,7 @@ static void other_flags_are_refused(void **state)
 
 #define TEST(name)       cmocka_unit_test_setup_teardown(name, begin, end)
 #define TEST_MERGE(name) cmocka_unit_test_setup_teardown(name, begin_merge, end)
+#define TEST_APART(name) cmocka_unit_test_setup_teardown(name, begin_payload, end)
 
 int main(void)
 {
@@ -547,6 +713,16 @@ int main(void)
         TEST_MERGE(a_part_is_bounded),
         TEST_MERGE(payload_of_others_ends_the_part),
         TEST_MERGE(a_part_is_a_go_of_its_own),
+        TEST_APART(payload_goes_apart),
+        TEST_APART(payload_may_take_several_buffers),
+        TEST_APART(payload_that_fits_goes_in_whole_frames),
+        TEST_APART(without_payload_buffers_it_comes_together),
+        TEST_APART(missing_memory_is_no_payload_buffer),
+        TEST_APART(others_memory_is_no_payload_buffer),
+        TEST_APART(a_broken_payload_ring_is_left_alone),
+        TEST_APART(headers_need_a_buffer),
+        TEST_APART(headers_need_one_whole_buffer),
+        TEST_APART(payload_queues_are_of_devices),
     };
     return cmocka_run_group_tests(tests, fixture_boot, NULL);
 }

@@ -238,7 +238,8 @@ static void description_has_what_the_switch_settled(void **state)
     io_net_describe(a.guest, 0, &net);
     assert_memory_equal(net.mac, mac_a, 6);
     assert_int_equal(net.mtu, 1500);
-    assert_int_equal(net.flags, SKEP_NET_TX_CSUM | SKEP_NET_RX_CSUM | SKEP_NET_RX_MERGE);
+    assert_int_equal(net.flags,
+                     SKEP_NET_TX_CSUM | SKEP_NET_RX_CSUM | SKEP_NET_RX_MERGE | SKEP_NET_RX_PAYLOAD);
 }
 
 /* ---- between guests ---- */

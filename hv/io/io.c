@@ -92,7 +92,7 @@ static uint32_t flags_choose(const struct skep_net *net)
     uint32_t asked = net->flags & (SKEP_NET_DHCP | SKEP_NET_CONTROL_OK);
     uint32_t tx_csum = nic == NULL || nic->tx_csum ? SKEP_NET_TX_CSUM : 0;
     uint32_t tx_tso4 = nic == NULL || nic->tx_tso4 ? SKEP_NET_TX_TSO4 : 0;
-    return asked | SKEP_NET_RX_CSUM | SKEP_NET_RX_MERGE | tx_csum | tx_tso4;
+    return asked | SKEP_NET_RX_CSUM | SKEP_NET_RX_MERGE | SKEP_NET_RX_PAYLOAD | tx_csum | tx_tso4;
 }
 
 static int port_fill6(struct port *port, const struct skep_net6 *net6)
@@ -219,7 +219,19 @@ int io_guest_detach(struct guest *guest)
 
 static struct port *port_of(struct guest *guest, uint32_t queue)
 {
+    if (queue >= SKEP_QUEUE_PAYLOAD_0) {
+        queue -= SKEP_QUEUE_PAYLOAD_0;
+        return queue < SKEP_NETS_MAX ? guest->ports[queue] : NULL;
+    }
     return queue < SKEP_QUEUE_BLOCK_0 ? guest->ports[queue / 2] : NULL;
+}
+
+static struct queue *queue_of(struct port *port, uint32_t queue)
+{
+    if (queue >= SKEP_QUEUE_PAYLOAD_0) {
+        return &port->payload;
+    }
+    return queue & 1 ? &port->tx : &port->rx;
 }
 
 static struct block *block_of(struct guest *guest, uint32_t queue)
@@ -243,7 +255,7 @@ int io_queue_setup(struct vcpu *vcpu, const struct skep_queue_setup *setup)
     if (port == NULL) {
         return block_setup(vcpu, setup);
     }
-    struct queue *queue = setup->queue & 1 ? &port->tx : &port->rx;
+    struct queue *queue = queue_of(port, setup->queue);
     spin_lock(&port->lock);
     int error = port->closed ? -SKEP_ENODEV : queue_setup(queue, vcpu->guest, setup);
     if (error == 0 && (setup->flags & SKEP_QUEUE_MERGE)) {
@@ -305,7 +317,7 @@ int io_queue_kick(struct vcpu *vcpu, uint32_t queue)
     if (port == NULL) {
         return kick_block(vcpu->guest, queue);
     }
-    if (queue & 1) {
+    if (queue_of(port, queue) == &port->tx) {
         kick(port);
     }
     return 0;

@@ -1,5 +1,5 @@
 /*
- * merge.c - delivers parts of long TCP segments over several receive buffers.
+ * merge.c - delivers parts of long TCP segments over several receive buffers, or into payload buffers.
  */
 #include "io/merge.h"
 
@@ -62,7 +62,7 @@ void merge_unpin(struct merge_memory *memory)
 
 /* ---- receive buffers ---- */
 
-/* The next chains of a receive queue, and the part of each that is filled. */
+/* The next chains of a queue, and the part of each that is filled. */
 struct buffers {
     uint32_t count;
     uint16_t heads[MERGE_PIECES_MAX];
@@ -160,7 +160,44 @@ static void give_back(struct queue *queue, const struct buffers *buffers)
     queue_publish(queue, buffers->count);
 }
 
-uint32_t merge_receive(struct queue *queue, struct guest *guest, struct merge_segment *segment)
+/* Makes the headers those of so much payload, and copies all. */
+static void deliver(const struct buffers *buffers, struct merge_segment *segment, uint32_t payload,
+                    uint32_t flags)
+{
+    segments_cut(&segment->segments, segment->at, payload, &segment->header, segment->head);
+    segment->header.flags |= (uint8_t)flags;
+    segment->header.num_buffers = (uint16_t)buffers->count;
+    fill(buffers, segment, payload);
+}
+
+/* Headers in the receive queue's next chain, payload in the payload queue's. */
+static uint32_t receive_apart(struct queue *queue, struct queue *payload_queue, struct guest *guest,
+                              struct merge_segment *segment)
+{
+    struct buffers buffers;
+    uint32_t headers = HEADER_BYTES + segment->segments.header_bytes, payload = 0;
+    buffers.count = buffers.memory.count = buffers.memory.bytes = 0;
+    gather(&buffers, queue, guest, headers);
+    uint16_t head = buffers.heads[0];
+    if (buffers.count == 1 && buffers.memory.bytes == headers) {
+        buffers.count = 0;
+        gather(&buffers, payload_queue, guest, headers + segment->payload.bytes);
+        payload = payload_that_fits(segment, buffers.memory.bytes);
+    }
+    if (payload > 0) {
+        shrink(&buffers, payload);
+        deliver(&buffers, segment, payload, SKEP_NET_HDR_PAYLOAD);
+        give_back(payload_queue, &buffers);
+        queue_take(queue);
+        queue_push(queue, head, headers);
+    }
+    merge_unpin(&buffers.memory);
+    return payload;
+}
+
+/* All in the receive queue's next chains. */
+static uint32_t receive_together(struct queue *queue, struct guest *guest,
+                                 struct merge_segment *segment)
 {
     struct buffers buffers;
     uint32_t headers = HEADER_BYTES + segment->segments.header_bytes;
@@ -169,11 +206,19 @@ uint32_t merge_receive(struct queue *queue, struct guest *guest, struct merge_se
     uint32_t payload = payload_that_fits(segment, buffers.memory.bytes);
     if (payload > 0) {
         shrink(&buffers, headers + payload);
-        segments_cut(&segment->segments, segment->at, payload, &segment->header, segment->head);
-        segment->header.num_buffers = (uint16_t)buffers.count;
-        fill(&buffers, segment, payload);
+        deliver(&buffers, segment, payload, 0);
         give_back(queue, &buffers);
     }
     merge_unpin(&buffers.memory);
     return payload;
+}
+
+uint32_t merge_receive(struct queue *queue, struct queue *payload_queue, struct guest *guest,
+                       struct merge_segment *segment)
+{
+    uint32_t payload = 0;
+    if (payload_queue->vcpu != NULL && segment->payload.bytes >= MERGE_APART_MIN) {
+        payload = receive_apart(queue, payload_queue, guest, segment);
+    }
+    return payload > 0 ? payload : receive_together(queue, guest, segment);
 }

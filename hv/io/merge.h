@@ -1,6 +1,7 @@
 /*
  * merge.h - how a part of a long TCP segment gets to another port as one: over as many receive buffers as it takes
- * (num_buffers of Virtio 1.2, section 5.1.6.4), copied once.
+ * (num_buffers of Virtio 1.2, section 5.1.6.4), copied once. If the port has a payload queue with buffers, the payload lies
+ * in those, and only the headers in a receive buffer: the guest handles far fewer and longer buffers, and whole pages.
  *
  * The sender's payload and the receiver's buffers are pinned, so that the two guests' locks need not be held together.
  * What isn't there yet isn't supplied: then the part ends before it. So nothing here can fail half-way, and a part is
@@ -13,6 +14,7 @@
 #include "io/segment.h"
 
 #define MERGE_PIECES_MAX 18u
+#define MERGE_APART_MIN  3000u /* shorter payload isn't worth a payload buffer */
 
 /* Pinned memory of a guest; no piece crosses a page. */
 struct merge_memory {
@@ -37,9 +39,11 @@ void merge_pin(struct merge_memory *memory, struct guest *guest, const struct qu
 
 void merge_unpin(struct merge_memory *memory);
 
-/* Copies whole frames' worth of the payload, two at least, into the queue's next chains, headers first, and gives these
- * back at once; or does nothing and returns 0. How much payload it was. The lock that guards the queue is
+/* Copies whole frames' worth of the payload, two at least, into the next chains of the payload queue (if it is set up, and has
+ * any that will do) and the headers into the queue's next one, or all into the queue's next chains, and gives these back
+ * at once; or does nothing and returns 0. How much payload it was. The lock that guards the queues is
  * held. The segment's headers are used up. */
-uint32_t merge_receive(struct queue *queue, struct guest *guest, struct merge_segment *segment);
+uint32_t merge_receive(struct queue *queue, struct queue *payload_queue, struct guest *guest,
+                       struct merge_segment *segment);
 
 #endif

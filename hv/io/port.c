@@ -495,7 +495,7 @@ static uint32_t receive_part(struct port *port, struct merge_segment *part)
     uint32_t payload = 0;
     spin_lock(&port->lock);
     if (!port->closed && port->rx.vcpu != NULL) {
-        payload = merge_receive(&port->rx, port->guest, part);
+        payload = merge_receive(&port->rx, &port->payload, port->guest, part);
         count_frames(&port->counters.rx_packets, &port->counters.rx_bytes, &part->segments,
                      payload);
         tell(&port->rx);
@@ -534,6 +534,7 @@ bool port_close(struct port *port)
     port->closed = true;
     queue_teardown(&port->rx);
     queue_teardown(&port->tx);
+    queue_teardown(&port->payload);
     bool returned = port->in_flight == 0;
     spin_unlock(&port->lock);
     switch_port_remove(port);

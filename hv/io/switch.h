@@ -59,7 +59,7 @@ struct port {
     bool waiting;         /* for its own packets in flight to come back */
     uint32_t in_flight;   /* packets whose payload the card has */
     uint32_t cut; /* bytes of payload of the next frame in tx that were delivered as segments */
-    struct queue rx, tx;
+    struct queue rx, tx, payload;
     struct skep_net_counters counters;
 };
 _Static_assert(sizeof(struct port) <= SKEP_PAGE_SIZE, "a frame holds a port");

@@ -84,6 +84,9 @@ bool pvnet_poll(void);
 extern bool pvnet_queued;
 void pvnet_flush(void);
 
+/* Whether long segments that come to this interface have buffers of their own, of which half wait for data. */
+bool pvnet_takes_long(const struct netif *netif);
+
 /* lwIP's interface of a device, NULL if there is none. */
 struct netif *pvnet_interface(unsigned number);
 

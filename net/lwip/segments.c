@@ -13,6 +13,11 @@
  * - A fast retransmit repeats one piece, not the segment.
  *
  * A segment that the device still has is never changed.
+ *
+ * What comes in long segments comes from a neighbour on the same machine. Such a connection's window becomes longer, so that
+ * two of the longest fit, for as long as the interface has buffers for them: a burst of frames from elsewhere would be more
+ * than its receive queue holds. As each of them is acknowledged at once, the peer hears then of the room that those before
+ * have left, and needs to be told by itself only of much (TCP_WND_UPDATE_THRESHOLD).
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -109,4 +114,14 @@ void network_segment_lost(struct tcp_pcb *pcb)
     seg->next = rest->next;
     rest->next = pcb->unacked;
     pcb->unacked = rest;
+}
+
+void network_segment_came(struct tcp_pcb *pcb)
+{
+    const uint32_t wanted = TF_WND_SCALE, looked_at = TF_WND_SCALE | TF_LONG;
+    if ((pcb->flags & looked_at) != wanted || !pvnet_takes_long(ip_current_input_netif()))
+        return;
+    tcp_set_flags(pcb, TF_LONG);
+    pcb->rcv_wnd += TCP_WND_LONG - TCP_WND;
+    tcp_update_rcv_ann_wnd(pcb);
 }

@@ -6,7 +6,9 @@
  * descriptors, with the device's header in the room that lwIP leaves in front of a packet, and the
  * chain is held until the back-end has used it.
  *
- * A TCP segment of another guest may come over several slots, which become one chain of pbufs.
+ * A TCP segment of another guest may come over several slots, which become one chain of pbufs. Once that has happened, and if
+ * there is memory for it, longer buffers are posted in the payload queue: then such a segment's headers come in a slot, and
+ * what is behind them in one of those.
  *
  * Programs that don't read their sockets must not keep all slots. So when few are left to receive
  * into, a packet is copied into memory of its own size and its slot is used again at once: at least
@@ -44,6 +46,9 @@
 #define PAGES_MAX      16u  /* that its parts lie in */
 #define RECEIVE_BUDGET 64u  /* packets in one go; then others get the core lock */
 #define MTU_MAX        1500u
+#define PAYLOAD_COUNT  4u                     /* buffers */
+#define PAYLOAD_BYTES  (15u * SKEP_PAGE_SIZE) /* the longest segment, see SEGMENT_BYTES_MAX */
+#define PAYLOAD_MEMORY (32u * PAYLOAD_COUNT * PAYLOAD_BYTES) /* of a guest that has so much */
 
 /* A receive buffer. The frame's IP header is 4-byte aligned behind the 12 + 14 bytes before it. There
  * is room for more than a frame, which parts of longer segments use. */
@@ -59,11 +64,25 @@ _Static_assert(offsetof(struct slot, data) == 66, "alignment");
 _Static_assert(sizeof(struct skep_net_header) + SIZEOF_ETH_HDR + MTU_MAX <= SLOT_DATA_BYTES,
                "slot");
 
+/* A payload buffer's pbuf; its data lies elsewhere, in whole pages. */
+struct payload {
+    struct pbuf_custom pbuf; /* first, likewise */
+    struct pvnet *device;
+    struct payload *next; /* in `payload_returned` */
+    uint8_t *data;
+};
+
 struct pvnet {
     struct netif netif;
     uint32_t flags; /* SKEP_NET_… */
+    unsigned number;
     uint8_t mac[6];
     struct skep_virtqueue receive, send;
+    struct skep_virtqueue payload; /* if it has a size */
+    bool payload_tried;
+    struct payload payloads[PAYLOAD_COUNT];
+    uint8_t payload_posted[PAYLOAD_COUNT]; /* chain -> payload number */
+    _Atomic(struct payload *) payload_returned;
     uint8_t *slots;
     uint16_t posted_count;
     uint8_t posted[SLOT_COUNT];       /* chain -> slot number */
@@ -126,6 +145,96 @@ static void slots_repost(struct pvnet *device)
     }
 }
 
+/*
+ * Payload buffers
+ */
+
+static void payload_post(struct pvnet *device, struct payload *payload)
+{
+    struct skep_vring_desc part = {
+        .addr = (uintptr_t)payload->data,
+        .len = PAYLOAD_BYTES,
+        .flags = SKEP_VRING_DESC_WRITE,
+    };
+    int chain = skep_virtqueue_add(&device->payload, &part, 1);
+    LWIP_ASSERT("a descriptor for every payload buffer", chain >= 0);
+    device->payload_posted[chain] = (uint8_t)(payload - device->payloads);
+}
+
+/* As slot_return(). */
+static void payload_return(struct pbuf *pbuf)
+{
+    struct payload *payload = (struct payload *)pbuf;
+    _Atomic(struct payload *) *list = &payload->device->payload_returned;
+    payload->next = atomic_load_explicit(list, memory_order_relaxed);
+    /* Release: pairs with the acquire in payloads_repost(). */
+    while (!atomic_compare_exchange_weak_explicit(list, &payload->next, payload,
+                                                  memory_order_release, memory_order_relaxed)) {
+    }
+}
+
+static void payloads_repost(struct pvnet *device)
+{
+    if (atomic_load_explicit(&device->payload_returned, memory_order_relaxed) == NULL)
+        return;
+    struct payload *payload =
+        atomic_exchange_explicit(&device->payload_returned, NULL, memory_order_acquire);
+    while (payload != NULL) {
+        struct payload *next = payload->next;
+        payload_post(device, payload);
+        payload = next;
+    }
+    skep_virtqueue_publish(&device->payload);
+}
+
+/* Once, when the first long segment has come: a guest that gets none needs no buffers for them. Ring 0 uses only pages that
+ * were touched. */
+static void payloads_begin(struct pvnet *device)
+{
+    device->payload_tried = true;
+    if ((device->flags & SKEP_NET_RX_PAYLOAD) == 0 ||
+        skep_start_info()->memory_bytes < PAYLOAD_MEMORY)
+        return;
+    int64_t pages = skep_mem_map(SKEP_PAGE_SIZE + PAYLOAD_COUNT * PAYLOAD_BYTES, SKEP_PROT_WRITE);
+    uint8_t *at = (uint8_t *)pages;
+    if (pages < 0 || skep_virtqueue_setup(&device->payload, SKEP_QUEUE_PAYLOAD_0 + device->number,
+                                          PAYLOAD_COUNT, at, 0) < 0) {
+        device->payload.size = 0;
+        return;
+    }
+    at += SKEP_PAGE_SIZE;
+    for (unsigned i = 0; i < PAYLOAD_COUNT; i++, at += PAYLOAD_BYTES) {
+        for (unsigned page = 0; page < PAYLOAD_BYTES; page += SKEP_PAGE_SIZE)
+            *(volatile uint8_t *)(at + page) = 0;
+        device->payloads[i].device = device;
+        device->payloads[i].data = at;
+        payload_post(device, &device->payloads[i]);
+    }
+    skep_virtqueue_publish(&device->payload);
+}
+
+static struct pbuf *packet_of_payload(struct pvnet *device, unsigned chain, uint32_t bytes)
+{
+    struct payload *payload = &device->payloads[device->payload_posted[chain]];
+    payload->pbuf.custom_free_function = payload_return;
+    return pbuf_alloced_custom(PBUF_RAW, (uint16_t)bytes, PBUF_REF, &payload->pbuf, payload->data,
+                               PAYLOAD_BYTES);
+}
+
+/* Enough of them wait for data that a connection more may have a long window. */
+bool pvnet_takes_long(const struct netif *netif)
+{
+    for (unsigned i = 0; i < SKEP_NETS_MAX; i++)
+        if (devices[i] != NULL && &devices[i]->netif == netif)
+            return devices[i]->payload.size != 0 &&
+                   devices[i]->payload.free_count <= PAYLOAD_COUNT / 2;
+    return false;
+}
+
+/*
+ * Packets
+ */
+
 static struct pbuf *packet_copy(const struct pbuf *original)
 {
     struct pbuf *packet = pbuf_alloc(PBUF_RAW, original->tot_len, PBUF_RAM);
@@ -165,14 +274,25 @@ static struct slot *slot_take(struct pvnet *device, uint32_t *bytes)
     return slot_at(device, device->posted[chain]);
 }
 
-/* Appends the other slots of a packet, at most 64 KiB in all; the back-end has shown them together. */
-static void packet_extend(struct pvnet *device, struct pbuf *packet, unsigned count)
+/* The next piece of a packet: a slot or a payload buffer. */
+static struct pbuf *piece_take(struct pvnet *device, bool is_payload)
+{
+    uint32_t bytes;
+    if (is_payload) {
+        int chain = device->payload.size != 0 ? skep_virtqueue_take(&device->payload, &bytes) : -1;
+        return chain >= 0 ? packet_of_payload(device, (unsigned)chain, bytes) : NULL;
+    }
+    struct slot *slot = slot_take(device, &bytes);
+    return slot != NULL ? packet_of_slot(device, slot, 0, bytes) : NULL;
+}
+
+/* Appends the other pieces of a packet, at most 64 KiB in all; the back-end has shown them together. */
+static void packet_extend(struct pvnet *device, struct pbuf *packet, unsigned count,
+                          bool is_payload)
 {
     struct pbuf *last = packet;
-    uint32_t bytes, total = packet->len;
-    struct slot *slot;
-    while (count-- > 0 && (slot = slot_take(device, &bytes)) != NULL) {
-        last->next = packet_of_slot(device, slot, 0, bytes);
+    uint32_t total = packet->len;
+    while (count-- > 0 && (last->next = piece_take(device, is_payload)) != NULL) {
         last = last->next;
         total += last->len;
     }
@@ -196,8 +316,12 @@ static void packet_received(struct pvnet *device, struct slot *slot, uint32_t by
         device->netif.chksum_flags |= CHECK_DATA;
 
     struct pbuf *packet = packet_of_slot(device, slot, sizeof(*header), bytes);
-    if (header->num_buffers > 1)
-        packet_extend(device, packet, header->num_buffers - 1u);
+    if ((header->flags & SKEP_NET_HDR_PAYLOAD) != 0)
+        packet_extend(device, packet, header->num_buffers, true);
+    else if (header->num_buffers > 1)
+        packet_extend(device, packet, header->num_buffers - 1u, false);
+    if (header->gso_type != SKEP_NET_GSO_NONE && !device->payload_tried)
+        payloads_begin(device);
     if (device->posted_count < SLOTS_RESERVED) {
         struct pbuf *copy = packet_copy(packet);
         pbuf_free(packet);
@@ -220,6 +344,7 @@ static bool receive_poll(struct pvnet *device)
             budget--;
         }
         slots_repost(device);
+        payloads_repost(device);
         skep_virtqueue_kick(&device->receive);
     } while (budget > 0 && skep_virtqueue_arm(&device->receive, 0));
     return budget == 0;
@@ -494,6 +619,7 @@ int pvnet_add(unsigned number, const struct skep_net *info)
         return -SKEP_ENOMEM;
     }
     device->flags = info->flags;
+    device->number = number;
     memcpy(device->mac, info->mac, sizeof(device->mac));
     int error = queues_setup(device, number, (uint8_t *)pages);
     if (error < 0)

@@ -614,7 +614,7 @@ static void a_connections_end_goes_with_what_waits(void **state)
 enum { LONG = 20000 };
 
 /* Bytes from `at` on of the stream to the guest, in one piece, never summed. */
-static void long_segment(uint16_t port, uint32_t at, uint32_t theirs)
+static struct frame *long_frame(uint16_t port, uint32_t at, uint32_t theirs)
 {
     static struct frame frame;
     frame = tcp_frame(port, 1001 + at, theirs, ACK);
@@ -629,7 +629,12 @@ static void long_segment(uint16_t port, uint32_t at, uint32_t theirs)
                                             .csum_offset = 16};
     for (uint32_t i = 0; i < LONG; i++)
         frame.ip.payload[TCP + i] = (uint8_t)((at + i) % 251);
-    wire_put_long(&frame, ETHERNET + IP + TCP + LONG);
+    return &frame;
+}
+
+static void long_segment(uint16_t port, uint32_t at, uint32_t theirs)
+{
+    wire_put_long(long_frame(port, at, theirs), ETHERNET + IP + TCP + LONG);
 }
 
 /* Sooner than a delayed acknowledgement would come. */
@@ -642,10 +647,10 @@ static void acknowledges(uint32_t end)
     assert_int_equal(ntohl(number), 1001 + end);
 }
 
-static void reads(int fd, uint32_t end)
+static void reads(int fd, uint32_t at, uint32_t end)
 {
     uint8_t data[3000];
-    for (uint32_t at = 0; at < end;) {
+    while (at < end) {
         ssize_t bytes = lwip_recv(fd, data, sizeof(data), 0);
         assert_in_range(bytes, 1, end - at);
         for (ssize_t i = 0; i < bytes; i++, at++)
@@ -665,7 +670,7 @@ static void take_three(uint16_t port)
         long_segment(port, i * LONG, theirs);
         acknowledges((i + 1) * LONG);
     }
-    reads(fd, 3 * LONG);
+    reads(fd, 0, 3 * LONG);
     frame = tcp_frame(port, 1001 + 3 * LONG, theirs, 4); /* RST */
     to_guest(&frame, ETHERNET + IP + TCP);
     lwip_close(fd);
@@ -699,15 +704,77 @@ static void long_segments_come_in_when_buffers_are_few(void **state)
     ping(1000);
 }
 
+/* Opens a connection with scaled windows. */
+static uint32_t knock_scaled(uint16_t port)
+{
+    uint32_t theirs;
+    struct frame syn = ip_frame(6, TCP + 4), frame = tcp_frame(port, 1000, 0, SYN);
+    uint8_t *tcp = syn.ip.payload;
+    memcpy(tcp, frame.ip.payload, TCP);
+    tcp[12] = 6 << 4;
+    memcpy(tcp + TCP, (const uint8_t[4]){1, 3, 3, 1}, 4);
+    put16(tcp + 16, 0);
+    uint16_t sum = (uint16_t)~sum_of(tcp, TCP + 4, pseudo_sum(&syn, TCP + 4));
+    memcpy(tcp + 16, &sum, 2);
+    to_guest(&syn, ETHERNET + IP + TCP + 4);
+    assert_true(from_guest(&frame, 2000) >= ETHERNET + IP + TCP);
+    memcpy(&theirs, frame.ip.payload + 4, 4);
+    return ntohl(theirs) + 1;
+}
+
+/* The window that the next packet from the guest tells. */
+static uint32_t told_window(void)
+{
+    struct frame frame;
+    assert_true(from_guest(&frame, 200) >= ETHERNET + IP + TCP);
+    return 2 * ((uint32_t)frame.ip.payload[14] << 8 | frame.ip.payload[15]);
+}
+
+/* Those before had the guest post some. */
+static void long_segments_come_in_buffers_of_their_own(void **state)
+{
+    (void)state;
+    assert_in_range(backend_queues[APART].setup.size, 2, 16);
+    assert_int_equal(backend_queues[APART].setup.flags, 0);
+    int listener = listen_at_port();
+    uint32_t theirs = knock_scaled(9200);
+    struct frame frame = tcp_frame(9200, 1001, theirs, ACK);
+    to_guest(&frame, ETHERNET + IP + TCP);
+    int fd = lwip_accept(listener, NULL, NULL);
+    assert_true(fd >= 0);
+    for (uint32_t i = 0; i < 12; i++) {
+        wire_put_apart(long_frame(9200, i * LONG, theirs), ETHERNET + IP + TCP,
+                       ETHERNET + IP + TCP + LONG);
+        if (i < 3)
+            assert_int_equal(told_window(), TCP_WND_LONG - (i + 1) * LONG);
+        if (i % 3 == 2) {
+            reads(fd, (i - 2) * LONG, (i + 1) * LONG);
+            if (i == 2) /* the next acknowledgement tells of the room */
+                assert_int_equal(from_guest(&frame, 50), 0);
+            while (from_guest(&frame, 20) > 0)
+                continue;
+            ping((uint16_t)i); /* it posts what was read */
+        }
+    }
+    lwip_close(fd);
+    lwip_close(listener);
+    frame = tcp_frame(9200, 1001 + 12 * LONG, theirs, 4); /* RST */
+    to_guest(&frame, ETHERNET + IP + TCP);
+    while (from_guest(&frame, 20) > 0)
+        continue;
+}
+
 static int start(void **state)
 {
     (void)state;
     backend_reset();
     backend_on_event = on_event;
     host_start_info.net_count = 1;
+    host_start_info.memory_bytes = 64 << 20;
     host_start_info.net[0] = (struct skep_net){
         .mtu = 1500,
-        .flags = SKEP_NET_TX_CSUM | SKEP_NET_RX_CSUM | SKEP_NET_TX_TSO4 | SKEP_NET_RX_MERGE,
+        .flags = SKEP_NET_TX_CSUM | SKEP_NET_RX_CSUM | SKEP_NET_TX_TSO4 | SKEP_NET_RX_MERGE |
+                 SKEP_NET_RX_PAYLOAD,
         .address = GUEST_IP,
         .netmask = 0x00ffffff,
         .gateway = PEER_IP,
@@ -737,6 +804,7 @@ int main(void)
         cmocka_unit_test(a_connections_end_goes_with_what_waits),
         cmocka_unit_test(long_segments_come_in),
         cmocka_unit_test(long_segments_come_in_when_buffers_are_few),
+        cmocka_unit_test(long_segments_come_in_buffers_of_their_own),
     };
     return cmocka_run_group_tests_name("network", tests, start, NULL);
 }

@@ -57,6 +57,21 @@ void wire_put_long(void *packet, size_t bytes)
     backend_use_all(RECEIVE, chains, count);
 }
 
+void wire_put_apart(void *packet, size_t headers, size_t bytes)
+{
+    struct skep_net_header *header = packet;
+    int head = wait_for_chain(RECEIVE, 2000), payload = wait_for_chain(APART, 2000);
+    assert_true(head >= 0 && payload >= 0);
+    header->flags |= SKEP_NET_HDR_PAYLOAD;
+    header->num_buffers = 1;
+    assert_int_equal(backend_scatter(RECEIVE, head, packet, headers), headers);
+    assert_int_equal(
+        backend_scatter(APART, payload, (const uint8_t *)packet + headers, bytes - headers),
+        bytes - headers);
+    backend_use(APART, payload, (uint32_t)(bytes - headers));
+    backend_use(RECEIVE, head, (uint32_t)headers);
+}
+
 size_t wire_get(void *frame, size_t room, unsigned milliseconds)
 {
     memset(frame, 0, room);

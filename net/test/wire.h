@@ -9,7 +9,7 @@
 
 #include "skep/abi.h"
 
-enum { RECEIVE = 0, SEND = 1 }; /* its queues */
+enum { RECEIVE = 0, SEND = 1, APART = SKEP_QUEUE_PAYLOAD_0 }; /* its queues */
 
 /* For backend_on_event. */
 void on_event(unsigned queue);
@@ -22,6 +22,9 @@ void wire_put(const void *frame, size_t bytes);
 
 /* The same of a packet that is longer than a buffer, in as many as it takes: its header says how many. */
 void wire_put_long(void *packet, size_t bytes);
+
+/* The same with all behind the headers in the payload queue's next buffer. */
+void wire_put_apart(void *packet, size_t headers, size_t bytes);
 
 /* The next frame that the guest sends, 0 and an empty frame of room bytes if none comes. */
 size_t wire_get(void *frame, size_t room, unsigned milliseconds);

@@ -1,6 +1,6 @@
 /*
- * segments.c - TCP segments that are longer than a frame, from a device to another that takes them over several buffers:
- * headers, lengths, sizes and rings that lie, on both sides, also while they are read.
+ * segments.c - TCP segments that are longer than a frame, from a device to another that takes them over several buffers, or
+ * their payload in buffers of its own: headers, lengths, sizes and rings that lie, on both sides, also while they are read.
  *
  * Where the card can't cut segments the devices aren't offered to send any (in ci/hostile; on a tap, as in
  * ci/system/test_segments.py, they are): then none may arrive.
@@ -24,8 +24,8 @@
 #define AT_OFFSET   46u
 #define AT_FLAGS    47u
 
-static struct ring tx, rx;
-static uint8_t *segment, *buffers;
+static struct ring tx, rx, apart; /* apart: device 1's payload queue */
+static uint8_t *segment, *buffers, *payloads;
 static bool offered;
 static uint16_t offers; /* of sent segments */
 
@@ -89,6 +89,20 @@ static void post(uint32_t index, uint64_t address, uint32_t bytes)
     ring_offer(&rx, (uint16_t)index);
 }
 
+static void post_apart(uint32_t index, uint64_t address, uint32_t bytes)
+{
+    ring_set(&apart, index, address, bytes, WRITE, 0);
+    ring_offer(&apart, (uint16_t)index);
+}
+
+static void begin_apart(void)
+{
+    CHECK(info->net[1].flags & SKEP_NET_RX_PAYLOAD);
+    ring_make(&apart, SKEP_QUEUE_PAYLOAD_0 + 1, RING_SIZE);
+    payloads = map_pages(RING_SIZE);
+    memset(payloads, 0, RING_SIZE * PAGE);
+}
+
 static void begin(void)
 {
     begin_without_buffers();
@@ -115,6 +129,22 @@ static uint32_t read16(const uint8_t *at)
     return (uint32_t)at[0] << 8 | at[1];
 }
 
+/* The payload of one, likewise. */
+static uint32_t take_apart(uint8_t *to, uint32_t count)
+{
+    uint32_t bytes = 0;
+    CHECK(payloads != NULL && count >= 1);
+    CHECK(count <= (uint16_t)(atomic_load(&apart.used->index) - apart.taken));
+    for (uint32_t i = 0; i < count; i++) {
+        struct skep_vring_used_elem used = apart.used->ring[apart.taken++ % RING_SIZE];
+        CHECK(used.id < RING_SIZE && used.len <= PAGE);
+        memcpy(to + bytes, payloads + used.id * PAGE, used.len);
+        bytes += used.len;
+        ring_offer(&apart, (uint16_t)used.id);
+    }
+    return bytes;
+}
+
 /* Looks at one packet that arrived, and gives its buffers back: whatever was sent, it is whole, of this guest, and says
  * what it is. How much payload; 0 = nothing has arrived. */
 static uint32_t take(void)
@@ -131,9 +161,14 @@ static uint32_t take(void)
         memcpy(together + bytes, buffer(used.id), used.len);
         bytes += used.len;
         memcpy(&got, together, sizeof(got));
-        count = got.num_buffers;
+        count = got.flags & SKEP_NET_HDR_PAYLOAD ? 1 : got.num_buffers;
         CHECK(count >= 1 && count <= left);
         ring_offer(&rx, (uint16_t)used.id);
+    }
+    if (got.flags & SKEP_NET_HDR_PAYLOAD) {
+        CHECK(bytes == sizeof(got) + got.hdr_len);
+        bytes += take_apart(together + bytes, got.num_buffers);
+        got.flags = SKEP_NET_HDR_NEEDS_CSUM;
     }
     const uint8_t *frame = together + sizeof(got);
     uint32_t headers = 34 + (uint32_t)(frame[AT_OFFSET] >> 4) * 4;
@@ -294,7 +329,7 @@ static _Noreturn void spoil(uint64_t seed)
 {
     for (;;) {
         uint64_t r = random_next(&seed);
-        struct ring *ring = r >> 63 ? &tx : &rx;
+        struct ring *ring = r >> 63 ? &tx : payloads != NULL && r >> 62 ? &apart : &rx;
         volatile uint64_t *desc = (volatile uint64_t *)&ring->desc[r % 8];
         desc[1] = (r >> 8 & 0x7fff) | (uint64_t)(r >> 63 ? 0 : WRITE) << 32 |
                   (r >> 30 & 7 ? 0 : (uint64_t)NEXT << 32) | (r >> 33 & 7) << 48;
@@ -313,6 +348,14 @@ static void rings_change(void)
         ring_kick(&tx);
         skep_hc_yield();
     }
+}
+
+static void payload_rings_change(void)
+{
+    begin_apart();
+    for (uint32_t i = 0; i < RING_SIZE; i++)
+        post_apart(i, (uint64_t)payloads + i * PAGE, PAGE);
+    rings_change();
 }
 
 /* ---- what is received into ---- */
@@ -418,6 +461,96 @@ static void buffers_go(void)
     }
 }
 
+/* ---- payload that is received apart ---- */
+
+/* It gets there through these buffers; or through others, if these won't do. */
+__attribute__((always_inline)) static inline void apart_with(uint64_t address, uint32_t bytes)
+{
+    begin();
+    begin_apart();
+    post_apart(0, address, bytes);
+    all_arrives();
+    all_arrives();
+}
+
+static void apart_good(void)
+{
+    begin();
+    begin_apart();
+    for (uint32_t i = 0; i < RING_SIZE; i++)
+        post_apart(i, (uint64_t)payloads + i * PAGE, PAGE - i % 3);
+    for (unsigned i = 0; i < 20; i++)
+        all_arrives();
+    CHECK(!offered || apart.taken > 20);
+}
+
+static void apart_upper(void)
+{
+    apart_with(UPPER_HALF + 0x100000, 40000);
+}
+
+static void apart_text(void)
+{
+    apart_with((uint64_t)apart_text, PAGE);
+}
+
+static void apart_unmapped(void)
+{
+    uint64_t page = info->heap_base + info->heap_bytes - 16 * PAGE;
+    CHECK(skep_hc_mem_map(page, PAGE, 3) == (int64_t)page);
+    apart_with(page + PAGE - 20, 40000);
+}
+
+static void apart_without_end(void)
+{
+    begin();
+    begin_apart();
+    ring_set(&apart, 0, (uint64_t)payloads, PAGE, WRITE | NEXT, 0);
+    ring_offer(&apart, 0);
+    all_arrives();
+    atomic_store(&apart.avail->index, 0x8000);
+    all_arrives();
+}
+
+/* Rings, receive buffers and the segment itself are payload buffers, too. */
+static void apart_in_rings(void)
+{
+    static struct ring *const rings[] = {&rx, &tx, &apart};
+    begin();
+    begin_apart();
+    for (uint32_t i = 0; i < RING_SIZE; i++)
+        post_apart(i, i < 3 ? (uint64_t)rings[i]->used & ~(PAGE - 1ull) : (uint64_t)segment, PAGE);
+    for (unsigned i = 0; i < 4; i++) {
+        make();
+        ring_set(&tx, 0, (uint64_t)segment, SEGMENT, 0, 0);
+        ring_offer(&tx, 0);
+        ring_kick(&tx);
+        skep_hc_yield();
+    }
+}
+
+static _Noreturn void remap_apart(uint64_t unused)
+{
+    for (;;) {
+        skep_hc_mem_unmap((uint64_t)payloads, RING_SIZE * PAGE);
+        skep_hc_mem_map((uint64_t)payloads, RING_SIZE * PAGE, 3);
+        for (uint32_t i = 0; i < RING_SIZE; i++)
+            payloads[i * PAGE] = 1;
+    }
+}
+
+static void payload_buffers_go(void)
+{
+    begin();
+    begin_apart();
+    CHECK(vcpu_run(1, remap_apart, 0) == 0);
+    for (unsigned i = 0; i < 1000; i++) {
+        post_apart(i % RING_SIZE, (uint64_t)payloads + i % RING_SIZE * PAGE, PAGE);
+        send(SEGMENT);
+        ring_offer(&rx, i % RING_SIZE);
+    }
+}
+
 static void exit_under_way(void)
 {
     begin();
@@ -444,6 +577,14 @@ const struct attack attacks[] = {
     {"buffers-overlap", buffers_overlap, "exit"},
     {"rings-are-buffers", rings_are_buffers, "bad-ring lost | exit"},
     {"buffers-go", buffers_go, "bad-ring lost | exit"},
+    {"payload-rings-change", payload_rings_change, "6x random=2000 bad-ring lost | exit"},
+    {"apart-good", apart_good, "exit"},
+    {"apart-upper", apart_upper, "exit"},
+    {"apart-text", apart_text, "exit"},
+    {"apart-unmapped", apart_unmapped, "exit"},
+    {"apart-without-end", apart_without_end, "exit"},
+    {"apart-in-rings", apart_in_rings, "bad-ring lost | exit"},
+    {"payload-buffers-go", payload_buffers_go, "bad-ring lost | exit"},
     {"exit-under-way", exit_under_way, "exit"},
 };
 ATTACK_COUNT;

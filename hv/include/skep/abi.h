@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #define SKEP_ABI_MAJOR 1
-#define SKEP_ABI_MINOR 5
+#define SKEP_ABI_MINOR 6
 
 /* What a hypervisor has at least that fills in files_base, and net6, and that knows SKEP_MAP_RESERVE. */
 #define SKEP_FILES_ABI_MINOR   2
@@ -176,6 +176,7 @@ _Static_assert(sizeof(struct skep_clock) == 32, "ABI");
 #define SKEP_NET_CONTROL_OK (1u << 3) /* spec only: may talk to the control service */
 #define SKEP_NET_TX_TSO4    (1u << 4) /* the back-end cuts TCP segments (SKEP_NET_GSO_TCP4) */
 #define SKEP_NET_RX_MERGE   (1u << 5) /* the receive queue may have SKEP_QUEUE_MERGE */
+#define SKEP_NET_RX_PAYLOAD (1u << 6) /* it has a payload queue */
 
 /* One PV network device. Addresses are in network byte order, 0 = none. */
 struct skep_net {
@@ -264,12 +265,15 @@ struct skep_start_info {
  * without indirect descriptors. Differences: a descriptor's address is a guest virtual address, there is no PCI:
  * SKEP_HC_QUEUE_KICK notifies the back-end and an event the guest. Each of the three parts must lie within
  * one page. Net device n has receive queue 2n and transmit queue 2n + 1; a packet starts with the 12-byte
- * virtio_net_hdr of section 5.1.6 (num_buffers included).
+ * virtio_net_hdr of section 5.1.6 (num_buffers included). Beside a receive queue with SKEP_QUEUE_MERGE it may have a payload
+ * queue: longer buffers for what follows the headers of such segments.
  */
 #define SKEP_QUEUE_SIZE_MAX 256u
 #define SKEP_QUEUE_BLOCK_0 \
     (2u * SKEP_NETS_MAX) /* block device n has queue SKEP_QUEUE_BLOCK_0 + n */
-#define SKEP_QUEUE_COUNT (SKEP_QUEUE_BLOCK_0 + SKEP_BLOCKS_MAX)
+#define SKEP_QUEUE_PAYLOAD_0 \
+    (SKEP_QUEUE_BLOCK_0 + SKEP_BLOCKS_MAX) /* net device n's payload queue is that + n */
+#define SKEP_QUEUE_COUNT (SKEP_QUEUE_PAYLOAD_0 + SKEP_NETS_MAX)
 
 struct skep_vring_desc {
     uint64_t addr;
@@ -329,6 +333,7 @@ _Static_assert(sizeof(struct skep_net_header) == 12, "ABI");
 
 #define SKEP_NET_HDR_NEEDS_CSUM 1u
 #define SKEP_NET_HDR_DATA_VALID 2u
+#define SKEP_NET_HDR_PAYLOAD    128u /* all behind hdr_len lies in the payload queue's next chain */
 
 #define SKEP_NET_GSO_NONE 0u /* gso_type */
 #define SKEP_NET_GSO_TCP4 1u

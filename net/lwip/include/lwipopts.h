@@ -107,12 +107,13 @@ unsigned short network_checksum(const void *data, int bytes);
 #define LWIP_WND_SCALE             1
 #define TCP_RCV_SCALE              1
 #define TCP_WND                    (64 * 1024)
+#define TCP_WND_LONG               (120 * 1024) /* two segments as they come from neighbours; see TF_LONG */
 #define TCP_SND_BUF                (128 * 1024) /* two segments that the interface cuts */
 #define TCP_SND_QUEUELEN           (4 * TCP_SND_BUF / TCP_MSS)
 #define MEMP_NUM_TCP_SEG           TCP_SND_QUEUELEN           /* for a sanity check only */
 #define TCP_SNDLOWAT               (0xffff - 4 * TCP_MSS - 1) /* of a count that ends at 0xffff */
 #define TCP_SNDQUEUELOWAT          (TCP_SND_QUEUELEN / 2)
-#define TCP_WND_UPDATE_THRESHOLD   (TCP_WND / 4)
+#define TCP_WND_UPDATE_THRESHOLD   (((pcb)->flags & TF_LONG) ? 3 * TCP_WND_LONG / 4 : TCP_WND / 4)
 #define TCP_QUEUE_OOSEQ            1
 #define TCP_OOSEQ_MAX_PBUFS        64
 #define LWIP_TCP_SACK_OUT          1
@@ -149,6 +150,7 @@ unsigned short network_write_max(const struct tcp_pcb *pcb, unsigned short avail
                                  unsigned short wanted);
 void network_segment_fit(struct tcp_pcb *pcb, unsigned int window);
 void network_segment_lost(struct tcp_pcb *pcb);
+void network_segment_came(struct tcp_pcb *pcb);
 #define NETWORK_FLAG_CUTS 0x80u /* in netif.flags, of which lwIP uses the others */
 #define NETWORK_PBUF_CUT \
     0x80u /* the same in pbuf.flags: cut where the checksum's field says, unless 0 */
@@ -156,6 +158,7 @@ void network_segment_lost(struct tcp_pcb *pcb);
 #define LWIP_HOOK_TCP_WRITE_MAX(pcb, available, wanted) network_write_max(pcb, available, wanted)
 #define LWIP_HOOK_TCP_SEGMENT_FIT(pcb, window)          network_segment_fit(pcb, window)
 #define LWIP_HOOK_TCP_SEGMENT_LOST(pcb)                 network_segment_lost(pcb)
+#define LWIP_HOOK_TCP_SEGMENT_CAME(pcb)                 network_segment_came(pcb)
 #define LWIP_HOOK_IP_CUTS(netif, proto) \
     ((proto) == IP_PROTO_TCP && ((netif)->flags & NETWORK_FLAG_CUTS) != 0)
 
