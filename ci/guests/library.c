@@ -180,6 +180,36 @@ static void test_long_doubles(void)
     say("whole", read == 2.718281828459045235L);
 }
 
+/* With errno, and exact. */
+static void test_remainders(void)
+{
+    double (*volatile remainder_of)(double, double) = fmod;
+    long double (*volatile long_remainder_of)(long double, long double) = fmodl;
+    printf("%.17g %.17g %.17g\n", remainder_of(1e300, 3.7), remainder_of(-5.5, 0x1p-1074),
+           remainder_of(0x1p-1060, 0x3p-1074));
+    printf("%.17g %.17g %.21Lg\n", remainder(7.5, 2), (double)fmodf(1e30f, 0.3f),
+           long_remainder_of(1e4000L, 0.7L));
+    errno = 0;
+    say("by 0", isnan(remainder_of(1, 0)) && errno == EDOM);
+    errno = 0;
+    say("of infinity", isnan(remainder_of(HUGE_VAL, 2)));
+    say("by infinity", remainder_of(2, HUGE_VAL) == 2);
+}
+
+/* Rounded once: the products are 1 - 2^-104, 1 - 2^-46 and 1 - 2^-126. */
+static void test_fused(void)
+{
+    double (*volatile fused)(double, double, double) = fma;
+    float (*volatile float_fused)(float, float, float) = fmaf;
+    long double (*volatile long_fused)(long double, long double, long double) = fmal;
+    printf("%.17g\n", fused(1 + 0x1p-52, 1 - 0x1p-52, -1));
+    printf("%.17g\n", (double)float_fused(1 + 0x1p-23f, 1 - 0x1p-23f, -1));
+    printf("%.21Lg\n", long_fused(1 + 0x1p-63L, 1 - 0x1p-63L, -1));
+    printf("%.17g %.17g\n", fused(0x1p-540, 0x1p-540, 0x1p-1074),
+           fused(0x1p1000, 0x1p1000, -HUGE_VAL));
+    printf("%.17g\n", (double)float_fused(0x1p-75f, 0x1p-75f, 0x1p-149f));
+}
+
 /* With errno and the sign of 0. */
 static void test_roots(void)
 {
@@ -669,6 +699,8 @@ int main(int argc, char **argv)
     test_messages();
     test_orders();
     test_long_doubles();
+    test_remainders();
+    test_fused();
     test_roots();
     test_patterns();
     test_folders();
