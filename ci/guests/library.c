@@ -200,6 +200,36 @@ static void test_long_doubles(void)
     say("whole", read == 2.718281828459045235L);
 }
 
+/* With errno, and exact. */
+static void test_remainders(void)
+{
+    double (*volatile remainder_of)(double, double) = fmod;
+    long double (*volatile long_remainder_of)(long double, long double) = fmodl;
+    printf("%.17g %.17g %.17g\n", remainder_of(1e300, 3.7), remainder_of(-5.5, 0x1p-1074),
+           remainder_of(0x1p-1060, 0x3p-1074));
+    printf("%.17g %.17g %.21Lg\n", remainder(7.5, 2), (double)fmodf(1e30f, 0.3f),
+           long_remainder_of(1e4000L, 0.7L));
+    errno = 0;
+    say("by 0", isnan(remainder_of(1, 0)) && errno == EDOM);
+    errno = 0;
+    say("of infinity", isnan(remainder_of(HUGE_VAL, 2)));
+    say("by infinity", remainder_of(2, HUGE_VAL) == 2);
+}
+
+/* Rounded once: the products are 1 - 2^-104, 1 - 2^-46 and 1 - 2^-126. */
+static void test_fused(void)
+{
+    double (*volatile fused)(double, double, double) = fma;
+    float (*volatile float_fused)(float, float, float) = fmaf;
+    long double (*volatile long_fused)(long double, long double, long double) = fmal;
+    printf("%.17g\n", fused(1 + 0x1p-52, 1 - 0x1p-52, -1));
+    printf("%.17g\n", (double)float_fused(1 + 0x1p-23f, 1 - 0x1p-23f, -1));
+    printf("%.21Lg\n", long_fused(1 + 0x1p-63L, 1 - 0x1p-63L, -1));
+    printf("%.17g %.17g\n", fused(0x1p-540, 0x1p-540, 0x1p-1074),
+           fused(0x1p1000, 0x1p1000, -HUGE_VAL));
+    printf("%.17g\n", (double)float_fused(0x1p-75f, 0x1p-75f, 0x1p-149f));
+}
+
 /* With errno and the sign of 0. */
 static void test_roots(void)
 {
@@ -243,15 +273,88 @@ static void test_dates(void)
     }
 }
 
+static void say_zone(const char *zone, time_t at)
+{
+    struct tm time;
+    char text[80];
+    if (zone != NULL)
+        setenv("TZ", zone, 1);
+    else
+        unsetenv("TZ");
+    tzset();
+    CHECK(localtime_r(&at, &time) != NULL);
+    strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S %z %Z %s", &time);
+    printf("%s: %s, %ld %s %d\n", zone, text, time.tm_gmtoff, time.tm_zone, time.tm_isdst);
+    printf("%s %s %ld %d\n", tzname[0], tzname[1], timezone, daylight != 0);
+    time.tm_gmtoff = -1;
+    time.tm_zone = NULL;
+    CHECK(mktime(&time) == at);
+    printf("again: %ld %s\n", time.tm_gmtoff, time.tm_zone);
+}
+
+/* Summer, winter, and the hours around the changes. */
 static void test_zones(void)
 {
-    setenv("TZ", "EST5EDT,M3.2.0,M11.1.0", 1);
-    tzset();
-    printf("%s %s %ld %d\n", tzname[0], tzname[1], timezone, daylight != 0);
-    setenv("TZ", "CET-1", 1);
-    tzset();
-    printf("%s %ld %d\n", tzname[0], timezone, daylight != 0);
+    static const char *const zones[] = {
+        "EST5EDT,M3.2.0,M11.1.0",
+        "CET-1",
+        "CET-1CEST,M3.5.0,M10.5.0/3",
+        "AEST-10AEDT,M10.1.0,M4.1.0/3",
+        "<+0545>-5:45",
+        "<-02>2<-01>,M3.5.0/-1,M10.5.0/0",
+        ":GMT0BST,M3.5.0/1,M10.5.0",
+        "AAA3BBB1:30,J60/0,J300/25:15:10",
+        "AAA-3:20:10BBB,59,299",
+        "UTC0",
+        "",
+        NULL,
+    };
+    for (size_t i = 0; i < sizeof(zones) / sizeof(*zones); i++) {
+        say_zone(zones[i], 1718000000);
+        say_zone(zones[i], 1735689599);
+        say_zone(zones[i], 1711843200);
+        say_zone(zones[i], 1711846799);
+    }
     unsetenv("TZ");
+    tzset();
+}
+
+static void say_parsed(const char *text, const char *format)
+{
+    struct tm time = {.tm_mday = 1, .tm_gmtoff = -1};
+    const char *rest = strptime(text, format, &time);
+    printf("%s: %s, %d-%d-%d %d:%d:%d, %d, %d, %ld\n", text, rest, time.tm_year, time.tm_mon,
+           time.tm_mday, time.tm_hour, time.tm_min, time.tm_sec, time.tm_wday, time.tm_yday,
+           time.tm_gmtoff);
+}
+
+static void test_date_texts(void)
+{
+    time_t at = 951782400; /* 29 February */
+    struct tm time = *gmtime(&at);
+    char text[80];
+    /* Without the compiler's warnings of years in two figures. */
+    size_t (*volatile format)(char *, size_t, const char *, const struct tm *) = strftime;
+    printf("%ld %s\n", time.tm_gmtoff, time.tm_zone);
+    format(text, sizeof(text), "%a %A %b %B %c %C %d %D %e %F %g %G", &time);
+    puts(text);
+    format(text, sizeof(text), "%h %H %I %j %k %l %m %M %n %p %P %r %R %s", &time);
+    puts(text);
+    format(text, sizeof(text), "%S %t %T %u %U %V %w %W %x %X %y %Y %z %Z %%", &time);
+    puts(text);
+    time.tm_gmtoff = -12600;
+    time.tm_zone = "ABC";
+    strftime(text, sizeof(text), "%z %Z", &time);
+    puts(text);
+    say_parsed("2024-02-29 12:34:56 +0130 rest", "%Y-%m-%d %H:%M:%S %z");
+    say_parsed("29 Feb 2024 -03:30", "%d %b %Y %z");
+    say_parsed("2024-060T23:59:60Z", "%Y-%jT%T%z");
+    say_parsed("Thu, 1 Jan 1970 00:00:00 GMT!", "%a, %d %b %Y %T %Z");
+    say_parsed("+05", "%z");
+    say_parsed("0500", "%z");
+    say_parsed("+0560", "%z");
+    say_parsed("+050", "%z");
+    say_parsed("1718000000", "%s");
 }
 
 static void test_jumps(void)
@@ -419,6 +522,64 @@ static void test_proc(char **argv)
     say("no such", open("/proc/no such", O_RDONLY));
 }
 
+/* Its type (DT_…), or -1: the folder shows no such name. */
+static int listed(const char *path, const char *name)
+{
+    const struct dirent *entry;
+    int type = -1;
+    DIR *folder = opendir(path);
+    CHECK(folder != NULL);
+    while ((entry = readdir(folder)) != NULL)
+        if (strcmp(entry->d_name, name) == 0)
+            type = entry->d_type;
+    closedir(folder);
+    return type;
+}
+
+static void test_made_folders(void)
+{
+    struct stat status;
+    say("devices", stat("/dev", &status) == 0 && S_ISDIR(status.st_mode));
+    say("null", listed("/dev", "null") == DT_CHR);
+    say("zero", listed("/dev/", "zero") == DT_CHR && listed("/dev", "zer") == -1);
+    say("last", listed("/dev", "urandom") == DT_CHR);
+    say("usable", access("/dev/null", R_OK | W_OK));
+    say("no such", access("/dev/no such", F_OK));
+    say("file", listed("/proc", "cpuinfo") == DT_REG);
+    say("own", listed("/proc/self", "status") == DT_REG && listed("/proc/self", "stat") == DT_REG);
+    say("not here", listed("/proc/self", "cpuinfo") == -1);
+    say("no folder", opendir("/proc/self/stat") == NULL && errno == ENOTDIR);
+}
+
+static volatile sig_atomic_t alarms;
+
+static void count_alarm(int number)
+{
+    (void)number;
+    alarms++;
+}
+
+static void test_short_alarms(void)
+{
+    const struct sigaction action = {.sa_handler = count_alarm};
+    sigset_t alarm_only, former;
+    sigemptyset(&alarm_only);
+    sigaddset(&alarm_only, SIGALRM);
+    sigprocmask(SIG_BLOCK, &alarm_only, &former);
+    sigaction(SIGALRM, &action, NULL);
+    say("none before", ualarm(900000, 0));
+    useconds_t left = ualarm(0, 0);
+    say("left", left > 0 && left <= 900000);
+    say("too long", ualarm(1000000, 0) == (useconds_t)-1 && errno == EINVAL);
+    ualarm(1000, 1000);
+    while (alarms < 3)
+        sigsuspend(&former);
+    ualarm(0, 0);
+    sigaction(SIGALRM, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
+    sigprocmask(SIG_SETMASK, &former, NULL);
+    say("alarms", alarms >= 3);
+}
+
 static void test_full_device(void)
 {
     char zero = 1;
@@ -558,12 +719,15 @@ int main(int argc, char **argv)
     test_messages();
     test_orders();
     test_long_doubles();
+    test_remainders();
+    test_fused();
     test_roots();
     test_patterns();
     test_folders();
     test_lines();
     test_dates();
     test_zones();
+    test_date_texts();
     test_jumps();
     test_files();
     test_sending_files();
@@ -571,6 +735,8 @@ int main(int argc, char **argv)
     test_process();
     test_proc(argv);
     test_full_device();
+    test_made_folders();
+    test_short_alarms();
     test_threads();
     puts("library: ok");
     return 0;

@@ -126,12 +126,30 @@ static void test_file(void)
     CHECK(munmap(rest, PAGE) == 0 && munmap((void *)all, bytes) == 0);
 }
 
+/* As memory of no file is. */
+static void test_zeros(void)
+{
+    int fd = open("/dev/zero", O_RDWR), reads = open("/dev/zero", O_RDONLY);
+    CHECK(fd >= 0 && reads >= 0);
+    say_map("zeros to write alone", PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, reads, 0);
+    char *own = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, reads, 0);
+    char *shared = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    CHECK(own != MAP_FAILED && shared != MAP_FAILED && own != shared);
+    close(fd), close(reads);
+    printf("zeros %d\n", is_zeroed(own, 2 * PAGE) && is_zeroed(shared, PAGE));
+    memset(own, 1, 2 * PAGE);
+    memset(shared, 2, PAGE);
+    printf("kept %d\n", own[PAGE] == 1 && shared[PAGE - 1] == 2);
+    CHECK(munmap(own, 2 * PAGE) == 0 && munmap(shared, PAGE) == 0);
+}
+
 int main(void)
 {
     test_memory();
     test_often();
     test_errors();
     test_file();
+    test_zeros();
     printf("mappings: ok\n");
     return 0;
 }

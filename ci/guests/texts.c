@@ -1,11 +1,13 @@
 /*
- * texts.c - characters beyond ASCII: the locale C.UTF-8, wide ones, and iconv().
+ * texts.c - characters beyond ASCII: the locale C.UTF-8, wide ones, and iconv(); and the formats of printf() that
+ * need more than an argument after the other.
  * Prints what it finds; the same program does on Linux, and prints the same.
  */
 #include <iconv.h>
 #include <langinfo.h>
 #include <limits.h>
 #include <locale.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <wchar.h>
@@ -23,6 +25,82 @@ static void test_locale(void)
     puts(nl_langinfo(CODESET));
     say("C again", setlocale(LC_ALL, "C") != NULL && MB_CUR_MAX == 1);
     setlocale(LC_ALL, "C.UTF-8");
+}
+
+/* In the locale that the calling thread has. */
+static void say_locale(const char *what)
+{
+    wchar_t wide;
+    printf("%s: %d bytes, %s, %d\n", what, MB_CUR_MAX > 1,
+           MB_CUR_MAX > 1 ? nl_langinfo(CODESET) : "", mbtowc(&wide, "\xc3\xa9", 2) == 2);
+}
+
+static void *with_locale(void *locale)
+{
+    say_locale("a new thread");
+    say("its locale", uselocale((locale_t)0) == LC_GLOBAL_LOCALE);
+    say("was none", uselocale(locale) == LC_GLOBAL_LOCALE);
+    say("is", uselocale((locale_t)0) == locale);
+    say_locale("with its own");
+    puts(localeconv()->decimal_point);
+    return NULL;
+}
+
+/* Each thread may have another than setlocale()'s. */
+static void test_locales_of_threads(void)
+{
+    pthread_t thread;
+    locale_t wide = newlocale(LC_ALL_MASK, "C.UTF-8", (locale_t)0);
+    locale_t narrow = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    say("locales", wide != (locale_t)0 && narrow != (locale_t)0);
+    setlocale(LC_ALL, "C");
+    say_locale("all");
+    pthread_create(&thread, NULL, with_locale, wide);
+    pthread_join(thread, NULL);
+    say_locale("all still");
+    setlocale(LC_ALL, "C.UTF-8");
+    say_locale("all now");
+    pthread_create(&thread, NULL, with_locale, narrow);
+    pthread_join(thread, NULL);
+    say("this one, too", uselocale(narrow) == LC_GLOBAL_LOCALE);
+    say_locale("this one");
+    printf("%s\n", setlocale(LC_CTYPE, NULL));
+    say("as all", uselocale(LC_GLOBAL_LOCALE) == narrow);
+    say_locale("as all");
+    locale_t copy = duplocale(wide);
+    say("copy", copy != (locale_t)0 && copy != wide);
+    freelocale(wide);
+    say("changed", uselocale(copy) == LC_GLOBAL_LOCALE);
+    say_locale("changed");
+    uselocale(LC_GLOBAL_LOCALE);
+    say("ctype alone", (copy = newlocale(LC_CTYPE_MASK, "C", copy)) != (locale_t)0);
+    uselocale(copy);
+    say_locale("ctype");
+    uselocale(LC_GLOBAL_LOCALE);
+    freelocale(copy);
+    freelocale(narrow);
+    say("no such",
+        newlocale(LC_ALL_MASK, "no such", (locale_t)0) == (locale_t)0 && errno == ENOENT);
+    say("wrong", newlocale(1 << 20, "C", (locale_t)0) == (locale_t)0 && errno == EINVAL);
+}
+
+/* What the environment says. */
+static void test_locale_of_environment(void)
+{
+    unsetenv("LC_ALL"), unsetenv("LC_CTYPE"), unsetenv("LANG");
+    puts(setlocale(LC_ALL, ""));
+    setenv("LANG", "C.UTF-8", 1);
+    puts(setlocale(LC_ALL, ""));
+    say_locale("LANG");
+    setenv("LC_CTYPE", "POSIX", 1);
+    puts(setlocale(LC_CTYPE, ""));
+    setenv("LC_ALL", "C.UTF-8", 1);
+    puts(setlocale(LC_CTYPE, ""));
+    say_locale("LC_ALL");
+    setenv("LC_ALL", "no such", 1);
+    say("no such", setlocale(LC_ALL, "") == NULL);
+    say_locale("as before");
+    unsetenv("LC_ALL"), unsetenv("LC_CTYPE"), unsetenv("LANG");
 }
 
 static void say_wide(const char *what, const char *bytes, size_t count, mbstate_t *state)
@@ -70,6 +148,26 @@ static void test_formats(void)
     printf("%ls\n", wide);
 }
 
+/* Arguments by number, and what errno means. */
+static void test_arguments(void)
+{
+    char text[64], *made;
+    printf("%2$s, %1$s: %3$.*4$f [%6$*5$d]\n", "world", "hello", 3.14159, 2, 6, 42);
+    say("bytes", snprintf(text, sizeof(text), "%2$d%%%1$d $", 1, 2));
+    puts(text);
+    say("made", asprintf(&made, "%2$Lg %1$c", 'x', 2.5L));
+    puts(made);
+    free(made);
+    fprintf(stdout, "%1$d %1$d\n", 7);
+    errno = ENOENT;
+    printf("%m, %d\n", 1);
+    errno = EAGAIN;
+    say("in a text", snprintf(text, sizeof(text), "%.8m|%2d", 5));
+    puts(text);
+    errno = EPERM;
+    say("wide", swprintf((wchar_t[64]){0}, 64, L"%m"));
+}
+
 /* Converts a text and says the bytes. */
 static void convert(const char *to, const char *from, const char *text)
 {
@@ -95,7 +193,32 @@ static void test_iconv(void)
     convert("UTF-8", "EUC-JP", "\xc6\xfc\xcb\xdc");
     convert("US-ASCII", "UTF-8", "abc\xff");
     convert("US-ASCII", "UTF-8", "ab\xc3");
-    say("no such", iconv_open("UTF-8", "no such") == (iconv_t)-1);
+    convert("UTF-8", "UTF-8", "\xc3\xa9\xff");
+    convert("UTF-8", "UTF-8", "");
+    errno = 0;
+    say("no such", iconv_open("UTF-8", "no such") == (iconv_t)-1 && errno == EINVAL);
+    errno = 0;
+    say("nor to it", iconv_open("no such", "UTF-8") == (iconv_t)-1 && errno == EINVAL);
+}
+
+/* Room for some of it only. */
+static void test_iconv_in_parts(void)
+{
+    char in[] = "a\xc3\xa9z", out[8] = {0}, *next_in = in, *next_out = out;
+    size_t left_in = 4, left_out = 2;
+    iconv_t way = iconv_open("UTF-8", "UTF-8");
+    say("no room",
+        iconv(way, &next_in, &left_in, &next_out, &left_out) == (size_t)-1 && errno == E2BIG);
+    printf("%zu %zu %td %td\n", left_in, left_out, next_in - in, next_out - out);
+    left_out = 3;
+    say("fits", (long)iconv(way, &next_in, &left_in, &next_out, &left_out));
+    printf("%zu %zu %s\n", left_in, left_out, out);
+    next_in = in, left_in = 2, next_out = out, left_out = 8;
+    say("a part",
+        iconv(way, &next_in, &left_in, &next_out, &left_out) == (size_t)-1 && errno == EINVAL);
+    printf("%zu %zu\n", left_in, left_out);
+    say("reset", (long)iconv(way, NULL, NULL, NULL, NULL));
+    say("closed", iconv_close(way));
 }
 
 int main(void)
@@ -104,7 +227,11 @@ int main(void)
     test_conversions();
     test_classes();
     test_formats();
+    test_arguments();
     test_iconv();
+    test_iconv_in_parts();
+    test_locales_of_threads();
+    test_locale_of_environment();
     puts("texts: ok");
     return 0;
 }

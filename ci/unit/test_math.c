@@ -14,17 +14,19 @@
 #include <cmocka.h>
 
 /* Beside the host's. */
-#define trunc  shim_trunc
-#define floor  shim_floor
-#define ceil   shim_ceil
-#define round  shim_round
-#define rint   shim_rint
-#define truncf shim_truncf
-#define floorf shim_floorf
-#define ceilf  shim_ceilf
-#define roundf shim_roundf
-#define rintf  shim_rintf
-#define sqrtl  shim_sqrtl
+#define trunc      shim_trunc
+#define floor      shim_floor
+#define ceil       shim_ceil
+#define round      shim_round
+#define rint       shim_rint
+#define truncf     shim_truncf
+#define floorf     shim_floorf
+#define ceilf      shim_ceilf
+#define roundf     shim_roundf
+#define rintf      shim_rintf
+#define sqrtl      shim_sqrtl
+#define fmodl      shim_fmodl
+#define remainderl shim_remainderl
 double trunc(double x);
 double floor(double x);
 double ceil(double x);
@@ -36,6 +38,8 @@ float ceilf(float x);
 float roundf(float x);
 float rintf(float x);
 long double sqrtl(long double x);
+long double fmodl(long double x, long double y);
+long double remainderl(long double x, long double y);
 #include "../../libc-shim/src/math.c" /* NOLINT(bugprone-suspicious-include): under names of its own */
 #undef trunc
 #undef floor
@@ -48,6 +52,8 @@ long double sqrtl(long double x);
 #undef roundf
 #undef rintf
 #undef sqrtl
+#undef fmodl
+#undef remainderl
 
 #define RANDOM_COUNT 200000
 
@@ -128,8 +134,70 @@ static void test_as_the_host_in_each_rounding_mode(void **state)
     assert_int_equal(fesetround(FE_TONEAREST), 0);
 }
 
+static void check_remainders(double x, double y)
+{
+    char of[80];
+    float float_x = (float)x, float_y = (float)y;
+    snprintf(of, sizeof(of), "by %a: fmod", y);
+    check_double(x, __ieee754_fmod(x, y), fmod(x, y), of);
+    check_double(x, __ieee754_fmodf(float_x, float_y), fmodf(float_x, float_y), of);
+    check_double(x, (double)shim_fmodl(x, y), (double)fmodl(x, y), of);
+    check_double(x, (double)shim_remainderl(x, y), (double)remainderl(x, y), of);
+}
+
+static double any_double(uint64_t *state)
+{
+    uint64_t bits = next_random(state);
+    double any;
+    memcpy(&any, &bits, sizeof(any));
+    return any;
+}
+
+static void test_remainders_as_the_host(void **unused)
+{
+    static const double special[] = {
+        0,
+        -0.0,
+        0x1p-1074,
+        0x3p-1074,
+        0x1.8p-1023,
+        0x1p-1022,
+        0x1.fffffffffffffp-1022,
+        0.1,
+        1,
+        1.5,
+        2,
+        3,
+        10,
+        0x1.fffffffffffffp52,
+        1e9,
+        1e22,
+        0x1p1023,
+        -7,
+        0x1.fffffffffffffp+1023,
+        INFINITY,
+        -INFINITY,
+        (double)NAN,
+        0x1p-149,
+        0x1.fffffep+127,
+    };
+    enum { COUNT = sizeof(special) / sizeof(*special) };
+    uint64_t state = 1;
+    for (int i = 0; i < COUNT * COUNT; i++)
+        check_remainders(special[i / COUNT], special[i % COUNT]);
+    for (int i = 0; i < RANDOM_COUNT; i++) {
+        double x = any_double(&state), y = any_double(&state);
+        check_remainders(x, y);
+        check_remainders(x,
+                         ldexp(x, -(int)(next_random(&state) % 140)) * (1 + fabs(y) * 0x1p-1070));
+        check_remainders(ldexp(x, -1060), ldexp(y, -1070));
+        check_remainders((double)(next_random(&state) >> 20), (double)(next_random(&state) >> 40));
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_as_the_host_in_each_rounding_mode)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_as_the_host_in_each_rounding_mode),
+                                       cmocka_unit_test(test_remainders_as_the_host)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -55,17 +55,18 @@ struct protoent {
 #define AI_ADDRCONFIG  0x20
 #define AI_NUMERICSERV 0x400
 
-#define EAI_BADFLAGS (-1)
-#define EAI_NONAME   (-2)
-#define EAI_AGAIN    (-3)
-#define EAI_FAIL     (-4)
-#define EAI_NODATA   (-5)
-#define EAI_FAMILY   (-6)
-#define EAI_SOCKTYPE (-7)
-#define EAI_SERVICE  (-8)
-#define EAI_MEMORY   (-10)
-#define EAI_SYSTEM   (-11)
-#define EAI_OVERFLOW (-12)
+#define EAI_BADFLAGS   (-1)
+#define EAI_NONAME     (-2)
+#define EAI_AGAIN      (-3)
+#define EAI_FAIL       (-4)
+#define EAI_NODATA     (-5)
+#define EAI_FAMILY     (-6)
+#define EAI_SOCKTYPE   (-7)
+#define EAI_SERVICE    (-8)
+#define EAI_ADDRFAMILY (-9)
+#define EAI_MEMORY     (-10)
+#define EAI_SYSTEM     (-11)
+#define EAI_OVERFLOW   (-12)
 
 #define NI_MAXHOST     1025
 #define NI_MAXSERV     32
@@ -80,7 +81,8 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
                 struct addrinfo **result);
 void freeaddrinfo(struct addrinfo *list);
 const char *gai_strerror(int error);
-/* Always answers with numbers: there is no reverse look-up. NI_NAMEREQD fails with EAI_NONAME. */
+/* Names services that getservbyname() knows, and the loopback address; there is no reverse look-up, so that NI_NAMEREQD fails
+ * with EAI_NONAME for any other. */
 int getnameinfo(const struct sockaddr *address, socklen_t address_bytes, char *host,
                 socklen_t host_bytes, char *service, socklen_t service_bytes, int flags);
 

@@ -4,6 +4,7 @@
  * They are in two packs (pack.h): those of the guest's spec hide those that the build put into its image. Each may be
  * missing. Data is read where it lies, in pages that are shared.
  */
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,8 +45,11 @@ static int find(const char *path, struct pack_found *out)
     const struct pack_tree all = tree();
     bool is_folder = true;
     int result = pack_find(&all, path + 1, out);
-    if (result != -ENOENT ||
-        (skep_posix_proc_find(path, &is_folder) != 0 && !skep_posix_leads_to_volume(path)))
+    if (result != -ENOENT)
+        return result;
+    if (strcmp(path, "/dev") == 0)
+        is_folder = true;
+    else if (skep_posix_proc_find(path, &is_folder) != 0 && !skep_posix_leads_to_volume(path))
         return result;
     *out = (struct pack_found){.entry = is_folder ? NULL : &made_file};
     return 0;
@@ -249,6 +253,7 @@ static const struct skep_fd_ops zero_ops = {
     .pwrite = null_pwrite,
     .lseek = null_lseek,
     .close = null_close,
+    .maps_zeros = true,
 };
 
 static const struct skep_fd_ops full_ops = {
@@ -289,6 +294,54 @@ static const struct skep_fd_ops *find_device(const char *path)
         if (strcmp(devices[i].path, path) == 0)
             return devices[i].ops;
     return NULL;
+}
+
+/* Devices, then what is below /proc. NULL behind the last. */
+static const char *made_path(size_t index)
+{
+    const size_t count = sizeof(devices) / sizeof(*devices);
+    return index < count ? devices[index].path : skep_posix_proc_path(index - count);
+}
+
+/* Of these the first behind a name in a folder other than the root, or NULL. */
+static const char *next_made(const char *folder, const char *after)
+{
+    size_t bytes = strlen(folder);
+    const char *path, *best = NULL;
+    for (size_t i = 0; (path = made_path(i)) != NULL; i++) {
+        if (strncmp(path, folder, bytes) != 0 || path[bytes] != '/')
+            continue;
+        const char *name = path + bytes + 1;
+        if (strchr(name, '/') == NULL && strcmp(name, after) > 0 &&
+            (best == NULL || strcmp(path, best) < 0))
+            best = path;
+    }
+    return best;
+}
+
+static unsigned char type_of(const char *made)
+{
+    bool is_folder;
+    if (find_device(made) != NULL)
+        return DT_CHR;
+    return skep_posix_proc_find(made, &is_folder) == 0 && is_folder ? DT_DIR : DT_REG;
+}
+
+bool skep_posix_file_next(const char *folder, const char *after, char name[PACK_NAME_BYTES],
+                          unsigned char *type)
+{
+    const struct pack_tree all = tree();
+    bool is_folder;
+    bool is_packed = pack_next(&all, folder + 1, after, name, &is_folder);
+    const char *made = strcmp(folder, "/") != 0 ? next_made(folder, after) : NULL;
+    const char *made_name = made != NULL ? strrchr(made, '/') + 1 : NULL;
+    if (made == NULL || (is_packed && strcmp(name, made_name) <= 0)) {
+        *type = is_packed && is_folder ? DT_DIR : DT_REG;
+        return is_packed;
+    }
+    memcpy(name, made_name, strlen(made_name) + 1);
+    *type = type_of(made);
+    return true;
 }
 
 /* For a name that isn't there: whether its folder is. */

@@ -59,13 +59,13 @@ static bool volume_has(const char *folder, long count, const char *name, size_t 
 }
 
 static void fill(struct skep_posix_listing *listing, struct dirent *out, const char *name,
-                 size_t length, bool is_folder)
+                 size_t length, unsigned char type)
 {
     memcpy(out->d_name, name, length);
     out->d_name[length] = 0;
     out->d_ino = (ino_t)listing->position;
     out->d_off = listing->position;
-    out->d_type = is_folder ? DT_DIR : DT_REG;
+    out->d_type = type;
 }
 
 static bool next_volume(struct skep_posix_listing *listing, struct dirent *out)
@@ -78,7 +78,7 @@ static bool next_volume(struct skep_posix_listing *listing, struct dirent *out)
         if (length == 0 || length >= sizeof(out->d_name) ||
             volume_has(listing->path, index, name, length))
             continue;
-        fill(listing, out, name, length, true);
+        fill(listing, out, name, length, DT_DIR);
         return true;
     }
     return false;
@@ -87,16 +87,16 @@ static bool next_volume(struct skep_posix_listing *listing, struct dirent *out)
 bool skep_posix_listing_next(struct skep_posix_listing *listing, struct dirent *out)
 {
     char name[sizeof(listing->last)];
-    bool is_folder;
+    unsigned char type;
     if (next_volume(listing, out))
         return true;
-    while (skep_posix_file_next(listing->path, listing->last, name, &is_folder)) {
+    while (skep_posix_file_next(listing->path, listing->last, name, &type)) {
         size_t length = strlen(name);
         memcpy(listing->last, name, length + 1);
         listing->position++;
         if (volume_has(listing->path, listing->position, name, length))
             continue;
-        fill(listing, out, name, length, is_folder);
+        fill(listing, out, name, length, type);
         return true;
     }
     return false;

@@ -1,17 +1,25 @@
 /*
- * math.c - roots and whole numbers by what every x86-64 CPU has: newlib computes a root bit by bit, and rounds by taking a
- * number apart. All other functions of <math.h> are newlib's; those that are here are not in its library
+ * math.c - roots, remainders and whole numbers by what every x86-64 CPU has: newlib computes roots and remainders bit by bit,
+ * and rounds by taking a number apart. All other functions of <math.h> are newlib's; those that are here are not in its library
  * (cmake/build-newlib), whose other functions call these.
  *
- * sqrt() and sqrtf() themselves, with their errno, are newlib's.
+ * sqrt(), fmod() and the like themselves, with their errno, are newlib's.
  */
 #include <emmintrin.h>
 #include <math.h>
+#include <stdint.h>
+#include <string.h>
 
 #define WHOLE 0x1p52 /* from here on all doubles are whole numbers */
 
+#define FRACTION_BITS 52
+#define IMPLICIT_BIT  (1ull << FRACTION_BITS)
+#define SIGN_BIT      (1ull << 63)
+
 double __ieee754_sqrt(double x);
 float __ieee754_sqrtf(float x);
+double __ieee754_fmod(double x, double y);
+float __ieee754_fmodf(float x, float y);
 
 double __ieee754_sqrt(double x)
 {
@@ -27,6 +35,101 @@ float __ieee754_sqrtf(float x)
 long double sqrtl(long double x)
 {
     __asm__("fsqrt" : "+t"(x));
+    return x;
+}
+
+/* The remainder of value * 2^bits, for bits from 1 to 63 and a value below the divisor. */
+static inline uint64_t remainder_of(uint64_t value, int bits, uint64_t divisor)
+{
+    uint64_t quotient, remainder;
+    __asm__("divq %[divisor]"
+            : "=a"(quotient), "=d"(remainder)
+            : "a"(value << bits), "d"(value >> (64 - bits)), [divisor] "r"(divisor)
+            : "cc");
+    return remainder;
+}
+
+/* The fraction of a finite number as a whole one; *exponent is 1 where it is smallest. */
+static inline uint64_t fraction_of(uint64_t bits, int *exponent)
+{
+    uint64_t fraction = bits & (IMPLICIT_BIT - 1);
+    *exponent = (int)(bits >> FRACTION_BITS);
+    if (*exponent != 0)
+        return fraction | IMPLICIT_BIT;
+    *exponent = 1;
+    return fraction;
+}
+
+/* A fraction below two implicit bits, with a sign, as a number. */
+static inline double number_of(uint64_t sign, uint64_t fraction, int exponent)
+{
+    double result;
+    int missing = __builtin_clzll(fraction) - (63 - FRACTION_BITS);
+    if (missing >= exponent)
+        missing = exponent - 1;
+    uint64_t bits =
+        sign | ((fraction << missing) + ((uint64_t)(exponent - missing - 1) << FRACTION_BITS));
+    memcpy(&result, &bits, sizeof(result));
+    return result;
+}
+
+/* Exact: what is divided is x' fraction with as many zeros behind it as the exponents differ by, 63 of them at a time. */
+double __ieee754_fmod(double x, double y)
+{
+    uint64_t x_bits, y_bits;
+    int exponent, y_exponent;
+    memcpy(&x_bits, &x, sizeof(x));
+    memcpy(&y_bits, &y, sizeof(y));
+    uint64_t sign = x_bits & SIGN_BIT;
+    if (!isfinite(x) || isnan(y) || y == 0)
+        return (x * y) / (x * y);
+    x_bits &= ~SIGN_BIT;
+    y_bits &= ~SIGN_BIT;
+    if (x_bits < y_bits)
+        return x;
+    uint64_t left = fraction_of(x_bits, &exponent), divisor = fraction_of(y_bits, &y_exponent);
+    if (left >= divisor)
+        left %= divisor;
+    for (int bits = exponent - y_exponent; bits > 0 && left != 0; bits -= 63)
+        left = remainder_of(left, bits < 63 ? bits : 63, divisor);
+    if (left == 0)
+        return copysign(0, x);
+    return number_of(sign, left, y_exponent);
+}
+
+/* A float's remainder is a float. */
+float __ieee754_fmodf(float x, float y)
+{
+    return (float)__ieee754_fmod(x, y);
+}
+
+#define X87_INCOMPLETE 0x400 /* C2 of the status word: as far as one instruction goes */
+
+static inline uint16_t reduce(long double *x, long double y)
+{
+    uint16_t status;
+    __asm__("fprem; fnstsw %[status]" : "+t"(*x), [status] "=a"(status) : "u"(y) : "cc");
+    return status;
+}
+
+static inline uint16_t reduce_to_nearest(long double *x, long double y)
+{
+    uint16_t status;
+    __asm__("fprem1; fnstsw %[status]" : "+t"(*x), [status] "=a"(status) : "u"(y) : "cc");
+    return status;
+}
+
+long double fmodl(long double x, long double y)
+{
+    while (reduce(&x, y) & X87_INCOMPLETE)
+        continue;
+    return x;
+}
+
+long double remainderl(long double x, long double y)
+{
+    while (reduce_to_nearest(&x, y) & X87_INCOMPLETE)
+        continue;
     return x;
 }
 

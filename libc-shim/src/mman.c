@@ -1,9 +1,10 @@
 /*
  * mman.c - mmap() and what belongs to it.
  *
- * Anonymous memory is ring 0's, with its rights: promised, unless the program asks for less. A file is read into such memory when it is mapped: what changes in the
- * file afterwards isn't seen, and nothing is written back, so that a shared mapping can't be written. Where it lies is
- * ring 0's choice: addresses are hints, and MAP_FIXED is refused.
+ * Anonymous memory, and that of /dev/zero, is ring 0's, with its rights: promised, unless the program asks for less. A
+ * file is read into such memory when it is mapped: what changes in the file afterwards isn't seen, and nothing is written
+ * back, so that a shared mapping can't be written. Where it lies is ring 0's choice: addresses are hints, and MAP_FIXED is
+ * refused.
  */
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -75,9 +76,24 @@ static int check_file(struct skep_file *file, int prot, int flags)
     bool writes_back = flags & MAP_SHARED && prot & PROT_WRITE;
     if (mode == O_WRONLY || (writes_back && mode == O_RDONLY))
         return -EACCES;
+    if (file->ops->maps_zeros)
+        return 0;
     if (!is_regular(file))
         return -ENODEV;
     return writes_back ? -ENOTSUP : 0;
+}
+
+/* The last pages of what can't be written aren't there yet. */
+static unsigned map_how(int prot, int flags)
+{
+    bool stack = flags & MAP_STACK;
+    return (unsigned)prot | (stack || flags & MAP_NORESERVE ? SKEP_MAP_RESERVE : 0) |
+           (stack && prot & PROT_WRITE ? SKEP_MAP_STACK : 0);
+}
+
+static int64_t map_zeros(size_t bytes, int prot, int flags)
+{
+    return error_of(skep_mem_map(bytes, map_how(prot, flags)));
 }
 
 static int64_t map_file(int fd, size_t bytes, int prot, int flags, off_t offset)
@@ -90,7 +106,8 @@ static int64_t map_file(int fd, size_t bytes, int prot, int flags, off_t offset)
     if (result == 0 && __builtin_add_overflow(offset, (off_t)bytes, &end))
         result = -EOVERFLOW;
     if (result == 0)
-        result = map_copy(file, bytes, (unsigned)prot, offset);
+        result = file->ops->maps_zeros ? map_zeros(bytes, prot, flags)
+                                       : map_copy(file, bytes, (unsigned)prot, offset);
     skep_fd_put(file);
     return result;
 }
@@ -103,21 +120,13 @@ static int check_flags(int prot, int flags)
     return flags & MAP_FIXED || prot & ~(PROT_READ | PROT_WRITE) ? -ENOTSUP : 0;
 }
 
-/* The last pages of what can't be written aren't there yet. */
-static unsigned map_how(int prot, int flags)
-{
-    bool stack = flags & MAP_STACK;
-    return (unsigned)prot | (stack || flags & MAP_NORESERVE ? SKEP_MAP_RESERVE : 0) |
-           (stack && prot & PROT_WRITE ? SKEP_MAP_STACK : 0);
-}
-
 void *mmap(void *hint, size_t bytes, int prot, int flags, int fd, off_t offset)
 {
     int64_t result = check_span((uintptr_t)offset, bytes);
     if (result == 0)
         result = check_flags(prot, flags);
     if (result == 0 && flags & MAP_ANONYMOUS)
-        result = error_of(skep_mem_map(bytes, map_how(prot, flags)));
+        result = map_zeros(bytes, prot, flags);
     else if (result == 0)
         result = map_file(fd, bytes, prot, flags, offset);
     return (void *)skep_posix_result(result); /* MAP_FAILED is -1 */

@@ -135,6 +135,11 @@ int skep_posix_proc_find(const char *path, bool *is_folder)
     return 0;
 }
 
+const char *skep_posix_proc_path(size_t index)
+{
+    return index < sizeof(entries) / sizeof(*entries) ? entries[index].path : NULL;
+}
+
 char *skep_posix_proc_text(const char *path, size_t *bytes)
 {
     struct text text = {.data = malloc(512), .room = 512};

@@ -119,6 +119,7 @@ void skep_posix_fd_start(void);
 #define SKEP_POSIX_PATH_BYTES 1024
 /* proc.c: whether there is such a file or folder, 0 or -ENOENT; and a file's text now, on the heap, or NULL. */
 int skep_posix_proc_find(const char *path, bool *is_folder);
+const char *skep_posix_proc_path(size_t index); /* NULL behind the last */
 char *skep_posix_proc_text(const char *path, size_t *bytes);
 
 #define SKEP_POSIX_FOLDER_MODE \
@@ -139,8 +140,9 @@ struct skep_posix_at {
 };
 const char *skep_posix_at(int folder, const char *path, struct skep_posix_at *at);
 
-/* The name that follows another ("" = the first) in a folder. */
-bool skep_posix_file_next(const char *folder, const char *after, char name[256], bool *is_folder);
+/* The name that follows another ("" = the first) in a folder, and what has it (DT_…). The root shows neither /dev nor /proc. */
+bool skep_posix_file_next(const char *folder, const char *after, char name[256],
+                          unsigned char *type);
 
 /* listing.c: what is in a folder outside volumes: these files, and the folders on the way to volumes. */
 struct skep_posix_listing {

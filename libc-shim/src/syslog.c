@@ -19,23 +19,6 @@ static struct {
     int mask;
 } settings = {.mask = LOG_UPTO(LOG_DEBUG)};
 
-/* Replaces %m, which printf() doesn't know here, by what errno means. */
-static void expand_format(char out[LINE_BYTES], const char *format, const char *meaning)
-{
-    size_t at = 0;
-    for (; *format != 0 && at < LINE_BYTES - 1; format++) {
-        if (format[0] == '%' && format[1] == 'm') {
-            at += strlcpy(out + at, meaning, LINE_BYTES - at);
-            format++;
-            continue;
-        }
-        out[at++] = *format;
-        if (format[0] == '%' && format[1] == '%' && at < LINE_BYTES - 1)
-            out[at++] = *++format;
-    }
-    out[at < LINE_BYTES ? at : LINE_BYTES - 1] = 0;
-}
-
 /* "name[process]: ", as far as they are told. Returns its bytes. */
 static size_t write_prefix(char line[LINE_BYTES])
 {
@@ -58,13 +41,13 @@ static bool is_wanted(int priority)
 
 void vsyslog(int priority, const char *format, va_list arguments)
 {
-    char line[LINE_BYTES], expanded[LINE_BYTES];
+    char line[LINE_BYTES];
     int error = errno;
     if (!is_wanted(priority))
         return;
-    expand_format(expanded, format, strerror(error));
     size_t at = write_prefix(line);
-    vsnprintf(line + at, LINE_BYTES - at, expanded, arguments);
+    errno = error; /* for %m */
+    vsnprintf(line + at, LINE_BYTES - at, format, arguments);
     at = strlen(line);
     if (at == 0 || line[at - 1] != '\n')
         line[at < LINE_BYTES - 1 ? at++ : at - 1] = '\n';

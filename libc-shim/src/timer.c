@@ -156,3 +156,13 @@ unsigned alarm(unsigned seconds)
                          &former);
     return (unsigned)(former.it_value.tv_sec + (former.it_value.tv_nsec != 0));
 }
+
+/* In microseconds, of less than a second. Its result when that isn't so is -1. */
+useconds_t ualarm(useconds_t microseconds, useconds_t interval)
+{
+    const struct itimerval wanted = {{0, (suseconds_t)interval}, {0, (suseconds_t)microseconds}};
+    struct itimerval former = {0};
+    if (setitimer(ITIMER_REAL, &wanted, &former) < 0)
+        return (useconds_t)-1;
+    return (useconds_t)(former.it_value.tv_sec * 1000000 + former.it_value.tv_usec);
+}

@@ -70,12 +70,19 @@ struct servent *getservbyname(const char *name, const char *protocol)
     return port < 0 ? NULL : service_of(name, port, protocol);
 }
 
-struct servent *getservbyport(int port, const char *protocol)
+/* Its name, or NULL. */
+static const char *service_name(uint16_t port)
 {
     for (size_t i = 0; i < sizeof(services) / sizeof(services[0]); i++)
-        if (htons(services[i].port) == port)
-            return service_of(services[i].name, services[i].port, protocol);
+        if (services[i].port == port)
+            return services[i].name;
     return NULL;
+}
+
+struct servent *getservbyport(int port, const char *protocol)
+{
+    const char *name = service_name(ntohs((uint16_t)port));
+    return name == NULL ? NULL : service_of(name, ntohs((uint16_t)port), protocol);
 }
 
 /*
@@ -114,6 +121,7 @@ struct found {
     struct sockaddr_in v4;
     struct sockaddr_in6 v6;
     bool has_v4, has_v6;
+    bool is_numeric;
 };
 
 /* IPv6 is asked for only where it is in use. */
@@ -258,7 +266,8 @@ static void known_find(int family, int flags, uint32_t v4, const struct in6_addr
 /* 0, or an EAI_… code. */
 static int host_find(const char *name, int family, int flags, struct found *out)
 {
-    if (numeric_find(name, out))
+    out->is_numeric = numeric_find(name, out);
+    if (out->is_numeric)
         return 0;
     if ((flags & AI_NUMERICHOST) != 0)
         return EAI_NONAME;
@@ -299,12 +308,29 @@ struct hostent *gethostbyname(const char *name)
 
 const char *hstrerror(int error)
 {
-    return error == TRY_AGAIN ? "The name server doesn't answer" : "No such host";
+    switch (error) {
+    case 0:
+        return "Resolver Error 0 (no error)";
+    case HOST_NOT_FOUND:
+        return "Unknown host";
+    case TRY_AGAIN:
+        return "Host name lookup failure";
+    case NO_RECOVERY:
+        return "Unknown server error";
+    case NO_DATA:
+        return "No address associated with name";
+    default:
+        return "Unknown resolver error";
+    }
 }
 
 /*
  * getaddrinfo()
  */
+
+#define AI_FLAGS                                                                         \
+    (AI_PASSIVE | AI_CANONNAME | AI_NUMERICHOST | AI_V4MAPPED | AI_ALL | AI_ADDRCONFIG | \
+     AI_NUMERICSERV)
 
 /* An entry of the result, allocated as one piece. */
 struct entry {
@@ -410,6 +436,8 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
     int family = hints->ai_family, flags = hints->ai_flags;
     if (node == NULL && service == NULL)
         return EAI_NONAME;
+    if ((flags & ~AI_FLAGS) != 0 || (node == NULL && (flags & AI_CANONNAME) != 0))
+        return EAI_BADFLAGS;
     if (family != AF_UNSPEC && family != AF_INET && family != AF_INET6)
         return EAI_FAMILY;
 
@@ -429,7 +457,7 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
         return error;
     family_keep(&found, family, flags);
     if (!found.has_v4 && !found.has_v6)
-        return EAI_NONAME;
+        return found.is_numeric ? EAI_ADDRFAMILY : EAI_NONAME;
     return entries_make(hints, &found, (flags & AI_CANONNAME) != 0 ? node : NULL, result);
 }
 
@@ -447,24 +475,40 @@ const char *gai_strerror(int error)
     switch (error) {
     case 0:
         return "Success";
+    case EAI_BADFLAGS:
+        return "Bad value for ai_flags";
     case EAI_NONAME:
         return "Name or service not known";
     case EAI_AGAIN:
-        return "The name server doesn't answer";
+        return "Temporary failure in name resolution";
+    case EAI_FAIL:
+        return "Non-recoverable failure in name resolution";
+    case EAI_NODATA:
+        return "No address associated with hostname";
     case EAI_FAMILY:
-        return "Address family not supported";
+        return "ai_family not supported";
     case EAI_SOCKTYPE:
-        return "Socket type not supported";
+        return "ai_socktype not supported";
     case EAI_SERVICE:
-        return "Service not known";
+        return "Servname not supported for ai_socktype";
+    case EAI_ADDRFAMILY:
+        return "Address family for hostname not supported";
     case EAI_MEMORY:
-        return "Out of memory";
+        return "Memory allocation failure";
+    case EAI_SYSTEM:
+        return "System error";
     case EAI_OVERFLOW:
-        return "Buffer too small";
+        return "Result too large for supplied buffer";
     default:
-        return "Name resolution failed";
+        return "Unknown error";
     }
 }
+
+/*
+ * getnameinfo()
+ */
+
+#define NI_FLAGS (NI_NUMERICHOST | NI_NUMERICSERV | NI_NOFQDN | NI_NAMEREQD | NI_DGRAM)
 
 /* The address, of a link-local one with its interface, if it has one. */
 static int host_format(const struct sockaddr *address, char *host, socklen_t bytes)
@@ -484,22 +528,47 @@ static int host_format(const struct sockaddr *address, char *host, socklen_t byt
                : EAI_OVERFLOW;
 }
 
+static bool is_loopback(const struct sockaddr *address)
+{
+    return address->sa_family == AF_INET6
+               ? IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)address)->sin6_addr)
+               : ((const struct sockaddr_in *)address)->sin_addr.s_addr == htonl(INADDR_LOOPBACK);
+}
+
+/* The one name that is known without asking, else the address. */
+static int host_name(const struct sockaddr *address, char *host, socklen_t bytes, int flags)
+{
+    if ((flags & NI_NUMERICHOST) == 0 && is_loopback(address))
+        return (size_t)snprintf(host, bytes, "localhost") < bytes ? 0 : EAI_OVERFLOW;
+    return (flags & NI_NAMEREQD) != 0 ? EAI_NONAME : host_format(address, host, bytes);
+}
+
+static int port_name(uint16_t port, char *service, socklen_t bytes, int flags)
+{
+    const char *name = (flags & NI_NUMERICSERV) != 0 ? NULL : service_name(port);
+    int needed =
+        name != NULL ? snprintf(service, bytes, "%s", name) : snprintf(service, bytes, "%u", port);
+    return (size_t)needed < bytes ? 0 : EAI_OVERFLOW;
+}
+
 int getnameinfo(const struct sockaddr *address, socklen_t address_bytes, char *host,
                 socklen_t host_bytes, char *service, socklen_t service_bytes, int flags)
 {
     skep_cancellation_point();
     bool is_v4 = address_bytes >= sizeof(struct sockaddr_in) && address->sa_family == AF_INET;
     bool is_v6 = address_bytes >= sizeof(struct sockaddr_in6) && address->sa_family == AF_INET6;
+    bool wants_host = host != NULL && host_bytes > 0;
+    bool wants_service = service != NULL && service_bytes > 0;
+    if ((flags & ~NI_FLAGS) != 0)
+        return EAI_BADFLAGS;
+    if (!wants_host && !wants_service)
+        return EAI_NONAME;
     if (!is_v4 && !is_v6)
         return EAI_FAMILY;
-    if ((flags & NI_NAMEREQD) != 0)
-        return EAI_NONAME;
-    if (host != NULL && host_bytes > 0 && host_format(address, host, host_bytes) != 0)
-        return EAI_OVERFLOW;
+    int error = wants_host ? host_name(address, host, host_bytes, flags) : 0;
     uint16_t port = is_v6 ? ((const struct sockaddr_in6 *)address)->sin6_port
                           : ((const struct sockaddr_in *)address)->sin_port;
-    if (service != NULL && service_bytes > 0 &&
-        (size_t)snprintf(service, service_bytes, "%u", ntohs(port)) >= service_bytes)
-        return EAI_OVERFLOW;
-    return 0;
+    if (error == 0 && wants_service)
+        error = port_name(ntohs(port), service, service_bytes, flags);
+    return error;
 }

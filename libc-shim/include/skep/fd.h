@@ -66,6 +66,8 @@ struct skep_fd_ops {
     struct skep_poll_source *(*source)(struct skep_file *file);
     /* Of a socket (socket.h). NULL: it is none, and functions on sockets refuse it (-ENOTSOCK). */
     const struct skep_socket_ops *socket;
+    /* mmap() of it is memory that is zeroed, as of no file. */
+    bool maps_zeros;
 };
 
 /* An open file. The kind's own data hangs at object; only flags changes after skep_fd_open(). */
