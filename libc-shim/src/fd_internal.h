@@ -29,9 +29,6 @@ typedef ssize_t skep_posix_mover(int fd, void *data, size_t bytes, off_t offset)
 ssize_t skep_posix_each(int fd, const struct iovec *buffers, int count, off_t offset,
                         skep_posix_mover *move);
 
-/* poll.c: skep_poll_notify() for who is asked by poll() what holds: the asking thread needn't look again for that. */
-void skep_posix_poll_notify_others(void);
-
 /*
  * epoll.c, linked only if the program has it
  */
