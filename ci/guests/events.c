@@ -277,6 +277,88 @@ static void test_epoll_polled(void)
     close(fd), close(set);
 }
 
+static int watch_in(int outer, int operation, int fd, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.u32 = 7};
+    return epoll_ctl(outer, operation, fd, &event);
+}
+
+/* Whether it may; libraries word the error in two ways. */
+static const char *chain(int outer, int fd)
+{
+    if (watch_in(outer, EPOLL_CTL_ADD, fd, EPOLLIN) == 0)
+        return "may";
+    return errno == ELOOP ? "loop" : "other error";
+}
+
+static void *write_soon(void *fd)
+{
+    usleep(1000); /* so that the other thread mostly waits; it would be right otherwise, too */
+    CHECK(write((int)(intptr_t)fd, "x", 1) == 1);
+    return NULL;
+}
+
+/* One that watches another one, which watches a third, by level and by edge. */
+static void test_epoll_nested(void)
+{
+    int fds[2], inner = epoll_create1(0), middle = epoll_create1(0);
+    char byte;
+    pthread_t thread;
+    CHECK(pipe2(fds, O_NONBLOCK) == 0);
+    set = epoll_create1(0);
+    say("inner", watch_in(middle, EPOLL_CTL_ADD, inner, EPOLLIN));
+    say("middle", watch(EPOLL_CTL_ADD, middle, EPOLLIN, 3));
+    show("nothing", 0);
+    say("pipe", watch_in(inner, EPOLL_CTL_ADD, fds[0], EPOLLIN));
+    show("empty", 0);
+    CHECK(write(fds[1], "x", 1) == 1);
+    show("byte", 0);
+    show("still", 0);
+    say("poll", poll_now(set, POLLIN));
+    CHECK(read(fds[0], &byte, 1) == 1);
+    show("read", 0);
+    say("poll", poll_now(set, POLLIN));
+    CHECK(pthread_create(&thread, NULL, write_soon, (void *)(intptr_t)fds[1]) == 0);
+    show("waits", 5000);
+    pthread_join(thread, NULL);
+    say("edge", watch(EPOLL_CTL_MOD, middle, EPOLLIN | EPOLLET, 3));
+    show("edge", 0);
+    show("told", 0);
+    CHECK(read(fds[0], &byte, 1) == 1 && write(fds[1], "x", 1) == 1);
+    show("next edge", 0);
+    show("told", 0);
+    close(middle);
+    show("gone", 0);
+    say("inner", watch(EPOLL_CTL_ADD, inner, EPOLLIN, 4));
+    show("inner", 0);
+    say("pipe", watch_in(inner, EPOLL_CTL_DEL, fds[0], 0));
+    show("not any more", 0);
+    close(fds[0]), close(fds[1]), close(inner), close(set);
+}
+
+static void test_epoll_chains(void)
+{
+    enum { CHAIN = 8 };
+    int down[CHAIN], up[CHAIN], fds[2];
+    CHECK(pipe(fds) == 0);
+    for (int i = 0; i < CHAIN; i++)
+        down[i] = epoll_create1(0), up[i] = epoll_create1(0);
+    for (int i = 0; i + 1 < CHAIN; i++) {
+        printf("down %s, ", chain(down[i], down[i + 1]));
+        printf("up %s\n", chain(up[i + 1], up[i]));
+    }
+    printf("circle: %s\n", chain(down[2], down[0]));
+    say("itself", watch_in(down[0], EPOLL_CTL_ADD, down[0], EPOLLIN));
+    say("exclusive", watch_in(up[0], EPOLL_CTL_ADD, fds[0], EPOLLIN | EPOLLEXCLUSIVE));
+    say("changed", watch_in(up[0], EPOLL_CTL_MOD, fds[0], EPOLLIN));
+    say("to it", watch_in(up[0], EPOLL_CTL_MOD, fds[0], EPOLLIN | EPOLLEXCLUSIVE));
+    say("once", watch_in(up[1], EPOLL_CTL_ADD, fds[0], EPOLLIN | EPOLLEXCLUSIVE | EPOLLONESHOT));
+    say("instance", watch_in(up[7], EPOLL_CTL_ADD, down[7], EPOLLIN | EPOLLEXCLUSIVE));
+    for (int i = 0; i < CHAIN; i++)
+        close(down[i]), close(up[i]);
+    close(fds[0]), close(fds[1]);
+}
+
 /* Each of several threads that wait at one set takes its part, and none is woken for ever. */
 enum { WORKERS = 4, TASKS = 2000 };
 static int tasks;
@@ -398,6 +480,8 @@ int main(void)
     test_epoll_level();
     test_epoll_edge();
     test_epoll_polled();
+    test_epoll_nested();
+    test_epoll_chains();
     test_epoll_threads();
     test_epoll_comings();
     test_timerfd();

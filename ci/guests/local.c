@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -169,6 +170,41 @@ static void test_epoll(void)
         ;
     show(set, "room again");
     close(fds[0]), close(fds[1]), close(set);
+}
+
+static void say_peer(const char *what, int fd)
+{
+    struct ucred peer;
+    socklen_t bytes = sizeof(peer);
+    CHECK(getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) == 0 && bytes == sizeof(peer));
+    bool is_own = peer.pid == getpid() && peer.uid == geteuid() && peer.gid == getegid();
+    bool is_nobody = peer.pid == 0 && peer.uid == (uid_t)-1 && peer.gid == (gid_t)-1;
+    printf("%s: %s\n", what, is_own ? "own process" : is_nobody ? "nobody" : "somebody");
+}
+
+static int number_of(int fd, int name)
+{
+    int number = -1;
+    socklen_t bytes = sizeof(number);
+    CHECK(getsockopt(fd, SOL_SOCKET, name, &number, &bytes) == 0);
+    return number;
+}
+
+static void test_options(void)
+{
+    int fds[2], alone = socket(AF_UNIX, SOCK_STREAM, 0), one = 1;
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
+    say_peer("pair", fds[0]);
+    say_peer("alone", alone);
+    say("domain", number_of(fds[0], SO_DOMAIN) == AF_UNIX);
+    say("protocol", number_of(fds[0], SO_PROTOCOL));
+    say("low water", number_of(fds[0], SO_RCVLOWAT));
+    say("set domain", setsockopt(alone, SOL_SOCKET, SO_DOMAIN, &one, sizeof(one)));
+    say("sync", fsync(fds[0]));
+    close(alone), close(fds[0]), close(fds[1]);
+    CHECK(socketpair(AF_UNIX, SOCK_DGRAM, 0, fds) == 0);
+    say_peer("datagrams", fds[0]);
+    close(fds[0]), close(fds[1]);
 }
 
 /*
@@ -541,6 +577,7 @@ int main(void)
     test_messages();
     test_waiting();
     test_epoll();
+    test_options();
     test_names();
     test_backlog();
     test_interrupted();

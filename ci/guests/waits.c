@@ -1,14 +1,19 @@
 /*
- * waits.c - threads that are cancelled where only a guest can have them wait: for a name server that doesn't answer, and
- * for the console. What they leave behind must go by itself: answers come late, to nobody.
+ * waits.c - threads that are cancelled where only a guest can have them wait: for a name server that doesn't answer and
+ * for the console, or, as `waits bind`, for a router's advertisement. What they leave behind must go by itself: answers come late, to nobody.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <malloc.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -94,6 +99,25 @@ static void test_names(void)
     printf("names: %s\n", turn < 4 ? "nothing is lost" : "more each time");
 }
 
+/* bind() ends no thread: it waits on for an address that may come. */
+static void *bind_soon(void *unused)
+{
+    struct sockaddr_in6 address = {.sin6_family = AF_INET6};
+    int fd = socket(AF_INET6, SOCK_STREAM, 0);
+    CHECK(inet_pton(AF_INET6, "fd00:77::1", &address.sin6_addr) == 1);
+    CHECK(bind(fd, (struct sockaddr *)&address, sizeof(address)) == -1 && errno == EADDRNOTAVAIL);
+    CHECK(close(fd) == 0);
+    pthread_testcancel();
+    return unused;
+}
+
+static void test_bind(void)
+{
+    time_t start_s = time(NULL);
+    end(start(bind_soon));
+    printf("bind: %s\n", time(NULL) - start_s >= 10 ? "waits on" : "gives up");
+}
+
 static void test_console(void)
 {
     end(start(read_line));
@@ -102,10 +126,14 @@ static void test_console(void)
     puts("console: free");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    test_console();
-    test_names();
+    if (argc == 2 && strcmp(argv[1], "bind") == 0)
+        test_bind();
+    else {
+        test_console();
+        test_names();
+    }
     puts("waits: ok");
     return 0;
 }

@@ -65,11 +65,11 @@ def accelerator(kvm, threads):
     return ["-accel", "tcg,thread=" + ("multi" if threads > 1 else "single")]
 
 
-def network(api_port, forwards, tap):
+def network(api_port, forwards, tap, ipv6):
     if tap:
         return f"tap,id=net0,ifname={tap},script=no,downscript=no"
     rules = [(api_port, HOST_ADDRESS, 443), *forwards]
-    return "user,id=net0" + "".join(
+    return ("user,id=net0" if ipv6 else "user,id=net0,ipv6=off") + "".join(
         f",hostfwd=tcp:127.0.0.1:{host}-{address}:{port}" for host, address, port in rules
     )
 
@@ -109,6 +109,7 @@ def command(
     disks=(),
     kvm="auto",
     tap=None,
+    ipv6=True,
     config=None,
     append="",
     extra=(),
@@ -136,7 +137,7 @@ def command(
         *("-m", memory, "-smp", str(cpus), "-kernel", str(elf)),
         *(() if reboot else ("-no-reboot",)),
         *("-nodefaults", "-display", "none", "-serial", serial),
-        *("-netdev", network(api_port, forwards, tap)),
+        *("-netdev", network(api_port, forwards, tap, ipv6)),
         *("-device", "virtio-net-pci,disable-legacy=on,netdev=net0"),
     ]
     if words:

@@ -7,6 +7,7 @@ import pytest
 
 import skep
 
+from conftest import boot
 from helpers import MIB, guest_program, run_to_end
 
 SOURCES = skep.ROOT / "ci/guests"
@@ -106,6 +107,20 @@ def test_waits_that_are_cancelled(api, vcpus):
     )
     assert text.splitlines() == ["console: free", "names: nothing is lost", "waits: ok"]
     assert status["state"] == "exited" and status["exit_code"] == 0, status
+
+
+def test_bind_waits_on(folder):
+    """For a router's advertisement, and there is no router: as long as bind() waits for any, though its thread is cancelled."""
+    for machine in boot(folder, "no-router", ipv6=False):
+        status, text = run_to_end(
+            machine.api,
+            "waits",
+            guest_program("waits"),
+            args=["bind"],
+            networks=[{"address": "10.9.8.7/24", "address6": "auto"}],
+        )
+        assert text.splitlines() == ["bind: waits on", "waits: ok"]
+        assert status["exit_code"] == 0, status
 
 
 def test_no_other_processes(api):

@@ -5,8 +5,9 @@
  * watches on their instances' ready lists; who waits takes them from there and asks each file what holds now. One that
  * is ready is put back, unless it is edge-triggered or for one shot; one that isn't waits for the next notification.
  *
- * As on Linux, a watch belongs to the open file, not to the descriptor: it goes with the file's last descriptor. Other
- * than there, an instance can't watch another one (EINVAL).
+ * As on Linux, a watch belongs to the open file, not to the descriptor: it goes with the file's last descriptor. An
+ * instance can watch another one, as long as none watches itself in the end and chains are short. With EPOLLEXCLUSIVE
+ * other instances hear of a file all the same.
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -20,7 +21,8 @@ struct instance {
     struct skep_watch *watches; /* all of it, guarded by the lock */
     struct skep_watch *ready_first, **ready_end;
     unsigned ready_count;
-    _Atomic uint32_t changes; /* counts what becomes ready; epoll_wait() waits on it */
+    _Atomic uint32_t changes;       /* counts what becomes ready; epoll_wait() waits on it */
+    struct skep_poll_source source; /* for instances that watch this one */
 };
 
 struct skep_watch {
@@ -32,6 +34,7 @@ struct skep_watch {
     struct skep_watch *next, **link; /* of the instance's */
     struct skep_watch *next_of_source;
     struct skep_watch *next_ready, **ready_link; /* NULL: not on the ready list */
+    bool is_news;                                /* became ready since somebody began to look */
     bool spent;                                  /* its one shot was told */
     bool removed;                                /* the last of its users frees it */
     unsigned users;
@@ -47,6 +50,7 @@ static struct skep_spinlock lock;
 static void make_ready(struct skep_watch *watch)
 {
     struct instance *instance = watch->instance;
+    watch->is_news = true;
     if (watch->ready_link != NULL)
         return;
     watch->next_ready = NULL;
@@ -80,28 +84,37 @@ static struct skep_watch *take_ready(struct instance *instance)
     return watch;
 }
 
-/* One thread that waits for the instance's events. */
-static void wake_waiter(struct instance *instance)
+/* One thread that waits for the instance's events, and those that poll its descriptor. */
+static void wake(struct instance *instance)
 {
     atomic_fetch_add_explicit(&instance->changes, 1, memory_order_release);
     skep_wake(&instance->changes, 1);
+    skep_poll_notify();
 }
 
-/* And those that poll its descriptor. */
-static void wake(struct instance *instance)
+/* Instances that watch the source, and those that watch them. Chains are short. The lock is held. */
+static void tell_watches(const struct skep_poll_source *source)
 {
-    wake_waiter(instance);
-    skep_poll_notify();
+    for (struct skep_watch *watch = source->watches; watch != NULL; watch = watch->next_of_source) {
+        make_ready(watch);
+        wake(watch->instance);
+        tell_watches(&watch->instance->source);
+    }
 }
 
 void skep_posix_epoll_changed(struct skep_poll_source *source)
 {
     bool were_masked = skep_spin_lock(&lock);
-    for (struct skep_watch *watch = source->watches; watch != NULL; watch = watch->next_of_source) {
-        make_ready(watch);
-        wake(watch->instance);
-    }
+    tell_watches(source);
     skep_spin_unlock(&lock, were_masked);
+}
+
+/* For another thread, of whoever waits for the instance: something is left in it. */
+static void tell_others(struct instance *instance)
+{
+    wake(instance);
+    if (skep_poll_is_watched(&instance->source))
+        skep_posix_epoll_changed(&instance->source);
 }
 
 /*
@@ -201,27 +214,37 @@ static struct skep_watch *use_next(struct instance *instance)
     return watch;
 }
 
+/* Whether a file's events are wanted now. The lock is held. */
+static bool is_wanted(const struct skep_watch *watch, short now)
+{
+    return !watch->removed && !watch->spent && (now & wanted_of(watch)) != 0;
+}
+
+/* Ends the use of a watch. The lock is held. As detach(). */
+static struct skep_watch *unuse(struct skep_watch *watch)
+{
+    return --watch->users == 0 && watch->removed ? watch : NULL;
+}
+
 /* Ends the use of a watch whose file has those events now. True: they are wanted and in *out. */
 static bool use_end(struct skep_watch *watch, short now, struct epoll_event *out)
 {
     bool were_masked = skep_spin_lock(&lock);
-    bool told = !watch->removed && !watch->spent && (now & wanted_of(watch)) != 0;
+    bool told = is_wanted(watch, now);
     if (told) {
-        uint32_t kind = watch->wanted.events;
-        if (out != NULL)
-            *out = (struct epoll_event){(uint32_t)(now & wanted_of(watch)), watch->wanted.data};
-        if (out != NULL && kind & EPOLLONESHOT)
+        *out = (struct epoll_event){(uint32_t)(now & wanted_of(watch)), watch->wanted.data};
+        if (watch->wanted.events & EPOLLONESHOT)
             watch->spent = true;
-        else if (out == NULL || !(kind & EPOLLET))
+        else if (!(watch->wanted.events & EPOLLET))
             make_ready(watch);
     }
-    struct skep_watch *gone = --watch->users == 0 && watch->removed ? watch : NULL;
+    struct skep_watch *gone = unuse(watch);
     skep_spin_unlock(&lock, were_masked);
     free(gone);
     return told;
 }
 
-/* Goes once through what was ready. events NULL: only looks whether there is one. */
+/* Goes once through what was ready. */
 static int collect(struct instance *instance, struct epoll_event *events, int max)
 {
     int found = 0;
@@ -231,7 +254,7 @@ static int collect(struct instance *instance, struct epoll_event *events, int ma
             break;
         struct skep_file *file = watch->file;
         short now = ask(file);
-        found += use_end(watch, now, events != NULL ? &events[found] : NULL);
+        found += use_end(watch, now, &events[found]);
         skep_fd_put(file);
     }
     return found;
@@ -244,7 +267,7 @@ static int wait_until(struct instance *instance, struct epoll_event *events, int
         uint32_t seen = atomic_load_explicit(&instance->changes, memory_order_acquire);
         int found = collect(instance, events, max);
         if (found != 0 && ready_count(instance) != 0)
-            wake(instance); /* another thread, for what is left or still ready */
+            tell_others(instance); /* what is left or still ready */
         if (found != 0)
             return found;
         if (deadline_ns == 0)
@@ -262,14 +285,56 @@ static int wait_until(struct instance *instance, struct epoll_event *events, int
  * The descriptor
  */
 
+/* The first watch that may be ready, which stays so, and whose file is open, with references to both. */
+static struct skep_watch *look_at_first(struct instance *instance)
+{
+    bool were_masked = skep_spin_lock(&lock);
+    struct skep_watch *watch = instance->ready_first;
+    while (watch != NULL && !skep_posix_fd_hold(watch->file)) {
+        unmake_ready(watch);
+        watch = instance->ready_first;
+    }
+    if (watch != NULL) {
+        watch->is_news = false;
+        watch->users++;
+    }
+    skep_spin_unlock(&lock, were_masked);
+    return watch;
+}
+
+/* True: the watch is ready indeed. Else it is no more, unless there were news. */
+static bool look_end(struct skep_watch *watch, short now)
+{
+    bool were_masked = skep_spin_lock(&lock);
+    bool result = is_wanted(watch, now);
+    if (!result && !watch->is_news)
+        unmake_ready(watch);
+    struct skep_watch *gone = unuse(watch);
+    skep_spin_unlock(&lock, were_masked);
+    free(gone);
+    return result;
+}
+
+/* Takes nothing from the ready list that somebody else could miss there. */
 static short instance_poll(struct skep_file *file)
 {
     struct instance *instance = file->object;
-    if (collect(instance, NULL, 1) == 0)
-        return 0;
-    wake_waiter(instance); /* who found the list empty meanwhile */
-    skep_posix_poll_notify_others();
-    return POLLIN;
+    bool found = false;
+    for (unsigned left = ready_count(instance); left > 0 && !found; left--) {
+        struct skep_watch *watch = look_at_first(instance);
+        if (watch == NULL)
+            break;
+        struct skep_file *watched = watch->file;
+        found = look_end(watch, ask(watched));
+        skep_fd_put(watched);
+    }
+    return found ? POLLIN : 0;
+}
+
+static struct skep_poll_source *instance_source(struct skep_file *file)
+{
+    struct instance *instance = file->object;
+    return &instance->source;
 }
 
 static void instance_free(struct instance *instance)
@@ -289,7 +354,52 @@ static void instance_close(struct skep_file *file)
     instance_free(file->object);
 }
 
-static const struct skep_fd_ops instance_ops = {.close = instance_close, .poll = instance_poll};
+static const struct skep_fd_ops instance_ops = {
+    .close = instance_close,
+    .poll = instance_poll,
+    .source = instance_source,
+};
+
+/*
+ * Chains of instances that watch each other. The lock is held.
+ */
+
+#define CHAIN_MAX 5u
+
+/* Instances in the longest chain from this one on; beyond CHAIN_MAX if it leads to `end`. */
+static unsigned chain_below(const struct instance *from, const struct instance *end,
+                            unsigned before)
+{
+    unsigned longest = 1;
+    if (from == end || before > CHAIN_MAX)
+        return CHAIN_MAX + 1;
+    for (const struct skep_watch *watch = from->watches; watch != NULL; watch = watch->next)
+        if (watch->file->ops == &instance_ops) {
+            unsigned below = 1 + chain_below(watch->file->object, end, before + 1);
+            longest = below > longest ? below : longest;
+        }
+    return longest;
+}
+
+/* The same towards who watches it. */
+static unsigned chain_above(const struct instance *from)
+{
+    unsigned longest = 1;
+    const struct skep_watch *watch = from->source.watches;
+    for (; watch != NULL; watch = watch->next_of_source) {
+        unsigned above = 1 + chain_above(watch->instance);
+        longest = above > longest ? above : longest;
+    }
+    return longest;
+}
+
+/* Whether one may watch a file: a chain would be too long, or a circle. */
+static int check_chain(const struct instance *instance, const struct skep_file *file)
+{
+    if (file->ops != &instance_ops)
+        return 0;
+    return chain_above(instance) + chain_below(file->object, instance, 1) > CHAIN_MAX ? -ELOOP : 0;
+}
 
 int epoll_create1(int flags)
 {
@@ -319,12 +429,18 @@ static int add_or_change(struct instance *instance, struct skep_poll_source *sou
         return -EEXIST;
     if (made == NULL && watch == NULL)
         return -ENOENT;
+    int error = made != NULL ? check_chain(instance, made->file) : 0;
+    if (error < 0)
+        return error;
+    if (made == NULL && watch->wanted.events & EPOLLEXCLUSIVE)
+        return -EINVAL;
     if (made != NULL)
         attach(watch = made);
     watch->wanted = *event;
     watch->spent = false;
     make_ready(watch); /* who waits looks whether it is */
     wake(instance);
+    tell_watches(&instance->source);
     return 0;
 }
 
@@ -361,13 +477,24 @@ static int control_remove(struct instance *instance, struct skep_file *file, int
     return watch != NULL ? 0 : -ENOENT;
 }
 
+/* EPOLLEXCLUSIVE is for what is added, no instance, and with these alone. */
+static bool may_be_exclusive(int operation, const struct skep_file *file, uint32_t events)
+{
+    const uint32_t known = EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLET | EPOLLWAKEUP;
+    return operation == EPOLL_CTL_ADD && file->ops != &instance_ops &&
+           (events & ~(known | EPOLLEXCLUSIVE)) == 0;
+}
+
 static int control(struct skep_file *instance, int operation, struct skep_file *file, int fd,
                    const struct epoll_event *event)
 {
-    if (instance->ops != &instance_ops || file->ops == &instance_ops)
-        return -EINVAL;
     if (file->ops->source == NULL)
         return -EPERM;
+    if (instance->ops != &instance_ops || file == instance)
+        return -EINVAL;
+    if (operation != EPOLL_CTL_DEL && event->events & EPOLLEXCLUSIVE &&
+        !may_be_exclusive(operation, file, event->events))
+        return -EINVAL;
     switch (operation) {
     case EPOLL_CTL_ADD:
     case EPOLL_CTL_MOD:

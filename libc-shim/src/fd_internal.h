@@ -33,9 +33,6 @@ ssize_t skep_posix_each(int fd, const struct iovec *buffers, int count, off_t of
  * or stream any more. As skep_posix_result(). */
 ssize_t skep_posix_written(struct skep_file *file, ssize_t result, int flags);
 
-/* poll.c: skep_poll_notify() for who is asked by poll() what holds: the asking thread needn't look again for that. */
-void skep_posix_poll_notify_others(void);
-
 /*
  * epoll.c, linked only if the program has it
  */

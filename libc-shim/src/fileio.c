@@ -71,7 +71,9 @@ static int sync_file(int fd, bool data_only)
     struct skep_file *file = skep_fd_get(fd, NULL);
     if (file == NULL)
         return (int)skep_posix_result(-EBADF);
-    int result = file->ops->sync ? file->ops->sync(file, data_only) : 0;
+    int result = file->ops->sync    ? file->ops->sync(file, data_only)
+                 : file->ops->pread ? 0 /* a file that nobody writes */
+                                    : -EINVAL;
     skep_fd_put(file);
     return (int)skep_posix_result(result);
 }

@@ -25,15 +25,6 @@ void skep_poll_notify(void)
         skep_wake(&changes, SKEP_WAKE_ALL);
 }
 
-/* How often this thread has told others amid its own look at files. */
-static _Thread_local uint32_t own_changes;
-
-void skep_posix_poll_notify_others(void)
-{
-    own_changes++;
-    skep_poll_notify();
-}
-
 void skep_poll_notify_source(struct skep_poll_source *source)
 {
     skep_poll_notify();
@@ -70,9 +61,8 @@ static int scan(struct pollfd *fds, nfds_t count)
 static int scan_until(struct pollfd *fds, nfds_t count, uint64_t deadline_ns, uint64_t interrupts)
 {
     for (;;) {
-        uint32_t seen = atomic_load_explicit(&changes, memory_order_seq_cst) - own_changes;
+        uint32_t seen = atomic_load_explicit(&changes, memory_order_seq_cst);
         int found = scan(fds, count);
-        seen += own_changes;
         if (found != 0)
             return found;
         int result =

@@ -8,11 +8,9 @@
 #include "shim.h"
 #include "skep/socket.h"
 
-/* The socket behind fd, with a reference; NULL and errno if there is none. A cancellation point, as most of these
- * functions are and all may be. */
-static struct skep_file *get(int fd)
+/* The socket behind fd, with a reference; NULL and errno if there is none. */
+static struct skep_file *find(int fd)
 {
-    skep_posix_may_end();
     struct skep_file *file = skep_fd_get(fd, NULL);
     if (file != NULL && file->ops->socket != NULL)
         return file;
@@ -22,6 +20,13 @@ static struct skep_file *get(int fd)
     return NULL;
 }
 
+/* The same, and a cancellation point, as most of these functions are. */
+static struct skep_file *get(int fd)
+{
+    skep_posix_may_end();
+    return find(fd);
+}
+
 /* Ends a call. */
 static long put(struct skep_file *file, long result)
 {
@@ -29,9 +34,10 @@ static long put(struct skep_file *file, long result)
     return skep_posix_result(result);
 }
 
+/* No cancellation point. */
 int bind(int fd, const struct sockaddr *address, socklen_t bytes)
 {
-    struct skep_file *file = get(fd);
+    struct skep_file *file = find(fd);
     return file == NULL ? -1 : (int)put(file, file->ops->socket->bind(file, address, bytes));
 }
 

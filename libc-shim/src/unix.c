@@ -468,6 +468,8 @@ static int unix_option_get(struct skep_file *file, int level, int name, void *va
     const struct unix_socket *own = file->object;
     if (level == SOL_SOCKET && name == SO_ACCEPTCONN)
         return skep_unix_tell_number(value, bytes, own->listens);
+    if (level == SOL_SOCKET && name == SO_PEERCRED)
+        return skep_unix_tell_peer(value, bytes, is_connected(own));
     return skep_unix_option_get(&own->spans, SOCK_STREAM, level, name, value, bytes);
 }
 

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include "shim.h"
 #include "unix_internal.h"
@@ -122,6 +123,9 @@ int skep_unix_option_set(struct unix_spans *spans, int level, int name, const vo
     case SO_TYPE:
     case SO_ERROR:
     case SO_ACCEPTCONN:
+    case SO_DOMAIN:
+    case SO_PROTOCOL:
+    case SO_PEERCRED:
         return -ENOPROTOOPT;
     default:
         return bytes < sizeof(int) ? -EINVAL : 0; /* of no effect in memory */
@@ -141,6 +145,14 @@ int skep_unix_tell_number(void *value, socklen_t *bytes, int number)
     return tell(value, bytes, &number, sizeof(number));
 }
 
+int skep_unix_tell_peer(void *value, socklen_t *bytes, bool is_connected)
+{
+    struct ucred peer = {.pid = 0, .uid = (uid_t)-1, .gid = (gid_t)-1};
+    if (is_connected)
+        peer = (struct ucred){getpid(), geteuid(), getegid()};
+    return tell(value, bytes, &peer, sizeof(peer));
+}
+
 static int tell_span(void *value, socklen_t *bytes, uint64_t ns)
 {
     struct timeval time = {0};
@@ -157,6 +169,11 @@ int skep_unix_option_get(const struct unix_spans *spans, int type, int level, in
     switch (name) {
     case SO_TYPE:
         return skep_unix_tell_number(value, bytes, type);
+    case SO_DOMAIN:
+        return skep_unix_tell_number(value, bytes, AF_UNIX);
+    case SO_RCVLOWAT:
+    case SO_SNDLOWAT:
+        return skep_unix_tell_number(value, bytes, 1);
     case SO_SNDBUF:
     case SO_RCVBUF:
         return skep_unix_tell_number(value, bytes, UNIX_BUFFER_BYTES);

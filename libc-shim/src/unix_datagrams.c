@@ -499,6 +499,12 @@ static int datagram_option_get(struct skep_file *file, int level, int name, void
                                socklen_t *bytes)
 {
     const struct datagram_socket *own = file->object;
+    if (level == SOL_SOCKET && name == SO_PEERCRED) {
+        skep_mutex_lock(&skep_unix_lock);
+        bool is_connected = own->peer != NULL;
+        skep_mutex_unlock(&skep_unix_lock);
+        return skep_unix_tell_peer(value, bytes, is_connected);
+    }
     return skep_unix_option_get(&own->spans, SOCK_DGRAM, level, name, value, bytes);
 }
 

@@ -53,6 +53,9 @@ int skep_unix_option_get(const struct unix_spans *spans, int type, int level, in
                          socklen_t *bytes);
 int skep_unix_tell_number(void *value, socklen_t *bytes, int number);
 
+/* SO_PEERCRED: the guest's one process, or nobody. */
+int skep_unix_tell_peer(void *value, socklen_t *bytes, bool is_connected);
+
 /* What a buffer in memory has room for. */
 #define UNIX_BUFFER_BYTES 65536u
 

@@ -21,7 +21,7 @@
 #include "skep/guest.h"
 #include "skep/net.h"
 
-_Atomic uint8_t skep_inet_marks[MEMP_NUM_NETCONN];
+_Atomic uint16_t skep_inet_marks[MEMP_NUM_NETCONN];
 
 /* By lwIP's number, too: what instances of epoll watch. */
 static struct skep_poll_source sources[MEMP_NUM_NETCONN];
@@ -155,6 +155,8 @@ static int socket_ioctl(struct skep_file *file, unsigned long request, void *arg
 {
     if (request != FIONREAD)
         return -ENOTTY;
+    if (skep_inet_is_listener(state_of(file)->conn))
+        return -EINVAL;
     return lwip_ioctl(number_of(file), FIONREAD, argument) < 0 ? -errno : 0;
 }
 
@@ -163,11 +165,13 @@ static void socket_flags_changed(struct skep_file *file)
     lwip_fcntl(number_of(file), F_SETFL, file->flags & O_NONBLOCK);
 }
 
-/* What poll() says of a datagram socket's marks. */
+/* What poll() says of a datagram socket's marks, which streams don't have. */
 static short marks_poll(int number)
 {
     const unsigned ended = SENDS_NO_MORE | RECEIVES_NO_MORE;
     unsigned marks = atomic_load_explicit(&skep_inet_marks[number], memory_order_relaxed);
+    if ((marks & (REFUSED | RECEIVES_NO_MORE)) == 0)
+        return 0;
     return (short)((marks & REFUSED ? POLLERR : 0) |
                    (marks & RECEIVES_NO_MORE ? POLLIN | POLLRDNORM | POLLRDHUP : 0) |
                    ((marks & ended) == ended ? POLLHUP : 0));
@@ -202,7 +206,7 @@ static const struct skep_fd_ops socket_ops;
  */
 
 /* Those of a new socket. */
-static void marks_begin(int number, uint8_t marks)
+static void marks_begin(int number, uint16_t marks)
 {
     atomic_store_explicit(&skep_inet_marks[number], marks, memory_order_relaxed);
 }
@@ -271,7 +275,7 @@ static int open_inet(int domain, int type, int protocol)
     connection->callback = on_event; /* accepted connections inherit it */
     if (kind == SOCK_DGRAM)
         datagrams_begin(connection);
-    marks_begin(number, kind == SOCK_STREAM ? UNCONNECTED : 0);
+    marks_begin(number, kind == SOCK_STREAM ? IS_STREAM | UNCONNECTED : 0);
     return descriptor_open(number, type);
 }
 
@@ -411,7 +415,7 @@ static int inet_accept(struct skep_file *file, struct sockaddr *address, socklen
     skep_inet_call_begin(file);
     int number = accept_from(file, address, bytes);
     if (number >= 0) {
-        marks_begin(number, is_marked(listener, HAS_NODELAY) ? HAS_NODELAY : 0);
+        marks_begin(number, is_marked(listener, HAS_NODELAY) ? IS_STREAM | HAS_NODELAY : IS_STREAM);
         return descriptor_open(number, type);
     }
     if (skep_inet_call.interrupted)

@@ -232,7 +232,7 @@ static bool is_bound(const struct skep_file *file)
     return result;
 }
 
-/* An address may come after the program has started. */
+/* An address may come after the program has started. No cancellation ends this: the wait goes on. */
 int skep_inet_bind(struct skep_file *file, const struct sockaddr *address, socklen_t bytes)
 {
     union inet_address local;
@@ -242,7 +242,10 @@ int skep_inet_bind(struct skep_file *file, const struct sockaddr *address, sockl
     if (is_bound(file))
         return -EINVAL;
     if (!has_address(&local)) {
+        skep_inet_call_begin(file);
+        skep_inet_call.is_lasting = true;
         ready_wait(&local);
+        skep_inet_call.is_lasting = false;
         if (!has_address(&local))
             return -EADDRNOTAVAIL;
     }

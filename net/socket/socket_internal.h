@@ -27,7 +27,7 @@
 /* CONNECTING: connect() may still fail, and errors then have other names. HAS_NODELAY: TCP_NODELAY, which connections
  * inherit; lwIP wouldn't take it of a listener. UNCONNECTED: a stream that never was connected, where lwIP would wait for
  * data that can't come. TELLS_ARRIVAL: IP_PKTINFO or IPV6_RECVPKTINFO. The next three: after shutdown(), the first of a listener, the last of datagrams only. REFUSED:
- * nobody listens where datagrams went, which is still to be told. */
+ * nobody listens where datagrams went, which is still to be told. IS_STREAM never changes. */
 enum inet_mark {
     CONNECTING = 1,
     HAS_NODELAY = 2,
@@ -36,9 +36,10 @@ enum inet_mark {
     ACCEPTS_NO_MORE = 16,
     SENDS_NO_MORE = 32,
     RECEIVES_NO_MORE = 64,
-    REFUSED = 128
+    REFUSED = 128,
+    IS_STREAM = 256
 };
-extern _Atomic uint8_t skep_inet_marks[MEMP_NUM_NETCONN];
+extern _Atomic uint16_t skep_inet_marks[MEMP_NUM_NETCONN];
 _Static_assert(MEMP_NUM_NETCONN >= SKEP_FD_MAX, "lwIP's numbers are no fewer than descriptors");
 
 static inline bool is_marked(int number, enum inet_mark which)
@@ -49,15 +50,15 @@ static inline bool is_marked(int number, enum inet_mark which)
 static inline void mark(int number, enum inet_mark which, bool on)
 {
     if (on)
-        atomic_fetch_or_explicit(&skep_inet_marks[number], (uint8_t)which, memory_order_relaxed);
+        atomic_fetch_or_explicit(&skep_inet_marks[number], (uint16_t)which, memory_order_relaxed);
     else
-        atomic_fetch_and_explicit(&skep_inet_marks[number], (uint8_t)~which, memory_order_relaxed);
+        atomic_fetch_and_explicit(&skep_inet_marks[number], (uint16_t)~which, memory_order_relaxed);
 }
 
 /* Whether it was there, and it isn't any more. */
 static inline bool unmark(int number, enum inet_mark which)
 {
-    return (atomic_fetch_and_explicit(&skep_inet_marks[number], (uint8_t)~which,
+    return (atomic_fetch_and_explicit(&skep_inet_marks[number], (uint16_t)~which,
                                       memory_order_relaxed) &
             which) != 0;
 }
@@ -110,8 +111,9 @@ struct inet_call {
     int error_before;
     uint64_t seen;
     bool interrupted;
-    bool refused; /* the socket was marked REFUSED, which was taken away */
-    bool ended;   /* it is marked RECEIVES_NO_MORE */
+    bool is_lasting; /* waits for addresses on, though the thread is to be cancelled */
+    bool refused;    /* the socket was marked REFUSED, which was taken away */
+    bool ended;      /* it is marked RECEIVES_NO_MORE */
 };
 extern _Thread_local struct inet_call skep_inet_call;
 

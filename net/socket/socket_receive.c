@@ -229,7 +229,7 @@ ssize_t skep_inet_read(struct skep_file *file, void *data, size_t bytes)
     int error = receive_begin(file);
     if (error < 0)
         return error;
-    if (is_tcp(state_of(file)->conn))
+    if (is_marked(number_of(file), IS_STREAM))
         return bytes == 0 ? 0 : take(file, data, bytes, 0);
     struct iovec part = {data, bytes};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
@@ -251,7 +251,7 @@ ssize_t skep_inet_receive(struct skep_file *file, void *data, size_t bytes, int 
     int error = receive_begin(file);
     if (error < 0)
         return error;
-    if (is_tcp(state_of(file)->conn)) {
+    if (is_marked(number_of(file), IS_STREAM)) {
         if (address != NULL)
             *address_bytes = 0; /* as of any stream */
         return receive_from_stream(file, data, bytes, flags);
@@ -274,7 +274,7 @@ ssize_t skep_inet_receive_message(struct skep_file *file, struct msghdr *message
     int error = receive_begin(file);
     if (error < 0)
         return error;
-    if (!is_tcp(state_of(file)->conn))
+    if (!is_marked(number_of(file), IS_STREAM))
         return receive_datagram(file, message, flags);
     ssize_t result = receive_stream(file, message->msg_iov, count, flags);
     if (result >= 0)

@@ -42,6 +42,8 @@ int network_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns
 int network_wait_restarting(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns)
 {
     uint64_t unused = 0;
+    if (skep_inet_call.is_lasting)
+        return skep_wait(word, expected, deadline_ns);
     return skep_wait_interruptibly(word, expected, deadline_ns, &unused, SKEP_ALWAYS_RESTARTS);
 }
 
@@ -59,7 +61,7 @@ static int send_begin(const struct skep_file *file)
 
 static bool is_too_long(const struct skep_file *file, size_t bytes)
 {
-    return bytes > DATAGRAM_MAX && !is_tcp(state_of(file)->conn);
+    return bytes > DATAGRAM_MAX && !is_marked(number_of(file), IS_STREAM);
 }
 
 /* What the parts of a message are. */
@@ -87,7 +89,8 @@ static ssize_t sent(const struct skep_file *file, bool named, ssize_t result)
         return -EINTR;
     if (errno == ENOTCONN)
         return -EPIPE;
-    return !named && errno == EINVAL && !is_tcp(state_of(file)->conn) ? -EDESTADDRREQ : -errno;
+    return !named && errno == EINVAL && !is_marked(number_of(file), IS_STREAM) ? -EDESTADDRREQ
+                                                                               : -errno;
 }
 
 static ssize_t socket_send(struct skep_file *file, const void *data, size_t bytes, int flags)

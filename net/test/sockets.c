@@ -22,6 +22,7 @@
 #include <sys/ioctl.h>
 #include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -470,6 +471,42 @@ static void datagrams_end(void)
     CHECK(poll(&waiting, 1, 0) == 1);
     CHECK(waiting.revents == (POLLIN | POLLRDHUP | POLLHUP));
     CHECK(close(one) == 0 && close(two) == 0);
+}
+
+/* What isn't there for what has no position and no file system. */
+static void no_file(int fd, mode_t kind)
+{
+    struct stat status;
+    char byte;
+    CHECK(fstat(fd, &status) == 0 && (status.st_mode & S_IFMT) == kind);
+    CHECK(fsync(fd) == -1 && errno == EINVAL);
+    CHECK(fdatasync(fd) == -1 && errno == EINVAL);
+    CHECK(ftruncate(fd, 0) == -1 && errno == EINVAL);
+    CHECK(lseek(fd, 0, SEEK_CUR) == -1 && errno == ESPIPE);
+    CHECK(pread(fd, &byte, 1, 0) == -1 && errno == ESPIPE);
+    CHECK(ioctl(fd, FIONBIO, &(int){1}) == 0 && (fcntl(fd, F_GETFL) & O_NONBLOCK) != 0);
+    CHECK(ioctl(fd, FIONBIO, &(int){0}) == 0 && (fcntl(fd, F_GETFL) & O_NONBLOCK) == 0);
+    CHECK(ioctl(fd, 0x4321, &byte) == -1 && errno == ENOTTY);
+}
+
+static void no_files(void)
+{
+    struct sockaddr_in address;
+    int listener = listener_new(&address), datagrams = socket(AF_INET, SOCK_DGRAM, 0), fds[2];
+    int waiting = -1;
+    no_file(listener, S_IFSOCK);
+    no_file(datagrams, S_IFSOCK);
+    CHECK((fcntl(datagrams, F_GETFL) & O_ACCMODE) == O_RDWR);
+    CHECK(ioctl(listener, FIONREAD, &waiting) == -1 && errno == EINVAL);
+    CHECK(ioctl(datagrams, FIONREAD, &waiting) == 0 && waiting == 0);
+    CHECK(close(listener) == 0 && close(datagrams) == 0);
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
+    no_file(fds[0], S_IFSOCK);
+    CHECK(close(fds[0]) == 0 && close(fds[1]) == 0);
+    CHECK(pipe(fds) == 0);
+    no_file(fds[0], S_IFIFO);
+    CHECK((fcntl(fds[1], F_GETFL) & O_ACCMODE) == O_WRONLY);
+    CHECK(close(fds[0]) == 0 && close(fds[1]) == 0);
 }
 
 /* What a socket of which too little is known, or that is asked for too much, says. */
@@ -1196,6 +1233,7 @@ int main(void)
     refused();
     datagrams_end();
     refusals();
+    no_files();
     streams();
     options();
     socket_options();

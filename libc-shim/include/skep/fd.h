@@ -53,7 +53,7 @@ struct skep_fd_ops {
     /* At an offset, which read and write don't see. NULL: -ESPIPE. */
     ssize_t (*pread)(struct skep_file *file, void *data, size_t bytes, off_t offset);
     ssize_t (*pwrite)(struct skep_file *file, const void *data, size_t bytes, off_t offset);
-    /* ftruncate(), NULL: -EINVAL; fsync() and fdatasync(), NULL: nothing to do. */
+    /* ftruncate(), NULL: -EINVAL; fsync() and fdatasync(), NULL: nothing to do, or -EINVAL if there is no pread. */
     int (*resize)(struct skep_file *file, off_t bytes);
     int (*sync)(struct skep_file *file, bool data_only);
     int (*ioctl)(struct skep_file *file, unsigned long request, void *argument);

@@ -31,7 +31,7 @@ enum EPOLL_EVENTS {
     EPOLLWRNORM = 0x100,
     EPOLLWRBAND = 0x200,
     EPOLLRDHUP = 0x2000,
-    EPOLLEXCLUSIVE = 1 << 28, /* accepted: each event wakes one thread anyway */
+    EPOLLEXCLUSIVE = 1 << 28, /* accepted; other instances hear of the event, too */
     EPOLLWAKEUP = 1 << 29,    /* accepted */
     EPOLLONESHOT = 1 << 30,
     EPOLLET = (int)(1u << 31)

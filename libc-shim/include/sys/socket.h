@@ -65,6 +65,12 @@ struct cmsghdr {
          ? (struct cmsghdr *)0                                                  \
          : (struct cmsghdr *)((char *)(cmsg) + __CMSG_ALIGN((cmsg)->cmsg_len)))
 
+struct ucred {
+    pid_t pid;
+    uid_t uid;
+    gid_t gid;
+};
+
 struct linger {
     int l_onoff;
     int l_linger; /* seconds */
@@ -111,6 +117,7 @@ struct linger {
 #define SO_BINDTODEVICE 0x100b
 #define SO_PROTOCOL     0x100c
 #define SO_DOMAIN       0x100d
+#define SO_PEERCRED     0x100e /* struct ucred, of UNIX sockets */
 
 #define MSG_PEEK     0x01
 #define MSG_WAITALL  0x02
