@@ -16,7 +16,8 @@
 #include "say.h"
 
 #define STACK_BYTES 65536
-#define ROUNDS      300
+#define TOP_BYTES   4096
+#define ROUNDS      2000
 
 static _Alignas(64) char memory[STACK_BYTES];
 
@@ -92,12 +93,13 @@ static void test_stacks(void)
     void *stack, *result;
     size_t bytes;
     CHECK(pthread_attr_init(&attributes) == 0);
+    memset(memory, 0xee, STACK_BYTES);
     tell("too small", pthread_attr_setstack(&attributes, memory, 4096));
     tell("given", pthread_attr_setstack(&attributes, memory, STACK_BYTES));
     CHECK(pthread_attr_getstack(&attributes, &stack, &bytes) == 0);
     printf("as given: %d\n", stack == memory && bytes == STACK_BYTES);
     for (intptr_t i = 0; i < ROUNDS; i++) {
-        memset(memory, 0xee, STACK_BYTES);
+        memset(memory + STACK_BYTES - TOP_BYTES, 0xee, TOP_BYTES); /* where it ended */
         pthread_t thread = start(&attributes, use_stack, (void *)i);
         CHECK(pthread_join(thread, &result) == 0 && result == (void *)i);
     }

@@ -6,12 +6,12 @@
 #include "pending.h"
 #include "shim.h"
 
-static _Thread_local stack_t alternate = {.ss_flags = SS_DISABLE};
+static _Thread_local stack_t alternate; /* of no bytes: there is none */
 
 static bool is_on_alternate(void)
 {
     uint64_t here = (uint64_t)__builtin_frame_address(0), base = (uint64_t)alternate.ss_sp;
-    return !(alternate.ss_flags & SS_DISABLE) && here > base && here <= base + alternate.ss_size;
+    return here > base && here <= base + alternate.ss_size;
 }
 
 int sigaltstack(const stack_t *restrict stack, stack_t *restrict old)
@@ -26,11 +26,11 @@ int sigaltstack(const stack_t *restrict stack, stack_t *restrict old)
                  : is_one && stack->ss_size < MINSIGSTKSZ   ? -ENOMEM
                                                             : 0;
         if (result == 0)
-            alternate = is_one ? *stack : (stack_t){.ss_flags = SS_DISABLE};
+            alternate = is_one ? *stack : (stack_t){0};
     }
     if (result == 0 && old != NULL) {
         *old = former;
-        old->ss_flags |= is_used ? SS_ONSTACK : 0;
+        old->ss_flags = is_used ? SS_ONSTACK : former.ss_size == 0 ? SS_DISABLE : 0;
     }
     return (int)skep_posix_result(result);
 }
@@ -69,7 +69,7 @@ static void call_on_alternate(const struct handling *handling)
 void skep_posix_call_handler(int signal, const struct sigaction *action, siginfo_t *info)
 {
     const struct handling handling = {signal, action, info};
-    bool has_own = (action->sa_flags & SA_ONSTACK) && !(alternate.ss_flags & SS_DISABLE);
+    bool has_own = (action->sa_flags & SA_ONSTACK) && alternate.ss_size != 0;
     if (has_own && !is_on_alternate())
         call_on_alternate(&handling);
     else

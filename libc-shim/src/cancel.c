@@ -40,9 +40,11 @@ _Noreturn static void end_now(void)
 }
 
 /* Of a thread that was interrupted: in a call that waits it ends by itself, with one of newlib's locks when it has given that
- * back. */
+ * back. One that has ended but for its last steps is none of the program's, and what *self was may be gone. */
 static skep_detour *where_to(void)
 {
+    if (skep_posix_signals_is_helper())
+        return NULL;
     const struct skep_pthread *self = pthread_self();
     if (self->cancel_type != PTHREAD_CANCEL_ASYNCHRONOUS || self->cancel_disabled ||
         skep_posix_signals_is_waiting())

@@ -4,6 +4,7 @@
 #include "pending.h"
 
 #include <limits.h>
+#include <stdlib.h>
 
 #include "shim.h"
 #include "timers.h"
@@ -16,15 +17,20 @@ struct entry {
 
 static struct {
     struct skep_mutex lock; /* guards the rest, and the receivers' sets but for looks at them */
-    struct entry entries[SIGQUEUE_MAX];
-    unsigned used; /* of the entries, once, */
-    struct entry *free;
-    struct entry *first, **last;
-} pending = {.last = &pending.first};
+    struct entry *entries;  /* SIGQUEUE_MAX, on the heap: few programs have any pending */
+    unsigned used;          /* of the entries: they have been in the queue */
+    struct entry *free;     /* and are no more */
+    struct entry *first;    /* in the queue */
+    struct entry **last;    /* where the next one goes, NULL = there was none */
+} pending;
 
-/* NULL: all are in use. */
+/* NULL: all are in use, or there is no memory. */
 static struct entry *take_entry(void)
 {
+    if (pending.entries == NULL)
+        pending.entries = calloc(SIGQUEUE_MAX, sizeof(*pending.entries));
+    if (pending.entries == NULL)
+        return NULL;
     struct entry *entry = pending.free;
     if (entry != NULL)
         pending.free = entry->next;
@@ -78,7 +84,7 @@ static int add(_Atomic uint64_t *receiver, const siginfo_t *info)
         return -EAGAIN;
     if (entry != NULL) {
         *entry = (struct entry){*info, receiver, NULL};
-        *pending.last = entry;
+        *(pending.last != NULL ? pending.last : &pending.first) = entry;
         pending.last = &entry->next;
         if (info->__timer != NULL)
             ((struct skep_timer *)info->__timer)->is_pending = true;
