@@ -159,6 +159,55 @@ static void test_environment(void)
     say("many", getenv("n0") != NULL && getenv("nW") != NULL && getenv("nX") == NULL);
 }
 
+static void *take_numbers(void *unused)
+{
+    static long numbers[3];
+    numbers[0] = rand();
+    numbers[1] = random();
+    numbers[2] = lrand48();
+    return numbers;
+}
+
+static void print_numbers(unsigned short own[3])
+{
+    for (int i = 0; i < 2; i++) {
+        printf("%ld", lrand48());
+        printf(" %ld", mrand48());
+        printf(" %.6f", drand48());
+        printf(" %ld", nrand48(own));
+        printf(" %ld", jrand48(own));
+        printf(" %.6f\n", erand48(own));
+    }
+}
+
+/* One sequence for all threads. Those of 48 bits are the same everywhere. */
+static void test_random_numbers(void)
+{
+    unsigned short own[] = {1, 2, 3}, parameters[] = {1, 2, 3, 4, 5, 6, 7};
+    pthread_t thread;
+    void *numbers = NULL;
+    srand(5);
+    srandom(6);
+    srand48(7);
+    const long expected[3] = {rand(), random(), lrand48()};
+    srand(5);
+    srandom(6);
+    srand48(7);
+    pthread_create(&thread, NULL, take_numbers, NULL);
+    pthread_join(thread, &numbers);
+    say("one sequence", numbers != NULL && memcmp(numbers, expected, sizeof(expected)) == 0);
+    say("goes on", rand() != expected[0] && random() != expected[1]);
+    srand48(7);
+    print_numbers(own);
+    const unsigned short *former = seed48(own);
+    printf("%04x%04x%04x\n", former[2], former[1], former[0]);
+    print_numbers(own);
+    lcong48(parameters);
+    print_numbers(own);
+    srand48(-1);
+    print_numbers(own);
+}
+
 /* Messages, after whatever the program's name is. */
 static void test_messages(void)
 {
@@ -716,6 +765,7 @@ int main(int argc, char **argv)
     test_options();
     test_limits();
     test_environment();
+    test_random_numbers();
     test_messages();
     test_orders();
     test_long_doubles();

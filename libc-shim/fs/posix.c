@@ -157,12 +157,12 @@ int lstat(const char *path, struct stat *out)
     return (int)skep_posix_result(stat_path(path, false, out));
 }
 
-/* The same for a change of what is at the path: the error that looking for it has goes before. */
+/* Of a change of what is at the path: outside volumes the error that looking for it has, or EROFS. */
 static long result_at(const char *path, long result)
 {
     struct stat unused;
-    return result == FS_OUTSIDE ? result_of(stat_path(path, false, &unused) ?: FS_OUTSIDE)
-                                : skep_posix_result(result);
+    int found = result == FS_OUTSIDE ? stat_path(path, false, &unused) : 0;
+    return result_of(found != 0 ? found : result);
 }
 
 /* A guest is root: it may do anything that the volume lets it. */
@@ -185,8 +185,10 @@ ssize_t readlink(const char *path, char *out, size_t bytes)
     ssize_t result = fs_readlink(path, out, bytes);
     struct stat unused;
     /* FS_OUTSIDE is a length as well, so the path has to be asked again. */
-    if (result == FS_OUTSIDE && fs_stat(path, false, &unused, NULL) == FS_OUTSIDE)
-        result = stat_path(path, false, &unused) ?: -EINVAL;
+    if (result == FS_OUTSIDE && fs_stat(path, false, &unused, NULL) == FS_OUTSIDE) {
+        int found = stat_path(path, false, &unused);
+        result = found != 0 ? found : -EINVAL;
+    }
     return skep_posix_result(result);
 }
 

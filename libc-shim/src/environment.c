@@ -72,9 +72,9 @@ static char *make(const char *name, const char *value)
     struct made *new = malloc(sizeof(*new) + name_bytes + value_bytes + 2);
     if (new == NULL)
         return NULL;
-    memcpy(new->text, name, name_bytes);
-    new->text[name_bytes] = '=';
-    memcpy(new->text + name_bytes + 1, value, value_bytes + 1);
+    char *end = stpcpy(new->text, name);
+    *end = '=';
+    stpcpy(end + 1, value);
     new->next = made;
     made = new;
     return new->text;

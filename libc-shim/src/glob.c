@@ -231,7 +231,7 @@ static int find_each(struct search *search, const char *pattern)
         size_t front = (size_t)(first - pattern), bytes = (size_t)(end - begin - 1);
         memcpy(one, pattern, front);
         memcpy(one + front, begin + 1, bytes);
-        memcpy(one + front + bytes, last + 1, strlen(last));
+        stpcpy(one + front + bytes, last + 1);
         result = find_each(search, one);
         begin = end;
     }
