@@ -63,7 +63,7 @@ add_library(skep_flags_core INTERFACE)
 target_link_libraries(skep_flags_core INTERFACE skep_flags_common)
 set(SKEP_CORE_FLAGS
     ${SKEP_TARGET_FLAGS}
-    -flto -flto-partition=one
+    -flto
     -ffreestanding -mcmodel=kernel -mgeneral-regs-only -mno-red-zone -fno-pic -fno-pie
     -fno-omit-frame-pointer -fno-asynchronous-unwind-tables -fno-common
     -fstack-protector-strong -mstack-protector-guard=global -Wa,--noexecstack
@@ -72,7 +72,8 @@ set(SKEP_CORE_FLAGS
     -mindirect-branch=thunk-extern -mindirect-branch-register -fjump-tables)
 target_compile_options(skep_flags_core INTERFACE ${SKEP_CORE_FLAGS})
 target_link_options(skep_flags_core INTERFACE
-    ${SKEP_COMMON_FLAGS} ${SKEP_CORE_FLAGS} -nostdlib -static -no-pie
+    ${SKEP_COMMON_FLAGS} ${SKEP_CORE_FLAGS} -flto-partition=one
+    -nostdlib -static -no-pie
     -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack -Wl,-z,norelro -Wl,--build-id=sha1
     -Wl,--gc-sections -Wl,--no-undefined -Wl,--fatal-warnings)
 

@@ -124,6 +124,25 @@ static void work_is_done_before_it_waits(void **state)
     assert_true(peer_event(&b, 0));
 }
 
+/* If that was for it, it goes on at once, and somebody has to come back for what is left. */
+static void what_is_left_before_it_waits_is_not_forgotten(void **state)
+{
+    (void)state;
+    falls_asleep(&b);
+    leaves_work(&a, mac_a, ADDRESS_A);
+    event_raise(b.vcpu, WAKE);
+    assert_ptr_equal(fake_interrupts(), b.vcpu);
+    uplink_client.interrupt(&fake_nic); /* which waits for b, too */
+    atomic_store(&fake_cpu->resched, 0);
+    io_work_before_wait();
+    assert_int_equal(atomic_load(&fake_cpu->resched), 1);
+    atomic_store(&fake_cpu->resched, 0);
+    io_work_before_wait();
+    assert_int_equal(atomic_load(&fake_cpu->resched), 0);
+    assert_int_equal(poll_count, 1);
+    assert_int_equal(sent_count, RING_SIZE);
+}
+
 /* It asked to wait: that time is over when the work is done is no reason to keep the CPU from who is due. */
 static void a_short_wait_is_a_wait(void **state)
 {
@@ -227,6 +246,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(work_waits_for_who_was_woken),
         TEST(work_is_done_before_it_waits),
+        TEST(what_is_left_before_it_waits_is_not_forgotten),
         TEST(a_short_wait_is_a_wait),
         TEST(work_waits_for_nobody_else),
         TEST(who_made_room_is_not_spared),

@@ -128,12 +128,20 @@ static bool used_any(const struct virtqueue *queue)
     return atomic_load_explicit(&queue->used->index, memory_order_acquire) != queue->next_used;
 }
 
+/* Reads each word once: the device may write the entry again while it is checked. */
+static struct skep_vring_used_elem used_read(const struct skep_vring_used_elem *entry)
+{
+    return (struct skep_vring_used_elem){__atomic_load_n(&entry->id, __ATOMIC_RELAXED),
+                                         __atomic_load_n(&entry->len, __ATOMIC_RELAXED)};
+}
+
 int virtqueue_take(struct virtqueue *queue, uint32_t *bytes)
 {
     if (queue->broken || !used_any(queue)) {
         return -SKEP_EAGAIN;
     }
-    struct skep_vring_used_elem used = queue->used->ring[queue->next_used & (queue->size - 1)];
+    struct skep_vring_used_elem used =
+        used_read(&queue->used->ring[queue->next_used & (queue->size - 1)]);
     if (used.id >= queue->size || queue->parts[used.id] == 0 ||
         (queue->parts[used.id] & CHAIN_TAKEN)) {
         log_line("virtio: queue %u: the device returned entry %u, which it doesn't hold",

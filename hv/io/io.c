@@ -395,11 +395,15 @@ bool io_work(void)
     return work_any();
 }
 
+/* The caller may go on at once, if that was for it: what is left needs core_resume(), then. */
 void io_work_before_wait(void)
 {
-    const struct cpu *cpu = arch_cpu();
+    struct cpu *cpu = arch_cpu();
     if (work_any()) {
         worked_in[cpu->index] = work_one(cpu) ? cpu->traps + 1 : 0;
+        if (work_any()) {
+            atomic_store(&cpu->resched, 1);
+        }
     }
 }
 
