@@ -11,8 +11,11 @@
 #include "io/filter.h"
 #include "io/uplink.h"
 
-static struct nic card = {
-    .mac = {0x52, 0x54, 0, 0, 0, 1}, .mtu = 1500, .tx_csum = true, .tx_tso4 = true};
+static struct nic card = {.mac = {0x52, 0x54, 0, 0, 0, 1},
+                          .mtu = 1500,
+                          .tx_csum = true,
+                          .tx_tso4 = true,
+                          .tx_tso6 = true};
 static struct nic_packet packets[CARD_ROOM];
 static uint32_t count, room;
 static uint64_t way;

@@ -94,7 +94,7 @@ static bool queue_start(struct peer *peer, struct guest *guest, uint32_t queue)
         .desc = place,
         .avail = place + AVAIL_AT,
         .used = place + USED_AT,
-        .flags = queue == 0 ? SKEP_QUEUE_MERGE : 0,
+        .flags = queue == 0 ? SKEP_QUEUE_MERGE | SKEP_QUEUE_MERGE6 : 0,
     };
     return io_queue_setup(guest->vcpus[0], &setup) == 0;
 }
@@ -201,6 +201,20 @@ static void segment_make(const struct operation *op, uint8_t *buffer, uint32_t b
                                      .csum_start = 34,
                                      .csum_offset = 16};
     uint8_t *frame = buffer + sizeof(header);
+    if (op->queue & 8) {
+        header.gso_type = SKEP_NET_GSO_TCP6;
+        header.csum_start = 54;
+        memcpy(buffer, &header, sizeof(header));
+        memcpy(frame + 12, (const uint8_t[3]){0x86, 0xdd, 0x60}, 3);
+        frame[18] = (uint8_t)((bytes - 54) >> 8);
+        frame[19] = (uint8_t)(bytes - 54);
+        frame[20] = 6;
+        memcpy(frame + 22, (const uint8_t[16]){0xfd, [15] = op->peer % PEERS}, 16);
+        memcpy(frame + 38, (const uint8_t[16]){0xfd, [15] = (uint8_t)(op->value % PEERS)}, 16);
+        frame[66] = (uint8_t)(op->queue & 0xf0);
+        frame[67] &= op->queue & 4 ? 0xff : 0x19;
+        return;
+    }
     memcpy(buffer, &header, sizeof(header));
     memcpy(frame + 12, (const uint8_t[3]){8, 0, 0x45}, 3);
     frame[16] = (uint8_t)((bytes - 14) >> 8);

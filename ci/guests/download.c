@@ -30,9 +30,12 @@ static void fail(const char *what)
 static int ask(const char *address, unsigned long count)
 {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(PORT)};
+    struct sockaddr_in6 to6 = {.sin6_family = AF_INET6, .sin6_port = htons(PORT)};
+    bool is_6 = inet_pton(AF_INET6, address, &to6.sin6_addr) == 1;
     inet_pton(AF_INET, address, &to.sin_addr);
-    int s = socket(AF_INET, SOCK_STREAM, 0);
-    if (s < 0 || connect(s, (struct sockaddr *)&to, sizeof(to)) != 0)
+    int s = socket(is_6 ? AF_INET6 : AF_INET, SOCK_STREAM, 0);
+    if (s < 0 || connect(s, is_6 ? (struct sockaddr *)&to6 : (struct sockaddr *)&to,
+                         is_6 ? sizeof(to6) : sizeof(to)) != 0)
         fail("connect");
     int length =
         snprintf(buffer, sizeof(buffer), "GET /bytes/%lu HTTP/1.1\r\nHost: web\r\n\r\n", count);

@@ -13,11 +13,14 @@ import sys
 import skep
 
 TAP, GATEWAY, HOST, GUEST, OTHER = "segments0", "10.78.0.1", "10.78.0.15", "10.78.0.20", "10.78.0.21"
-SETUP = f"ip link set lo up && ip tuntap add {TAP} mode tap && ip addr add {GATEWAY}/24 dev {TAP} && ip link set {TAP} up"
+GUEST6, OTHER6, GATEWAY6 = "fd79::20", "fd79::21", "fd79::1"
+IPV6 = os.path.exists("/proc/net/if_inet6")
+SETUP6 = f" && ip -6 addr add {GATEWAY6}/64 dev {TAP} nodad" if IPV6 else ""
+SETUP = f"ip link set lo up && ip tuntap add {TAP} mode tap && ip addr add {GATEWAY}/24 dev {TAP} && ip link set {TAP} up{SETUP6}"
 PERIOD = bytes(range(251))
 
 # What the card can do; what clients say that they take in a segment and have room for; how much they download.
-CARDS = {"cuts": (), "can't cut": ("-global", "virtio-net-pci.host_tso4=off")}
+CARDS = {"cuts": (), "can't cut": ("-global", "virtio-net-pci.host_tso4=off", "-global", "virtio-net-pci.host_tso6=off")}
 CLIENTS = ((None, None, 32 << 20), (600, None, 2 << 20), (100, None, 256 << 10), (None, 4096, 1 << 20))
 
 
@@ -41,14 +44,20 @@ def packets():
     return next(int(line.split()[2]) for line in lines if line.split()[0] == f"{TAP}:")
 
 
-def download(size, mss, window):
-    with contextlib.closing(socket.socket()) as client:
+def network(address, address6):
+    more = {"address6": f"{address6}/64", "gateway6": GATEWAY6} if IPV6 else {}
+    return {"address": f"{address}/24", "gateway": GATEWAY} | more
+
+
+def download(address, size, mss, window):
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with contextlib.closing(socket.socket(family)) as client:
         client.settimeout(60)
         if mss:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, mss)
         if window:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
-        client.connect((GUEST, 80))
+        client.connect((address, 80))
         client.sendall(f"GET /bytes/{size} HTTP/1.1\r\nHost: web\r\n\r\n".encode())
         answer = http.client.HTTPResponse(client)
         answer.begin()
@@ -57,12 +66,11 @@ def download(size, mss, window):
         assert body == (PERIOD * (size // len(PERIOD) + 1))[:size], "other bytes than were sent"
 
 
-def download_by_guest(api, card, size=32 << 20, rounds=2):
+def download_by_guest(api, card, address, size=32 << 20, rounds=2):
     """From one guest to another; the first round may find buffers that were never used."""
-    api.upload("download", skep.BUILD / "guests/download.elf")
     before = api.status("web")["networks"][0]
-    spec = {"memory_bytes": 16 << 20, "networks": [{"address": f"{OTHER}/24", "gateway": GATEWAY}]}
-    arguments = [GUEST, str(size), str(rounds), "check"]
+    spec = {"memory_bytes": 16 << 20, "networks": [network(OTHER, OTHER6)]}
+    arguments = [address, str(size), str(rounds), "check"]
     api.create("other", image="download", args=arguments, desired_state="running", **spec)
     status = api.wait_state("other", "exited", "crashed", seconds=100)
     assert status["exit_code"] == 0, api.log("other")
@@ -71,7 +79,8 @@ def download_by_guest(api, card, size=32 << 20, rounds=2):
     # Of parts, each is acknowledged, and the window's growth is told; of frames, every second one at least.
     acknowledged = api.status("web")["networks"][0]["rx_packets"] - before["rx_packets"]
     each = rounds * size // acknowledged
-    print(f"{card}: from guest to guest: {each} bytes a packet that comes back")
+    api.delete_guest("other")
+    print(f"{card}: from guest to guest by {address}: {each} bytes a packet that comes back")
     assert each > 8 * 1460 if card == "cuts" else each <= 2 * 1460, "parts of another length"
 
 
@@ -100,17 +109,20 @@ def main():
     with skep.Machine(folder, forwards=[GUEST], extra=CARDS[card], **place) as machine:
         api = machine.wait_api()
         api.upload("httpd", skep.BUILD / "examples/httpd.elf")
-        net = {"address": f"{GUEST}/24", "gateway": GATEWAY}
+        api.upload("download", skep.BUILD / "guests/download.elf")
+        net = network(GUEST, GUEST6)
         api.create("web", image="httpd", memory_bytes=16 << 20, networks=[net], desired_state="running")
         machine.wait_page(GUEST)
-        for mss, window, size in CLIENTS:
+        clients = [(GUEST, *client) for client in CLIENTS] + [(GUEST6, *CLIENTS[0])] * IPV6
+        for address, mss, window, size in clients:
             before = packets()
-            download(size, mss, window)
+            download(address, size, mss, window)
             each = size // (packets() - before)
-            print(f"{card}: segments of {mss}, window {window}: {each} bytes a packet")
+            print(f"{card}: {address}, segments of {mss}, window {window}: {each} bytes a packet")
             long = card == "cuts" and mss != 100 and window is None
             assert each > 4 * 1460 if long else each <= 1460, "packets of another length"
-        download_by_guest(api, card)
+        for address in [GUEST] + [GUEST6] * IPV6:
+            download_by_guest(api, card, address)
         machine.check_alive()
 
 

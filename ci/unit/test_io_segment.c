@@ -601,11 +601,17 @@ static void without_payload_buffers_it_comes_together(void **state)
     assert_together();
 }
 
+/* Then a frame comes: to try both ways would take too long. What is left is too short to go apart. */
 static void missing_memory_is_no_payload_buffer(void **state)
 {
     (void)state;
     post_payload(PEER_PAGES * 4096 - 1200, 4096);
-    assert_together();
+    offer(sizeof(frame));
+    assert_int_equal(peer_used(&b.payload), 0);
+    assert_int_equal(peer_used(&b.rx), 3);
+    a_cut_is_checked(0);
+    assert_part(b.page[PEER_BUFFERS] + 2048, SIZE, PAYLOAD - SIZE, 2, sizeof(header) + HEADERS);
+    assert_int_equal(b.guest->state, SKEP_GUEST_RUNNING);
 }
 
 static void others_memory_is_no_payload_buffer(void **state)
@@ -646,6 +652,7 @@ static void headers_need_one_whole_buffer(void **state)
     offer(sizeof(frame));
     assert_int_equal(peer_used(&b.payload), 0);
     assert_int_equal(peer_used(&b.rx), 3);
+    assert_int_equal(peer_counters(&b).rx_dropped, 1);
     for (uint32_t i = 0; i < 4096; i++) {
         assert_int_equal(b.page[TO_PAYLOAD / 4096][i], 0x5e);
     }
@@ -681,7 +688,8 @@ static void other_flags_are_refused(void **state)
         for (setup.queue = 0; setup.queue < SKEP_QUEUE_COUNT; setup.queue++) {
             bool receives = setup.queue < SKEP_QUEUE_BLOCK_0 && setup.queue % 2 == 0;
             int error = queue_setup(&queue, a.guest, &setup);
-            assert_int_equal(error, setup.flags == SKEP_QUEUE_MERGE && receives ? 0 : -SKEP_EINVAL);
+            bool known = setup.flags == SKEP_QUEUE_MERGE || setup.flags == SKEP_QUEUE_MERGE6;
+            assert_int_equal(error, known && receives ? 0 : -SKEP_EINVAL);
             queue_teardown(&queue);
         }
     }

@@ -68,6 +68,7 @@ struct nic {
     uint16_t mtu;
     bool tx_csum;         /* completes checksums */
     bool tx_tso4;         /* cuts TCP segments over IPv4 (gso_type) */
+    bool tx_tso6;         /* over IPv6 */
     bool rx_csum;         /* may say DATA_VALID or NEEDS_CSUM */
     struct spinlock lock; /* the transmit side */
 };

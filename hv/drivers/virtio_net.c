@@ -23,6 +23,7 @@
 #define NET_F_MTU        (1ull << 3)
 #define NET_F_MAC        (1ull << 5)
 #define NET_F_HOST_TSO4  (1ull << 11)
+#define NET_F_HOST_TSO6  (1ull << 12)
 
 #define CONFIG_MAC 0u
 #define CONFIG_MTU 10u
@@ -282,6 +283,7 @@ static void config_take(struct virtio_net *net)
     net->nic.mtu = limit >= 68 && limit < MTU_DEFAULT ? limit : MTU_DEFAULT;
     net->nic.tx_csum = features & NET_F_CSUM;
     net->nic.tx_tso4 = net->nic.tx_csum && (features & NET_F_HOST_TSO4);
+    net->nic.tx_tso6 = net->nic.tx_csum && (features & NET_F_HOST_TSO6);
     net->nic.rx_csum = features & NET_F_GUEST_CSUM;
 }
 
@@ -289,8 +291,9 @@ static int net_start(struct virtio_net *net, const struct pci_device *pci)
 {
     int error = virtio_open(&net->device, pci);
     if (error == 0) {
-        error = virtio_negotiate(&net->device, NET_F_MAC | NET_F_MTU | NET_F_CSUM |
-                                                   NET_F_GUEST_CSUM | NET_F_HOST_TSO4);
+        error =
+            virtio_negotiate(&net->device, NET_F_MAC | NET_F_MTU | NET_F_CSUM | NET_F_GUEST_CSUM |
+                                               NET_F_HOST_TSO4 | NET_F_HOST_TSO6);
     }
     if (error == 0 && !(net->device.features & NET_F_MAC)) {
         error = -SKEP_ENODEV;

@@ -92,7 +92,9 @@ static uint32_t flags_choose(const struct skep_net *net)
     uint32_t asked = net->flags & (SKEP_NET_DHCP | SKEP_NET_CONTROL_OK);
     uint32_t tx_csum = nic == NULL || nic->tx_csum ? SKEP_NET_TX_CSUM : 0;
     uint32_t tx_tso4 = nic == NULL || nic->tx_tso4 ? SKEP_NET_TX_TSO4 : 0;
-    return asked | SKEP_NET_RX_CSUM | SKEP_NET_RX_MERGE | SKEP_NET_RX_PAYLOAD | tx_csum | tx_tso4;
+    uint32_t tx_tso6 = nic == NULL || nic->tx_tso6 ? SKEP_NET_TX_TSO6 : 0;
+    return asked | SKEP_NET_RX_CSUM | SKEP_NET_RX_MERGE | SKEP_NET_RX_PAYLOAD | tx_csum | tx_tso4 |
+           tx_tso6;
 }
 
 static int port_fill6(struct port *port, const struct skep_net6 *net6)
@@ -258,8 +260,8 @@ int io_queue_setup(struct vcpu *vcpu, const struct skep_queue_setup *setup)
     struct queue *queue = queue_of(port, setup->queue);
     spin_lock(&port->lock);
     int error = port->closed ? -SKEP_ENODEV : queue_setup(queue, vcpu->guest, setup);
-    if (error == 0 && (setup->flags & SKEP_QUEUE_MERGE)) {
-        atomic_store_explicit(&port->merges, true, memory_order_relaxed);
+    if (error == 0 && queue == &port->rx) {
+        atomic_store_explicit(&port->merges, setup->flags, memory_order_relaxed);
     }
     spin_unlock(&port->lock);
     return error;

@@ -39,8 +39,8 @@ void merge_pin(struct merge_memory *memory, struct guest *guest, const struct qu
 
 void merge_unpin(struct merge_memory *memory);
 
-/* Copies whole frames' worth of the payload, two at least, into the next chains of the payload queue (if it is set up, and has
- * any that will do) and the headers into the queue's next one, or all into the queue's next chains, and gives these back
+/* Copies whole frames' worth of the payload, two at least, into the payload queue's next chains and the headers into the
+ * queue's next one, or, if that queue has none or isn't set up, all into the queue's next chains, and gives these back
  * at once; or does nothing and returns 0. How much payload it was. The lock that guards the queues is
  * held. The segment's headers are used up. */
 uint32_t merge_receive(struct queue *queue, struct queue *payload_queue, struct guest *guest,

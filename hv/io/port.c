@@ -302,7 +302,8 @@ static bool header_permitted(const struct port *port, struct outgoing *out)
     bool offered =
         !(packet->header.flags & SKEP_NET_HDR_NEEDS_CSUM) || (port->flags & SKEP_NET_TX_CSUM);
     if (packet->header.gso_type != SKEP_NET_GSO_NONE) {
-        return offered && (port->flags & SKEP_NET_TX_TSO4) &&
+        bool is_6 = packet->header.gso_type == SKEP_NET_GSO_TCP6;
+        return offered && (port->flags & (is_6 ? SKEP_NET_TX_TSO6 : SKEP_NET_TX_TSO4)) &&
                segments_decode(&out->segments, &packet->header, packet->frame, out->head_bytes,
                                out->bytes, port->mtu);
     }
@@ -315,8 +316,10 @@ static enum step send_port(struct port *port, struct queue_chain *chain, struct 
     if (out->packet->header.gso_type == SKEP_NET_GSO_NONE) {
         return send_local(port, chain, out);
     }
-    bool merges = atomic_load_explicit(&out->to->merges, memory_order_relaxed);
-    return merges ? send_part(port, chain, out) : send_cut(port, chain, out);
+    bool is_6 = out->packet->header.gso_type == SKEP_NET_GSO_TCP6;
+    uint32_t merges = atomic_load_explicit(&out->to->merges, memory_order_relaxed);
+    return merges & (is_6 ? SKEP_QUEUE_MERGE6 : SKEP_QUEUE_MERGE) ? send_part(port, chain, out)
+                                                                  : send_cut(port, chain, out);
 }
 
 static enum step send_one(struct port *port, struct outgoing *out)

@@ -19,7 +19,7 @@ static bool part_valid(uint64_t address, uint64_t bytes, uint64_t alignment)
 static uint32_t flags_known(uint32_t number)
 {
     bool receives = number < SKEP_QUEUE_BLOCK_0 && number % 2 == 0;
-    return receives ? SKEP_QUEUE_MERGE : 0;
+    return receives ? SKEP_QUEUE_MERGE | SKEP_QUEUE_MERGE6 : 0;
 }
 
 static bool setup_valid(const struct guest *guest, const struct skep_queue_setup *setup)

@@ -11,15 +11,17 @@
 
 /* Payload that is cut every `size` bytes, and the headers that each piece gets a copy of. */
 struct segments {
-    uint32_t header_bytes;  /* Ethernet, IPv4 and TCP; at most 94 */
+    uint32_t tcp_at;        /* behind Ethernet and IPv4 or IPv6 */
+    uint32_t header_bytes;  /* these and TCP; at most 114 */
     uint32_t payload_bytes; /* of all; more than size */
     uint32_t size; /* SKEP_NET_GSO_SIZE_MIN or more; with the headers no more than a frame */
     uint32_t count;
 };
 
 /* Looks at a frame that asks to be cut by its first head_bytes (at least 128), and turns the sender's header into the
- * card's. False, and then nothing is to be used, unless it is TCP over IPv4 without IPv4 options or fragments, whose
- * checksum is left to the card, whose lengths agree with frame_bytes, whose flags are those of plain data (no SYN, RST,
+ * card's. False, and then nothing is to be used, unless it is TCP over IPv4 without IPv4 options or fragments, or right
+ * behind IPv6's header, as its gso_type says, whose checksum is left to the card, whose lengths agree with frame_bytes, whose
+ * flags are those of plain data (no SYN, RST,
  * URG or CWR), and whose pieces are none too small and none longer than the MTU. */
 bool segments_decode(struct segments *segments, struct skep_net_header *header, const uint8_t *head,
                      uint32_t head_bytes, uint32_t frame_bytes, uint32_t mtu);

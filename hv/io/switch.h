@@ -39,7 +39,7 @@ struct port {
     uint32_t flags6;      /* SKEP_NET6_… */
     uint8_t address6[16]; /* all 0 = none */
     bool is_control;
-    _Atomic bool merges; /* its receive queue has SKEP_QUEUE_MERGE */
+    _Atomic uint32_t merges; /* its receive queue's flags: SKEP_QUEUE_MERGE, … */
     _Atomic uint64_t
         dhcp_asked; /* DHCP_ASKED and the xid of its latest request, 0 = it waits for no answer */
 

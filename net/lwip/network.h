@@ -87,6 +87,9 @@ void pvnet_flush(void);
 /* Whether long segments that come to this interface have buffers of their own, of which half wait for data. */
 bool pvnet_takes_long(const struct netif *netif);
 
+/* Whether it cuts TCP segments over IPv6; those over IPv4 if its flags have NETWORK_FLAG_CUTS. */
+bool pvnet_cuts6(const struct netif *netif);
+
 /* lwIP's interface of a device, NULL if there is none. */
 struct netif *pvnet_interface(unsigned number);
 

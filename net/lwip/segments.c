@@ -40,12 +40,17 @@ static uint32_t full(const struct tcp_pcb *pcb, uint32_t bytes)
 
 static bool cuts(const struct tcp_pcb *pcb)
 {
-    if (IP_IS_V6(&pcb->remote_ip))
-        return false;
     const struct netif *netif = pcb->netif_idx != NETIF_NO_INDEX
                                     ? netif_get_by_index(pcb->netif_idx)
                                     : ip_route(&pcb->local_ip, &pcb->remote_ip);
+    if (IP_IS_V6(&pcb->remote_ip))
+        return pvnet_cuts6(netif);
     return netif != NULL && (netif->flags & NETWORK_FLAG_CUTS) != 0;
+}
+
+int network_cuts6(const struct netif *netif)
+{
+    return pvnet_cuts6(netif);
 }
 
 uint16_t network_segment_max(const struct tcp_pcb *pcb, uint16_t usual)

@@ -221,14 +221,27 @@ static struct pbuf *packet_of_payload(struct pvnet *device, unsigned chain, uint
                                PAYLOAD_BYTES);
 }
 
-/* Enough of them wait for data that a connection more may have a long window. */
-bool pvnet_takes_long(const struct netif *netif)
+static const struct pvnet *device_of(const struct netif *netif)
 {
     for (unsigned i = 0; i < SKEP_NETS_MAX; i++)
         if (devices[i] != NULL && &devices[i]->netif == netif)
-            return devices[i]->payload.size != 0 &&
-                   devices[i]->payload.free_count <= PAYLOAD_COUNT / 2;
-    return false;
+            return devices[i];
+    return NULL;
+}
+
+/* Enough of them wait for data that a connection more may have a long window. */
+bool pvnet_takes_long(const struct netif *netif)
+{
+    const struct pvnet *device = device_of(netif);
+    return device != NULL && device->payload.size != 0 &&
+           device->payload.free_count <= PAYLOAD_COUNT / 2;
+}
+
+bool pvnet_cuts6(const struct netif *netif)
+{
+    const uint32_t needed = SKEP_NET_TX_TSO6 | SKEP_NET_TX_CSUM;
+    const struct pvnet *device = device_of(netif);
+    return device != NULL && (device->flags & needed) == needed;
 }
 
 /*
@@ -446,16 +459,18 @@ static void checksum_ask6(uint8_t *frame, uint16_t bytes, struct skep_net_header
 }
 
 /* Asks the back-end to cut a TCP segment into pieces whose length lwIP has left in the checksum's place
- * (the patch's tcp_output_segment()). Before checksum_ask4(). */
+ * (the patch's tcp_output_segment()). Before its checksum is asked for. */
 static void cut_ask(const uint8_t *frame, struct skep_net_header *header)
 {
-    const struct ip_hdr *ip = (const struct ip_hdr *)(frame + SIZEOF_ETH_HDR);
-    const struct tcp_hdr *tcp = (const struct tcp_hdr *)((const uint8_t *)ip + IPH_HL_BYTES(ip));
+    bool is_6 = ((const struct eth_hdr *)frame)->type == PP_HTONS(ETHTYPE_IPV6);
+    const uint8_t *ip = frame + SIZEOF_ETH_HDR;
+    const struct tcp_hdr *tcp =
+        (const void *)(ip + (is_6 ? IP6_HLEN : IPH_HL_BYTES((const struct ip_hdr *)ip)));
     if (tcp->chksum == 0)
         return; /* it has become shorter */
-    header->gso_type = SKEP_NET_GSO_TCP4;
+    header->gso_type = is_6 ? SKEP_NET_GSO_TCP6 : SKEP_NET_GSO_TCP4;
     header->gso_size = tcp->chksum;
-    header->hdr_len = (uint16_t)(SIZEOF_ETH_HDR + IPH_HL_BYTES(ip) + TCPH_HDRLEN_BYTES(tcp));
+    header->hdr_len = (uint16_t)((const uint8_t *)tcp - frame + TCPH_HDRLEN_BYTES(tcp));
 }
 
 static unsigned pages_of(const struct pbuf *piece)
@@ -591,6 +606,7 @@ static err_t interface_init(struct netif *netif)
 static int queues_setup(struct pvnet *device, unsigned number, uint8_t *pages)
 {
     uint32_t flags = (device->flags & SKEP_NET_RX_MERGE) != 0 ? SKEP_QUEUE_MERGE : 0;
+    flags |= (device->flags & SKEP_NET_RX_PAYLOAD) != 0 ? SKEP_QUEUE_MERGE6 : 0;
     int error = skep_virtqueue_setup(&device->receive, 2 * number, SLOT_COUNT, pages, flags);
     if (error >= 0)
         error = skep_virtqueue_setup(&device->send, 2 * number + 1, SEND_COUNT,

@@ -682,7 +682,7 @@ static void take_three(uint16_t port)
 static void long_segments_come_in(void **state)
 {
     (void)state;
-    assert_int_equal(backend_queues[RECEIVE].setup.flags, SKEP_QUEUE_MERGE);
+    assert_int_equal(backend_queues[RECEIVE].setup.flags, SKEP_QUEUE_MERGE | SKEP_QUEUE_MERGE6);
     assert_int_equal(backend_queues[SEND].setup.flags, 0);
     for (uint16_t i = 0; i < 20; i++)
         take_three((uint16_t)(9000 + i));

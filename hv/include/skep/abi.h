@@ -176,7 +176,8 @@ _Static_assert(sizeof(struct skep_clock) == 32, "ABI");
 #define SKEP_NET_CONTROL_OK (1u << 3) /* spec only: may talk to the control service */
 #define SKEP_NET_TX_TSO4    (1u << 4) /* the back-end cuts TCP segments (SKEP_NET_GSO_TCP4) */
 #define SKEP_NET_RX_MERGE   (1u << 5) /* the receive queue may have SKEP_QUEUE_MERGE */
-#define SKEP_NET_RX_PAYLOAD (1u << 6) /* it has a payload queue */
+#define SKEP_NET_RX_PAYLOAD (1u << 6) /* it has a payload queue, and may have SKEP_QUEUE_MERGE6 */
+#define SKEP_NET_TX_TSO6    (1u << 7) /* the back-end cuts those over IPv6, too (SKEP_NET_GSO_TCP6) */
 
 /* One PV network device. Addresses are in network byte order, 0 = none. */
 struct skep_net {
@@ -306,8 +307,9 @@ struct skep_vring_used {
 };
 
 /* Of a net device's receive queue: the front-end takes TCP segments that are longer than a frame (SKEP_NET_GSO_TCP4), in
- * as many chains as num_buffers says. */
-#define SKEP_QUEUE_MERGE 1u
+ * as many chains as num_buffers says; MERGE6: those over IPv6 (SKEP_NET_GSO_TCP6). */
+#define SKEP_QUEUE_MERGE  1u
+#define SKEP_QUEUE_MERGE6 2u
 
 struct skep_queue_setup {
     uint32_t queue; /* number */
@@ -333,10 +335,12 @@ _Static_assert(sizeof(struct skep_net_header) == 12, "ABI");
 
 #define SKEP_NET_HDR_NEEDS_CSUM 1u
 #define SKEP_NET_HDR_DATA_VALID 2u
-#define SKEP_NET_HDR_PAYLOAD    128u /* all behind hdr_len lies in the payload queue's next chain */
+#define SKEP_NET_HDR_PAYLOAD \
+    128u /* what is behind hdr_len is in num_buffers chains of the payload queue */
 
 #define SKEP_NET_GSO_NONE 0u /* gso_type */
 #define SKEP_NET_GSO_TCP4 1u
+#define SKEP_NET_GSO_TCP6 4u
 
 #define SKEP_NET_GSO_SIZE_MIN 536u /* the smallest gso_size, RFC 9293's MSS for who names none */
 

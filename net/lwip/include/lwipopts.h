@@ -151,6 +151,7 @@ unsigned short network_write_max(const struct tcp_pcb *pcb, unsigned short avail
 void network_segment_fit(struct tcp_pcb *pcb, unsigned int window);
 void network_segment_lost(struct tcp_pcb *pcb);
 void network_segment_came(struct tcp_pcb *pcb);
+int network_cuts6(const struct netif *netif);
 #define NETWORK_FLAG_CUTS 0x80u /* in netif.flags, of which lwIP uses the others */
 #define NETWORK_PBUF_CUT \
     0x80u /* the same in pbuf.flags: cut where the checksum's field says, unless 0 */
@@ -161,6 +162,7 @@ void network_segment_came(struct tcp_pcb *pcb);
 #define LWIP_HOOK_TCP_SEGMENT_CAME(pcb)                 network_segment_came(pcb)
 #define LWIP_HOOK_IP_CUTS(netif, proto) \
     ((proto) == IP_PROTO_TCP && ((netif)->flags & NETWORK_FLAG_CUTS) != 0)
+#define LWIP_HOOK_IP6_CUTS(netif, next) ((next) == IP6_NEXTH_TCP && network_cuts6(netif))
 
 /* The core lock must be held: TCP may have sent something, or something waits for more to come, so its timer has something
  * to do. */
