@@ -30,8 +30,15 @@ _Noreturn void skep_heap_broken(const void *where)
 
 static enum heap_check give(void *memory)
 {
-    bool much;
-    return skep_heap_give(memory, &much);
+    enum heap_check check = skep_heap_give(memory);
+    return check == HEAP_MUCH ? HEAP_GOOD : check;
+}
+
+/* What malloc() does. */
+static void *take(size_t bytes)
+{
+    void *memory = bytes <= HEAP_SMALL_MAX ? skep_heap_take_small(bytes) : NULL;
+    return memory != NULL ? memory : skep_heap_take(bytes, 16);
 }
 
 static void join_all(void)
@@ -77,7 +84,7 @@ static void take_piece(struct piece *piece)
 {
     size_t alignment = rand() % 8 == 0 ? 16u << rand() % 9 : 16;
     piece->bytes = (size_t)rand() % (rand() % 10 == 0 ? 20000 : 600);
-    piece->memory = skep_heap_take(piece->bytes, alignment);
+    piece->memory = alignment == 16 ? take(piece->bytes) : skep_heap_take(piece->bytes, alignment);
     if (piece->memory == NULL) {
         return;
     }
@@ -142,31 +149,66 @@ static void what_is_cut_off_can_be_added_again(void **state)
 }
 
 /* A program's every request takes some memory and gives it back, beside much that is free. */
-static void joining_is_due_once_for_much_that_was_freed(void **state)
+static void joining_is_not_due_for_little(void **state)
 {
-    enum { ROUNDS = 1000, BYTES = 4000, MANY = 100 };
-    void *many[MANY];
+    enum { ROUNDS = 1000, BYTES = 4000 };
     unsigned due = 0;
-    bool much;
     all_free();
-    void *used = skep_heap_take(REGION_BYTES / 4, 16);
+    void *used = take(REGION_BYTES / 4);
     for (unsigned i = 0; i < ROUNDS; i++) {
-        assert_int_equal(skep_heap_give(skep_heap_take(BYTES, 16), &much), HEAP_GOOD);
-        due += much;
+        enum heap_check check = skep_heap_give(take(BYTES));
+        assert_true(check == HEAP_GOOD || check == HEAP_MUCH);
+        due += check == HEAP_MUCH;
     }
     assert_in_range(due, 0, 1);
-    for (unsigned i = 0; i < MANY; i++) {
-        many[i] = skep_heap_take(BYTES, 16);
+    assert_int_equal(give(used), HEAP_GOOD);
+}
+
+/* How often joining is due while so much is given back. It comes before all other tests, which have effects on that. */
+static unsigned take_and_give(size_t bytes, unsigned count)
+{
+    static void *many[REGION_BYTES / 64];
+    unsigned due = 0;
+    for (unsigned i = 0; i < count; i++) {
+        many[i] = take(bytes);
+        assert_non_null(many[i]);
     }
-    due = 0;
-    for (unsigned i = 0; i < MANY; i++) {
-        assert_int_equal(skep_heap_give(many[i], &much), HEAP_GOOD);
-        due += much;
-        if (much) {
+    for (unsigned i = 0; i < count; i++) {
+        enum heap_check check = skep_heap_give(many[i]);
+        assert_true(check == HEAP_GOOD || check == HEAP_MUCH);
+        if (check == HEAP_MUCH) {
+            due++;
             join_all();
         }
     }
-    assert_in_range(due, 1, MANY * BYTES / (64 * 1024));
+    return due;
+}
+
+static void joining_is_due_less_often_for_what_is_used_again(void **state)
+{
+    enum { BYTES = 48, MANY = 6250 };
+    unsigned due = 0;
+    void *used = take(REGION_BYTES / 4);
+    assert_in_range(take_and_give(BYTES, MANY), 1, MANY * 64 / (64 * 1024));
+    for (unsigned i = 0; i < 10; i++) {
+        due += take_and_give(BYTES, MANY);
+    }
+    assert_in_range(due, 0, 1);
+    assert_int_equal(give(used), HEAP_GOOD);
+}
+
+static void kept_blocks_are_counted(void **state)
+{
+    void *memory = take(1000), *used = take(16000);
+    join_all();
+    assert_false(skep_heap_keeps_over(0, 1));
+    assert_int_equal(give(memory), HEAP_GOOD);
+    assert_true(skep_heap_keeps_over(0, 100));
+    assert_false(skep_heap_keeps_over(0, 1)); /* more is used */
+    assert_false(skep_heap_keeps_over(2000, 100));
+    assert_ptr_equal(take(1000), memory);
+    assert_false(skep_heap_keeps_over(0, 100));
+    assert_int_equal(give(memory), HEAP_GOOD);
     assert_int_equal(give(used), HEAP_GOOD);
 }
 
@@ -214,7 +256,7 @@ static void double_free_is_found(void **state)
 static void overflow_by_a_byte_is_found(void **state)
 {
     for (size_t bytes = 0; bytes < 1200; bytes++) {
-        unsigned char *memory = skep_heap_take(bytes, 16), *next = skep_heap_take(40, 16);
+        unsigned char *memory = take(bytes), *next = take(40);
         unsigned char old = memory[bytes];
         memory[bytes] = (unsigned char)(old ^ 1);
         assert_int_equal(give(memory), HEAP_OVERFLOW);
@@ -222,6 +264,49 @@ static void overflow_by_a_byte_is_found(void **state)
         assert_int_equal(give(memory), HEAP_GOOD);
         assert_int_equal(give(next), HEAP_GOOD);
     }
+}
+
+/* Of small blocks that are taken again for as many bytes, and for fewer: their ends have the pattern, whatever a kept
+ * one's link was written over. */
+static void overflow_of_a_block_taken_again_is_found(void **state)
+{
+    for (size_t bytes = 0; bytes < 200; bytes++) {
+        for (size_t fewer = 0; fewer <= (bytes + 15) % 16 && fewer <= bytes; fewer++) {
+            unsigned char *memory = take(bytes);
+            assert_int_equal(give(memory), HEAP_GOOD);
+            assert_ptr_equal(take(bytes - fewer), memory);
+            assert_int_equal(skep_heap_bytes(memory), bytes - fewer);
+            memory[bytes - fewer] ^= 1;
+            assert_int_equal(skep_heap_check(memory), HEAP_OVERFLOW);
+            memory[bytes - fewer] ^= 1;
+            assert_int_equal(give(memory), HEAP_GOOD);
+        }
+    }
+}
+
+/* Each bit of a kept block's header: when it is taken again, or else when it is given back then. */
+static void overwritten_header_of_a_kept_block_is_found(void **state)
+{
+    char *volatile memory = take(100);
+    char *volatile next = take(100);
+    for (volatile unsigned bit = 0; bit < 128; bit++) {
+        unsigned char mask = (unsigned char)(1u << bit % 8);
+        assert_int_equal(give(memory), HEAP_GOOD);
+        unsigned char *at = (unsigned char *)memory - 16 + bit / 8;
+        *at ^= mask;
+        if (setjmp(on_broken) == 0) {
+            void *again = take(100);
+            bool prev_free = bit == 48 + 14; /* it says what is before, and has no seal */
+            assert_ptr_equal(again, memory);
+            assert_int_equal(skep_heap_check(again), prev_free ? HEAP_GOOD : HEAP_NO_BLOCK);
+            *at ^= mask;
+        } else {
+            *at ^= mask;
+            assert_ptr_equal(take(100), memory);
+        }
+    }
+    assert_int_equal(give(memory), HEAP_GOOD);
+    assert_int_equal(give(next), HEAP_GOOD);
 }
 
 static void invalid_free_is_found(void **state)
@@ -245,10 +330,9 @@ static void give_bad(void *memory)
     give(memory);
 }
 
-static void take_bad(void *unused)
+static void take_bad(void *bytes)
 {
-    (void)unused;
-    skep_heap_take(5000, 16);
+    take(*(size_t *)bytes);
 }
 
 /* What a free block begins with is overwritten until the call is made that looks at it. */
@@ -267,10 +351,13 @@ static void found_by(char *block, void (*call)(void *), void *argument)
 /* When a kept block is to be given out again, when any other one's neighbour is freed. */
 static void write_after_free_is_found(void **state)
 {
-    char *kept = skep_heap_take(5000, 16), *first = skep_heap_take(20000, 16);
-    char *wall = skep_heap_take(20000, 16);
-    assert_int_equal(give(kept), HEAP_GOOD);
-    found_by(kept, take_bad, NULL);
+    static size_t sizes[] = {10, 100, 1000, 5000};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+        char *kept = take(sizes[i]);
+        assert_int_equal(give(kept), HEAP_GOOD);
+        found_by(kept, take_bad, &sizes[i]);
+    }
+    char *first = skep_heap_take(20000, 16), *wall = skep_heap_take(20000, 16);
     assert_int_equal(give(first), HEAP_GOOD);
     found_by(first, give_bad, wall);
 }
@@ -278,13 +365,17 @@ static void write_after_free_is_found(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(joining_is_due_less_often_for_what_is_used_again),
         cmocka_unit_test(random_use_keeps_what_is_in_blocks),
         cmocka_unit_test(what_is_cut_off_can_be_added_again),
-        cmocka_unit_test(joining_is_due_once_for_much_that_was_freed),
+        cmocka_unit_test(joining_is_not_due_for_little),
+        cmocka_unit_test(kept_blocks_are_counted),
         cmocka_unit_test(larger_blocks_are_kept),
         cmocka_unit_test(no_room_is_no_block),
         cmocka_unit_test(double_free_is_found),
         cmocka_unit_test(overflow_by_a_byte_is_found),
+        cmocka_unit_test(overflow_of_a_block_taken_again_is_found),
+        cmocka_unit_test(overwritten_header_of_a_kept_block_is_found),
         cmocka_unit_test(invalid_free_is_found),
         cmocka_unit_test(write_after_free_is_found), /* leaves the heap unfit for others */
     };

@@ -12,7 +12,9 @@
  * believed. Each region ends with the header of a block that is never free.
  *
  * Most programs take and give the same few sizes again and again. So blocks of up to 16 KiB that are given back
- * are kept as they are, up to a number of bytes, and only joined with others when there is need.
+ * are kept as they are, and only joined with others when there is need: before the heap grows, and after much was
+ * freed. Taking a small one for as many bytes as before looks at its header and link, and leaves its seal and pattern
+ * to be looked at when it is given back.
  *
  * Known shortcoming: a double free is called so until the memory is used again; then it is an invalid one,
  * or frees what the new owner has.
@@ -24,23 +26,26 @@
 #define UNIT_BYTES   16u
 #define UNITS_MIN    2u /* header, links, length */
 #define UNITS_MAX    0x7fffffffu
-#define HEADER_BYTES sizeof(struct heap_block)
+#define HEADER_BYTES ((uint32_t)sizeof(struct heap_block))
 
-#define IN_USE    1u
-#define PREV_FREE 2u
-#define APART     4u /* not in the heap */
+#define IN_USE 1u
+#define APART  2u /* not in the heap */
+/* Not sealed, and the highest bits of a header's first word for that: */
+#define PREV_FREE 0x4000u /* the block before changes it */
 #define KEPT \
-    8u /* given back, but kept for the next of its size: its neighbours take it for in use */
+    0x8000u /* given back, but kept for the next of its size: its neighbours take it for in use */
 
 /* Fewer sizes make it likelier that one of the wanted size is kept. */
 #define EXACT_UNITS_MAX 16u
 
-#define SORTED_UNITS_MAX 64u   /* the largest block that is kept with those of its size alone */
-#define KEPT_UNITS_MAX   1023u /* the largest that is kept at all */
-#define KEPT_MAX         4096u /* units of all that are */
+/* The largest block that is kept with those of its size alone, and the largest that is kept at all. */
+#define SORTED_UNITS_MAX ((HEAP_SMALL_MAX + HEADER_BYTES) / UNIT_BYTES)
+#define KEPT_UNITS_MAX   1023u
 #define KEPT_LISTS       (SORTED_UNITS_MAX + 1 + 4 * STEPS)
-/* Free: it may pay to give it back. Freed since the last time: to join what is kept, too. */
-#define MUCH_UNITS 8192u
+/* Free: it may pay to give it back. Freed since the last time: to join what is kept, too; more than that, if it was
+ * used again the last time. */
+#define MUCH_UNITS     8192u
+#define MUCH_UNITS_MAX 262144u
 
 #define STEP_BITS 3u /* 8 lists for each power of two */
 #define STEPS     (1u << STEP_BITS)
@@ -53,6 +58,8 @@ struct links {
     uint32_t next, prev;
 };
 
+struct heap_span skep_heap_span;
+
 static struct {
     uint64_t key, pattern;
     char *start;           /* unit 0, where there is no block */
@@ -63,13 +70,16 @@ static struct {
     struct heap_block *kept[KEPT_LISTS]; /* each has a link in its memory */
     uint32_t kept_units;                 /* of all those */
     uint32_t units, used_units;          /* of the heap, and of what the program has */
-    uint32_t least_free;                 /* since much was free the last time */
+    uint32_t most_used, then_used;       /* since, and when, much had been freed the last time */
+    uint32_t much;                       /* that is */
 } heap;
 
 void skep_heap_start(const uint64_t key[2])
 {
     heap.key = key[0];
     heap.pattern = key[1] | 0x0101010101010101ull; /* no zero, which overflows write most often */
+    heap.then_used = UINT32_MAX;
+    heap.much = MUCH_UNITS;
 }
 
 /*
@@ -106,12 +116,14 @@ static struct heap_block *next_of(const struct heap_block *block)
     return (struct heap_block *)end_of(block);
 }
 
-/* Some flags are left out: the one that the block before changes, and the one that changes with every use
- * of a small block. */
+static inline uint64_t word_of(const struct heap_block *block)
+{
+    return *(const uint64_t *)block;
+}
+
 static inline uint64_t seal_of(const struct heap_block *block)
 {
-    uint64_t word = *(const uint64_t *)block & ~((uint64_t)(PREV_FREE | KEPT) << 48);
-    uint64_t sum = (word ^ (uint64_t)block ^ heap.key) * SPREAD;
+    uint64_t sum = (word_of(block) << 2 ^ (uint64_t)block ^ heap.key) * SPREAD;
     return sum ^ sum >> 29 ^ heap.key;
 }
 
@@ -133,8 +145,8 @@ static struct heap_block *believed(struct heap_block *block)
     return block;
 }
 
-/* The two words behind what was asked for, as far as they are the block's. The first may begin with bytes of
- * the program's. */
+/* What lies behind what was asked for, as far as it is the block's and no longer than two words. The first word may
+ * begin with bytes of the program's. */
 struct behind {
     uint64_t *words;
     unsigned own_bits, count;
@@ -142,19 +154,19 @@ struct behind {
 
 static inline struct behind behind(const struct heap_block *block)
 {
-    char *end = end_of(block);
-    uintptr_t from = (uintptr_t)end - block->slack;
-    uint64_t *words = (uint64_t *)(from & ~7ul);
-    size_t left = (size_t)(end - (char *)words);
-    return (struct behind){words, (unsigned)(from & 7) * 8, left >= 16 ? 2 : left >= 8 ? 1 : 0};
+    uint32_t slack = block->slack;
+    uintptr_t from = (uintptr_t)end_of(block) - slack;
+    unsigned count = slack > 8 ? 2 : slack > 0;
+    return (struct behind){(uint64_t *)(from & ~7ul), (unsigned)(from & 7) * 8, count};
 }
 
 static inline void pattern_put(const struct heap_block *block)
 {
     struct behind where = behind(block);
     uint64_t own = (1ull << where.own_bits) - 1;
-    if (where.count > 0)
-        where.words[0] = (where.words[0] & own) | (heap.pattern & ~own);
+    if (where.count == 0)
+        return;
+    where.words[0] = (where.words[0] & own) | (heap.pattern & ~own);
     if (where.count > 1)
         where.words[1] = heap.pattern;
 }
@@ -162,30 +174,41 @@ static inline void pattern_put(const struct heap_block *block)
 static inline bool pattern_whole(const struct heap_block *block)
 {
     struct behind where = behind(block);
-    uint64_t wrong = 0;
-    if (where.count > 0)
-        wrong = (where.words[0] ^ heap.pattern) >> where.own_bits;
+    if (where.count == 0)
+        return true;
+    uint64_t wrong = (where.words[0] ^ heap.pattern) >> where.own_bits;
     if (where.count > 1)
         wrong |= where.words[1] ^ heap.pattern;
     return wrong == 0;
 }
 
-/* The units of a block for so many bytes, 0 = no block is that large. */
+/* The units of a block for so many bytes, HEAP_SMALL_MAX at most. */
+static inline uint32_t small_units_for(size_t bytes)
+{
+    uint32_t units = ((uint32_t)bytes + HEADER_BYTES + UNIT_BYTES - 1) / UNIT_BYTES;
+    if (units <= EXACT_UNITS_MAX)
+        return units < UNITS_MIN ? UNITS_MIN : units;
+    return units <= 2 * EXACT_UNITS_MAX ? (units + 1) & ~1u : (units + 3) & ~3u;
+}
+
+/* 0 = no block is that large. */
 static inline uint32_t units_for(size_t bytes)
 {
+    if (bytes <= HEAP_SMALL_MAX)
+        return small_units_for(bytes);
     if (bytes > (size_t)UNITS_MAX * UNIT_BYTES - HEADER_BYTES)
         return 0;
-    uint32_t units = (uint32_t)((bytes + HEADER_BYTES + UNIT_BYTES - 1) / UNIT_BYTES);
-    if (units < UNITS_MIN)
-        return UNITS_MIN;
-    if (units > SORTED_UNITS_MAX || units <= EXACT_UNITS_MAX)
-        return units;
-    return units <= 2 * EXACT_UNITS_MAX ? (units + 1) & ~1u : (units + 3) & ~3u;
+    return (uint32_t)((bytes + HEADER_BYTES + UNIT_BYTES - 1) / UNIT_BYTES);
+}
+
+static inline uint16_t slack_for(uint32_t units, size_t bytes)
+{
+    return (uint16_t)((size_t)units * UNIT_BYTES - HEADER_BYTES - bytes);
 }
 
 static inline void ask_for(struct heap_block *block, size_t bytes)
 {
-    block->slack = (uint16_t)((size_t)block->units * UNIT_BYTES - HEADER_BYTES - bytes);
+    block->slack = slack_for(block->units, bytes);
     seal(block);
     pattern_put(block);
 }
@@ -386,12 +409,12 @@ static inline uint64_t check_of(const struct heap_block *next)
     return (uint64_t)next ^ heap.pattern;
 }
 
-static inline void keep(struct heap_block *block)
+static inline void keep(uint32_t list, struct heap_block *block)
 {
-    struct heap_block **list = &heap.kept[kept_list(block->units)];
+    struct heap_block *next = heap.kept[list];
     block->flags |= KEPT;
-    *(struct kept_link *)memory_of(block) = (struct kept_link){*list, check_of(*list)};
-    *list = block;
+    *(struct kept_link *)memory_of(block) = (struct kept_link){next, check_of(next)};
+    heap.kept[list] = block;
     heap.kept_units += block->units;
 }
 
@@ -439,9 +462,21 @@ bool skep_heap_join_kept(uint32_t *list)
     return false;
 }
 
+bool skep_heap_keeps_over(size_t bytes, uint32_t part)
+{
+    return heap.kept_units > bytes / UNIT_BYTES && heap.kept_units > heap.used_units / part;
+}
+
 /*
  * What malloc.c calls
  */
+
+static void end_at(char *end)
+{
+    heap.end = end;
+    skep_heap_span.first = (uintptr_t)heap.start + UNIT_BYTES + HEADER_BYTES;
+    skep_heap_span.bytes = (size_t)(end - heap.start) - UNIT_BYTES - HEADER_BYTES;
+}
 
 void skep_heap_add(void *start, size_t bytes)
 {
@@ -456,7 +491,7 @@ void skep_heap_add(void *start, size_t bytes)
     } else {
         first->flags = 0;
     }
-    heap.end = (char *)first + bytes;
+    end_at((char *)first + bytes);
     first->units = (uint32_t)(bytes / UNIT_BYTES) - 1;
     struct heap_block *last = next_of(first);
     *last = (struct heap_block){.units = 1, .flags = IN_USE};
@@ -469,21 +504,10 @@ void *skep_heap_end(void)
     return heap.end;
 }
 
-bool skep_heap_has(uintptr_t address)
-{
-    return address > (uintptr_t)heap.start + UNIT_BYTES && address < (uintptr_t)heap.end;
-}
-
 void skep_heap_totals(size_t *all, size_t *used)
 {
     *all = (size_t)heap.units * UNIT_BYTES;
     *used = (size_t)heap.used_units * UNIT_BYTES;
-}
-
-size_t skep_heap_bytes(const void *memory)
-{
-    const struct heap_block *block = block_of(memory);
-    return (size_t)block->units * UNIT_BYTES - HEADER_BYTES - block->slack;
 }
 
 /* A block of so many units from the lists, for memory with an alignment. */
@@ -521,6 +545,31 @@ void *skep_heap_take(size_t bytes, size_t alignment)
     return memory_of(block);
 }
 
+/* What is asked for as many bytes as before has its seal, which is looked at when it is given back, and its pattern,
+ * where the link wasn't. */
+void *skep_heap_take_small(size_t bytes)
+{
+    uint32_t units = small_units_for(bytes);
+    struct heap_block *block = heap.kept[units];
+    if (block == NULL)
+        return NULL;
+    const struct kept_link *link = memory_of(block);
+    uint64_t before =
+        units | (uint64_t)slack_for(units, bytes) << 32 | (uint64_t)(IN_USE | KEPT) << 48;
+    bool same = (word_of(block) & ~((uint64_t)PREV_FREE << 48)) == before &&
+                link->check == check_of(link->next);
+    if (!same)
+        kept_first(units);
+    kept_remove(units, block);
+    block->flags &= (uint16_t)~KEPT;
+    heap.used_units += units;
+    if (!same)
+        ask_for(block, bytes);
+    else if (units == UNITS_MIN)
+        pattern_put(block);
+    return memory_of(block);
+}
+
 static inline enum heap_check check_memory(const void *memory)
 {
     const struct heap_block *block = block_of(memory);
@@ -541,43 +590,49 @@ enum heap_check skep_heap_check(const void *memory)
 }
 
 /* Whether all behind the block is free. */
-static bool is_last(const struct heap_block *block)
+static inline bool is_last(const struct heap_block *block)
 {
     const struct heap_block *next = next_of(block), *end = (struct heap_block *)heap.end - 1;
     return next == end || (!(next->flags & IN_USE) && next_of(next) == end);
 }
 
-/* Whether much has become free since the last time, so that joining costs little in comparison. A program that
- * takes and gives the same again and again must not pay for it each time. */
-static inline bool much_freed(uint32_t before, uint32_t now, uint32_t much)
+/* Whether so much has been freed since the last time that looking costs little in comparison: a program that takes and
+ * gives the same again and again must not pay for it each time. */
+static __attribute__((noinline)) bool freed_much(bool last)
 {
-    if (before < heap.least_free)
-        heap.least_free = before;
-    if (now - heap.least_free < much && heap.kept_units <= KEPT_MAX)
+    uint32_t used = heap.used_units, freed = heap.most_used - used;
+    /* What little is left of a program's memory should not hold what lies before it. */
+    bool rest = last && used < MUCH_UNITS;
+    if (freed < (rest ? used : heap.much))
         return false;
-    heap.least_free = now;
-    return true;
+    bool again = heap.most_used > heap.then_used && heap.most_used - heap.then_used > heap.much / 2;
+    heap.most_used = heap.then_used = used;
+    if (rest || !again || heap.much == MUCH_UNITS_MAX)
+        return true;
+    heap.much *= 2;
+    return false;
 }
 
 /* A block is kept, but not in the way of free memory that could be given back. */
-enum heap_check skep_heap_give(void *memory, bool *much)
+enum heap_check skep_heap_give(void *memory)
 {
     enum heap_check check = check_memory(memory);
     if (check != HEAP_GOOD)
         return check;
     struct heap_block *block = block_of(memory);
-    uint32_t free_before = heap.units - heap.used_units;
-    heap.used_units -= block->units;
-    uint32_t free_now = heap.units - heap.used_units;
-    bool last = free_now >= MUCH_UNITS && is_last(block);
-    if (block->units > KEPT_UNITS_MAX || last)
+    uint32_t units = block->units, used = heap.used_units;
+    if (used > heap.most_used)
+        heap.most_used = used;
+    used -= units;
+    heap.used_units = used;
+    bool last = heap.units - used >= MUCH_UNITS && is_last(block);
+    if (units > KEPT_UNITS_MAX || last)
         release(block);
     else
-        keep(block);
-    /* What little is left of a program's memory should not hold what lies before it. */
-    bool rest = last && heap.used_units < MUCH_UNITS;
-    *much = much_freed(free_before, free_now, rest ? heap.used_units : MUCH_UNITS);
-    return HEAP_GOOD;
+        keep(kept_list(units), block);
+    if (heap.most_used - used < heap.much && !last)
+        return HEAP_GOOD;
+    return freed_much(last) ? HEAP_MUCH : HEAP_GOOD;
 }
 
 bool skep_heap_resize(void *memory, size_t bytes)
@@ -615,7 +670,7 @@ void skep_heap_cut(size_t bytes)
 {
     struct heap_block *block = last_free();
     list_remove(block);
-    heap.end -= bytes;
+    end_at(heap.end - bytes);
     heap.units -= (uint32_t)(bytes / UNIT_BYTES);
     block->units -= (uint32_t)(bytes / UNIT_BYTES);
     struct heap_block *last = next_of(block);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #define HEAP_ALIGNMENT 16u
+#define HEAP_SMALL_MAX 1008u /* bytes that skep_heap_take_small() may be asked for */
 
 /* What memory that is given back turns out to be. */
 enum heap_check {
@@ -16,6 +17,7 @@ enum heap_check {
     HEAP_NO_BLOCK, /* nothing that was given out, or its header was overwritten */
     HEAP_FREED,    /* given back already */
     HEAP_OVERFLOW, /* written beyond its end */
+    HEAP_MUCH, /* good, and with it much was given back: there may be much to join, and to give to the hypervisor */
 };
 
 /* The header in front of memory, also of memory that has a mapping of its own. */
@@ -40,9 +42,15 @@ void *skep_heap_end(void);
 /* Memory with an alignment (a power of two), or NULL when there is no room. */
 void *skep_heap_take(size_t bytes, size_t alignment);
 
-/* Gives memory back if it is as it should be. *much: it is time to see whether there is much to join or to
- * give back. */
-enum heap_check skep_heap_give(void *memory, bool *much);
+/* So few bytes, or NULL when no block for as many was given back: skep_heap_take() may have one. */
+void *skep_heap_take_small(size_t bytes);
+
+/* Gives memory back if it is as it should be: HEAP_GOOD or HEAP_MUCH. */
+enum heap_check skep_heap_give(void *memory);
+
+/* Whether the blocks that were kept as they are come to more than so many bytes, and than one part in so many of what the
+ * program has. */
+bool skep_heap_keeps_over(size_t bytes, uint32_t part);
 
 /* Joins one of the blocks that were kept as they are with its neighbours. *list: where to look, 0 at first.
  * False: there is none left. */
@@ -57,14 +65,27 @@ size_t skep_heap_free_at_end(void);
 /* Takes bytes, a multiple of 16 and 64 fewer than those, off the end. */
 void skep_heap_cut(size_t bytes);
 
+/* From the first byte that the program can have to the end of the last region. */
+extern struct heap_span {
+    uintptr_t first;
+    size_t bytes;
+} skep_heap_span;
+
 /* Whether an address lies where memory in the heap can. */
-bool skep_heap_has(uintptr_t address);
+static inline bool skep_heap_has(uintptr_t address)
+{
+    return address - skep_heap_span.first < skep_heap_span.bytes;
+}
 
 /* Bytes of all blocks, headers included: the heap's, and of those what the program has. */
 void skep_heap_totals(size_t *all, size_t *used);
 
 /* Bytes that were asked for. */
-size_t skep_heap_bytes(const void *memory);
+static inline size_t skep_heap_bytes(const void *memory)
+{
+    const struct heap_block *block = (const struct heap_block *)memory - 1;
+    return (size_t)block->units * HEAP_ALIGNMENT - sizeof(*block) - block->slack;
+}
 
 enum heap_check skep_heap_check(const void *memory);
 

@@ -17,12 +17,16 @@
 #include "heap.h"
 #include "shim.h"
 
-#define GUARD_BYTES SKEP_PAGE_SIZE
-#define LARGE_BYTES (128u * 1024u)
-#define LARGE_MAX   24u
-#define GROW_BYTES  (16u * 1024u)  /* the heap grows by at least so much, but for the first time */
-#define TRIM_BYTES  (128u * 1024u) /* free at the end before it is given back … */
-#define KEEP_BYTES  (32u * 1024u)  /* … but for so many */
+#define GUARD_BYTES    SKEP_PAGE_SIZE
+#define LARGE_BYTES    (128u * 1024u)
+#define LARGE_MAX      24u
+#define GROW_PART      16u           /* the heap grows by at least such a part of it, … */
+#define GROW_BYTES     (16u * 1024u) /* … but by so much, but for the first time */
+#define GROW_BYTES_MAX (64u * 1024u)
+#define TRIM_BYTES     (128u * 1024u) /* free at the end before it is given back … */
+#define KEEP_BYTES     (32u * 1024u)  /* … but for so many */
+#define JOIN_BYTES     (64u * 1024u) /* freed and kept as it is, to be joined before the heap grows … */
+#define JOIN_PART      8u            /* … if it is this part of what is used, too */
 
 #define ALIGNMENT_MAX (1u << 30)
 
@@ -89,14 +93,16 @@ static void start(void)
     skep_heap_start(key);
 }
 
-/* Holds growing. False: there is no more memory. */
-static bool grow(size_t bytes)
+/* By how much a heap of so many bytes grows, if there is so much: its last page is touched each time. */
+static size_t step_of(size_t heap_bytes)
+{
+    size_t step = heap_bytes / GROW_PART;
+    return step < GROW_BYTES ? GROW_BYTES : step < GROW_BYTES_MAX ? step : GROW_BYTES_MAX;
+}
+
+static bool grow_by(size_t bytes)
 {
     void *region;
-    if (skep_heap_end() == NULL)
-        start();
-    else if (bytes < GROW_BYTES)
-        bytes = GROW_BYTES;
     bytes = (bytes + SKEP_PAGE_SIZE - 1) / SKEP_PAGE_SIZE * SKEP_PAGE_SIZE;
     if (skep_heap_grow((ptrdiff_t)bytes, &region) < 0)
         return false;
@@ -104,6 +110,17 @@ static bool grow(size_t bytes)
     skep_heap_add(region, bytes);
     skep_spin_unlock(&heap_lock, were_masked);
     return true;
+}
+
+/* Holds growing. False: there is no more memory. */
+static bool grow(size_t bytes)
+{
+    if (skep_heap_end() == NULL) {
+        start();
+        return grow_by(bytes);
+    }
+    size_t step = step_of(skep_heap_span.bytes);
+    return (bytes < step && grow_by(step)) || grow_by(bytes);
 }
 
 /* Block by block: the lock isn't held for long. */
@@ -117,13 +134,28 @@ static void join_kept(void)
     }
 }
 
+/* Whether that was worth it. */
+static bool join_over(size_t bytes)
+{
+    bool were_masked = skep_spin_lock(&heap_lock);
+    bool over = skep_heap_keeps_over(bytes, JOIN_PART);
+    skep_spin_unlock(&heap_lock, were_masked);
+    if (over)
+        join_kept();
+    return over;
+}
+
 /* Another thread may take what this one has made room for: then it makes room again. */
 static void *heap_take_growing(size_t bytes, size_t alignment)
 {
-    void *memory;
+    void *memory = NULL;
     size_t needed =
         bytes + alignment + 128; /* headers, and what rounding in the heap's lists costs */
     needed += needed / 8;
+    if (join_over(JOIN_BYTES))
+        memory = heap_take(bytes, alignment);
+    if (memory != NULL)
+        return memory;
     skep_mutex_lock(&growing);
     while ((memory = heap_take(bytes, alignment)) == NULL && grow(needed))
         ;
@@ -156,7 +188,7 @@ static void trim(void)
 /* After a free that left much. */
 static __attribute__((noinline)) void tidy(void)
 {
-    join_kept();
+    join_over(0);
     bool were_masked = skep_spin_lock(&heap_lock);
     bool much = skep_heap_free_at_end() >= TRIM_BYTES;
     skep_spin_unlock(&heap_lock, were_masked);
@@ -167,13 +199,12 @@ static __attribute__((noinline)) void tidy(void)
 static void heap_give(void *memory)
 {
     bool were_masked = skep_spin_lock(&heap_lock);
-    bool much;
-    enum heap_check check = skep_heap_give(memory, &much);
+    enum heap_check check = skep_heap_give(memory);
     skep_spin_unlock(&heap_lock, were_masked);
-    if (check != HEAP_GOOD)
-        die_of(check, memory);
-    if (much)
+    if (check == HEAP_MUCH)
         tidy();
+    else if (check != HEAP_GOOD)
+        die_of(check, memory);
 }
 
 /*
@@ -265,10 +296,19 @@ out:
     return memory;
 }
 
+static inline void *take_bytes(size_t bytes)
+{
+    if (bytes > HEAP_SMALL_MAX)
+        return take(bytes, HEAP_ALIGNMENT);
+    bool were_masked = skep_spin_lock(&heap_lock);
+    void *memory = skep_heap_take_small(bytes);
+    skep_spin_unlock(&heap_lock, were_masked);
+    return memory != NULL ? memory : take(bytes, HEAP_ALIGNMENT);
+}
+
 void *malloc(size_t bytes)
 {
-    void *memory = bytes < LARGE_BYTES ? heap_take(bytes, HEAP_ALIGNMENT) : NULL;
-    return memory != NULL ? memory : take(bytes, HEAP_ALIGNMENT);
+    return take_bytes(bytes);
 }
 
 void free(void *memory)
@@ -281,13 +321,14 @@ void free(void *memory)
         large_give(memory);
 }
 
-/* Memory with a mapping of its own is zeroed as it comes. */
+/* Memory with a mapping of its own is zeroed as it comes. By malloc() itself the compiler would make this a call of
+ * calloc(). */
 void *calloc(size_t count, size_t bytes_each)
 {
     size_t bytes;
     if (__builtin_mul_overflow(count, bytes_each, &bytes))
         bytes = SIZE_MAX;
-    void *memory = malloc(bytes);
+    void *memory = take_bytes(bytes);
     if (memory != NULL && skep_heap_has((uintptr_t)memory))
         memset(memory, 0, bytes);
     return memory;
