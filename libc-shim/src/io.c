@@ -113,23 +113,23 @@ static ssize_t write_next(int fd, void *data, size_t bytes, off_t unused)
     return write(fd, data, bytes);
 }
 
-/* The socket behind fd, with a reference, if there are buffers to move at once: as one datagram, or in as few segments as
- * a stream needs. NULL: one buffer moves after the other. */
-static struct skep_file *socket_to_move(int fd, int count)
+/* Of a socket all buffers move at once: as one datagram, or in as few segments as a stream needs. Else one moves after the
+ * other. */
+static bool moves_at_once(const struct skep_file *file, int count)
 {
-    struct skep_file *file = count > 0 && count <= IOV_MAX ? skep_fd_get(fd, NULL) : NULL;
-    if (file == NULL || file->ops->socket != NULL)
-        return file;
-    skep_fd_put(file);
-    return NULL;
+    return file->ops->socket != NULL && count > 0 && count <= IOV_MAX;
 }
 
 ssize_t readv(int fd, const struct iovec *buffers, int count)
 {
-    struct skep_file *file = socket_to_move(fd, count);
-    if (file == NULL)
-        return skep_posix_each(fd, buffers, count, 0, read_next);
     skep_posix_may_end();
+    struct skep_file *file = skep_fd_get(fd, NULL);
+    if (file == NULL)
+        return skep_posix_result(-EBADF);
+    if (!moves_at_once(file, count)) {
+        skep_fd_put(file);
+        return skep_posix_each(fd, buffers, count, 0, read_next);
+    }
     struct msghdr all = {.msg_iov = (struct iovec *)buffers, .msg_iovlen = count};
     ssize_t result = file->ops->socket->receive_message(file, &all, 0);
     skep_fd_put(file);
@@ -139,9 +139,13 @@ ssize_t readv(int fd, const struct iovec *buffers, int count)
 ssize_t writev(int fd, const struct iovec *buffers, int count)
 {
     skep_posix_may_end();
-    struct skep_file *file = socket_to_move(fd, count);
+    struct skep_file *file = skep_fd_get(fd, NULL);
     if (file == NULL)
+        return skep_posix_result(-EBADF);
+    if (!moves_at_once(file, count)) {
+        skep_fd_put(file);
         return skep_posix_each(fd, buffers, count, 0, write_next);
+    }
     const struct msghdr all = {.msg_iov = (struct iovec *)buffers, .msg_iovlen = count};
     return skep_posix_written(file, file->ops->socket->send_message(file, &all, 0), 0);
 }

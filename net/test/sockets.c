@@ -743,6 +743,8 @@ static void parts_of_pipes(void)
     CHECK(readv(fds[0], parts, 2) == 2); /* and waits no more */
     CHECK(writev(fds[1], parts, 2) == 4 && readv(fds[0], parts, 2) == 4);
     CHECK(close(fds[1]) == 0 && readv(fds[0], parts, 2) == 0 && close(fds[0]) == 0);
+    CHECK(readv(fds[0], parts, 0) == -1 && errno == EBADF);
+    CHECK(writev(fds[0], parts, 0) == -1 && errno == EBADF);
 }
 
 /* What a control message of a received datagram says. */
