@@ -55,7 +55,8 @@ struct timespec skep_posix_timespec(uint64_t ns);
 
 void skep_posix_signals_start(void);
 
-/* signal.c: sends the program a signal, with where it comes from (SI_…) and a value. -EINVAL: none. */
+/* signal.c: sends the program a signal, with where it comes from (SI_…) and a value. -EINVAL: there is none;
+ * -EAGAIN: too many that were queued (SI_QUEUE) are pending. */
 union sigval;
 int skep_posix_raise(int signal, int code, union sigval value);
 
