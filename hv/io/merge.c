@@ -178,7 +178,7 @@ static uint32_t receive_apart(struct queue *queue, struct queue *payload_queue, 
     uint32_t headers = HEADER_BYTES + segment->segments.header_bytes, payload = 0;
     buffers.count = buffers.memory.count = buffers.memory.bytes = 0;
     gather(&buffers, queue, guest, headers);
-    uint16_t head = buffers.heads[0];
+    uint16_t head = buffers.count > 0 ? buffers.heads[0] : 0;
     if (buffers.count == 1 && buffers.memory.bytes == headers) {
         buffers.count = 0;
         gather(&buffers, payload_queue, guest, headers + segment->payload.bytes);

@@ -345,6 +345,14 @@ static void packet_received(struct pvnet *device, struct slot *slot, uint32_t by
         pbuf_free(packet);
 }
 
+/* Also before a packet goes: what tells a peer of room must not come before the buffers for it. */
+static void buffers_repost(struct pvnet *device)
+{
+    slots_repost(device);
+    payloads_repost(device);
+    skep_virtqueue_kick(&device->receive);
+}
+
 /* True: the budget ran out before the queue did. */
 static bool receive_poll(struct pvnet *device)
 {
@@ -356,9 +364,7 @@ static bool receive_poll(struct pvnet *device)
             packet_received(device, slot, bytes);
             budget--;
         }
-        slots_repost(device);
-        payloads_repost(device);
-        skep_virtqueue_kick(&device->receive);
+        buffers_repost(device);
     } while (budget > 0 && skep_virtqueue_arm(&device->receive, 0));
     return budget == 0;
 }
@@ -551,6 +557,7 @@ static err_t packet_send(struct netif *netif, struct pbuf *original)
     struct pvnet *device = netif->state;
     timers_note(original);
     sent_release(device);
+    buffers_repost(device);
     struct pbuf *packet = packet_prepare(original);
     if (packet == NULL)
         return ERR_MEM;
