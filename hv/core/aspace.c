@@ -335,30 +335,45 @@ uint32_t aspace_present(struct guest *guest, uint64_t address, uint32_t access, 
     return done;
 }
 
-/* Not inlined: most calls find the page there, and need no registers for this. */
-static __attribute__((noinline)) enum supply supply(struct guest *guest, uint64_t address,
-                                                    uint32_t access, pfn_t *pfn)
+/* Makes one page present, whose range and entry are *range and *leaf then. Not inlined: most calls of aspace_supply() find
+ * the page there, and need no registers for this. */
+static __attribute__((noinline)) enum supply supply_page(struct guest *guest, uint64_t address,
+                                                         uint32_t access,
+                                                         const struct range **range,
+                                                         uint64_t **leaf)
 {
-    const struct range *range = ranges_find(&guest->aspace.ranges, address);
-    if (!range) {
+    *range = ranges_find(&guest->aspace.ranges, address);
+    if (!*range) {
         return SUPPLY_NO_RANGE;
     }
-    if (!range_allows(range, access)) {
-        return range->prot == SKEP_PROT_NONE ? SUPPLY_GUARD : SUPPLY_NO_RANGE;
+    if (!range_allows(*range, access)) {
+        return (*range)->prot == SKEP_PROT_NONE ? SUPPLY_GUARD : SUPPLY_NO_RANGE;
     }
-    uint64_t *leaf = pagetable_leaf(guest, address);
-    if (!leaf) {
+    *leaf = pagetable_leaf(guest, address);
+    if (!*leaf) {
         return SUPPLY_OUT_OF_MEMORY;
     }
-    enum supply result = SUPPLY_OK;
-    if (!arch_pte_present(*leaf)) {
-        if (range->kind == RANGE_FIXED) {
-            return SUPPLY_NO_RANGE; /* the page of a vCPU that hasn't been made */
-        }
-        result = supply_first(guest, range, address, access, leaf);
-    } else if ((access & SKEP_FAULT_WRITE) && !arch_pte_writable(*leaf)) {
-        result = supply_copy(guest, range, leaf);
+    if (!arch_pte_present(**leaf)) {
+        /* A fixed one is that of a vCPU that hasn't been made. */
+        return (*range)->kind == RANGE_FIXED ? SUPPLY_NO_RANGE
+                                             : supply_first(guest, *range, address, access, *leaf);
     }
+    if ((access & SKEP_FAULT_WRITE) && !arch_pte_writable(**leaf)) {
+        return supply_copy(guest, *range, *leaf);
+    }
+    return SUPPLY_OK;
+}
+
+enum supply aspace_supply(struct guest *guest, uint64_t address, uint32_t access, pfn_t *pfn)
+{
+    const uint64_t *recent = pagetable_recent(&guest->aspace.tables, address);
+    if (recent && leaf_allows(*recent, access)) {
+        *pfn = paddr_to_pfn(arch_pte_paddr(*recent));
+        return SUPPLY_OK;
+    }
+    const struct range *range;
+    uint64_t *leaf;
+    enum supply result = supply_page(guest, address, access, &range, &leaf);
     *pfn = result == SUPPLY_OK ? paddr_to_pfn(arch_pte_paddr(*leaf)) : PFN_NONE;
     return result;
 }
@@ -420,10 +435,9 @@ static bool present_before(const uint64_t *leaf, uint32_t index, uint32_t count)
 }
 
 /* The page at `address` has been touched. */
-static void supply_neighbours(struct guest *guest, uint64_t address)
+static void supply_neighbours(struct guest *guest, const struct range *range, uint64_t address,
+                              uint64_t *leaf)
 {
-    const struct range *range = ranges_find(&guest->aspace.ranges, address);
-    uint64_t *leaf = pagetable_recent(&guest->aspace.tables, address);
     if (range->kind == RANGE_ANON) {
         uint32_t index = table_index(address);
         if (present_before(leaf, index, AHEAD_BEFORE)) {
@@ -438,10 +452,11 @@ static void supply_neighbours(struct guest *guest, uint64_t address)
 
 enum supply aspace_touch(struct guest *guest, uint64_t address, uint32_t access)
 {
-    pfn_t pfn;
-    enum supply result = aspace_supply(guest, address, access, &pfn);
+    const struct range *range;
+    uint64_t *leaf;
+    enum supply result = supply_page(guest, address, access, &range, &leaf);
     if (result == SUPPLY_OK) {
-        supply_neighbours(guest, address);
+        supply_neighbours(guest, range, address, leaf);
     }
     return result;
 }
