@@ -51,6 +51,101 @@ static void pages_are_supplied_on_touch(void **state)
     baseline_check(&before);
 }
 
+/* Touches pages one after the other until so many are there: how often that was necessary. */
+static uint32_t touch_pages(struct guest *guest, uint64_t address, uint32_t count)
+{
+    uint32_t touches = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!fake_at(guest, address + i * PAGE_SIZE)) {
+            assert_true(fake_touch(guest->vcpus[0], address + i * PAGE_SIZE, SKEP_FAULT_WRITE));
+            touches++;
+        }
+    }
+    return touches;
+}
+
+static uint32_t present(struct guest *guest, uint64_t address)
+{
+    uint32_t count = 0;
+    while (fake_at(guest, address + count * PAGE_SIZE)) {
+        count++;
+    }
+    return count;
+}
+
+/* One page at a touch; behind 8 that are there 4, and behind 16, 8, to the page table's end. They are zeroed and counted, and
+ * one that is there stays. */
+static void pages_behind_many_are_supplied_ahead(void **state)
+{
+    (void)state;
+    struct guest *guest = guest_running(8 * MIB);
+    const uint64_t table = 2 * MIB, pages = 512;
+    uint64_t address = (guest->aspace.heap_base + table - 1) / table * table;
+    assert_int_equal(map(guest, address, table), address);
+    assert_int_equal(touch_pages(guest, address, 8), 8);
+    assert_int_equal(present(guest, address), 8);
+    uint64_t charged = guest->charged_frames;
+    assert_int_equal(touch_pages(guest, address, 9), 1);
+    assert_int_equal(present(guest, address), 12);
+    assert_int_equal(guest->charged_frames, charged + 4);
+    assert_int_equal(touch_pages(guest, address, 13), 1);
+    assert_int_equal(touch_pages(guest, address, 17), 1);
+    assert_int_equal(present(guest, address), 24);
+    assert_true(fake_touch(guest->vcpus[0], address + 28 * PAGE_SIZE, SKEP_FAULT_WRITE));
+    *(char *)fake_at(guest, address + 28 * PAGE_SIZE) = 'x';
+    assert_int_equal(touch_pages(guest, address, 25), 1);
+    assert_int_equal(present(guest, address), 32);
+    assert_int_equal(*(char *)fake_at(guest, address + 28 * PAGE_SIZE), 'x');
+    *(char *)fake_at(guest, address + 28 * PAGE_SIZE) = 0;
+    uint64_t committed = guest_frames_committed(guest);
+    assert_in_range(touch_pages(guest, address, pages), pages / 8 - 4, pages / 8);
+    assert_int_equal(present(guest, address), pages);
+    assert_int_equal(guest_frames_committed(guest), committed);
+    for (uint64_t i = 0; i < pages; i++) {
+        assert_int_equal(*(uint64_t *)fake_at(guest, address + i * PAGE_SIZE), 0);
+    }
+    /* A range that goes on beyond the table: the next one's first page comes alone. */
+    assert_int_equal(map(guest, address + table, table), address + table);
+    assert_true(fake_touch(guest->vcpus[0], address + table, SKEP_FAULT_WRITE));
+    assert_int_equal(present(guest, address + table), 1);
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
+/* A touch from within a table's last pages doesn't reach into the next table, nor one of a range's into the next range. */
+static void pages_ahead_end_with_range_and_table(void **state)
+{
+    (void)state;
+    struct guest *guest = guest_running(8 * MIB);
+    const uint64_t table = 2 * MIB;
+    uint64_t address = (guest->aspace.heap_base + table - 1) / table * table;
+    uint64_t near_end = address + table - 19 * PAGE_SIZE;
+    assert_int_equal(map(guest, address, 2 * table), address);
+    assert_int_equal(touch_pages(guest, near_end, 17), 11);
+    assert_int_equal(present(guest, near_end), 19);
+    uint64_t next = address + table + 64 * PAGE_SIZE, end = next + 19 * PAGE_SIZE;
+    assert_int_equal(protect(guest, end, PAGE_SIZE, SKEP_PROT_NONE), 0);
+    assert_int_equal(touch_pages(guest, next, 17), 11);
+    assert_int_equal(present(guest, next), 19);
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
+/* What ring 0 needs a page for, and pages of the image, come alone. */
+static void only_touches_of_memory_supply_ahead(void **state)
+{
+    (void)state;
+    struct guest *guest = guest_running(8 * MIB);
+    uint64_t address = (uint64_t)map(guest, 0, 64 * PAGE_SIZE);
+    assert_in_range(touch_pages(guest, address, 32), 8, 16);
+    uint32_t there = present(guest, address);
+    char byte = 1;
+    assert_int_equal(gmem_copy_out(guest, gva(address + there * PAGE_SIZE), &byte, 1), 0);
+    assert_int_equal(present(guest, address), there + 1);
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
 /* A neighbour that is due waits for a part of a call, not for the call. */
 static void long_spans_go_in_small_parts(void **state)
 {
@@ -77,6 +172,7 @@ static void image_pages_are_shared_until_written(void **state)
     pfn_t shared = frame_of(fake_at(guest, data));
     assert_int_equal(frame_type(shared), SKEP_FRAME_IMAGE);
     assert_int_equal(frame_shares(shared), 1);
+    assert_null(fake_at(guest, data + PAGE_SIZE)); /* it may be written: no neighbours */
     assert_true(fake_touch(guest->vcpus[0], data, SKEP_FAULT_WRITE | SKEP_FAULT_PRESENT));
     char *copy = fake_at(guest, data);
     assert_int_equal(frame_type(frame_of(copy)), SKEP_FRAME_GUEST);
@@ -132,6 +228,8 @@ static void files_are_shared(void **state)
     run_until(guest->vcpus[0]);
     uint64_t charged = guest->charged_frames, at = info->files_base;
     assert_true(fake_touch(guest->vcpus[0], at + PAGE_SIZE, 0));
+    /* With it come those of the image within 32 KiB. */
+    assert_int_equal(fake_at(guest, at) != NULL, at / 32768 == (at + PAGE_SIZE) / 32768);
     assert_true(fake_touch(guest->vcpus[0], at, 0));
     assert_int_equal(*(char *)fake_at(guest, at), 'f');
     assert_int_equal(*(char *)fake_at(guest, at + PAGE_SIZE), 'g');
@@ -557,6 +655,9 @@ int main(void)
     baseline_take(&before);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pages_are_supplied_on_touch),
+        cmocka_unit_test(pages_behind_many_are_supplied_ahead),
+        cmocka_unit_test(pages_ahead_end_with_range_and_table),
+        cmocka_unit_test(only_touches_of_memory_supply_ahead),
         cmocka_unit_test(long_spans_go_in_small_parts),
         cmocka_unit_test(image_pages_are_shared_until_written),
         cmocka_unit_test(files_are_shared),

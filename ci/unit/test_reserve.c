@@ -76,6 +76,21 @@ static void pages_count_when_touched(void **state)
     baseline_check(&before);
 }
 
+/* However many are there right before. */
+static void pages_come_one_by_one(void **state)
+{
+    (void)state;
+    struct guest *guest = guest_running(2 * MIB);
+    uint64_t at = (uint64_t)map(guest, 0, 64 * PAGE_SIZE, RESERVE);
+    uint64_t committed = guest_frames_committed(guest);
+    for (uint64_t i = 0; i < 32; i++) {
+        assert_true(touch(guest, at + i * PAGE_SIZE));
+        assert_int_equal(guest_frames_committed(guest), committed + i + 1);
+    }
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
 /* More than page tables for it could ever be promised is refused, as is a promise that would not hold. */
 static void tables_are_promised(void **state)
 {
@@ -370,6 +385,7 @@ int main(void)
     baseline_take(&before);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pages_count_when_touched),
+        cmocka_unit_test(pages_come_one_by_one),
         cmocka_unit_test(tables_are_promised),
         cmocka_unit_test(touch_beyond_the_promise_ends_the_guest),
         cmocka_unit_test(promised_pages_are_always_there),

@@ -6,6 +6,10 @@
  * is for, so that what the ranges may cost covers all that the guest can come to hold. Of a reserved range only the page
  * tables are in that: its pages are counted one by one, when they come and when they go (reserved_frames).
  *
+ * A touch brings neighbours, too, where that costs the guest nothing that it could use otherwise: of memory that is
+ * promised, some pages behind many that are there, since memory is mostly used from its beginning on; of an image's
+ * read-only pages, which are shared, those around.
+ *
  * An image's page in a writable range is shared until the first write, but in a guest of several vCPUs it is copied at
  * the first touch: another vCPU could read the shared page by a translation that its CPU has kept, after the first
  * write went to the copy.
@@ -29,6 +33,12 @@
 #define WORK_MAX  256u /* what pagetable_next() may spend */
 #define PAGE_WORK 16u  /* what a present page counts for */
 #define PAGES_MAX (WORK_MAX / PAGE_WORK)
+/* Pages that a touch brings at most, of promised memory and of an image; how many must be there before for so many. */
+#define AHEAD_PAGES  8u
+#define AHEAD_BEFORE 16u
+#define AROUND_PAGES 8u
+#define AROUND_BYTES (AROUND_PAGES * PAGE_SIZE)
+#define TABLE_BYTES  (1ull << pagetable_shift(1)) /* what one page table is for */
 #define RELEASE_MAX \
     (PAGES_MAX + 8) /* frames given back: more than a call unmaps, so that none pile up */
 
@@ -298,12 +308,22 @@ static bool leaf_allows(uint64_t entry, uint32_t access)
     return access & SKEP_FAULT_WRITE ? arch_pte_writable(entry) : arch_pte_usable(entry);
 }
 
+/* The place of an address's page in its page table, and how many pages from there on the table has. */
+static uint32_t table_index(uint64_t address)
+{
+    return (uint32_t)((address & (TABLE_BYTES - 1)) >> SKEP_PAGE_SHIFT);
+}
+
+static uint64_t table_left(uint64_t address)
+{
+    return (TABLE_BYTES >> SKEP_PAGE_SHIFT) - table_index(address);
+}
+
 uint32_t aspace_present(struct guest *guest, uint64_t address, uint32_t access, uint32_t count,
                         pfn_t pfns[])
 {
     uint64_t at = page_align_down(address);
-    uint64_t table = 1ull << pagetable_shift(1);
-    uint64_t left = (table - (at & (table - 1))) >> SKEP_PAGE_SHIFT;
+    uint64_t left = table_left(at);
     uint32_t work = PAGETABLE_WALK_WORK;
     uint32_t done = 0;
     const uint64_t *leaf = pagetable_recent(&guest->aspace.tables, address);
@@ -315,6 +335,32 @@ uint32_t aspace_present(struct guest *guest, uint64_t address, uint32_t access, 
     return done;
 }
 
+/* Makes one page present, whose range and entry are *range and *leaf then. */
+static enum supply supply_page(struct guest *guest, uint64_t address, uint32_t access,
+                               const struct range **range, uint64_t **leaf)
+{
+    *range = ranges_find(&guest->aspace.ranges, address);
+    if (!*range) {
+        return SUPPLY_NO_RANGE;
+    }
+    if (!range_allows(*range, access)) {
+        return (*range)->prot == SKEP_PROT_NONE ? SUPPLY_GUARD : SUPPLY_NO_RANGE;
+    }
+    *leaf = pagetable_leaf(guest, address);
+    if (!*leaf) {
+        return SUPPLY_OUT_OF_MEMORY;
+    }
+    if (!arch_pte_present(**leaf)) {
+        /* A fixed one is that of a vCPU that hasn't been made. */
+        return (*range)->kind == RANGE_FIXED ? SUPPLY_NO_RANGE
+                                             : supply_first(guest, *range, address, access, *leaf);
+    }
+    if ((access & SKEP_FAULT_WRITE) && !arch_pte_writable(**leaf)) {
+        return supply_copy(guest, *range, *leaf);
+    }
+    return SUPPLY_OK;
+}
+
 enum supply aspace_supply(struct guest *guest, uint64_t address, uint32_t access, pfn_t *pfn)
 {
     const uint64_t *recent = pagetable_recent(&guest->aspace.tables, address);
@@ -322,27 +368,83 @@ enum supply aspace_supply(struct guest *guest, uint64_t address, uint32_t access
         *pfn = paddr_to_pfn(arch_pte_paddr(*recent));
         return SUPPLY_OK;
     }
-    const struct range *range = ranges_find(&guest->aspace.ranges, address);
-    if (!range) {
-        return SUPPLY_NO_RANGE;
-    }
-    if (!range_allows(range, access)) {
-        return range->prot == SKEP_PROT_NONE ? SUPPLY_GUARD : SUPPLY_NO_RANGE;
-    }
-    uint64_t *leaf = pagetable_leaf(guest, address);
-    if (!leaf) {
-        return SUPPLY_OUT_OF_MEMORY;
-    }
-    enum supply result = SUPPLY_OK;
-    if (!arch_pte_present(*leaf)) {
-        if (range->kind == RANGE_FIXED) {
-            return SUPPLY_NO_RANGE; /* the page of a vCPU that hasn't been made */
-        }
-        result = supply_first(guest, range, address, access, leaf);
-    } else if ((access & SKEP_FAULT_WRITE) && !arch_pte_writable(*leaf)) {
-        result = supply_copy(guest, range, leaf);
-    }
+    const struct range *range;
+    uint64_t *leaf;
+    enum supply result = supply_page(guest, address, access, &range, &leaf);
     *pfn = result == SUPPLY_OK ? paddr_to_pfn(arch_pte_paddr(*leaf)) : PFN_NONE;
+    return result;
+}
+
+/* How many pages there can be from this one on, in its range and page table, up to `count`. */
+static uint32_t pages_left(const struct range *range, uint64_t address, uint32_t count)
+{
+    uint64_t in_range = (range->end - address) >> SKEP_PAGE_SHIFT;
+    uint64_t in_table = table_left(address);
+    uint64_t left = in_range < in_table ? in_range : in_table;
+    return left < count ? (uint32_t)left : count;
+}
+
+/* Promised memory, from a page on that is there. */
+static void supply_ahead(struct guest *guest, const struct range *range, uint64_t address,
+                         uint64_t *leaf, uint32_t count)
+{
+    count = pages_left(range, address, count);
+    for (uint32_t i = 1; i < count; i++) {
+        if (!arch_pte_present(leaf[i]) &&
+            supply_first(guest, range, address + i * PAGE_SIZE, 0, &leaf[i]) != SUPPLY_OK) {
+            return;
+        }
+    }
+}
+
+/* Read-only pages of an image, around one that is there. */
+static void share_around(struct guest *guest, const struct range *range, uint64_t address,
+                         uint64_t *leaf)
+{
+    uint64_t first = address & ~(uint64_t)(AROUND_BYTES - 1);
+    first = first > range->start ? first : range->start;
+    leaf -= (address - first) >> SKEP_PAGE_SHIFT;
+    uint32_t count = pages_left(range, first, AROUND_PAGES);
+    for (uint32_t i = 0; i < count; i++) {
+        if (!arch_pte_present(leaf[i])) {
+            pfn_t shared = image_pfn(guest, range, first + i * PAGE_SIZE);
+            frame_share(shared);
+            leaf[i] = arch_pte_leaf(pfn_to_paddr(shared), range->prot);
+        }
+    }
+}
+
+/* Whether so many pages before an entry's are there, by a look at some, in the same table. */
+static bool present_before(const uint64_t *leaf, uint32_t index, uint32_t count)
+{
+    return index >= count && arch_pte_present(*(leaf - 1)) &&
+           arch_pte_present(*(leaf - count / 2)) && arch_pte_present(*(leaf - count));
+}
+
+/* The page at `address` has been touched. */
+static void supply_neighbours(struct guest *guest, const struct range *range, uint64_t address,
+                              uint64_t *leaf)
+{
+    if (range->kind == RANGE_ANON) {
+        uint32_t index = table_index(address);
+        if (present_before(leaf, index, AHEAD_BEFORE)) {
+            supply_ahead(guest, range, address, leaf, AHEAD_PAGES);
+        } else if (present_before(leaf, index, AHEAD_BEFORE / 2)) {
+            supply_ahead(guest, range, address, leaf, AHEAD_PAGES / 2);
+        }
+    } else if (range->kind == RANGE_IMAGE && !(range->prot & SKEP_PROT_WRITE)) {
+        share_around(guest, range, address, leaf);
+    }
+}
+
+enum supply aspace_touch(struct guest *guest, uint64_t address, uint32_t access)
+{
+    const struct range *range;
+    uint64_t *leaf;
+    enum supply result = supply_page(guest, address, access, &range, &leaf);
+    if (result == SUPPLY_OK) {
+        supply_neighbours(guest, range, address, leaf);
+    }
     return result;
 }
 

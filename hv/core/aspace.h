@@ -52,6 +52,10 @@ int aspace_fixed_map(struct guest *guest, uint64_t address, pfn_t pfn, uint32_t 
 /* Makes one page present with the asked right (SKEP_FAULT_WRITE, _EXEC bits). *pfn is its frame. */
 enum supply aspace_supply(struct guest *guest, uint64_t address, uint32_t access, pfn_t *pfn);
 
+/* The same for a touch of the guest's own. Others that it is likely to touch next are made present, too: none that could
+ * be had for anything else. */
+enum supply aspace_touch(struct guest *guest, uint64_t address, uint32_t access);
+
 /* Frames of the pages from `address` on that are present with that right, up to `count` and to where another page table
  * begins: how many. Nothing is supplied. */
 uint32_t aspace_present(struct guest *guest, uint64_t address, uint32_t access, uint32_t count,

@@ -175,12 +175,11 @@ void trap_page_fault(struct vcpu *vcpu, gva_t address, uint32_t error)
 {
     struct guest *guest = vcpu->guest;
     enum supply supply = SUPPLY_NO_RANGE;
-    pfn_t pfn;
     vcpu->page_faults++;
     trace_vcpu(vcpu, arch_clock_ns(), SKEP_TRACE_FAULT, address.value, error);
     if (address.value < SKEP_GUEST_VA_MAX) {
         spin_lock(&guest->lock);
-        supply = aspace_supply(guest, page_align_down(address.value), error, &pfn);
+        supply = aspace_touch(guest, page_align_down(address.value), error);
         spin_unlock(&guest->lock);
     }
     if (supply != SUPPLY_OK) {
