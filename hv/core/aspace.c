@@ -378,16 +378,6 @@ enum supply aspace_supply(struct guest *guest, uint64_t address, uint32_t access
     return result;
 }
 
-enum supply aspace_supply(struct guest *guest, uint64_t address, uint32_t access, pfn_t *pfn)
-{
-    const uint64_t *recent = pagetable_recent(&guest->aspace.tables, address);
-    if (recent && leaf_allows(*recent, access)) {
-        *pfn = paddr_to_pfn(arch_pte_paddr(*recent));
-        return SUPPLY_OK;
-    }
-    return supply(guest, address, access, pfn);
-}
-
 /* How many pages there can be from this one on, in its range and page table, up to `count`. */
 static uint32_t pages_left(const struct range *range, uint64_t address, uint32_t count)
 {
