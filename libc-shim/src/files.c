@@ -55,13 +55,6 @@ static int find(const char *path, struct pack_found *out)
     return 0;
 }
 
-bool skep_posix_file_next(const char *folder, const char *after, char name[PACK_NAME_BYTES],
-                          bool *is_folder)
-{
-    const struct pack_tree all = tree();
-    return pack_next(&all, folder + 1, after, name, is_folder);
-}
-
 /* What a folder has in place of an entry's number (FNV-1a): who walks through folders tells them apart by it. */
 static ino_t number_of_folder(const char *path)
 {
