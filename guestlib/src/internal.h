@@ -57,7 +57,6 @@ struct skep_thread {
     void *argument;
     uint64_t map_base, map_bytes; /* 0 for the first thread, and on memory of the creator's */
 
-
     bool defers; /* skep_wakes_defer(); the thread's own */
 };
 _Static_assert(offsetof(struct skep_thread, rsp) == 16, "switch.S");
