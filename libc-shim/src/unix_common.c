@@ -171,12 +171,12 @@ int skep_unix_option_get(const struct unix_spans *spans, int type, int level, in
         return skep_unix_tell_number(value, bytes, type);
     case SO_DOMAIN:
         return skep_unix_tell_number(value, bytes, AF_UNIX);
-    case SO_RCVLOWAT:
-    case SO_SNDLOWAT:
-        return skep_unix_tell_number(value, bytes, 1);
     case SO_SNDBUF:
     case SO_RCVBUF:
         return skep_unix_tell_number(value, bytes, UNIX_BUFFER_BYTES);
+    case SO_RCVLOWAT:
+    case SO_SNDLOWAT:
+        return skep_unix_tell_number(value, bytes, 1);
     case SO_RCVTIMEO:
         return tell_span(value, bytes, spans->receive_ns);
     case SO_SNDTIMEO:
