@@ -486,9 +486,9 @@ static int64_t create(struct guest *caller, struct image *image, struct image *f
     return (int64_t)guest->handle;
 }
 
-/* Not inlined: ci/bench counts from here. */
-__attribute__((noinline)) int64_t guest_create(struct guest *caller,
-                                               const struct skep_guest_spec *spec)
+/* Neither inlined nor cloned: ci/bench counts from here. */
+__attribute__((noipa)) int64_t guest_create(struct guest *caller,
+                                            const struct skep_guest_spec *spec)
 {
     if (!spec_valid(spec)) {
         return -SKEP_EINVAL;
