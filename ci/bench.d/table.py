@@ -12,7 +12,7 @@ KNOWN_MISSES |= {
     "ring 0's share of SQLite in memory": "pages are zeroed by some 512 instructions each, and their frames taken one by one",
 }
 KNOWN_MISSES |= {
-    f"{guests} web guests on 2 CPUs : one on one": "the clients and both emulated CPUs share the host's CPUs, of which there may be 2: see as many machines"
+    f"{guests} web guests on 2 CPUs : one on one": "as many machines do better on the same host: something of one machine is in the way, QEMU's one lock for devices or ours"
     for guests in (2, 4)
 }
 
