@@ -1,10 +1,13 @@
 /*
  * absent.c - what programs ask for in vain: shared libraries, a terminal's size, a time zone of the kernel's. The same on Linux, where
- * these aren't there either.
+ * these aren't there either, but for the network.
  */
+#include <arpa/inet.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -41,11 +44,26 @@ static void test_zone(void)
     say("summer", zone.tz_dsttime);
 }
 
+static void test_network(void)
+{
+    int fails = 1;
+#ifdef __skep__
+    struct ipv6_mreq group = {.ipv6mr_interface = 0};
+    int fd = socket(AF_INET6, SOCK_DGRAM, 0);
+    CHECK(fd >= 0 && inet_pton(AF_INET6, "ff02::1:77", &group.ipv6mr_multiaddr) == 1);
+    fails = setsockopt(fd, IPPROTO_IPV6, IPV6_JOIN_GROUP, &group, sizeof(group)) == -1 &&
+            errno == ENODEV;
+    close(fd);
+#endif
+    say("no network to join a group in", fails);
+}
+
 int main(void)
 {
     test_libraries();
     test_size();
     test_zone();
+    test_network();
     printf("absent: ok\n");
     return 0;
 }

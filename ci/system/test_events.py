@@ -178,7 +178,7 @@ def test_coming_again(api):
             with Follower(api, last_id=last_id, after=whole.last_id, prefix="run-") as part:
                 api.create(f"run-{number}", **spec("hello"))
                 part.wait(lambda e, n=number: e["name"] == f"run-{n}", f"run-{number} is told")
-                last_id = part.last_id
+            last_id = part.last_id  # now that nothing more comes
             seen += [e for e in part.events if e["id"] not in {s["id"] for s in seen} or pytest.fail(f"twice: {e}")]
         with Follower(api, last_id=last_id, prefix="run-") as part:
             api.create("run-end", **spec("hello"))

@@ -64,9 +64,10 @@ static void end_if_asynchronous(void)
 int pthread_cancel(pthread_t thread)
 {
     atomic_store_explicit(&thread->is_to_end, true, memory_order_relaxed);
+    skep_posix_locks_held++; /* who calls doesn't end amid this, with its locks */
     skep_posix_interrupt(thread->signals, where_to); /* after that: who sees its count sees it */
-    if (thread == pthread_self())
-        end_if_asynchronous();
+    skep_posix_locks_held--;
+    end_if_asynchronous();
     return 0;
 }
 

@@ -34,7 +34,7 @@ struct skep_watch {
     struct skep_watch *next, **link; /* of the instance's */
     struct skep_watch *next_of_source;
     struct skep_watch *next_ready, **ready_link; /* NULL: not on the ready list */
-    bool is_news;                                /* became ready since somebody began to look */
+    uint32_t news;                               /* counts how often it became ready */
     bool spent;                                  /* its one shot was told */
     bool removed;                                /* the last of its users frees it */
     unsigned users;
@@ -50,7 +50,7 @@ static struct skep_spinlock lock;
 static void make_ready(struct skep_watch *watch)
 {
     struct instance *instance = watch->instance;
-    watch->is_news = true;
+    watch->news++;
     if (watch->ready_link != NULL)
         return;
     watch->next_ready = NULL;
@@ -286,7 +286,7 @@ static int wait_until(struct instance *instance, struct epoll_event *events, int
  */
 
 /* The first watch that may be ready, which stays so, and whose file is open, with references to both. */
-static struct skep_watch *look_at_first(struct instance *instance)
+static struct skep_watch *look_at_first(struct instance *instance, uint32_t *news)
 {
     bool were_masked = skep_spin_lock(&lock);
     struct skep_watch *watch = instance->ready_first;
@@ -295,19 +295,19 @@ static struct skep_watch *look_at_first(struct instance *instance)
         watch = instance->ready_first;
     }
     if (watch != NULL) {
-        watch->is_news = false;
+        *news = watch->news;
         watch->users++;
     }
     skep_spin_unlock(&lock, were_masked);
     return watch;
 }
 
-/* True: the watch is ready indeed. Else it is no more, unless there were news. */
-static bool look_end(struct skep_watch *watch, short now)
+/* True: the watch is ready indeed. Else it is no more, unless there were news since somebody began to look. */
+static bool look_end(struct skep_watch *watch, short now, uint32_t news)
 {
     bool were_masked = skep_spin_lock(&lock);
     bool result = is_wanted(watch, now);
-    if (!result && !watch->is_news)
+    if (!result && watch->news == news)
         unmake_ready(watch);
     struct skep_watch *gone = unuse(watch);
     skep_spin_unlock(&lock, were_masked);
@@ -321,11 +321,12 @@ static short instance_poll(struct skep_file *file)
     struct instance *instance = file->object;
     bool found = false;
     for (unsigned left = ready_count(instance); left > 0 && !found; left--) {
-        struct skep_watch *watch = look_at_first(instance);
+        uint32_t news;
+        struct skep_watch *watch = look_at_first(instance, &news);
         if (watch == NULL)
             break;
         struct skep_file *watched = watch->file;
-        found = look_end(watch, ask(watched));
+        found = look_end(watch, ask(watched), news);
         skep_fd_put(watched);
     }
     return found ? POLLIN : 0;

@@ -318,9 +318,9 @@ static int group_set(int number, int name, const void *value, socklen_t bytes)
     memcpy(&group, value, sizeof(group));
     if (!IN6_IS_ADDR_MULTICAST(&group.ipv6mr_multiaddr))
         return -EINVAL;
-    if (group.ipv6mr_interface == 0)
+    if (group.ipv6mr_interface == 0 && netif_default != NULL)
         group.ipv6mr_interface = netif_get_index(netif_default);
-    if (group.ipv6mr_interface > UINT8_MAX)
+    if (group.ipv6mr_interface == 0 || group.ipv6mr_interface > UINT8_MAX)
         return -ENODEV;
     return (int)result_of(lwip_setsockopt(number, IPPROTO_IPV6, name, &group, sizeof(group)));
 }
