@@ -35,9 +35,10 @@ static uint32_t pieces_read(const struct nic_packet *packet)
     return bytes;
 }
 
-static int transmit(struct nic *nic, const struct nic_packet *packet)
+static int transmit(struct nic *nic, uint32_t pair, const struct nic_packet *packet)
 {
     (void)nic;
+    (void)pair;
     if (count >= room) {
         return -SKEP_EAGAIN;
     }
@@ -54,33 +55,45 @@ static int transmit(struct nic *nic, const struct nic_packet *packet)
     return 0;
 }
 
-static void kick(struct nic *nic)
+static void kick(struct nic *nic, uint32_t pair)
 {
     (void)nic;
+    (void)pair;
     way = way_add(way, 1);
 }
 
-static bool poll(struct nic *nic, uint32_t budget)
+static bool poll(struct nic *nic, uint32_t pair, uint32_t budget)
 {
     (void)nic;
+    (void)pair;
     for (uint32_t i = 0; i < budget && count; i++) {
         card_give_back(0);
     }
     return count > 0;
 }
 
-static bool has_room(struct nic *nic)
+static bool has_room(struct nic *nic, uint32_t pair)
 {
     (void)nic;
+    (void)pair;
     return count < room;
 }
 
-static const struct nic_driver driver = {transmit, kick, poll, has_room};
+static bool passed(struct nic *nic, uint32_t pair, uint32_t mark)
+{
+    (void)nic;
+    (void)pair;
+    (void)mark;
+    return true;
+}
+
+static const struct nic_driver driver = {transmit, kick, poll, has_room, passed};
 
 void card_plug(void)
 {
     card.driver = &driver;
     card.client = &uplink_client;
+    card.pair_count = 1;
     uplink_set(&card);
 }
 

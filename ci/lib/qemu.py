@@ -65,9 +65,10 @@ def accelerator(kvm, threads):
     return ["-accel", "tcg,thread=" + ("multi" if threads > 1 else "single")]
 
 
-def network(api_port, forwards, tap, ipv6):
+def network(api_port, forwards, tap, queues, ipv6):
     if tap:
-        return f"tap,id=net0,ifname={tap},script=no,downscript=no"
+        several = f",queues={queues}" if queues > 1 else ""
+        return f"tap,id=net0,ifname={tap},script=no,downscript=no{several}"
     rules = [(api_port, HOST_ADDRESS, 443), *forwards]
     return ("user,id=net0" if ipv6 else "user,id=net0,ipv6=off") + "".join(
         f",hostfwd=tcp:127.0.0.1:{host}-{address}:{port}" for host, address, port in rules
@@ -109,6 +110,7 @@ def command(
     disks=(),
     kvm="auto",
     tap=None,
+    queues=1,
     ipv6=True,
     config=None,
     append="",
@@ -117,7 +119,8 @@ def command(
     reboot=False,
     machine="q35",
 ):
-    """QEMU's command line; raises Missing when it couldn't be run."""
+    """QEMU's command line; raises Missing when it couldn't be run. queues: pairs that the network card has; the tap must have
+    been made with `multi_queue` for more than one."""
     if not shutil.which(QEMU):
         raise Missing(f"{QEMU} is not installed: run ci/deps --packages")
     for file, remedy in (
@@ -130,6 +133,8 @@ def command(
     words = [append] if append else []
     if token:
         words.append(f"token={token}")
+    # Two interrupts for each pair of queues, one for the control queue, one for the configuration.
+    pairs = f",mq=on,vectors={2 * queues + 2}" if queues > 1 else ""
     # Counting instructions, QEMU has its CPUs take turns in one thread.
     threads = 1 if "-icount" in extra else cpus
     line = [
@@ -137,8 +142,8 @@ def command(
         *("-m", memory, "-smp", str(cpus), "-kernel", str(elf)),
         *(() if reboot else ("-no-reboot",)),
         *("-nodefaults", "-display", "none", "-serial", serial),
-        *("-netdev", network(api_port, forwards, tap, ipv6)),
-        *("-device", "virtio-net-pci,disable-legacy=on,netdev=net0"),
+        *("-netdev", network(api_port, forwards, tap, queues, ipv6)),
+        *("-device", f"virtio-net-pci,disable-legacy=on,netdev=net0{pairs}"),
     ]
     if words:
         line += ["-append", " ".join(words)]

@@ -334,15 +334,16 @@ static void the_core_polls_once_in_a_trap(void **state)
 static uint32_t card_polls;
 static bool card_has_more;
 
-static bool card_poll(struct nic *nic, uint32_t budget)
+static bool card_poll(struct nic *nic, uint32_t pair, uint32_t budget)
 {
     (void)nic;
+    (void)pair;
     (void)budget;
     card_polls++;
     return card_has_more;
 }
 
-static struct nic card = {.driver = &(const struct nic_driver){.poll = card_poll}};
+static struct nic card = {.driver = &(const struct nic_driver){.poll = card_poll}, .pair_count = 1};
 
 /* A disk and a card that always have more, on a CPU that comes to its work in each fourth trap only. */
 static void no_rhythm_of_traps_keeps_one_waiting(void **state)
@@ -357,7 +358,7 @@ static void no_rhythm_of_traps_keeps_one_waiting(void **state)
             assert_int_equal(disks_submit(1, &requests[i]), 0);
         }
         fake_disk_let_all_go(&large);
-        uplink_client.interrupt(&card);
+        uplink_client.interrupt(&card, 0);
         card_polls = 0;
         fake_cpu->traps = 100 + phase;
         for (uint32_t i = 0; i < 4; i++, fake_cpu->traps += 4) {

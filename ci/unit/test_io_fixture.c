@@ -19,6 +19,7 @@ struct nic fake_nic;
 struct sent sent[SENT_MAX];
 uint32_t sent_count, sent_room, kick_count, poll_count;
 uint64_t poll_ns;
+bool card_holds;
 uint32_t receive_flags;
 
 const uint8_t card_mac[6] = {0x52, 0x54, 0, 0, 0, 1};
@@ -30,7 +31,7 @@ static uint64_t frames_before[SKEP_FRAME_TYPES];
 
 /* ---- the card ---- */
 
-static int card_transmit(struct nic *nic, const struct nic_packet *packet)
+static int card_transmit(struct nic *nic, uint32_t pair, const struct nic_packet *packet)
 {
     (void)nic;
     if (sent_room == 0) {
@@ -39,6 +40,7 @@ static int card_transmit(struct nic *nic, const struct nic_packet *packet)
     assert_true(sent_count < SENT_MAX);
     sent_room--;
     struct sent *to = &sent[sent_count++];
+    to->pair = pair;
     to->header = packet->header;
     to->bytes = to->head_bytes = packet->head_bytes;
     memcpy(to->frame, packet->head, packet->head_bytes);
@@ -53,31 +55,43 @@ static int card_transmit(struct nic *nic, const struct nic_packet *packet)
     to->piece_count = packet->piece_count;
     to->owner = packet->owner;
     to->cookie = packet->cookie;
-    return 0;
+    return (int)sent_count;
 }
 
-static void card_kick(struct nic *nic)
+static void card_kick(struct nic *nic, uint32_t pair)
 {
     (void)nic;
+    (void)pair;
     kick_count++;
 }
 
-static bool card_poll(struct nic *nic, uint32_t budget)
+static bool card_poll(struct nic *nic, uint32_t pair, uint32_t budget)
 {
     (void)nic;
     (void)budget;
+    assert_int_equal(pair, arch_cpu()->index);
     poll_count++;
     fake_clock_advance(poll_ns);
     return false;
 }
 
-static bool card_room(struct nic *nic)
+static bool card_room(struct nic *nic, uint32_t pair)
 {
     (void)nic;
+    (void)pair;
     return sent_room > 0;
 }
 
-static const struct nic_driver card_driver = {card_transmit, card_kick, card_poll, card_room};
+/* It has sent nothing while `card_holds`. */
+static bool card_passed(struct nic *nic, uint32_t pair, uint32_t mark)
+{
+    (void)nic;
+    assert_true(pair < fake_nic.pair_count && mark <= sent_count);
+    return !card_holds;
+}
+
+static const struct nic_driver card_driver = {card_transmit, card_kick, card_poll, card_room,
+                                              card_passed};
 
 void card_done(uint32_t index)
 {
@@ -111,8 +125,11 @@ void card_receive(const uint8_t *frame, uint32_t bytes, uint8_t flags)
 int fixture_boot(void **state)
 {
     (void)state;
-    fake_nic = (struct nic){
-        .driver = &card_driver, .client = &uplink_client, .mtu = 1500, .tx_csum = true};
+    fake_nic = (struct nic){.driver = &card_driver,
+                            .client = &uplink_client,
+                            .mtu = 1500,
+                            .tx_csum = true,
+                            .pair_count = 1};
     memcpy(fake_nic.mac, card_mac, sizeof(card_mac));
     uplink_set(&fake_nic);
     fake_boot(RAM_BYTES, 2);
@@ -125,6 +142,8 @@ int fixture_begin(void **state)
     (void)state;
     sent_count = kick_count = poll_count = 0;
     poll_ns = 0;
+    card_holds = false;
+    fake_nic.pair_count = 1;
     receive_flags = 0;
     sent_room = SENT_MAX;
     io_control_address_set(ip(10, 0, 0, 1), ip(255, 255, 255, 0));

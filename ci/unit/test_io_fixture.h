@@ -41,7 +41,7 @@ struct peer {
 struct sent {
     struct skep_net_header header;
     uint8_t frame[4096];
-    uint32_t bytes, head_bytes, piece_count;
+    uint32_t pair, bytes, head_bytes, piece_count;
     void *owner;
     uint32_t cookie;
     paddr_t pieces[NIC_PIECES_MAX];
@@ -52,6 +52,7 @@ extern struct nic fake_nic;
 extern struct sent sent[SENT_MAX];
 extern uint32_t sent_count, sent_room, kick_count, poll_count;
 extern uint64_t poll_ns; /* what a poll takes */
+extern bool card_holds;  /* what it was given: it has sent nothing of that */
 
 /* SKEP_QUEUE_… of receive queues that are set up from now on; fixture_begin() clears it. */
 extern uint32_t receive_flags;

@@ -132,7 +132,7 @@ static void what_is_left_before_it_waits_is_not_forgotten(void **state)
     leaves_work(&a, mac_a, ADDRESS_A);
     event_raise(b.vcpu, WAKE);
     assert_ptr_equal(fake_interrupts(), b.vcpu);
-    uplink_client.interrupt(&fake_nic); /* which waits for b, too */
+    uplink_client.interrupt(&fake_nic, 0); /* which waits for b, too */
     atomic_store(&fake_cpu->resched, 0);
     io_work_before_wait();
     assert_int_equal(atomic_load(&fake_cpu->resched), 1);
@@ -151,7 +151,7 @@ static void a_short_wait_is_a_wait(void **state)
     event_raise(b.vcpu, WAKE);
     assert_ptr_equal(fake_interrupts(), b.vcpu);
     atomic_store(&b.vcpu->page->pending, 0);
-    uplink_client.interrupt(&fake_nic);
+    uplink_client.interrupt(&fake_nic, 0);
     poll_ns = 5000;
     uint64_t soon = arch_clock_ns() + 3000;
     assert_int_equal(fake_hypercall(b.vcpu, SKEP_HC_WAIT, soon, 0, 0), INT64_MIN);
@@ -208,7 +208,7 @@ static void an_interrupt_holds_up_nobody_who_was_woken(void **state)
     falls_asleep(&b);
     event_raise(b.vcpu, WAKE);
     assert_ptr_equal(fake_interrupts(), b.vcpu);
-    uplink_client.interrupt(&fake_nic);
+    uplink_client.interrupt(&fake_nic, 0);
     assert_ptr_equal(fake_resume(), b.vcpu);
     assert_int_equal(poll_count, 0);
     fake_clock_advance(SPARE_NS);
@@ -224,7 +224,7 @@ static void an_interrupt_within_a_call_is_not_forgotten(void **state)
     event_raise(b.vcpu, WAKE);
     assert_ptr_equal(fake_interrupts(), b.vcpu);
     atomic_store(&fake_cpu->resched, 0);
-    uplink_client.interrupt(&fake_nic);
+    uplink_client.interrupt(&fake_nic, 0);
     assert_int_equal(atomic_load(&fake_cpu->resched), 1);
     assert_true(uplink_wanted());
 }
@@ -234,9 +234,101 @@ static void other_interrupts_are_handled_at_once(void **state)
     (void)state;
     until_it_runs(&a);
     assert_false(sched_spares(fake_cpu));
-    uplink_client.interrupt(&fake_nic);
+    uplink_client.interrupt(&fake_nic, 0);
     assert_int_equal(poll_count, 1);
     assert_false(uplink_wanted());
+}
+
+/* ---- a card with a pair of queues for each CPU ---- */
+
+static void sends(void)
+{
+    peer_send(&a, frame, frame_udp(frame, other_mac, mac_a, ADDRESS_A, WORLD, 1, 2, 10));
+}
+
+static void a_guest_sends_on_its_cpus_pair(void **state)
+{
+    (void)state;
+    fake_nic.pair_count = 2;
+    sends();
+    assert_int_equal(sent[0].pair, 0);
+    fake_cpu_set(1);
+    sends();
+    assert_int_equal(sent[1].pair, 1);
+    fake_cpu_set(0);
+}
+
+/* Its frames would overtake each other otherwise. */
+static void but_not_before_the_other_pair_is_done(void **state)
+{
+    (void)state;
+    fake_nic.pair_count = 2;
+    sends();
+    card_holds = true;
+    fake_cpu_set(1);
+    sends();
+    card_holds = false;
+    sends();
+    assert_int_equal(sent[1].pair, 0);
+    assert_int_equal(sent[2].pair, 1);
+    fake_cpu_set(0);
+}
+
+static void left_over_work_goes_where_its_guest_kicked(void **state)
+{
+    (void)state;
+    fake_nic.pair_count = 2;
+    fake_cpu_set(1);
+    leaves_work(&a, mac_a, ADDRESS_A);
+    fake_cpu_set(0);
+    while (work_in_a_trap()) {
+    }
+    assert_int_equal(sent_count, RING_SIZE);
+    for (uint32_t i = 0; i < sent_count; i++) {
+        assert_int_equal(sent[i].pair, 1);
+    }
+}
+
+static void cpus_without_a_pair_share(void **state)
+{
+    (void)state;
+    fake_cpu_set(1);
+    sends();
+    assert_int_equal(sent[0].pair, 0);
+    fake_cpu_set(0);
+}
+
+static void a_pair_is_polled_by_its_cpu(void **state)
+{
+    (void)state;
+    fake_nic.pair_count = 2;
+    struct cpu *other = cpu_at(1);
+    other->arch.ipis = 0;
+    uplink_client.interrupt(&fake_nic, 1);
+    assert_int_equal(poll_count, 0);
+    assert_false(uplink_wanted());
+    assert_int_equal(other->arch.ipis, 1);
+    fake_cpu_set(1);
+    assert_true(uplink_wanted());
+    fake_interrupts();
+    assert_int_equal(poll_count, 1);
+    assert_false(uplink_wanted());
+    uplink_client.interrupt(&fake_nic, 1);
+    assert_int_equal(poll_count, 2);
+    fake_cpu_set(0);
+    assert_false(uplink_wanted());
+}
+
+/* What came while the card was being started. */
+static void a_new_card_is_looked_at(void **state)
+{
+    (void)state;
+    fake_nic.pair_count = 2;
+    uplink_set(&fake_nic);
+    fake_cpu_set(1);
+    fake_interrupts();
+    assert_int_equal(poll_count, 1);
+    fake_cpu_set(0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -254,6 +346,12 @@ int main(void)
         TEST(an_interrupt_holds_up_nobody_who_was_woken),
         TEST(an_interrupt_within_a_call_is_not_forgotten),
         TEST(other_interrupts_are_handled_at_once),
+        TEST(a_guest_sends_on_its_cpus_pair),
+        TEST(but_not_before_the_other_pair_is_done),
+        TEST(left_over_work_goes_where_its_guest_kicked),
+        TEST(cpus_without_a_pair_share),
+        TEST(a_pair_is_polled_by_its_cpu),
+        TEST(a_new_card_is_looked_at),
     };
     return cmocka_run_group_tests(tests, fixture_boot, NULL);
 }

@@ -55,9 +55,8 @@
 
 #define PARTS_MAX         (DISK_PIECES_MAX + 2u)
 #define SIZE_INDIRECT     64u
-#define BATCH_MAX         16u      /* requests handed back in one poll */
-#define DRAIN_SCAN        64u      /* entries looked at in one poll of a failed disk */
-#define IDENTIFY_POLLS    1000000u /* some 100 ms of uncached reads, more where they are emulated */
+#define BATCH_MAX         16u          /* requests handed back in one poll */
+#define DRAIN_SCAN        64u          /* entries looked at in one poll of a failed disk */
 #define CAPACITY_MAX      (1ull << 54) /* sectors, so that bytes fit 63 bits */
 #define BLOCK_BYTES_LARGE 4096u
 
@@ -270,8 +269,11 @@ static void blk_kick(struct disk *disk)
 {
     struct blk_queue *queue = own_queue(disk);
     spin_lock(&queue->lock);
-    virtqueue_kick(&queue->ring);
+    bool due = virtqueue_kick_due(&queue->ring);
     spin_unlock(&queue->lock);
+    if (due) {
+        virtqueue_ring(&queue->ring);
+    }
 }
 
 /* ---- completion ---- */
@@ -593,27 +595,17 @@ static int identify(struct virtio_blk *blk)
 {
     struct blk_queue *queue = &blk->queues[0];
     struct packet *packet = &queue->packets[queue->ring.free_head];
-    uint32_t bytes;
     *packet = (struct packet){.header.type = TYPE_GET_ID, .status = STATUS_NONE};
     struct virtqueue_part parts[] = {part_of(&packet->header, sizeof(packet->header)),
                                      part_of(packet->id, ID_BYTES), part_of(&packet->status, 1)};
     int head = chain_add(queue, parts, ARRAY_COUNT(parts), 1);
-    virtqueue_kick(&queue->ring);
-    int taken = -SKEP_EAGAIN;
-    for (uint32_t i = 0; i < IDENTIFY_POLLS && taken < 0 && !queue->ring.broken; i++) {
-        if (virtio_needs_reset(&blk->device)) {
-            break;
-        }
-        arch_spin_hint();
-        taken = virtqueue_take(&queue->ring, &bytes);
-    }
-    if (taken < 0 || taken != head) {
-        return -SKEP_EIO;
+    int error = virtio_answer(&blk->device, &queue->ring, head);
+    if (error < 0) {
+        return error;
     }
     if (packet->status == STATUS_OK) {
         serial_set(&blk->disk, packet->id);
     }
-    virtqueue_release(&queue->ring, (uint16_t)head);
     return 0;
 }
 

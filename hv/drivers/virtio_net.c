@@ -1,15 +1,19 @@
 /*
  * virtio_net.c - the driver of virtio network cards (Virtio 1.2, section 5.1).
  *
- * One receive and one transmit queue, one interrupt for both. The control queue is not negotiated: the card then
- * stays promiscuous, as guests with MAC addresses of their own need it. Neither are large frames from the card, so
- * that one fits into half a page. Interrupts stay off while there is work: they are armed when a queue is found empty,
- * and for sent packets only when somebody waits for one.
+ * A pair of a receive and a transmit queue for each CPU, if the card has as many, one interrupt for both on that CPU. What
+ * comes in is spread over the pairs by the card: by the pair on which the other direction of a connection goes out, or by
+ * hash (section 5.1.6.5.6). The control queue is for saying how many pairs there are, and not negotiated without that; of
+ * its other uses none is, so that the card stays promiscuous, as guests with MAC addresses of their own need it. Neither
+ * are large frames from the card, so that one fits into half a page. Interrupts stay off while there is work: they are
+ * armed when a queue is found empty, and for sent packets only when somebody waits for one.
  *
- * nic.lock guards the transmit queue; the receive queue belongs to whoever polls.
+ * A pair's nic.lock guards its transmit queue; the receive queue belongs to the CPU that polls. The doorbell is rung
+ * outside of the lock.
  */
 #include "drivers/virtio_net.h"
 
+#include "core/cpu.h"
 #include "core/frame.h"
 #include "core/log.h"
 #include "core/string.h"
@@ -24,19 +28,30 @@
 #define NET_F_MAC        (1ull << 5)
 #define NET_F_HOST_TSO4  (1ull << 11)
 #define NET_F_HOST_TSO6  (1ull << 12)
+#define NET_F_CTRL_VQ    (1ull << 17)
+#define NET_F_MQ         (1ull << 22)
+#define NET_F_PAIRS      (NET_F_CTRL_VQ | NET_F_MQ)
 
-#define CONFIG_MAC 0u
-#define CONFIG_MTU 10u
+#define CONFIG_MAC   0u
+#define CONFIG_PAIRS 8u
+#define CONFIG_MTU   10u
 
-#define QUEUE_RECEIVE  0u
-#define QUEUE_TRANSMIT 1u
-#define VECTOR         0u
+/* Of a pair; the control queue is behind those of all pairs that the card has. Its MSI-X entry has the pair's number. */
+#define QUEUE_RECEIVE(pair)  ((uint16_t)(2 * (pair)))
+#define QUEUE_TRANSMIT(pair) ((uint16_t)(2 * (pair) + 1))
+
+#define CONTROL_SIZE      64u
+#define CONTROL_CLASS_MQ  4u
+#define CONTROL_PAIRS_SET 0u
+#define CONTROL_OK        0u
+#define DEVICE_PAIRS_MAX  0x7fffu /* so that the control queue has a number */
 
 #define MTU_DEFAULT  1500u
 #define BUFFER_BYTES 2048u
 #define SLOT_BYTES   512u /* a copied header and the first bytes behind it */
 #define HEADER_BYTES ((uint32_t)sizeof(struct skep_net_header))
 #define SENT_BATCH   16u
+#define MARK_MASK    ((uint32_t)INT32_MAX)
 _Static_assert(SLOT_BYTES >= sizeof(struct skep_net_header) + NIC_COPY_MAX,
                "a slot holds header and head");
 #define COPIES_ORDER 5u
@@ -50,31 +65,48 @@ struct slot {
     paddr_t pieces[NIC_PIECES_MAX];
 };
 
-struct virtio_net {
-    struct nic nic; /* first */
-    struct virtio_device device;
+struct net_pair {
+    struct spinlock lock;
+    struct nic *nic;
+    uint32_t index;
+    uint32_t lent;  /* packets in the transmit queue whose owners wait for them */
+    uint32_t added; /* to the transmit queue, ever */
     struct virtqueue receive, transmit;
     uint8_t *buffers[VIRTQUEUE_SIZE_MAX]; /* of the receive queue, by chain head */
     uint8_t *copies;                      /* SLOT_BYTES for each slot */
     struct slot slots[VIRTQUEUE_SIZE_MAX];
-    uint32_t lent; /* packets in the transmit queue whose owners wait for them */
 };
-#define VIRTIO_NET_ORDER 4u
-_Static_assert(sizeof(struct virtio_net) <= SKEP_PAGE_SIZE << VIRTIO_NET_ORDER,
-               "its frames hold it");
+#define PAIR_ORDER 4u
+_Static_assert(sizeof(struct net_pair) <= SKEP_PAGE_SIZE << PAIR_ORDER, "its frames hold it");
 
-static struct virtio_net *net_of(struct nic *nic)
+/* Virtio 1.2, section 5.1.6.5: what the card reads, and its answer. */
+struct control_command {
+    uint8_t class, command;
+    uint16_t pair_count;
+    uint8_t answer;
+};
+
+struct virtio_net {
+    struct nic nic; /* first */
+    struct virtio_device device;
+    struct net_pair *pairs[NIC_PAIRS_MAX];
+    struct virtqueue control;
+    struct control_command command;
+};
+_Static_assert(sizeof(struct virtio_net) <= SKEP_PAGE_SIZE, "a frame holds it");
+
+static struct net_pair *pair_of(struct nic *nic, uint32_t pair)
 {
-    return (struct virtio_net *)nic;
+    return ((struct virtio_net *)nic)->pairs[pair];
 }
 
 /* ---- transmit ---- */
 
 /* Copies header and head to where the card will read them. */
-static struct virtqueue_part slot_fill(struct virtio_net *net, uint16_t slot,
+static struct virtqueue_part slot_fill(struct net_pair *pair, uint16_t slot,
                                        const struct nic_packet *packet)
 {
-    uint8_t *copy = net->copies + slot * SLOT_BYTES;
+    uint8_t *copy = pair->copies + slot * SLOT_BYTES;
     memcpy(copy, &packet->header, HEADER_BYTES);
     memcpy(copy + HEADER_BYTES, packet->head, packet->head_bytes);
     return (struct virtqueue_part){arch_direct_paddr(copy), HEADER_BYTES + packet->head_bytes};
@@ -90,127 +122,143 @@ static void slot_remember(struct slot *slot, const struct nic_packet *packet)
     }
 }
 
-static int transmit_locked(struct virtio_net *net, const struct nic_packet *packet)
+static int transmit_locked(struct net_pair *pair, const struct nic_packet *packet)
 {
     struct virtqueue_part parts[1 + NIC_PIECES_MAX];
-    struct virtqueue *queue = &net->transmit;
+    struct virtqueue *queue = &pair->transmit;
     if (queue->free_count < 1 + packet->piece_count) {
         return -SKEP_EAGAIN;
     }
     uint16_t head = queue->free_head; /* that virtqueue_add() will use */
-    parts[0] = slot_fill(net, head, packet);
+    parts[0] = slot_fill(pair, head, packet);
     for (uint32_t i = 0; i < packet->piece_count; i++) {
         parts[1 + i] = (struct virtqueue_part){packet->pieces[i].address, packet->pieces[i].bytes};
     }
-    slot_remember(&net->slots[head], packet);
+    slot_remember(&pair->slots[head], packet);
     int added = virtqueue_add(queue, parts, 1 + packet->piece_count, 1 + packet->piece_count);
-    net->lent += added >= 0 && packet->owner != NULL;
-    return added < 0 ? added : 0;
+    pair->lent += added >= 0 && packet->owner != NULL;
+    pair->added += added >= 0;
+    return added < 0 ? added : (int)(pair->added & MARK_MASK);
 }
 
-static int net_transmit(struct nic *nic, const struct nic_packet *packet)
+static int net_transmit(struct nic *nic, uint32_t index, const struct nic_packet *packet)
 {
+    struct net_pair *pair = pair_of(nic, index);
     CHECK(packet->head_bytes <= NIC_COPY_MAX && packet->piece_count <= NIC_PIECES_MAX);
-    spin_lock(&nic->lock);
-    int error = transmit_locked(net_of(nic), packet);
-    spin_unlock(&nic->lock);
-    return error;
+    spin_lock(&pair->lock);
+    int mark = transmit_locked(pair, packet);
+    spin_unlock(&pair->lock);
+    return mark;
+}
+
+static bool net_passed(struct nic *nic, uint32_t index, uint32_t mark)
+{
+    struct net_pair *pair = pair_of(nic, index);
+    spin_lock(&pair->lock);
+    uint32_t sent = pair->added - virtqueue_held(&pair->transmit);
+    spin_unlock(&pair->lock);
+    return ((sent - mark) & MARK_MASK) <= MARK_MASK / 2;
 }
 
 /* Asks for an interrupt when most of what the card holds is sent, if anyone waits for that: packets that were copied
- * whole come back with the next poll, whatever its reason. True: most of it is sent by now. Holds nic.lock. */
-static bool transmit_arm(struct virtio_net *net)
+ * whole come back with the next poll, whatever its reason. True: most of it is sent by now. Holds the pair's lock. */
+static bool transmit_arm(struct net_pair *pair)
 {
-    struct virtqueue *queue = &net->transmit;
-    bool wanted = net->lent > 0 || queue->free_count < queue->size / 2;
+    struct virtqueue *queue = &pair->transmit;
+    bool wanted = pair->lent > 0 || queue->free_count < queue->size / 2;
     return wanted && virtqueue_arm(queue, true);
 }
 
-static void net_kick(struct nic *nic)
+static void net_kick(struct nic *nic, uint32_t index)
 {
-    spin_lock(&nic->lock);
-    virtqueue_kick(&net_of(nic)->transmit);
-    bool done = transmit_arm(net_of(nic));
-    spin_unlock(&nic->lock);
+    struct net_pair *pair = pair_of(nic, index);
+    spin_lock(&pair->lock);
+    bool due = virtqueue_kick_due(&pair->transmit);
+    bool done = transmit_arm(pair);
+    spin_unlock(&pair->lock);
+    if (due) {
+        virtqueue_ring(&pair->transmit);
+    }
     if (done) {
-        nic->client->interrupt(nic);
+        nic->client->interrupt(nic, index);
     }
 }
 
-static bool net_room(struct nic *nic)
+static bool net_room(struct nic *nic, uint32_t index)
 {
-    spin_lock(&nic->lock);
-    const struct virtqueue *queue = &net_of(nic)->transmit;
+    struct net_pair *pair = pair_of(nic, index);
+    spin_lock(&pair->lock);
+    const struct virtqueue *queue = &pair->transmit;
     bool room = queue->free_count > NIC_PIECES_MAX && !queue->broken;
-    spin_unlock(&nic->lock);
+    spin_unlock(&pair->lock);
     return room;
 }
 
 /* Takes chains that the card is done with; their slots stay in use. */
-static uint32_t sent_take(struct virtio_net *net, uint16_t heads[SENT_BATCH], bool *more)
+static uint32_t sent_take(struct net_pair *pair, uint16_t heads[SENT_BATCH], bool *more)
 {
     uint32_t count = 0, bytes;
-    spin_lock(&net->nic.lock);
-    for (int head; count < SENT_BATCH && (head = virtqueue_take(&net->transmit, &bytes)) >= 0;
+    spin_lock(&pair->lock);
+    for (int head; count < SENT_BATCH && (head = virtqueue_take(&pair->transmit, &bytes)) >= 0;
          count++) {
         heads[count] = (uint16_t)head;
-        net->lent -= net->slots[head].owner != NULL;
+        pair->lent -= pair->slots[head].owner != NULL;
     }
-    *more = count == SENT_BATCH || transmit_arm(net);
-    spin_unlock(&net->nic.lock);
+    *more = count == SENT_BATCH || transmit_arm(pair);
+    spin_unlock(&pair->lock);
     return count;
 }
 
 /* Returns whether there is more. The slots are freed only after their owners were told: nobody else may use them
  * while their contents are being read. */
-static bool poll_sent(struct virtio_net *net)
+static bool poll_sent(struct net_pair *pair)
 {
     uint16_t heads[SENT_BATCH];
     bool more;
-    uint32_t count = sent_take(net, heads, &more);
+    uint32_t count = sent_take(pair, heads, &more);
     if (count == 0) {
         return more;
     }
     for (uint32_t i = 0; i < count; i++) {
-        const struct slot *slot = &net->slots[heads[i]];
+        const struct slot *slot = &pair->slots[heads[i]];
         if (slot->owner != NULL) {
-            net->nic.client->sent(slot->owner, slot->cookie, slot->pieces, slot->piece_count);
+            pair->nic->client->sent(slot->owner, slot->cookie, slot->pieces, slot->piece_count);
         }
     }
-    spin_lock(&net->nic.lock);
+    spin_lock(&pair->lock);
     for (uint32_t i = 0; i < count; i++) {
-        virtqueue_release(&net->transmit, heads[i]);
+        virtqueue_release(&pair->transmit, heads[i]);
     }
-    spin_unlock(&net->nic.lock);
-    net->nic.client->room(&net->nic);
+    spin_unlock(&pair->lock);
+    pair->nic->client->room(pair->nic);
     return more;
 }
 
 /* ---- receive ---- */
 
-static void buffer_post(struct virtio_net *net, uint8_t *buffer)
+static void buffer_post(struct net_pair *pair, uint8_t *buffer)
 {
     struct virtqueue_part part = {arch_direct_paddr(buffer), BUFFER_BYTES};
-    int head = virtqueue_add(&net->receive, &part, 1, 0);
+    int head = virtqueue_add(&pair->receive, &part, 1, 0);
     if (head >= 0) {
-        net->buffers[head] = buffer;
+        pair->buffers[head] = buffer;
     }
 }
 
-static void buffer_deliver(struct virtio_net *net, uint8_t *buffer, uint32_t bytes)
+static void buffer_deliver(struct net_pair *pair, uint8_t *buffer, uint32_t bytes)
 {
     if (bytes > HEADER_BYTES && bytes <= BUFFER_BYTES) {
-        net->nic.client->received(&net->nic, (struct skep_net_header *)buffer,
-                                  bytes - HEADER_BYTES);
+        pair->nic->client->received(pair->nic, (struct skep_net_header *)buffer,
+                                    bytes - HEADER_BYTES);
     }
 }
 
-static bool poll_received(struct virtio_net *net, uint32_t budget)
+static bool poll_received(struct net_pair *pair, uint32_t budget)
 {
-    struct virtqueue *queue = &net->receive;
+    struct virtqueue *queue = &pair->receive;
     uint32_t count = 0, bytes;
     for (int head; count < budget && (head = virtqueue_take(queue, &bytes)) >= 0; count++) {
-        buffer_deliver(net, net->buffers[head], bytes);
+        buffer_deliver(pair, pair->buffers[head], bytes);
         virtqueue_repeat(queue, (uint16_t)head);
     }
     if (count > 0) {
@@ -219,17 +267,20 @@ static bool poll_received(struct virtio_net *net, uint32_t budget)
     return count == budget || virtqueue_arm(queue, false);
 }
 
-static bool net_poll(struct nic *nic, uint32_t budget)
+static bool net_poll(struct nic *nic, uint32_t index, uint32_t budget)
 {
-    struct virtio_net *net = net_of(nic);
-    bool more_sent = poll_sent(net);
-    return poll_received(net, budget) || more_sent;
+    struct net_pair *pair = pair_of(nic, index);
+    bool more_sent = poll_sent(pair);
+    return poll_received(pair, budget) || more_sent;
 }
 
+/* One of a pair that was given up when the card was started may still come. */
 static void net_interrupt(void *argument)
 {
-    struct nic *nic = argument;
-    nic->client->interrupt(nic);
+    struct net_pair *pair = argument;
+    if (pair->index < pair->nic->pair_count) {
+        pair->nic->client->interrupt(pair->nic, pair->index);
+    }
 }
 
 /* ---- start ---- */
@@ -239,36 +290,105 @@ static const struct nic_driver driver = {
     .kick = net_kick,
     .poll = net_poll,
     .room = net_room,
+    .passed = net_passed,
 };
 
-static int buffers_post(struct virtio_net *net)
+static int buffers_post(struct net_pair *pair)
 {
-    for (uint32_t i = 0; i < net->receive.size; i += PAGE_SIZE / BUFFER_BYTES) {
+    for (uint32_t i = 0; i < pair->receive.size; i += PAGE_SIZE / BUFFER_BYTES) {
         pfn_t pfn = frame_alloc(0, SKEP_FRAME_DEVICE, OWNER_CORE);
         if (pfn == PFN_NONE) {
             return i > 0 ? 0 : -SKEP_ENOMEM;
         }
         uint8_t *page = frame_data(pfn);
-        buffer_post(net, page);
-        buffer_post(net, page + BUFFER_BYTES);
+        buffer_post(pair, page);
+        buffer_post(pair, page + BUFFER_BYTES);
     }
     return 0;
 }
 
-/* The order is section 3.1.1's: features, then queues, then DRIVER_OK, then the first kick. */
-static int queues_start(struct virtio_net *net)
+static struct net_pair *pair_alloc(struct virtio_net *net, uint32_t index)
+{
+    pfn_t pfn = frame_alloc(PAIR_ORDER, SKEP_FRAME_DEVICE, OWNER_CORE);
+    pfn_t copies = frame_alloc(COPIES_ORDER, SKEP_FRAME_DEVICE, OWNER_CORE);
+    if (pfn == PFN_NONE || copies == PFN_NONE) {
+        return NULL; /* a machine this small does not get far anyway */
+    }
+    struct net_pair *pair = frame_data(pfn);
+    pair->lock.kind = LOCK_NIC;
+    pair->nic = &net->nic;
+    pair->index = index;
+    pair->copies = frame_data(copies);
+    return pair;
+}
+
+static int pair_start(struct virtio_net *net, uint32_t index)
 {
     struct virtio_device *device = &net->device;
-    int error = pci_msix_enable(&device->pci, VECTOR, 0, net_interrupt, &net->nic);
+    struct net_pair *pair = pair_alloc(net, index);
+    uint16_t vector = (uint16_t)index;
+    if (pair == NULL) {
+        return -SKEP_ENOMEM;
+    }
+    int error = pci_msix_enable(&device->pci, index, index, net_interrupt, pair);
     if (error == 0) {
-        error =
-            virtio_queue_start(device, &net->receive, QUEUE_RECEIVE, VIRTQUEUE_SIZE_MAX, VECTOR);
+        error = virtio_queue_start(device, &pair->receive, QUEUE_RECEIVE(index), VIRTQUEUE_SIZE_MAX,
+                                   vector);
     }
     if (error == 0) {
-        error =
-            virtio_queue_start(device, &net->transmit, QUEUE_TRANSMIT, VIRTQUEUE_SIZE_MAX, VECTOR);
+        error = virtio_queue_start(device, &pair->transmit, QUEUE_TRANSMIT(index),
+                                   VIRTQUEUE_SIZE_MAX, vector);
     }
-    return error == 0 ? buffers_post(net) : error;
+    net->pairs[index] = pair;
+    return error == 0 ? buffers_post(pair) : error;
+}
+
+/* How many pairs the card has: 1 if it doesn't say, or says what may not be (section 5.1.4.1). */
+static uint32_t pairs_offered(struct virtio_net *net)
+{
+    uint8_t pairs[2];
+    if ((net->device.features & NET_F_PAIRS) != NET_F_PAIRS) {
+        return 1;
+    }
+    virtio_config_read(&net->device, CONFIG_PAIRS, pairs, sizeof(pairs));
+    uint32_t count = pairs[0] | (uint32_t)pairs[1] << 8;
+    return count >= 1 && count <= DEVICE_PAIRS_MAX ? count : 1;
+}
+
+/* The order is section 3.1.1's: features, then queues, then DRIVER_OK, then the first kick. If one of the further pairs
+ * can't be had, for want of memory, queues or interrupts, there are those before it. */
+static int queues_start(struct virtio_net *net, uint32_t pairs_max)
+{
+    uint32_t offered = pairs_offered(net);
+    uint32_t wanted = offered < pairs_max ? offered : pairs_max;
+    int error = pair_start(net, 0);
+    net->nic.pair_count = 1;
+    while (error == 0 && net->nic.pair_count < wanted &&
+           pair_start(net, net->nic.pair_count) == 0) {
+        net->nic.pair_count++;
+    }
+    if (error == 0 && net->nic.pair_count > 1) {
+        error = virtio_queue_start(&net->device, &net->control, QUEUE_RECEIVE(offered),
+                                   CONTROL_SIZE, VIRTIO_NO_VECTOR);
+    }
+    return error;
+}
+
+/* The card uses the first pair only until it is told of the others (section 5.1.6.5.6). */
+static int pairs_set(struct virtio_net *net)
+{
+    struct control_command *command = &net->command;
+    *command = (struct control_command){CONTROL_CLASS_MQ, CONTROL_PAIRS_SET,
+                                        (uint16_t)net->nic.pair_count, (uint8_t)~CONTROL_OK};
+    uint32_t question = offsetof(struct control_command, answer);
+    struct virtqueue_part parts[] = {{arch_direct_paddr(command), question},
+                                     {arch_direct_paddr(&command->answer), 1}};
+    int head = virtqueue_add(&net->control, parts, ARRAY_COUNT(parts), 1);
+    int error = virtio_answer(&net->device, &net->control, head);
+    if (error < 0) {
+        return error;
+    }
+    return __atomic_load_n(&command->answer, __ATOMIC_RELAXED) == CONTROL_OK ? 0 : -SKEP_EIO;
 }
 
 static void config_take(struct virtio_net *net)
@@ -287,40 +407,40 @@ static void config_take(struct virtio_net *net)
     net->nic.rx_csum = features & NET_F_GUEST_CSUM;
 }
 
-static int net_start(struct virtio_net *net, const struct pci_device *pci)
+static int net_open(struct virtio_net *net, const struct pci_device *pci, uint32_t pairs_max)
 {
+    uint64_t wanted =
+        NET_F_MAC | NET_F_MTU | NET_F_CSUM | NET_F_GUEST_CSUM | NET_F_HOST_TSO4 | NET_F_HOST_TSO6;
     int error = virtio_open(&net->device, pci);
     if (error == 0) {
-        error =
-            virtio_negotiate(&net->device, NET_F_MAC | NET_F_MTU | NET_F_CSUM | NET_F_GUEST_CSUM |
-                                               NET_F_HOST_TSO4 | NET_F_HOST_TSO6);
+        bool several = pairs_max > 1 && (~virtio_offered(&net->device) & NET_F_PAIRS) == 0;
+        error = virtio_negotiate(&net->device, wanted | (several ? NET_F_PAIRS : 0));
     }
     if (error == 0 && !(net->device.features & NET_F_MAC)) {
         error = -SKEP_ENODEV;
     }
     if (error == 0) {
         config_take(net);
-        error = queues_start(net);
+        error = queues_start(net, pairs_max);
+    }
+    return error;
+}
+
+static int net_start(struct virtio_net *net, const struct pci_device *pci, uint32_t pairs_max)
+{
+    int error = net_open(net, pci, pairs_max);
+    if (error == 0) {
+        virtio_start(&net->device, VIRTIO_NO_VECTOR);
+        error = net->nic.pair_count > 1 ? pairs_set(net) : 0;
     }
     if (error < 0) {
         virtio_fail(&net->device);
         return error;
     }
-    virtio_start(&net->device, VIRTIO_NO_VECTOR);
-    virtqueue_kick(&net->receive);
-    return 0;
-}
-
-static struct virtio_net *net_alloc(void)
-{
-    pfn_t pfn = frame_alloc(VIRTIO_NET_ORDER, SKEP_FRAME_DEVICE, OWNER_CORE);
-    pfn_t copies = frame_alloc(COPIES_ORDER, SKEP_FRAME_DEVICE, OWNER_CORE);
-    if (pfn == PFN_NONE || copies == PFN_NONE) {
-        return NULL; /* a machine this small does not get far anyway */
+    for (uint32_t i = 0; i < net->nic.pair_count; i++) {
+        virtqueue_kick(&net->pairs[i]->receive);
     }
-    struct virtio_net *net = frame_data(pfn);
-    net->copies = frame_data(copies);
-    return net;
+    return 0;
 }
 
 struct nic *virtio_net_start(const struct pci_device *pci, const struct nic_client *client)
@@ -329,21 +449,29 @@ struct nic *virtio_net_start(const struct pci_device *pci, const struct nic_clie
     if (pci->vendor != VIRTIO_VENDOR || !is_net) {
         return NULL;
     }
-    struct virtio_net *net = net_alloc();
-    if (net == NULL) {
+    pfn_t pfn = frame_alloc(0, SKEP_FRAME_DEVICE, OWNER_CORE);
+    if (pfn == PFN_NONE) {
         return NULL;
     }
-    net->nic.lock.kind = LOCK_NIC;
+    struct virtio_net *net = frame_data(pfn);
     net->nic.driver = &driver;
     net->nic.client = client;
-    int error = net_start(net, pci);
+    uint32_t cpus = cpu_count();
+    int error = net_start(net, pci, cpus < NIC_PAIRS_MAX ? cpus : NIC_PAIRS_MAX);
+    if (error < 0 && net->nic.pair_count > 1) {
+        log_line("virtio-net: %04x: takes no more than one pair of queues (%d)", pci->address,
+                 error);
+        error = net_start(net, pci, 1);
+    }
     if (error < 0) {
         log_line("virtio-net: %04x: can't be used (%d)", pci->address, error);
         return NULL;
     }
     const uint8_t *mac = net->nic.mac;
-    log_line("virtio-net: %04x: %02x:%02x:%02x:%02x:%02x:%02x, MTU %u, checksums %s, segments %s",
-             pci->address, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], net->nic.mtu,
-             net->nic.tx_csum ? "yes" : "no", net->nic.tx_tso4 ? "yes" : "no");
+    log_line(
+        "virtio-net: %04x: %02x:%02x:%02x:%02x:%02x:%02x, MTU %u, checksums %s, segments %s, pairs "
+        "of queues: %u",
+        pci->address, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], net->nic.mtu,
+        net->nic.tx_csum ? "yes" : "no", net->nic.tx_tso4 ? "yes" : "no", net->nic.pair_count);
     return &net->nic;
 }

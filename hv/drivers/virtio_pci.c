@@ -45,6 +45,7 @@
 
 #define RESET_POLLS  1000000u /* some 100 ms of uncached reads */
 #define CONFIG_POLLS 100u
+#define ANSWER_POLLS 1000000u /* some 100 ms of uncached reads, more where they are emulated */
 
 /* Maps the first capability of this type that is a region of a memory BAR. */
 static volatile uint8_t *map_capability(const struct pci_device *pci, uint8_t type,
@@ -110,7 +111,7 @@ int virtio_open(struct virtio_device *device, const struct pci_device *pci)
     return error;
 }
 
-static uint64_t features_offered(struct virtio_device *device)
+uint64_t virtio_offered(struct virtio_device *device)
 {
     mmio_write32(device->common + COMMON_DEVICE_FEATURE_SELECT, 0);
     uint64_t low = mmio_read32(device->common + COMMON_DEVICE_FEATURE);
@@ -122,7 +123,7 @@ int virtio_negotiate(struct virtio_device *device, uint64_t wanted)
 {
     wanted |= VIRTIO_F_VERSION_1 | VIRTIO_F_EVENT_IDX | VIRTIO_F_ACCESS_PLATFORM |
               VIRTIO_F_ORDER_PLATFORM;
-    device->features = features_offered(device) & wanted;
+    device->features = virtio_offered(device) & wanted;
     mmio_write32(device->common + COMMON_DRIVER_FEATURE_SELECT, 0);
     mmio_write32(device->common + COMMON_DRIVER_FEATURE, (uint32_t)device->features);
     mmio_write32(device->common + COMMON_DRIVER_FEATURE_SELECT, 1);
@@ -184,6 +185,25 @@ void virtio_start(struct virtio_device *device, uint16_t vector)
 {
     mmio_write16(device->common + COMMON_CONFIG_VECTOR, vector);
     status_add(device, STATUS_DRIVER_OK);
+}
+
+int virtio_answer(struct virtio_device *device, struct virtqueue *queue, int head)
+{
+    int taken = -SKEP_EAGAIN;
+    uint32_t bytes;
+    virtqueue_kick(queue);
+    for (uint32_t i = 0; i < ANSWER_POLLS && taken < 0 && !queue->broken; i++) {
+        if (virtio_needs_reset(device)) {
+            break;
+        }
+        arch_spin_hint();
+        taken = virtqueue_take(queue, &bytes);
+    }
+    if (taken < 0 || taken != head) {
+        return -SKEP_EIO;
+    }
+    virtqueue_release(queue, (uint16_t)head);
+    return 0;
 }
 
 bool virtio_needs_reset(const struct virtio_device *device)

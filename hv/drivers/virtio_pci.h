@@ -29,6 +29,9 @@ struct virtio_device {
 /* Maps the device's registers and resets it. */
 int virtio_open(struct virtio_device *device, const struct pci_device *pci);
 
+/* The features that the device has. */
+uint64_t virtio_offered(struct virtio_device *device);
+
 /* Agrees on VERSION_1, what the transport needs and as many of `wanted` as there are. */
 int virtio_negotiate(struct virtio_device *device, uint64_t wanted);
 
@@ -41,6 +44,10 @@ void virtio_start(struct virtio_device *device, uint16_t vector);
 
 /* Gives up a device that can't be started. */
 void virtio_fail(struct virtio_device *device);
+
+/* Kicks and waits for the answer to the chain with this head, the only one in the queue, by polling. While booting: bounded,
+ * but not short. -SKEP_EIO: none comes, or not for that one. */
+int virtio_answer(struct virtio_device *device, struct virtqueue *queue, int head);
 
 /* Whether the device says that it has failed (section 2.1.1). */
 bool virtio_needs_reset(const struct virtio_device *device);

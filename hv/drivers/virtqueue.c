@@ -104,10 +104,10 @@ static bool kick_wanted(const struct virtqueue *queue)
     return ring_event_due(event, queue->next_avail, queue->told);
 }
 
-void virtqueue_kick(struct virtqueue *queue)
+bool virtqueue_kick_due(struct virtqueue *queue)
 {
     if (queue->told == queue->next_avail) {
-        return;
+        return false;
     }
     bool wanted = kick_wanted(queue);
     if (!wanted) {
@@ -117,9 +117,25 @@ void virtqueue_kick(struct virtqueue *queue)
         wanted = kick_wanted(queue);
     }
     queue->told = queue->next_avail;
-    if (wanted) {
-        mmio_write16(queue->doorbell, queue->index);
+    return wanted;
+}
+
+void virtqueue_ring(const struct virtqueue *queue)
+{
+    mmio_write16(queue->doorbell, queue->index);
+}
+
+void virtqueue_kick(struct virtqueue *queue)
+{
+    if (virtqueue_kick_due(queue)) {
+        virtqueue_ring(queue);
     }
+}
+
+uint16_t virtqueue_held(const struct virtqueue *queue)
+{
+    uint16_t done = atomic_load_explicit(&queue->used->index, memory_order_relaxed);
+    return (uint16_t)(queue->next_avail - done);
 }
 
 static bool used_any(const struct virtqueue *queue)

@@ -49,6 +49,14 @@ int virtqueue_add_indirect(struct virtqueue *queue, struct skep_vring_desc *tabl
 /* Tells the device about what was added since the last time, if it wants to know. */
 void virtqueue_kick(struct virtqueue *queue);
 
+/* The same in two steps: whether it wants to know, and the doorbell, which needs no lock. An emulated device may keep the
+ * CPU that rings waiting, and with it whoever waits for a lock that it holds. */
+bool virtqueue_kick_due(struct virtqueue *queue);
+void virtqueue_ring(const struct virtqueue *queue);
+
+/* How many chains the device isn't done with, by its own word. */
+uint16_t virtqueue_held(const struct virtqueue *queue);
+
 /* Takes the next chain that the device is done with: its head, or -SKEP_EAGAIN. Its descriptors are in use until
  * virtqueue_release(). */
 int virtqueue_take(struct virtqueue *queue, uint32_t *bytes);

@@ -52,6 +52,7 @@ enum step {
 struct outgoing {
     struct packet *packet;
     struct segments segments; /* if the packet's header has a gso_type */
+    uint32_t pair;            /* of the card's queues */
     uint32_t bytes;           /* of the frame */
     uint32_t head_bytes;      /* of it that are copied */
     struct port *to;          /* STEP_LOCAL, STEP_MERGE */
@@ -216,12 +217,12 @@ static bool spend(struct outgoing *out, uint32_t work)
 }
 
 /* Leaves the frame in its queue until the card has room. */
-static enum step stall(struct port *port, struct nic *nic)
+static enum step stall(struct port *port, struct nic *nic, uint32_t pair)
 {
     switch_work_stall(port);
     /* Room that came after the refusal and before the port was on the list would wake nobody. Both sides pass
      * through nic.lock: the card's looks at the list after it made room, this one at the room after it is listed. */
-    if (nic->driver->room(nic)) {
+    if (nic->driver->room(nic, pair)) {
         switch_work_unstall();
     }
     return STEP_END;
@@ -281,10 +282,12 @@ static enum step send_uplink(struct port *port, struct queue_chain *chain, struc
             return drop(port, chain); /* too many pieces, or pins of one page */
         }
     }
-    if (nic->driver->transmit(nic, &packet) < 0) {
+    int mark = nic->driver->transmit(nic, out->pair, &packet);
+    if (mark < 0) {
         pieces_unpin(&packet);
-        return stall(port, nic);
+        return stall(port, nic, out->pair);
     }
+    port->mark = (uint32_t)mark;
     return lent(port, chain, &packet, out);
 }
 
@@ -369,6 +372,21 @@ static enum step send_some(struct port *port, struct outgoing *out)
     return step;
 }
 
+/* A guest that has moved to another CPU sends on that one's pair as soon as its frames can't overtake each other. What
+ * comes for its connections follows: the card goes by what it has seen of them. */
+static void pair_follow(struct port *port, bool its_turn)
+{
+    struct nic *nic = uplink_nic();
+    if (nic == NULL || nic->pair_count == 1) {
+        return;
+    }
+    port->kicked_on = its_turn ? port->kicked_on : arch_cpu()->index;
+    uint32_t pair = nic_pair_of(nic, port->kicked_on);
+    if (pair != port->pair && nic->driver->passed(nic, port->pair, port->mark)) {
+        port->pair = pair;
+    }
+}
+
 static bool send_begin(struct port *port)
 {
     bool may = !port->closed && !port->sending && port->tx.vcpu != NULL;
@@ -402,6 +420,8 @@ bool port_send(struct port *port, uint32_t work, bool its_turn)
     spin_lock(&port->lock);
     /* Who comes while another CPU sends need not wait: that CPU looks at the queue again under this lock. */
     if (send_begin(port)) {
+        pair_follow(port, its_turn);
+        out.pair = port->pair;
         while ((step = send_some(port, &out)) == STEP_LOCAL || step == STEP_MERGE) {
             spin_unlock(&port->lock);
             uint32_t payload = deliver(&out, step);
@@ -415,7 +435,7 @@ bool port_send(struct port *port, uint32_t work, bool its_turn)
     }
     spin_unlock(&port->lock);
     if (out.kick) {
-        uplink_nic()->driver->kick(uplink_nic());
+        uplink_nic()->driver->kick(uplink_nic(), out.pair);
     }
     return step == STEP_LATER;
 }
@@ -424,6 +444,7 @@ void port_send_later(struct port *port)
 {
     spin_lock(&port->lock);
     if (!port->closed && port->tx.vcpu != NULL) {
+        port->kicked_on = arch_cpu()->index;
         switch_work_add(port);
     }
     spin_unlock(&port->lock);

@@ -58,6 +58,9 @@ struct port {
     bool sending;         /* a CPU takes frames from tx; it sees what others kick for */
     bool waiting;         /* for its own packets in flight to come back */
     uint32_t in_flight;   /* packets whose payload the card has */
+    uint32_t pair;        /* of the card's queues, on which its frames go out */
+    uint32_t mark;        /* of the last packet on it */
+    uint32_t kicked_on;   /* the CPU on which the guest kicked last */
     uint32_t cut; /* bytes of payload of the next frame in tx that were delivered as segments */
     struct queue rx, tx, payload;
     struct skep_net_counters counters;

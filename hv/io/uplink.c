@@ -1,7 +1,8 @@
 /*
  * uplink.c - the network card behind the switch: when it is polled, and where its frames go.
  *
- * One CPU polls at a time, so that frames stay in order. `wanted` is set by interrupts and by a poll that left work.
+ * A CPU polls the pair of queues that interrupts it and no other's, so that frames stay in order and CPUs don't wait for
+ * each other. `wanted` is set by interrupts and by a poll that left work.
  */
 #include "io/uplink.h"
 
@@ -15,11 +16,24 @@
 
 static struct nic *uplink;
 
-static _Atomic uint32_t wanted, polling;
+static struct {
+    _Alignas(64) _Atomic uint32_t wanted;
+} pairs[CPUS_MAX]; /* of CPUs without a pair nothing is wanted */
 
+/* Has another CPU poll its pair. */
+static void poll_there(uint32_t pair)
+{
+    atomic_store(&pairs[pair].wanted, 1);
+    arch_ipi_send(pair);
+}
+
+/* Other CPUs may have had interrupts already, and found no card. */
 void uplink_set(struct nic *nic)
 {
     uplink = nic;
+    for (uint32_t i = 1; i < nic->pair_count; i++) {
+        poll_there(i);
+    }
 }
 
 struct nic *uplink_nic(void)
@@ -29,34 +43,37 @@ struct nic *uplink_nic(void)
 
 bool uplink_wanted(void)
 {
-    return atomic_load_explicit(&wanted, memory_order_relaxed);
+    return atomic_load_explicit(&pairs[arch_cpu()->index].wanted, memory_order_relaxed);
 }
 
 bool uplink_poll(void)
 {
-    if (!uplink_wanted() || atomic_exchange(&polling, 1)) {
+    uint32_t pair = arch_cpu()->index;
+    if (!uplink_wanted()) {
         return false;
     }
-    atomic_store(&wanted, 0);
-    if (uplink->driver->poll(uplink, POLL_BUDGET)) {
-        atomic_store(&wanted, 1);
+    /* Sequentially consistent, paired with poll_there() on another CPU: either the poll sees what that one has seen of the
+     * card, or `wanted` is 1 afterwards. */
+    atomic_store(&pairs[pair].wanted, 0);
+    if (uplink->driver->poll(uplink, pair, POLL_BUDGET)) {
+        atomic_store(&pairs[pair].wanted, 1);
     }
-    /* Sequentially consistent, paired with uplink_interrupt() on another CPU: either that one finds `polling` 0, or
-     * io_work() on this one finds `wanted` 1. */
-    atomic_store(&polling, 0);
-    atomic_thread_fence(memory_order_seq_cst);
     return true;
 }
 
 /* Polls at once, which spares a CPU another choice; but who was just woken isn't held up by what the card has done for
  * others. */
-static void uplink_interrupt(struct nic *nic)
+static void uplink_interrupt(struct nic *nic, uint32_t pair)
 {
     struct cpu *cpu = arch_cpu();
     if (nic != uplink) { /* one that failed to start */
         return;
     }
-    atomic_store(&wanted, 1);
+    if (pair != cpu->index) {
+        poll_there(pair);
+        return;
+    }
+    atomic_store(&pairs[pair].wanted, 1);
     if (sched_spares(cpu)) {
         atomic_store(&cpu->resched, 1);
     } else {
