@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "core/event.h"
 #include "core/sched.h"
 
 #define MIB        (1ull << 20)
@@ -158,6 +159,47 @@ static void sleeper_wakes_at_once(void **state)
     fake_settle();
 }
 
+/* While a CPU looks, or is about to, it is not told again; and nobody holds a lock when it is. */
+static void one_interrupt_wakes_a_cpu(void **state)
+{
+    (void)state;
+    struct guest *guests[2] = {spinner(100), spinner(100)};
+    const struct sched_params there = {.weight = 100, .affinity = 2};
+    struct cpu *other = cpu_at(1);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(sched_params_set(guests[i], &there), 0);
+        guests[i]->vcpus[0]->page->mask = ~1ull;
+    }
+    run(10, NULL);
+    for (int i = 0; i < 2; i++) {
+        struct vcpu *vcpu = guests[i]->vcpus[0];
+        fake_cpu_set(1);
+        while (fake_cpu->current != vcpu) {
+            fake_clock_advance(TICK_NS);
+            fake_interrupts();
+        }
+        fake_hypercall(vcpu, SKEP_HC_WAIT, TIME_NEVER, 0, 0);
+        fake_resume();
+    }
+    assert_null(other->current);
+    fake_cpu_set(0);
+    other->arch.ipis = 0;
+    event_raise(guests[0]->vcpus[0], 0);
+    event_raise(guests[1]->vcpus[0], 0);
+    assert_int_equal(other->arch.ipis, 0);
+    fake_resume();
+    assert_int_equal(other->arch.ipis, 1);
+    fake_resume();
+    assert_int_equal(other->arch.ipis, 1);
+    fake_cpu_set(1);
+    assert_non_null(fake_interrupts());
+    fake_cpu_set(0);
+    for (int i = 0; i < 2; i++) {
+        guest_destroy(guests[i]);
+    }
+    fake_settle();
+}
+
 static void idle_machine_has_no_timer(void **state)
 {
     (void)state;
@@ -208,6 +250,7 @@ int main(void)
         cmocka_unit_test(nobody_idles_while_work_waits),
         cmocka_unit_test(seeded_loads_starve_nobody),
         cmocka_unit_test(sleeper_wakes_at_once),
+        cmocka_unit_test(one_interrupt_wakes_a_cpu),
         cmocka_unit_test(idle_machine_has_no_timer),
         cmocka_unit_test(budget_survives_a_long_sleep),
         cmocka_unit_test(all_is_given_back),

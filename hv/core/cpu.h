@@ -28,6 +28,9 @@ struct cpu {
      * others may read without a lock. */
     _Atomic int64_t idle_ns;
 
+    uint32_t
+        to_interrupt; /* CPUs, a bit each, that have to look, by an interrupt that is not yet sent */
+
     struct vcpu
         *loaded; /* whose state the CPU holds and nobody else has changed, NULL = nobody's */
     struct guest *space; /* whose address space the CPU is on, NULL = ring 0's own */

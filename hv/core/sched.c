@@ -83,12 +83,25 @@ static struct share *share_of(const struct vcpu *vcpu)
 
 /* ---- telling CPUs ---- */
 
+/* The CPU looks at the queue soon. One that is about to look anyway needs no interrupt: who set `resched` has sent it one,
+ * or will, or is that CPU, in ring 0, and looks on its way out. This one comes by sched_next() on its own way out and sends
+ * what is due there, when it holds no lock: where the interrupt controller is emulated that may take long, and others would
+ * wait for this lock and those around it. */
 static void interrupt(struct cpu *cpu)
 {
     sleeping &= ~bit_of(cpu);
-    atomic_store(&cpu->resched, 1);
-    if (cpu != arch_cpu()) {
-        arch_ipi_send(cpu->index);
+    if (!atomic_exchange(&cpu->resched, 1) && cpu != arch_cpu()) {
+        arch_cpu()->to_interrupt |= bit_of(cpu);
+        atomic_store(&arch_cpu()->resched, 1);
+    }
+}
+
+static void interrupts_send(struct cpu *self)
+{
+    uint32_t cpus = self->to_interrupt;
+    self->to_interrupt = 0;
+    for (; cpus; cpus &= cpus - 1) {
+        arch_ipi_send((uint32_t)__builtin_ctz(cpus));
     }
 }
 
@@ -662,6 +675,7 @@ struct vcpu *sched_next(struct cpu *cpu, uint64_t now)
     atomic_store(&cpu->resched, 0);
     struct vcpu *vcpu = decide(cpu, now);
     spin_unlock(&sched_lock);
+    interrupts_send(cpu);
     if (!vcpu || vcpu != cpu->loaded) {
         change_space(cpu, vcpu);
         cpu->loaded = vcpu;
