@@ -2,8 +2,10 @@
 
 stream   from one guest to another, beside the same from a guest out of the machine: rates of one run, and instructions
          a MiB of all that is executed
-scaling  2 and 4 web guests on 2 CPUs, each with a client of its own, beside one on one CPU; and 2 and 4 machines with one CPU
-         and one guest each, which is what the host can give: clients and emulated CPUs share its CPUs
+scaling  2 and 4 web guests on 2 CPUs with a pair of the card's queues each, each with a client of its own, beside one on one
+         CPU; and 2 and 4 machines with one CPU and one guest each, which is what the host can give: clients and emulated
+         CPUs share its CPUs. And what of the host's CPU time a request takes, in the machine: unlike the rates, that
+         depends little on what else the host does, and a machine with 2 CPUs can't be faster than it and the host's CPUs allow
 sqlite   ring 0's share while a guest runs SQLite's speedtest1 in memory
 memory   the least with which a machine boots and serves the API and a web guest's page, beside Linux with nginx
 
@@ -15,6 +17,7 @@ import concurrent.futures
 import contextlib
 import functools
 import os
+import pathlib
 import re
 import statistics
 import subprocess
@@ -52,8 +55,8 @@ def machine_options(place, guests):
     }
 
 
-def place_of(tapped, number=1):
-    place = web.Place(number, tapped)
+def place_of(tapped, number=1, queues=1):
+    place = web.Place(number, tapped, queues)
     place.make()
     return place
 
@@ -184,22 +187,32 @@ def stream_rows(options, tapped, table, folder):
 # ---- scaling ----
 
 
-def rate_of(urls, options):
-    """Requests a second of all, asked at once, and right answers before and after."""
+def cpu_seconds(machines):
+    """That the host has spent on them."""
+    stats = [(pathlib.Path("/proc") / str(one.process.pid) / "stat").read_text() for one in machines]
+    ticks = sum(sum(map(int, stat.rpartition(")")[2].split()[11:13])) for stat in stats)
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def rate_of(urls, machines, options):
+    """Requests a second of all, asked at once, with right answers before and after; and the host's CPU time a request."""
 
     def check():
         for url in urls:
             assert web.fetch(url + web.PAGE) == ANSWER, f"another answer than was asked for from {url}"
 
     check()
+    before = cpu_seconds(machines)
     with concurrent.futures.ThreadPoolExecutor(len(urls)) as pool:
         rate = sum(pool.map(lambda url: web.keep_alive_rate(url, options), urls))
+    spent = cpu_seconds(machines) - before
     check()
-    return rate
+    return rate, spent / (rate * options.seconds)
 
 
 def add_ratio(table, name, some, others, goal=None):
     """Of rates of the same rounds."""
+    some, others = ([rate for rate, _ in each] for each in (some, others))
     ratios = [a / b for a, b in zip(some, others)]
     table.add(
         name,
@@ -214,10 +227,22 @@ def add_ratio(table, name, some, others, goal=None):
     )
 
 
+def add_cost(table, name, measured):
+    costs = [1e6 * seconds for _, seconds in measured]
+    table.add(
+        f"host CPU time a request, {name}",
+        round(statistics.median(costs), 1),
+        "us",
+        min=round(min(costs), 1),
+        max=round(max(costs), 1),
+        count=len(costs),
+    )
+
+
 def scaling_rows(options, tapped, table, folder):
     """What the host has for so many guests and their clients is what as many machines with one CPU and one guest get of
     it, asked by the same clients."""
-    places = [place_of(tapped, 1 + i) for i in range(5)]
+    places = [place_of(tapped, 1 + i, queues=2 if i == 4 else 1) for i in range(5)]
     many, apart = {2: [], 4: []}, {1: [], 2: [], 4: []}
     with contextlib.ExitStack() as stack:
 
@@ -231,15 +256,19 @@ def scaling_rows(options, tapped, table, folder):
         four = start_web(machines[4], places[4], 4)
         for _ in range(options.rounds):
             for count in (1, 2, 4):
-                apart[count].append(rate_of(ones[:count], options))
+                apart[count].append(rate_of(ones[:count], machines[:count], options))
                 if count > 1:
-                    many[count].append(rate_of(four[:count], options))
+                    many[count].append(rate_of(four[:count], machines[4:], options))
         for machine in machines:
             machine.check_alive()
     for count in (2, 4):
         add_ratio(table, f"{count} web guests on 2 CPUs : one on one", many[count], apart[1], 1.9)
         add_ratio(table, f"{count} machines with one guest each : one", apart[count], apart[1])
         add_ratio(table, f"{count} web guests on 2 CPUs : {count} machines", many[count], apart[count])
+    add_cost(table, "one web guest on one CPU", apart[1])
+    for count in (2, 4):
+        add_cost(table, f"{count} web guests on 2 CPUs", many[count])
+        add_cost(table, f"{count} machines with one guest each", apart[count])
 
 
 # ---- sqlite ----

@@ -60,7 +60,9 @@ class Place:
 
     made = set()  # taps
 
-    def __init__(self, number, tap):
+    def __init__(self, number, tap, queues=1):
+        """queues: pairs that the machine's network card has there; more than one over a tap only."""
+        self.queues = queues if tap else 1
         self.net = f"10.77.{number}" if tap else "10.0.2"
         self.tap = f"bench{number}" if tap else None
         self.address, self.guest = f"{self.net}.15", f"{self.net}.20"
@@ -71,7 +73,7 @@ class Place:
         if self.tap and self.tap not in self.made:
             self.made.add(self.tap)
             for words in (
-                f"tuntap add {self.tap} mode tap",
+                f"tuntap add {self.tap} mode tap" + (" multi_queue" if self.queues > 1 else ""),
                 f"addr add {self.gateway}/24 dev {self.tap}",
                 f"link set {self.tap} up",
             ):
@@ -79,7 +81,7 @@ class Place:
 
     @property
     def options(self):
-        return {"tap": self.tap} if self.tap else {}
+        return ({"tap": self.tap} if self.tap else {}) | ({"queues": self.queues} if self.queues > 1 else {})
 
     @property
     def append(self):
