@@ -73,8 +73,7 @@ void skep_interrupt(const struct skep_thread *thread);
 
 /* What a thread in skep_wait_while() does for all, such as to take packets in: if what it waits for is among them, it finds
  * that without another thread's doing. The errand takes a bounded time, waits for no lock that such a thread may hold, and
- * has SKEP_ERRAND_STACK_BYTES of stack. There is one, set once, before
- * anybody gives it. */
+ * has SKEP_ERRAND_STACK_BYTES of stack. There is one, set once, before it is given. */
 void skep_errand_set(void (*function)(void));
 #define SKEP_ERRAND_STACK_BYTES 8192u
 
