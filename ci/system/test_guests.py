@@ -9,7 +9,7 @@ import skep
 from helpers import MIB, example, guest_program, run_to_end
 
 
-@pytest.mark.parametrize("name", ["memory", "threads", "timer"])
+@pytest.mark.parametrize("name", ["errands", "memory", "threads", "timer"])
 @pytest.mark.parametrize("vcpus", [1, 4])
 def test_guest_program(api, name, vcpus):
     status, text = run_to_end(

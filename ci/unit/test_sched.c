@@ -200,6 +200,45 @@ static void one_interrupt_wakes_a_cpu(void **state)
     fake_settle();
 }
 
+/* As by an interrupt: without a queue, since nobody else waits. It counts as waiting until it runs, and may still be held. */
+static void idle_cpu_takes_whom_it_wakes(void **state)
+{
+    (void)state;
+    struct guest *guest = spinner(100);
+    struct vcpu *vcpu = guest->vcpus[0];
+    run(10, NULL);
+    assert_int_equal(vcpu->state, VCPU_RUNNING);
+    fake_cpu_set(vcpu->cpu);
+    vcpu->page->mask = vcpu->page->pending = 0;
+    for (int i = 0; i < 3; i++) {
+        bool is_held = i == 1;
+        fake_hypercall(vcpu, SKEP_HC_WAIT, TIME_NEVER, 0, 0);
+        assert_null(fake_resume());
+        fake_clock_advance(TICK_NS);
+        uint64_t ran = vcpu->run_ns, was_ready = vcpu->ready_ns, switches = vcpu->switches;
+        uint64_t saves = vcpu->arch.saves;
+        event_raise(vcpu, SKEP_EVENT_QUEUE_0);
+        assert_ptr_equal(fake_cpu->current, vcpu);
+        assert_false(vcpu->queued);
+        fake_clock_advance(TICK_NS);
+        if (is_held) {
+            sched_hold(vcpu, VCPU_HOLD_PAUSED);
+            assert_null(fake_resume());
+            assert_int_equal(vcpu->state, VCPU_RUNNABLE);
+            sched_unhold(vcpu, VCPU_HOLD_PAUSED);
+        }
+        assert_ptr_equal(fake_resume(), vcpu);
+        assert_int_equal(vcpu->run_ns, ran);
+        assert_int_equal(vcpu->ready_ns, was_ready + TICK_NS);
+        assert_int_equal(vcpu->switches, switches + 1 + is_held);
+        assert_int_equal(vcpu->arch.saves, saves);
+        vcpu->page->pending = 0;
+    }
+    guest_destroy(guest);
+    fake_settle();
+    fake_cpu_set(0);
+}
+
 static void idle_machine_has_no_timer(void **state)
 {
     (void)state;
@@ -251,6 +290,7 @@ int main(void)
         cmocka_unit_test(seeded_loads_starve_nobody),
         cmocka_unit_test(sleeper_wakes_at_once),
         cmocka_unit_test(one_interrupt_wakes_a_cpu),
+        cmocka_unit_test(idle_cpu_takes_whom_it_wakes),
         cmocka_unit_test(idle_machine_has_no_timer),
         cmocka_unit_test(budget_survives_a_long_sleep),
         cmocka_unit_test(all_is_given_back),

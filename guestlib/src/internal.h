@@ -40,14 +40,15 @@ struct skep_thread {
     uint64_t canary; /* %fs:0x28, the same in all threads */
 
     /* Guarded by the scheduler's lock. */
-    bool preempted;     /* its registers are in context and extended, not on its stack */
-    bool sleeping;      /* sleeper is in the heap */
-    bool interruptible; /* waits in skep_wait_while() */
-    int wait_result;    /* of skep_wait() */
-    uint64_t left_ns;   /* of a turn that was interrupted, 0 = the next is a whole one */
-    struct list node;   /* in a run queue, or among the waiters for wait_word */
+    bool preempted;   /* its registers are in context and extended, not on its stack */
+    bool sleeping;    /* sleeper is in the heap */
+    int wait_result;  /* of skep_wait() */
+    uint64_t left_ns; /* of a turn that was interrupted, 0 = the next is a whole one */
+    struct list node; /* in a run queue, or among the waiters for wait_word */
     struct skep_sleeper sleeper;
     _Atomic uint32_t *wait_word;
+    bool interruptible;         /* waits in skep_wait_while() */
+    struct list interruptibles; /* among all that do */
     struct skep_context context;
     _Atomic uint32_t *gone;            /* to be told of the end, NULL = nobody is */
     skep_detour *(*_Atomic ask)(void); /* of skep_thread_divert(), NULL = nothing to ask */
@@ -56,6 +57,7 @@ struct skep_thread {
     void (*function)(void *);
     void *argument;
     uint64_t map_base, map_bytes; /* 0 for the first thread, and on memory of the creator's */
+    uint64_t stack_base;          /* lowest address of the stack, 0 for the first thread */
 
     bool defers; /* skep_wakes_defer(); the thread's own */
 };

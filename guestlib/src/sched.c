@@ -14,6 +14,9 @@
  * left alone when it would come too early: then it is set again. When nothing can run, the vCPU waits in
  * ring 0.
  *
+ * An idle vCPU whose event handlers have found something to do for all can have a thread do it that waits (skep_errand_give()):
+ * that one is likely to find what it waits for, and then no other had to be switched to.
+ *
  * A thread that was interrupted can be made to go on with a call instead (skep_thread_divert()): whoever continues one asks
  * first, and one that runs on another vCPU is interrupted for it.
  *
@@ -47,12 +50,17 @@
 /* Waiters for a word, by its address. */
 #define BUCKETS 64u
 
+/* As the result of a wait: the thread is to run the errand, and then to wait on. */
+#define ERRAND 1
+static void (*errand)(void);
+
 static struct {
     struct skep_spinlock lock;
     struct list urgent; /* runnable, made so by an event handler */
     struct list normal; /* runnable */
     uint32_t runnable;  /* in both */
     struct list waiters[BUCKETS];
+    struct list interruptible; /* of them, in skep_wait_while(); the latest first */
 
     struct skep_sleepers sleepers;
     struct vcpu *keeper; /* looks at the sleepers by look_ns */
@@ -99,6 +107,11 @@ static void list_remove(struct list *node)
 static struct skep_thread *thread_of_node(struct list *node)
 {
     return (struct skep_thread *)((char *)node - offsetof(struct skep_thread, node));
+}
+
+static struct skep_thread *thread_of_interruptible(struct list *node)
+{
+    return (struct skep_thread *)((char *)node - offsetof(struct skep_thread, interruptibles));
 }
 
 static struct skep_thread *thread_of_sleeper(struct skep_sleeper *sleeper)
@@ -189,6 +202,9 @@ static void end_wait(const struct vcpu *vcpu, struct skep_thread *thread, int re
     if (thread->wait_word != NULL)
         list_remove(&thread->node);
     thread->wait_word = NULL;
+    if (thread->interruptible)
+        list_remove(&thread->interruptibles);
+    thread->interruptible = false;
     remove_sleeper(thread);
     thread->wait_result = result;
     make_runnable(vcpu, thread);
@@ -500,6 +516,7 @@ void skep_sched_start(struct vcpu *vcpu, struct skep_thread *first)
 {
     list_init(&sched.urgent);
     list_init(&sched.normal);
+    list_init(&sched.interruptible);
     for (unsigned i = 0; i < BUCKETS; i++)
         list_init(&sched.waiters[i]);
     sched.look_ns = SKEP_FOREVER;
@@ -651,6 +668,8 @@ static inline int wait_on(_Atomic uint32_t *word, uint32_t expected, uint64_t de
     struct skep_thread *thread = vcpu_here()->current;
     thread->wait_word = word;
     thread->interruptible = also != NULL;
+    if (also != NULL)
+        list_insert_before(sched.interruptible.next, &thread->interruptibles);
     list_insert_before(waiters_for(word), &thread->node);
     add_sleeper(thread, deadline_ns);
     switch_out(were_masked);
@@ -665,18 +684,29 @@ int skep_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns)
 int skep_wait_while(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns,
                     _Atomic uint32_t *also, uint32_t also_expected)
 {
-    return wait_on(word, expected, deadline_ns, also, also_expected);
+    int result;
+    while ((result = wait_on(word, expected, deadline_ns, also, also_expected)) == ERRAND)
+        errand();
+    return result;
 }
 
-static void interrupt_in(const struct vcpu *vcpu, struct list *waiters,
-                         const struct skep_thread *thread)
+void skep_errand_set(void (*function)(void))
 {
-    for (struct list *node = waiters->next; node != waiters;) {
-        struct skep_thread *waiter = thread_of_node(node);
-        node = node->next;
-        if (waiter->interruptible && (thread == NULL || waiter == thread))
-            end_wait(vcpu, waiter, 0);
-    }
+    errand = function;
+}
+
+bool skep_errand_give(void)
+{
+    const struct vcpu *vcpu = vcpu_here();
+    spin_take(&sched.lock);
+    struct skep_thread *thread = vcpu->current == NULL && !list_empty(&sched.interruptible)
+                                     ? thread_of_interruptible(sched.interruptible.next)
+                                     : NULL;
+    bool given = thread != NULL && thread->rsp - thread->stack_base >= SKEP_ERRAND_STACK_BYTES;
+    if (given)
+        end_wait(vcpu, thread, ERRAND);
+    spin_drop(&sched.lock); /* handle_events() will look */
+    return given;
 }
 
 void skep_interrupt(const struct skep_thread *thread)
@@ -684,8 +714,12 @@ void skep_interrupt(const struct skep_thread *thread)
     bool were_masked = skep_upcalls_mask();
     struct vcpu *vcpu = vcpu_here();
     spin_take(&sched.lock);
-    for (unsigned i = 0; i < BUCKETS; i++)
-        interrupt_in(vcpu, &sched.waiters[i], thread);
+    for (struct list *node = sched.interruptible.next; node != &sched.interruptible;) {
+        struct skep_thread *waiter = thread_of_interruptible(node);
+        node = node->next;
+        if (thread == NULL || waiter == thread)
+            end_wait(vcpu, waiter, 0);
+    }
     if (vcpu->in_handlers)
         spin_drop(&sched.lock); /* handle_events() will look */
     else

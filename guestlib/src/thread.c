@@ -45,14 +45,16 @@ static unsigned stack_how(size_t block_bytes)
     return SKEP_PROT_READ | SKEP_PROT_WRITE | (fits ? SKEP_MAP_RESERVE | SKEP_MAP_STACK : 0);
 }
 
-/* From the block that ends at top on. */
-static struct skep_thread *prepare(uint64_t top, void (*function)(void *), void *argument)
+/* On a stack from base on, below the block that ends at top. */
+static struct skep_thread *prepare(uint64_t base, uint64_t top, void (*function)(void *),
+                                   void *argument)
 {
     uint64_t stack_top;
     struct skep_thread *thread = skep_thread_block_init(top, &stack_top);
     thread->canary = skep_thread_self()->canary;
     thread->function = function;
     thread->argument = argument;
+    thread->stack_base = base;
     prepare_stack(thread, stack_top);
     return thread;
 }
@@ -94,7 +96,8 @@ static int create(struct skep_thread **out, size_t stack_bytes, struct skep_stac
     int64_t base = map(stack_bytes, &bytes);
     if (base < 0)
         return (int)base;
-    struct skep_thread *thread = prepare((uint64_t)base + bytes, function, argument);
+    struct skep_thread *thread =
+        prepare((uint64_t)base + GUARD_BYTES, (uint64_t)base + bytes, function, argument);
     thread->map_base = (uint64_t)base;
     thread->map_bytes = bytes;
     if (stack != NULL)
@@ -119,7 +122,7 @@ int skep_thread_create_on(struct skep_thread **out, struct skep_stack *stack,
     if (top < (uint64_t)stack->base + block_bytes + STACK_LEFT_MIN)
         return -SKEP_EINVAL;
     memset((void *)(top - block_bytes), 0, block_bytes);
-    start(out, prepare(top, function, argument));
+    start(out, prepare((uint64_t)stack->base, top, function, argument));
     return 0;
 }
 

@@ -205,21 +205,43 @@ static void queue(struct vcpu *vcpu, uint64_t now)
 }
 
 /* Takes it out; `running` = onto a CPU. */
-static void unqueue(struct vcpu *vcpu, bool running, uint64_t now)
+static void unqueue(struct vcpu *vcpu, bool running)
 {
     struct share *share = share_of(vcpu);
     *(vcpu->previous ? &vcpu->previous->next : &share->first) = vcpu->next;
     *(vcpu->next ? &vcpu->next->previous : &share->last) = vcpu->previous;
     vcpu->queued = false;
-    vcpu->ready_ns += now - vcpu->ready_since_ns;
     share->queued--;
     share->running += running;
     share_update(share);
 }
 
+/* An idle CPU takes whom its interrupt has woken when nobody else waits: it would find no other. begin() follows. False:
+ * this isn't so. */
+static bool take_at_once(struct vcpu *vcpu, uint64_t now)
+{
+    struct cpu *cpu = arch_cpu();
+    struct share *share = share_of(vcpu);
+    if (!(sleeping & share_cpus(share) & bit_of(cpu)) || share_waiting || vcpu->hold ||
+        share_capped(share)) {
+        return false;
+    }
+    interrupt(cpu);
+    vcpu->state = VCPU_RUNNING;
+    vcpu->cpu = cpu->index;
+    vcpu->ready_since_ns = vcpu->charged_ns = now;
+    cpu->current = vcpu;
+    share->running++;
+    share_update(share);
+    return true;
+}
+
 static void make_runnable(struct vcpu *vcpu, uint64_t now)
 {
     share_reserve_refill(now);
+    if (take_at_once(vcpu, now)) {
+        return;
+    }
     queue(vcpu, now);
     if (vcpu->queued && !share_capped(share_of(vcpu))) {
         tell(share_of(vcpu), vcpu->cpu, now);
@@ -271,7 +293,9 @@ static void leave(struct vcpu *vcpu, uint64_t now, enum skep_vcpu_state to)
     CHECK(cpu->current == vcpu);
     charge(vcpu, now);
     trace_vcpu(vcpu, now, SKEP_TRACE_LEAVE, to, now - vcpu->run_since_ns);
-    arch_vcpu_save(vcpu);
+    if (cpu->loaded == vcpu) { /* else it goes before it has begun */
+        arch_vcpu_save(vcpu);
+    }
     cpu->current = NULL;
     cpu->loaded = NULL;
     share_of(vcpu)->running--;
@@ -411,7 +435,8 @@ void sched_hold(struct vcpu *vcpu, uint32_t reasons)
     spin_lock(&sched_lock);
     vcpu->hold |= reasons;
     if (vcpu->queued) {
-        unqueue(vcpu, false, clock_now());
+        vcpu->ready_ns += clock_now() - vcpu->ready_since_ns;
+        unqueue(vcpu, false);
     }
     if (vcpu->state == VCPU_RUNNING) {
         interrupt(cpu_at(vcpu->cpu));
@@ -563,6 +588,18 @@ static bool keeps_running(const struct cpu *cpu, const struct vcpu *vcpu, uint64
     return lead < 0 || (lead <= PREEMPT_NS && now < cpu->turn_end_ns);
 }
 
+/* The vCPU that this CPU has taken stops waiting, and runs. */
+static void begin(struct cpu *cpu, struct vcpu *vcpu, uint64_t now)
+{
+    uint64_t waited = now - vcpu->ready_since_ns;
+    vcpu->ready_ns += waited;
+    vcpu->charged_ns = vcpu->run_since_ns = now;
+    vcpu->switches++;
+    cpu->switches++;
+    cpu->turn_end_ns = now + share_turn_ns(share_of(vcpu));
+    trace_vcpu(vcpu, now, SKEP_TRACE_RUN, waited, 0);
+}
+
 static struct vcpu *take_next(struct cpu *cpu, uint64_t now)
 {
     struct share *share = share_best(cpu->index);
@@ -570,15 +607,11 @@ static struct vcpu *take_next(struct cpu *cpu, uint64_t now)
         return NULL;
     }
     struct vcpu *vcpu = share->first;
-    unqueue(vcpu, true, now);
+    unqueue(vcpu, true);
     vcpu->state = VCPU_RUNNING;
     vcpu->cpu = cpu->index;
-    vcpu->charged_ns = vcpu->run_since_ns = now;
-    vcpu->switches++;
     cpu->current = vcpu;
-    cpu->switches++;
-    cpu->turn_end_ns = now + share_turn_ns(share);
-    trace_vcpu(vcpu, now, SKEP_TRACE_RUN, now - vcpu->ready_since_ns, 0);
+    begin(cpu, vcpu, now);
     return vcpu;
 }
 
@@ -628,7 +661,11 @@ static struct vcpu *decide(struct cpu *cpu, uint64_t now)
         share_levels_close();
     }
     if (vcpu) {
-        charge(vcpu, now);
+        if (vcpu == cpu->loaded) {
+            charge(vcpu, now);
+        } else {
+            begin(cpu, vcpu, now); /* of take_at_once() */
+        }
         if (!keeps_running(cpu, vcpu, now)) {
             vcpu = change(cpu, vcpu, now);
         } else if (now >= cpu->turn_end_ns) {

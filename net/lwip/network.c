@@ -3,9 +3,13 @@
  *
  * lwIP runs in whichever thread calls it, under the core lock. This thread does what nobody calls
  * for: it takes packets from the devices and runs the protocols' timers, then sleeps until an event
- * handler wakes it or the next timer is due. A timer runs only while it has work, and slowly while
- * it only counts time: an idle guest isn't woken at all, but every ten seconds while connections are
- * open and every half minute while it remembers neighbours' link addresses.
+ * handler wakes it or the next timer is due. But when packets come while all threads of the program
+ * wait, one of those takes them in (skep/thread.h has such an errand): mostly it waits for them, and
+ * nobody else has to run first.
+ *
+ * A timer runs only while it has work, and slowly while it only counts time: an idle guest isn't
+ * woken at all, but every ten seconds while connections are open and every half minute while it
+ * remembers neighbours' link addresses.
  *
  * Whoever gives a timer work, or queues packets, needs no call for it: network_unlock() looks. Timers are asked for their
  * work only when one is due or may have got some: packets of a TCP connection that is busy anyhow change nothing.
@@ -55,6 +59,8 @@ static _Atomic uint32_t status_changes;
 static struct skep_thread *thread;
 static bool wake_on_unlock, timers_changed, tcp_busy, arp_table_used;
 static unsigned arp_quick_ticks, reassembly_ticks, dns_ticks;
+static uint64_t next_due_ns;     /* of the timers */
+static uint64_t thread_until_ns; /* the thread sleeps at most */
 
 void network_wake(void)
 {
@@ -441,36 +447,66 @@ void network_unlock(void)
         network_wake();
 }
 
-/* Runs the timers if need be; `next` is when the next is due, and is kept up to date. True: one of them gave another
- * work, or sent something. */
-static bool timers_look(uint64_t *next)
+/* Runs the timers if need be. True: one of them gave another work, or sent something. */
+static bool timers_look(void)
 {
     uint64_t now = skep_clock_ns();
-    if (now < *next && !timers_changed && !thread_needed())
+    if (now < next_due_ns && !timers_changed && !thread_needed())
         return false;
     timers_changed = wake_on_unlock = false;
-    *next = timers_run(now);
+    next_due_ns = timers_run(now);
     return thread_needed();
+}
+
+/* True: more packets may be waiting. */
+static bool take_in(void)
+{
+    skep_wakes_defer(); /* who waits for packets needs this lock, and the vCPU */
+    bool more = pvnet_poll();
+    if (loopback_waiting())
+        netif_poll_all();
+    return more;
+}
+
+/* The errand of a thread that waits for something, which may be among what has come. What is left, and the timers' times,
+ * are the network thread's. */
+static void errand(void)
+{
+    int error = errno;
+    bool locked = skep_mutex_try(&lock_tcpip_core), more = !locked;
+    if (locked) {
+        more = take_in();
+        if (timers_changed || thread_needed())
+            more |= timers_look();
+        more |= next_due_ns < thread_until_ns;
+        network_unlock();
+    }
+    if (more)
+        network_wake();
+    errno = error;
+}
+
+void network_event(void)
+{
+    if (!skep_errand_give())
+        network_wake();
 }
 
 static void network_thread(void *argument)
 {
-    uint64_t next = 0;
     (void)argument;
     for (;;) {
         /* Acquire: what was there to do before network_wake(), which releases, is found below. */
         uint32_t seen = atomic_load_explicit(&work, memory_order_acquire);
         LOCK_TCPIP_CORE();
-        skep_wakes_defer(); /* who waits for packets needs this lock, and the vCPU */
-        bool more = pvnet_poll();
-        if (loopback_waiting())
-            netif_poll_all();
-        more |= timers_look(&next);
+        bool more = take_in();
+        more |= timers_look();
+        uint64_t until = thread_until_ns = next_due_ns;
         network_unlock();
         if (more)
             skep_wakes_tell();
         else
-            skep_wait(&work, seen, next);
+            skep_wait(&work, seen, until);
     }
 }
 
@@ -575,6 +611,7 @@ static int configure_as_started(unsigned device)
 static int start_locked(int except)
 {
     lwip_init();
+    skep_errand_set(errand); /* before there are events */
     int error = devices_add();
     for (unsigned i = 0; error == 0 && pvnet_interface(i) != NULL; i++)
         if ((int)i != except)

@@ -19,6 +19,9 @@ struct ip_addr;
 /* Makes the network's thread look at its devices and timers. Event handlers may call it. */
 void network_wake(void);
 
+/* For the handlers of the devices' events: the same, but by a thread that waits anyhow, if there is one. */
+void network_event(void);
+
 /* socket_send.c: waits for what a call of the program needs, as skep_wait(). That the call was interrupted is a timeout
  * to lwIP. */
 int network_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns);

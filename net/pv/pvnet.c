@@ -586,7 +586,7 @@ static err_t packet_send(struct netif *netif, struct pbuf *original)
 static void on_event(unsigned event, void *argument)
 {
     (void)event, (void)argument;
-    network_wake();
+    network_event();
 }
 
 static err_t interface_init(struct netif *netif)

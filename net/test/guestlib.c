@@ -67,6 +67,17 @@ unsigned skep_wake(_Atomic uint32_t *word, unsigned count)
     return (unsigned)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, most, NULL, NULL, 0);
 }
 
+/* Nobody here can be given one: the network's thread does all. */
+void skep_errand_set(void (*function)(void))
+{
+    (void)function;
+}
+
+bool skep_errand_give(void)
+{
+    return false;
+}
+
 void skep_wakes_defer(void)
 {
 }
@@ -92,6 +103,12 @@ void skep_mutex_lock(struct skep_mutex *mutex)
 {
     while (atomic_exchange_explicit(&mutex->state, 2, memory_order_acquire) != 0)
         skep_wait(&mutex->state, 2, SKEP_FOREVER);
+}
+
+bool skep_mutex_try(struct skep_mutex *mutex)
+{
+    uint32_t free = 0;
+    return atomic_compare_exchange_strong(&mutex->state, &free, 2);
 }
 
 void skep_mutex_unlock(struct skep_mutex *mutex)

@@ -68,8 +68,18 @@ int skep_wait_while(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline
                     _Atomic uint32_t *also, uint32_t also_expected);
 
 /* Ends the skep_wait_while() that a thread is in, or those of all threads (NULL), as a wake-up does. A thread that has
- * ended is none. It looks at each thread that waits. */
+ * ended is none. It looks at each thread that waits so. */
 void skep_interrupt(const struct skep_thread *thread);
+
+/* What a thread in skep_wait_while() does for all, such as to take packets in: if what it waits for is among them, it finds
+ * that without another thread's doing. The errand takes a bounded time, waits for no lock that such a thread may hold, and
+ * has SKEP_ERRAND_STACK_BYTES of stack. There is one, set once, before it is given. */
+void skep_errand_set(void (*function)(void));
+#define SKEP_ERRAND_STACK_BYTES 8192u
+
+/* For event handlers: has the thread that was the last to begin such a wait run the errand before it waits on. False: there
+ * is none that could, or this vCPU has something else to do, and somebody else must see to it. */
+bool skep_errand_give(void);
 
 /* Interrupts a thread that computes. From now on, each time before a thread goes on where an upcall has interrupted it, ask()
  * is called as if by it, with its thread-local storage, but on another stack and with upcalls masked: it may look, but not
