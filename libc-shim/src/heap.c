@@ -568,7 +568,7 @@ enum heap_check skep_heap_give(void *memory)
     return check == HEAP_GOOD ? give(heap_block_of(memory)) : check;
 }
 
-/* What little is left of a program's memory is kept by no thread, lest it hold much that lies before it. */
+/* What little is left of a program's memory shouldn't hold much that lies before it. */
 bool skep_heap_flush(struct heap_cache *cache, uint32_t *list, bool *much)
 {
     unsigned moved = 0;
@@ -580,7 +580,7 @@ bool skep_heap_flush(struct heap_cache *cache, uint32_t *list, bool *much)
         }
     }
     bool little = heap.used_units < MUCH_UNITS && heap.units - heap.used_units >= MUCH_UNITS;
-    cache->room = little ? 0 : HEAP_CACHE_UNITS;
+    cache->room = little ? HEAP_CACHE_FEW : HEAP_CACHE_UNITS;
     return false;
 }
 

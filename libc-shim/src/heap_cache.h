@@ -11,8 +11,9 @@
 
 #include "heap.h"
 
-#define HEAP_CACHE_UNITS 512 /* of a thread's own blocks: 8 KiB */
-#define HEAP_UNITS_LEAST 2u  /* of a block: header, links, length */
+#define HEAP_CACHE_UNITS 512 /* of a thread's own blocks: 8 KiB; … */
+#define HEAP_CACHE_FEW   63 /* … while most of the heap is free: not one of HEAP_SMALL_MAX bytes */
+#define HEAP_UNITS_LEAST 2u /* of a block: header, links, length */
 
 /* Fewer sizes make it likelier that one of the wanted size is kept. */
 #define HEAP_EXACT_UNITS 16u

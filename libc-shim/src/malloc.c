@@ -218,12 +218,14 @@ static __attribute__((noinline)) void tidy(void)
 
 static void heap_give(void *memory)
 {
+    uint32_t units = heap_block_of(memory)->state - HEAP_IN_USE;
     bool were_masked = skep_spin_lock(&heap_lock);
     enum heap_check check = skep_heap_give(memory);
     skep_spin_unlock(&heap_lock, were_masked);
     if (check != HEAP_GOOD && check != HEAP_MUCH)
         die_of(check, memory);
-    bool much = cache.room < (int32_t)HEAP_SMALL_UNITS && empty_cache();
+    bool is_full = units <= HEAP_SMALL_UNITS && cache.room < (int32_t)units;
+    bool much = is_full && empty_cache();
     if (check == HEAP_MUCH || much)
         tidy();
 }
