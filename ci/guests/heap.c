@@ -1,7 +1,7 @@
 /*
  * heap.c - a program that misuses its memory, once, in the way that its argument names; and what
  * malloc() promises else: "layout" prints where things are, "give-back" frees "nothing", "large" or "all"
- * of what it has touched, "sizes" is whether all sizes and alignments work.
+ * of what it has touched, "sizes" is whether all sizes and alignments work, "threads" whether they do for several at once.
  *
  * It prints "about to <name>" before, and "survived" if it is still there afterwards.
  */
@@ -256,6 +256,72 @@ static void give_back(const char *what)
     pause();
 }
 
+/* Threads take blocks, and give each other's back: 4 at once, beside each other in the heap. */
+enum { SHARED = 64, HELD = 32, ROUNDS = 10000 };
+static _Atomic(unsigned char *) shared[SHARED];
+
+static unsigned random_next(unsigned *state)
+{
+    *state = *state * 1103515245u + 12345u;
+    return *state >> 8;
+}
+
+/* Each byte is the block's length. */
+static unsigned char *filled(size_t bytes)
+{
+    unsigned char *memory = (unsigned char *)take(bytes);
+    memset(memory, (int)(bytes & 0xff), bytes);
+    return memory;
+}
+
+static void check_and_give(unsigned char *memory)
+{
+    if (memory == NULL)
+        return;
+    size_t bytes = malloc_usable_size(memory);
+    for (size_t i = 0; i < bytes; i++)
+        CHECK(memory[i] == (bytes & 0xff));
+    give(memory);
+}
+
+static void *exchange_blocks(void *argument)
+{
+    unsigned char *held[HELD] = {0};
+    unsigned state = (unsigned)(uintptr_t)argument;
+    for (int round = 0; round < ROUNDS; round++) {
+        unsigned char **slot = &held[random_next(&state) % HELD];
+        check_and_give(*slot);
+        *slot = filled(random_next(&state) % (random_next(&state) % 16 == 0 ? 5000 : 300));
+        *slot = atomic_exchange(&shared[random_next(&state) % SHARED], *slot);
+    }
+    for (int i = 0; i < HELD; i++)
+        check_and_give(held[i]);
+    return NULL;
+}
+
+static void run_four(void)
+{
+    pthread_t threads[4];
+    for (uintptr_t i = 0; i < 4; i++)
+        CHECK(pthread_create(&threads[i], NULL, exchange_blocks, (void *)(i + 1)) == 0);
+    for (int i = 0; i < 4; i++)
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    for (int i = 0; i < SHARED; i++)
+        check_and_give(atomic_exchange(&shared[i], NULL));
+}
+
+/* What threads have kept is the heap's when they have ended, which is soon after pthread_join() returns. */
+static void check_threads(void)
+{
+    run_four(); /* and what is made once */
+    size_t before = mallinfo().uordblks;
+    for (int i = 0; i < 10; i++)
+        run_four();
+    for (int i = 0; i < 10000 && mallinfo().uordblks > before; i++)
+        usleep(1000);
+    CHECK(mallinfo().uordblks <= before);
+}
+
 /* Where things are; and the canary, which no program prints. */
 static void print_layout(void)
 {
@@ -294,6 +360,8 @@ int main(int argc, char **argv)
             give_back(argv[++i]);
         else if (strcmp(argv[i], "sizes") == 0)
             check_sizes();
+        else if (strcmp(argv[i], "threads") == 0)
+            check_threads();
         else
             misuse(argv[i], argc > i + 1 && strcmp(argv[i + 1], "thread") == 0);
     }

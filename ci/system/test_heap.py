@@ -59,8 +59,9 @@ def test_misuse_on_another_vcpu(api, name):
     assert check_crash(status, text, name)["vcpu"] != 0, status
 
 
-def test_sizes(api):
-    status, text = run_to_end(api, "sizes", guest_program("heap"), ["sizes"])
+@pytest.mark.parametrize("what", ["sizes", "threads"])
+def test_all_is_well(api, what):
+    status, text = run_to_end(api, what, guest_program("heap"), [what], vcpus=4)
     assert status["state"] == "exited" and status["exit_code"] == 0, f"{text}\n{status}"
 
 

@@ -13,10 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../libc-shim/src/heap.h"
+#include "../../libc-shim/src/heap_cache.h"
 
 #define REGION_BYTES (1u << 20)
 #define COUNT        300u
+#define USED_BYTES   (128u * 1024u) /* by all tests: of less threads keep little */
 #define STEPS        200000u
 
 /* The heap is one for all tests; all free memory is one block again after each. */
@@ -28,22 +29,57 @@ _Noreturn void skep_heap_broken(const void *where)
     longjmp(on_broken, 1);
 }
 
+static struct heap_cache cache;
+static void *used;
+
+static bool empty(struct heap_cache *what)
+{
+    uint32_t list = 0;
+    bool much = false;
+    while (skep_heap_flush(what, &list, &much)) {
+    }
+    return much;
+}
+
+/* What free() does. */
+static enum heap_check give_or_much(void *memory)
+{
+    if (heap_cache_give(&cache, memory)) {
+        return HEAP_GOOD;
+    }
+    if ((uintptr_t)memory % HEAP_ALIGNMENT != 0) {
+        return skep_heap_give(memory);
+    }
+    uint32_t units = heap_block_of(memory)->state - HEAP_IN_USE;
+    bool is_full = units <= HEAP_SMALL_UNITS && cache.room < (int32_t)units;
+    enum heap_check check = skep_heap_give(memory);
+    bool much = is_full && empty(&cache);
+    return much && check == HEAP_GOOD ? HEAP_MUCH : check;
+}
+
 static enum heap_check give(void *memory)
 {
-    enum heap_check check = skep_heap_give(memory);
+    enum heap_check check = give_or_much(memory);
     return check == HEAP_MUCH ? HEAP_GOOD : check;
 }
 
 /* What malloc() does. */
 static void *take(size_t bytes)
 {
-    void *memory = bytes <= HEAP_SMALL_MAX ? skep_heap_take_small(bytes) : NULL;
+    if (bytes > HEAP_SMALL_MAX) {
+        return skep_heap_take(bytes, 16);
+    }
+    void *memory = heap_cache_take(&cache, bytes);
+    if (memory == NULL) {
+        memory = skep_heap_take_small(&cache, bytes);
+    }
     return memory != NULL ? memory : skep_heap_take(bytes, 16);
 }
 
 static void join_all(void)
 {
     uint32_t list = 0;
+    empty(&cache);
     while (skep_heap_join_kept(&list)) {
     }
 }
@@ -56,12 +92,14 @@ static size_t all_free(void)
 
 static int set_up(void **state)
 {
-    const uint64_t key[2] = {0x0123456789abcdef, 0xfedcba9876543210};
-    skep_heap_start(key);
+    const uint64_t keys[3] = {0x0123456789abcdef, 0xfedcba9876543210, 0x0f1e2d3c4b5a6978};
+    skep_heap_start(keys);
     assert_null(skep_heap_end());
     skep_heap_add(region, REGION_BYTES / 2);
     skep_heap_add(region + REGION_BYTES / 2, REGION_BYTES / 2);
     assert_ptr_equal(skep_heap_end(), region + REGION_BYTES);
+    used = skep_heap_take(USED_BYTES, 16);
+    assert_non_null(used);
     return 0;
 }
 
@@ -96,7 +134,7 @@ static void take_piece(struct piece *piece)
 static void resize_piece(struct piece *piece)
 {
     size_t bytes = (size_t)rand() % 1000;
-    if (!skep_heap_resize(piece->memory, bytes)) {
+    if (!heap_resize_within(piece->memory, bytes) && !skep_heap_resize(piece->memory, bytes)) {
         return;
     }
     if (bytes > piece->bytes) {
@@ -154,14 +192,14 @@ static void joining_is_not_due_for_little(void **state)
     enum { ROUNDS = 1000, BYTES = 4000 };
     unsigned due = 0;
     all_free();
-    void *used = take(REGION_BYTES / 4);
+    void *quarter = take(REGION_BYTES / 4);
     for (unsigned i = 0; i < ROUNDS; i++) {
-        enum heap_check check = skep_heap_give(take(BYTES));
+        enum heap_check check = give_or_much(take(BYTES));
         assert_true(check == HEAP_GOOD || check == HEAP_MUCH);
         due += check == HEAP_MUCH;
     }
     assert_in_range(due, 0, 1);
-    assert_int_equal(give(used), HEAP_GOOD);
+    assert_int_equal(give(quarter), HEAP_GOOD);
 }
 
 /* How often joining is due while so much is given back. It comes before all other tests, which have effects on that. */
@@ -174,7 +212,7 @@ static unsigned take_and_give(size_t bytes, unsigned count)
         assert_non_null(many[i]);
     }
     for (unsigned i = 0; i < count; i++) {
-        enum heap_check check = skep_heap_give(many[i]);
+        enum heap_check check = give_or_much(many[i]);
         assert_true(check == HEAP_GOOD || check == HEAP_MUCH);
         if (check == HEAP_MUCH) {
             due++;
@@ -188,36 +226,36 @@ static void joining_is_due_less_often_for_what_is_used_again(void **state)
 {
     enum { BYTES = 48, MANY = 6250 };
     unsigned due = 0;
-    void *used = take(REGION_BYTES / 4);
+    void *quarter = take(REGION_BYTES / 4);
     assert_in_range(take_and_give(BYTES, MANY), 1, MANY * 64 / (64 * 1024));
     for (unsigned i = 0; i < 10; i++) {
         due += take_and_give(BYTES, MANY);
     }
     assert_in_range(due, 0, 1);
-    assert_int_equal(give(used), HEAP_GOOD);
+    assert_int_equal(give(quarter), HEAP_GOOD);
 }
 
 static void kept_blocks_are_counted(void **state)
 {
-    void *memory = take(1000), *used = take(16000);
+    void *memory = take(1200), *wall = take(16000);
     join_all();
     assert_false(skep_heap_keeps_over(0, 1));
     assert_int_equal(give(memory), HEAP_GOOD);
-    assert_true(skep_heap_keeps_over(0, 100));
+    assert_true(skep_heap_keeps_over(0, 1000));
     assert_false(skep_heap_keeps_over(0, 1)); /* more is used */
-    assert_false(skep_heap_keeps_over(2000, 100));
-    assert_ptr_equal(take(1000), memory);
-    assert_false(skep_heap_keeps_over(0, 100));
+    assert_false(skep_heap_keeps_over(2000, 1000));
+    assert_ptr_equal(take(1200), memory);
+    assert_false(skep_heap_keeps_over(0, 1000));
     assert_int_equal(give(memory), HEAP_GOOD);
-    assert_int_equal(give(used), HEAP_GOOD);
+    assert_int_equal(give(wall), HEAP_GOOD);
 }
 
 /* Of larger sizes, too, the block that was given back last is the one that is given out next, if it is large enough. */
 static void larger_blocks_are_kept(void **state)
 {
     static const size_t sizes[] = {1500, 4096, 8200, 16000};
-    all_free();
     for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+        all_free();
         void *memory = skep_heap_take(sizes[i], 16), *behind = skep_heap_take(100, 16);
         assert_int_equal(give(memory), HEAP_GOOD);
         assert_ptr_equal(skep_heap_take(sizes[i], 16), memory);
@@ -284,29 +322,143 @@ static void overflow_of_a_block_taken_again_is_found(void **state)
     }
 }
 
-/* Each bit of a kept block's header: when it is taken again, or else when it is given back then. */
-static void overwritten_header_of_a_kept_block_is_found(void **state)
+/* Each bit of a kept block's header, of a thread's own one and of another. What has no seal is what was asked for and that
+ * it is kept, which are written when it is taken again, and what is before. */
+static void overwritten_header(size_t bytes)
 {
-    char *volatile memory = take(100);
-    char *volatile next = take(100);
+    char *volatile memory = take(bytes);
+    char *volatile next = take(bytes);
     for (volatile unsigned bit = 0; bit < 128; bit++) {
+        bool sealed = bit < 32 || bit >= 64;
         unsigned char mask = (unsigned char)(1u << bit % 8);
         assert_int_equal(give(memory), HEAP_GOOD);
         unsigned char *at = (unsigned char *)memory - 16 + bit / 8;
         *at ^= mask;
         if (setjmp(on_broken) == 0) {
-            void *again = take(100);
-            bool prev_free = bit == 48 + 14; /* it says what is before, and has no seal */
+            void *again = take(bytes);
             assert_ptr_equal(again, memory);
-            assert_int_equal(skep_heap_check(again), prev_free ? HEAP_GOOD : HEAP_NO_BLOCK);
-            *at ^= mask;
+            assert_int_equal(skep_heap_check(again), sealed ? HEAP_NO_BLOCK : HEAP_GOOD);
+            if (sealed || bit >= 56) {
+                *at ^= mask;
+            }
         } else {
+            assert_true(sealed && bytes > HEAP_SMALL_MAX);
             *at ^= mask;
-            assert_ptr_equal(take(100), memory);
+            assert_ptr_equal(take(bytes), memory);
         }
     }
     assert_int_equal(give(memory), HEAP_GOOD);
     assert_int_equal(give(next), HEAP_GOOD);
+}
+
+static void overwritten_header_of_a_kept_block_is_found(void **state)
+{
+    overwritten_header(100);
+    overwritten_header(1200);
+}
+
+/* One block's header is being changed, under the lock: what is before is whole then only for who has the lock. */
+static void who_lacks_the_lock_leaves_it_to_the_heap(void **state)
+{
+    char *memory = take(112), *next = take(112);
+    struct heap_block *block = heap_block_of(next);
+    while (heap_block_of(memory) + 8 != block) { /* carved blocks come the other way round */
+        memory = next;
+        next = take(112);
+        block = heap_block_of(next);
+        assert_non_null(next);
+    }
+    block->seal ^= 1;
+    assert_false(heap_cache_give(&cache, memory));
+    assert_false(heap_resize_within(memory, 111));
+    assert_int_equal(skep_heap_bytes(memory), 112);
+    block->seal ^= 1;
+    assert_true(heap_resize_within(memory, 111));
+    assert_int_equal(skep_heap_bytes(memory), 111);
+    assert_true(heap_cache_give(&cache, memory));
+    assert_false(heap_cache_give(&cache, memory));
+    assert_int_equal(skep_heap_give(memory), HEAP_FREED);
+}
+
+static unsigned units_in(const struct heap_cache *of)
+{
+    unsigned units = 0;
+    for (uint32_t list = 0; list <= HEAP_SMALL_UNITS; list++) {
+        for (struct heap_block *block = of->first[list]; block != NULL;
+             block = ((struct heap_link *)heap_memory_of(block))->next) {
+            units += list;
+        }
+    }
+    return units;
+}
+
+/* Whatever is taken and given, a thread keeps no more than it may; and all that goes to whoever needs it next. */
+static void a_thread_keeps_little(void **state)
+{
+    enum { COUNT_KEPT = 400 };
+    static void *many[COUNT_KEPT];
+    static const size_t sizes[] = {1, 40, 250, 1008};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+        size_t before = all_free();
+        for (size_t j = 0; j < COUNT_KEPT; j++) {
+            many[j] = take(sizes[i]);
+            assert_non_null(many[j]);
+            assert_in_range(units_in(&cache), 0, HEAP_CACHE_UNITS);
+        }
+        for (size_t j = 0; j < COUNT_KEPT; j++) {
+            assert_int_equal(give(many[j]), HEAP_GOOD);
+            assert_int_equal(units_in(&cache) + (unsigned)cache.room, HEAP_CACHE_UNITS);
+            assert_in_range(cache.room, 0, HEAP_CACHE_UNITS);
+        }
+        assert_true(units_in(&cache) > 0);
+        assert_int_equal(all_free(), before);
+        assert_int_equal(units_in(&cache), 0);
+    }
+}
+
+/* The last blocks of many don't stay where they are, and what is before them can be given back. */
+static void nobody_keeps_the_last_of_many(void **state)
+{
+    enum { LAST_COUNT = 600 };
+    static void *many[LAST_COUNT];
+    size_t before = all_free();
+    for (size_t i = 0; i < LAST_COUNT; i++) {
+        many[i] = take(HEAP_SMALL_MAX);
+    }
+    assert_int_equal(skep_heap_give(used), HEAP_GOOD);
+    for (size_t i = 0; i < LAST_COUNT; i++) {
+        if (give_or_much(many[i]) == HEAP_MUCH) {
+            join_all();
+        }
+    }
+    assert_int_equal(units_in(&cache), 0);
+    assert_in_range(skep_heap_free_at_end(), before, REGION_BYTES);
+    used = skep_heap_take(USED_BYTES, 16);
+    assert_non_null(used);
+}
+
+static void another_thread_takes_what_one_has_left(void **state)
+{
+    static struct heap_cache other;
+    void *few[4];
+    all_free();
+    empty(&other);
+    for (size_t i = 0; i < 4; i++) {
+        few[i] = take(1000);
+    }
+    void *wall = take(2000); /* what nothing is behind isn't kept */
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(give(few[i]), HEAP_GOOD);
+    }
+    assert_null(heap_cache_take(&other, 1000));
+    assert_null(skep_heap_take_small(&other, 1000));
+    empty(&cache);
+    void *memory = skep_heap_take_small(&other, 1000);
+    assert_non_null(memory);
+    assert_int_equal(units_in(&other), 3 * heap_small_units(1000)); /* and the rest with it */
+    assert_true(heap_cache_give(&other, memory));
+    empty(&other);
+    assert_int_equal(give(wall), HEAP_GOOD);
 }
 
 static void invalid_free_is_found(void **state)
@@ -315,9 +467,9 @@ static void invalid_free_is_found(void **state)
     memset(memory, 0, 500);
     assert_int_equal(give(memory + 16), HEAP_NO_BLOCK);
     assert_int_equal(give(memory + 1), HEAP_NO_BLOCK);
-    memory[-9] ^= 1; /* in its header */
+    memory[-13] ^= 1; /* in its header */
     assert_int_equal(give(memory), HEAP_NO_BLOCK);
-    memory[-9] ^= 1;
+    memory[-13] ^= 1;
     assert_int_equal(give(memory), HEAP_GOOD);
     assert_false(skep_heap_has((uintptr_t)region));
     assert_false(skep_heap_has((uintptr_t)region + REGION_BYTES));
@@ -376,6 +528,10 @@ int main(void)
         cmocka_unit_test(overflow_by_a_byte_is_found),
         cmocka_unit_test(overflow_of_a_block_taken_again_is_found),
         cmocka_unit_test(overwritten_header_of_a_kept_block_is_found),
+        cmocka_unit_test(who_lacks_the_lock_leaves_it_to_the_heap),
+        cmocka_unit_test(a_thread_keeps_little),
+        cmocka_unit_test(nobody_keeps_the_last_of_many),
+        cmocka_unit_test(another_thread_takes_what_one_has_left),
         cmocka_unit_test(invalid_free_is_found),
         cmocka_unit_test(write_after_free_is_found), /* leaves the heap unfit for others */
     };

@@ -16,17 +16,26 @@
 #define memcpy  shim_memcpy
 #define memmove shim_memmove
 #define memset  shim_memset
+#define memcmp  shim_memcmp
+#define strspn  shim_strspn
+#define strcspn shim_strcspn
 size_t strlen(const char *text);
 char *strchr(const char *text, int byte);
 void *memcpy(void *restrict to, const void *restrict from, size_t bytes);
 void *memmove(void *to, const void *from, size_t bytes);
 void *memset(void *memory, int byte, size_t bytes);
+int memcmp(const void *memory, const void *than, size_t bytes);
+size_t strspn(const char *text, const char *set);
+size_t strcspn(const char *text, const char *set);
 #include "../../libc-shim/src/string.c" /* NOLINT(bugprone-suspicious-include): under names of its own */
 #undef strlen
 #undef strchr
 #undef memcpy
 #undef memmove
 #undef memset
+#undef memcmp
+#undef strspn
+#undef strcspn
 
 #define PAGE_BYTES 4096u
 #define LENGTH_MAX 70u
@@ -205,13 +214,73 @@ static void bytes_set(void **state)
     page_unmap(page);
 }
 
+static int sign(int value)
+{
+    return (value > 0) - (value < 0);
+}
+
+/* Each length up to the end of either's memory, with one byte that differs, and greater ones behind it that differ the other
+ * way. */
+static void bytes_compared(void **state)
+{
+    (void)state;
+    char *page = page_map(), *other_page = page_map();
+    for (size_t bytes = 0; bytes <= LENGTH_MAX; bytes++) {
+        for (size_t rest = 0; rest < BLOCK_BYTES; rest++) {
+            char *one = page + PAGE_BYTES - bytes - rest;
+            char *other = other_page + PAGE_BYTES - bytes - rest * 7 % BLOCK_BYTES;
+            memset(page, 0x7f, PAGE_BYTES);
+            memset(other_page, 0x7f, PAGE_BYTES);
+            one[-1] = 1; /* it isn't looked at */
+            assert_int_equal(shim_memcmp(one, other, bytes), 0);
+            for (size_t at = 0; at < bytes; at++) {
+                one[at] = '\x80'; /* bytes have no sign */
+                other[bytes - 1] = (char)(at + 1 < bytes ? 0xff : 0x7f);
+                assert_int_equal(sign(shim_memcmp(one, other, bytes)), 1);
+                assert_int_equal(sign(shim_memcmp(other, one, bytes)), -1);
+                one[at] = other[bytes - 1] = 0x7f;
+            }
+        }
+    }
+    page_unmap(page);
+    page_unmap(other_page);
+}
+
+/* Sets of no byte to all there are, against the host's. */
+static void sets_of_bytes(void **state)
+{
+    (void)state;
+    static const char *const sets[] = {"",    "x",   "z",    "zx",       "ab",
+                                       "abc", "xyz", "\xe4", "\xe4\x01", "\xe4\x01z"};
+    char every[256];
+    char *page = page_map();
+    for (size_t i = 0; i < sizeof(every); i++) {
+        every[i] = (char)(i + 1);
+    }
+    for (size_t length = 0; length <= LENGTH_MAX; length++) {
+        char *text = text_at(page, length, length % BLOCK_BYTES, 'y');
+        for (size_t at = 0; at < length; at++) {
+            text[at] = '\xe4';
+            for (size_t i = 0; i < sizeof(sets) / sizeof(*sets); i++) {
+                assert_int_equal(shim_strspn(text, sets[i]), strspn(text, sets[i]));
+                assert_int_equal(shim_strcspn(text, sets[i]), strcspn(text, sets[i]));
+            }
+            text[at] = 'x';
+        }
+        assert_int_equal(shim_strspn(text, every), length);
+        assert_int_equal(shim_strcspn(text, every), 0);
+    }
+    page_unmap(page);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lengths),          cmocka_unit_test(bytes_found),
         cmocka_unit_test(bytes_not_in_it),  cmocka_unit_test(bytes_moved),
         cmocka_unit_test(bytes_moved_wide), cmocka_unit_test(bytes_moved_within),
-        cmocka_unit_test(bytes_set),
+        cmocka_unit_test(bytes_set),        cmocka_unit_test(bytes_compared),
+        cmocka_unit_test(sets_of_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -135,11 +135,13 @@ void skep_thread_block_free(struct skep_thread *thread)
 
 _Noreturn void skep_thread_exit(void)
 {
-    skep_sched_end_current(NULL);
+    skep_thread_exit_telling(NULL);
 }
 
 _Noreturn void skep_thread_exit_telling(_Atomic uint32_t *gone)
 {
+    if (skep_thread_ends != NULL)
+        skep_thread_ends();
     skep_sched_end_current(gone);
 }
 

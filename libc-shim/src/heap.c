@@ -5,43 +5,35 @@
  * A block is a header of 16 bytes and memory. The header says how long the block is and carries a seal, a
  * sum keyed anew at each start: one that was overwritten, made up or left over doesn't fit. What was not
  * asked for at a block's end holds a pattern. Giving back looks at the block's seal, its pattern and the
- * next block's seal, and so finds a double free, an invalid one, and an overflow by as little as a byte.
+ * next block's seal, and so finds a double free, an invalid one, and an overflow by as little as a byte. How long the
+ * pattern is has no seal, as threads change it without the lock; a wrong length doesn't fit the pattern.
  *
  * A free block has its links in the first 8 bytes of its memory, as unit numbers from the heap's start, and
  * its length in the last 4, where the next block finds it to join the two. All that is checked before it is
  * believed. Each region ends with the header of a block that is never free.
  *
- * Most programs take and give the same few sizes again and again. So blocks of up to 16 KiB that are given back
- * are kept as they are, and only joined with others when there is need: before the heap grows, and after much was
- * freed. Taking a small one for as many bytes as before looks at its header and link, and leaves its seal and pattern
- * to be looked at when it is given back.
+ * Most programs take and give the same few sizes again and again. So small blocks that are given back stay with the
+ * thread that gave them (heap_cache.h), up to 8 KiB; what is more, and blocks of up to 16 KiB, are kept as they are for all
+ * threads. They are joined with others only when there is need: before the heap grows, and after much was freed. Taking a
+ * kept block looks at its link and writes no header, so that one that was overwritten meanwhile is found when the block is
+ * given back.
  *
  * Known shortcoming: a double free is called so until the memory is used again; then it is an invalid one,
  * or frees what the new owner has.
  */
-#include "heap.h"
+#include "heap_cache.h"
 
 #include <string.h>
 
-#define UNIT_BYTES   16u
-#define UNITS_MIN    2u /* header, links, length */
-#define UNITS_MAX    0x7fffffffu
+#define UNIT_BYTES   HEAP_ALIGNMENT
+#define UNITS_MIN    HEAP_UNITS_LEAST
 #define HEADER_BYTES ((uint32_t)sizeof(struct heap_block))
 
-#define IN_USE 1u
-#define APART  2u /* not in the heap */
-/* Not sealed, and the highest bits of a header's first word for that: */
-#define PREV_FREE 0x4000u /* the block before changes it */
-#define KEPT \
-    0x8000u /* given back, but kept for the next of its size: its neighbours take it for in use */
-
-/* Fewer sizes make it likelier that one of the wanted size is kept. */
-#define EXACT_UNITS_MAX 16u
-
-/* The largest block that is kept with those of its size alone, and the largest that is kept at all. */
-#define SORTED_UNITS_MAX ((HEAP_SMALL_MAX + HEADER_BYTES) / UNIT_BYTES)
-#define KEPT_UNITS_MAX   1023u
-#define KEPT_LISTS       (SORTED_UNITS_MAX + 1 + 4 * STEPS)
+/* The largest block that is kept at all; small ones are kept with those of their size alone. */
+#define KEPT_UNITS_MAX 1023u
+#define KEPT_LISTS     (HEAP_SMALL_UNITS + 1 + 4 * STEPS)
+#define CACHE_MOVED    16u /* blocks between the heap and a cache in one go */
+#define CARVED_UNITS   32u /* of a free block for a cache */
 /* Free: it may pay to give it back. Freed since the last time: to join what is kept, too; more than that, if it was
  * used again the last time. */
 #define MUCH_UNITS     8192u
@@ -51,17 +43,15 @@
 #define STEPS     (1u << STEP_BITS)
 #define POWERS    32u
 
-#define SPREAD 0x9e3779b97f4a7c15ull
-
 /* Of a free block: what lies behind its header, as units from the heap's start, 0 = none. */
 struct links {
     uint32_t next, prev;
 };
 
 struct heap_span skep_heap_span;
+struct heap_keys skep_heap_keys;
 
 static struct {
-    uint64_t key, pattern;
     char *start;           /* unit 0, where there is no block */
     char *end;             /* of the last region; its last header lies before it */
     uint32_t powers;       /* that have a list with a block */
@@ -74,10 +64,10 @@ static struct {
     uint32_t much;                       /* that is */
 } heap;
 
-void skep_heap_start(const uint64_t key[2])
+/* No byte of the pattern is zero, which overflows write most often. */
+void skep_heap_start(const uint64_t keys[3])
 {
-    heap.key = key[0];
-    heap.pattern = key[1] | 0x0101010101010101ull; /* no zero, which overflows write most often */
+    skep_heap_keys = (struct heap_keys){keys[0] | 1, keys[1], keys[2] | 0x0101010101010101ull};
     heap.then_used = UINT32_MAX;
     heap.much = MUCH_UNITS;
 }
@@ -85,16 +75,6 @@ void skep_heap_start(const uint64_t key[2])
 /*
  * Blocks
  */
-
-static struct heap_block *block_of(const void *memory)
-{
-    return (struct heap_block *)((char *)memory - HEADER_BYTES);
-}
-
-static void *memory_of(struct heap_block *block)
-{
-    return (char *)block + HEADER_BYTES;
-}
 
 static struct heap_block *at(uint32_t unit)
 {
@@ -106,111 +86,49 @@ static uint32_t unit_of(const struct heap_block *block)
     return (uint32_t)(((const char *)block - heap.start) / UNIT_BYTES);
 }
 
-static char *end_of(const struct heap_block *block)
+static inline uint32_t units_of(const struct heap_block *block)
 {
-    return (char *)block + (size_t)block->units * UNIT_BYTES;
+    return block->state & HEAP_UNITS_MAX;
+}
+
+static inline bool is_in_use(const struct heap_block *block)
+{
+    return (block->state & HEAP_IN_USE) != 0;
 }
 
 static struct heap_block *next_of(const struct heap_block *block)
 {
-    return (struct heap_block *)end_of(block);
+    return (struct heap_block *)block + units_of(block);
 }
 
-static inline uint64_t word_of(const struct heap_block *block)
+static inline void set_state(struct heap_block *block, uint32_t state)
 {
-    return *(const uint64_t *)block;
-}
-
-static inline uint64_t seal_of(const struct heap_block *block)
-{
-    uint64_t sum = (word_of(block) << 2 ^ (uint64_t)block ^ heap.key) * SPREAD;
-    return sum ^ sum >> 29 ^ heap.key;
-}
-
-static void seal(struct heap_block *block)
-{
-    block->seal = seal_of(block);
-}
-
-static bool is_whole(const struct heap_block *block)
-{
-    return block->seal == seal_of(block);
+    block->state = state;
+    block->seal = heap_seal_of(block);
 }
 
 /* A block that must be whole, since only the heap itself can have led here. */
 static struct heap_block *believed(struct heap_block *block)
 {
-    if (!is_whole(block))
+    if (!heap_is_whole(block))
         skep_heap_broken(block);
     return block;
-}
-
-/* What lies behind what was asked for, as far as it is the block's and no longer than two words. The first word may
- * begin with bytes of the program's. */
-struct behind {
-    uint64_t *words;
-    unsigned own_bits, count;
-};
-
-static inline struct behind behind(const struct heap_block *block)
-{
-    uint32_t slack = block->slack;
-    uintptr_t from = (uintptr_t)end_of(block) - slack;
-    unsigned count = slack > 8 ? 2 : slack > 0;
-    return (struct behind){(uint64_t *)(from & ~7ul), (unsigned)(from & 7) * 8, count};
-}
-
-static inline void pattern_put(const struct heap_block *block)
-{
-    struct behind where = behind(block);
-    uint64_t own = (1ull << where.own_bits) - 1;
-    if (where.count == 0)
-        return;
-    where.words[0] = (where.words[0] & own) | (heap.pattern & ~own);
-    if (where.count > 1)
-        where.words[1] = heap.pattern;
-}
-
-static inline bool pattern_whole(const struct heap_block *block)
-{
-    struct behind where = behind(block);
-    if (where.count == 0)
-        return true;
-    uint64_t wrong = (where.words[0] ^ heap.pattern) >> where.own_bits;
-    if (where.count > 1)
-        wrong |= where.words[1] ^ heap.pattern;
-    return wrong == 0;
-}
-
-/* The units of a block for so many bytes, HEAP_SMALL_MAX at most. */
-static inline uint32_t small_units_for(size_t bytes)
-{
-    uint32_t units = ((uint32_t)bytes + HEADER_BYTES + UNIT_BYTES - 1) / UNIT_BYTES;
-    if (units <= EXACT_UNITS_MAX)
-        return units < UNITS_MIN ? UNITS_MIN : units;
-    return units <= 2 * EXACT_UNITS_MAX ? (units + 1) & ~1u : (units + 3) & ~3u;
 }
 
 /* 0 = no block is that large. */
 static inline uint32_t units_for(size_t bytes)
 {
     if (bytes <= HEAP_SMALL_MAX)
-        return small_units_for(bytes);
-    if (bytes > (size_t)UNITS_MAX * UNIT_BYTES - HEADER_BYTES)
+        return heap_small_units(bytes);
+    if (bytes > HEAP_BYTES_MAX)
         return 0;
     return (uint32_t)((bytes + HEADER_BYTES + UNIT_BYTES - 1) / UNIT_BYTES);
 }
 
-static inline uint16_t slack_for(uint32_t units, size_t bytes)
-{
-    return (uint16_t)((size_t)units * UNIT_BYTES - HEADER_BYTES - bytes);
-}
-
 static inline void ask_for(struct heap_block *block, size_t bytes)
 {
-    block->slack = slack_for(block->units, bytes);
-    seal(block);
-    pattern_put(block);
+    block->slack = (uint16_t)((size_t)units_of(block) * UNIT_BYTES - HEADER_BYTES - bytes);
+    heap_pattern_put((char *)next_of(block), block->slack);
 }
 
 /*
@@ -231,12 +149,12 @@ static struct place place_of(uint32_t units)
 
 static struct links *links_of(struct heap_block *block)
 {
-    return memory_of(block);
+    return heap_memory_of(block);
 }
 
 static void list_add(struct heap_block *block)
 {
-    struct place place = place_of(block->units);
+    struct place place = place_of(units_of(block));
     uint32_t *list = &heap.lists[place.power][place.step];
     *links_of(block) = (struct links){.next = *list, .prev = 0};
     if (*list != 0)
@@ -249,7 +167,7 @@ static void list_add(struct heap_block *block)
 /* Whether a link leads into the heap, to a block that links back. */
 static bool links_back(uint32_t unit, uint32_t back, bool by_prev)
 {
-    if (unit > unit_of((const struct heap_block *)heap.end) - UNITS_MIN || !is_whole(at(unit)))
+    if (unit > unit_of((const struct heap_block *)heap.end) - UNITS_MIN || !heap_is_whole(at(unit)))
         return false;
     const struct links *links = links_of(at(unit));
     return (by_prev ? links->prev : links->next) == back;
@@ -257,7 +175,7 @@ static bool links_back(uint32_t unit, uint32_t back, bool by_prev)
 
 static void list_remove(struct heap_block *block)
 {
-    struct place place = place_of(block->units);
+    struct place place = place_of(units_of(block));
     uint32_t *list = &heap.lists[place.power][place.step];
     struct links links = *links_of(block);
     uint32_t own = unit_of(block);
@@ -302,17 +220,16 @@ static struct heap_block *list_find(uint32_t units)
 /* Its length, for the block behind it. */
 static uint32_t *length_at_end(const struct heap_block *block)
 {
-    return (uint32_t *)(end_of(block) - sizeof(uint32_t));
+    return (uint32_t *)next_of(block) - 1;
 }
 
 static void make_free(struct heap_block *block, uint32_t units)
 {
-    block->units = units;
     block->slack = 0;
-    block->flags &= PREV_FREE;
-    seal(block);
+    block->kept = 0;
+    set_state(block, units);
     *length_at_end(block) = units;
-    next_of(block)->flags |= PREV_FREE;
+    next_of(block)->prev_free = 1;
     list_add(block);
 }
 
@@ -322,7 +239,7 @@ static struct heap_block *prev_of(struct heap_block *block)
     if (units > unit_of(block))
         skep_heap_broken(block);
     struct heap_block *prev = at(unit_of(block) - units);
-    if (!is_whole(prev) || prev->units != units || (prev->flags & IN_USE))
+    if (!heap_is_whole(prev) || prev->state != units)
         skep_heap_broken(block);
     return prev;
 }
@@ -331,15 +248,15 @@ static struct heap_block *prev_of(struct heap_block *block)
 static void join_and_free(struct heap_block *block)
 {
     struct heap_block *next = believed(next_of(block));
-    uint32_t units = block->units;
-    if (!(next->flags & IN_USE)) {
+    uint32_t units = units_of(block);
+    if (!is_in_use(next)) {
         list_remove(next);
-        units += next->units;
+        units += next->state;
     }
-    if (block->flags & PREV_FREE) {
+    if (block->prev_free != 0) {
         block = prev_of(block);
         list_remove(block);
-        units += block->units;
+        units += block->state;
     }
     make_free(block, units);
 }
@@ -347,40 +264,40 @@ static void join_and_free(struct heap_block *block)
 /* Gives back what a block in use has beyond so many units. */
 static void split(struct heap_block *block, uint32_t units)
 {
-    uint32_t rest = block->units - units;
+    uint32_t rest = units_of(block) - units;
     if (rest < UNITS_MIN)
         return;
-    block->units = units;
+    set_state(block, units | HEAP_IN_USE);
     struct heap_block *tail = next_of(block);
-    *tail = (struct heap_block){.units = rest};
+    *tail = (struct heap_block){.state = rest};
     join_and_free(tail);
 }
 
 /* Gives back what lies before the first aligned address in a block in use; returns what is there. */
 static struct heap_block *align(struct heap_block *block, size_t alignment)
 {
-    uintptr_t memory = (uintptr_t)memory_of(block);
+    uintptr_t memory = (uintptr_t)heap_memory_of(block);
     uintptr_t aligned = (memory + alignment - 1) & ~(alignment - 1);
     if (aligned == memory)
         return block;
     if (aligned - memory < (size_t)UNITS_MIN * UNIT_BYTES)
         aligned += alignment;
-    struct heap_block *rest = block_of((void *)aligned);
+    struct heap_block *rest = heap_block_of((void *)aligned);
     uint32_t before = (uint32_t)((aligned - memory) / UNIT_BYTES);
-    *rest = (struct heap_block){.units = block->units - before, .flags = IN_USE};
-    block->units = before;
-    seal(rest);
+    *rest = (struct heap_block){0};
+    set_state(rest, (units_of(block) - before) | HEAP_IN_USE);
+    block->state = before;
     join_and_free(block);
     return rest;
 }
 
-/* The same for one that was given out. It may become the middle of another: its header says then that it
- * was freed. */
+/* A block that was given out becomes a free one. It may become the middle of another: its header says then that it was
+ * freed. */
 static __attribute__((noinline)) void release(struct heap_block *block)
 {
     block->slack = 0;
-    block->flags &= PREV_FREE;
-    seal(block);
+    block->kept = 0;
+    set_state(block, units_of(block));
     join_and_free(block);
 }
 
@@ -391,48 +308,36 @@ static __attribute__((noinline)) void release(struct heap_block *block)
 /* The list of a size: its own, or, of larger ones, one of 8 for each power of two. */
 static inline uint32_t kept_list(uint32_t units)
 {
-    if (units <= SORTED_UNITS_MAX)
+    if (units <= HEAP_SMALL_UNITS)
         return units;
     struct place place = place_of(units);
-    return SORTED_UNITS_MAX + 1 + (place.power - place_of(SORTED_UNITS_MAX).power) * STEPS +
+    return HEAP_SMALL_UNITS + 1 + (place.power - place_of(HEAP_SMALL_UNITS).power) * STEPS +
            place.step;
-}
-
-/* Of a kept block: what lies behind its header. */
-struct kept_link {
-    struct heap_block *next;
-    uint64_t check; /* whether the program has written to it since */
-};
-
-static inline uint64_t check_of(const struct heap_block *next)
-{
-    return (uint64_t)next ^ heap.pattern;
 }
 
 static inline void keep(uint32_t list, struct heap_block *block)
 {
-    struct heap_block *next = heap.kept[list];
-    block->flags |= KEPT;
-    *(struct kept_link *)memory_of(block) = (struct kept_link){next, check_of(next)};
-    heap.kept[list] = block;
-    heap.kept_units += block->units;
+    block->kept = 1;
+    heap_push(&heap.kept[list], block);
+    heap.kept_units += units_of(block);
 }
 
-/* The first of a list, which isn't empty. */
-static inline struct heap_block *kept_first(uint32_t list)
+/* Takes the first of a list, which isn't empty, off it. */
+static inline struct heap_block *pop(struct heap_block **first, uint32_t list)
 {
-    struct heap_block *block = heap.kept[list];
-    const struct kept_link *link = memory_of(block);
-    if (!(block->flags & KEPT) || !is_whole(block) || kept_list(block->units) != list ||
-        link->check != check_of(link->next))
+    struct heap_block *block = *first;
+    if (!heap_is_whole(block) || kept_list(units_of(block)) != list || !heap_link_is_whole(block))
         skep_heap_broken(block);
+    const struct heap_link *link = heap_memory_of(block);
+    *first = link->next;
     return block;
 }
 
-static inline void kept_remove(uint32_t list, struct heap_block *first)
+static inline struct heap_block *kept_pop(uint32_t list)
 {
-    heap.kept[list] = ((const struct kept_link *)memory_of(first))->next;
-    heap.kept_units -= first->units;
+    struct heap_block *block = pop(&heap.kept[list], list);
+    heap.kept_units -= units_of(block);
+    return block;
 }
 
 /* A kept block of at least so many units, if one comes first among those of about that size. */
@@ -441,11 +346,12 @@ static inline struct heap_block *kept_take(uint32_t units)
     uint32_t list = kept_list(units);
     if (heap.kept[list] == NULL)
         return NULL;
-    struct heap_block *block = kept_first(list);
-    if (block->units < units)
+    struct heap_block *block = kept_pop(list);
+    if (units_of(block) < units) {
+        keep(list, block);
         return NULL;
-    kept_remove(list, block);
-    block->flags &= (uint16_t)~KEPT;
+    }
+    block->kept = 0;
     return block;
 }
 
@@ -454,9 +360,7 @@ bool skep_heap_join_kept(uint32_t *list)
     for (; *list < KEPT_LISTS; ++*list) {
         if (heap.kept[*list] == NULL)
             continue;
-        struct heap_block *block = kept_first(*list);
-        kept_remove(*list, block);
-        release(block);
+        release(kept_pop(*list));
         return true;
     }
     return false;
@@ -478,6 +382,13 @@ static void end_at(char *end)
     skep_heap_span.bytes = (size_t)(end - heap.start) - UNIT_BYTES - HEADER_BYTES;
 }
 
+/* What ends the region. */
+static void put_last(struct heap_block *last)
+{
+    *last = (struct heap_block){0};
+    set_state(last, 1 | HEAP_IN_USE);
+}
+
 void skep_heap_add(void *start, size_t bytes)
 {
     struct heap_block *first = start;
@@ -486,16 +397,13 @@ void skep_heap_add(void *start, size_t bytes)
         heap.start = (char *)start - UNIT_BYTES;
     if (heap.end == start) { /* the last header begins the new block */
         first = (struct heap_block *)heap.end - 1;
-        first->units = 0;
         bytes += HEADER_BYTES;
     } else {
-        first->flags = 0;
+        first->prev_free = 0;
     }
     end_at((char *)first + bytes);
-    first->units = (uint32_t)(bytes / UNIT_BYTES) - 1;
-    struct heap_block *last = next_of(first);
-    *last = (struct heap_block){.units = 1, .flags = IN_USE};
-    seal(last);
+    first->state = (uint32_t)(bytes / UNIT_BYTES) - 1;
+    put_last(next_of(first));
     join_and_free(first);
 }
 
@@ -520,8 +428,8 @@ static __attribute__((noinline)) struct heap_block *list_take(uint32_t units, si
     if (block == NULL)
         return NULL;
     list_remove(block);
-    next_of(block)->flags &= (uint16_t)~PREV_FREE;
-    block->flags |= IN_USE;
+    next_of(block)->prev_free = 0;
+    set_state(block, block->state | HEAP_IN_USE);
     if (alignment > HEAP_ALIGNMENT)
         block = align(block, alignment);
     split(block, units);
@@ -540,48 +448,71 @@ void *skep_heap_take(size_t bytes, size_t alignment)
         block = list_take(units, alignment);
     if (block == NULL)
         return NULL;
-    heap.used_units += block->units;
+    heap.used_units += units_of(block);
     ask_for(block, bytes);
-    return memory_of(block);
+    return heap_memory_of(block);
 }
 
-/* What is asked for as many bytes as before has its seal, which is looked at when it is given back, and its pattern,
- * where the link wasn't. */
-void *skep_heap_take_small(size_t bytes)
+static inline void cache_add(struct heap_cache *cache, struct heap_block *block)
 {
-    uint32_t units = small_units_for(bytes);
-    struct heap_block *block = heap.kept[units];
+    block->kept = 1;
+    heap_push(&cache->first[units_of(block)], block);
+    cache->room -= (int32_t)units_of(block);
+}
+
+/* A block of so few units with several more for the cache behind it, which together cost what one does; or NULL. */
+static struct heap_block *carve(struct heap_cache *cache, uint32_t units)
+{
+    uint32_t count = CARVED_UNITS / units;
+    struct heap_block *first = count > 1 ? list_take(count * units, HEAP_ALIGNMENT) : NULL;
+    if (first == NULL)
+        return NULL;
+    uint32_t rest = units_of(first);
+    heap.used_units += rest;
+    for (struct heap_block *block = first;; block += units) {
+        set_state(block, (rest < 2 * units ? rest : units) | HEAP_IN_USE);
+        if (block != first)
+            cache_add(cache, block);
+        if (rest < 2 * units)
+            return first;
+        rest -= units;
+        block[units] = (struct heap_block){0};
+    }
+}
+
+void *skep_heap_take_small(struct heap_cache *cache, size_t bytes)
+{
+    uint32_t units = heap_small_units(bytes);
+    if (cache->first[units] != NULL)
+        skep_heap_broken(cache->first[units]);
+    bool has_room = cache->room > HEAP_CACHE_UNITS / 2;
+    struct heap_block *block = kept_take(units);
+    if (block != NULL)
+        heap.used_units += units;
+    else if (has_room)
+        block = carve(cache, units);
     if (block == NULL)
         return NULL;
-    const struct kept_link *link = memory_of(block);
-    uint64_t before =
-        units | (uint64_t)slack_for(units, bytes) << 32 | (uint64_t)(IN_USE | KEPT) << 48;
-    bool same = (word_of(block) & ~((uint64_t)PREV_FREE << 48)) == before &&
-                link->check == check_of(link->next);
-    if (!same)
-        kept_first(units);
-    kept_remove(units, block);
-    block->flags &= (uint16_t)~KEPT;
-    heap.used_units += units;
-    if (!same)
-        ask_for(block, bytes);
-    else if (units == UNITS_MIN)
-        pattern_put(block);
-    return memory_of(block);
+    ask_for(block, bytes);
+    for (unsigned i = 1; has_room && i < CACHE_MOVED && heap.kept[units] != NULL; i++) {
+        heap.used_units += units;
+        cache_add(cache, kept_pop(units));
+        has_room = cache->room > HEAP_CACHE_UNITS / 2;
+    }
+    return heap_memory_of(block);
 }
 
 static inline enum heap_check check_memory(const void *memory)
 {
-    const struct heap_block *block = block_of(memory);
-    if ((uintptr_t)memory % HEAP_ALIGNMENT != 0 || !is_whole(block))
+    const struct heap_block *block = heap_block_of(memory);
+    if ((uintptr_t)memory % HEAP_ALIGNMENT != 0 || !heap_is_whole(block))
         return HEAP_NO_BLOCK;
-    if ((block->flags & (IN_USE | KEPT)) != IN_USE)
+    if (!is_in_use(block) || block->kept != 0)
         return HEAP_FREED;
-    /* Whoever wrote over the next header has written over the pattern, if there was room for one. */
-    bool next_matters = block->slack < sizeof(heap.pattern) && !(block->flags & APART);
-    if (!pattern_whole(block) || (next_matters && !is_whole(next_of(block))))
-        return HEAP_OVERFLOW;
-    return HEAP_GOOD;
+    bool good = skep_heap_has((uintptr_t)memory)
+                    ? heap_end_is_whole(block, units_of(block))
+                    : heap_pattern_whole((const char *)next_of(block), block->slack);
+    return good ? HEAP_GOOD : HEAP_OVERFLOW;
 }
 
 enum heap_check skep_heap_check(const void *memory)
@@ -593,7 +524,7 @@ enum heap_check skep_heap_check(const void *memory)
 static inline bool is_last(const struct heap_block *block)
 {
     const struct heap_block *next = next_of(block), *end = (struct heap_block *)heap.end - 1;
-    return next == end || (!(next->flags & IN_USE) && next_of(next) == end);
+    return next == end || (!is_in_use(next) && next_of(next) == end);
 }
 
 /* Whether so much has been freed since the last time that looking costs little in comparison: a program that takes and
@@ -614,13 +545,9 @@ static __attribute__((noinline)) bool freed_much(bool last)
 }
 
 /* A block is kept, but not in the way of free memory that could be given back. */
-enum heap_check skep_heap_give(void *memory)
+static enum heap_check give(struct heap_block *block)
 {
-    enum heap_check check = check_memory(memory);
-    if (check != HEAP_GOOD)
-        return check;
-    struct heap_block *block = block_of(memory);
-    uint32_t units = block->units, used = heap.used_units;
+    uint32_t units = units_of(block), used = heap.used_units;
     if (used > heap.most_used)
         heap.most_used = used;
     used -= units;
@@ -635,21 +562,43 @@ enum heap_check skep_heap_give(void *memory)
     return freed_much(last) ? HEAP_MUCH : HEAP_GOOD;
 }
 
+enum heap_check skep_heap_give(void *memory)
+{
+    enum heap_check check = check_memory(memory);
+    return check == HEAP_GOOD ? give(heap_block_of(memory)) : check;
+}
+
+/* What little is left of a program's memory shouldn't hold much that lies before it. */
+bool skep_heap_flush(struct heap_cache *cache, uint32_t *list, bool *much)
+{
+    unsigned moved = 0;
+    for (; *list <= HEAP_SMALL_UNITS; ++*list) {
+        while (cache->first[*list] != NULL) {
+            if (moved++ == CACHE_MOVED)
+                return true;
+            *much |= give(pop(&cache->first[*list], *list)) == HEAP_MUCH;
+        }
+    }
+    bool little = heap.used_units < MUCH_UNITS && heap.units - heap.used_units >= MUCH_UNITS;
+    cache->room = little ? HEAP_CACHE_FEW : HEAP_CACHE_UNITS;
+    return false;
+}
+
 bool skep_heap_resize(void *memory, size_t bytes)
 {
-    struct heap_block *block = block_of(memory), *next = next_of(block);
-    uint32_t units = units_for(bytes), had = block->units;
+    struct heap_block *block = heap_block_of(memory), *next = next_of(block);
+    uint32_t units = units_for(bytes), had = units_of(block);
     if (units == 0)
         return false;
-    if (units > block->units) {
-        if ((next->flags & IN_USE) || next->units < units - block->units)
+    if (units > had) {
+        if (is_in_use(next) || next->state < units - had)
             return false;
         list_remove(next);
-        block->units += next->units;
-        next_of(block)->flags &= (uint16_t)~PREV_FREE;
+        set_state(block, block->state + next->state);
+        next_of(block)->prev_free = 0;
     }
     split(block, units);
-    heap.used_units += block->units - had;
+    heap.used_units += units_of(block) - had;
     ask_for(block, bytes);
     return true;
 }
@@ -657,13 +606,13 @@ bool skep_heap_resize(void *memory, size_t bytes)
 static struct heap_block *last_free(void)
 {
     struct heap_block *last = (struct heap_block *)heap.end - 1;
-    return heap.end != NULL && (last->flags & PREV_FREE) ? prev_of(last) : NULL;
+    return heap.end != NULL && last->prev_free != 0 ? prev_of(last) : NULL;
 }
 
 size_t skep_heap_free_at_end(void)
 {
     const struct heap_block *block = last_free();
-    return block == NULL ? 0 : (size_t)block->units * UNIT_BYTES;
+    return block == NULL ? 0 : (size_t)block->state * UNIT_BYTES;
 }
 
 void skep_heap_cut(size_t bytes)
@@ -672,17 +621,14 @@ void skep_heap_cut(size_t bytes)
     list_remove(block);
     end_at(heap.end - bytes);
     heap.units -= (uint32_t)(bytes / UNIT_BYTES);
-    block->units -= (uint32_t)(bytes / UNIT_BYTES);
-    struct heap_block *last = next_of(block);
-    *last = (struct heap_block){.units = 1, .flags = IN_USE};
-    seal(last);
-    make_free(block, block->units);
+    block->state -= (uint32_t)(bytes / UNIT_BYTES);
+    put_last(next_of(block));
+    make_free(block, block->state);
 }
 
 void skep_heap_seal_apart(void *memory, size_t bytes, const char *end)
 {
-    struct heap_block *block = block_of(memory);
-    block->units = (uint32_t)((size_t)(end - (const char *)block) / UNIT_BYTES);
-    block->flags = IN_USE | APART;
+    struct heap_block *block = heap_block_of(memory);
+    set_state(block, (uint32_t)((size_t)(end - (const char *)block) / UNIT_BYTES) | HEAP_IN_USE);
     ask_for(block, bytes);
 }

@@ -8,8 +8,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HEAP_ALIGNMENT 16u
-#define HEAP_SMALL_MAX 1008u /* bytes that skep_heap_take_small() may be asked for */
+#define HEAP_ALIGNMENT   16u
+#define HEAP_SMALL_MAX   1008u /* bytes of what threads keep for themselves */
+#define HEAP_SMALL_UNITS ((HEAP_SMALL_MAX + (uint32_t)sizeof(struct heap_block)) / HEAP_ALIGNMENT)
+#define HEAP_UNITS_MAX   0x7fffffffu
+#define HEAP_BYTES_MAX   ((size_t)HEAP_UNITS_MAX * HEAP_ALIGNMENT - sizeof(struct heap_block))
+#define HEAP_IN_USE      0x80000000u
 
 /* What memory that is given back turns out to be. */
 enum heap_check {
@@ -20,17 +24,26 @@ enum heap_check {
     HEAP_MUCH, /* good, and with it much was given back: there may be much to join, and to give to the hypervisor */
 };
 
-/* The header in front of memory, also of memory that has a mapping of its own. */
+/* The header in front of memory, also of memory that has a mapping of its own. What isn't under the lock is changed by
+ * whoever has the block alone. */
 struct heap_block {
-    uint32_t units; /* of 16 bytes, this header included */
+    uint32_t state; /* units of 16 bytes, this header included, and HEAP_IN_USE; under the lock */
     uint16_t slack; /* bytes at its end that were not asked for */
-    uint16_t flags;
-    uint64_t seal; /* a keyed sum of the above and the address */
+    uint8_t
+        kept; /* given back, but kept for the next of its size: its neighbours take it for in use */
+    uint8_t prev_free; /* the block before changes it; under the lock */
+    uint64_t seal;     /* a keyed sum of the state and the address; under the lock */
 };
 _Static_assert(sizeof(struct heap_block) == HEAP_ALIGNMENT, "alignment");
 
-/* Sets the key of all seals, before anything else. */
-void skep_heap_start(const uint64_t key[2]);
+/* A thread's small blocks that it has given back and may take again without the lock: see heap_cache.h. */
+struct heap_cache {
+    struct heap_block *first[HEAP_SMALL_UNITS + 1]; /* by units; each has a link in its memory */
+    int32_t room;                                   /* units that it may have beside these */
+};
+
+/* Sets the keys of all seals and the pattern, before anything else. */
+void skep_heap_start(const uint64_t keys[3]);
 
 /* Makes [start, start + bytes) part of the heap: multiples of 16, 64 bytes at least, above all that there
  * is. A region right behind the last one continues it. */
@@ -42,8 +55,13 @@ void *skep_heap_end(void);
 /* Memory with an alignment (a power of two), or NULL when there is no room. */
 void *skep_heap_take(size_t bytes, size_t alignment);
 
-/* So few bytes, or NULL when no block for as many was given back: skep_heap_take() may have one. */
-void *skep_heap_take_small(size_t bytes);
+/* HEAP_SMALL_MAX bytes at most, or NULL when no block for as many was given back: skep_heap_take() may have one. The cache
+ * had none, and gets some. */
+void *skep_heap_take_small(struct heap_cache *cache, size_t bytes);
+
+/* Moves a few blocks of a cache to those that the heap keeps. *list: where to look, 0 at first. *much becomes true as for
+ * HEAP_MUCH. False: there is none left, and the cache has the room that it may have. */
+bool skep_heap_flush(struct heap_cache *cache, uint32_t *list, bool *much);
 
 /* Gives memory back if it is as it should be: HEAP_GOOD or HEAP_MUCH. */
 enum heap_check skep_heap_give(void *memory);
@@ -84,7 +102,7 @@ void skep_heap_totals(size_t *all, size_t *used);
 static inline size_t skep_heap_bytes(const void *memory)
 {
     const struct heap_block *block = (const struct heap_block *)memory - 1;
-    return (size_t)block->units * HEAP_ALIGNMENT - sizeof(*block) - block->slack;
+    return (size_t)(block->state & HEAP_UNITS_MAX) * HEAP_ALIGNMENT - sizeof(*block) - block->slack;
 }
 
 enum heap_check skep_heap_check(const void *memory);

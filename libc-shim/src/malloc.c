@@ -8,13 +8,16 @@
  *
  * What is freed is checked, and a program that breaks a rule is ended with a message that says which.
  *
+ * malloc() and free() of small memory begin with what the thread itself keeps, and mostly end there (heap_cache.h). That is
+ * given back when the thread ends, when the heap would grow and when much was freed.
+ *
  * Lock order: growing, then heap_lock. The second is held for some hundred instructions, so it spins.
  */
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "heap.h"
+#include "heap_cache.h"
 #include "shim.h"
 
 #define GUARD_BYTES    SKEP_PAGE_SIZE
@@ -29,6 +32,8 @@
 #define JOIN_PART      8u            /* … if it is this part of what is used, too */
 
 #define ALIGNMENT_MAX (1u << 30)
+
+static _Thread_local struct heap_cache cache;
 
 static struct skep_mutex growing; /* who has it may change the heap's end */
 static struct skep_spinlock heap_lock;
@@ -85,12 +90,12 @@ static void *heap_take(size_t bytes, size_t alignment)
     return memory;
 }
 
-/* The first key is made before there can be a second thread that needs it. */
+/* The keys are made before there can be a second thread that needs it. */
 static void start(void)
 {
-    uint64_t key[2];
-    skep_random(key, sizeof(key));
-    skep_heap_start(key);
+    uint64_t keys[3];
+    skep_random(keys, sizeof(keys));
+    skep_heap_start(keys);
 }
 
 /* By how much a heap of so many bytes grows, if there is so much: its last page is touched each time. */
@@ -123,7 +128,20 @@ static bool grow(size_t bytes)
     return (bytes < step && grow_by(step)) || grow_by(bytes);
 }
 
-/* Block by block: the lock isn't held for long. */
+/* What the thread keeps becomes the heap's, a few blocks at a time: the lock isn't held for long. Whether it was much. */
+static bool empty_cache(void)
+{
+    uint32_t list = 0;
+    bool much = false;
+    for (bool more = true; more;) {
+        bool were_masked = skep_spin_lock(&heap_lock);
+        more = skep_heap_flush(&cache, &list, &much);
+        skep_spin_unlock(&heap_lock, were_masked);
+    }
+    return much;
+}
+
+/* Block by block, for the same reason. */
 static void join_kept(void)
 {
     uint32_t list = 0;
@@ -152,6 +170,7 @@ static void *heap_take_growing(size_t bytes, size_t alignment)
     size_t needed =
         bytes + alignment + 128; /* headers, and what rounding in the heap's lists costs */
     needed += needed / 8;
+    empty_cache();
     if (join_over(JOIN_BYTES))
         memory = heap_take(bytes, alignment);
     if (memory != NULL)
@@ -188,6 +207,7 @@ static void trim(void)
 /* After a free that left much. */
 static __attribute__((noinline)) void tidy(void)
 {
+    empty_cache();
     join_over(0);
     bool were_masked = skep_spin_lock(&heap_lock);
     bool much = skep_heap_free_at_end() >= TRIM_BYTES;
@@ -198,13 +218,22 @@ static __attribute__((noinline)) void tidy(void)
 
 static void heap_give(void *memory)
 {
+    uint32_t units = heap_block_of(memory)->state - HEAP_IN_USE;
     bool were_masked = skep_spin_lock(&heap_lock);
     enum heap_check check = skep_heap_give(memory);
     skep_spin_unlock(&heap_lock, were_masked);
-    if (check == HEAP_MUCH)
-        tidy();
-    else if (check != HEAP_GOOD)
+    if (check != HEAP_GOOD && check != HEAP_MUCH)
         die_of(check, memory);
+    bool is_full = units <= HEAP_SMALL_UNITS && cache.room < (int32_t)units;
+    bool much = is_full && empty_cache();
+    if (check == HEAP_MUCH || much)
+        tidy();
+}
+
+void skep_thread_ends(void)
+{
+    if (empty_cache())
+        tidy();
 }
 
 /*
@@ -282,7 +311,7 @@ static __attribute__((noinline)) void large_give(void *memory)
 static __attribute__((noinline)) void *take(size_t bytes, size_t alignment)
 {
     void *memory = NULL;
-    if (alignment > ALIGNMENT_MAX || bytes > SIZE_MAX / 4)
+    if (alignment > ALIGNMENT_MAX || bytes > HEAP_BYTES_MAX)
         goto out;
     if (bytes >= LARGE_BYTES && alignment <= HEAP_ALIGNMENT)
         memory = large_take(bytes);
@@ -296,14 +325,20 @@ out:
     return memory;
 }
 
+static __attribute__((noinline)) void *take_small(size_t bytes)
+{
+    bool were_masked = skep_spin_lock(&heap_lock);
+    void *memory = skep_heap_take_small(&cache, bytes);
+    skep_spin_unlock(&heap_lock, were_masked);
+    return memory != NULL ? memory : take(bytes, HEAP_ALIGNMENT);
+}
+
 static inline void *take_bytes(size_t bytes)
 {
     if (bytes > HEAP_SMALL_MAX)
         return take(bytes, HEAP_ALIGNMENT);
-    bool were_masked = skep_spin_lock(&heap_lock);
-    void *memory = skep_heap_take_small(bytes);
-    skep_spin_unlock(&heap_lock, were_masked);
-    return memory != NULL ? memory : take(bytes, HEAP_ALIGNMENT);
+    void *memory = heap_cache_take(&cache, bytes);
+    return memory != NULL ? memory : take_small(bytes);
 }
 
 void *malloc(size_t bytes)
@@ -311,7 +346,7 @@ void *malloc(size_t bytes)
     return take_bytes(bytes);
 }
 
-void free(void *memory)
+static __attribute__((noinline)) void give(void *memory)
 {
     if (memory == NULL)
         return;
@@ -319,6 +354,13 @@ void free(void *memory)
         heap_give(memory);
     else
         large_give(memory);
+}
+
+/* NULL isn't in the heap. */
+void free(void *memory)
+{
+    if (!skep_heap_has((uintptr_t)memory) || !heap_cache_give(&cache, memory))
+        give(memory);
 }
 
 /* Memory with a mapping of its own is zeroed as it comes. By malloc() itself the compiler would make this a call of
@@ -338,6 +380,8 @@ void *calloc(size_t count, size_t bytes_each)
 static bool resize(void *memory, size_t bytes)
 {
     bool in_heap = skep_heap_has((uintptr_t)memory);
+    if (in_heap && heap_resize_within(memory, bytes))
+        return true;
     bool were_masked = skep_spin_lock(&heap_lock);
     enum heap_check check = skep_heap_check(memory);
     bool done =
@@ -395,10 +439,12 @@ size_t malloc_usable_size(void *memory)
     return memory == NULL ? 0 : skep_heap_bytes(memory);
 }
 
-/* As far as it has a meaning here: free blocks aren't counted, nor what sbrk() was called for by others. */
+/* As far as it has a meaning here: free blocks aren't counted, nor what sbrk() was called for by others. What other threads
+ * keep is in use. */
 struct mallinfo mallinfo(void)
 {
     struct mallinfo info = {0};
+    empty_cache();
     bool were_masked = skep_spin_lock(&heap_lock);
     skep_heap_totals(&info.arena, &info.uordblks);
     info.fordblks = info.arena - info.uordblks;

@@ -1,6 +1,7 @@
 /*
  * string.c - what programs call most of <string.h>, sixteen bytes at a time: newlib's look at each byte of a short
- * string, and move what is short in single bytes. All other string functions are newlib's.
+ * string, compare and move what is short in single bytes, and look for each byte of a set in turn. All other string
+ * functions are newlib's.
  *
  * What is searched is read in aligned blocks, so that none reaches into a page in which nothing of the string is. What a
  * block has before the string's begin is left out, and what it has behind its end is found too late to matter.
@@ -28,34 +29,114 @@ typedef char wide_block __attribute__((vector_size(WIDE_BYTES), aligned(1), may_
 typedef uint64_t loose_word __attribute__((aligned(1), may_alias));
 typedef uint32_t loose_half __attribute__((aligned(1), may_alias));
 
-/* A bit for each byte of the block that is `byte` or 0. */
-__attribute__((no_sanitize("address"))) static inline uint32_t found_in(const block *at, char byte)
+/* A bit for each byte that is set in all of its bits. */
+static inline uint32_t bits_of(block bytes)
 {
-    block wanted = {0};
-    wanted += byte;
-    return (uint32_t)__builtin_ia32_pmovmskb128((*at == wanted) | (*at == 0));
+    return (uint32_t)__builtin_ia32_pmovmskb128(bytes);
 }
 
-/* The first `byte` or 0 of the text. */
-static inline const char *find(const char *text, char byte)
+/* A bit for each byte of the block that is `one`, `other` or 0. */
+__attribute__((no_sanitize("address"))) static inline uint32_t found_in(const block *at, block one,
+                                                                        block other)
+{
+    return bits_of((*at == one) | (*at == other) | (*at == 0));
+}
+
+/* The first `one`, `other` or 0 of the text. */
+static inline const char *find(const char *text, char one, char other)
 {
     uint32_t skipped = (uintptr_t)text % BLOCK_BYTES;
     const block *at = (const block *)(text - skipped);
-    uint32_t found = found_in(at, byte) >> skipped << skipped;
+    block ones = (block){0} + one, others = (block){0} + other;
+    uint32_t found = found_in(at, ones, others) >> skipped << skipped;
     while (found == 0)
-        found = found_in(++at, byte);
+        found = found_in(++at, ones, others);
     return (const char *)at + __builtin_ctz(found);
 }
 
 size_t strlen(const char *text)
 {
-    return (size_t)(find(text, 0) - text);
+    return (size_t)(find(text, 0, 0) - text);
 }
 
 char *strchr(const char *text, int byte)
 {
-    const char *at = find(text, (char)byte);
+    const char *at = find(text, (char)byte, (char)byte);
     return *at == (char)byte ? (char *)at : NULL;
+}
+
+/* Bytes of the text before the first that is (or isn't) in a set. 0 ends both. */
+static size_t span(const char *text, const char *set, bool while_in)
+{
+    uint64_t in[4] = {!while_in};
+    const unsigned char *at = (const unsigned char *)set;
+    for (; *at != 0; at++)
+        in[*at / 64] |= 1ull << *at % 64;
+    for (at = (const unsigned char *)text; (in[*at / 64] >> *at % 64 & 1) == while_in; at++)
+        ;
+    return (size_t)((const char *)at - text);
+}
+
+size_t strspn(const char *text, const char *set)
+{
+    return span(text, set, true);
+}
+
+size_t strcspn(const char *text, const char *set)
+{
+    if (set[0] != 0 && set[1] != 0 && set[2] != 0)
+        return span(text, set, false);
+    char other = set[0] != 0 ? set[1] : 0; /* 0 is looked for in any case */
+    return (size_t)(find(text, set[0], other) - text);
+}
+
+/* Which of two words is greater, as bytes in memory are compared. */
+static inline int order(uint64_t one, uint64_t other)
+{
+    one = __builtin_bswap64(one);
+    other = __builtin_bswap64(other);
+    return (one > other) - (one < other);
+}
+
+/* Under 16 bytes: the first and the last of them, which may overlap. */
+static inline int compare_short(const char *one, const char *other, size_t bytes)
+{
+    if (bytes >= sizeof(uint64_t)) {
+        int first = order(*(const loose_word *)one, *(const loose_word *)other);
+        size_t last = bytes - sizeof(uint64_t);
+        return first != 0
+                   ? first
+                   : order(*(const loose_word *)(one + last), *(const loose_word *)(other + last));
+    }
+    if (bytes >= sizeof(uint32_t)) {
+        size_t last = bytes - sizeof(uint32_t);
+        return order(*(const loose_half *)one | (uint64_t) * (const loose_half *)(one + last) << 32,
+                     *(const loose_half *)other | (uint64_t) * (const loose_half *)(other + last)
+                                                      << 32);
+    }
+    int differ = 0;
+    for (size_t i = 0; i < bytes && differ == 0; i++)
+        differ = (unsigned char)one[i] - (unsigned char)other[i];
+    return differ;
+}
+
+int memcmp(const void *memory, const void *than, size_t bytes)
+{
+    const char *one = memory, *other = than;
+    if (bytes < BLOCK_BYTES)
+        return compare_short(one, other, bytes);
+    size_t at = 0, last = bytes - BLOCK_BYTES;
+    for (;;) {
+        uint32_t same =
+            bits_of(*(const loose_block *)(one + at) == *(const loose_block *)(other + at));
+        if (same != 0xffff) {
+            at += (size_t)__builtin_ctz(~same);
+            return (unsigned char)one[at] - (unsigned char)other[at];
+        }
+        if (at == last)
+            return 0;
+        at = last - at > BLOCK_BYTES ? at + BLOCK_BYTES : last;
+    }
 }
 
 /* Up to 32 bytes, all read before the first is written. */

@@ -48,6 +48,9 @@ _Noreturn void skep_thread_exit(void);
 /* The same, and when the thread is off its stack *gone becomes 1 and those who wait on it are woken. */
 _Noreturn void skep_thread_exit_telling(_Atomic uint32_t *gone);
 
+/* If there is one, each thread that ends calls it before: a library gives back what it keeps for the thread. */
+void skep_thread_ends(void) __attribute__((weak));
+
 struct skep_thread *skep_thread_self(void);
 
 /* The vCPU that runs the caller, from 0. It may be another one by the time that this returns. */
