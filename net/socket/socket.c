@@ -89,6 +89,8 @@ static void on_event(struct netconn *connection, enum netconn_evt event, u16_t l
     if (is_end)
         __atomic_fetch_or(&state->errevent, PEER_ENDED, __ATOMIC_RELAXED);
     bool is_news = event_count(state, event);
+    if (event == NETCONN_EVT_SENDPLUS && (state->errevent & FAILED) == 0)
+        mark(number, CONNECTING, false);
     if (is_news || (event == NETCONN_EVT_RCVPLUS && skep_poll_is_watched(&sources[number])))
         skep_poll_notify_source(&sources[number]);
 }

@@ -365,6 +365,45 @@ static void connecting(void)
     close(client);
 }
 
+/* How a connection ended has its own name, once there was one, however often it was asked for. */
+static void reset_after_connecting(int flags)
+{
+    struct sockaddr_in address;
+    struct linger none = {.l_onoff = 1};
+    int listener = listener_new(&address), client = socket(AF_INET, SOCK_STREAM | flags, 0);
+    int server = -1, error = 0;
+    socklen_t bytes = sizeof(error);
+    struct pollfd polled = {.fd = client, .events = POLLOUT};
+    CHECK(connect(client, (struct sockaddr *)&address, sizeof(address)) == 0 ||
+          errno == EINPROGRESS);
+    CHECK(poll(&polled, 1, 5000) == 1 && polled.revents == POLLOUT);
+    if (flags == 0)
+        CHECK(connect(client, (struct sockaddr *)&address, sizeof(address)) == -1 &&
+              errno == EISCONN);
+    CHECK((server = accept(listener, NULL, NULL)) >= 0);
+    CHECK(setsockopt(server, SOL_SOCKET, SO_LINGER, &none, sizeof(none)) == 0);
+    CHECK(close(server) == 0);
+    polled.events = POLLIN;
+    CHECK(poll(&polled, 1, 5000) == 1 && (polled.revents & POLLERR) != 0);
+    CHECK(getsockopt(client, SOL_SOCKET, SO_ERROR, &error, &bytes) == 0);
+    CHECK(error == ECONNRESET);
+    CHECK(close(client) == 0 && close(listener) == 0);
+}
+
+/* Who never had a connection isn't waited for, and its error was told. */
+static void refused_at_once(void)
+{
+    struct sockaddr_in address;
+    int error = -1, client = socket(AF_INET, SOCK_STREAM, 0);
+    socklen_t bytes = sizeof(error);
+    char byte;
+    CHECK(close(listener_new(&address)) == 0);
+    CHECK(connect(client, (struct sockaddr *)&address, sizeof(address)) == -1 &&
+          errno == ECONNREFUSED);
+    CHECK(getsockopt(client, SOL_SOCKET, SO_ERROR, &error, &bytes) == 0 && error == 0);
+    CHECK(recv(client, &byte, 1, 0) == -1 && errno == ENOTCONN && close(client) == 0);
+}
+
 static void datagrams(void)
 {
     struct sockaddr_in address = loopback(0), from;
@@ -650,6 +689,28 @@ static void await_bytes(int fd, int bytes)
         CHECK(ioctl(fd, FIONREAD, &waiting) == 0);
     }
     CHECK(waiting == bytes);
+}
+
+/* All that came before a reset, then the reset itself. */
+static void resets_behind_data(void)
+{
+    struct linger none = {.l_onoff = 1};
+    int client, server;
+    char data[16];
+    struct iovec parts[2] = {{data, 4}, {data + 4, 4}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    for (int i = 0; i < 3; i++) {
+        pair_new(&client, &server);
+        struct pollfd polled = {.fd = server};
+        CHECK(send(client, "abcd", 4, 0) == 4);
+        await_bytes(server, 4);
+        CHECK(setsockopt(client, SOL_SOCKET, SO_LINGER, &none, sizeof(none)) == 0);
+        CHECK(close(client) == 0 && poll(&polled, 1, 5000) == 1);
+        CHECK((i == 0   ? recv(server, data, 8, MSG_WAITALL)
+               : i == 1 ? recvmsg(server, &message, MSG_WAITALL)
+                        : recvmsg(server, &message, 0)) == 4);
+        CHECK(recv(server, data, 8, 0) == -1 && errno == ECONNRESET && close(server) == 0);
+    }
 }
 
 /* Parts without room; looking at what several segments brought; more parts than there may be. */
@@ -1247,6 +1308,10 @@ int main(void)
     inherited();
     more_to_come();
     connecting();
+    reset_after_connecting(0);
+    reset_after_connecting(SOCK_NONBLOCK);
+    refused_at_once();
+    resets_behind_data();
     messages();
     parts_of_streams();
     parts_of_datagrams();
