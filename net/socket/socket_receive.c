@@ -3,7 +3,6 @@
  */
 #include "socket_internal.h"
 
-#include <limits.h>
 #include <string.h>
 
 #include "lwip/netbuf.h"
@@ -276,15 +275,12 @@ ssize_t skep_inet_receive(struct skep_file *file, void *data, size_t bytes, int 
 
 ssize_t skep_inet_receive_message(struct skep_file *file, struct msghdr *message, int flags)
 {
-    int count = message->msg_iovlen;
-    if (count < 0 || count > IOV_MAX)
-        return -EMSGSIZE;
     int error = receive_begin(file);
     if (error < 0)
         return error;
     if (!is_marked(number_of(file), IS_STREAM))
         return receive_datagram(file, message, flags);
-    ssize_t result = receive_stream(file, message->msg_iov, count, flags);
+    ssize_t result = receive_stream(file, message->msg_iov, message->msg_iovlen, flags);
     if (result >= 0)
         message->msg_namelen = 0, message->msg_controllen = 0, message->msg_flags = 0;
     return result;
