@@ -91,6 +91,18 @@ int getpeername(int fd, struct sockaddr *address, socklen_t *bytes)
     return file == NULL ? -1 : (int)put(file, file->ops->socket->peer_name(file, address, bytes));
 }
 
+/* No cancellation point. */
+int sockatmark(int fd)
+{
+    struct skep_file *file = find(fd);
+    int type = 0;
+    socklen_t bytes = sizeof(type);
+    if (file == NULL)
+        return -1;
+    file->ops->socket->option_get(file, SOL_SOCKET, SO_TYPE, &type, &bytes);
+    return (int)put(file, type == SOCK_STREAM ? 0 : -ENOTTY);
+}
+
 ssize_t sendto(int fd, const void *data, size_t bytes, int flags, const struct sockaddr *address,
                socklen_t address_bytes)
 {

@@ -156,7 +156,7 @@ static int socket_stat(struct skep_file *file, struct stat *out)
 static int socket_ioctl(struct skep_file *file, unsigned long request, void *argument)
 {
     if (request != FIONREAD)
-        return -ENOTTY;
+        return skep_inet_interface_ioctl(request, argument);
     if (skep_inet_is_listener(state_of(file)->conn))
         return -EINVAL;
     return lwip_ioctl(number_of(file), FIONREAD, argument) < 0 ? -errno : 0;

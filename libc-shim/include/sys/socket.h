@@ -167,6 +167,7 @@ int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags);
 int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout);
 
 int shutdown(int fd, int how);
+int sockatmark(int fd); /* 0 of streams */
 int getsockopt(int fd, int level, int option, void *value, socklen_t *bytes);
 int setsockopt(int fd, int level, int option, const void *value, socklen_t bytes);
 int getsockname(int fd, struct sockaddr *address, socklen_t *bytes);
