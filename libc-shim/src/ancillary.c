@@ -69,7 +69,7 @@ static void drop(struct stream_note *note)
  * Sending
  */
 
-/* Each socket that would wait for itself does so by a connection between the two, see above. */
+/* Whether no circle comes about by it: see above. */
 static bool may_pass(const struct unix_name *passed, const struct unix_name *receiver)
 {
     return passed == NULL ||

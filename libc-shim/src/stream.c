@@ -111,7 +111,7 @@ static ssize_t put(struct stream *stream, struct stream_move *move, size_t skip,
     if (stream->keeps_records) {
         uint32_t length = (uint32_t)left;
         copy(stream, held, (char *)&length, sizeof(length), true);
-        atomic_fetch_add_explicit(&stream->records, 1, memory_order_relaxed);
+        stream->records++;
     }
     size_t bytes = left < room - before ? left : room - before;
     copy_parts(stream, held + before, move, skip, bytes, true);
@@ -148,8 +148,7 @@ static size_t take(struct stream *stream, struct stream_move *move, size_t skip)
     if (move->stays)
         return bytes;
     advance(stream, move, stream->keeps_records ? before + most : (uint32_t)bytes);
-    if (stream->keeps_records)
-        atomic_fetch_sub_explicit(&stream->records, 1, memory_order_relaxed);
+    stream->records -= stream->keeps_records;
     return bytes;
 }
 
@@ -253,6 +252,15 @@ ssize_t skep_stream_end_read(struct stream_end *end, struct stream_move *move)
         if (!move->fills || done == room || move->note != NULL)
             return (ssize_t)done;
     } while (true);
+}
+
+uint32_t skep_stream_end_bytes(struct stream_end *end)
+{
+    struct stream *stream = end->in;
+    skep_mutex_lock(&stream->lock);
+    uint32_t bytes = skep_stream_bytes(stream) - stream->records * LENGTH_BYTES;
+    skep_mutex_unlock(&stream->lock);
+    return bytes;
 }
 
 static void end_stream(struct stream *stream, _Atomic bool *side)

@@ -33,10 +33,10 @@ struct stream {
     _Atomic uint32_t bytes;    /* that are in it */
     _Atomic bool reader_ended; /* it takes no more */
     _Atomic bool writer_ended;
-    _Atomic uint32_t records; /* that are in it, each with its length before it */
-    bool keeps_records;       /* what is written at once is read at once */
+    bool keeps_records; /* what is written at once is read at once */
     uint32_t begin;
-    uint32_t taken; /* all bytes ever; it wraps around */
+    uint32_t records; /* that are in it, each with its length before it */
+    uint32_t taken;   /* all bytes ever; it wraps around */
     uint32_t capacity;
     struct stream_note *notes; /* the first of them first */
     char data[];
@@ -55,12 +55,11 @@ struct stream_end {
 struct stream_move {
     const struct iovec *parts;
     size_t count;
-    uint64_t deadline_ns; /* 0: nothing is waited for */
-    bool stays;           /* what is read is left there, and its note with it */
-    bool fills;           /* a read waits until there is no room left in the parts */
-    size_t cut;           /* how much of a record that was read the parts had no room for */
-    struct stream_note
-        *note; /* that is to be written with the first byte; or was read: the caller's */
+    uint64_t deadline_ns;     /* 0: nothing is waited for */
+    bool stays;               /* what is read is left there, and its note with it */
+    bool fills;               /* a read waits until there is no room left in the parts */
+    size_t cut;               /* how much of a record that was read the parts had no room for */
+    struct stream_note *note; /* to be written with the first byte, or read: the caller's */
 };
 
 /* The stream that an end reads, with room for so many bytes, or for a record of them. NULL: no memory. */
@@ -85,6 +84,9 @@ int skep_stream_wait(_Atomic uint32_t *changes, uint32_t seen, uint64_t deadline
 ssize_t skep_stream_end_read(struct stream_end *end, struct stream_move *move);
 ssize_t skep_stream_end_write(struct stream_end *end, struct stream_move *move);
 
+/* How much there is to be read, without the lengths of records. */
+uint32_t skep_stream_end_bytes(struct stream_end *end);
+
 /* Nothing more is read, or written, at this end. */
 void skep_stream_end_stop_reading(struct stream_end *end);
 void skep_stream_end_stop_writing(struct stream_end *end);
@@ -92,13 +94,6 @@ void skep_stream_end_stop_writing(struct stream_end *end);
 static inline uint32_t skep_stream_bytes(const struct stream *stream)
 {
     return atomic_load_explicit(&stream->bytes, memory_order_relaxed);
-}
-
-/* Without the lengths of records. */
-static inline uint32_t skep_stream_data_bytes(const struct stream *stream)
-{
-    uint32_t records = atomic_load_explicit(&stream->records, memory_order_relaxed);
-    return skep_stream_bytes(stream) - records * (uint32_t)sizeof(uint32_t);
 }
 
 /* Whether a piece has room. */

@@ -359,9 +359,8 @@ static ssize_t unix_receive_message(struct skep_file *file, struct msghdr *messa
     message->msg_namelen = 0;
     message->msg_controllen = 0;
     message->msg_flags = move.cut != 0 ? MSG_TRUNC : 0;
-    if (move.note != NULL || own->options.tells_sender)
-        if (skep_unix_ancillary_tell)
-            skep_unix_ancillary_tell(message, room, move.note, own->options.tells_sender);
+    if ((move.note != NULL || own->options.tells_sender) && skep_unix_ancillary_tell)
+        skep_unix_ancillary_tell(message, room, move.note, own->options.tells_sender);
     return result;
 }
 
@@ -459,12 +458,12 @@ static int unix_stat(struct skep_file *file, struct stat *out)
 
 static int unix_ioctl(struct skep_file *file, unsigned long request, void *argument)
 {
-    const struct unix_socket *own = file->object;
+    struct unix_socket *own = file->object;
     if (request != FIONREAD)
         return -ENOTTY;
     if (own->listens)
         return -EINVAL;
-    *(int *)argument = is_connected(own) ? (int)skep_stream_data_bytes(own->end.in) : 0;
+    *(int *)argument = is_connected(own) ? (int)skep_stream_end_bytes(&own->end) : 0;
     return 0;
 }
 

@@ -410,11 +410,15 @@ static ssize_t length_of(const struct datagram *datagram, const struct msghdr *m
     return (ssize_t)((flags & MSG_TRUNC) != 0 || datagram->bytes < room ? datagram->bytes : room);
 }
 
-/* The first datagram, which is the caller's to free unless it stays there. NULL: there is none. */
-static struct datagram *take(struct datagram_socket *own, struct msghdr *message, bool stays)
+/* The first datagram, which is the caller's to free, or another thread's if it stays there. NULL: there is none. */
+static struct datagram *take(struct datagram_socket *own, struct msghdr *message, int flags,
+                             ssize_t *result)
 {
+    bool stays = (flags & MSG_PEEK) != 0;
     skep_mutex_lock(&skep_unix_lock);
     struct datagram *first = own->first;
+    if (first != NULL)
+        *result = length_of(first, message, flags);
     if (first != NULL && stays)
         copy_out(first, message);
     else if (first != NULL)
@@ -446,13 +450,13 @@ static ssize_t datagram_receive_message(struct skep_file *file, struct msghdr *m
     size_t room = message->msg_controllen;
     for (;;) {
         uint32_t seen = atomic_load_explicit(&own->changes, memory_order_acquire);
-        struct datagram *first = take(own, message, stays);
+        ssize_t bytes;
+        struct datagram *first = take(own, message, flags, &bytes);
         if (first != NULL) {
-            ssize_t result = length_of(first, message, flags);
             tell_ancillary(own, first, message, room, stays);
             if (!stays)
                 datagram_free(first);
-            return result;
+            return bytes;
         }
         if (own->reading_ended) {
             message->msg_namelen = 0, message->msg_controllen = 0, message->msg_flags = 0;

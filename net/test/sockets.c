@@ -1026,6 +1026,33 @@ static void threads(void)
     }
 }
 
+/* Several datagrams by one call. */
+static void many_datagrams(void)
+{
+    struct sockaddr_in address = loopback(0), from[3];
+    socklen_t bytes = sizeof(address);
+    char data[3][4] = {"a", "bc", "def"};
+    struct iovec parts[3] = {{data[0], 1}, {data[1], 2}, {data[2], 3}};
+    struct mmsghdr messages[3] = {0};
+    int one = socket(AF_INET, SOCK_DGRAM, 0), two = socket(AF_INET, SOCK_DGRAM, 0);
+    for (int i = 0; i < 3; i++) {
+        messages[i].msg_hdr.msg_iov = &parts[i], messages[i].msg_hdr.msg_iovlen = 1;
+        messages[i].msg_hdr.msg_name = &address, messages[i].msg_hdr.msg_namelen = bytes;
+    }
+    CHECK(bind(one, (struct sockaddr *)&address, bytes) == 0);
+    CHECK(getsockname(one, (struct sockaddr *)&address, &bytes) == 0);
+    CHECK(sendmmsg(two, messages, 3, 0) == 3 && messages[2].msg_len == 3);
+    for (int i = 0; i < 3; i++) {
+        parts[i].iov_len = sizeof(data[i]);
+        messages[i].msg_hdr.msg_name = &from[i];
+    }
+    CHECK(recvmmsg(one, messages, 3, 0, NULL) == 3);
+    CHECK(messages[0].msg_len == 1 && messages[1].msg_len == 2 && messages[2].msg_len == 3);
+    CHECK(from[2].sin_port != 0 && from[2].sin_port == from[0].sin_port && data[1][1] == 'c');
+    CHECK(recvmmsg(one, messages, 3, MSG_DONTWAIT, NULL) == -1 && errno == EAGAIN);
+    CHECK(close(one) == 0 && close(two) == 0);
+}
+
 /* Neither errors in a queue nor bytes out of band. */
 static void nothing_else(void)
 {
@@ -1419,6 +1446,7 @@ int main(void)
         arrivals6();
         options6();
     }
+    many_datagrams();
     nothing_else();
     interfaces();
     interface_addresses();

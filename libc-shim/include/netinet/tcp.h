@@ -30,8 +30,9 @@ enum {
 #define TCPI_OPT_SACK   2
 #define TCPI_OPT_WSCALE 4
 
-/* Times are in microseconds, which are counted in half seconds: a round trip that takes less is 0. Congestion is told in
- * segments. What has no comment beside that is always 0. */
+/* Times are in microseconds, and counted in half seconds: of a round trip that takes less it is 0. The window and the
+ * threshold of congestion are told in segments. Nobody counts the rest here, which is 0: ca_state, ato, sacked, lost, retrans,
+ * fackets, the last ones, pmtu, rcv_ssthresh, reordering, rcv_rtt and total_retrans. */
 struct tcp_info {
     unsigned char tcpi_state;
     unsigned char tcpi_ca_state;

@@ -11,8 +11,8 @@
 
 #include "skep/fd.h"
 
-/* All may be called by several threads at once, and all are there. Flags are MSG_…, without MSG_OOB and MSG_ERRQUEUE; of a
- * message's parts there are as many as there may be. */
+/* All may be called by several threads at once, and all are there. Flags are MSG_…, without MSG_OOB and MSG_ERRQUEUE; a
+ * message has IOV_MAX parts at most. */
 struct skep_socket_ops {
     int (*bind)(struct skep_file *file, const struct sockaddr *address, socklen_t bytes);
     int (*listen)(struct skep_file *file, int backlog);

@@ -160,8 +160,8 @@ ssize_t recvfrom(int fd, void *data, size_t bytes, int flags, struct sockaddr *a
                  socklen_t *address_bytes);
 ssize_t recvmsg(int fd, struct msghdr *message, int flags);
 
-/* How many messages were moved, if there was one; an error behind them is the next call's. The time is looked at between
- * messages, as Linux does. */
+/* How many messages were moved, if there was one. An error that poll() tells behind received ones is the next call's. The
+ * time is looked at between messages, as Linux does. */
 struct timespec;
 int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags);
 int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout);
