@@ -24,10 +24,10 @@ CARDS = {"cuts": (), "can't cut": ("-global", "virtio-net-pci.host_tso4=off", "-
 CLIENTS = ((None, None, 32 << 20), (600, None, 2 << 20), (100, None, 256 << 10), (None, 4096, 1 << 20))
 
 
-def run_inside(folder, card):
-    """Starts this file in a namespace that has the tap."""
+def run_inside(folder, card, program=__file__):
+    """Starts this file, or another one, in a namespace that has the tap."""
     path = [*sys.path, str(skep.ROOT / "ci/hostile.d")]
-    command = ["unshare", "--net", "--", "/bin/sh", "-c", SETUP + ' && exec "$@"', "sh", sys.executable, __file__]
+    command = ["unshare", "--net", "--", "/bin/sh", "-c", SETUP + ' && exec "$@"', "sh", sys.executable, program]
     return subprocess.run(
         [*command, str(folder), card],
         stdout=subprocess.PIPE,

@@ -157,6 +157,11 @@ int skep_posix_fd_close(int fd)
     return 0;
 }
 
+int skep_posix_fd_give(struct skep_file *file)
+{
+    return install(file, 0);
+}
+
 int skep_posix_fd_dup(int fd, int first)
 {
     if (first < 0 || first >= limit)

@@ -17,6 +17,9 @@ int skep_posix_fd_close(int fd);
 int skep_posix_fd_dup(int fd, int first);
 int skep_posix_fd_dup_to(int fd, int target);
 
+/* A descriptor for a file, whose reference passes to it. -EMFILE, and it stays the caller's. */
+int skep_posix_fd_give(struct skep_file *file);
+
 /* One more reference to a file, unless the last one is gone. */
 bool skep_posix_fd_hold(struct skep_file *file);
 

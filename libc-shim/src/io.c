@@ -50,7 +50,7 @@ static bool is_stream(struct skep_file *file)
     socklen_t bytes = sizeof(type);
     if (file->ops->socket != NULL)
         file->ops->socket->option_get(file, SOL_SOCKET, SO_TYPE, &type, &bytes);
-    return type != SOCK_DGRAM;
+    return type == SOCK_STREAM;
 }
 
 ssize_t skep_posix_written(struct skep_file *file, ssize_t result, int flags)

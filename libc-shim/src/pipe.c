@@ -22,12 +22,16 @@ static uint64_t deadline_of(struct skep_file *file)
 
 static ssize_t pipe_read(struct skep_file *file, void *data, size_t bytes)
 {
-    return skep_stream_end_read(file->object, data, bytes, false, deadline_of(file));
+    const struct iovec part = {data, bytes};
+    struct stream_move move = {.parts = &part, .count = 1, .deadline_ns = deadline_of(file)};
+    return skep_stream_end_read(file->object, &move);
 }
 
 static ssize_t pipe_write(struct skep_file *file, const void *data, size_t bytes)
 {
-    return skep_stream_end_write(file->object, data, bytes, deadline_of(file));
+    const struct iovec part = {(void *)(uintptr_t)data, bytes};
+    struct stream_move move = {.parts = &part, .count = 1, .deadline_ns = deadline_of(file)};
+    return skep_stream_end_write(file->object, &move);
 }
 
 static void pipe_close(struct skep_file *file)
@@ -116,7 +120,7 @@ int pipe2(int fds[2], int flags)
 {
     if ((flags & ~(O_NONBLOCK | O_CLOEXEC)) != 0)
         return (int)skep_posix_result(-EINVAL);
-    struct stream *stream = skep_stream_create(PIPE_BYTES);
+    struct stream *stream = skep_stream_create(PIPE_BYTES, false);
     struct stream_end *reader = stream != NULL ? end_create(stream) : NULL;
     struct stream_end *writer = reader != NULL ? end_create(NULL) : NULL;
     if (writer == NULL) {

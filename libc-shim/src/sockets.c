@@ -1,6 +1,6 @@
 /*
  * sockets.c - bind(), send() and the other functions on sockets: they find the socket and dispatch. socket() itself is
- * net's, socketpair() is unix.c's.
+ * net's, socketpair() is unix.c's; sendmsg() and recvmsg() are ancillary.c's.
  */
 #include <sys/socket.h>
 
@@ -20,8 +20,8 @@ static struct skep_file *find(int fd)
     return NULL;
 }
 
-/* The same, and a cancellation point, as most of these functions are. */
-static struct skep_file *get(int fd)
+/* A cancellation point, as most of these functions are. */
+struct skep_file *skep_posix_socket_get(int fd)
 {
     skep_posix_may_end();
     return find(fd);
@@ -43,7 +43,7 @@ int bind(int fd, const struct sockaddr *address, socklen_t bytes)
 
 int listen(int fd, int backlog)
 {
-    struct skep_file *file = get(fd);
+    struct skep_file *file = skep_posix_socket_get(fd);
     if (backlog <= 0 || backlog > SOMAXCONN)
         backlog = SOMAXCONN;
     return file == NULL ? -1 : (int)put(file, file->ops->socket->listen(file, backlog));
@@ -51,7 +51,7 @@ int listen(int fd, int backlog)
 
 int accept4(int fd, struct sockaddr *address, socklen_t *bytes, int flags)
 {
-    struct skep_file *file = get(fd);
+    struct skep_file *file = skep_posix_socket_get(fd);
     if (file == NULL)
         return -1;
     if ((flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) != 0)
@@ -66,13 +66,13 @@ int accept(int fd, struct sockaddr *address, socklen_t *bytes)
 
 int connect(int fd, const struct sockaddr *address, socklen_t bytes)
 {
-    struct skep_file *file = get(fd);
+    struct skep_file *file = skep_posix_socket_get(fd);
     return file == NULL ? -1 : (int)put(file, file->ops->socket->connect(file, address, bytes));
 }
 
 int shutdown(int fd, int how)
 {
-    struct skep_file *file = get(fd);
+    struct skep_file *file = skep_posix_socket_get(fd);
     if (file == NULL)
         return -1;
     bool is_known = how == SHUT_RD || how == SHUT_WR || how == SHUT_RDWR;
@@ -81,20 +81,32 @@ int shutdown(int fd, int how)
 
 int getsockname(int fd, struct sockaddr *address, socklen_t *bytes)
 {
-    struct skep_file *file = get(fd);
+    struct skep_file *file = skep_posix_socket_get(fd);
     return file == NULL ? -1 : (int)put(file, file->ops->socket->own_name(file, address, bytes));
 }
 
 int getpeername(int fd, struct sockaddr *address, socklen_t *bytes)
 {
-    struct skep_file *file = get(fd);
+    struct skep_file *file = skep_posix_socket_get(fd);
     return file == NULL ? -1 : (int)put(file, file->ops->socket->peer_name(file, address, bytes));
+}
+
+/* No cancellation point. */
+int sockatmark(int fd)
+{
+    struct skep_file *file = find(fd);
+    int type = 0;
+    socklen_t bytes = sizeof(type);
+    if (file == NULL)
+        return -1;
+    file->ops->socket->option_get(file, SOL_SOCKET, SO_TYPE, &type, &bytes);
+    return (int)put(file, type == SOCK_STREAM ? 0 : -ENOTTY);
 }
 
 ssize_t sendto(int fd, const void *data, size_t bytes, int flags, const struct sockaddr *address,
                socklen_t address_bytes)
 {
-    struct skep_file *file = get(fd);
+    struct skep_file *file = skep_posix_socket_get(fd);
     if (file == NULL)
         return -1;
     if ((flags & MSG_OOB) != 0)
@@ -108,24 +120,15 @@ ssize_t send(int fd, const void *data, size_t bytes, int flags)
     return sendto(fd, data, bytes, flags, NULL, 0);
 }
 
-ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
-{
-    struct skep_file *file = get(fd);
-    if (file == NULL)
-        return -1;
-    if ((flags & MSG_OOB) != 0)
-        return put(file, -EOPNOTSUPP);
-    return skep_posix_written(file, file->ops->socket->send_message(file, message, flags), flags);
-}
-
 ssize_t recvfrom(int fd, void *data, size_t bytes, int flags, struct sockaddr *address,
                  socklen_t *address_bytes)
 {
-    struct skep_file *file = get(fd);
+    struct skep_file *file = skep_posix_socket_get(fd);
     if (file == NULL)
         return -1;
-    if ((flags & MSG_OOB) != 0)
-        return put(file, -EOPNOTSUPP);
+    int error = skep_posix_receive_check(flags);
+    if (error < 0)
+        return put(file, error);
     return put(file, file->ops->socket->receive(file, data, bytes, flags, address, address_bytes));
 }
 
@@ -134,19 +137,9 @@ ssize_t recv(int fd, void *data, size_t bytes, int flags)
     return recvfrom(fd, data, bytes, flags, NULL, NULL);
 }
 
-ssize_t recvmsg(int fd, struct msghdr *message, int flags)
-{
-    struct skep_file *file = get(fd);
-    if (file == NULL)
-        return -1;
-    if ((flags & MSG_OOB) != 0)
-        return put(file, -EOPNOTSUPP);
-    return put(file, file->ops->socket->receive_message(file, message, flags));
-}
-
 int setsockopt(int fd, int level, int name, const void *value, socklen_t bytes)
 {
-    struct skep_file *file = get(fd);
+    struct skep_file *file = skep_posix_socket_get(fd);
     return file == NULL
                ? -1
                : (int)put(file, file->ops->socket->option_set(file, level, name, value, bytes));
@@ -154,7 +147,7 @@ int setsockopt(int fd, int level, int name, const void *value, socklen_t bytes)
 
 int getsockopt(int fd, int level, int name, void *value, socklen_t *bytes)
 {
-    struct skep_file *file = get(fd);
+    struct skep_file *file = skep_posix_socket_get(fd);
     return file == NULL
                ? -1
                : (int)put(file, file->ops->socket->option_get(file, level, name, value, bytes));

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include "skep/fd.h"
 #include "skep/thread.h"
@@ -18,14 +19,26 @@
 /* As many bytes at most are written in one piece, whatever others write (PIPE_BUF). */
 #define STREAM_PIECE_BYTES 4096u
 
+/* What goes with bytes of a stream that were written at once, and isn't bytes itself: who reads one of them gets it, and
+ * nothing beyond the last of them. */
+struct stream_note {
+    struct stream_note *next;
+    uint32_t begin, end; /* as `taken` counts bytes */
+    void (*drop)(struct stream_note *note);
+};
+
 struct stream {
-    struct skep_mutex lock;    /* guards begin and data, and changes of the fields below */
+    struct skep_mutex lock;    /* guards what has no other guard, and changes of the fields below */
     _Atomic uint32_t changes;  /* counts them; who waits for bytes or room waits on it */
     _Atomic uint32_t bytes;    /* that are in it */
     _Atomic bool reader_ended; /* it takes no more */
     _Atomic bool writer_ended;
+    bool keeps_records; /* what is written at once is read at once */
     uint32_t begin;
+    uint32_t records; /* that are in it, each with its length before it */
+    uint32_t taken;   /* all bytes ever; it wraps around */
     uint32_t capacity;
+    struct stream_note *notes; /* the first of them first */
     char data[];
 };
 
@@ -38,8 +51,19 @@ struct stream_end {
     void (*free)(struct stream_end *end);
 };
 
-/* The stream that an end reads, with room for so many bytes. NULL: no memory. */
-struct stream *skep_stream_create(uint32_t capacity);
+/* What a call moves. */
+struct stream_move {
+    const struct iovec *parts;
+    size_t count;
+    uint64_t deadline_ns;     /* 0: nothing is waited for */
+    bool stays;               /* what is read is left there, and its note with it */
+    bool fills;               /* a read waits until there is no room left in the parts */
+    size_t cut;               /* how much of a record that was read the parts had no room for */
+    struct stream_note *note; /* to be written with the first byte, or read: the caller's */
+};
+
+/* The stream that an end reads, with room for so many bytes, or for a record of them. NULL: no memory. */
+struct stream *skep_stream_create(uint32_t capacity, bool keeps_records);
 
 /* Makes two ends each other's peers. Their in is set, or NULL; both have references = 1. */
 void skep_stream_connect(struct stream_end *one, struct stream_end *other);
@@ -54,12 +78,14 @@ void skep_stream_end_put(struct stream_end *end);
 int skep_stream_wait(_Atomic uint32_t *changes, uint32_t seen, uint64_t deadline_ns,
                      uint64_t *interrupts);
 
-/* What was moved, at least a byte, which is awaited by the deadline (0: not at all; then -EAGAIN). write moves all unless
- * the deadline comes first. 0 at the end; -EPIPE if nobody reads. */
-ssize_t skep_stream_end_read(struct stream_end *end, void *data, size_t bytes, bool stays,
-                             uint64_t deadline_ns);
-ssize_t skep_stream_end_write(struct stream_end *end, const void *data, size_t bytes,
-                              uint64_t deadline_ns);
+/* What was moved, at least a byte, which is awaited by the deadline (then -EAGAIN). write moves all unless the deadline
+ * comes first, and records as a whole or not at all (-EMSGSIZE: too long); a note that it has moved is NULL. 0 at the end;
+ * -EPIPE if nobody reads. */
+ssize_t skep_stream_end_read(struct stream_end *end, struct stream_move *move);
+ssize_t skep_stream_end_write(struct stream_end *end, struct stream_move *move);
+
+/* How much there is to be read, without the lengths of records. */
+uint32_t skep_stream_end_bytes(struct stream_end *end);
 
 /* Nothing more is read, or written, at this end. */
 void skep_stream_end_stop_reading(struct stream_end *end);

@@ -1,6 +1,7 @@
 /*
- * unix.c - UNIX stream sockets between threads of the guest. As on Linux, but for ancillary data, and names
- * (unix_common.c): connect() makes both ends of a connection; the other one waits in its listener's queue for accept().
+ * unix.c - UNIX sockets with connections between threads of the guest: streams, and records in order (SOCK_SEQPACKET). As
+ * on Linux, but for names (unix_common.c): connect() makes both ends of a connection; the other one waits in its listener's
+ * queue for accept().
  *
  * The mutex of names guards queues, too. Who waits for a queue does so on its listener's `changes`.
  */
@@ -21,7 +22,7 @@
 
 struct unix_socket {
     struct stream_end end;
-    struct unix_spans spans;
+    struct unix_options options;
     _Atomic bool listens;
     _Atomic bool ended;       /* and does no more */
     _Atomic uint32_t queued;  /* connections in the queue */
@@ -53,24 +54,30 @@ static void socket_free(struct stream_end *end)
     free(of_end(end));
 }
 
-static struct unix_socket *socket_new(void)
+static bool keeps_records(const struct unix_socket *own)
+{
+    return own->name.type == SOCK_SEQPACKET;
+}
+
+static struct unix_socket *socket_new(int kind)
 {
     struct unix_socket *made = calloc(1, sizeof(*made));
     if (made == NULL)
         return NULL;
     made->end.free = socket_free;
-    made->name.type = SOCK_STREAM;
+    made->name.type = kind;
     atomic_init(&made->end.references, 1);
-    atomic_init(&made->spans.receive_ns, SKEP_FOREVER);
-    atomic_init(&made->spans.send_ns, SKEP_FOREVER);
+    atomic_init(&made->options.receive_ns, SKEP_FOREVER);
+    atomic_init(&made->options.send_ns, SKEP_FOREVER);
     return made;
 }
 
 /* A socket that can be the other end of a connection. */
-static struct unix_socket *socket_new_connectable(void)
+static struct unix_socket *socket_new_connectable(int kind)
 {
-    struct unix_socket *made = socket_new();
-    if (made != NULL && (made->end.in = skep_stream_create(UNIX_BUFFER_BYTES)) == NULL) {
+    struct unix_socket *made = socket_new(kind);
+    if (made != NULL &&
+        (made->end.in = skep_stream_create(UNIX_BUFFER_BYTES, keeps_records(made))) == NULL) {
         free(made);
         return NULL;
     }
@@ -124,6 +131,7 @@ static int unix_listen(struct skep_file *file, int backlog)
     bool may = own->name.bytes != 0 && !is_connected(own);
     if (may) {
         own->backlog = (unsigned)backlog;
+        own->name.listens = true;
         atomic_store_explicit(&own->listens, true, memory_order_relaxed);
     }
     skep_mutex_unlock(&skep_unix_lock);
@@ -138,7 +146,10 @@ static void enqueue(struct unix_socket *listener, struct unix_socket *made)
         at = &(*at)->next_queued;
     *at = made;
     atomic_fetch_add_explicit(&listener->queued, 1, memory_order_relaxed);
-    made->name = listener->name;
+    made->name.address = listener->name.address;
+    made->name.bytes = listener->name.bytes;
+    made->name.is_queued = true;
+    made->options.tells_sender = listener->options.tells_sender;
 }
 
 /* The lock is held. */
@@ -148,6 +159,7 @@ static struct unix_socket *dequeue(struct unix_socket *listener)
     if (first == NULL)
         return NULL;
     listener->queue = first->next_queued;
+    first->name.is_queued = false;
     atomic_fetch_sub_explicit(&listener->queued, 1, memory_order_relaxed);
     return first;
 }
@@ -165,7 +177,8 @@ struct attempt {
 static int try_connect(struct unix_socket *own, struct attempt *attempt,
                        struct unix_socket **listener)
 {
-    struct unix_name *name = skep_unix_name_find(SOCK_STREAM, attempt->name, attempt->name_bytes);
+    struct unix_name *name =
+        skep_unix_name_find(own->name.type, attempt->name, attempt->name_bytes);
     *listener = NULL;
     if (own->listens)
         return -EINVAL;
@@ -173,7 +186,7 @@ static int try_connect(struct unix_socket *own, struct attempt *attempt,
         return -EISCONN;
     if (name == NULL)
         return skep_unix_name_missing(attempt->name);
-    if (name->type != SOCK_STREAM)
+    if (name->type != own->name.type)
         return -EPROTOTYPE;
     struct unix_socket *found = of_name(name);
     if (!found->listens || found->ended)
@@ -219,11 +232,11 @@ static int unix_connect(struct skep_file *file, const struct sockaddr *address, 
     if (result != 0)
         return result;
     struct attempt attempt = {.name = address, .name_bytes = bytes};
-    attempt.made = socket_new_connectable();
-    attempt.in = skep_stream_create(UNIX_BUFFER_BYTES);
+    attempt.made = socket_new_connectable(own->name.type);
+    attempt.in = skep_stream_create(UNIX_BUFFER_BYTES, keeps_records(own));
     result = -ENOMEM;
     if (attempt.made != NULL && attempt.in != NULL)
-        result = connect_until(own, &attempt, skep_unix_deadline(file, 0, own->spans.send_ns));
+        result = connect_until(own, &attempt, skep_unix_deadline(file, 0, own->options.send_ns));
     free(attempt.in);
     if (result == 0)
         skep_poll_notify_source(&own->end.source);
@@ -246,7 +259,7 @@ static int open_socket(struct unix_socket *made, int type)
 static int unix_accept(struct skep_file *file, struct sockaddr *address, socklen_t *bytes, int type)
 {
     struct unix_socket *own = file->object, *made;
-    uint64_t deadline_ns = skep_unix_deadline(file, 0, own->spans.receive_ns);
+    uint64_t deadline_ns = skep_unix_deadline(file, 0, own->options.receive_ns);
     uint64_t interrupts = skep_interrupts_seen();
     for (;;) {
         uint32_t seen = atomic_load_explicit(&own->changes, memory_order_acquire);
@@ -305,103 +318,102 @@ static void unix_close(struct skep_file *file)
  * Moving bytes
  */
 
-/* MSG_WAITALL: until all is there, the stream ends, or an error comes. */
-static ssize_t receive(struct skep_file *file, void *data, size_t bytes, int flags)
-{
-    struct unix_socket *own = file->object;
-    uint64_t deadline_ns = skep_unix_deadline(file, flags, own->spans.receive_ns);
-    size_t done = 0;
-    if (!is_connected(own))
-        return -EINVAL;
-    do {
-        ssize_t more = skep_stream_end_read(&own->end, (char *)data + done, bytes - done,
-                                            (flags & MSG_PEEK) != 0, deadline_ns);
-        if (more <= 0)
-            return done != 0 ? (ssize_t)done : more;
-        done += (size_t)more;
-    } while (flags & MSG_WAITALL && !(flags & MSG_PEEK) && done < bytes);
-    return (ssize_t)done;
-}
-
-static ssize_t send_bytes(struct skep_file *file, const void *data, size_t bytes, int flags)
+static ssize_t receive(struct skep_file *file, struct stream_move *move, int flags)
 {
     struct unix_socket *own = file->object;
     if (!is_connected(own))
-        return -ENOTCONN;
-    return skep_stream_end_write(&own->end, data, bytes,
-                                 skep_unix_deadline(file, flags, own->spans.send_ns));
-}
-
-static ssize_t unix_read(struct skep_file *file, void *data, size_t bytes)
-{
-    return receive(file, data, bytes, 0);
-}
-
-static ssize_t unix_write(struct skep_file *file, const void *data, size_t bytes)
-{
-    return send_bytes(file, data, bytes, 0);
+        return keeps_records(own) ? -ENOTCONN : -EINVAL;
+    move->deadline_ns = skep_unix_deadline(file, flags, own->options.receive_ns);
+    move->stays = (flags & MSG_PEEK) != 0;
+    move->fills = (flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL && !keeps_records(own);
+    ssize_t result = skep_stream_end_read(&own->end, move);
+    return result >= 0 && (flags & MSG_TRUNC) != 0 ? result + (ssize_t)move->cut : result;
 }
 
 static ssize_t unix_receive(struct skep_file *file, void *data, size_t bytes, int flags,
                             struct sockaddr *address, socklen_t *address_bytes)
 {
+    const struct iovec part = {data, bytes};
+    struct stream_move move = {.parts = &part, .count = 1};
     if (address != NULL)
         *address_bytes = 0; /* as of any stream */
-    return receive(file, data, bytes, flags);
+    ssize_t result = receive(file, &move, flags);
+    if (move.note != NULL)
+        move.note->drop(move.note);
+    return result;
 }
 
-/* Where a connection is, an address is too many; else it doesn't make one. */
+static ssize_t unix_read(struct skep_file *file, void *data, size_t bytes)
+{
+    return unix_receive(file, data, bytes, 0, NULL, NULL);
+}
+
+static ssize_t unix_receive_message(struct skep_file *file, struct msghdr *message, int flags)
+{
+    const struct unix_socket *own = file->object;
+    struct stream_move move = {.parts = message->msg_iov, .count = (size_t)message->msg_iovlen};
+    size_t room = message->msg_controllen;
+    ssize_t result = receive(file, &move, flags);
+    if (result < 0)
+        return result;
+    message->msg_namelen = 0;
+    message->msg_controllen = 0;
+    message->msg_flags = move.cut != 0 ? MSG_TRUNC : 0;
+    if ((move.note != NULL || own->options.tells_sender) && skep_unix_ancillary_tell)
+        skep_unix_ancillary_tell(message, room, move.note, own->options.tells_sender);
+    return result;
+}
+
+/* Sends what a note says that goes along, which is dropped if it doesn't. */
+static ssize_t send_move(struct skep_file *file, struct stream_move *move, int flags)
+{
+    struct unix_socket *own = file->object;
+    ssize_t result = 0;
+    if (!is_connected(own))
+        result = -ENOTCONN;
+    else if (move->note != NULL) {
+        skep_mutex_lock(&skep_unix_lock);
+        result = skep_unix_rights_send(move->note, &of_end(own->end.peer)->name);
+        skep_mutex_unlock(&skep_unix_lock);
+    }
+    move->deadline_ns = skep_unix_deadline(file, flags, own->options.send_ns);
+    if (result == 0)
+        result = skep_stream_end_write(&own->end, move);
+    if (move->note != NULL)
+        move->note->drop(move->note);
+    return result;
+}
+
+/* Where a connection is, an address is too many; else it doesn't make one. Who sends records needs none, and it is left
+ * aside. */
 static int check_no_name(const struct skep_file *file, const void *address)
 {
-    return address == NULL ? 0 : is_connected(file->object) ? -EISCONN : -EOPNOTSUPP;
+    return address == NULL || keeps_records(file->object) ? 0
+           : is_connected(file->object)                   ? -EISCONN
+                                                          : -EOPNOTSUPP;
 }
 
 static ssize_t unix_send(struct skep_file *file, const void *data, size_t bytes, int flags,
                          const struct sockaddr *address, socklen_t address_bytes)
 {
+    const struct iovec part = {(void *)(uintptr_t)data, bytes};
+    struct stream_move move = {.parts = &part, .count = 1};
     int error = check_no_name(file, address);
-    return error < 0 ? error : send_bytes(file, data, bytes, flags);
+    return error < 0 ? error : send_move(file, &move, flags);
 }
 
-/* Only the first part is waited for, as long as not all is wanted. What is left there is seen by the first part, too. */
-static ssize_t unix_receive_message(struct skep_file *file, struct msghdr *message, int flags)
+static ssize_t unix_write(struct skep_file *file, const void *data, size_t bytes)
 {
-    ssize_t total = 0;
-    message->msg_namelen = 0;
-    message->msg_controllen = 0;
-    message->msg_flags = 0;
-    for (int i = 0; i < (int)message->msg_iovlen; i++) {
-        const struct iovec *part = &message->msg_iov[i];
-        ssize_t more = receive(file, part->iov_base, part->iov_len, flags);
-        if (more < 0)
-            return total != 0 ? total : more;
-        total += more;
-        if ((size_t)more < part->iov_len || (total != 0 && flags & MSG_PEEK))
-            break;
-        if (total != 0 && !(flags & MSG_WAITALL))
-            flags |= MSG_DONTWAIT;
-    }
-    return total;
+    return unix_send(file, data, bytes, 0, NULL, 0);
 }
 
 static ssize_t unix_send_message(struct skep_file *file, const struct msghdr *message, int flags)
 {
-    ssize_t total = 0;
+    struct stream_move move = {.parts = message->msg_iov, .count = (size_t)message->msg_iovlen};
     int error = check_no_name(file, message->msg_name);
     if (error == 0 && message->msg_controllen != 0)
-        error = -EOPNOTSUPP;
-    if (error < 0)
-        return error;
-    for (int i = 0; i < (int)message->msg_iovlen; i++) {
-        const struct iovec *part = &message->msg_iov[i];
-        ssize_t more = send_bytes(file, part->iov_base, part->iov_len, flags);
-        if (more < 0)
-            return total != 0 ? total : more;
-        total += more;
-        if ((size_t)more < part->iov_len)
-            break;
-    }
-    return total;
+        error = skep_unix_rights_take(message, &move.note);
+    return error < 0 ? error : send_move(file, &move, flags);
 }
 
 /*
@@ -446,12 +458,12 @@ static int unix_stat(struct skep_file *file, struct stat *out)
 
 static int unix_ioctl(struct skep_file *file, unsigned long request, void *argument)
 {
-    const struct unix_socket *own = file->object;
+    struct unix_socket *own = file->object;
     if (request != FIONREAD)
         return -ENOTTY;
     if (own->listens)
         return -EINVAL;
-    *(int *)argument = is_connected(own) ? (int)skep_stream_bytes(own->end.in) : 0;
+    *(int *)argument = is_connected(own) ? (int)skep_stream_end_bytes(&own->end) : 0;
     return 0;
 }
 
@@ -459,7 +471,7 @@ static int unix_option_set(struct skep_file *file, int level, int name, const vo
                            socklen_t bytes)
 {
     struct unix_socket *own = file->object;
-    return skep_unix_option_set(&own->spans, level, name, value, bytes);
+    return skep_unix_option_set(&own->options, level, name, value, bytes);
 }
 
 static int unix_option_get(struct skep_file *file, int level, int name, void *value,
@@ -470,7 +482,7 @@ static int unix_option_get(struct skep_file *file, int level, int name, void *va
         return skep_unix_tell_number(value, bytes, own->listens);
     if (level == SOL_SOCKET && name == SO_PEERCRED)
         return skep_unix_tell_peer(value, bytes, is_connected(own));
-    return skep_unix_option_get(&own->spans, SOCK_STREAM, level, name, value, bytes);
+    return skep_unix_option_get(&own->options, own->name.type, level, name, value, bytes);
 }
 
 /*
@@ -504,18 +516,24 @@ static const struct skep_fd_ops unix_ops = {
     .socket = &calls,
 };
 
-/* SOCK_STREAM or SOCK_DGRAM. */
+struct unix_name *skep_unix_name_of(const struct skep_file *file)
+{
+    return file->ops == &unix_ops ? &((struct unix_socket *)file->object)->name
+                                  : skep_unix_datagram_name_of(file);
+}
+
+/* The type without flags. */
 static int check_type(int type, int protocol)
 {
     int kind = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
-    bool is_known =
-        (kind == SOCK_STREAM || kind == SOCK_DGRAM) && (protocol == 0 || protocol == AF_UNIX);
+    bool is_known = (kind == SOCK_STREAM || kind == SOCK_DGRAM || kind == SOCK_SEQPACKET) &&
+                    (protocol == 0 || protocol == AF_UNIX);
     return is_known ? kind : -EPROTONOSUPPORT;
 }
 
-static int stream_socket(int type)
+static int stream_socket(int kind, int type)
 {
-    struct unix_socket *made = socket_new();
+    struct unix_socket *made = socket_new(kind);
     return made != NULL ? open_socket(made, type) : -ENOMEM;
 }
 
@@ -524,12 +542,12 @@ int skep_posix_unix_socket(int type, int protocol)
     int kind = check_type(type, protocol);
     return kind < 0             ? kind
            : kind == SOCK_DGRAM ? skep_unix_datagram_socket(type)
-                                : stream_socket(type);
+                                : stream_socket(kind, type);
 }
 
-static int stream_pair(int type, int fds[2])
+static int stream_pair(int kind, int type, int fds[2])
 {
-    struct unix_socket *one = socket_new_connectable(), *other = socket_new_connectable();
+    struct unix_socket *one = socket_new_connectable(kind), *other = socket_new_connectable(kind);
     if (one != NULL && other != NULL) {
         skep_stream_connect(&one->end, &other->end);
         fds[0] = open_socket(one, type);
@@ -549,7 +567,7 @@ int socketpair(int domain, int type, int protocol, int fds[2])
     int kind = domain == AF_UNIX ? check_type(type, protocol) : -EAFNOSUPPORT;
     int result = kind < 0             ? kind
                  : kind == SOCK_DGRAM ? skep_unix_datagram_pair(type, numbers)
-                                      : stream_pair(type, numbers);
+                                      : stream_pair(kind, type, numbers);
     if (result == 0) {
         memcpy(fds, numbers, sizeof(numbers));
         return 0;

@@ -110,16 +110,22 @@ static int set_span(_Atomic uint64_t *span_ns, const void *value, socklen_t byte
     return 0;
 }
 
-int skep_unix_option_set(struct unix_spans *spans, int level, int name, const void *value,
+int skep_unix_option_set(struct unix_options *options, int level, int name, const void *value,
                          socklen_t bytes)
 {
     if (level != SOL_SOCKET)
         return -EOPNOTSUPP;
     switch (name) {
     case SO_RCVTIMEO:
-        return set_span(&spans->receive_ns, value, bytes);
+        return set_span(&options->receive_ns, value, bytes);
     case SO_SNDTIMEO:
-        return set_span(&spans->send_ns, value, bytes);
+        return set_span(&options->send_ns, value, bytes);
+    case SO_PASSCRED:
+        if (bytes < sizeof(int))
+            return -EINVAL;
+        atomic_store_explicit(&options->tells_sender, *(const int *)value != 0,
+                              memory_order_relaxed);
+        return 0;
     case SO_TYPE:
     case SO_ERROR:
     case SO_ACCEPTCONN:
@@ -161,8 +167,8 @@ static int tell_span(void *value, socklen_t *bytes, uint64_t ns)
     return tell(value, bytes, &time, sizeof(time));
 }
 
-int skep_unix_option_get(const struct unix_spans *spans, int type, int level, int name, void *value,
-                         socklen_t *bytes)
+int skep_unix_option_get(const struct unix_options *options, int type, int level, int name,
+                         void *value, socklen_t *bytes)
 {
     if (level != SOL_SOCKET)
         return -EOPNOTSUPP;
@@ -177,10 +183,12 @@ int skep_unix_option_get(const struct unix_spans *spans, int type, int level, in
     case SO_RCVLOWAT:
     case SO_SNDLOWAT:
         return skep_unix_tell_number(value, bytes, 1);
+    case SO_PASSCRED:
+        return skep_unix_tell_number(value, bytes, options->tells_sender);
     case SO_RCVTIMEO:
-        return tell_span(value, bytes, spans->receive_ns);
+        return tell_span(value, bytes, options->receive_ns);
     case SO_SNDTIMEO:
-        return tell_span(value, bytes, spans->send_ns);
+        return tell_span(value, bytes, options->send_ns);
     default:
         return skep_unix_tell_number(value, bytes, 0);
     }

@@ -1,5 +1,5 @@
 /*
- * unix_datagrams.c - UNIX datagram sockets between threads of the guest. As on Linux, but for ancillary data and names
+ * unix_datagrams.c - UNIX datagram sockets between threads of the guest. As on Linux, but for names
  * (unix_common.c): nothing is lost and nothing comes out of order, and who sends waits while the receiver's queue is full.
  *
  * The mutex of names guards queues and who is connected to whom. poll() takes no lock: whether a socket could send to its
@@ -22,6 +22,7 @@
 
 struct datagram {
     struct datagram *next;
+    struct stream_note *note; /* what goes with it, or NULL */
     struct unix_name from;
     size_t bytes;
     char data[];
@@ -29,7 +30,7 @@ struct datagram {
 
 struct datagram_socket {
     struct skep_poll_source source;
-    struct unix_spans spans;
+    struct unix_options options;
     _Atomic uint32_t references; /* the descriptor's, and those of senders that wait */
     _Atomic uint32_t changes; /* of the queue; who waits for a datagram or for room waits on it */
     _Atomic uint32_t queued; /* datagrams; only the lock's holder changes this and the next three */
@@ -54,6 +55,14 @@ static void put(struct datagram_socket *socket)
 {
     if (atomic_fetch_sub_explicit(&socket->references, 1, memory_order_acq_rel) == 1)
         free(socket);
+}
+
+/* The lock isn't held. */
+static void datagram_free(struct datagram *datagram)
+{
+    if (datagram->note != NULL)
+        datagram->note->drop(datagram->note);
+    free(datagram);
 }
 
 /*
@@ -227,7 +236,7 @@ static void socket_end(struct datagram_socket *own)
     skep_mutex_unlock(&skep_unix_lock);
     for (struct datagram *datagram = own->first, *next; datagram != NULL; datagram = next) {
         next = datagram->next;
-        free(datagram);
+        datagram_free(datagram);
     }
     put(own);
 }
@@ -270,6 +279,10 @@ static int try_send(struct datagram_socket *own, const struct sockaddr *address,
     if (receiver->reading_ended)
         return -EPIPE;
     if (has_room(receiver)) {
+        if (datagram->note != NULL)
+            result = skep_unix_rights_send(datagram->note, &receiver->name);
+        if (result != 0)
+            return result;
         datagram->from = own->name;
         enqueue(receiver, datagram);
         return 0;
@@ -311,6 +324,7 @@ static int make(const struct iovec *parts, size_t count, struct datagram **out)
     if (made == NULL)
         return -ENOMEM;
     made->next = NULL;
+    made->note = NULL;
     made->bytes = bytes;
     for (size_t i = 0; i < count; done += parts[i++].iov_len)
         memcpy(made->data + done, parts[i].iov_base, parts[i].iov_len);
@@ -318,39 +332,42 @@ static int make(const struct iovec *parts, size_t count, struct datagram **out)
     return 0;
 }
 
-static ssize_t send_parts(struct skep_file *file, const struct iovec *parts, size_t count,
-                          int flags, const struct sockaddr *address, socklen_t address_bytes)
+static ssize_t datagram_send_message(struct skep_file *file, const struct msghdr *message,
+                                     int flags)
 {
     struct datagram_socket *own = file->object;
+    const struct sockaddr *address = message->msg_name;
+    socklen_t address_bytes = message->msg_namelen;
     struct datagram *datagram;
     int result = address != NULL ? skep_unix_name_check(address, &address_bytes) : 0;
     if (result == 0)
-        result = make(parts, count, &datagram);
+        result = make(message->msg_iov, (size_t)message->msg_iovlen, &datagram);
     if (result != 0)
         return result;
+    if (message->msg_controllen != 0)
+        result = skep_unix_rights_take(message, &datagram->note);
+    if (result != 0) {
+        datagram_free(datagram);
+        return result;
+    }
     ssize_t bytes = (ssize_t)datagram->bytes;
     result = send_until(own, address, address_bytes, datagram,
-                        skep_unix_deadline(file, flags, own->spans.send_ns));
+                        skep_unix_deadline(file, flags, own->options.send_ns));
     if (result == 0)
         return bytes; /* the receiver may have freed it */
-    free(datagram);
+    datagram_free(datagram);
     return result;
 }
 
 static ssize_t datagram_send(struct skep_file *file, const void *data, size_t bytes, int flags,
                              const struct sockaddr *address, socklen_t address_bytes)
 {
-    const struct iovec all_of_it = {(void *)(uintptr_t)data, bytes};
-    return send_parts(file, &all_of_it, 1, flags, address, address_bytes);
-}
-
-static ssize_t datagram_send_message(struct skep_file *file, const struct msghdr *message,
-                                     int flags)
-{
-    if (message->msg_controllen != 0)
-        return -EOPNOTSUPP;
-    return send_parts(file, message->msg_iov, (size_t)message->msg_iovlen, flags, message->msg_name,
-                      message->msg_namelen);
+    struct iovec all_of_it = {(void *)(uintptr_t)data, bytes};
+    const struct msghdr message = {.msg_name = (void *)(uintptr_t)address,
+                                   .msg_namelen = address_bytes,
+                                   .msg_iov = &all_of_it,
+                                   .msg_iovlen = 1};
+    return datagram_send_message(file, &message, flags);
 }
 
 static ssize_t datagram_write(struct skep_file *file, const void *data, size_t bytes)
@@ -393,11 +410,15 @@ static ssize_t length_of(const struct datagram *datagram, const struct msghdr *m
     return (ssize_t)((flags & MSG_TRUNC) != 0 || datagram->bytes < room ? datagram->bytes : room);
 }
 
-/* The first datagram, which is the caller's to free unless it stays there. NULL: there is none. */
-static struct datagram *take(struct datagram_socket *own, struct msghdr *message, bool stays)
+/* The first datagram, which is the caller's to free, or another thread's if it stays there. NULL: there is none. */
+static struct datagram *take(struct datagram_socket *own, struct msghdr *message, int flags,
+                             ssize_t *result)
 {
+    bool stays = (flags & MSG_PEEK) != 0;
     skep_mutex_lock(&skep_unix_lock);
     struct datagram *first = own->first;
+    if (first != NULL)
+        *result = length_of(first, message, flags);
     if (first != NULL && stays)
         copy_out(first, message);
     else if (first != NULL)
@@ -408,20 +429,34 @@ static struct datagram *take(struct datagram_socket *own, struct msghdr *message
     return first;
 }
 
+/* What is left there keeps its note. */
+static void tell_ancillary(const struct datagram_socket *own, struct datagram *first,
+                           struct msghdr *message, size_t room, bool stays)
+{
+    struct stream_note *note = stays ? NULL : first->note;
+    if ((note == NULL && !own->options.tells_sender) || !skep_unix_ancillary_tell)
+        return;
+    skep_unix_ancillary_tell(message, room, note, own->options.tells_sender);
+    if (!stays)
+        first->note = NULL;
+}
+
 static ssize_t datagram_receive_message(struct skep_file *file, struct msghdr *message, int flags)
 {
     struct datagram_socket *own = file->object;
-    uint64_t deadline_ns = skep_unix_deadline(file, flags, own->spans.receive_ns);
+    uint64_t deadline_ns = skep_unix_deadline(file, flags, own->options.receive_ns);
     uint64_t interrupts = skep_interrupts_seen();
     bool stays = (flags & MSG_PEEK) != 0;
+    size_t room = message->msg_controllen;
     for (;;) {
         uint32_t seen = atomic_load_explicit(&own->changes, memory_order_acquire);
-        struct datagram *first = take(own, message, stays);
+        ssize_t bytes;
+        struct datagram *first = take(own, message, flags, &bytes);
         if (first != NULL) {
-            ssize_t result = length_of(first, message, flags);
+            tell_ancillary(own, first, message, room, stays);
             if (!stays)
-                free(first);
-            return result;
+                datagram_free(first);
+            return bytes;
         }
         if (own->reading_ended) {
             message->msg_namelen = 0, message->msg_controllen = 0, message->msg_flags = 0;
@@ -492,7 +527,7 @@ static int datagram_option_set(struct skep_file *file, int level, int name, cons
                                socklen_t bytes)
 {
     struct datagram_socket *own = file->object;
-    return skep_unix_option_set(&own->spans, level, name, value, bytes);
+    return skep_unix_option_set(&own->options, level, name, value, bytes);
 }
 
 static int datagram_option_get(struct skep_file *file, int level, int name, void *value,
@@ -505,7 +540,7 @@ static int datagram_option_get(struct skep_file *file, int level, int name, void
         skep_mutex_unlock(&skep_unix_lock);
         return skep_unix_tell_peer(value, bytes, is_connected);
     }
-    return skep_unix_option_get(&own->spans, SOCK_DGRAM, level, name, value, bytes);
+    return skep_unix_option_get(&own->options, SOCK_DGRAM, level, name, value, bytes);
 }
 
 static const struct skep_socket_ops calls = {
@@ -535,6 +570,11 @@ static const struct skep_fd_ops datagram_ops = {
     .socket = &calls,
 };
 
+struct unix_name *skep_unix_datagram_name_of(const struct skep_file *file)
+{
+    return file->ops == &datagram_ops ? &((struct datagram_socket *)file->object)->name : NULL;
+}
+
 static struct datagram_socket *socket_new(void)
 {
     struct datagram_socket *made = calloc(1, sizeof(*made));
@@ -543,8 +583,8 @@ static struct datagram_socket *socket_new(void)
     made->name.type = SOCK_DGRAM;
     atomic_init(&made->references, 1);
     atomic_init(&made->can_send, true);
-    atomic_init(&made->spans.receive_ns, SKEP_FOREVER);
-    atomic_init(&made->spans.send_ns, SKEP_FOREVER);
+    atomic_init(&made->options.receive_ns, SKEP_FOREVER);
+    atomic_init(&made->options.send_ns, SKEP_FOREVER);
     skep_mutex_lock(&skep_unix_lock);
     made->next = all;
     all = made;

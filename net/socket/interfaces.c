@@ -1,6 +1,8 @@
 /*
  * interfaces.c - the network's interfaces: by name, by number, and with their addresses.
  */
+#include "socket_internal.h"
+
 #include <errno.h>
 #include <ifaddrs.h>
 #include <net/if.h>
@@ -8,6 +10,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "lwip/netif.h"
 #include "lwip/tcpip.h"
@@ -120,14 +123,24 @@ static struct sockaddr *to_sockaddr6(struct sockaddr_in6 *out, const void *addre
     return (struct sockaddr *)out;
 }
 
-static void describe(const struct netif *interface, struct entry *out)
+static bool is_loopback(const struct netif *interface)
+{
+    return ip4_addr_isloopback(netif_ip4_addr(interface));
+}
+
+static unsigned flags_of(const struct netif *interface)
 {
     bool broadcasts = (interface->flags & NETIF_FLAG_BROADCAST) != 0;
+    return (netif_is_up(interface) ? IFF_UP : 0) | (broadcasts ? IFF_BROADCAST : 0) |
+           (netif_is_link_up(interface) ? IFF_RUNNING : 0) |
+           (is_loopback(interface) ? IFF_LOOPBACK : 0);
+}
+
+static void describe(const struct netif *interface, struct entry *out)
+{
     out->entry = (struct ifaddrs){
         .ifa_name = netif_index_to_name(netif_get_index(interface), out->name),
-        .ifa_flags = (netif_is_up(interface) ? IFF_UP : 0) | (broadcasts ? IFF_BROADCAST : 0) |
-                     (netif_is_link_up(interface) ? IFF_RUNNING : 0) |
-                     (ip4_addr_isloopback(netif_ip4_addr(interface)) ? IFF_LOOPBACK : 0),
+        .ifa_flags = flags_of(interface),
     };
 }
 
@@ -198,4 +211,105 @@ int getifaddrs(struct ifaddrs **all)
 void freeifaddrs(struct ifaddrs *all)
 {
     free(all);
+}
+
+/*
+ * ioctl(). The core lock is held.
+ */
+
+#define LOOPBACK_MTU  65536 /* as on Linux; lwIP's has none */
+#define TYPE_ETHERNET 1     /* ARPHRD_… */
+#define TYPE_LOOPBACK 772
+
+static int tell_address(struct sockaddr *out, uint32_t address)
+{
+    to_sockaddr((struct sockaddr_in *)out, address);
+    return address != 0 ? 0 : -EADDRNOTAVAIL;
+}
+
+static void tell_hardware(const struct netif *interface, struct sockaddr *out)
+{
+    *out = (struct sockaddr){.sa_family = is_loopback(interface) ? TYPE_LOOPBACK : TYPE_ETHERNET};
+    memcpy(out->sa_data, interface->hwaddr, interface->hwaddr_len);
+}
+
+static int tell_one(const struct netif *interface, unsigned long request, struct ifreq *out)
+{
+    uint32_t address = netif_ip4_addr(interface)->addr, mask = netif_ip4_netmask(interface)->addr;
+    switch (request) {
+    case SIOCGIFNAME:
+        netif_index_to_name(netif_get_index(interface), out->ifr_name);
+        return 0;
+    case SIOCGIFINDEX:
+        out->ifr_ifindex = netif_get_index(interface);
+        return 0;
+    case SIOCGIFFLAGS:
+        out->ifr_flags = (short)flags_of(interface);
+        return 0;
+    case SIOCGIFMTU:
+        out->ifr_mtu = is_loopback(interface) ? LOOPBACK_MTU : interface->mtu;
+        return 0;
+    case SIOCGIFHWADDR:
+        tell_hardware(interface, &out->ifr_hwaddr);
+        return 0;
+    case SIOCGIFADDR:
+        return tell_address(&out->ifr_addr, address);
+    case SIOCGIFNETMASK:
+        return tell_address(&out->ifr_netmask, address != 0 ? mask : 0);
+    default: /* SIOCGIFBRDADDR */
+        return tell_address(&out->ifr_broadaddr, address != 0 ? address | ~mask : 0);
+    }
+}
+
+static int tell_all(struct ifconf *out)
+{
+    const struct netif *interface;
+    size_t room = out->ifc_len < 0 ? 0 : (size_t)out->ifc_len / sizeof(struct ifreq), count = 0;
+    NETIF_FOREACH(interface)
+    {
+        if (ip4_addr_isany(netif_ip4_addr(interface)) || (out->ifc_req != NULL && count == room))
+            continue;
+        if (out->ifc_req != NULL) {
+            struct ifreq *one = &out->ifc_req[count];
+            *one = (struct ifreq){0};
+            netif_index_to_name(netif_get_index(interface), one->ifr_name);
+            tell_address(&one->ifr_addr, netif_ip4_addr(interface)->addr);
+        }
+        count++;
+    }
+    out->ifc_len = (int)(count * sizeof(struct ifreq));
+    return 0;
+}
+
+static int ask_one(unsigned long request, struct ifreq *out)
+{
+    char name[IF_NAMESIZE] = "";
+    memcpy(name, out->ifr_name, sizeof(name) - 1);
+    const struct netif *interface = request != SIOCGIFNAME ? netif_find(name)
+                                    : out->ifr_ifindex > 0 && out->ifr_ifindex <= UINT8_MAX
+                                        ? netif_get_by_index((u8_t)out->ifr_ifindex)
+                                        : NULL;
+    return interface != NULL ? tell_one(interface, request, out) : -ENODEV;
+}
+
+int skep_inet_interface_ioctl(unsigned long request, void *argument)
+{
+    switch (request) {
+    case SIOCGIFNAME:
+    case SIOCGIFCONF:
+    case SIOCGIFFLAGS:
+    case SIOCGIFADDR:
+    case SIOCGIFBRDADDR:
+    case SIOCGIFNETMASK:
+    case SIOCGIFMTU:
+    case SIOCGIFHWADDR:
+    case SIOCGIFINDEX:
+        break;
+    default:
+        return -ENOTTY;
+    }
+    LOCK_TCPIP_CORE();
+    int result = request == SIOCGIFCONF ? tell_all(argument) : ask_one(request, argument);
+    UNLOCK_TCPIP_CORE();
+    return result;
 }

@@ -89,6 +89,8 @@ static void on_event(struct netconn *connection, enum netconn_evt event, u16_t l
     if (is_end)
         __atomic_fetch_or(&state->errevent, PEER_ENDED, __ATOMIC_RELAXED);
     bool is_news = event_count(state, event);
+    if (event == NETCONN_EVT_SENDPLUS && (state->errevent & FAILED) == 0)
+        mark(number, CONNECTING, false);
     if (is_news || (event == NETCONN_EVT_RCVPLUS && skep_poll_is_watched(&sources[number])))
         skep_poll_notify_source(&sources[number]);
 }
@@ -154,7 +156,7 @@ static int socket_stat(struct skep_file *file, struct stat *out)
 static int socket_ioctl(struct skep_file *file, unsigned long request, void *argument)
 {
     if (request != FIONREAD)
-        return -ENOTTY;
+        return skep_inet_interface_ioctl(request, argument);
     if (skep_inet_is_listener(state_of(file)->conn))
         return -EINVAL;
     return lwip_ioctl(number_of(file), FIONREAD, argument) < 0 ? -errno : 0;

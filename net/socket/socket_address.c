@@ -156,6 +156,32 @@ int skep_inet_connect_error(int error)
     }
 }
 
+static int connect_datagrams(const struct skep_file *file, const union inet_address *remote)
+{
+    if (!skep_inet_hear_unreachable(state_of(file)->conn))
+        return -ENOBUFS;
+    return (int)result_of(lwip_connect(number_of(file), &remote->any, address_bytes_of(remote)));
+}
+
+/* A connection that there is now was noted by socket.c; one that failed at once can be tried again, as on Linux, and has
+ * told its error. */
+static int connect_stream(const struct skep_file *file, const union inet_address *remote)
+{
+    int number = number_of(file);
+    bool was_unconnected = unmark(number, UNCONNECTED);
+    mark(number, CONNECTING, true);
+    if (lwip_connect(number, &remote->any, address_bytes_of(remote)) == 0)
+        return 0;
+    int error = errno;
+    if (skep_inet_call.interrupted || error == EINPROGRESS || error == EALREADY)
+        return skep_inet_call.interrupted ? -EINTR : -error;
+    mark(number, CONNECTING, false);
+    mark(number, UNCONNECTED, was_unconnected);
+    if (was_unconnected)
+        netconn_err(state_of(file)->conn);
+    return -skep_inet_connect_error(error);
+}
+
 int skep_inet_connect(struct skep_file *file, const struct sockaddr *address, socklen_t bytes)
 {
     union inet_address remote = {.any.sa_family = AF_UNSPEC}; /* a datagram socket forgets */
@@ -165,13 +191,9 @@ int skep_inet_connect(struct skep_file *file, const struct sockaddr *address, so
         if (result < 0)
             return result;
     }
-    if (!is_tcp(state_of(file)->conn) && !skep_inet_hear_unreachable(state_of(file)->conn))
-        return -ENOBUFS;
-    mark(number_of(file), CONNECTING, true);
-    mark(number_of(file), UNCONNECTED, false);
-    if (lwip_connect(number_of(file), &remote.any, address_bytes_of(&remote)) < 0)
-        return skep_inet_call.interrupted ? -EINTR : -skep_inet_connect_error(errno);
-    return 0;
+    if (!is_tcp(state_of(file)->conn))
+        return connect_datagrams(file, &remote);
+    return connect_stream(file, &remote);
 }
 
 /*

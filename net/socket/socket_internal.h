@@ -180,6 +180,9 @@ void skep_inet_datagram_changed(struct netconn *connection, enum inet_mark which
 /* From now on sockets hear of refused datagrams; the connection is one of those. False: no memory. */
 bool skep_inet_hear_unreachable(const struct netconn *connection);
 
+/* interfaces.c: SIOCGIF…; -ENOTTY: another request. */
+int skep_inet_interface_ioctl(unsigned long request, void *argument);
+
 /* socket_options.c */
 int skep_inet_option_set(struct skep_file *file, int level, int name, const void *value,
                          socklen_t bytes);

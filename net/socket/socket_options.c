@@ -4,11 +4,13 @@
 #include "socket_internal.h"
 
 #include <limits.h>
+#include <net/if.h>
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/time.h>
 
 #include "lwip/netif.h"
+#include "lwip/priv/tcp_priv.h"
 #include "lwip/raw.h"
 #include "lwip/udp.h"
 
@@ -149,6 +151,32 @@ static int receive_buffer_set(struct skep_file *file, int bytes)
                    bytes < RECEIVE_BUFFER_MIN ? RECEIVE_BUFFER_MIN : bytes);
 }
 
+/* SO_BINDTODEVICE: the interface's name, or none. */
+static int device_set(const struct netconn *connection, const void *value, socklen_t bytes)
+{
+    char name[IF_NAMESIZE] = "";
+    memcpy(name, value, bytes < sizeof(name) ? bytes : sizeof(name) - 1);
+    LOCK_TCPIP_CORE();
+    u8_t index = name[0] == 0 ? NETIF_NO_INDEX : netif_name_to_index(name);
+    bool is_known = name[0] == 0 || index != NETIF_NO_INDEX;
+    if (is_known && connection->pcb.ip != NULL)
+        connection->pcb.ip->netif_idx = index;
+    UNLOCK_TCPIP_CORE();
+    return is_known ? 0 : -ENODEV;
+}
+
+static int device_get(const struct netconn *connection, void *value, socklen_t *bytes)
+{
+    char name[IF_NAMESIZE] = "";
+    LOCK_TCPIP_CORE();
+    u8_t index = connection->pcb.ip != NULL ? connection->pcb.ip->netif_idx : NETIF_NO_INDEX;
+    bool is_bound = index != NETIF_NO_INDEX && netif_index_to_name(index, name) != NULL;
+    UNLOCK_TCPIP_CORE();
+    if (is_bound && *bytes < sizeof(name))
+        return -EINVAL;
+    return tell(name, is_bound ? (socklen_t)strlen(name) + 1 : 0, value, bytes);
+}
+
 static int socket_set(struct skep_file *file, int name, const void *value, socklen_t bytes)
 {
     int number = number_of(file), wanted;
@@ -160,6 +188,8 @@ static int socket_set(struct skep_file *file, int name, const void *value, sockl
         return span_set(number, name, value, bytes);
     case SO_LINGER:
         return linger_set(number, value, bytes);
+    case SO_BINDTODEVICE:
+        return device_set(state_of(file)->conn, value, bytes);
     case SO_SNDBUF: /* without effect, as the next two */
     case SO_REUSEPORT:
     case SO_OOBINLINE:
@@ -211,6 +241,8 @@ static int socket_get(struct skep_file *file, int name, void *value, socklen_t *
         return int_tell(protocol_of(connection), value, bytes);
     case SO_ACCEPTCONN:
         return int_tell(skep_inet_is_listener(connection), value, bytes);
+    case SO_BINDTODEVICE:
+        return device_get(connection, value, bytes);
     case SO_REUSEPORT:
     case SO_OOBINLINE:
         return int_tell(0, value, bytes);
@@ -470,6 +502,52 @@ static int segment_max_get(const struct netconn *connection, void *value, sockle
     return int_tell(segment_max, value, bytes);
 }
 
+static uint8_t state_told(enum tcp_state state)
+{
+    static const uint8_t told[] = {
+        [CLOSED] = TCP_CLOSE,         [LISTEN] = TCP_LISTEN,           [SYN_SENT] = TCP_SYN_SENT,
+        [SYN_RCVD] = TCP_SYN_RECV,    [ESTABLISHED] = TCP_ESTABLISHED, [FIN_WAIT_1] = TCP_FIN_WAIT1,
+        [FIN_WAIT_2] = TCP_FIN_WAIT2, [CLOSE_WAIT] = TCP_CLOSE_WAIT,   [CLOSING] = TCP_CLOSING,
+        [LAST_ACK] = TCP_LAST_ACK,    [TIME_WAIT] = TCP_TIME_WAIT,
+    };
+    return told[state];
+}
+
+/* Of a connection; lwIP counts times in ticks, smoothed ones in parts of them. */
+static void connection_tell(const struct tcp_pcb *pcb, struct tcp_info *out)
+{
+    const unsigned tick_us = TCP_SLOW_INTERVAL * 1000, mss = pcb->mss;
+    out->tcpi_retransmits = pcb->nrtx;
+    out->tcpi_probes = pcb->persist_probe;
+    out->tcpi_backoff = pcb->persist_backoff;
+    out->tcpi_options = (uint8_t)((pcb->flags & TF_SACK ? TCPI_OPT_SACK : 0) |
+                                  (pcb->flags & TF_WND_SCALE ? TCPI_OPT_WSCALE : 0));
+    out->tcpi_snd_wscale = pcb->snd_scale & 15;
+    out->tcpi_rcv_wscale = pcb->rcv_scale & 15;
+    out->tcpi_rto = (unsigned)pcb->rto * tick_us;
+    out->tcpi_snd_mss = mss;
+    out->tcpi_rcv_mss = out->tcpi_advmss = TCP_MSS;
+    out->tcpi_unacked = (pcb->snd_nxt - pcb->lastack + mss - 1) / mss;
+    out->tcpi_rtt = (unsigned)(pcb->sa >> 3) * tick_us;
+    out->tcpi_rttvar = (unsigned)(pcb->sv >> 2) * tick_us;
+    out->tcpi_snd_ssthresh = pcb->ssthresh / mss;
+    out->tcpi_snd_cwnd = pcb->cwnd / mss;
+    out->tcpi_rcv_space = pcb->rcv_wnd;
+}
+
+static int info_get(const struct netconn *connection, void *value, socklen_t *bytes)
+{
+    struct tcp_info info = {.tcpi_state = TCP_CLOSE};
+    LOCK_TCPIP_CORE();
+    const struct tcp_pcb *pcb = connection->pcb.tcp;
+    if (pcb != NULL)
+        info.tcpi_state = state_told(pcb->state);
+    if (pcb != NULL && pcb->state != LISTEN)
+        connection_tell(pcb, &info);
+    UNLOCK_TCPIP_CORE();
+    return tell(&info, sizeof(info), value, bytes);
+}
+
 static int tcp_get(struct skep_file *file, int name, void *value, socklen_t *bytes)
 {
     if (!is_tcp(state_of(file)->conn))
@@ -478,6 +556,8 @@ static int tcp_get(struct skep_file *file, int name, void *value, socklen_t *byt
         return int_tell(is_marked(number_of(file), HAS_NODELAY), value, bytes);
     if (name == TCP_MAXSEG)
         return segment_max_get(state_of(file)->conn, value, bytes);
+    if (name == TCP_INFO)
+        return info_get(state_of(file)->conn, value, bytes);
     return (int)result_of(lwip_getsockopt(number_of(file), IPPROTO_TCP, name, value, bytes));
 }
 

@@ -3,7 +3,6 @@
  */
 #include "socket_internal.h"
 
-#include <limits.h>
 #include <string.h>
 
 #include "lwip/netbuf.h"
@@ -49,11 +48,19 @@ static ssize_t take(struct skep_file *file, void *data, size_t bytes, int flags)
     return received(file, lwip_recv(number_of(file), data, bytes, flags));
 }
 
+/* Whether an error is all that a stream has left: lwIP tells it once, so it is the next call's. */
+static bool only_fails(const struct lwip_sock *state)
+{
+    void *message;
+    return state->conn->pending_err != ERR_OK && state->lastdata.pbuf == NULL &&
+           !network_mailbox_peek(state->conn->recvmbox, 0, &message);
+}
+
 /* MSG_WAITALL: until all is there, the stream ends, or an error comes. */
 static ssize_t take_all(struct skep_file *file, char *data, size_t bytes, int flags)
 {
     size_t done = 0;
-    while (done < bytes) {
+    while (done < bytes && (done == 0 || !only_fails(state_of(file)))) {
         ssize_t result = take(file, data + done, bytes - done, flags);
         if (result <= 0)
             return done > 0 ? (ssize_t)done : result;
@@ -117,7 +124,7 @@ static ssize_t receive_stream(struct skep_file *file, const struct iovec *parts,
                : waits_for_all ? take_all(file, parts[i].iov_base, bytes, known)
                                : take(file, parts[i].iov_base, bytes, known);
         total += more > 0 ? (size_t)more : 0;
-        if (more < (ssize_t)bytes)
+        if (more < (ssize_t)bytes || only_fails(state_of(file)))
             break;
         known |= waits_for_all ? 0 : MSG_DONTWAIT;
     }
@@ -268,15 +275,12 @@ ssize_t skep_inet_receive(struct skep_file *file, void *data, size_t bytes, int 
 
 ssize_t skep_inet_receive_message(struct skep_file *file, struct msghdr *message, int flags)
 {
-    int count = message->msg_iovlen;
-    if (count < 0 || count > IOV_MAX)
-        return -EMSGSIZE;
     int error = receive_begin(file);
     if (error < 0)
         return error;
     if (!is_marked(number_of(file), IS_STREAM))
         return receive_datagram(file, message, flags);
-    ssize_t result = receive_stream(file, message->msg_iov, count, flags);
+    ssize_t result = receive_stream(file, message->msg_iov, message->msg_iovlen, flags);
     if (result >= 0)
         message->msg_namelen = 0, message->msg_controllen = 0, message->msg_flags = 0;
     return result;

@@ -3,7 +3,6 @@
  */
 #include "socket_internal.h"
 
-#include <limits.h>
 #include <stdlib.h>
 
 #include "../lwip/network.h"
@@ -174,8 +173,6 @@ static ssize_t send_nonempty(struct skep_file *file, const struct msghdr *messag
 ssize_t skep_inet_send_message(struct skep_file *file, const struct msghdr *message, int flags)
 {
     union inet_address remote = {.any.sa_family = AF_UNSPEC};
-    if (message->msg_iovlen < 0 || message->msg_iovlen > IOV_MAX)
-        return -EMSGSIZE;
     int error = send_begin(file);
     if (error == 0 && message->msg_name != NULL)
         error = skep_inet_remote_take(file, &remote, message->msg_name, message->msg_namelen);

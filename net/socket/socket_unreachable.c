@@ -84,12 +84,14 @@ static bool is_intact(struct pbuf *packet, unsigned offset)
     return sum == 0;
 }
 
-/* The link-local addresses of a packet have no zone. */
+/* A connected socket has no address of its own here, unless it is bound: so what it sent came from the address that the
+ * message has come to. The link-local addresses of a packet have no zone. */
 static bool has_sent(const struct udp_pcb *pcb, const struct refused *refused)
 {
     return pcb->recv == give_to_socket && (pcb->flags & UDP_FLAGS_CONNECTED) != 0 &&
            pcb->local_port == refused->from_port && pcb->remote_port == refused->to_port &&
            ip_addr_zoneless_eq(&pcb->remote_ip, &refused->to) &&
+           ip_addr_zoneless_eq(ip_current_dest_addr(), &refused->from) &&
            (ip_addr_isany_val(pcb->local_ip) ||
             ip_addr_zoneless_eq(&pcb->local_ip, &refused->from));
 }

@@ -252,10 +252,40 @@ static void tcp_options(void)
     CHECK(refuses(client, IPPROTO_TCP, TCP_KEEPIDLE, 0, EINVAL));
     CHECK(refuses(client, IPPROTO_TCP, TCP_KEEPINTVL, 32768, EINVAL));
     CHECK(refuses(client, IPPROTO_TCP, TCP_KEEPCNT, 128, EINVAL));
+    CHECK(refuses(client, IPPROTO_TCP, TCP_INFO, 1, ENOPROTOOPT));
+    CHECK(has_none(datagrams, IPPROTO_TCP, TCP_INFO, EOPNOTSUPP));
     CHECK(refuses(datagrams, IPPROTO_TCP, TCP_NODELAY, 1, ENOPROTOOPT));
     CHECK(has_none(datagrams, IPPROTO_TCP, TCP_NODELAY, EOPNOTSUPP));
     CHECK(close(client) == 0 && close(server) == 0);
     CHECK(close(datagrams) == 0 && close(stream) == 0);
+}
+
+static struct tcp_info info_of(int fd)
+{
+    struct tcp_info info;
+    socklen_t bytes = sizeof(info);
+    CHECK(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &bytes) == 0 && bytes <= sizeof(info));
+    return info;
+}
+
+static void connection_info(void)
+{
+    struct sockaddr_in address;
+    int client, server, listener = listener_new(&address), stream = socket(AF_INET, SOCK_STREAM, 0);
+    unsigned char state[2] = {0, 77};
+    socklen_t bytes = 1;
+    pair_new(&client, &server);
+    struct tcp_info info = info_of(client);
+    CHECK(info.tcpi_state == TCP_ESTABLISHED && info.tcpi_retransmits == 0);
+    CHECK(info.tcpi_snd_mss > 536 && info.tcpi_rcv_mss >= 536 && info.tcpi_advmss > 536);
+    CHECK(info.tcpi_snd_cwnd > 0 && info.tcpi_unacked == 0 && info.tcpi_rcv_space > 1000);
+    CHECK(info.tcpi_rto >= 200000 && info.tcpi_rtt < 1000000);
+    CHECK(info_of(listener).tcpi_state == TCP_LISTEN && info_of(stream).tcpi_state == TCP_CLOSE);
+    struct pollfd polled = {.fd = server, .events = POLLIN};
+    CHECK(close(client) == 0 && poll(&polled, 1, 5000) == 1);
+    CHECK(getsockopt(server, IPPROTO_TCP, TCP_INFO, state, &bytes) == 0 && bytes == 1);
+    CHECK(state[0] == TCP_CLOSE_WAIT && state[1] == 77);
+    CHECK(close(server) == 0 && close(listener) == 0 && close(stream) == 0);
 }
 
 static void multicast_options(void)
@@ -363,6 +393,45 @@ static void connecting(void)
         CHECK(error == ECONNREFUSED);
     }
     close(client);
+}
+
+/* How a connection ended has its own name, once there was one, however often it was asked for. */
+static void reset_after_connecting(int flags)
+{
+    struct sockaddr_in address;
+    struct linger none = {.l_onoff = 1};
+    int listener = listener_new(&address), client = socket(AF_INET, SOCK_STREAM | flags, 0);
+    int server = -1, error = 0;
+    socklen_t bytes = sizeof(error);
+    struct pollfd polled = {.fd = client, .events = POLLOUT};
+    CHECK(connect(client, (struct sockaddr *)&address, sizeof(address)) == 0 ||
+          errno == EINPROGRESS);
+    CHECK(poll(&polled, 1, 5000) == 1 && polled.revents == POLLOUT);
+    if (flags == 0)
+        CHECK(connect(client, (struct sockaddr *)&address, sizeof(address)) == -1 &&
+              errno == EISCONN);
+    CHECK((server = accept(listener, NULL, NULL)) >= 0);
+    CHECK(setsockopt(server, SOL_SOCKET, SO_LINGER, &none, sizeof(none)) == 0);
+    CHECK(close(server) == 0);
+    polled.events = POLLIN;
+    CHECK(poll(&polled, 1, 5000) == 1 && (polled.revents & POLLERR) != 0);
+    CHECK(getsockopt(client, SOL_SOCKET, SO_ERROR, &error, &bytes) == 0);
+    CHECK(error == ECONNRESET);
+    CHECK(close(client) == 0 && close(listener) == 0);
+}
+
+/* Who never had a connection isn't waited for, and its error was told. */
+static void refused_at_once(void)
+{
+    struct sockaddr_in address;
+    int error = -1, client = socket(AF_INET, SOCK_STREAM, 0);
+    socklen_t bytes = sizeof(error);
+    char byte;
+    CHECK(close(listener_new(&address)) == 0);
+    CHECK(connect(client, (struct sockaddr *)&address, sizeof(address)) == -1 &&
+          errno == ECONNREFUSED);
+    CHECK(getsockopt(client, SOL_SOCKET, SO_ERROR, &error, &bytes) == 0 && error == 0);
+    CHECK(recv(client, &byte, 1, 0) == -1 && errno == ENOTCONN && close(client) == 0);
 }
 
 static void datagrams(void)
@@ -652,6 +721,28 @@ static void await_bytes(int fd, int bytes)
     CHECK(waiting == bytes);
 }
 
+/* All that came before a reset, then the reset itself. */
+static void resets_behind_data(void)
+{
+    struct linger none = {.l_onoff = 1};
+    int client, server;
+    char data[16];
+    struct iovec parts[2] = {{data, 4}, {data + 4, 4}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    for (int i = 0; i < 3; i++) {
+        pair_new(&client, &server);
+        struct pollfd polled = {.fd = server};
+        CHECK(send(client, "abcd", 4, 0) == 4);
+        await_bytes(server, 4);
+        CHECK(setsockopt(client, SOL_SOCKET, SO_LINGER, &none, sizeof(none)) == 0);
+        CHECK(close(client) == 0 && poll(&polled, 1, 5000) == 1);
+        CHECK((i == 0   ? recv(server, data, 8, MSG_WAITALL)
+               : i == 1 ? recvmsg(server, &message, MSG_WAITALL)
+                        : recvmsg(server, &message, 0)) == 4);
+        CHECK(recv(server, data, 8, 0) == -1 && errno == ECONNRESET && close(server) == 0);
+    }
+}
+
 /* Parts without room; looking at what several segments brought; more parts than there may be. */
 static void parts_of_streams(void)
 {
@@ -935,6 +1026,49 @@ static void threads(void)
     }
 }
 
+/* Several datagrams by one call. */
+static void many_datagrams(void)
+{
+    struct sockaddr_in address = loopback(0), from[3];
+    socklen_t bytes = sizeof(address);
+    char data[3][4] = {"a", "bc", "def"};
+    struct iovec parts[3] = {{data[0], 1}, {data[1], 2}, {data[2], 3}};
+    struct mmsghdr messages[3] = {0};
+    int one = socket(AF_INET, SOCK_DGRAM, 0), two = socket(AF_INET, SOCK_DGRAM, 0);
+    for (int i = 0; i < 3; i++) {
+        messages[i].msg_hdr.msg_iov = &parts[i], messages[i].msg_hdr.msg_iovlen = 1;
+        messages[i].msg_hdr.msg_name = &address, messages[i].msg_hdr.msg_namelen = bytes;
+    }
+    CHECK(bind(one, (struct sockaddr *)&address, bytes) == 0);
+    CHECK(getsockname(one, (struct sockaddr *)&address, &bytes) == 0);
+    CHECK(sendmmsg(two, messages, 3, 0) == 3 && messages[2].msg_len == 3);
+    for (int i = 0; i < 3; i++) {
+        parts[i].iov_len = sizeof(data[i]);
+        messages[i].msg_hdr.msg_name = &from[i];
+    }
+    CHECK(recvmmsg(one, messages, 3, 0, NULL) == 3);
+    CHECK(messages[0].msg_len == 1 && messages[1].msg_len == 2 && messages[2].msg_len == 3);
+    CHECK(from[2].sin_port != 0 && from[2].sin_port == from[0].sin_port && data[1][1] == 'c');
+    CHECK(recvmmsg(one, messages, 3, MSG_DONTWAIT, NULL) == -1 && errno == EAGAIN);
+    CHECK(close(one) == 0 && close(two) == 0);
+}
+
+/* Neither errors in a queue nor bytes out of band. */
+static void nothing_else(void)
+{
+    int client, server, fd = socket(AF_INET, SOCK_DGRAM, 0);
+    char data[4];
+    struct iovec part = {data, sizeof(data)};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    pair_new(&client, &server);
+    CHECK(recvmsg(fd, &message, MSG_ERRQUEUE) == -1 && errno == EAGAIN);
+    CHECK(recv(fd, data, sizeof(data), MSG_ERRQUEUE) == -1 && errno == EAGAIN);
+    CHECK(recv(server, data, sizeof(data), MSG_ERRQUEUE) == -1 && errno == EAGAIN);
+    CHECK(sockatmark(server) == 0);
+    CHECK(sockatmark(fd) == -1 && sockatmark(STDOUT_FILENO) == -1);
+    CHECK(close(client) == 0 && close(server) == 0 && close(fd) == 0);
+}
+
 static void interfaces(void)
 {
     struct if_nameindex *all = if_nameindex();
@@ -952,6 +1086,90 @@ static void interfaces(void)
     CHECK(if_nametoindex("none7") == 0 && errno == ENODEV);
     CHECK(if_indextoname(highest + 1, name) == NULL && errno == ENXIO);
     CHECK(if_indextoname(highest + 256, name) == NULL && errno == ENXIO);
+}
+
+/* The loopback's name. */
+static const char *loopback_name(void)
+{
+    static char name[IF_NAMESIZE];
+    struct if_nameindex *all = if_nameindex();
+    CHECK(all != NULL);
+    for (const struct if_nameindex *one = all; one->if_index != 0; one++)
+        if (strncmp(one->if_name, "lo", 2) == 0)
+            strcpy(name, one->if_name); /* NOLINT: it fits */
+    if_freenameindex(all);
+    return name;
+}
+
+static uint32_t answered(const struct sockaddr *answer)
+{
+    struct sockaddr_in address;
+    memcpy(&address, answer, sizeof(address));
+    CHECK(address.sin_family == AF_INET);
+    return ntohl(address.sin_addr.s_addr);
+}
+
+/* The older way to ask for them. */
+static void interface_requests(void)
+{
+    struct ifreq one = {0}, all[8];
+    struct ifconf list = {.ifc_len = 0};
+    int fd = socket(AF_INET, SOCK_DGRAM, 0), loopbacks = 0;
+    strcpy(one.ifr_name, loopback_name()); /* NOLINT: it fits */
+    CHECK(ioctl(fd, SIOCGIFADDR, &one) == 0);
+    CHECK(answered(&one.ifr_addr) == INADDR_LOOPBACK);
+    CHECK(ioctl(fd, SIOCGIFNETMASK, &one) == 0);
+    CHECK(answered(&one.ifr_netmask) == 0xff000000);
+    CHECK(ioctl(fd, SIOCGIFFLAGS, &one) == 0);
+    CHECK((one.ifr_flags & (IFF_UP | IFF_LOOPBACK)) == (IFF_UP | IFF_LOOPBACK));
+    CHECK(ioctl(fd, SIOCGIFMTU, &one) == 0 && one.ifr_mtu == 65536);
+    CHECK(ioctl(fd, SIOCGIFHWADDR, &one) == 0 && one.ifr_hwaddr.sa_family == 772);
+    CHECK(ioctl(fd, SIOCGIFINDEX, &one) == 0);
+    CHECK(one.ifr_ifindex == (int)if_nametoindex(loopback_name()));
+    memset(one.ifr_name, 0, sizeof(one.ifr_name));
+    CHECK(ioctl(fd, SIOCGIFNAME, &one) == 0 && strcmp(one.ifr_name, loopback_name()) == 0);
+    memset(one.ifr_name, 'x', sizeof(one.ifr_name));
+    CHECK(ioctl(fd, SIOCGIFADDR, &one) == -1 && errno == ENODEV);
+    CHECK(ioctl(fd, 0x89ee, &one) == -1 && errno == ENOTTY);
+    CHECK(ioctl(fd, SIOCGIFCONF, &list) == 0 && list.ifc_len >= (int)sizeof(one));
+    list.ifc_len = sizeof(all), list.ifc_req = all;
+    CHECK(ioctl(fd, SIOCGIFCONF, &list) == 0 && list.ifc_len % (int)sizeof(one) == 0);
+    for (size_t i = 0; i < (size_t)list.ifc_len / sizeof(one); i++)
+        loopbacks += answered(&all[i].ifr_addr) == INADDR_LOOPBACK;
+    CHECK(loopbacks == 1);
+    list.ifc_len = sizeof(one) - 1;
+    CHECK(ioctl(fd, SIOCGIFCONF, &list) == 0 && list.ifc_len == 0);
+    CHECK(close(fd) == 0);
+}
+
+/* What only one interface may bring. Linux lets not everybody choose it. */
+static void bound_to_devices(void)
+{
+    struct sockaddr_in address = loopback(0);
+    int one = socket(AF_INET, SOCK_DGRAM, 0), two = socket(AF_INET, SOCK_DGRAM, 0);
+    char name[IF_NAMESIZE] = "x";
+    socklen_t bytes = sizeof(name), address_bytes = sizeof(address);
+    CHECK(getsockopt(one, SOL_SOCKET, SO_BINDTODEVICE, name, &bytes) == 0 && bytes == 0);
+    CHECK(setsockopt(one, SOL_SOCKET, SO_BINDTODEVICE, "none7", 5) == -1);
+    CHECK(errno == ENODEV || errno == EPERM);
+    const char *loopback = loopback_name();
+    if (setsockopt(one, SOL_SOCKET, SO_BINDTODEVICE, loopback, (socklen_t)strlen(loopback)) == 0) {
+        bytes = sizeof(name);
+        CHECK(getsockopt(one, SOL_SOCKET, SO_BINDTODEVICE, name, &bytes) == 0);
+        CHECK(bytes == strlen(loopback) + 1 && strcmp(name, loopback) == 0);
+        bytes = 4;
+        CHECK(getsockopt(one, SOL_SOCKET, SO_BINDTODEVICE, name, &bytes) == -1);
+        CHECK(errno == EINVAL);
+        CHECK(bind(one, (struct sockaddr *)&address, sizeof(address)) == 0);
+        CHECK(getsockname(one, (struct sockaddr *)&address, &address_bytes) == 0);
+        CHECK(sendto(two, "x", 1, 0, (struct sockaddr *)&address, sizeof(address)) == 1);
+        CHECK(recv(one, name, 1, 0) == 1);
+        CHECK(setsockopt(one, SOL_SOCKET, SO_BINDTODEVICE, "", 0) == 0);
+        bytes = sizeof(name);
+        CHECK(getsockopt(one, SOL_SOCKET, SO_BINDTODEVICE, name, &bytes) == 0 && bytes == 0);
+    } else
+        CHECK(errno == EPERM);
+    CHECK(close(one) == 0 && close(two) == 0);
 }
 
 static void interface_addresses(void)
@@ -1228,8 +1446,12 @@ int main(void)
         arrivals6();
         options6();
     }
+    many_datagrams();
+    nothing_else();
     interfaces();
     interface_addresses();
+    interface_requests();
+    bound_to_devices();
     datagrams();
     cut_datagrams();
     refused();
@@ -1242,11 +1464,16 @@ int main(void)
     spans();
     header_options();
     tcp_options();
+    connection_info();
     multicast_options();
     resets();
     inherited();
     more_to_come();
     connecting();
+    reset_after_connecting(0);
+    reset_after_connecting(SOCK_NONBLOCK);
+    refused_at_once();
+    resets_behind_data();
     messages();
     parts_of_streams();
     parts_of_datagrams();

@@ -4,6 +4,8 @@
 #ifndef _NET_IF_H
 #define _NET_IF_H
 
+#include <sys/socket.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -11,11 +13,32 @@ extern "C" {
 #define IF_NAMESIZE 16 /* as on Linux; names here have 5 characters at most */
 #define IFNAMSIZ    IF_NAMESIZE
 
-/* What getifaddrs() says of one. */
+/* What getifaddrs() and SIOCGIFFLAGS say of one. */
 #define IFF_UP        0x1
 #define IFF_BROADCAST 0x2
 #define IFF_LOOPBACK  0x8
 #define IFF_RUNNING   0x40
+
+/* What ioctl() is asked of an interface by its name, and answers (SIOCGIF…). */
+struct ifreq {
+    char ifr_name[IFNAMSIZ];
+    union {
+        struct sockaddr ifr_addr, ifr_dstaddr, ifr_broadaddr, ifr_netmask, ifr_hwaddr;
+        short ifr_flags;
+        int ifr_ifindex, ifr_metric, ifr_mtu;
+        char ifr_newname[IFNAMSIZ];
+        char *ifr_data;
+    };
+};
+
+/* SIOCGIFCONF: as many interfaces with IPv4 addresses as there is room for; without a buffer, the bytes that all take. */
+struct ifconf {
+    int ifc_len;
+    union {
+        char *ifc_buf;
+        struct ifreq *ifc_req;
+    };
+};
 
 struct if_nameindex {
     unsigned if_index;

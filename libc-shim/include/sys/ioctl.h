@@ -12,6 +12,17 @@ extern "C" {
 #define FIONBIO  0x5421 /* const int *: not 0 = never wait */
 #define FIOASYNC 0x5452 /* ENOTTY: there is no SIGIO */
 
+/* Of Internet sockets: struct ifconf *, and struct ifreq * (net/if.h). */
+#define SIOCGIFNAME    0x8910 /* of an ifr_ifindex */
+#define SIOCGIFCONF    0x8912
+#define SIOCGIFFLAGS   0x8913
+#define SIOCGIFADDR    0x8915 /* of IPv4, as the next two */
+#define SIOCGIFBRDADDR 0x8919
+#define SIOCGIFNETMASK 0x891b
+#define SIOCGIFMTU     0x8921
+#define SIOCGIFHWADDR  0x8927
+#define SIOCGIFINDEX   0x8933
+
 /* Of a terminal, which nothing here knows the size of: ENOTTY. */
 #define TIOCGWINSZ 0x5413
 

@@ -1,7 +1,8 @@
 /*
  * sys/socket.h - POSIX sockets: IPv4 and IPv6 streams, datagrams and raw sockets, and UNIX sockets within the guest.
  *
- * As on Linux with these differences: no SOCK_SEQPACKET, no ancillary data but IP_PKTINFO's of received datagrams.
+ * As on Linux with these differences: of ancillary data there is IP_PKTINFO's of received datagrams, and UNIX sockets'; a
+ * look at a message (MSG_PEEK) shows no descriptors that come with it.
  * SO_SNDBUF, SO_REUSEPORT, SO_OOBINLINE and of streams SO_RCVBUF are accepted and change nothing.
  */
 #ifndef _SYS_SOCKET_H
@@ -45,12 +46,18 @@ struct msghdr {
     int msg_flags;
 };
 
+struct mmsghdr {
+    struct msghdr msg_hdr;
+    unsigned msg_len; /* bytes that were moved */
+};
+
 struct cmsghdr {
     socklen_t cmsg_len;
     int cmsg_level;
     int cmsg_type;
 };
-#define SCM_RIGHTS          1 /* EOPNOTSUPP, as all ancillary data */
+#define SCM_RIGHTS          1 /* descriptors: 253 at most in a message */
+#define SCM_CREDENTIALS     2 /* struct ucred; to be received it wants SO_PASSCRED */
 #define __CMSG_ALIGN(bytes) (((bytes) + sizeof(long) - 1) & ~(sizeof(long) - 1))
 #define CMSG_DATA(cmsg)     ((unsigned char *)(cmsg) + __CMSG_ALIGN(sizeof(struct cmsghdr)))
 #define CMSG_SPACE(bytes)   (__CMSG_ALIGN(sizeof(struct cmsghdr)) + __CMSG_ALIGN(bytes))
@@ -79,7 +86,7 @@ struct linger {
 #define SOCK_STREAM    1
 #define SOCK_DGRAM     2
 #define SOCK_RAW       3
-#define SOCK_SEQPACKET 5      /* there are none: EINVAL */
+#define SOCK_SEQPACKET 5      /* AF_UNIX; records of 64 KiB at most */
 #define SOCK_NONBLOCK  0x4000 /* or-ed to the type */
 #define SOCK_CLOEXEC   0x40000
 
@@ -118,6 +125,7 @@ struct linger {
 #define SO_PROTOCOL     0x100c
 #define SO_DOMAIN       0x100d
 #define SO_PEERCRED     0x100e /* struct ucred, of UNIX sockets */
+#define SO_PASSCRED     0x100f /* of UNIX sockets */
 
 #define MSG_PEEK     0x01
 #define MSG_WAITALL  0x02
@@ -127,6 +135,11 @@ struct linger {
 #define MSG_NOSIGNAL 0x20
 #define MSG_TRUNC    0x40
 #define MSG_CTRUNC   0x80
+
+#define MSG_CMSG_CLOEXEC 0x100 /* of no effect, as the next one */
+#define MSG_EOR          0x200
+#define MSG_ERRQUEUE     0x400 /* EAGAIN: there is no IP_RECVERR */
+#define MSG_WAITFORONE   0x800 /* of recvmmsg() */
 
 #define SHUT_RD   0
 #define SHUT_WR   1
@@ -146,7 +159,15 @@ ssize_t recv(int fd, void *data, size_t bytes, int flags);
 ssize_t recvfrom(int fd, void *data, size_t bytes, int flags, struct sockaddr *address,
                  socklen_t *address_bytes);
 ssize_t recvmsg(int fd, struct msghdr *message, int flags);
+
+/* How many messages were moved, if there was one. An error that poll() tells behind received ones is the next call's. The
+ * time is looked at between messages, as Linux does. */
+struct timespec;
+int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags);
+int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout);
+
 int shutdown(int fd, int how);
+int sockatmark(int fd); /* 0 of streams */
 int getsockopt(int fd, int level, int option, void *value, socklen_t *bytes);
 int setsockopt(int fd, int level, int option, const void *value, socklen_t bytes);
 int getsockname(int fd, struct sockaddr *address, socklen_t *bytes);

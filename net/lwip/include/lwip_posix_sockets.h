@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -29,8 +30,5 @@ typedef int msg_iovlen_t;
 #define TCP_KEEPALIVE   0x02
 #define SO_NO_CHECK     0x100a
 #define IPPROTO_UDPLITE 136
-struct ifreq {
-    char ifr_name[NETIF_NAMESIZE];
-};
 
 #endif
