@@ -155,6 +155,40 @@ def test_chunks_with_much_framing(service):
         assert connection.recv(4096).startswith(b"HTTP/1.1 404 ")
 
 
+CHUNKS = b"2\r\n{}\r\n0\r\n\r\n"
+FRAMINGS = {  # name: version, lines of the header, body, whether it is a request
+    "a length": (1, b"Content-Length: 2", b"{}", True),
+    "chunks": (1, b"Transfer-Encoding: chunked", CHUNKS, True),
+    "chunks, and space": (1, b"Transfer-Encoding: chunked ", CHUNKS, True),
+    "chunks of 1.0": (0, b"Transfer-Encoding: chunked", CHUNKS, False),
+    "both": (1, b"Transfer-Encoding: chunked\r\nContent-Length: 2", CHUNKS, False),
+    "another coding": (1, b"Transfer-Encoding: gzip, chunked", CHUNKS, False),
+    "another coding behind": (1, b"Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip", CHUNKS, False),
+    "chunks twice": (1, b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", CHUNKS, False),
+    "a control": (1, b"Transfer-Encoding: \x0bchunked", CHUNKS, False),
+    "a space": (1, b"Transfer-Encoding : chunked", CHUNKS, False),
+    "a sign": (1, b"Content-Length: +2", b"{}", False),
+    "the same length twice": (1, b"Content-Length: 2\r\nContent-Length: 2", b"{}", False),
+    "a folded line": (1, b"X: a\r\n Content-Length: 9\r\nContent-Length: 2", b"{}", False),
+    "a prefix": (1, b"Transfer-Encoding: chunked", b"0x" + CHUNKS, False),
+    "line feeds": (1, b"Transfer-Encoding: chunked", CHUNKS.replace(b"\r", b""), False),
+    "no end of a chunk": (1, b"Transfer-Encoding: chunked", b"2\r\n{}xx0\r\n\r\n", False),
+}
+
+
+@pytest.mark.parametrize("framing", FRAMINGS.values(), ids=FRAMINGS)
+def test_where_a_request_ends(service, framing):
+    """Whatever a proxy in front might see otherwise is refused, and nothing behind it is taken for another request."""
+    version, lines, body, is_good = framing
+    head = b"PATCH /v1/guests/none HTTP/1.%d\r\nHost: skep\r\nConnection: keep-alive\r\n" % version
+    head += b"Content-Type: application/json\r\nAuthorization: Bearer %s\r\n%s\r\n\r\n" % (service.token.encode(), lines)
+    with any_certificate().wrap_socket(connect(service.port)) as connection:
+        connection.sendall(head + body + b"GET /healthz HTTP/1.1\r\nHost: skep\r\nConnection: close\r\n\r\n")
+        seen = b"".join(iter(lambda: connection.recv(65536), b""))
+    statuses = [answer[:3] for answer in seen.split(b"HTTP/1.1 ")[1:]]
+    assert statuses == ([b"404", b"200"] if is_good else [b"400"])
+
+
 def test_too_many_requests(service):
     """One caller beyond its rate is told when to come again; others, and those without a token, are not concerned."""
     seen = set()

@@ -183,9 +183,15 @@ unsigned http_field_count(const struct http_conn *c, const char *name)
     return count;
 }
 
+/* White space may follow a field's value. */
+static bool is_chunked(const char *coding)
+{
+    return strncasecmp(coding, "chunked", 7) == 0 && coding[7 + strspn(coding + 7, " \t")] == '\0';
+}
+
 static int finish_head(struct http_conn *c)
 {
-    const char *expect = http_field(c, "expect");
+    const char *expect = http_field(c, "expect"), *coding = http_field(c, "transfer-encoding");
     unsigned hosts;
     char *mark;
 
@@ -205,8 +211,9 @@ static int finish_head(struct http_conn *c)
     if (expect && strcasecmp(expect, "100-continue") != 0)
         return HTTP_E_EXPECTATION;
     c->expects_continue = expect != NULL;
-    /* RFC 9112, 6.3: where chunks aren't the last coding, nobody knows where the body ends. */
-    if (c->parser.flags & F_TRANSFER_ENCODING && !c->chunked)
+    /* RFC 9112, 6.1: chunks are the only coding that is known here, and HTTP/1.0 has none. What is before us may see it
+     * otherwise, and where the body ends. */
+    if (coding && (!is_chunked(coding) || !c->chunked || c->parser.http_minor == 0))
         return HTTP_E_SYNTAX;
     /* RFC 9112, 3.2: without or with two Host fields the request is malformed. */
     hosts = http_field_count(c, "host");

@@ -70,8 +70,8 @@ struct http_conn {
     bool head_done, body_done;
     int error; /* found in a callback */
     size_t head_bytes, url_bytes, text_bytes, value_start;
-    uint64_t body_total,
-        framing; /* bytes of the body that were read, and of what was between them */
+    uint64_t body_total; /* bytes of the body that were read */
+    uint64_t framing;    /* and of what was between them */
     char url[HTTP_URL_MAX + 1];
     char text[HTTP_HEAD_MAX + 2 * HTTP_FIELDS_MAX];
     uint8_t *body;
