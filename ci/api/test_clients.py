@@ -94,7 +94,7 @@ def test_what_is_behind_a_certificate_is_not_looked_at(service, client, version)
 
 def long_exponent(file):
     """Writes a key of RSA whose public exponent is as long as its modulus: its owner signs at no cost, and each look at a
-    signature costs as much as two hundred with an ordinary key. Whose certificate it is says the key's owner."""
+    signature costs as much as two hundred with an ordinary key. In front of it stands a certificate of its own."""
     numbers = rsa.generate_private_key(public_exponent=65537, key_size=4096).private_numbers()
     p, q, d = numbers.p, numbers.q, 65537
     while math.gcd(d, (p - 1) * (q - 1)) != 1:
