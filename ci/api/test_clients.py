@@ -1,9 +1,14 @@
 """Clients that show a certificate: whose it is, what it may do, and when that ends."""
 
+import datetime
+import math
 import socket
 import ssl
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from authority import openssl, self_signed
 from slow import any_certificate
@@ -76,6 +81,47 @@ def test_a_copy_of_the_certificate_is_not_enough(service, client, tmp_path):
     twin = Client(tmp_path / "twin", "robot")
     with Connection(service, twin.context()) as connection:
         assert connection.get("/v1/guests") == 401
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_is_behind_a_certificate_is_not_looked_at(service, client, version):
+    """Nobody is trusted to have signed it, so no signature of a chain is checked, nor is a long chain anything wrong."""
+    allow(service, client)
+    client.file.write_text(client.pem * 12)
+    with Connection(service, client.context(version)) as connection:
+        assert connection.get("/v1/guests") == 200
+
+
+def long_exponent(file):
+    """Writes a key of RSA whose public exponent is as long as its modulus: its owner signs at no cost, and each look at a
+    signature costs as much as two hundred with an ordinary key. In front of it stands a certificate of its own."""
+    numbers = rsa.generate_private_key(public_exponent=65537, key_size=4096).private_numbers()
+    p, q, d = numbers.p, numbers.q, 65537
+    while math.gcd(d, (p - 1) * (q - 1)) != 1:
+        d += 2
+    public = rsa.RSAPublicNumbers(pow(d, -1, (p - 1) * (q - 1)), p * q)
+    key = rsa.RSAPrivateNumbers(p, q, d, d % (p - 1), d % (q - 1), rsa.rsa_crt_iqmp(p, q), public).private_key()
+    name = x509.Name([x509.NameAttribute(x509.oid.NameOID.COMMON_NAME, "costly")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+        .public_bytes(serialization.Encoding.PEM)
+    )
+    form = serialization.PrivateFormat.TraditionalOpenSSL
+    file.write_bytes(certificate + key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_key_that_costs_is_refused(service, tmp_path, version):
+    file, context = tmp_path / "costly.pem", any_certificate()
+    long_exponent(file)
+    context.minimum_version = context.maximum_version = VERSIONS[version]
+    context.load_cert_chain(file)
+    with pytest.raises((ssl.SSLError, ConnectionError)), Connection(service, context) as connection:
+        connection.get("/healthz")
+    with Connection(service, any_certificate()) as connection:
+        assert connection.get("/healthz") == 200
 
 
 def test_changes_hold_for_open_connections(service, client):

@@ -1,15 +1,18 @@
 """Too many clients, slow ones and greedy ones: what an ordinary client gets meanwhile."""
 
+import concurrent.futures
 import contextlib
+import functools
 import http.client
 import socket
+import ssl
 import threading
 import time
 
 import pytest
 
 import skep
-from slow import Attack, any_certificate, stalled_reader
+from slow import Attack, any_certificate, connect, stalled_reader
 
 
 @pytest.fixture
@@ -96,6 +99,94 @@ def test_readers_that_stall_lose_their_places(start):
     finally:
         for reader in readers:
             reader.close()
+
+
+WARNING = bytes.fromhex("150303000201") + b"\x5a"  # an alert that a server may ignore: user_canceled, as a warning
+
+
+def send_until_ended(connection, data):
+    """Sends the same over and over until the service ends the connection, which must be soon."""
+    end = time.monotonic() + 20
+    with contextlib.suppress(ConnectionError, ssl.SSLError):
+        while time.monotonic() < end:
+            connection.sendall(data)
+        pytest.fail("the service has taken all that came")
+
+
+def flood_warnings(service):
+    with contextlib.closing(connect(service.port)) as connection:
+        send_until_ended(connection, WARNING * 9000)
+
+
+def flood_framing(service, chunk):
+    """In the body of a request without a token: what is no data isn't taken without end, either."""
+    with any_certificate().wrap_socket(connect(service.port)) as connection:
+        connection.sendall(b"PUT /v1/images/x HTTP/1.1\r\nHost: skep\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk)
+        send_until_ended(connection, b"a" * 65536 if chunk else b"1;" + b"a" * 4096 + b"\r\nx\r\n")
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [
+        flood_warnings,
+        pytest.param(functools.partial(flood_framing, chunk=b"1;"), id="a chunk's extension"),
+        pytest.param(functools.partial(flood_framing, chunk=b"0\r\nx: "), id="a trailer"),
+        pytest.param(functools.partial(flood_framing, chunk=b""), id="many extensions"),
+    ],
+)
+def test_floods_that_say_nothing(service, flood):
+    """What a peer may send without end, and a server pass over, ends the connection. Before the handshake it would have the
+    places of all who do arithmetic, so that nobody else came to it."""
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        floods = [pool.submit(flood, service) for _ in range(8)]
+        assert get(service, "/v1/guests")[0] == 200
+        for one in floods:
+            one.result()
+
+
+def test_chunks_with_much_framing(service):
+    """Chunks of one byte, with lengths of eight digits, are a body like any other; so is a short extension."""
+    body = b"".join(b"00000001;a=b\r\n%c\r\n" % byte for byte in b"{}") + b"1\r\n \r\n" * 5000 + b"0\r\nx: y\r\n\r\n"
+    with any_certificate().wrap_socket(connect(service.port)) as connection:
+        connection.sendall(
+            b"PATCH /v1/guests/none HTTP/1.1\r\nHost: skep\r\nTransfer-Encoding: chunked\r\nContent-Type: application/json\r\n"
+            b"Authorization: Bearer %s\r\n\r\n" % service.token.encode() + body
+        )
+        assert connection.recv(4096).startswith(b"HTTP/1.1 404 ")
+
+
+CHUNKS = b"2\r\n{}\r\n0\r\n\r\n"
+FRAMINGS = {  # name: version, lines of the header, body, whether it is a request
+    "a length": (1, b"Content-Length: 2", b"{}", True),
+    "chunks": (1, b"Transfer-Encoding: chunked", CHUNKS, True),
+    "chunks, and space": (1, b"Transfer-Encoding: chunked ", CHUNKS, True),
+    "chunks of 1.0": (0, b"Transfer-Encoding: chunked", CHUNKS, False),
+    "both": (1, b"Transfer-Encoding: chunked\r\nContent-Length: 2", CHUNKS, False),
+    "another coding": (1, b"Transfer-Encoding: gzip, chunked", CHUNKS, False),
+    "another coding behind": (1, b"Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip", CHUNKS, False),
+    "chunks twice": (1, b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", CHUNKS, False),
+    "a control": (1, b"Transfer-Encoding: \x0bchunked", CHUNKS, False),
+    "a space": (1, b"Transfer-Encoding : chunked", CHUNKS, False),
+    "a sign": (1, b"Content-Length: +2", b"{}", False),
+    "the same length twice": (1, b"Content-Length: 2\r\nContent-Length: 2", b"{}", False),
+    "a folded line": (1, b"X: a\r\n Content-Length: 9\r\nContent-Length: 2", b"{}", False),
+    "a prefix": (1, b"Transfer-Encoding: chunked", b"0x" + CHUNKS, False),
+    "line feeds": (1, b"Transfer-Encoding: chunked", CHUNKS.replace(b"\r", b""), False),
+    "no end of a chunk": (1, b"Transfer-Encoding: chunked", b"2\r\n{}xx0\r\n\r\n", False),
+}
+
+
+@pytest.mark.parametrize("framing", FRAMINGS.values(), ids=FRAMINGS)
+def test_where_a_request_ends(service, framing):
+    """Whatever a proxy in front might see otherwise is refused, and nothing behind it is taken for another request."""
+    version, lines, body, is_good = framing
+    head = b"PATCH /v1/guests/none HTTP/1.%d\r\nHost: skep\r\nConnection: keep-alive\r\n" % version
+    head += b"Content-Type: application/json\r\nAuthorization: Bearer %s\r\n%s\r\n\r\n" % (service.token.encode(), lines)
+    with any_certificate().wrap_socket(connect(service.port)) as connection:
+        connection.sendall(head + body + b"GET /healthz HTTP/1.1\r\nHost: skep\r\nConnection: close\r\n\r\n")
+        seen = b"".join(iter(lambda: connection.recv(65536), b""))
+    statuses = [answer[:3] for answer in seen.split(b"HTTP/1.1 ")[1:]]
+    assert statuses == ([b"404", b"200"] if is_good else [b"400"])
 
 
 def test_too_many_requests(service):

@@ -111,6 +111,15 @@ static void sending_all_meets_who_is_sending(void **state)
     assert_string_equal(sent, "rebooting\nrebooting\nafter\n");
 }
 
+/* A guest's text, in a terminal of whatever kind: 0x9b, alone or as UTF-8, begins a command as ESC [ does. */
+static void texts_steer_no_terminal(void **state)
+{
+    (void)state;
+    char text[32];
+    format_text(text, sizeof(text), "%s", "~a\x1b[2J\x9b\xc2\x9b\x7f\r\n ");
+    assert_string_equal(text, "~a?[2J?????? ");
+}
+
 /* What finds no room is left out whole, counted, and said at the next line that has room. */
 static void lost_lines_are_told(void **state)
 {
@@ -200,6 +209,7 @@ int main(void)
         cmocka_unit_test_setup(an_idle_cpu_comes_back_for_it, start),
         cmocka_unit_test_setup(a_step_is_bounded, start),
         cmocka_unit_test_setup(sending_all_meets_who_is_sending, start),
+        cmocka_unit_test(texts_steer_no_terminal),
         cmocka_unit_test_setup(lost_lines_are_told, start),
         cmocka_unit_test_setup(crashes_in_a_loop_are_counted, start),
         cmocka_unit_test_setup(the_tail_is_the_latest, start),

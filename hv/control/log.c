@@ -20,7 +20,7 @@ void log_line(const char *format, ...)
         return;
     /* Names and texts come from clients: nothing of theirs may steer a terminal or fake a line. */
     for (char *c = line; *c; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+        if (*c < ' ' || *c > '~')
             *c = '?';
     core_log(line, strlen(line));
 }

@@ -40,7 +40,7 @@ static void put_text(struct sink *sink, const char *text, unsigned width)
     size_t length = strlen(text);
     for (size_t i = 0; i < length; i++) {
         /* Some texts are a guest's: none may begin a line of its own or steer a terminal. */
-        put(sink, (uint8_t)text[i] < ' ' || text[i] == 127 ? '?' : text[i]);
+        put(sink, text[i] < ' ' || text[i] > '~' ? '?' : text[i]);
     }
     for (; length < width; length++) {
         put(sink, ' ');

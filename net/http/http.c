@@ -11,6 +11,11 @@
 #include <string.h>
 #include <strings.h>
 
+/* What chunks may have beside their data, extensions and trailers (RFC 9112, 7.1.1): so much for each byte of it, and so
+ * much more. A chunk of one byte has five. */
+#define FRAMING_PER_BYTE 16u
+#define FRAMING_MAX      HTTP_HEAD_MAX
+
 static struct http_conn *conn_of(llhttp_t *parser)
 {
     return parser->data;
@@ -165,6 +170,7 @@ static void reset_request(struct http_conn *c)
     c->error = 0;
     c->head_bytes = c->url_bytes = c->text_bytes = c->value_start = 0;
     c->content_length = c->output_bytes = 0;
+    c->body_total = c->framing = 0;
     c->has_length = c->chunked = c->keep_alive = c->expects_continue = c->upgrade = false;
 }
 
@@ -177,9 +183,15 @@ unsigned http_field_count(const struct http_conn *c, const char *name)
     return count;
 }
 
+/* White space may follow a field's value. */
+static bool is_chunked(const char *coding)
+{
+    return strncasecmp(coding, "chunked", 7) == 0 && coding[7 + strspn(coding + 7, " \t")] == '\0';
+}
+
 static int finish_head(struct http_conn *c)
 {
-    const char *expect = http_field(c, "expect");
+    const char *expect = http_field(c, "expect"), *coding = http_field(c, "transfer-encoding");
     unsigned hosts;
     char *mark;
 
@@ -199,8 +211,9 @@ static int finish_head(struct http_conn *c)
     if (expect && strcasecmp(expect, "100-continue") != 0)
         return HTTP_E_EXPECTATION;
     c->expects_continue = expect != NULL;
-    /* RFC 9112, 6.3: where chunks aren't the last coding, nobody knows where the body ends. */
-    if (c->parser.flags & F_TRANSFER_ENCODING && !c->chunked)
+    /* RFC 9112, 6.1: chunks are the only coding that is known here, and HTTP/1.0 has none. What is before us may see it
+     * otherwise, and where the body ends. */
+    if (coding && (!is_chunked(coding) || !c->chunked || c->parser.http_minor == 0))
         return HTTP_E_SYNTAX;
     /* RFC 9112, 3.2: without or with two Host fields the request is malformed. */
     hosts = http_field_count(c, "host");
@@ -247,6 +260,18 @@ static int say_continue(struct http_conn *c, uint64_t deadline)
     return n < 0 ? n : 0;
 }
 
+static int feed_body(struct http_conn *c, size_t limit)
+{
+    size_t first = c->input_first, before = c->body_bytes;
+    int error = feed(c, limit);
+
+    c->body_total += c->body_bytes - before;
+    c->framing += c->input_first - first - (c->body_bytes - before);
+    if (error == 0 && c->framing > FRAMING_MAX + FRAMING_PER_BYTE * c->body_total)
+        return HTTP_E_SYNTAX;
+    return error;
+}
+
 int http_read_body(struct http_conn *c, void *buf, size_t bytes, uint64_t deadline)
 {
     int error;
@@ -261,7 +286,7 @@ int http_read_body(struct http_conn *c, void *buf, size_t bytes, uint64_t deadli
     while (!c->body_done && c->body_bytes == 0) {
         if ((error = fill(c, deadline)) != 0)
             return error;
-        if ((error = feed(c, bytes)) != 0)
+        if ((error = feed_body(c, bytes)) != 0)
             return error;
     }
     return (int)c->body_bytes;

@@ -70,6 +70,8 @@ struct http_conn {
     bool head_done, body_done;
     int error; /* found in a callback */
     size_t head_bytes, url_bytes, text_bytes, value_start;
+    uint64_t body_total; /* bytes of the body that were read */
+    uint64_t framing;    /* and of what was between them */
     char url[HTTP_URL_MAX + 1];
     char text[HTTP_HEAD_MAX + 2 * HTTP_FIELDS_MAX];
     uint8_t *body;
@@ -97,7 +99,8 @@ enum http_match { HTTP_MATCH_NONE, HTTP_MATCH_YES, HTTP_MATCH_NO, HTTP_MATCH_MAL
 enum http_match http_match(const struct http_conn *c, const char *field, const char *etag,
                            bool weak);
 
-/* Up to bytes of the body; 0 = it is complete. Says "100 Continue" first to who waits for it. */
+/* Up to bytes of the body; 0 = it is complete. Says "100 Continue" first to who waits for it. Chunks with far more framing
+ * than data are HTTP_E_SYNTAX. */
 int http_read_body(struct http_conn *c, void *buf, size_t bytes, uint64_t deadline);
 
 /* Reads and drops what is left of a body, at most limit bytes; whether the connection can go on. */

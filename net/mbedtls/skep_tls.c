@@ -31,6 +31,10 @@ struct tls_server {
  * at the new one. */
 #define TICKET_SECONDS 3600u
 
+/* mbedTLS passes over warnings and the like for as long as some come, without a word to its caller. So it is given no more
+ * than so much at a time: of a handshake all, a few times what the longest needs, else until the deadline is looked at. */
+#define BUDGET_BYTES (32u << 10)
+
 /* A sleeping session looks this often whether it has been told to end. */
 #define WAIT_SLICE_MS 5000
 
@@ -182,7 +186,11 @@ static bool looks_like_http(uint8_t first)
 static int receive(void *ctx, unsigned char *buf, size_t bytes)
 {
     struct tls_session *s = ctx;
-    ssize_t n = recv(s->fd, buf, bytes, 0);
+    ssize_t n;
+
+    if (s->budget == 0)
+        return MBEDTLS_ERR_SSL_WANT_READ;
+    n = recv(s->fd, buf, bytes < s->budget ? bytes : s->budget, 0);
     if (n < 0)
         return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? MBEDTLS_ERR_SSL_WANT_READ
                                                                          : MBEDTLS_ERR_SSL_CONN_EOF;
@@ -190,6 +198,7 @@ static int receive(void *ctx, unsigned char *buf, size_t bytes)
         s->seen_bytes = true;
         s->plain_http = looks_like_http(buf[0]);
     }
+    s->budget -= (size_t)n;
     return s->plain_http ? MBEDTLS_ERR_SSL_INVALID_RECORD : (int)n;
 }
 
@@ -228,6 +237,7 @@ static void begin_call(struct tls_session *s, uint64_t deadline)
 {
     s->began = tls_clock_ns();
     s->deadline = deadline;
+    s->budget = BUDGET_BYTES;
 }
 
 static int step_handshake(struct tls_session *s, const struct tls_turns *turns)
@@ -259,6 +269,8 @@ int tls_session_open(struct tls_session *s, struct tls_server *server, int fd, u
     while ((result = step_handshake(s, turns)) != 0) {
         if (s->plain_http)
             return TLS_PLAIN_HTTP;
+        if (s->budget == 0)
+            return TLS_FAILED;
         if ((error = wait_for(s, result)) != 0)
             return error;
     }
@@ -288,6 +300,7 @@ int tls_session_read(struct tls_session *s, void *buf, size_t bytes, uint64_t de
             return TLS_CLOSED;
         if ((error = wait_for(s, result)) != 0)
             return error;
+        s->budget = BUDGET_BYTES;
     }
 }
 

@@ -63,6 +63,7 @@ struct tls_session {
     struct tls_server *server;
     int fd;
     uint64_t began, deadline; /* of the call in progress */
+    size_t budget;            /* bytes that it may still receive before it looks at its deadline */
     /* Since when it is waited for the client, 0 = it isn't. Any thread may look. */
     _Atomic uint64_t waits;
     bool plain_http, seen_bytes;

@@ -424,6 +424,96 @@ static void stale_translation(void)
         skep_hc_yield();
 }
 
+/* ---- neighbours of a touched page ---- */
+
+#define WALK       64u /* pages */
+#define YIELDS_MAX 500000u
+enum { WALK_NOT_YET, WALK_ON, WALK_OVER, WALK_LEFT };
+static _Atomic int walk;
+
+/* Changes what lies behind the pages that the other walks through, and so where the range ends to which a touch brings
+ * pages. It touches none. */
+static _Noreturn void changer(uint64_t base)
+{
+    static const uint64_t ways[] = {READ_WRITE, SKEP_PROT_READ, SKEP_PROT_NONE, RESERVE};
+    uint64_t seed = base;
+    while (atomic_load(&walk) == WALK_NOT_YET)
+        skep_hc_yield();
+    while (atomic_load(&walk) == WALK_ON) {
+        uint64_t r = random_next(&seed);
+        uint64_t at = base + (WALK + r % 8) * PAGE, bytes = (1 + (r >> 8) % 8) * PAGE;
+        if (r >> 16 & 1)
+            skep_hc_mem_unmap(at, bytes);
+        else if (r >> 17 & 1)
+            skep_hc_mem_protect(at, bytes, ways[r >> 20 & 1]);
+        else
+            skep_hc_mem_map(at, bytes, ways[r >> 20 & 3]);
+    }
+    atomic_store(&walk, WALK_LEFT);
+    skep_hc_vcpu_stop();
+    __builtin_unreachable();
+}
+
+/* One after the other, each empty at first and then its own. */
+static void walk_through(uint64_t base)
+{
+    for (uint64_t at = base; at < base + WALK * PAGE; at += PAGE) {
+        CHECK(*(volatile uint64_t *)at == 0);
+        *(volatile uint64_t *)at = at;
+    }
+    for (uint64_t at = base; at < base + WALK * PAGE; at += PAGE)
+        CHECK(*(volatile uint64_t *)at == at);
+}
+
+/* With little more memory than that takes. Every page that came is given back. */
+static void walked_beside_changes(void)
+{
+    uint64_t base = info->heap_base + (1ull << 30);
+    CHECK(vcpu_run(1, changer, base) == 0);
+    uint64_t before = most_pages(), spared = (before - 2 * WALK - 32) * PAGE;
+    int64_t rest = skep_hc_mem_map(0, spared, READ_WRITE);
+    CHECK(rest > 0);
+    atomic_store(&walk, WALK_ON);
+    for (unsigned round = 0; round < 300; round++) {
+        CHECK(skep_hc_mem_map(base, WALK * PAGE, READ_WRITE) == (int64_t)base);
+        walk_through(base);
+        CHECK(skep_hc_mem_unmap(base, WALK * PAGE) == 0);
+    }
+    atomic_store(&walk, WALK_OVER);
+    for (unsigned i = 0; atomic_load(&walk) != WALK_LEFT; i++) {
+        CHECK(i < YIELDS_MAX);
+        skep_hc_yield();
+    }
+    for (uint64_t i = WALK; i < WALK + 16; i++)
+        skep_hc_mem_unmap(base + i * PAGE, PAGE);
+    CHECK(skep_hc_mem_unmap((uint64_t)rest, spared) == 0);
+    CHECK(most_pages() == before);
+}
+
+static const uint64_t shared_pages[32][512] __attribute__((aligned(4096))) = {{CANARY}};
+
+/* The image's pages, which come with those around, and of which it gives back now these, now those. Several guests at once: a
+ * share that is counted wrong stays when the image goes. */
+static void shared_beside_changes(void)
+{
+    uint64_t seed = argument(0) + 1, gone = 0, hidden = 0;
+    for (unsigned i = 0; i < 2000; i++) {
+        uint64_t r = random_next(&seed), page = r % 32, bit = 1ull << page;
+        if (r >> 8 & 1 && !((gone | hidden) & bit))
+            CHECK(*(volatile const uint64_t *)shared_pages[page] == (page ? 0 : CANARY));
+        if (r >> 9 & 1 && !(gone & bit)) {
+            uint64_t prot = r >> 10 & 1 ? SKEP_PROT_READ : SKEP_PROT_NONE;
+            CHECK(skep_hc_mem_protect((uint64_t)shared_pages[page], PAGE, prot) == 0);
+            hidden = prot ? hidden & ~bit : hidden | bit;
+        }
+        if (i > 1000 && (r >> 11) % 64 == 0 && !(gone & bit)) {
+            CHECK(skep_hc_mem_unmap((uint64_t)shared_pages[page], PAGE) == 0);
+            gone |= bit;
+        }
+    }
+    CHECK(gone != 0);
+}
+
 const struct attack attacks[] = {
     {"canary-fill", canary_fill, "8x exit | invalid-opcode"},
     {"canary-look", canary_look, "8x exit"},
@@ -444,6 +534,8 @@ const struct attack attacks[] = {
     {"reserve-churn", reserve_churn, "4x exit"},
     {"reserve-beyond", reserve_beyond, "2x out-of-memory address=said"},
     {"reserve-beside-touches", reserve_beside_touches, "exit"},
+    {"walked-beside-changes", walked_beside_changes, "2x exit"},
+    {"shared-beside-changes", shared_beside_changes, "8x exit"},
     {"stale-translation", stale_translation, "page-fault error=0x3 at=stale_writer"},
 };
 ATTACK_COUNT;
