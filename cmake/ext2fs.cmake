@@ -25,7 +25,7 @@ foreach(name
         symlink unlink valid_blk)
     list(APPEND sources ${e2}/lib/ext2fs/${name}.c)
 endforeach()
-upstream_library(ext2fs
+upstream_library(ext2fs LTO
     SOURCES
         ${sources} ${e2}/debugfs/journal.c ${e2}/e2fsck/recovery.c ${e2}/e2fsck/revoke.c ${port}/port.c
     INCLUDES ${port} ${generated} ${e2}/lib ${e2}/lib/ext2fs ${generated}/ext2fs)

@@ -4,6 +4,7 @@
 #   skep_flags_own      our own code: warnings, and they are errors
 #   skep_flags_core     ring 0
 #   skep_flags_guest    ring 3: guests, the control service, and the upstream code in them
+#   skep_flags_lto      libraries for ring 3, and what is linked with them as a whole
 #   skep_flags_host     native code for unit tests
 
 # Paths are made relative in debug information and __FILE__, so that two builds in different
@@ -102,3 +103,14 @@ set(SKEP_GUEST_LINK_FLAGS
     -Wl,-z,pack-relative-relocs
     -Wl,--build-id=sha1 -Wl,--hash-style=gnu -Wl,--gc-sections -Wl,--no-undefined)
 target_link_options(skep_flags_guest INTERFACE ${SKEP_GUEST_LINK_FLAGS} -Wl,--fatal-warnings)
+
+# Objects have both code and what it was made from: a program that is linked with -flto is optimised as a whole with the
+# libraries, another one is linked as ever. The seed is for names of sections, which are by chance otherwise; it is the same
+# for all, since debug information has it and mustn't say where something was built.
+set(SKEP_LTO_FLAGS -flto -ffat-lto-objects -frandom-seed=skep)
+add_library(skep_flags_lto INTERFACE)
+target_compile_options(skep_flags_lto INTERFACE $<$<COMPILE_LANGUAGE:C>:${SKEP_LTO_FLAGS}>)
+# What a program is linked with, this or that.
+set(SKEP_LTO_LINKER ${CMAKE_SOURCE_DIR}/cmake/lto)
+set(SKEP_LTO_LINK_FLAGS -flto=auto -B${SKEP_LTO_LINKER} ${SKEP_COMMON_FLAGS} ${SKEP_GUEST_FLAGS} ${SKEP_GUEST_BACKTRACE_FLAGS})
+set(SKEP_NO_LTO_LINK_FLAGS -fno-lto)

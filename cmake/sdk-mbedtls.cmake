@@ -19,7 +19,7 @@ list(FILTER tls INCLUDE REGEX "/library/(ssl_[a-z0-9_]*|debug|mps_[a-z]*|net_soc
 list(REMOVE_ITEM crypto ${x509} ${tls})
 
 function(sdk_mbedtls name)
-    upstream_library(sdk_${name} SOURCES ${ARGN}
+    upstream_library(sdk_${name} LTO SOURCES ${ARGN}
         INCLUDES ${generated}/mbedtls/include ${mbedtls_DIR}/include)
     target_include_directories(sdk_${name} PRIVATE ${mbedtls_PRIVATE_INCLUDES})
     set_target_properties(sdk_${name} PROPERTIES OUTPUT_NAME ${name} ARCHIVE_OUTPUT_DIRECTORY ${generated})

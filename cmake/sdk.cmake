@@ -66,6 +66,7 @@ endforeach()
 configure_file(${sdk}/skep.specs.in ${generated}/skep.specs @ONLY)
 install(FILES ${generated}/skep.specs DESTINATION lib/skep)
 install(PROGRAMS ${sdk}/ld cmake/split-debug DESTINATION lib/skep)
+install(PROGRAMS ${SKEP_LTO_LINKER}/ld DESTINATION lib/skep/lto)
 
 foreach(name gcc pkg-config backtrace)
     install(PROGRAMS ${sdk}/${name} DESTINATION bin RENAME x86_64-skep-${name})
@@ -95,6 +96,7 @@ add_custom_command(OUTPUT ${SKEP_SDK_STAMP} VERBATIM
     COMMAND ${CMAKE_COMMAND} --install ${CMAKE_BINARY_DIR} --prefix ${SKEP_SDK}
     COMMAND ${CMAKE_COMMAND} -E touch ${SKEP_SDK_STAMP}
     DEPENDS skep_sdk skep_sdk_ext4 sdk_mbedcrypto sdk_mbedx509 sdk_mbedtls ${config} ${installed}
-        ${CMAKE_SOURCE_DIR}/cmake/files.cmake ${CMAKE_SOURCE_DIR}/cmake/pack-files ${CMAKE_SOURCE_DIR}/cmake/split-debug)
+        ${CMAKE_SOURCE_DIR}/cmake/files.cmake ${CMAKE_SOURCE_DIR}/cmake/pack-files ${CMAKE_SOURCE_DIR}/cmake/split-debug
+        ${SKEP_LTO_LINKER}/ld)
 add_custom_target(sdk DEPENDS ${SKEP_SDK_STAMP})
 set(SKEP_SDK_COMPILER ${installed} ${generated}/skep.specs ${newlib_PREFIX}/lib/libc.a) # what objects are made by

@@ -7,7 +7,7 @@
 #       Ring-3 code. Sees hv/include, guestlib/include, net/include, the POSIX headers (libc-shim,
 #       newlib) and its own INCLUDES, which its users see too.
 #
-#   skep_add_guest(name SOURCES … [FILES …] [FILESYSTEM] [LIBS …] [STACK bytes] [OUTPUT_DIRECTORY dir])
+#   skep_add_guest(name SOURCES … [FILES …] [FILESYSTEM] [LTO] [LIBS …] [STACK bytes] [OUTPUT_DIRECTORY dir])
 #       A guest: <build>/examples/<name>.elf, a static PIE with function names but without debug
 #       information and symbols, which go to <name>.debug beside it. Sees what a guest library sees.
 #       - Linked are, as far as the program uses them: the LIBS, the targets guestlib, libc-shim,
@@ -19,6 +19,7 @@
 #         followed, empty folders left out. pack-files packs them; the symbol is skep_files_pack.
 #       - FILESYSTEM is for programs that use volumes: it links ext4, and mounts what SKEP_MOUNTS names
 #         before main(). Such a program is also under libext2fs' licence (docs/licences.md).
+#       - LTO optimises it as a whole, with its libraries: faster or not, smaller or not.
 #       - STACK is the main thread's stack size: p_memsz of PT_GNU_STACK, 0 when not given.
 #       - guestlib/skep-guest.ld is the linker script, if it exists.
 #       A dependency on the file goes to the target <name>.
@@ -64,7 +65,7 @@ function(skep_guest_library name)
         return()
     endif()
     add_library(${name} STATIC ${arg_SOURCES})
-    target_link_libraries(${name} PRIVATE skep_flags_own skep_flags_guest)
+    target_link_libraries(${name} PRIVATE skep_flags_own skep_flags_guest skep_flags_lto)
     target_link_libraries(${name} PUBLIC ${arg_LIBS})
     target_include_directories(${name} PRIVATE ${guest_includes} PUBLIC ${arg_INCLUDES})
 endfunction()
@@ -79,7 +80,7 @@ function(skep_split_debug target)
 endfunction()
 
 function(skep_add_guest name)
-    cmake_parse_arguments(PARSE_ARGV 1 arg "FILESYSTEM" "STACK;OUTPUT_DIRECTORY" "SOURCES;FILES;LIBS")
+    cmake_parse_arguments(PARSE_ARGV 1 arg "FILESYSTEM;LTO" "STACK;OUTPUT_DIRECTORY" "SOURCES;FILES;LIBS")
     if(SKEP_HOST)
         return()
     endif()
@@ -91,6 +92,14 @@ function(skep_add_guest name)
         SUFFIX .elf RUNTIME_OUTPUT_DIRECTORY ${arg_OUTPUT_DIRECTORY})
     target_include_directories(${name} PRIVATE ${guest_includes})
     target_link_libraries(${name} PRIVATE skep_flags_own skep_flags_guest)
+
+    if(arg_LTO)
+        target_link_libraries(${name} PRIVATE skep_flags_lto)
+        target_link_options(${name} PRIVATE ${SKEP_LTO_LINK_FLAGS})
+        set_property(TARGET ${name} APPEND PROPERTY LINK_DEPENDS ${SKEP_LTO_LINKER}/ld)
+    else()
+        target_link_options(${name} PRIVATE ${SKEP_NO_LTO_LINK_FLAGS})
+    endif()
 
     if(arg_FILES)
         list(TRANSFORM arg_FILES PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/ REGEX "^[^/]")

@@ -1,16 +1,16 @@
 # Upstream libraries, compiled as they are, for guests or natively: lwip, mbedtls, cjson, llhttp, wslay, littlefs.
 # Each is built only when something links it.
 
-# upstream_library(name SOURCES … INCLUDES …): INCLUDES are public.
+# upstream_library(name [LTO] SOURCES … INCLUDES …): INCLUDES are public; LTO is for what the SDK has: code is made twice.
 function(upstream_library name)
-    cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;INCLUDES")
+    cmake_parse_arguments(PARSE_ARGV 1 arg "LTO" "" "SOURCES;INCLUDES")
     add_library(${name} STATIC EXCLUDE_FROM_ALL ${arg_SOURCES})
     target_compile_options(${name} PRIVATE -w)
     target_include_directories(${name} SYSTEM PUBLIC ${arg_INCLUDES})
     if(SKEP_HOST)
         target_link_libraries(${name} PRIVATE skep_flags_host)
     else()
-        target_link_libraries(${name} PRIVATE skep_flags_guest)
+        target_link_libraries(${name} PRIVATE skep_flags_guest $<$<BOOL:${arg_LTO}>:skep_flags_lto>)
     endif()
 endfunction()
 
@@ -44,7 +44,7 @@ if(EXISTS ${net}/lwip/include/lwipopts.h)
     file(GLOB sources ${src}/core/*.c ${src}/core/ipv4/*.c ${src}/core/ipv6/*.c ${src}/api/*.c)
     # DHCPv6 isn't used, and of the other two net/socket has its own.
     list(REMOVE_ITEM sources ${src}/core/ipv6/dhcp6.c ${src}/core/ipv6/inet6.c ${src}/api/netdb.c)
-    upstream_library(lwip
+    upstream_library(lwip LTO
         SOURCES ${sources} ${src}/netif/ethernet.c
         INCLUDES ${net}/lwip/include ${src}/include)
     # As one unit: its layers are many small functions, which the compiler joins. Both files about fragments have a

@@ -58,8 +58,12 @@ def says(api, program, *args, **spec):
     return text
 
 
-def test_a_makefile(api, sdk, project):
-    run(sdk, project, "make", "CC=x86_64-skep-gcc", "AR=x86_64-skep-ar", "LDLIBS=files.o -lpthread", "files.o", "app")
+@pytest.mark.parametrize("options", ["", " -flto", " -flto=auto -fno-fat-lto-objects"])
+def test_a_makefile(api, sdk, project, options):
+    """The libraries are optimised together with a program that asks for it, and only then."""
+    tools = ["CC=x86_64-skep-gcc", "AR=x86_64-skep-ar", f"CFLAGS=-O2 -g{options}", "LDLIBS=files.o -lpthread"]
+    run(sdk, project, "make", *tools, "files.o", "app")
+    assert (" T skep_sched_add\n" in run(sdk, project, "x86_64-skep-nm", "app.debug")) == (options == "")
     assert says(api, project / "app", "/note.txt") == NOTE
 
 
@@ -94,6 +98,11 @@ def test_cmake(api, sdk, project):
     assert says(api, program, "/note.txt") == NOTE
     assert " skep_posix_files_start\n" in run(sdk, project, "x86_64-skep-nm", program.with_suffix(".debug"))  # FILESYSTEM
     assert "0x010000" in next(line for line in run(sdk, project, "readelf", "-lW", program).splitlines() if "STACK" in line)
+    run(sdk, project, "cmake", "-S", ".", "-B", "whole", "-G", "Ninja", "-DCMAKE_INTERPROCEDURAL_OPTIMIZATION=ON",
+        f"-DCMAKE_TOOLCHAIN_FILE={cmake}/toolchain.cmake")
+    run(sdk, project, "cmake", "--build", "whole")
+    assert " T skep_sched_add\n" not in run(sdk, project, "x86_64-skep-nm", "whole/app.debug")
+    assert says(api, project / "whole/app.elf", "/note.txt") == NOTE
     # The build notices a file that came.
     (project / "www/more.txt").write_text("more\n")
     run(sdk, project, "cmake", "--build", "skep")
@@ -134,6 +143,7 @@ def test_an_image_has_nothing_for_loaders_and_unwinders(sdk, tmp_path):
         ("int mq_open(); int main() { return mq_open(); }", [], "mq_open: Skep's C library doesn't have it"),
         ("int helper(); int main() { return helper(); }", [], "helper: neither the program's own files"),
         ("int other;", [], "main: neither the program's own files"),
+        ("int mq_open(); int main() { return mq_open(); }", ["-flto"], "mq_open: Skep's C library doesn't have it"),
         ("int main() { return 0; }", ["-shared"], "Skep has no shared libraries"),
         ("char text[9]; char *p(int i) { return text + i; } int main() { return *p(2); }", ["-fno-pie"], "position-independent"),
         ("#include <linux/types.h>", [], "linux/types.h: No such file"),

@@ -7,7 +7,6 @@
 #include "pack.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 struct key {
@@ -144,10 +143,16 @@ static int compare_names(const char *a, const char *b)
 /* The key of a name in a folder, or, without a name, of the folder. False: it is too long for a path. */
 static bool join(const char *folder, const char *name, char text[PACK_PATH_BYTES], struct key *out)
 {
-    int bytes = snprintf(text, PACK_PATH_BYTES, "%s%s%s", folder,
-                         folder[0] != 0 && name[0] != 0 ? "/" : "", name);
-    *out = (struct key){text, (size_t)bytes};
-    return bytes >= 0 && (size_t)bytes < PACK_PATH_BYTES;
+    size_t folder_bytes = strlen(folder), name_bytes = strlen(name);
+    size_t slash_bytes = folder_bytes != 0 && name_bytes != 0;
+    size_t bytes = folder_bytes + slash_bytes + name_bytes;
+    *out = (struct key){text, bytes};
+    if (bytes >= PACK_PATH_BYTES)
+        return false;
+    memcpy(text, folder, folder_bytes);
+    memcpy(text + folder_bytes, "/", slash_bytes);
+    memcpy(text + folder_bytes + slash_bytes, name, name_bytes + 1);
+    return true;
 }
 
 static bool give_name(const char *rest, char name[PACK_NAME_BYTES], bool *is_folder)
