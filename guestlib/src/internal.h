@@ -40,17 +40,17 @@ struct skep_thread {
     uint64_t canary; /* %fs:0x28, the same in all threads */
 
     /* Guarded by the scheduler's lock. */
-    bool preempted;     /* its registers are in context and extended, not on its stack */
-    bool sleeping;      /* sleeper is in the heap */
-    bool interruptible; /* waits in skep_wait_while() */
-    int wait_result;    /* of skep_wait() */
-    uint64_t left_ns;   /* of a turn that was interrupted, 0 = the next is a whole one */
-    struct list node;   /* in a run queue, or among the waiters for wait_word */
+    bool preempted;   /* its registers are in context and extended, not on its stack */
+    bool sleeping;    /* sleeper is in the heap */
+    int wait_result;  /* of skep_wait() */
+    uint64_t left_ns; /* of a turn that was interrupted, 0 = the next is a whole one */
+    struct list node; /* in a run queue, or among the waiters for wait_word */
     struct skep_sleeper sleeper;
     _Atomic uint32_t *wait_word;
     struct skep_context context;
     _Atomic uint32_t *gone;            /* to be told of the end, NULL = nobody is */
     skep_detour *(*_Atomic ask)(void); /* of skep_thread_divert(), NULL = nothing to ask */
+    _Atomic bool is_to_ask;            /* since then it hasn't been */
 
     /* Constant after creation. */
     void (*function)(void *);
@@ -164,6 +164,7 @@ uint64_t skep_events_run(struct skep_vcpu_page *page);
  * end of a block that ends at top (64-byte aligned, zeroed). Returns the thread; its stack can start
  * at *stack_top. */
 size_t skep_thread_block_bytes(void);
+size_t skep_extended_bytes(void);
 struct skep_thread *skep_thread_block_init(uint64_t top, uint64_t *stack_top);
 void skep_thread_block_free(struct skep_thread *thread);
 
