@@ -114,6 +114,7 @@ static struct skep_thread *thread_of_sleeper(struct skep_sleeper *sleeper)
  */
 
 static void poll_events(void);
+static inline void make_detour(struct skep_thread *self);
 
 void skep_upcalls_catch_up(void)
 {
@@ -121,7 +122,7 @@ void skep_upcalls_catch_up(void)
         skep_upcalls_mask();
         poll_events();
     } while (skep_upcalls_open());
-    skep_detour_make(); /* what had it asked may have been among the events */
+    make_detour(skep_thread_self()); /* what had it asked may have been among the events */
 }
 
 /* The holder may have been preempted by ring 0: let it run. */
@@ -485,11 +486,16 @@ static inline void divert(struct skep_thread *thread, struct skep_context *conte
         make_call(thread, context, function);
 }
 
-void skep_detour_make(void)
+static inline void make_detour(struct skep_thread *self)
 {
-    skep_detour *function = ask(skep_thread_self());
+    skep_detour *function = ask(self);
     if (function != NULL)
         function(NULL);
+}
+
+void skep_detour_make(void)
+{
+    make_detour(skep_thread_self());
 }
 
 void skep_detours_catch_up(void)
@@ -674,7 +680,7 @@ static int switch_out(bool were_masked)
     skep_switch_out(thread, vcpu, vcpu->stack_top);
     int result = thread->wait_result;
     skep_upcalls_restore(were_masked);
-    skep_detour_make();
+    make_detour(thread);
     return result;
 }
 
@@ -721,7 +727,7 @@ static inline int wait_on(_Atomic uint32_t *word, uint32_t expected, uint64_t de
         (also != NULL && atomic_load_explicit(also, memory_order_seq_cst) != also_expected)) {
         skep_spin_unlock(&sched.lock, were_masked);
         skep_wakes_tell();
-        skep_detour_make();
+        make_detour(thread);
         return too_late ? -SKEP_ETIMEDOUT : -SKEP_EAGAIN;
     }
     thread->wait_word = word;

@@ -9,7 +9,7 @@
  *
  * Known shortcomings: what waits for a disk isn't interrupted, nor is what has another one of newlib's locks, as
  * fflush(NULL) has and handlers of atexit(). A thread that doesn't defer it, and is amid a function of the library other than
- * the three that it may call, may end with what that has locked, but for newlib's locks.
+ * the three that it may call, leaves no lock of the library's locked, but may lose what that had allocated.
  */
 #include "pthread_internal.h"
 
