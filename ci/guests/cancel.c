@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -238,6 +239,26 @@ static void in_fraction(void)
         sum = (sum + 1) / 3;
 }
 
+/* The library does hardly anything but to keep events away, from time to time. */
+static void in_yielding(void)
+{
+    CHECK(pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL) == 0);
+    for (;;) {
+        sched_yield();
+        computed++;
+    }
+}
+
+/* Nor here but to lock and unlock the stream. */
+static void in_stream(void)
+{
+    CHECK(pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL) == 0);
+    for (;;) {
+        CHECK(!(feof)(input)); /* no macro, which locks nothing */
+        computed++;
+    }
+}
+
 /* A library's call that waits, as a thread may make that is careless. */
 static void in_careless_sleep(void)
 {
@@ -325,17 +346,44 @@ static void test(const char *what, void (*function)(void))
 }
 
 /* It does compute when it is cancelled. */
+static void cancel_amid(void (*function)(void), int moment)
+{
+    void *result;
+    pthread_t thread = start(function);
+    for (unsigned long seen = computed; computed == seen;)
+        usleep(100);
+    for (unsigned long seen = computed; moment > 0 && computed - seen < (unsigned)moment;)
+        ;
+    CHECK(pthread_cancel(thread) == 0);
+    CHECK(pthread_join(thread, &result) == 0 && result == PTHREAD_CANCELED);
+}
+
 static void test_amid_computation(void)
 {
-    for (int i = 0; i < 20; i++) {
-        void *result;
-        pthread_t thread = start(in_computation);
-        for (unsigned long seen = computed; computed == seen;)
-            usleep(100);
-        CHECK(pthread_cancel(thread) == 0);
-        CHECK(pthread_join(thread, &result) == 0 && result == PTHREAD_CANCELED);
-    }
+    for (int i = 0; i < 20; i++)
+        cancel_amid(in_computation, 0);
     printf("computation: cleaned %d\n", cleaned);
+    for (int i = 0; i < 100; i++)
+        cancel_amid(in_yielding, i % 7);
+    printf("yielding: cleaned %d\n", cleaned);
+}
+
+/* None of them leaves the stream locked; in Linux' C library one may. */
+static void test_amid_stream(void)
+{
+    int fds[2];
+    CHECK(pipe(fds) == 0 && (input = fdopen(fds[0], "r")) != NULL);
+#ifdef __skep__
+    for (int i = 0; i < 200; i++) {
+        cancel_amid(in_stream, i % 7);
+        CHECK(ftrylockfile(input) == 0);
+        funlockfile(input);
+    }
+#else
+    (void)in_stream;
+#endif
+    say("stream", feof(input));
+    fclose(input), close(fds[1]);
 }
 
 static void test_itself(void)
@@ -350,6 +398,8 @@ static void test_asynchronous(void)
 {
     cleaned = 0;
     test_amid_computation();
+    test_amid_stream();
+    cleaned = 0;
     test("computation", in_computation);
     test("fraction", in_fraction);
     test("careless sleep", in_careless_sleep);

@@ -52,6 +52,7 @@ struct skep_thread {
     struct skep_context context;
     _Atomic uint32_t *gone;            /* to be told of the end, NULL = nobody is */
     skep_detour *(*_Atomic ask)(void); /* of skep_thread_divert(), NULL = nothing to ask */
+    _Atomic bool is_to_ask;            /* since then it hasn't been */
 
     /* Constant after creation. */
     void (*function)(void *);
@@ -166,6 +167,7 @@ uint64_t skep_events_run(struct skep_vcpu_page *page);
  * end of a block that ends at top (64-byte aligned, zeroed). Returns the thread; its stack can start
  * at *stack_top. */
 size_t skep_thread_block_bytes(void);
+size_t skep_extended_bytes(void);
 struct skep_thread *skep_thread_block_init(uint64_t top, uint64_t *stack_top);
 void skep_thread_block_free(struct skep_thread *thread);
 

@@ -17,8 +17,9 @@
  * An idle vCPU whose event handlers have found something to do for all can have a thread do it that waits (skep_errand_give()):
  * that one is likely to find what it waits for, and then no other had to be switched to.
  *
- * A thread that was interrupted can be made to go on with a call instead (skep_thread_divert()): whoever continues one asks
- * first, and one that runs on another vCPU is interrupted for it.
+ * A thread can be made to make a call amid what it does (skep_thread_divert()): whoever continues one asks first, and so
+ * does the thread itself when it goes on after a wait, or after events that came while upcalls were masked. One that runs
+ * on another vCPU is interrupted for it. What it was interrupted in is kept on its own stack meanwhile.
  *
  * All vCPUs share one queue, one heap of sleepers and one lock. That no wake-up is lost:
  * - A runnable thread. Whoever releases the lock has looked for it (choose_idle()): each runnable thread
@@ -43,6 +44,8 @@
  *
  * Lock order: this lock is the innermost. It is held with upcalls masked.
  */
+#include <string.h>
+
 #include "internal.h"
 
 #define SLICE_NS 10000000ull
@@ -50,7 +53,7 @@
 /* Waiters for a word, by its address. */
 #define BUCKETS 64u
 
-/* As the result of a wait: the thread is to run the errand, and then to wait on. */
+/* As the result of a wait: the thread runs the errand, and then waits on. */
 #define ERRAND 1
 static void (*errand)(void);
 
@@ -124,6 +127,7 @@ static struct skep_thread *thread_of_sleeper(struct skep_sleeper *sleeper)
  */
 
 static void poll_events(void);
+static inline void make_detour(struct skep_thread *self);
 
 void skep_upcalls_catch_up(void)
 {
@@ -131,6 +135,7 @@ void skep_upcalls_catch_up(void)
         skep_upcalls_mask();
         poll_events();
     } while (skep_upcalls_open());
+    make_detour(skep_thread_self()); /* what had it asked may have been among the events */
 }
 
 /* The holder may have been preempted by ring 0: let it run. */
@@ -434,22 +439,85 @@ _Noreturn static void stop(struct vcpu *vcpu)
     skep_hc_vcpu_stop();
 }
 
-/* Below what leaf functions may use of a stack, as after a call. */
-static void make_call(struct skep_context *context, skep_detour *function)
+/*
+ * Detours
+ */
+
+_Thread_local struct skep_detours skep_detours;
+
+/* On the stack of a thread that was interrupted, while it makes one. */
+struct detour {
+    struct skep_context context; /* with which it goes on */
+    const uint8_t *extended;
+    skep_detour *function;
+};
+
+_Noreturn static void run_detour(struct detour *detour)
 {
-    static const uint64_t red_zone = 128, backwards = 1u << 10; /* of strings, in RFLAGS */
-    context->rsp = ((context->rsp - red_zone) & ~15ull) - 8;
-    context->rip = (uint64_t)function;
+    static const uint32_t mxcsr = 0x1f80;
+    __asm__ volatile("fninit\n\t"
+                     "ldmxcsr %0"
+                     :
+                     : "m"(mxcsr));
+    detour->function(&detour->context);
+    skep_upcalls_mask();
+    skep_resume(detour->extended, &detour->context);
+}
+
+/* As a call from where the thread was interrupted: below what leaf functions may use of a stack, and skep_resume(). */
+static void make_call(const struct skep_thread *thread, struct skep_context *context,
+                      skep_detour *function)
+{
+    static const uint64_t used = 256, backwards = 1u << 10; /* of strings, in RFLAGS */
+    uint64_t extended = (context->rsp - used - skep_extended_bytes()) & ~63ull;
+    struct detour *detour = (struct detour *)(extended - round_up(sizeof(*detour), 16));
+    *detour = (struct detour){*context, (const uint8_t *)extended, function};
+    memcpy((void *)extended, thread->extended, skep_extended_bytes());
+    uint64_t *return_to = (uint64_t *)detour - 1;
+    *return_to = context->rip; /* for backtraces */
+    context->rsp = (uint64_t)return_to;
+    context->rdi = (uint64_t)detour;
+    context->rip = (uint64_t)run_detour;
     context->rflags &= ~backwards;
 }
 
-/* Of a thread that was interrupted and is about to go on: FS is its. */
+/* NULL: the thread, whose FS is loaded, is to make none, now. */
+static inline skep_detour *ask(struct skep_thread *thread)
+{
+    skep_detour *(*asked)(void) = atomic_load_explicit(&thread->ask, memory_order_relaxed);
+    if (asked == NULL)
+        return NULL;
+    atomic_store_explicit(&thread->is_to_ask, false, memory_order_relaxed);
+    if (skep_detours.held == 0)
+        return asked();
+    skep_detours.due = true;
+    return NULL;
+}
+
+/* Of a thread that was interrupted and is about to go on. */
 static inline void divert(struct skep_thread *thread, struct skep_context *context)
 {
-    skep_detour *(*ask)(void) = atomic_load_explicit(&thread->ask, memory_order_relaxed);
-    skep_detour *function = ask != NULL ? ask() : NULL;
+    skep_detour *function = ask(thread);
     if (function != NULL)
-        make_call(context, function);
+        make_call(thread, context, function);
+}
+
+static inline void make_detour(struct skep_thread *self)
+{
+    skep_detour *function = ask(self);
+    if (function != NULL)
+        function(NULL);
+}
+
+void skep_detour_make(void)
+{
+    make_detour(skep_thread_self());
+}
+
+void skep_detours_catch_up(void)
+{
+    skep_detours.due = false;
+    skep_detour_make();
 }
 
 _Noreturn static void enter(struct skep_thread *thread)
@@ -619,13 +687,27 @@ void skep_wakes_tell(void)
     skep_upcalls_restore(were_masked);
 }
 
-/* The current thread leaves its CPU; the lock passes to the scheduler, which tells whoever else is to run. */
-static void switch_out(bool were_masked)
+/* The current thread leaves its CPU; the lock passes to the scheduler, which tells whoever else is to run. Returns what its
+ * wait came to, if it was one: a detour may wait, too. */
+static int switch_out(bool were_masked)
 {
     struct vcpu *vcpu = vcpu_here();
-    vcpu->current->defers = false;
-    skep_switch_out(vcpu->current, vcpu, vcpu->stack_top);
+    struct skep_thread *thread = vcpu->current;
+    thread->defers = false;
+    skep_switch_out(thread, vcpu, vcpu->stack_top);
+    int result = thread->wait_result;
+    if (result != ERRAND) {
+        skep_upcalls_restore(were_masked);
+        make_detour(thread);
+        return result;
+    }
+    thread->wait_result = 0;
+    skep_detours_hold(); /* one might leave for good */
     skep_upcalls_restore(were_masked);
+    errand();
+    skep_detours_release();
+    make_detour(thread);
+    return result;
 }
 
 void skep_thread_yield(void)
@@ -652,6 +734,12 @@ void skep_sleep_until(uint64_t deadline_ns)
     switch_out(were_masked);
 }
 
+/* For an interrupted thread whose wait has nothing else to say so. It was to be asked before it came to wait. */
+static bool is_told_to_ask(const struct skep_thread *thread, const _Atomic uint32_t *also)
+{
+    return also == NULL && atomic_load_explicit(&thread->is_to_ask, memory_order_relaxed);
+}
+
 /* also NULL: nothing but word counts. */
 static inline int wait_on(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns,
                           _Atomic uint32_t *also, uint32_t also_expected)
@@ -659,21 +747,22 @@ static inline int wait_on(_Atomic uint32_t *word, uint32_t expected, uint64_t de
     /* A deadline in the past must not cost a switch; one that passes below is found by the timer. */
     bool too_late = deadline_ns != SKEP_FOREVER && skep_clock_ns() >= deadline_ns;
     bool were_masked = skep_spin_lock(&sched.lock);
+    struct skep_thread *thread = vcpu_here()->current;
     if (atomic_load_explicit(word, memory_order_seq_cst) != expected || too_late ||
+        is_told_to_ask(thread, also) ||
         (also != NULL && atomic_load_explicit(also, memory_order_seq_cst) != also_expected)) {
         skep_spin_unlock(&sched.lock, were_masked);
         skep_wakes_tell();
+        make_detour(thread);
         return too_late ? -SKEP_ETIMEDOUT : -SKEP_EAGAIN;
     }
-    struct skep_thread *thread = vcpu_here()->current;
     thread->wait_word = word;
     thread->interruptible = also != NULL;
     if (also != NULL)
         list_insert_before(sched.interruptible.next, &thread->interruptibles);
     list_insert_before(waiters_for(word), &thread->node);
     add_sleeper(thread, deadline_ns);
-    switch_out(were_masked);
-    return thread->wait_result;
+    return switch_out(were_masked);
 }
 
 int skep_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns)
@@ -685,8 +774,9 @@ int skep_wait_while(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline
                     _Atomic uint32_t *also, uint32_t also_expected)
 {
     int result;
-    while ((result = wait_on(word, expected, deadline_ns, also, also_expected)) == ERRAND)
-        errand();
+    do
+        result = wait_on(word, expected, deadline_ns, also, also_expected);
+    while (result == ERRAND);
     return result;
 }
 
@@ -709,31 +799,17 @@ bool skep_errand_give(void)
     return given;
 }
 
-void skep_interrupt(const struct skep_thread *thread)
+/* If it runs elsewhere it is interrupted; else it will be asked before it goes on. One that is about to wait has the IPI, or
+ * has seen is_to_ask under the lock. */
+void skep_thread_divert(struct skep_thread *thread, skep_detour *(*asked)(void))
 {
     bool were_masked = skep_upcalls_mask();
     struct vcpu *vcpu = vcpu_here();
     spin_take(&sched.lock);
-    for (struct list *node = sched.interruptible.next; node != &sched.interruptible;) {
-        struct skep_thread *waiter = thread_of_interruptible(node);
-        node = node->next;
-        if (thread == NULL || waiter == thread)
-            end_wait(vcpu, waiter, 0);
-    }
-    if (vcpu->in_handlers)
-        spin_drop(&sched.lock); /* handle_events() will look */
-    else
-        release(vcpu);
-    skep_upcalls_restore(were_masked);
-}
-
-/* If it runs elsewhere it is interrupted; else it will be asked before it goes on. */
-void skep_thread_divert(struct skep_thread *thread, skep_detour *(*ask)(void))
-{
-    bool were_masked = skep_upcalls_mask();
-    struct vcpu *vcpu = vcpu_here();
-    spin_take(&sched.lock);
-    atomic_store_explicit(&thread->ask, ask, memory_order_relaxed);
+    atomic_store_explicit(&thread->ask, asked, memory_order_relaxed);
+    atomic_store_explicit(&thread->is_to_ask, true, memory_order_relaxed);
+    if (thread->wait_word != NULL)
+        end_wait(vcpu, thread, 0);
     for (uint32_t others = sched.online & ~vcpu->bit; others != 0; others &= others - 1) {
         const struct vcpu *other = vcpu_at[__builtin_ctz(others)];
         if (other->current == thread)

@@ -104,7 +104,7 @@ static size_t tls_bytes(void)
     return round_up(tls_segment->p_memsz, tls_segment->p_align ? tls_segment->p_align : 1);
 }
 
-static size_t extended_bytes(void)
+size_t skep_extended_bytes(void)
 {
     return skep_info->features & SKEP_FEATURE_XSAVE ? skep_info->xsave_bytes : 512;
 }
@@ -112,13 +112,13 @@ static size_t extended_bytes(void)
 /* From high to low: extended state, struct skep_thread, TLS, each 64-byte aligned. */
 size_t skep_thread_block_bytes(void)
 {
-    return round_up(extended_bytes(), 64) + round_up(sizeof(struct skep_thread), 64) +
+    return round_up(skep_extended_bytes(), 64) + round_up(sizeof(struct skep_thread), 64) +
            round_up(tls_bytes(), 64);
 }
 
 struct skep_thread *skep_thread_block_init(uint64_t top, uint64_t *stack_top)
 {
-    uint64_t extended = (top - extended_bytes()) & ~63ull;
+    uint64_t extended = (top - skep_extended_bytes()) & ~63ull;
     uint64_t pointer = (extended - sizeof(struct skep_thread)) & ~63ull;
     struct skep_thread *thread = (struct skep_thread *)pointer;
     if (tls_segment != NULL)

@@ -149,17 +149,15 @@ _Noreturn void skep_thread_exit_telling(_Atomic uint32_t *gone)
  * Mutex. The states are those of Drepper's "Futexes are tricky", mutex2.
  */
 
-bool skep_mutex_try(struct skep_mutex *mutex)
+static inline bool take(struct skep_mutex *mutex)
 {
     uint32_t expected = 0;
     return atomic_compare_exchange_strong_explicit(&mutex->state, &expected, 1,
                                                    memory_order_acquire, memory_order_relaxed);
 }
 
-int skep_mutex_lock_until(struct skep_mutex *mutex, uint64_t deadline_ns)
+static __attribute__((noinline)) int wait_for(struct skep_mutex *mutex, uint64_t deadline_ns)
 {
-    if (skep_mutex_try(mutex))
-        return 0;
     /* From here on "2": there may be another waiter, which our unlock must wake. */
     while (atomic_exchange_explicit(&mutex->state, 2, memory_order_acquire) != 0)
         if (skep_wait(&mutex->state, 2, deadline_ns) == -SKEP_ETIMEDOUT)
@@ -167,13 +165,57 @@ int skep_mutex_lock_until(struct skep_mutex *mutex, uint64_t deadline_ns)
     return 0;
 }
 
+static inline void give(struct skep_mutex *mutex)
+{
+    if (atomic_exchange_explicit(&mutex->state, 0, memory_order_release) == 2)
+        skep_wake(&mutex->state, 1);
+}
+
+bool skep_mutex_take_try(struct skep_mutex *mutex)
+{
+    return take(mutex);
+}
+
+int skep_mutex_take_until(struct skep_mutex *mutex, uint64_t deadline_ns)
+{
+    return take(mutex) ? 0 : wait_for(mutex, deadline_ns);
+}
+
+void skep_mutex_give(struct skep_mutex *mutex)
+{
+    give(mutex);
+}
+
+/* Detours are held before the lock is taken, until it has been given back: none finds it locked. */
+int skep_mutex_lock_until(struct skep_mutex *mutex, uint64_t deadline_ns)
+{
+    skep_detours_hold();
+    if (take(mutex))
+        return 0;
+    int result = wait_for(mutex, deadline_ns);
+    if (result < 0)
+        skep_detours_release();
+    return result;
+}
+
 void skep_mutex_lock(struct skep_mutex *mutex)
 {
-    skep_mutex_lock_until(mutex, SKEP_FOREVER);
+    skep_detours_hold();
+    if (!take(mutex))
+        wait_for(mutex, SKEP_FOREVER);
+}
+
+bool skep_mutex_try(struct skep_mutex *mutex)
+{
+    skep_detours_hold();
+    if (take(mutex))
+        return true;
+    skep_detours_release();
+    return false;
 }
 
 void skep_mutex_unlock(struct skep_mutex *mutex)
 {
-    if (atomic_exchange_explicit(&mutex->state, 0, memory_order_release) == 2)
-        skep_wake(&mutex->state, 1);
+    give(mutex);
+    skep_detours_release();
 }

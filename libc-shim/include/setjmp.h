@@ -19,6 +19,7 @@ typedef struct {
     jmp_buf __registers;
     int __has_mask;
     __sigset_t __mask;
+    unsigned __held;
 } sigjmp_buf[1];
 
 void skep_posix_save_mask(sigjmp_buf env, int save);

@@ -9,7 +9,7 @@
  *
  * Known shortcomings: what waits for a disk isn't interrupted, nor is what has another one of newlib's locks, as
  * fflush(NULL) has and handlers of atexit(). A thread that doesn't defer it, and is amid a function of the library other than
- * the three that it may call, may end with what that has locked, but for newlib's locks.
+ * the three that it may call, leaves no lock of the library's locked, but may lose what that had allocated.
  */
 #include "pthread_internal.h"
 
@@ -34,23 +34,16 @@ void skep_posix_cancellation_point(void)
         pthread_exit(PTHREAD_CANCELED);
 }
 
-_Noreturn static void end_now(void)
+_Noreturn static void end_now(struct skep_context *unused)
 {
+    (void)unused;
     pthread_exit(PTHREAD_CANCELED);
 }
 
-/* Of a thread that was interrupted: in a call that waits it ends by itself, with one of newlib's locks when it has given that
- * back. One that has ended but for its last steps is none of the program's, and what *self was may be gone. */
-static skep_detour *where_to(void)
+skep_detour *skep_posix_asks_for_end(void)
 {
-    if (skep_posix_signals_is_helper())
-        return NULL;
-    const struct skep_pthread *self = pthread_self();
-    if (self->cancel_type != PTHREAD_CANCEL_ASYNCHRONOUS || self->cancel_disabled ||
-        skep_posix_signals_is_waiting())
-        return NULL;
-    skep_posix_ends_later = skep_posix_streams_locked + skep_posix_locks_held != 0;
-    return skep_posix_ends_later ? NULL : end_now;
+    bool ends = pthread_self()->cancel_type == PTHREAD_CANCEL_ASYNCHRONOUS && is_to_end();
+    return ends ? end_now : NULL;
 }
 
 /* The caller has changed what it makes of it. */
@@ -64,9 +57,7 @@ static void end_if_asynchronous(void)
 int pthread_cancel(pthread_t thread)
 {
     atomic_store_explicit(&thread->is_to_end, true, memory_order_relaxed);
-    skep_posix_locks_held++; /* who calls doesn't end amid this, with its locks */
-    skep_posix_interrupt(thread->signals, where_to); /* after that: who sees its count sees it */
-    skep_posix_locks_held--;
+    skep_posix_interrupt(thread->signals); /* after that: who sees its count sees it */
     end_if_asynchronous();
     return 0;
 }

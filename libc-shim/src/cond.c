@@ -50,6 +50,8 @@ static int wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, uint64_t dea
     if (ends)
         skep_wake(word(&cond->__sequence), 1);
     leave(cond);
+    if (result == -EINTR)
+        skep_posix_signals_handle();
     int relock_error = pthread_mutex_lock(mutex); /* of a robust one */
     if (ends)
         skep_posix_may_end();
@@ -213,9 +215,18 @@ static int take_until(sem_t *sem, uint64_t deadline_ns)
     return 0;
 }
 
+static int wait_until_posted(sem_t *sem, uint64_t deadline_ns)
+{
+    int result;
+    do
+        result = take_until(sem, deadline_ns);
+    while (skep_posix_goes_on(result));
+    return (int)skep_posix_result(result);
+}
+
 int sem_wait(sem_t *sem)
 {
-    return (int)skep_posix_result(take_until(sem, SKEP_FOREVER));
+    return wait_until_posted(sem, SKEP_FOREVER);
 }
 
 int sem_trywait(sem_t *sem)
@@ -228,7 +239,7 @@ int sem_clockwait(sem_t *sem, clockid_t clock, const struct timespec *deadline)
     uint64_t deadline_ns;
     if (!skep_posix_deadline(clock, deadline, &deadline_ns))
         return (int)skep_posix_result(-EINVAL);
-    return (int)skep_posix_result(take_until(sem, deadline_ns));
+    return wait_until_posted(sem, deadline_ns);
 }
 
 int sem_timedwait(sem_t *sem, const struct timespec *deadline)

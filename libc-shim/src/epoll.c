@@ -527,21 +527,24 @@ int epoll_pwait(int number, struct epoll_event *events, int max, int timeout_ms,
     struct skep_file *file = skep_fd_get(number, NULL);
     if (file == NULL)
         return (int)skep_posix_result(-EBADF);
+    sigset_t old;
     int result = -EINVAL;
-    if (file->ops == &instance_ops && max > 0) {
+    bool is_right = file->ops == &instance_ops && max > 0;
+    if (is_right) {
         uint64_t deadline_ns = timeout_ms < 0 ? SKEP_FOREVER
                                : timeout_ms == 0
                                    ? 0
                                    : skep_posix_deadline_in((uint64_t)timeout_ms * 1000000);
-        sigset_t old;
         uint64_t interrupts = skep_interrupts_seen();
         if (mask != NULL)
             pthread_sigmask(SIG_SETMASK, mask, &old);
         result = wait_until(file->object, events, max, deadline_ns, interrupts);
-        if (mask != NULL)
-            pthread_sigmask(SIG_SETMASK, &old, NULL);
     }
     skep_fd_put(file);
+    if (is_right && mask != NULL) {
+        skep_posix_signals_handle();
+        pthread_sigmask(SIG_SETMASK, &old, NULL);
+    }
     return (int)skep_posix_result(result);
 }
 

@@ -52,11 +52,13 @@ static void file_free(struct skep_file *file)
 bool skep_posix_fd_hold(struct skep_file *file)
 {
     uint32_t count = atomic_load_explicit(&file->references, memory_order_relaxed);
+    skep_detours_hold();
     /* Acquire: pairs with skep_fd_open()'s release, should the struct have become another file's. */
     while (count != 0)
         if (atomic_compare_exchange_weak_explicit(&file->references, &count, count + 1,
                                                   memory_order_acquire, memory_order_relaxed))
             return true;
+    skep_detours_release();
     return false;
 }
 
@@ -88,7 +90,8 @@ struct skep_file *skep_fd_get(int fd, const struct skep_fd_ops *ops)
     return file;
 }
 
-void skep_fd_put(struct skep_file *file)
+/* Of the table's. */
+static void drop(struct skep_file *file)
 {
     if (atomic_fetch_sub_explicit(&file->references, 1, memory_order_acq_rel) != 1)
         return;
@@ -96,6 +99,12 @@ void skep_fd_put(struct skep_file *file)
         skep_posix_epoll_forget(file->ops->source(file));
     file->ops->close(file);
     file_free(file);
+}
+
+void skep_fd_put(struct skep_file *file)
+{
+    drop(file);
+    skep_detours_release();
 }
 
 /* Puts the file at the lowest free descriptor from first on. The reference passes to the table. */
@@ -141,7 +150,7 @@ int skep_fd_open(const struct skep_fd_ops *ops, void *object, int flags)
     int fd = install(file, 0);
     if (fd < 0) {
         file->ops = &unopened_ops;
-        skep_fd_put(file);
+        drop(file);
     }
     return fd;
 }
@@ -153,6 +162,7 @@ int skep_posix_fd_close(int fd)
     struct skep_file *file = replace(fd, NULL);
     if (file == NULL)
         return -EBADF;
+    skep_detours_hold();
     skep_fd_put(file);
     return 0;
 }
@@ -172,6 +182,8 @@ int skep_posix_fd_dup(int fd, int first)
     int copy = install(file, first);
     if (copy < 0)
         skep_fd_put(file);
+    else
+        skep_detours_release(); /* the table's now */
     return copy;
 }
 
@@ -184,7 +196,8 @@ int skep_posix_fd_dup_to(int fd, int target)
         return -EBADF;
     struct skep_file *old = replace(target, file);
     if (old != NULL)
-        skep_fd_put(old);
+        drop(old);
+    skep_detours_release(); /* the table's now */
     return target;
 }
 

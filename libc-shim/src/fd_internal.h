@@ -20,7 +20,7 @@ int skep_posix_fd_dup_to(int fd, int target);
 /* A descriptor for a file, whose reference passes to it. -EMFILE, and it stays the caller's. */
 int skep_posix_fd_give(struct skep_file *file);
 
-/* One more reference to a file, unless the last one is gone. */
+/* One more reference to a file, as skep_fd_get()'s, unless the last one is gone. */
 bool skep_posix_fd_hold(struct skep_file *file);
 
 extern const struct skep_fd_ops skep_posix_console_ops; /* what descriptors 0 to 2 are */
@@ -33,8 +33,8 @@ ssize_t skep_posix_each(int fd, const struct iovec *buffers, int count, off_t of
                         skep_posix_mover *move);
 
 /* io.c: ends a call that wrote, with these flags of send(): gives the file back, and raises SIGPIPE if nobody reads the pipe
- * or stream any more. As skep_posix_result(). */
-ssize_t skep_posix_written(struct skep_file *file, ssize_t result, int flags);
+ * or stream any more. */
+void skep_posix_written(struct skep_file *file, ssize_t result, int flags);
 
 /*
  * epoll.c, linked only if the program has it

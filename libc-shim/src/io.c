@@ -34,13 +34,16 @@ static ssize_t file_write(struct skep_file *file, const void *data, size_t bytes
 
 ssize_t read(int fd, void *data, size_t bytes)
 {
-    if (skep_posix_ends_wait && skep_posix_ends_wait()) /* a stream's function fails first */
-        return skep_posix_result(-EINTR);
-    struct skep_file *file = skep_fd_get(fd, NULL);
-    if (file == NULL)
-        return skep_posix_result(-EBADF);
-    ssize_t result = file_read(file, data, bytes);
-    skep_fd_put(file);
+    ssize_t result;
+    do {
+        if (skep_posix_ends_wait && skep_posix_ends_wait()) /* a stream's function fails first */
+            return skep_posix_result(-EINTR);
+        struct skep_file *file = skep_fd_get(fd, NULL);
+        if (file == NULL)
+            return skep_posix_result(-EBADF);
+        result = file_read(file, data, bytes);
+        skep_fd_put(file);
+    } while (skep_posix_goes_on(result));
     return skep_posix_result(result);
 }
 
@@ -53,25 +56,31 @@ static bool is_stream(struct skep_file *file)
     return type == SOCK_STREAM;
 }
 
-ssize_t skep_posix_written(struct skep_file *file, ssize_t result, int flags)
+void skep_posix_written(struct skep_file *file, ssize_t result, int flags)
 {
     bool raises = result == -EPIPE && !(flags & MSG_NOSIGNAL) && is_stream(file);
     skep_fd_put(file);
     if (raises)
         skep_posix_raise_here(SIGPIPE);
-    return skep_posix_result(result);
 }
 
 ssize_t write(int fd, const void *data, size_t bytes)
 {
-    skep_posix_may_end();
-    struct skep_file *file = skep_fd_get(fd, NULL);
-    if (file == NULL)
-        return skep_posix_result(-EBADF);
-    ssize_t result = file_write(file, data, bytes);
-    if (result > 0 && (size_t)result < bytes)
-        skep_posix_ends_later = false; /* a stream goes on with the rest, whose wait ends, too */
-    return skep_posix_written(file, result, 0);
+    ssize_t result;
+    size_t wanted, done = 0;
+    do {
+        skep_posix_may_end();
+        struct skep_file *file = skep_fd_get(fd, NULL);
+        if (file == NULL)
+            return skep_posix_result(-EBADF);
+        wanted = bytes - done;
+        result = file_write(file, (const char *)data + done, wanted);
+        if (result > 0 && (size_t)result < wanted)
+            skep_posix_ends_later =
+                false; /* a stream goes on with the rest, whose wait ends, too */
+        skep_posix_written(file, result, 0);
+    } while (skep_posix_writes_on(result, wanted, &done));
+    return done != 0 ? (ssize_t)done : skep_posix_result(result);
 }
 
 ssize_t skep_posix_each(int fd, const struct iovec *buffers, int count, off_t offset,
@@ -122,32 +131,40 @@ static bool moves_at_once(const struct skep_file *file, int count)
 
 ssize_t readv(int fd, const struct iovec *buffers, int count)
 {
-    skep_posix_may_end();
-    struct skep_file *file = skep_fd_get(fd, NULL);
-    if (file == NULL)
-        return skep_posix_result(-EBADF);
-    if (!moves_at_once(file, count)) {
+    ssize_t result;
+    do {
+        skep_posix_may_end();
+        struct skep_file *file = skep_fd_get(fd, NULL);
+        if (file == NULL)
+            return skep_posix_result(-EBADF);
+        if (!moves_at_once(file, count)) {
+            skep_fd_put(file);
+            return skep_posix_each(fd, buffers, count, 0, read_next);
+        }
+        struct msghdr all = {.msg_iov = (struct iovec *)buffers, .msg_iovlen = count};
+        result = file->ops->socket->receive_message(file, &all, 0);
         skep_fd_put(file);
-        return skep_posix_each(fd, buffers, count, 0, read_next);
-    }
-    struct msghdr all = {.msg_iov = (struct iovec *)buffers, .msg_iovlen = count};
-    ssize_t result = file->ops->socket->receive_message(file, &all, 0);
-    skep_fd_put(file);
+    } while (skep_posix_goes_on(result));
     return skep_posix_result(result);
 }
 
 ssize_t writev(int fd, const struct iovec *buffers, int count)
 {
-    skep_posix_may_end();
-    struct skep_file *file = skep_fd_get(fd, NULL);
-    if (file == NULL)
-        return skep_posix_result(-EBADF);
-    if (!moves_at_once(file, count)) {
-        skep_fd_put(file);
-        return skep_posix_each(fd, buffers, count, 0, write_next);
-    }
     const struct msghdr all = {.msg_iov = (struct iovec *)buffers, .msg_iovlen = count};
-    return skep_posix_written(file, file->ops->socket->send_message(file, &all, 0), 0);
+    ssize_t result;
+    do {
+        skep_posix_may_end();
+        struct skep_file *file = skep_fd_get(fd, NULL);
+        if (file == NULL)
+            return skep_posix_result(-EBADF);
+        if (!moves_at_once(file, count)) {
+            skep_fd_put(file);
+            return skep_posix_each(fd, buffers, count, 0, write_next);
+        }
+        result = file->ops->socket->send_message(file, &all, 0);
+        skep_posix_written(file, result, 0);
+    } while (skep_posix_goes_on(result));
+    return skep_posix_result(result);
 }
 
 int close(int fd)

@@ -55,7 +55,7 @@ static int took(pthread_mutex_t *mutex)
 {
     if (mutex->__type & ROBUST) {
         if (mutex->__recovery == NOT_RECOVERABLE) {
-            skep_mutex_unlock(lock_of(mutex));
+            skep_mutex_give(lock_of(mutex));
             return ENOTRECOVERABLE;
         }
         mutex->__next = robust_held;
@@ -68,10 +68,10 @@ static int took(pthread_mutex_t *mutex)
 static int lock_until(pthread_mutex_t *mutex, uint64_t deadline_ns)
 {
     if (mutex->__type == PTHREAD_MUTEX_NORMAL)
-        return -skep_mutex_lock_until(lock_of(mutex), deadline_ns);
+        return -skep_mutex_take_until(lock_of(mutex), deadline_ns);
     if (kind_of(mutex) != PTHREAD_MUTEX_NORMAL && is_mine(mutex))
         return lock_again(mutex);
-    int error = -skep_mutex_lock_until(lock_of(mutex), deadline_ns);
+    int error = -skep_mutex_take_until(lock_of(mutex), deadline_ns);
     return error == 0 ? took(mutex) : error;
 }
 
@@ -98,7 +98,7 @@ int pthread_mutex_trylock(pthread_mutex_t *mutex)
 {
     if (kind_of(mutex) == PTHREAD_MUTEX_RECURSIVE && is_mine(mutex))
         return lock_again(mutex);
-    if (!skep_mutex_try(lock_of(mutex)))
+    if (!skep_mutex_take_try(lock_of(mutex)))
         return EBUSY;
     return mutex->__type != PTHREAD_MUTEX_NORMAL ? took(mutex) : 0;
 }
@@ -131,7 +131,7 @@ int pthread_mutex_unlock(pthread_mutex_t *mutex)
             give_up(mutex);
         set_owner(mutex, NULL);
     }
-    skep_mutex_unlock(lock_of(mutex));
+    skep_mutex_give(lock_of(mutex));
     return 0;
 }
 
@@ -143,7 +143,7 @@ void skep_posix_mutexes_end(void)
         mutex->__recovery = INCONSISTENT;
         mutex->__depth = 0;
         set_owner(mutex, NULL);
-        skep_mutex_unlock(lock_of(mutex));
+        skep_mutex_give(lock_of(mutex));
     }
 }
 

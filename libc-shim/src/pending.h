@@ -24,7 +24,10 @@ void skep_posix_pending_forget(_Atomic uint64_t *receiver);
 struct skep_timer;
 void skep_posix_pending_disown(struct skep_timer *timer);
 
-/* altstack.c: calls a handler, on the thread's other stack if it has one and that is wanted. */
-void skep_posix_call_handler(int signal, const struct sigaction *action, siginfo_t *info);
+/* altstack.c: calls a handler, on the thread's other stack if it has one and that is wanted. interrupted: the registers of
+ * what it interrupts, NULL = a call; mask: what is blocked afterwards. The handler may change both. */
+struct skep_context;
+void skep_posix_call_handler(const struct sigaction *action, siginfo_t *info,
+                             struct skep_context *interrupted, sigset_t *mask);
 
 #endif

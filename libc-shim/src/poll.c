@@ -85,8 +85,10 @@ static int poll_until(struct pollfd *fds, nfds_t count, uint64_t deadline_ns, co
     atomic_fetch_add_explicit(&pollers, 1, memory_order_seq_cst);
     int found = scan_until(fds, count, deadline_ns, interrupts);
     atomic_fetch_sub_explicit(&pollers, 1, memory_order_relaxed);
-    if (mask != NULL)
+    if (mask != NULL) {
+        skep_posix_signals_handle();
         pthread_sigmask(SIG_SETMASK, &old, NULL);
+    }
     return found;
 }
 

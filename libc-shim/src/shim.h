@@ -24,6 +24,9 @@ bool skep_posix_ends_wait(void) __attribute__((weak));
 /* The thread ends if it is to end, and may. */
 void skep_posix_cancellation_point(void) __attribute__((weak));
 
+/* What ends a thread that is to end amid what it computes (skep_thread_divert()); NULL: it isn't. */
+skep_detour *skep_posix_asks_for_end(void) __attribute__((weak));
+
 /* A function that can wait begins with it, before it has taken anything. */
 static inline void skep_posix_may_end(void)
 {
@@ -31,13 +34,34 @@ static inline void skep_posix_may_end(void)
         skep_posix_cancellation_point();
 }
 
+/* signal.c: runs the handlers of signals that are pending for this thread. What was interrupted holds nothing any more. */
+void skep_posix_signals_handle(void);
+
+/* signal.c: the same at the end of a call that was interrupted. Whether it is to begin again. */
+bool skep_posix_restarts(void);
+
+/* Of a call that SA_RESTART has go on, when it holds nothing any more. */
+static inline bool skep_posix_goes_on(long result)
+{
+    return result == -EINTR && skep_posix_restarts();
+}
+
+/* The same of a call that writes, of which it adds up what is done: a part, too, goes on. */
+static inline bool skep_posix_writes_on(ssize_t result, size_t wanted, size_t *done)
+{
+    *done += result > 0 ? (size_t)result : 0;
+    return (result == -EINTR || (result >= 0 && (size_t)result < wanted)) && skep_posix_restarts();
+}
+
 /* Turns "negative errno or result" into the POSIX convention. What was interrupted holds nothing any more. */
 static inline long skep_posix_result(long result)
 {
     if (result >= 0)
         return result;
-    if (result == -EINTR)
+    if (result == -EINTR) {
+        skep_posix_signals_handle();
         skep_posix_may_end();
+    }
     errno = (int)-result;
     return -1;
 }
@@ -64,10 +88,11 @@ int skep_posix_raise(int signal, int code, union sigval value);
 struct skep_posix_signals {
     _Atomic uint64_t blocked;    /* what the thread blocks; only itself changes it */
     _Atomic uint64_t pending;    /* sent to it meanwhile */
-    _Atomic uint64_t interrupts; /* handlers that have run for it */
-    _Atomic uint32_t changes;    /* of what ends its waits: that, and that it is to be cancelled */
-    _Atomic bool waits;          /* in a call that can be interrupted */
-    struct skep_thread *thread;  /* NULL: it hasn't begun, or has ended */
+    _Atomic uint64_t interrupts; /* handlers that have run in it */
+    _Atomic uint32_t changes; /* of what ends its waits: signals, and that it is to be cancelled */
+    _Atomic bool is_due;      /* it is to look at what is pending */
+    _Atomic bool waits;       /* in a call that can be interrupted */
+    struct skep_thread *thread; /* NULL: it hasn't begun, or has ended */
     struct skep_posix_signals *next;
 };
 extern struct skep_posix_signals skep_posix_first_signals; /* the first thread's */
@@ -75,15 +100,11 @@ extern struct skep_posix_signals skep_posix_first_signals; /* the first thread's
 /* The same to the calling thread, as the consequence of what it does. */
 void skep_posix_raise_here(int signal);
 
-/* The same to one thread. The handler runs in the caller or in a thread of its own; the call that the thread waits in is
- * interrupted. */
+/* The same to one thread. */
 int skep_posix_raise_in(int signal, struct skep_posix_signals *target);
 
-/* signal.c: has a thread look whether it is to be cancelled, in the call that it waits in, or by ask() where it computes. */
-void skep_posix_interrupt(struct skep_posix_signals *target, skep_detour *(*ask)(void));
-
-/* signal.c: whether this thread is in a call that can be interrupted, and waits. */
-bool skep_posix_signals_is_waiting(void);
+/* signal.c: has a thread look whether it is to be cancelled, in the call that it waits in or where it computes. */
+void skep_posix_interrupt(struct skep_posix_signals *target);
 
 /* signal.c: whether this thread is none of the program's. */
 bool skep_posix_signals_is_helper(void);

@@ -15,6 +15,8 @@
 
 #define HANDLER_STACK_BYTES 65536u
 
+static const uint64_t never_blocked = 1 | 1ull << SIGKILL | 1ull << SIGSTOP;
+
 /* A handler that has run counts so in a thread's interrupts: in the upper half, too, if it ends calls that SA_RESTART would
  * have go on. */
 #define RAN         1ull
@@ -34,6 +36,15 @@ static _Thread_local struct skep_posix_signals helper;
 
 /* The thread's. */
 static _Thread_local struct skep_posix_signals *own = &skep_posix_first_signals;
+
+/* Of the thread's call that a signal interrupts which is to be handled when it is out of it: whether it begins again, unless
+ * another handler runs than those with SA_RESTART. */
+static _Thread_local struct call {
+    bool restarts;
+    uint64_t seen;
+} interrupted_call;
+
+static void deliver_unblocked(struct skep_context *interrupted);
 
 static bool is_signal(int signal)
 {
@@ -63,11 +74,6 @@ static bool takes(const struct skep_posix_signals *thread, int signal)
     return !(blocked_by(thread) & bit(signal));
 }
 
-bool skep_posix_signals_is_waiting(void)
-{
-    return atomic_load_explicit(&own->waits, memory_order_relaxed);
-}
-
 bool skep_posix_signals_is_helper(void)
 {
     return own == &helper;
@@ -87,64 +93,91 @@ static struct skep_posix_signals *find(const struct skep_posix_signals *wanted)
     return thread;
 }
 
-/* Whom a signal to the process interrupts: the first thread, as on Linux, if that takes it, else one that waits, else any
- * that takes it. NULL: there is none. */
+/* Which thread handles a signal to the process: the first one, as on Linux, if that takes it, else the one that sends it,
+ * else one that waits, else any that takes it. NULL: there is none. */
 static struct skep_posix_signals *choose(int signal)
 {
     struct skep_posix_signals *found = NULL;
-    for (struct skep_posix_signals *thread = &skep_posix_first_signals; thread != NULL;
+    if (takes(&skep_posix_first_signals, signal))
+        return &skep_posix_first_signals;
+    if (!skep_posix_signals_is_helper() && takes(own, signal))
+        return own;
+    for (struct skep_posix_signals *thread = skep_posix_first_signals.next; thread != NULL;
          thread = thread->next) {
         if (!takes(thread, signal))
             continue;
-        if (thread == &skep_posix_first_signals ||
-            atomic_load_explicit(&thread->waits, memory_order_relaxed))
+        if (atomic_load_explicit(&thread->waits, memory_order_relaxed))
             return thread;
         found = thread;
     }
     return found;
 }
 
-static bool is_wanted(int signal)
+/*
+ * Detours: how a thread comes to run handlers, and to its end. What is to be done is said before the thread is made to look.
+ */
+
+/* Whether something is pending that the thread hasn't looked at. It may turn out to be another thread's by then. */
+static bool is_due(void)
+{
+    return atomic_load_explicit(&own->is_due, memory_order_seq_cst);
+}
+
+static void handle(struct skep_context *interrupted)
+{
+    deliver_unblocked(interrupted);
+}
+
+/* In a call that waits a thread ends by itself, and handles signals when it is out of it. One that has ended but for its last
+ * steps is none of the program's. */
+static skep_detour *ask(void)
+{
+    if (skep_posix_signals_is_helper() || atomic_load_explicit(&own->waits, memory_order_relaxed))
+        return NULL;
+    skep_detour *end = skep_posix_asks_for_end ? skep_posix_asks_for_end() : NULL;
+    return end != NULL ? end : is_due() ? handle : NULL;
+}
+
+/* The lock is held. The count is sequentially consistent: who waits sees it, or skep_thread_divert() finds that one. */
+static void make_look(struct skep_posix_signals *target)
+{
+    atomic_fetch_add_explicit(&target->changes, 1, memory_order_seq_cst);
+    if (target != own && target->thread != NULL)
+        skep_thread_divert(target->thread, ask);
+}
+
+static void make_due(struct skep_posix_signals *target)
+{
+    atomic_store_explicit(&target->is_due, true, memory_order_seq_cst);
+    make_look(target);
+}
+
+void skep_posix_interrupt(struct skep_posix_signals *target)
 {
     skep_mutex_lock(&signals.lock);
-    bool found = choose(signal) != NULL;
+    if (find(target) != NULL)
+        make_look(target);
     skep_mutex_unlock(&signals.lock);
-    return found;
+}
+
+/* What is pending for the process and this thread doesn't take any more another one may. */
+static void leave_to_others(uint64_t set)
+{
+    set &= atomic_load_explicit(&signals.pending, memory_order_seq_cst);
+    if (set == 0)
+        return;
+    skep_mutex_lock(&signals.lock);
+    for (; set != 0; set &= set - 1) {
+        struct skep_posix_signals *other = choose(__builtin_ctzll(set));
+        if (other != NULL)
+            make_due(other);
+    }
+    skep_mutex_unlock(&signals.lock);
 }
 
 /*
- * Interrupting. The counts are sequentially consistent: who waits sees them, or skep_interrupt() finds that one.
+ * Interrupted calls
  */
-
-/* The lock is held. Returns whom to wake, NULL = nobody. */
-static const struct skep_thread *count_for(struct skep_posix_signals *target, uint64_t count)
-{
-    atomic_fetch_add_explicit(&target->interrupts, count, memory_order_seq_cst);
-    atomic_fetch_add_explicit(&target->changes, 1, memory_order_seq_cst);
-    return target == own ? NULL : target->thread;
-}
-
-/* target NULL: one is chosen. */
-static void interrupt(int signal, uint64_t count, struct skep_posix_signals *target)
-{
-    const struct skep_thread *thread = NULL;
-    skep_mutex_lock(&signals.lock);
-    target = target == NULL ? choose(signal) : find(target);
-    if (target != NULL)
-        thread = count_for(target, count);
-    skep_mutex_unlock(&signals.lock);
-    if (thread != NULL)
-        skep_interrupt(thread);
-}
-
-void skep_posix_interrupt(struct skep_posix_signals *target, skep_detour *(*ask)(void))
-{
-    interrupt(0, 0, target);
-    skep_mutex_lock(&signals.lock);
-    if (find(target) != NULL && target->thread != NULL && target != own)
-        skep_thread_divert(target->thread, ask);
-    skep_mutex_unlock(&signals.lock);
-}
 
 uint64_t skep_interrupts_seen(void)
 {
@@ -166,13 +199,35 @@ int skep_wait_interruptibly(_Atomic uint32_t *word, uint32_t expected, uint64_t 
                             uint64_t *seen, enum skep_restart restart)
 {
     uint32_t changes = atomic_load_explicit(&own->changes, memory_order_seq_cst);
+    interrupted_call.restarts = false;
     if (is_interrupted(seen, restart))
         return -EINTR;
+    if (restart != SKEP_ALWAYS_RESTARTS && is_due()) {
+        interrupted_call = (struct call){restart == SKEP_RESTARTS, *seen};
+        return -EINTR;
+    }
     if (skep_posix_ends_wait && skep_posix_ends_wait())
         return -EINTR;
     atomic_store_explicit(&own->waits, true, memory_order_relaxed);
     int result = skep_wait_while(word, expected, deadline_ns, &own->changes, changes);
     atomic_store_explicit(&own->waits, false, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+    skep_detour_make(); /* asked while it waited, it had none to make */
+    return result;
+}
+
+void skep_posix_signals_handle(void)
+{
+    if (is_due())
+        deliver_unblocked(NULL);
+}
+
+bool skep_posix_restarts(void)
+{
+    skep_posix_signals_handle();
+    uint64_t now = atomic_load_explicit(&own->interrupts, memory_order_relaxed);
+    bool result = interrupted_call.restarts && now >> 32 == interrupted_call.seen >> 32;
+    interrupted_call.restarts = false;
     return result;
 }
 
@@ -206,34 +261,54 @@ static siginfo_t info_of(int signal, int code, union sigval value)
                        .si_value = value};
 }
 
-/* Runs the handler in this thread, which blocks meanwhile what it asked for. */
-static void run_handler(int signal, const struct sigaction *action, siginfo_t *info,
-                        struct skep_posix_signals *target)
+static void block(uint64_t set)
 {
-    sigset_t old, more = action->sa_mask;
-    if (!(action->sa_flags & SA_NODEFER))
-        more |= bit(signal);
-    pthread_sigmask(SIG_BLOCK, &more, &old);
-    skep_posix_call_handler(signal, action, info);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    interrupt(signal, action->sa_flags & SA_RESTART ? RAN : RAN_FOR_ALL, target);
+    atomic_store_explicit(&own->blocked, set & ~never_blocked, memory_order_seq_cst);
 }
 
-/* target: the thread that it is for, NULL: the process. */
-static void deliver(int signal, siginfo_t info, struct skep_posix_signals *target)
+/* What waits from now on is interrupted by what has run. */
+static void count_handler(const struct sigaction *action)
 {
-    skep_mutex_lock(&signals.lock);
+    atomic_fetch_add_explicit(&own->interrupts, action->sa_flags & SA_RESTART ? RAN : RAN_FOR_ALL,
+                              memory_order_seq_cst);
+    atomic_fetch_add_explicit(&own->changes, 1, memory_order_seq_cst);
+}
+
+/* Runs the handler in this thread, which blocks meanwhile what it asked for. */
+static void run_handler(const struct sigaction *action, siginfo_t *info,
+                        struct skep_context *interrupted)
+{
+    sigset_t mask = blocked_by(own);
+    const struct call call = interrupted_call;
+    int error = errno;
+    block(mask | action->sa_mask | (action->sa_flags & SA_NODEFER ? 0 : bit(info->si_signo)));
+    skep_posix_call_handler(action, info, interrupted, &mask);
+    count_handler(action);
+    block(mask);
+    interrupted_call = call;
+    errno = error;
+}
+
+/* Once it is to be handled. The lock is held. */
+static struct sigaction take_action(int signal)
+{
     struct sigaction action = signals.actions[signal];
     if (action.sa_flags & SA_RESETHAND)
         signals.actions[signal].sa_handler = SIG_DFL;
-    skep_mutex_unlock(&signals.lock);
+    return action;
+}
 
-    if (action.sa_handler == SIG_IGN)
-        return;
-    if (action.sa_handler == SIG_DFL)
-        default_action(signal);
-    else
-        run_handler(signal, &action, &info, target);
+/* Whether it had a handler. */
+static bool act(const struct sigaction *action, siginfo_t *info, struct skep_context *interrupted)
+{
+    if (action->sa_handler == SIG_IGN)
+        return false;
+    if (action->sa_handler == SIG_DFL) {
+        default_action(info->si_signo);
+        return false;
+    }
+    run_handler(action, info, interrupted);
+    return true;
 }
 
 /* Takes what was sent to this thread, or to the process. 0: there is nothing. */
@@ -243,23 +318,28 @@ static int take_pending(uint64_t set, siginfo_t *info)
     return signal != 0 ? signal : skep_posix_pending_take(&signals.pending, set, info);
 }
 
-static void deliver_unblocked(void)
+static bool take_unblocked(siginfo_t *info, struct sigaction *action)
 {
-    siginfo_t info;
-    for (int signal; (signal = take_pending(~blocked_by(own), &info)) != 0;)
-        deliver(signal, info, skep_posix_signals_is_helper() ? NULL : own);
+    uint64_t some = atomic_load_explicit(&own->pending, memory_order_seq_cst) |
+                    atomic_load_explicit(&signals.pending, memory_order_seq_cst);
+    if ((some & ~blocked_by(own)) == 0)
+        return false;
+    skep_mutex_lock(&signals.lock);
+    int signal = take_pending(~blocked_by(own), info);
+    if (signal != 0)
+        *action = take_action(signal);
+    skep_mutex_unlock(&signals.lock);
+    return signal != 0;
 }
 
-/* In place of threads of the program, which can't be interrupted: what some of them take. */
-static void help(void *unused)
+/* Handles all that this thread takes. */
+static void deliver_unblocked(struct skep_context *interrupted)
 {
-    (void)unused;
-    uint64_t wanted = 0;
-    own = &helper;
-    for (int signal = 1; signal < NSIG; signal++)
-        wanted |= is_wanted(signal) ? bit(signal) : 0;
-    atomic_store_explicit(&own->blocked, ~wanted, memory_order_relaxed);
-    deliver_unblocked();
+    siginfo_t info;
+    struct sigaction action;
+    atomic_store_explicit(&own->is_due, false, memory_order_seq_cst);
+    while (take_unblocked(&info, &action))
+        act(&action, &info, interrupted);
 }
 
 /* 0 or -EAGAIN: too many are. */
@@ -273,68 +353,51 @@ static int make_pending(const siginfo_t *info, _Atomic uint64_t *receiver)
     return 0;
 }
 
-/* Takes what is pending for one thread, unless that has done so or has ended. */
-static void deliver_for(struct skep_posix_signals *target, int signal)
+static bool has_handler(int signal)
 {
-    siginfo_t info;
-    skep_mutex_lock(&signals.lock);
-    bool is_there =
-        find(target) != NULL && skep_posix_pending_take(&target->pending, bit(signal), &info) != 0;
-    skep_mutex_unlock(&signals.lock);
-    if (is_there)
-        deliver(signal, info, target);
+    _sig_func_ptr handler = signals.actions[signal].sa_handler;
+    return handler != SIG_DFL && handler != SIG_IGN;
 }
 
-struct errand {
-    struct skep_posix_signals *target;
-    int signal;
-};
-
-static void run_errand(void *argument)
+/* The lock is held. Returns whether the signal is to be acted upon here and now: nobody else's handler is called for it.
+ * Else it is pending. A thread may unblock a signal while it is sent: that looks at what is pending after it has, and the
+ * sender looks at what is blocked after it has made it pending, so that one of the two sees to it. */
+static bool is_for_sender(const siginfo_t *info, struct skep_posix_signals *target, int *result)
 {
-    struct errand errand = *(struct errand *)argument;
-    free(argument);
-    skep_posix_signals_help();
-    deliver_for(errand.target, errand.signal);
-    help(NULL); /* with what the handler has raised */
+    int signal = info->si_signo;
+    struct skep_posix_signals *taker = target == NULL          ? choose(signal)
+                                       : takes(target, signal) ? target
+                                                               : NULL;
+    if (taker != NULL && (taker == own || !has_handler(signal)))
+        return true;
+    *result = make_pending(info, target != NULL ? &target->pending : &signals.pending);
+    taker = target == NULL ? choose(signal) : takes(target, signal) ? target : NULL;
+    if (taker != NULL)
+        make_due(taker);
+    return false;
 }
 
-/* Has another thread do it. Without memory for one it stays pending. */
-static void send_errand(struct skep_posix_signals *target, int signal)
+/* target: the thread that it is for, which may have ended; NULL: the process. */
+static int send(siginfo_t info, struct skep_posix_signals *target)
 {
-    struct errand *errand = malloc(sizeof(*errand));
-    if (errand == NULL)
-        return;
-    *errand = (struct errand){target, signal};
-    if (skep_thread_create(NULL, HANDLER_STACK_BYTES, run_errand, errand) < 0)
-        free(errand);
-}
-
-/* A thread may unblock a signal while it is sent: that looks at what is pending after it has, and the sender looks at what
- * is blocked after it has made it pending, so that one of the two delivers it. */
-static int send(siginfo_t info)
-{
-    int signal = info.si_signo;
-    if (!is_signal(signal))
+    if (!is_signal(info.si_signo))
         return -EINVAL;
-    bool is_helper = skep_posix_signals_is_helper();
-    if (!is_helper && takes(own, signal)) {
-        deliver(signal, info, NULL);
-        return 0;
-    }
-    int result = make_pending(&info, &signals.pending);
-    if (result != 0)
-        return result;
-    if (is_helper)
-        help(NULL);
-    else if (is_wanted(signal))
-        skep_thread_create(NULL, HANDLER_STACK_BYTES, help, NULL); /* or it stays pending */
-    return 0;
+    int result = 0;
+    struct sigaction action;
+    skep_mutex_lock(&signals.lock);
+    bool is_there = target == NULL || find(target) != NULL;
+    bool acts = is_there && is_for_sender(&info, target, &result);
+    if (acts)
+        action = take_action(info.si_signo);
+    skep_mutex_unlock(&signals.lock);
+    if (acts && act(&action, &info, NULL))
+        deliver_unblocked(NULL); /* what the handler had blocked */
+    return result;
 }
 
 int skep_posix_raise(int signal, int code, union sigval value)
 {
-    return send(info_of(signal, code, value));
+    return send(info_of(signal, code, value), NULL);
 }
 
 void skep_posix_raise_timer(struct skep_timer *timer, const struct sigevent *event, uint32_t late)
@@ -342,54 +405,29 @@ void skep_posix_raise_timer(struct skep_timer *timer, const struct sigevent *eve
     siginfo_t info = info_of(event->sigev_signo, SI_TIMER, event->sigev_value);
     info.si_overrun = (int)late;
     info.__timer = timer;
-    send(info);
+    send(info, NULL);
 }
 
 int skep_posix_raise_in(int signal, struct skep_posix_signals *target)
 {
-    if (!is_signal(signal))
-        return -EINVAL;
-    siginfo_t info = info_of(signal, SI_TKILL, (union sigval){0});
-    skep_mutex_lock(&signals.lock);
-    bool is_there = find(target) != NULL;
-    if (is_there)
-        make_pending(&info, &target->pending);
-    skep_mutex_unlock(&signals.lock);
-    if (is_there && takes(target, signal)) {
-        if (takes(own, signal))
-            deliver_for(target, signal);
-        else
-            send_errand(target, signal);
-    }
-    return 0;
+    return send(info_of(signal, SI_TKILL, (union sigval){0}), target);
 }
 
-/* A thread that is none of the program's, and runs a handler, does that for the process. */
-static void raise_here(const siginfo_t *info)
+/* A thread that is none of the program's does that for the process. */
+static int raise_here(int signal, int code)
 {
-    bool is_helper = skep_posix_signals_is_helper(), is_taken = takes(own, info->si_signo);
-    if (!is_helper && is_taken) {
-        deliver(info->si_signo, *info, own);
-        return;
-    }
-    make_pending(info, is_helper ? &signals.pending : &own->pending);
-    if (is_helper && is_taken)
-        deliver_unblocked();
+    return send(info_of(signal, code, (union sigval){0}),
+                skep_posix_signals_is_helper() ? NULL : own);
 }
 
 int raise(int signal)
 {
-    if (!is_signal(signal))
-        return (int)skep_posix_result(-EINVAL);
-    siginfo_t info = info_of(signal, SI_TKILL, (union sigval){0});
-    raise_here(&info);
-    return 0;
+    return (int)skep_posix_result(raise_here(signal, SI_TKILL));
 }
 
 void skep_posix_raise_here(int signal)
 {
-    siginfo_t info = info_of(signal, SI_USER, (union sigval){0});
-    raise_here(&info);
+    raise_here(signal, SI_USER);
 }
 
 static bool is_this_process(pid_t process)
@@ -465,8 +503,6 @@ int siginterrupt(int signal, int interrupts)
     return sigaction(signal, &action, NULL);
 }
 
-static const uint64_t never_blocked = 1 | 1ull << SIGKILL | 1ull << SIGSTOP;
-
 int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
 {
     uint64_t mask = blocked_by(own);
@@ -487,8 +523,10 @@ int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
     }
     if (old != NULL)
         *old = blocked_by(own);
-    atomic_store_explicit(&own->blocked, mask & ~never_blocked, memory_order_seq_cst);
-    deliver_unblocked();
+    uint64_t before = blocked_by(own);
+    block(mask);
+    leave_to_others(mask & ~before);
+    deliver_unblocked(NULL);
     return 0;
 }
 
@@ -507,6 +545,7 @@ void skep_posix_signals_thread_start(struct skep_posix_signals *thread)
     skep_mutex_lock(&signals.lock);
     thread->thread = skep_thread_self();
     skep_mutex_unlock(&signals.lock);
+    skep_posix_signals_handle(); /* what was sent to it before */
 }
 
 void skep_posix_signals_thread_gone(struct skep_posix_signals *thread)
@@ -528,6 +567,7 @@ void skep_posix_signals_thread_end(void)
     struct skep_posix_signals *thread = own;
     skep_posix_signals_help();
     skep_posix_signals_thread_gone(thread);
+    leave_to_others(~0ull);
 }
 
 void skep_posix_signals_help(void)
@@ -569,6 +609,7 @@ int sigsuspend(const sigset_t *mask)
     uint64_t seen = skep_interrupts_seen();
     pthread_sigmask(SIG_SETMASK, mask, &old);
     wait_for_signal(seen);
+    skep_posix_signals_handle();
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     return (int)skep_posix_result(-EINTR);
 }
@@ -612,7 +653,7 @@ int sigwait(const sigset_t *set, int *signal)
 {
     int result;
     while ((result = wait_until(set, NULL, SKEP_FOREVER)) == -EINTR)
-        ;
+        skep_posix_signals_handle();
     *signal = result;
     return 0;
 }
@@ -623,10 +664,12 @@ void skep_posix_save_mask(sigjmp_buf env, int save)
     env->__has_mask = save;
     if (save)
         env->__mask = blocked_by(own);
+    env->__held = skep_detours.held;
 }
 
 void siglongjmp(sigjmp_buf env, int value)
 {
+    skep_detours.held = env->__held;
     if (env->__has_mask)
         pthread_sigmask(SIG_SETMASK, &env->__mask, NULL);
     longjmp(env->__registers, value);

@@ -34,6 +34,13 @@ static long put(struct skep_file *file, long result)
     return skep_posix_result(result);
 }
 
+/* Ends one that may wait. Whether it is to begin again. */
+static bool put_and_goes_on(struct skep_file *file, long result)
+{
+    skep_fd_put(file);
+    return skep_posix_goes_on(result);
+}
+
 /* No cancellation point. */
 int bind(int fd, const struct sockaddr *address, socklen_t bytes)
 {
@@ -51,12 +58,17 @@ int listen(int fd, int backlog)
 
 int accept4(int fd, struct sockaddr *address, socklen_t *bytes, int flags)
 {
-    struct skep_file *file = skep_posix_socket_get(fd);
-    if (file == NULL)
-        return -1;
-    if ((flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) != 0)
-        return (int)put(file, -EINVAL);
-    return (int)put(file, file->ops->socket->accept(file, address, address ? bytes : NULL, flags));
+    bool is_right = (flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) == 0;
+    struct skep_file *file;
+    int result;
+    do {
+        file = skep_posix_socket_get(fd);
+        if (file == NULL)
+            return -1;
+        result = is_right ? file->ops->socket->accept(file, address, address ? bytes : NULL, flags)
+                          : -EINVAL;
+    } while (put_and_goes_on(file, result));
+    return (int)skep_posix_result(result);
 }
 
 int accept(int fd, struct sockaddr *address, socklen_t *bytes)
@@ -66,8 +78,15 @@ int accept(int fd, struct sockaddr *address, socklen_t *bytes)
 
 int connect(int fd, const struct sockaddr *address, socklen_t bytes)
 {
-    struct skep_file *file = skep_posix_socket_get(fd);
-    return file == NULL ? -1 : (int)put(file, file->ops->socket->connect(file, address, bytes));
+    struct skep_file *file;
+    int result;
+    do {
+        file = skep_posix_socket_get(fd);
+        if (file == NULL)
+            return -1;
+        result = file->ops->socket->connect(file, address, bytes);
+    } while (put_and_goes_on(file, result));
+    return (int)skep_posix_result(result);
 }
 
 int shutdown(int fd, int how)
@@ -106,13 +125,20 @@ int sockatmark(int fd)
 ssize_t sendto(int fd, const void *data, size_t bytes, int flags, const struct sockaddr *address,
                socklen_t address_bytes)
 {
-    struct skep_file *file = skep_posix_socket_get(fd);
-    if (file == NULL)
-        return -1;
-    if ((flags & MSG_OOB) != 0)
-        return put(file, -EOPNOTSUPP);
-    ssize_t result = file->ops->socket->send(file, data, bytes, flags, address, address_bytes);
-    return skep_posix_written(file, result, flags);
+    ssize_t result;
+    size_t wanted, done = 0;
+    do {
+        struct skep_file *file = skep_posix_socket_get(fd);
+        if (file == NULL)
+            return -1;
+        wanted = bytes - done;
+        result = (flags & MSG_OOB) == 0
+                     ? file->ops->socket->send(file, (const char *)data + done, wanted, flags,
+                                               address, address_bytes)
+                     : -EOPNOTSUPP;
+        skep_posix_written(file, result, flags);
+    } while (skep_posix_writes_on(result, wanted, &done));
+    return done != 0 ? (ssize_t)done : skep_posix_result(result);
 }
 
 ssize_t send(int fd, const void *data, size_t bytes, int flags)
@@ -123,13 +149,17 @@ ssize_t send(int fd, const void *data, size_t bytes, int flags)
 ssize_t recvfrom(int fd, void *data, size_t bytes, int flags, struct sockaddr *address,
                  socklen_t *address_bytes)
 {
-    struct skep_file *file = skep_posix_socket_get(fd);
-    if (file == NULL)
-        return -1;
-    int error = skep_posix_receive_check(flags);
-    if (error < 0)
-        return put(file, error);
-    return put(file, file->ops->socket->receive(file, data, bytes, flags, address, address_bytes));
+    struct skep_file *file;
+    ssize_t result;
+    do {
+        file = skep_posix_socket_get(fd);
+        if (file == NULL)
+            return -1;
+        result = skep_posix_receive_check(flags);
+        if (result == 0)
+            result = file->ops->socket->receive(file, data, bytes, flags, address, address_bytes);
+    } while (put_and_goes_on(file, result));
+    return skep_posix_result(result);
 }
 
 ssize_t recv(int fd, void *data, size_t bytes, int flags)

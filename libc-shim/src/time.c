@@ -149,6 +149,7 @@ static int sleep_until(uint64_t deadline_ns)
         if (result == -ETIMEDOUT)
             return 0;
         if (result == -EINTR) {
+            skep_posix_signals_handle();
             skep_posix_may_end();
             return EINTR;
         }

@@ -1,8 +1,8 @@
 /*
  * timers.c - timers, and one thread that waits for the next one that is due. It starts with the first timer that is set.
  *
- * Handlers of timers' signals run in that thread, one after the other: a timer that is due while one runs is late, and
- * its expirations are counted.
+ * It sends the timers' signals, whose handlers run in the program's threads. When a timer has been set anew, no signal
+ * comes of what it was set to before.
  */
 #include "timers.h"
 
@@ -17,6 +17,8 @@ static struct skep_mutex lock;        /* guards the list and its timers */
 static struct skep_timer *first;      /* of those that are set */
 static _Atomic uint32_t list_changes; /* the thread waits on it */
 static bool has_thread;
+static const struct skep_timer *acted_on; /* by the thread, without the lock; NULL: none is */
+static _Atomic uint32_t acts; /* counts those that are over; who sets such a timer waits on it */
 
 /* The lock is held, here and below. */
 static void insert(struct skep_timer *timer)
@@ -100,6 +102,25 @@ static void act(const struct due *due)
     }
 }
 
+/* The lock is held. */
+static void end_act(void)
+{
+    acted_on = NULL;
+    atomic_fetch_add_explicit(&acts, 1, memory_order_release);
+    skep_wake(&acts, SKEP_WAKE_ALL);
+}
+
+/* The lock is held, but not meanwhile. Not in a thread that ends the program: that may be the timers'. */
+static void wait_for_act(const struct skep_timer *timer)
+{
+    while (acted_on == timer && !skep_posix_signals_is_helper()) {
+        uint32_t seen = atomic_load_explicit(&acts, memory_order_relaxed);
+        skep_mutex_unlock(&lock);
+        skep_wait(&acts, seen, SKEP_FOREVER);
+        skep_mutex_lock(&lock);
+    }
+}
+
 static void run(void *unused)
 {
     (void)unused;
@@ -110,14 +131,18 @@ static void run(void *unused)
         uint64_t now_ns = skep_clock_ns(), next_ns = first != NULL ? first->due_ns : SKEP_FOREVER;
         struct due due;
         bool is_due = first != NULL && next_ns <= now_ns;
-        if (is_due)
+        if (is_due) {
             due = expire(first, now_ns);
+            acted_on = due.timer;
+        }
         skep_mutex_unlock(&lock);
         if (is_due)
             act(&due);
         else
             skep_wait(&list_changes, seen, next_ns);
         skep_mutex_lock(&lock);
+        if (is_due)
+            end_act();
     }
 }
 
@@ -165,6 +190,7 @@ int skep_posix_timer_set(struct skep_timer *timer, bool is_absolute, const struc
         !skep_posix_span(&value->it_interval, &period_ns))
         return -EINVAL;
     skep_mutex_lock(&lock);
+    wait_for_act(timer);
     int result = due_ns != 0 ? start() : 0;
     if (old != NULL)
         tell(timer, old);

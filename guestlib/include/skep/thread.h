@@ -8,6 +8,7 @@
 #ifndef SKEP_THREAD_H
 #define SKEP_THREAD_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,6 +22,7 @@
 #define SKEP_STACK_BYTES_MIN     (16u * 1024u)
 
 struct skep_thread;
+struct skep_context;
 
 /* Starts a thread that runs function(argument) and ends when that returns. stack_bytes is rounded up
  * to pages; 0 = the default; a guard page below is added. The thread's memory is given back when it
@@ -66,13 +68,9 @@ void skep_sleep_until(uint64_t deadline_ns);
  * handlers. */
 int skep_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns);
 
-/* The same, while another word holds also_expected, too: who changes that calls skep_interrupt(). */
+/* The same, while another word holds also_expected, too: who changes that calls skep_thread_divert(). */
 int skep_wait_while(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns,
                     _Atomic uint32_t *also, uint32_t also_expected);
-
-/* Ends the skep_wait_while() that a thread is in, or those of all threads (NULL), as a wake-up does. A thread that has
- * ended is none. It looks at each thread that waits so. */
-void skep_interrupt(const struct skep_thread *thread);
 
 /* What a thread in skep_wait_while() does for all, such as to take packets in: if what it waits for is among them, it finds
  * that without another thread's doing. The errand takes a bounded time, waits for no lock that such a thread may hold, and
@@ -84,12 +82,46 @@ void skep_errand_set(void (*function)(void));
  * is none that could, or this vCPU has something else to do, and somebody else must see to it. */
 bool skep_errand_give(void);
 
-/* Interrupts a thread that computes. From now on, each time before a thread goes on where an upcall has interrupted it, ask()
- * is called as if by it, with its thread-local storage, but on another stack and with upcalls masked: it may look, but not
- * wait, nor change much. What it returns the thread calls instead of going on, and that never returns; NULL: it goes on.
+/*
+ * Detours: calls that a thread makes amid what it does, since another one wants it to.
+ *
+ * The detour gets the registers with which the thread will go on, and may change them: what it computes with, its FPU's and
+ * vector registers among that, is kept for it. NULL: the thread is in a call of guestlib's, as any function may be. A detour
+ * may also leave for good, as longjmp() and the thread's end do.
+ */
+typedef void skep_detour(struct skep_context *interrupted);
+
+/* Has a thread, another one, look whether it is to make a detour: ask() is called as if by it, with its thread-local
+ * storage, but maybe on another stack and with upcalls masked: it may look, but not wait, nor change much. What it returns is
+ * the detour, NULL = none is to be made now. That is soon where the thread computes, and a skep_wait() that it is in ends as
+ * by a wake-up; from then on ask() is called each time that it goes on after an upcall or a wait. Not from event handlers.
  * The thread must not have ended. */
-typedef void skep_detour(void);
 void skep_thread_divert(struct skep_thread *thread, skep_detour *(*ask)(void));
+
+/* Makes the detour that the calling thread is to make now, if any: for who has changed what ask() says. */
+void skep_detour_make(void);
+
+/* A thread is not asked while it holds detours, as it does with each struct skep_mutex: it is when it holds none. */
+struct skep_detours {
+    unsigned held;
+    bool due; /* it was to be asked meanwhile */
+};
+extern _Thread_local struct skep_detours skep_detours;
+
+void skep_detours_catch_up(void);
+
+static inline void skep_detours_hold(void)
+{
+    skep_detours.held++;
+    atomic_signal_fence(memory_order_seq_cst); /* with the look of an upcall at it */
+}
+
+static inline void skep_detours_release(void)
+{
+    atomic_signal_fence(memory_order_seq_cst); /* as above */
+    if (--skep_detours.held == 0 && skep_detours.due)
+        skep_detours_catch_up();
+}
 
 /* Wakes up to count threads that wait on the word, the longest waiting first, and returns how many.
  * Threads and event handlers may call it. */
@@ -111,5 +143,10 @@ int skep_mutex_lock_until(struct skep_mutex *mutex, uint64_t deadline_ns);
 void skep_mutex_lock(struct skep_mutex *mutex);
 bool skep_mutex_try(struct skep_mutex *mutex);
 void skep_mutex_unlock(struct skep_mutex *mutex);
+
+/* The same without a hold of detours, for what a program locks for as long as it likes. */
+int skep_mutex_take_until(struct skep_mutex *mutex, uint64_t deadline_ns);
+bool skep_mutex_take_try(struct skep_mutex *mutex);
+void skep_mutex_give(struct skep_mutex *mutex);
 
 #endif

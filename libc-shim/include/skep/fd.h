@@ -82,8 +82,8 @@ struct skep_file {
  * full; -ENOMEM. On an error nothing was taken and ops->close is not called. */
 int skep_fd_open(const struct skep_fd_ops *ops, void *object, int flags);
 
-/* The file behind a descriptor, with a reference that skep_fd_put() must drop; NULL if it is not
- * open, or if ops is not NULL and the file is of another kind. */
+/* The file behind a descriptor, with a reference that skep_fd_put() must drop, in the same thread, which makes no detours
+ * meanwhile (skep/thread.h); NULL if it is not open, or if ops is not NULL and the file is of another kind. */
 struct skep_file *skep_fd_get(int fd, const struct skep_fd_ops *ops);
 void skep_fd_put(struct skep_file *file);
 
@@ -95,7 +95,8 @@ void skep_poll_notify(void);
 void skep_poll_notify_source(struct skep_poll_source *source);
 
 /*
- * What interrupts calls that wait: handlers of signals that have run for the thread, and that it is to be cancelled.
+ * What interrupts calls that wait: handlers of signals that have run in the thread, signals that it is to handle when it is
+ * out of the call, and that it is to be cancelled.
  * Calls read at their beginning what had interrupted the thread's calls until then.
  */
 uint64_t skep_interrupts_seen(void);
@@ -104,8 +105,8 @@ uint64_t skep_interrupts_seen(void);
  * a thread that is to be cancelled ends it. */
 enum skep_restart { SKEP_RESTARTS, SKEP_NEVER_RESTARTS, SKEP_ALWAYS_RESTARTS };
 
-/* As skep_wait() in such a call. -EINTR: since there were *seen, a handler has run that interrupts it, or the thread is to
- * be cancelled. Callers try first, then wait. */
+/* As skep_wait() in such a call. -EINTR: since there were *seen, a handler has run that interrupts it, or a signal is to be
+ * handled or the thread to be cancelled, for which the call ends (it may begin again). Callers try first, then wait. */
 int skep_wait_interruptibly(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns,
                             uint64_t *seen, enum skep_restart restart);
 

@@ -2,12 +2,11 @@
  * sys/signal.h - signals, in place of newlib's header: as POSIX has them, for what a guest needs.
  *
  * A signal comes from raise(), kill(getpid()), sigqueue(), abort(), a timer, or is SIGTERM when the
- * hypervisor asks the guest to stop. Each thread has its mask. A handler runs in the thread that sent
- * the signal; if that blocks it, and others don't, and for timers and SIGTERM, in a thread of its own:
- * what a thread computes can't be interrupted for one. Calls that wait can, as POSIX says, but not what waits for
- * disks: in the thread that pthread_kill() or raise() names, else in one that doesn't block the signal,
- * which is the first thread if it can be. Faults are not signals here: ring 0 stops the guest. A handler's
- * third argument (SA_SIGINFO) is NULL, as it interrupts no code but calls.
+ * hypervisor asks the guest to stop. Each thread has its mask. A handler runs in the thread that the
+ * signal is for: the one that pthread_kill() or raise() names, else one that doesn't block it, which is the
+ * first thread if it can be. It interrupts what that computes, and calls that wait, but not what waits for disks.
+ * Faults are not signals here: ring 0 stops the guest. A handler's third argument (SA_SIGINFO) is a ucontext_t
+ * (<ucontext.h>).
  */
 #ifndef _SYS_SIGNAL_H
 #define _SYS_SIGNAL_H
