@@ -157,6 +157,10 @@ static void test_environment(void)
     for (int i = 0; i < 40; i++)
         setenv((char[]){'n', (char)('0' + i), '\0'}, "x", 1);
     say("many", getenv("n0") != NULL && getenv("nW") != NULL && getenv("nX") == NULL);
+    int cleared = 0;
+    while (cleared < 200000 && clearenv() == 0 && setenv("again", "x", 1) == 0)
+        cleared++; /* each with an array that took memory anew would be more than there is */
+    say("cleared", cleared);
 }
 
 static void *take_numbers(void *unused)
