@@ -40,7 +40,20 @@ def same_as_on_linux(api, name, folder, spec_with):
 
 @pytest.mark.parametrize(
     "name",
-    ["absent", "descriptions", "events", "identity", "library", "local", "locks", "mappings", "messages", "patterns", "texts"],
+    [
+        "absent",
+        "descriptions",
+        "events",
+        "identity",
+        "library",
+        "local",
+        "locks",
+        "mappings",
+        "messages",
+        "numbers",
+        "patterns",
+        "texts",
+    ],
 )
 def test_same_as_on_linux(api, name, tmp_path):
     same_as_on_linux(api, name, tmp_path, lambda vcpus: {"memory_bytes": 4 * MIB})
