@@ -63,8 +63,8 @@ def wake_rows(table, folder, requests=100):
 def replaced(machine, api, name, number):
     """A running guest is replaced by PATCH; the answer comes before the new one is created. Where the counts were
     when it was."""
+    machine.wait_quiet()  # before, or points that its last start has yet to pass would be taken for the new one's
     first = machine.counter.hit_count()
-    machine.wait_quiet()
     api.ok("PATCH", f"/v1/guests/{name}", json={"env": {"NUMBER": str(number)}})
     created = skep.wait_for(lambda: machine.counter.hit(1, first), "the guest is created anew")
     api.wait_state(name, "running")

@@ -178,6 +178,39 @@ static void test_at(void)
     REQUIRE(close(fd) == 0 && close(folder) == 0 && unlinkat(AT_FDCWD, "at", AT_REMOVEDIR) == 0);
 }
 
+/* A current folder that is removed has no name. */
+static void test_removed_folder(void)
+{
+    char start[1024], now[1024];
+    REQUIRE(getcwd(start, sizeof(start)) != NULL && mkdir("gone", 0755) == 0);
+    REQUIRE(chdir("gone") == 0 && rmdir("../gone") == 0);
+    REQUIRE(getcwd(now, sizeof(now)) == NULL && errno == ENOENT);
+    REQUIRE(fails(open("file", O_CREAT | O_RDWR, 0600), ENOENT));
+    REQUIRE(chdir(start) == 0 && getcwd(now, sizeof(now)) != NULL && strcmp(now, start) == 0);
+}
+
+/* Locks that the only process would get, and those that there are not. */
+static void test_locks(void)
+{
+    struct flock lock = {.l_type = 99, .l_whence = SEEK_SET};
+    int fd = open("locked", O_CREAT | O_WRONLY, 0600);
+    REQUIRE(fails(fcntl(fd, F_SETLK, &lock), EINVAL) && fails(fcntl(fd, F_GETLK, &lock), EINVAL));
+    lock.l_type = F_UNLCK;
+    REQUIRE(fcntl(fd, F_SETLK, &lock) == 0 && fails(fcntl(fd, F_GETLK, &lock), EINVAL));
+    lock.l_type = F_WRLCK;
+    REQUIRE(fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type == F_UNLCK);
+    lock.l_type = F_RDLCK;
+    REQUIRE(fails(fcntl(fd, F_SETLKW, &lock), EBADF)); /* one for reading, of who may not */
+    lock.l_type = F_WRLCK;
+    lock.l_whence = 99;
+    REQUIRE(fails(fcntl(fd, F_SETLK, &lock), EINVAL));
+    lock.l_whence = SEEK_SET;
+    lock.l_start = -5;
+    REQUIRE(fails(fcntl(fd, F_SETLK, &lock), EINVAL));
+    lock.l_start = 5;
+    REQUIRE(fcntl(fd, F_SETLK, &lock) == 0 && close(fd) == 0 && unlink("locked") == 0);
+}
+
 static void test_temporary_names(void)
 {
     struct stat status;
@@ -227,6 +260,8 @@ int main(int argc, char **argv)
     test_names();
     test_at();
     test_temporary_names();
+    test_removed_folder();
+    test_locks();
     printf("files: run %d\n", count_runs());
     sync();
     printf("files: ok\n");

@@ -157,6 +157,10 @@ static void test_environment(void)
     for (int i = 0; i < 40; i++)
         setenv((char[]){'n', (char)('0' + i), '\0'}, "x", 1);
     say("many", getenv("n0") != NULL && getenv("nW") != NULL && getenv("nX") == NULL);
+    int cleared = 0;
+    while (cleared < 200000 && clearenv() == 0 && setenv("again", "x", 1) == 0)
+        cleared++; /* each with an array that took memory anew would be more than there is */
+    say("cleared", cleared);
 }
 
 static void *take_numbers(void *unused)
@@ -381,7 +385,7 @@ static void test_date_texts(void)
 {
     time_t at = 951782400; /* 29 February */
     struct tm time = *gmtime(&at);
-    char text[80];
+    char text[120];
     /* Without the compiler's warnings of years in two figures. */
     size_t (*volatile format)(char *, size_t, const char *, const struct tm *) = strftime;
     printf("%ld %s\n", time.tm_gmtoff, time.tm_zone);
@@ -404,6 +408,45 @@ static void test_date_texts(void)
     say_parsed("+0560", "%z");
     say_parsed("+050", "%z");
     say_parsed("1718000000", "%s");
+    say_parsed("20240229123456", "%Y%m%d%H%M%S");
+    say_parsed("32", "%d");
+    say_parsed("24:00", "%H:%M");
+    say_parsed("13", "%m");
+    say_parsed("12 am", "%I %p");
+    say_parsed("20 24-3-1", "%C %y-%m-%d");
+    say_parsed("2024 10 2", "%Y %U %w");
+    say_parsed("2024 10 Sun", "%Y %W %a");
+    say_parsed("2023-W52-7", "%G-W%V-%u");
+    say_parsed("69-1-1", "%y-%m-%d");
+    say_parsed("x1", "%nx%t%d");
+}
+
+/* Flags, widths, and what isn't one. */
+static void test_date_flags(void)
+{
+    static const char *const formats[] = {
+        "%-d %-m/%-H:%-M", "%_d|%_m|%_H", "%05d|%5d|%_5d", "%^a %^B %#b", "%#Z %#p %P",
+        "%10Y|%-j",        "%12c|%^c",    "%012F|%-e|%0e", "%Q %-",       "%Ey %Om %EY",
+    };
+    struct tm time = {.tm_year = 106, .tm_mday = 2, .tm_wday = 1, .tm_yday = 1, .tm_hour = 3};
+    size_t (*volatile format)(char *, size_t, const char *, const struct tm *) = strftime;
+    char text[80];
+    for (size_t i = 0; i < sizeof(formats) / sizeof(*formats); i++) {
+        size_t bytes = format(text, sizeof(text), formats[i], &time);
+        printf("%zu %s\n", bytes, text);
+    }
+    say("no room", (long)format(text, 10, "%F", &time));
+    say("room", (long)format(text, 11, "%F", &time));
+    time.tm_year = 10000 - 1900;
+    format(text, sizeof(text), "%F %G %y", &time);
+    puts(text);
+    for (time.tm_year = 95; time.tm_year < 125; time.tm_year++) {
+        time.tm_mon = time.tm_hour = 0;
+        time.tm_mday = 1;
+        timegm(&time);
+        format(text, sizeof(text), "%G-W%V-%u %g %U %W %j", &time);
+        puts(text);
+    }
 }
 
 static void test_jumps(void)
@@ -778,6 +821,7 @@ int main(int argc, char **argv)
     test_dates();
     test_zones();
     test_date_texts();
+    test_date_flags();
     test_jumps();
     test_files();
     test_sending_files();

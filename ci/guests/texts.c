@@ -129,6 +129,47 @@ static void test_conversions(void)
     say("no character alone", btowc(0xe9) == WEOF && wctob(0xe9) == EOF);
 }
 
+/* A surrogate is no character, nor is what lies beyond the last. */
+static void test_no_characters(void)
+{
+    mbstate_t state = {0};
+    char bytes[16];
+    static const char *const texts[] = {"\xed\x9f\xbf", "\xed\xa0\x80", "\xed\xbf\xbf",
+                                        "\xee\x80\x80", "\xf4\x8f\xbf\xbf"};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
+        say_wide("at the end", texts[i], strlen(texts[i]), memset(&state, 0, sizeof(state)));
+    static const wchar_t characters[] = {0xd7ff, 0xd800, 0xdfff, 0xe000, 0x10ffff};
+    for (size_t i = 0; i < sizeof(characters) / sizeof(*characters); i++)
+        say("back", (long)wcrtomb(bytes, characters[i], memset(&state, 0, sizeof(state))));
+}
+
+/* Streams into memory, and of nothing. */
+static void test_streams(void)
+{
+    wchar_t *text;
+    size_t length = 99;
+    FILE *stream = open_wmemstream(&text, &length);
+    say("written", fputws(L"h\xe9llo \x20ac", stream) >= 0);
+    say("flushed", fflush(stream));
+    printf("%zu %ls\n", length, text);
+    say("more", fwprintf(stream, L" %d %ls", 42, L"\xe9"));
+    say("at", ftell(stream));
+    fflush(stream);
+    printf("%zu %ls\n", length, text);
+    for (int i = 0; i < 1000; i++)
+        fputwc(0x4e00 + i, stream);
+    say("closed", fclose(stream));
+    printf("%zu %lx %lx\n", length, (unsigned long)text[length - 1], (unsigned long)text[length]);
+    free(text);
+    char byte[4] = "abc";
+    volatile size_t none = 0;
+    FILE *null = fopen("/dev/null", "r+");
+    say("elements of nothing", (long)fwrite(byte, none, 5, null));
+    say("no elements", (long)fwrite(byte, 5, none, null));
+    say("nor to read", (long)fread(byte, none, 5, null));
+    fclose(null);
+}
+
 static void test_classes(void)
 {
     say("letters", iswalpha(0xe9) && iswalpha(0x4e2d) && !iswalpha('5'));
@@ -225,6 +266,8 @@ int main(void)
 {
     test_locale();
     test_conversions();
+    test_no_characters();
+    test_streams();
     test_classes();
     test_formats();
     test_arguments();

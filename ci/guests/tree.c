@@ -14,8 +14,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <termios.h>
 #include <unistd.h>
 
 #define REQUIRE(condition) require(condition, #condition, __LINE__)
@@ -114,6 +116,16 @@ static void test_errors(void)
     REQUIRE(fails(unlink("/index.html"), EROFS) && fails(mkdir("/new", 0755), EROFS));
     REQUIRE(fails(mkdir("/deep", 0755), EEXIST) && fails(mkdir("/dev/null", 0755), EEXIST));
     REQUIRE(fails(rename("/index.html", "/other"), EROFS) && fails(rmdir("/deep"), EROFS));
+    REQUIRE(fails(unlink("/none"), ENOENT) && fails(rmdir("/none"), ENOENT));
+    REQUIRE(fails(remove("/none"), ENOENT) && fails(rename("/none", "/other"), ENOENT));
+    REQUIRE(fails(mkdir("/none/new", 0755), ENOENT) && fails(mkdir("", 0755), ENOENT));
+    REQUIRE(fails(mkdir("/index.html/new", 0755), ENOTDIR) && fails(mkdir("/new/", 0755), EROFS));
+    REQUIRE(fails(symlink("x", "/deep/new"), EROFS) && fails(symlink("x", "/deep"), EEXIST));
+    REQUIRE(fails(symlink("x", "/none/new"), ENOENT) && fails(symlink("", "/new"), ENOENT));
+    REQUIRE(fails(link("/none", "/new"), ENOENT) && fails(link("/index.html", "/new"), EROFS));
+    REQUIRE(fails(stat("/none/../index.html", &status), ENOENT));
+    REQUIRE(fails(open("/index.html/../deep/er/file.txt", O_RDONLY), ENOTDIR));
+    REQUIRE(stat("/deep/er/../../index.html", &status) == 0);
     REQUIRE(access("/index.html", R_OK) == 0 && fails(access("/index.html", W_OK), EROFS));
     REQUIRE(fails(access("/index.html", X_OK), EACCES) && access("/deep", R_OK | X_OK) == 0);
     REQUIRE(fails(access("/none", F_OK), ENOENT));
@@ -139,7 +151,10 @@ static void test_changes(void)
     int fd = open("/index.html", O_RDONLY);
     REQUIRE(fails(fchmod(fd, 0600), EROFS) && fails(fchown(fd, 1, 1), EROFS));
     REQUIRE(fails(futimens(fd, NULL), EROFS) && posix_fallocate(fd, 0, 1) == ENODEV);
-    REQUIRE(fails(fstatvfs(fd, &usage), ENOSYS) && close(fd) == 0);
+    REQUIRE(fstatvfs(fd, &usage) == 0 && usage.f_flag & ST_RDONLY && close(fd) == 0);
+    REQUIRE(statvfs("/deep", &usage) == 0 && usage.f_bavail == 0 && usage.f_bsize == 4096);
+    REQUIRE(usage.f_namemax == 255 && fails(statvfs("/none", &usage), ENOENT));
+    REQUIRE(fails(fstatvfs(fd, &usage), EBADF));
     REQUIRE(fails(fchmod(fd, 0600), EBADF) && fails(futimens(fd, NULL), EBADF));
 }
 
@@ -164,6 +179,37 @@ static void test_console(void)
     int fd = open("/dev/stdout", O_WRONLY | O_APPEND | O_CREAT, 0644);
     REQUIRE(fd > 2 && isatty(fd) && write(fd, line, (size_t)bytes) == bytes);
     REQUIRE(fails(read(fd, line, 1), EBADF) && close(fd) == 0 && isatty(STDOUT_FILENO));
+}
+
+/* It is one, and raw. */
+static void test_terminal(void)
+{
+    char data[8];
+    int bytes = -1;
+    struct stat status;
+    struct winsize size;
+    struct termios settings, raw;
+    int fd = open("/dev/tty", O_RDWR), file = open("/index.html", O_RDONLY);
+    REQUIRE(isatty(fd) && !isatty(file) && errno == ENOTTY && !isatty(99) && errno == EBADF);
+    REQUIRE(stat(ttyname(fd), &status) == 0 && S_ISCHR(status.st_mode));
+    REQUIRE(ttyname_r(fd, data, 8) == ERANGE && ttyname(file) == NULL && errno == ENOTTY);
+    REQUIRE(strcmp(ctermid(NULL), "/dev/tty") == 0 && access(ctermid(NULL), R_OK | W_OK) == 0);
+    REQUIRE(tcgetattr(fd, &settings) == 0 && !(settings.c_lflag & (ICANON | ECHO | ISIG)));
+    REQUIRE(settings.c_cc[VMIN] == 1 && fails(tcgetattr(file, &raw), ENOTTY));
+    raw = settings;
+    cfmakeraw(&raw);
+    raw.c_cc[VMIN] = 0;
+    raw.c_cc[VTIME] = 1;
+    REQUIRE(tcsetattr(fd, TCSAFLUSH, &raw) == 0 && fails(tcsetattr(fd, 99, &raw), EINVAL));
+    REQUIRE(tcgetattr(STDIN_FILENO, &raw) == 0 && raw.c_cc[VTIME] == 1);
+    REQUIRE(read(fd, data, sizeof(data)) == 0); /* nobody says anything for a tenth of a second */
+    REQUIRE(tcsetattr(fd, TCSANOW, &settings) == 0 && tcflush(fd, TCIOFLUSH) == 0);
+    REQUIRE(fails(tcflush(fd, 99), EINVAL) && tcdrain(fd) == 0);
+    REQUIRE(ioctl(fd, FIONREAD, &bytes) == 0 && bytes == 0);
+    REQUIRE(ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col == 80);
+    REQUIRE(fails(ioctl(file, TIOCGWINSZ, &size), ENOTTY));
+    REQUIRE(tcgetpgrp(fd) == getpgrp() && tcsetpgrp(fd, getpgrp()) == 0 && tcgetsid(fd) == 1);
+    REQUIRE(close(fd) == 0 && close(file) == 0 && fails(tcgetpgrp(fd), EBADF));
 }
 
 static void test_current(void)
@@ -278,6 +324,7 @@ int main(int argc, char **argv)
         test_changes();
         test_devices();
         test_console();
+        test_terminal();
         test_current();
     } else if (strcmp(what, "print") == 0) {
         for (int i = 2; i < argc; i++)

@@ -40,7 +40,22 @@ def same_as_on_linux(api, name, folder, spec_with):
 
 @pytest.mark.parametrize(
     "name",
-    ["absent", "descriptions", "events", "handlers", "identity", "library", "local", "locks", "mappings", "messages", "patterns", "rights", "texts"],
+    [
+        "absent",
+        "descriptions",
+        "events",
+        "handlers",
+        "identity",
+        "library",
+        "local",
+        "locks",
+        "mappings",
+        "messages",
+        "numbers",
+        "patterns",
+        "rights",
+        "texts",
+    ],
 )
 def test_same_as_on_linux(api, name, tmp_path):
     same_as_on_linux(api, name, tmp_path, lambda vcpus: {"memory_bytes": 4 * MIB})

@@ -278,11 +278,37 @@ void peer_post(struct peer *peer, uint32_t slot)
 
 void peer_send(struct peer *peer, const uint8_t *frame, uint32_t bytes)
 {
-    uint32_t offset = (PEER_BUFFERS + 6) * 4096;
-    memset(peer->page[PEER_BUFFERS + 6], 0, HEADER_BYTES);
-    memcpy(peer->page[PEER_BUFFERS + 6] + HEADER_BYTES, frame, bytes);
-    peer_offer(peer, &peer->tx, offset, HEADER_BYTES + bytes, 0);
+    const struct skep_net_header clean = {0};
+    peer_lay(peer, &clean, frame, bytes);
+    peer_offer(peer, &peer->tx, TX_PAGE * 4096, HEADER_BYTES + bytes, 0);
     assert_int_equal(io_queue_kick(peer->vcpu, 1), 0);
+}
+
+void peer_lay(struct peer *peer, const struct skep_net_header *header, const uint8_t *frame,
+              uint32_t bytes)
+{
+    memcpy(peer->page[TX_PAGE], header, sizeof(*header));
+    memcpy(peer->page[TX_PAGE] + sizeof(*header), frame, bytes);
+}
+
+void peer_send_segment(struct peer *peer, const struct skep_net_header *header,
+                       const uint8_t *frame, uint32_t bytes)
+{
+    peer_lay(peer, header, frame, bytes);
+    peer_offer(peer, &peer->tx, TX_PAGE * 4096, sizeof(*header) + bytes, 0);
+    io_queue_kick(peer->vcpu, 1);
+    while (work_in_a_trap()) {
+    }
+}
+
+int peers_end(void **state, struct peer *one, struct peer *other)
+{
+    for (uint32_t i = 0; i < sent_count; i++) {
+        card_done(i);
+    }
+    peer_destroy(one);
+    peer_destroy(other);
+    return fixture_end(state);
 }
 
 bool work_in_a_trap(void)
@@ -315,7 +341,12 @@ struct skep_net_counters peer_counters(struct peer *peer)
 
 /* ---- frames ---- */
 
-static void put16(uint8_t *at, uint32_t value)
+uint32_t get16(const uint8_t *at)
+{
+    return (uint32_t)at[0] << 8 | at[1];
+}
+
+void put16(uint8_t *at, uint32_t value)
 {
     at[0] = (uint8_t)(value >> 8);
     at[1] = (uint8_t)value;

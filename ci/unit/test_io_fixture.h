@@ -19,6 +19,7 @@
 #define RING_SIZE    8u
 #define PEER_PAGES   20u
 #define PEER_BUFFERS 6u /* first of the pages without a ring */
+#define TX_PAGE      (PEER_BUFFERS + 6)
 
 /* A guest's end of one queue. */
 struct peer_queue {
@@ -89,6 +90,15 @@ void peer_post(struct peer *peer, uint32_t slot);
 /* Sends a frame: lays it behind a clean header, offers it, kicks. */
 void peer_send(struct peer *peer, const uint8_t *frame, uint32_t bytes);
 
+/* Lays a frame behind a header into TX_PAGE; and sends that, with all the work that it makes. */
+void peer_lay(struct peer *peer, const struct skep_net_header *header, const uint8_t *frame,
+              uint32_t bytes);
+void peer_send_segment(struct peer *peer, const struct skep_net_header *header,
+                       const uint8_t *frame, uint32_t bytes);
+
+/* The end of a test with two of them: the card is done with all that it has got. */
+int peers_end(void **state, struct peer *one, struct peer *other);
+
 /* Left-over work, as in a trap of its own: whether some is left. */
 bool work_in_a_trap(void);
 
@@ -109,5 +119,7 @@ uint32_t frame_arp(uint8_t *frame, const uint8_t *to, const uint8_t *from, uint1
 uint32_t frame_udp(uint8_t *frame, const uint8_t *to, const uint8_t *from, uint32_t source,
                    uint32_t target, uint16_t source_port, uint16_t target_port, uint32_t bytes);
 void mac_of(uint8_t mac[6], uint8_t number);
+uint32_t get16(const uint8_t *at);
+void put16(uint8_t *at, uint32_t value);
 
 #endif

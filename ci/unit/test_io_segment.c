@@ -12,7 +12,6 @@
 #define ADDRESS_A ip(10, 0, 0, 20)
 #define ADDRESS_B ip(10, 0, 0, 21)
 #define WORLD     ip(192, 0, 2, 7)
-#define TX_PAGE   (PEER_BUFFERS + 6)
 #define HEADERS   54u
 #define SIZE      1000u
 #define PAYLOAD   3500u /* with its headers in one page */
@@ -30,20 +29,9 @@ static struct peer a, b;
 static struct skep_net_header header;
 static uint8_t frame[HEADERS + PAYLOAD];
 
-static uint32_t get16(const uint8_t *at)
-{
-    return (uint32_t)at[0] << 8 | at[1];
-}
-
 static uint32_t get32(const uint8_t *at)
 {
     return get16(at) << 16 | get16(at + 2);
-}
-
-static void put16(uint8_t *at, uint32_t value)
-{
-    at[0] = (uint8_t)(value >> 8);
-    at[1] = (uint8_t)value;
 }
 
 static uint32_t sum_of(const uint8_t *at, uint32_t bytes, uint32_t sum)
@@ -88,12 +76,7 @@ static void segment_make(const uint8_t *to, uint32_t target)
 
 static void offer(uint32_t bytes)
 {
-    memcpy(a.page[TX_PAGE], &header, sizeof(header));
-    memcpy(a.page[TX_PAGE] + sizeof(header), frame, bytes);
-    peer_offer(&a, &a.tx, TX_PAGE * 4096, sizeof(header) + bytes, 0);
-    io_queue_kick(a.vcpu, 1);
-    while (work_in_a_trap()) {
-    }
+    peer_send_segment(&a, &header, frame, bytes);
 }
 
 static int begin(void **state)
@@ -110,12 +93,7 @@ static int begin(void **state)
 
 static int end(void **state)
 {
-    for (uint32_t i = 0; i < sent_count; i++) {
-        card_done(i);
-    }
-    peer_destroy(&a);
-    peer_destroy(&b);
-    return fixture_end(state);
+    return peers_end(state, &a, &b);
 }
 
 static void the_card_gets_it_whole(void **state)
@@ -235,8 +213,7 @@ static void who_was_not_offered_it_is_refused(void **state)
 static void headers_may_lie_in_several_pieces(void **state)
 {
     (void)state;
-    memcpy(a.page[TX_PAGE], &header, sizeof(header));
-    memcpy(a.page[TX_PAGE] + sizeof(header), frame, sizeof(frame));
+    peer_lay(&a, &header, frame, sizeof(frame));
     a.tx.desc[1] = (struct skep_vring_desc){a.base + TX_PAGE * 4096 + 40, 20, 1, 2};
     a.tx.desc[2] = (struct skep_vring_desc){a.base + TX_PAGE * 4096 + 60,
                                             sizeof(header) + sizeof(frame) - 60, 0, 0};
@@ -253,15 +230,13 @@ static void a_segment_that_shrinks_meanwhile_ends(void **state)
 {
     (void)state;
     segment_make(mac_b, ADDRESS_B);
-    memcpy(a.page[TX_PAGE], &header, sizeof(header));
-    memcpy(a.page[TX_PAGE] + sizeof(header), frame, sizeof(frame));
+    peer_lay(&a, &header, frame, sizeof(frame));
     peer_offer(&a, &a.tx, TX_PAGE * 4096, sizeof(header) + sizeof(frame), 0);
     port_send(peer_port(&a), 5, true); /* one frame */
     assert_int_equal(peer_port(&a)->cut, SIZE);
     put16(frame + AT_LENGTH, 40 + 999);
     header.gso_size = SKEP_NET_GSO_SIZE_MIN;
-    memcpy(a.page[TX_PAGE], &header, sizeof(header));
-    memcpy(a.page[TX_PAGE] + sizeof(header), frame, sizeof(frame));
+    peer_lay(&a, &header, frame, sizeof(frame));
     a.tx.desc[0].len = sizeof(header) + HEADERS + 999;
     while (work_in_a_trap()) {
     }
@@ -452,8 +427,7 @@ static void a_part_is_bounded(void **state)
     }
     header.gso_size = 1460;
     put16(frame + AT_LENGTH, 40 + (RING_SIZE - 1) * 9000);
-    memcpy(a.page[TX_PAGE], &header, sizeof(header));
-    memcpy(a.page[TX_PAGE] + sizeof(header), frame, HEADERS);
+    peer_lay(&a, &header, frame, HEADERS);
     peer_offer(&a, &a.tx, TX_PAGE * 4096, sizeof(header) + HEADERS, 1);
     a.tx.desc[0].next = 1;
     port_send(peer_port(&a), 20, true);
@@ -472,8 +446,7 @@ static void payload_of_others_ends_the_part(void **state)
     for (uint32_t i = 0; i < 4; i++) {
         peer_post(&b, i);
     }
-    memcpy(a.page[TX_PAGE], &header, sizeof(header));
-    memcpy(a.page[TX_PAGE] + sizeof(header), frame, sizeof(frame));
+    peer_lay(&a, &header, frame, sizeof(frame));
     a.tx.desc[1] = (struct skep_vring_desc){SKEP_GUEST_VA_MAX - 4096, PAYLOAD - 2 * SIZE, 0, 0};
     peer_offer(&a, &a.tx, TX_PAGE * 4096, sizeof(header) + HEADERS + 2 * SIZE, 1);
     a.tx.desc[0].next = 1;
@@ -493,8 +466,7 @@ static void a_part_is_a_go_of_its_own(void **state)
     for (uint32_t i = 0; i < 4; i++) {
         peer_post(&b, i);
     }
-    memcpy(a.page[TX_PAGE], &header, sizeof(header));
-    memcpy(a.page[TX_PAGE] + sizeof(header), frame, sizeof(frame));
+    peer_lay(&a, &header, frame, sizeof(frame));
     peer_offer(&a, &a.tx, TX_PAGE * 4096, sizeof(header), 0); /* too short: dropped */
     peer_offer(&a, &a.tx, TX_PAGE * 4096, sizeof(header) + sizeof(frame), 0);
     io_queue_kick(a.vcpu, 1);

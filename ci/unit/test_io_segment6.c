@@ -6,7 +6,6 @@
 
 #include <string.h>
 
-#define TX_PAGE   (PEER_BUFFERS + 6)
 #define HEADERS   74u
 #define SIZE      1000u
 #define PAYLOAD   3500u /* with its headers in one page */
@@ -21,17 +20,6 @@ static uint8_t mac_a[6], mac_b[6];
 static struct peer a, b;
 static struct skep_net_header header;
 static uint8_t frame[HEADERS + PAYLOAD];
-
-static uint32_t get16(const uint8_t *at)
-{
-    return (uint32_t)at[0] << 8 | at[1];
-}
-
-static void put16(uint8_t *at, uint32_t value)
-{
-    at[0] = (uint8_t)(value >> 8);
-    at[1] = (uint8_t)value;
-}
 
 /* The pseudo-header's sum. */
 static uint32_t pseudo_sum(const uint8_t *packet, uint32_t tcp_bytes)
@@ -73,12 +61,7 @@ static void segment_make(const uint8_t *to, const uint8_t *target)
 
 static void offer(void)
 {
-    memcpy(a.page[TX_PAGE], &header, sizeof(header));
-    memcpy(a.page[TX_PAGE] + sizeof(header), frame, sizeof(frame));
-    peer_offer(&a, &a.tx, TX_PAGE * 4096, sizeof(header) + sizeof(frame), 0);
-    io_queue_kick(a.vcpu, 1);
-    while (work_in_a_trap()) {
-    }
+    peer_send_segment(&a, &header, frame, sizeof(frame));
 }
 
 static void create(struct peer *peer, uint8_t number, const uint8_t *address)
@@ -117,12 +100,7 @@ static int begin_merge(void **state)
 
 static int end(void **state)
 {
-    for (uint32_t i = 0; i < sent_count; i++) {
-        card_done(i);
-    }
-    peer_destroy(&a);
-    peer_destroy(&b);
-    return fixture_end(state);
+    return peers_end(state, &a, &b);
 }
 
 static void the_card_gets_it_whole(void **state)

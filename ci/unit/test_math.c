@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -27,6 +28,13 @@
 #define sqrtl      shim_sqrtl
 #define fmodl      shim_fmodl
 #define remainderl shim_remainderl
+#define llround    shim_llround
+#define lroundl    shim_lroundl
+#define llroundl   shim_llroundl
+#define remquo     shim_remquo
+#define remquof    shim_remquof
+#define remquol    shim_remquol
+#define scalbnf    shim_scalbnf
 double trunc(double x);
 double floor(double x);
 double ceil(double x);
@@ -40,6 +48,13 @@ float rintf(float x);
 long double sqrtl(long double x);
 long double fmodl(long double x, long double y);
 long double remainderl(long double x, long double y);
+long long llround(double x);
+long lroundl(long double x);
+long long llroundl(long double x);
+double remquo(double x, double y, int *quotient);
+float remquof(float x, float y, int *quotient);
+long double remquol(long double x, long double y, int *quotient);
+float scalbnf(float x, int exponent);
 #include "../../libc-shim/src/math.c" /* NOLINT(bugprone-suspicious-include): under names of its own */
 #undef trunc
 #undef floor
@@ -54,6 +69,13 @@ long double remainderl(long double x, long double y);
 #undef sqrtl
 #undef fmodl
 #undef remainderl
+#undef llround
+#undef lroundl
+#undef llroundl
+#undef remquo
+#undef remquof
+#undef remquol
+#undef scalbnf
 
 #define RANDOM_COUNT 200000
 
@@ -80,6 +102,10 @@ static void check(double x)
     check_double(f, shim_roundf(f), roundf(f), "roundf");
     check_double(f, shim_rintf(f), rintf(f), "rintf");
     check_double(f, __ieee754_sqrtf(f), sqrtf(f), "sqrtf");
+    if (shim_llround(x) != llround(x) || shim_lroundl(x) != lroundl(x))
+        fail_msg("llround(%a) is %lld, lroundl() %ld", x, shim_llround(x), shim_lroundl(x));
+    for (int exponent = -160; exponent < 160; exponent += 7)
+        check_double(f, shim_scalbnf(f, exponent), scalbnf(f, exponent), "scalbnf");
 }
 
 static void check_near(double x)
@@ -134,6 +160,29 @@ static void test_as_the_host_in_each_rounding_mode(void **state)
     assert_int_equal(fesetround(FE_TONEAREST), 0);
 }
 
+/* The host has a quotient of 0 where it is a multiple of 8; signs of that say nothing. */
+static void check_quotient(double x, double y, int ours, int host)
+{
+    bool matters = isfinite(x) && !isnan(y) && y != 0;
+    bool same_sign = (ours < 0) == (host < 0) || host % 8 == 0;
+    if (matters && (abs(ours) % 8 != abs(host) % 8 || !same_sign))
+        fail_msg("the quotient of %a and %a is %d, not %d", x, y, ours, host);
+}
+
+/* Not the host's remquo(), which errs where 8 * y isn't normal. */
+static void check_quotients(double x, double y)
+{
+    int ours = 0, host = 0;
+    float float_x = (float)x, float_y = (float)y;
+    check_double(x, (double)shim_remquol(x, y, &ours), (double)remquol(x, y, &host), "remquol");
+    check_quotient(x, y, ours, host);
+    check_double(x, shim_remquo(x, y, &ours), (double)remquol(x, y, &host), "remquo");
+    check_quotient(x, y, ours, host);
+    check_double(x, shim_remquof(float_x, float_y, &ours), (double)remquol(float_x, float_y, &host),
+                 "remquof");
+    check_quotient(float_x, float_y, ours, host);
+}
+
 static void check_remainders(double x, double y)
 {
     char of[80];
@@ -143,6 +192,28 @@ static void check_remainders(double x, double y)
     check_double(x, __ieee754_fmodf(float_x, float_y), fmodf(float_x, float_y), of);
     check_double(x, (double)shim_fmodl(x, y), (double)fmodl(x, y), of);
     check_double(x, (double)shim_remainderl(x, y), (double)remainderl(x, y), of);
+    check_quotients(x, y);
+}
+
+/* Where a long double isn't a double. */
+static void test_whole_long_doubles(void **unused)
+{
+    static const long double numbers[] = {0.5L,
+                                          0x1.fffffffffffffffep-2L,
+                                          1.5L,
+                                          0x1.fffffffffffffffcp61L,
+                                          0x1.fffffffffffffffep62L,
+                                          0x1.fffffffffffffff8p59L,
+                                          0x1p63L,
+                                          0x1.0000000000000002p63L,
+                                          0x1p16000L,
+                                          0x1p-16445L};
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
+        for (int sign = -1; sign <= 1; sign += 2) {
+            long double x = sign * numbers[i];
+            if (shim_lroundl(x) != lroundl(x) || shim_llroundl(x) != llroundl(x))
+                fail_msg("lroundl(%La) is %ld, not %ld", x, shim_lroundl(x), lroundl(x));
+        }
 }
 
 static double any_double(uint64_t *state)
@@ -198,6 +269,7 @@ static void test_remainders_as_the_host(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_as_the_host_in_each_rounding_mode),
+                                       cmocka_unit_test(test_whole_long_doubles),
                                        cmocka_unit_test(test_remainders_as_the_host)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

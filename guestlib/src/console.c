@@ -74,14 +74,14 @@ static size_t take(void *data, size_t bytes)
     return bytes;
 }
 
-bool skep_console_readable(void)
+size_t skep_console_readable(void)
 {
     listen();
     skep_mutex_lock(&console.lock);
     fill();
-    bool readable = console.kept_bytes != 0;
+    size_t bytes = console.kept_bytes;
     skep_mutex_unlock(&console.lock);
-    return readable;
+    return bytes;
 }
 
 int64_t skep_console_read(void *data, size_t bytes, uint64_t deadline_ns)

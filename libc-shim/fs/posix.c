@@ -16,6 +16,7 @@
 #include "posix.h"
 #include "skep/fd.h"
 #include "tree.h"
+#include "walk.h"
 
 static int flags_of(const struct skep_file *file)
 {
@@ -79,10 +80,23 @@ const struct skep_fd_ops skep_posix_volume_ops = {
     .sync = volume_sync,
 };
 
-/* Outside volumes nothing changes, and nothing is there but the image's files and the folders on the way to them. */
-static long result_of(long result)
+/* Of what removes or changes the name, or adds it: outside volumes nothing changes, and nothing is there but the image's
+ * files and the folders on the way to them. */
+static int removed(const char *path, int result)
 {
-    return skep_posix_result(result == FS_OUTSIDE ? -EROFS : result);
+    return (int)skep_posix_result(result == FS_OUTSIDE ? skep_posix_keeps(path) : result);
+}
+
+static int added(const char *path, int result)
+{
+    return (int)skep_posix_result(result == FS_OUTSIDE ? skep_posix_adds_nothing(path) : result);
+}
+
+int fs_check_outside(const char *path)
+{
+    struct stat status;
+    int result = skep_posix_file_stat(path, &status);
+    return result == 0 && !S_ISDIR(status.st_mode) ? -ENOTDIR : result;
 }
 
 int skep_posix_folder_path(int fd, char out[SKEP_POSIX_PATH_BYTES])
@@ -157,14 +171,6 @@ int lstat(const char *path, struct stat *out)
     return (int)skep_posix_result(stat_path(path, false, out));
 }
 
-/* Of a change of what is at the path: outside volumes the error that looking for it has, or EROFS. */
-static long result_at(const char *path, long result)
-{
-    struct stat unused;
-    int found = result == FS_OUTSIDE ? stat_path(path, false, &unused) : 0;
-    return result_of(found != 0 ? found : result);
-}
-
 /* A guest is root: it may do anything that the volume lets it. */
 int access(const char *path, int mode)
 {
@@ -198,18 +204,18 @@ ssize_t readlink(const char *path, char *out, size_t bytes)
 
 int unlink(const char *path)
 {
-    return (int)result_of(fs_unlink(path));
+    return removed(path, fs_unlink(path));
 }
 
 int rmdir(const char *path)
 {
-    return (int)result_of(fs_rmdir(path));
+    return removed(path, fs_rmdir(path));
 }
 
 int remove(const char *path)
 {
     int result = fs_unlink(path);
-    return (int)result_of(result == -EISDIR ? fs_rmdir(path) : result);
+    return removed(path, result == -EISDIR ? fs_rmdir(path) : result);
 }
 
 /* newlib's own callers use this name, and would bring its remove() with it. */
@@ -220,21 +226,17 @@ int _remove_r(struct _reent *reent, const char *path)
 
 int mkdir(const char *path, mode_t mode)
 {
-    struct stat status;
-    int result = fs_mkdir(path, masked(mode));
-    if (result == FS_OUTSIDE && stat_path(path, false, &status) == 0)
-        result = -EEXIST;
-    return (int)result_of(result);
+    return added(path, fs_mkdir(path, masked(mode)));
 }
 
 int link(const char *old_path, const char *new_path)
 {
-    return (int)result_of(fs_link(old_path, new_path));
+    return removed(old_path, fs_link(old_path, new_path));
 }
 
 int symlink(const char *target, const char *path)
 {
-    return (int)result_of(fs_symlink(target, path));
+    return added(path, fs_symlink(target, path));
 }
 
 /* rename() is newlib's and calls this. */
@@ -242,7 +244,7 @@ int _rename(const char *old_path, const char *new_path);
 
 int _rename(const char *old_path, const char *new_path)
 {
-    return (int)result_of(fs_rename(old_path, new_path));
+    return removed(old_path, fs_rename(old_path, new_path));
 }
 
 /*
@@ -251,22 +253,22 @@ int _rename(const char *old_path, const char *new_path)
 
 int truncate(const char *path, off_t bytes)
 {
-    return (int)result_at(path, fs_truncate(path, bytes));
+    return removed(path, fs_truncate(path, bytes));
 }
 
 int chmod(const char *path, mode_t mode)
 {
-    return (int)result_at(path, fs_chmod(path, mode));
+    return removed(path, fs_chmod(path, mode));
 }
 
 int chown(const char *path, uid_t user, gid_t group)
 {
-    return (int)result_at(path, fs_chown(path, true, user, group));
+    return removed(path, fs_chown(path, true, user, group));
 }
 
 int lchown(const char *path, uid_t user, gid_t group)
 {
-    return (int)result_at(path, fs_chown(path, false, user, group));
+    return removed(path, fs_chown(path, false, user, group));
 }
 
 int utimensat(int folder, const char *path, const struct timespec times[2], int flags)
@@ -277,7 +279,7 @@ int utimensat(int folder, const char *path, const struct timespec times[2], int 
     path = skep_posix_at(folder, path, &at);
     if (path == NULL)
         return -1;
-    return (int)result_at(path, fs_set_times(path, !(flags & AT_SYMLINK_NOFOLLOW), times));
+    return removed(path, fs_set_times(path, !(flags & AT_SYMLINK_NOFOLLOW), times));
 }
 
 /* The file behind a descriptor, if it lies in a volume: else NULL, and errno, `error` for another file. skep_fd_put()
@@ -360,20 +362,27 @@ static void fill_statvfs(const struct fs_usage *usage, struct statvfs *out)
 int statvfs(const char *path, struct statvfs *out)
 {
     struct fs_usage usage;
+    struct stat unused;
     int result = fs_usage(path, &usage);
-    if (result == FS_OUTSIDE)
-        result = -ENOSYS;
-    if (result == 0)
+    if (result == 0) {
         fill_statvfs(&usage, out);
+    } else if (result == FS_OUTSIDE) {
+        result = stat_path(path, true, &unused);
+        skep_posix_outside_usage(out);
+    }
     return (int)skep_posix_result(result);
 }
 
 int fstatvfs(int fd, struct statvfs *out)
 {
     struct fs_usage usage;
-    struct skep_file *file = volume_file(fd, ENOSYS);
-    if (file == NULL)
+    struct skep_file *file = volume_file(fd, EROFS);
+    if (file == NULL && errno == EBADF)
         return -1;
+    if (file == NULL) {
+        skep_posix_outside_usage(out);
+        return 0;
+    }
     int result = fs_usage_file(file->object, &usage);
     skep_fd_put(file);
     fill_statvfs(&usage, out);
@@ -424,7 +433,13 @@ char *realpath(const char *path, char *resolved)
 char *getcwd(char *buffer, size_t bytes)
 {
     char current[FS_PATH_BYTES];
+    struct stat status;
     fs_current(current);
+    int result = stat_path(current, true, &status);
+    if (result != 0) {
+        errno = -result; /* it has been removed */
+        return NULL;
+    }
     if (buffer == NULL)
         return strdup(current);
     if (bytes <= strlen(current)) {

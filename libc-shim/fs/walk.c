@@ -233,8 +233,9 @@ static int step_outside(struct walk *walk, const char *name)
 {
     char *path = walk->place->outside;
     if (is_above(name)) {
+        int result = path[0] != 0 ? fs_check_outside(path) : 0;
         go_up(path);
-        return 0;
+        return result;
     }
     size_t length = strlen(path);
     if (length + strlen(name) + 2 > FS_PATH_BYTES)

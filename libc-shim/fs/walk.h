@@ -24,6 +24,9 @@ void fs_walk_end(struct fs_place *place, struct fs_volume *held);
 /* Returns what fs_walk() did. If that was FS_OUTSIDE, `outside` becomes the path, unless it is NULL. */
 int fs_walk_outside(int result, const struct fs_place *place, char outside[FS_PATH_BYTES]);
 
+/* posix.c: whether there is a folder of that path outside volumes: 0, -ENOENT or -ENOTDIR. */
+int fs_check_outside(const char *path);
+
 /* A symbolic link's target, and its length. */
 ssize_t fs_link_target(struct fs_volume *volume, ext2_ino_t number, char *out, size_t bytes);
 

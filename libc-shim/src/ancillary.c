@@ -223,14 +223,18 @@ void skep_unix_ancillary_tell(struct msghdr *message, size_t room, struct stream
 
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
-    struct skep_file *file = skep_posix_socket_get(fd);
-    if (file == NULL)
-        return -1;
-    ssize_t result = (flags & MSG_OOB) != 0 ? -EOPNOTSUPP
-                     : message->msg_iovlen < 0 || message->msg_iovlen > IOV_MAX
-                         ? -EMSGSIZE
-                         : file->ops->socket->send_message(file, message, flags);
-    return skep_posix_written(file, result, flags);
+    ssize_t result;
+    do {
+        struct skep_file *file = skep_posix_socket_get(fd);
+        if (file == NULL)
+            return -1;
+        result = (flags & MSG_OOB) != 0 ? -EOPNOTSUPP
+                 : message->msg_iovlen < 0 || message->msg_iovlen > IOV_MAX
+                     ? -EMSGSIZE
+                     : file->ops->socket->send_message(file, message, flags);
+        skep_posix_written(file, result, flags);
+    } while (skep_posix_goes_on(result));
+    return skep_posix_result(result);
 }
 
 static ssize_t receive(struct skep_file *file, struct msghdr *message, int flags)
@@ -243,11 +247,14 @@ static ssize_t receive(struct skep_file *file, struct msghdr *message, int flags
 
 ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
-    struct skep_file *file = skep_posix_socket_get(fd);
-    if (file == NULL)
-        return -1;
-    ssize_t result = receive(file, message, flags);
-    skep_fd_put(file);
+    ssize_t result;
+    do {
+        struct skep_file *file = skep_posix_socket_get(fd);
+        if (file == NULL)
+            return -1;
+        result = receive(file, message, flags);
+        skep_fd_put(file);
+    } while (skep_posix_goes_on(result));
     return skep_posix_result(result);
 }
 
@@ -294,10 +301,13 @@ int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct
         return (int)skep_posix_result(-EINVAL);
     if (timeout != NULL)
         deadline_ns = skep_posix_deadline_in(span_ns);
-    struct skep_file *file = skep_posix_socket_get(fd);
-    if (file == NULL)
-        return -1;
-    unsigned done = receive_all(file, messages, count, flags, deadline_ns, &result);
-    skep_fd_put(file);
+    unsigned done;
+    do {
+        struct skep_file *file = skep_posix_socket_get(fd);
+        if (file == NULL)
+            return -1;
+        done = receive_all(file, messages, count, flags, deadline_ns, &result);
+        skep_fd_put(file);
+    } while (skep_posix_goes_on(result) && done == 0);
     return done != 0 ? (int)done : (int)skep_posix_result(result);
 }

@@ -120,6 +120,11 @@ int putenv(char *entry)
 int clearenv(void)
 {
     __env_lock(_REENT);
+    if (environ == array) {
+        free(array);
+        array = NULL;
+        array_room = 0;
+    }
     environ = NULL;
     __env_unlock(_REENT);
     return 0;

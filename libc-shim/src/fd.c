@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/select.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -215,9 +216,19 @@ static void console_notify(void)
     skep_poll_notify_source(&console_changes);
 }
 
+static _Atomic int console_tenths = -1; /* that reads wait; < 0: for ever */
+
+void skep_posix_console_waits(int tenths)
+{
+    atomic_store_explicit(&console_tenths, tenths, memory_order_relaxed);
+}
+
 static ssize_t console_read(struct skep_file *file, void *data, size_t bytes)
 {
     uint64_t interrupts = skep_interrupts_seen();
+    int tenths = atomic_load_explicit(&console_tenths, memory_order_relaxed);
+    uint64_t deadline =
+        tenths < 0 ? SKEP_FOREVER : skep_clock_ns() + (uint64_t)tenths * (NS_PER_SECOND / 10);
     skep_console_on_input(console_notify);
     for (;;) {
         uint32_t seen = atomic_load_explicit(&console_inputs, memory_order_acquire);
@@ -226,9 +237,12 @@ static ssize_t console_read(struct skep_file *file, void *data, size_t bytes)
             return result;
         if (atomic_load_explicit(&file->flags, memory_order_relaxed) & O_NONBLOCK)
             return -EAGAIN;
-        if (skep_wait_interruptibly(&console_inputs, seen, SKEP_FOREVER, &interrupts,
-                                    SKEP_RESTARTS) == -EINTR)
+        result =
+            skep_wait_interruptibly(&console_inputs, seen, deadline, &interrupts, SKEP_RESTARTS);
+        if (result == -EINTR)
             return -EINTR;
+        if (result == -ETIMEDOUT)
+            return 0;
     }
 }
 
@@ -247,13 +261,29 @@ static struct skep_poll_source *console_source(struct skep_file *file)
 static short console_poll(struct skep_file *file)
 {
     skep_console_on_input(console_notify);
-    return (short)(POLLOUT | (skep_console_readable() ? POLLIN : 0));
+    return (short)(POLLOUT | (skep_console_readable() != 0 ? POLLIN : 0));
+}
+
+static int console_ioctl(struct skep_file *file, unsigned long request, void *argument)
+{
+    (void)file;
+    switch (request) {
+    case FIONREAD:
+        *(int *)argument = (int)skep_console_readable();
+        return 0;
+    case TIOCGWINSZ:
+        *(struct winsize *)argument = (struct winsize){.ws_row = 24, .ws_col = 80};
+        return 0;
+    default:
+        return -ENOTTY;
+    }
 }
 
 const struct skep_fd_ops skep_posix_console_ops = {
     .read = console_read,
     .write = console_write,
     .close = close_nothing,
+    .ioctl = console_ioctl,
     .poll = console_poll,
     .source = console_source,
 };

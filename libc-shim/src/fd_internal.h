@@ -26,6 +26,9 @@ bool skep_posix_fd_hold(struct skep_file *file);
 extern const struct skep_fd_ops skep_posix_console_ops; /* what descriptors 0 to 2 are */
 bool skep_posix_fd_is_console(const struct skep_file *file);
 
+/* How long a read of the console waits for its first byte, in tenths of a second, and is 0 then; < 0: for ever. */
+void skep_posix_console_waits(int tenths);
+
 /* io.c: moves one buffer after the other, until one is moved in part only: an error after that is told next time. As
  * readv(), with errno. The offset is for movers that want one: where the next buffer begins. */
 typedef ssize_t skep_posix_mover(int fd, void *data, size_t bytes, off_t offset);

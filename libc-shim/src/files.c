@@ -1,5 +1,5 @@
 /*
- * files.c - the read-only files of a guest, and /dev: null, zero, full, urandom, and the console by its three names.
+ * files.c - the read-only files of a guest, and /dev: null, zero, full, urandom, and the console by its names.
  *
  * They are in two packs (pack.h): those of the guest's spec hide those that the build put into its image. Each may be
  * missing. Data is read where it lies, in pages that are shared.
@@ -276,6 +276,8 @@ static const struct {
     {"/dev/full", &full_ops},
     {"/dev/random", &random_ops},
     {"/dev/urandom", &random_ops},
+    {"/dev/console", &skep_posix_console_ops},
+    {"/dev/tty", &skep_posix_console_ops},
     {"/dev/stdin", &skep_posix_console_ops},
     {"/dev/stdout", &skep_posix_console_ops},
     {"/dev/stderr", &skep_posix_console_ops},

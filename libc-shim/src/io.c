@@ -123,24 +123,30 @@ static ssize_t write_next(int fd, void *data, size_t bytes, off_t unused)
 }
 
 /* Of a socket all buffers move at once: as one datagram, or in as few segments as a stream needs. Else one moves after the
- * other. */
-static bool moves_at_once(const struct skep_file *file, int count)
+ * other, and NULL is returned with the call's result. */
+static struct skep_file *socket_or_each(int fd, const struct iovec *buffers, int count,
+                                        skep_posix_mover *move, ssize_t *result)
 {
-    return file->ops->socket != NULL && count > 0 && count <= IOV_MAX;
+    skep_posix_may_end();
+    struct skep_file *file = skep_fd_get(fd, NULL);
+    if (file == NULL) {
+        *result = skep_posix_result(-EBADF);
+        return NULL;
+    }
+    if (file->ops->socket != NULL && count > 0 && count <= IOV_MAX)
+        return file;
+    skep_fd_put(file);
+    *result = skep_posix_each(fd, buffers, count, 0, move);
+    return NULL;
 }
 
 ssize_t readv(int fd, const struct iovec *buffers, int count)
 {
     ssize_t result;
     do {
-        skep_posix_may_end();
-        struct skep_file *file = skep_fd_get(fd, NULL);
+        struct skep_file *file = socket_or_each(fd, buffers, count, read_next, &result);
         if (file == NULL)
-            return skep_posix_result(-EBADF);
-        if (!moves_at_once(file, count)) {
-            skep_fd_put(file);
-            return skep_posix_each(fd, buffers, count, 0, read_next);
-        }
+            return result;
         struct msghdr all = {.msg_iov = (struct iovec *)buffers, .msg_iovlen = count};
         result = file->ops->socket->receive_message(file, &all, 0);
         skep_fd_put(file);
@@ -153,14 +159,9 @@ ssize_t writev(int fd, const struct iovec *buffers, int count)
     const struct msghdr all = {.msg_iov = (struct iovec *)buffers, .msg_iovlen = count};
     ssize_t result;
     do {
-        skep_posix_may_end();
-        struct skep_file *file = skep_fd_get(fd, NULL);
+        struct skep_file *file = socket_or_each(fd, buffers, count, write_next, &result);
         if (file == NULL)
-            return skep_posix_result(-EBADF);
-        if (!moves_at_once(file, count)) {
-            skep_fd_put(file);
-            return skep_posix_each(fd, buffers, count, 0, write_next);
-        }
+            return result;
         result = file->ops->socket->send_message(file, &all, 0);
         skep_posix_written(file, result, 0);
     } while (skep_posix_goes_on(result));
@@ -213,20 +214,6 @@ int fstat(int fd, struct stat *out)
     return (int)skep_posix_result(result);
 }
 
-int isatty(int fd)
-{
-    struct skep_file *file = skep_fd_get(fd, NULL);
-    if (file == NULL) {
-        errno = EBADF;
-        return 0;
-    }
-    bool is_console = skep_posix_fd_is_console(file);
-    skep_fd_put(file);
-    if (!is_console)
-        errno = ENOTTY;
-    return is_console;
-}
-
 static void change_flags(struct skep_file *file, int mask, int flags)
 {
     int old = atomic_load_explicit(&file->flags, memory_order_relaxed);
@@ -239,10 +226,17 @@ static void change_flags(struct skep_file *file, int mask, int flags)
 }
 
 /* Locks on files are for processes to agree on, and there is only one: it gets each of them. */
-static int file_lock(int command, struct flock *lock)
+static int file_lock(const struct skep_file *file, int command, struct flock *lock)
 {
+    bool is_place = lock->l_whence == SEEK_CUR || lock->l_whence == SEEK_END ||
+                    (lock->l_whence == SEEK_SET && lock->l_start >= 0);
+    bool is_lock = lock->l_type == F_RDLCK || lock->l_type == F_WRLCK;
+    if (!is_place || !(is_lock || (lock->l_type == F_UNLCK && command != F_GETLK)))
+        return -EINVAL;
     if (command == F_GETLK)
         lock->l_type = F_UNLCK;
+    else if (is_lock && !may(file, lock->l_type == F_RDLCK ? O_RDONLY : O_WRONLY))
+        return -EBADF;
     return 0;
 }
 
@@ -264,7 +258,7 @@ static int file_fcntl(struct skep_file *file, int fd, int command, long argument
     case F_GETLK:
     case F_SETLK:
     case F_SETLKW:
-        return file_lock(command, (struct flock *)argument);
+        return file_lock(file, command, (struct flock *)argument);
     default:
         return -EINVAL;
     }

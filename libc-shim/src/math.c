@@ -7,6 +7,7 @@
  */
 #include <emmintrin.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -133,18 +134,53 @@ long double remainderl(long double x, long double y)
     return x;
 }
 
+/* The last three bits of the quotient, with its sign, and the remainder that is nearest to 0. All of it is exact. (The bits are
+ * in fprem1's status as well, but QEMU has others there.) */
+long double remquol(long double x, long double y, int *quotient)
+{
+    long double divisor = fabsl(y);
+    bool is_large = !isless(divisor, 0x1p16380L); /* 8 times that may be none any more */
+    long double rest = fabsl(is_large ? x : fmodl(x, 8 * y));
+    int bits = 0;
+    *quotient = 0;
+    if (!isfinite(rest) || isnan(y))
+        return remainderl(x, y);
+    for (int bit = 8; bit > 0; bit /= 2)
+        if (is_large ? rest / bit >= divisor : rest >= bit * divisor) {
+            rest -= bit * divisor;
+            bits += bit;
+        }
+    long double missing = divisor - rest; /* to the next multiple */
+    if (rest > missing || (rest == missing && bits % 2 == 1)) {
+        rest = -missing;
+        bits++;
+    }
+    *quotient = signbit(x) != signbit(y) ? -(bits % 8) : bits % 8;
+    return signbit(x) ? -rest : rest;
+}
+
+double remquo(double x, double y, int *quotient)
+{
+    return (double)remquol(x, y, quotient);
+}
+
+float remquof(float x, float y, int *quotient)
+{
+    return (float)remquol(x, y, quotient);
+}
+
 /* Numbers too large for the conversion, infinities and NaN aren't changed. A result of 0 has x' sign. */
 static inline int is_whole(double x)
 {
-    return !(fabs(x) < WHOLE);
+    return !isless(fabs(x), WHOLE);
 }
 
-double trunc(double x)
+static inline double whole_towards_zero(double x)
 {
     return is_whole(x) ? x : copysign((double)(long)x, x);
 }
 
-double floor(double x)
+static inline double whole_below(double x)
 {
     if (is_whole(x))
         return x;
@@ -152,7 +188,7 @@ double floor(double x)
     return copysign(below > x ? below - 1 : below, x);
 }
 
-double ceil(double x)
+static inline double whole_above(double x)
 {
     if (is_whole(x))
         return x;
@@ -161,7 +197,7 @@ double ceil(double x)
 }
 
 /* Halves go away from 0. */
-double round(double x)
+static inline double whole_nearest(double x)
 {
     if (is_whole(x))
         return x;
@@ -170,7 +206,7 @@ double round(double x)
 }
 
 /* As the rounding mode says: so does an addition beyond which there are no fractions. */
-double rint(double x)
+static inline double whole_in_mode(double x)
 {
     if (is_whole(x))
         return x;
@@ -178,28 +214,79 @@ double rint(double x)
     return copysign(x + large - large, x);
 }
 
-/* A float's whole numbers are floats. */
+double trunc(double x)
+{
+    return whole_towards_zero(x);
+}
+
+double floor(double x)
+{
+    return whole_below(x);
+}
+
+double ceil(double x)
+{
+    return whole_above(x);
+}
+
+double round(double x)
+{
+    return whole_nearest(x);
+}
+
+double rint(double x)
+{
+    return whole_in_mode(x);
+}
+
+/* A float's whole numbers are floats. These don't call the functions above: what round() gives as a float, the compiler would
+ * have of roundf() again. */
 float truncf(float x)
 {
-    return (float)trunc(x);
+    return (float)whole_towards_zero(x);
 }
 
 float floorf(float x)
 {
-    return (float)floor(x);
+    return (float)whole_below(x);
 }
 
 float ceilf(float x)
 {
-    return (float)ceil(x);
+    return (float)whole_above(x);
 }
 
 float roundf(float x)
 {
-    return (float)round(x);
+    return (float)whole_nearest(x);
 }
 
 float rintf(float x)
 {
-    return (float)rint(x);
+    return (float)whole_in_mode(x);
+}
+
+/* What doesn't fit is LONG_MIN, and an invalid operation, as the CPU has it. */
+long long llround(double x)
+{
+    return (long long)whole_nearest(x);
+}
+
+long lroundl(long double x)
+{
+    if (!isless(fabsl(x), 0x1p63L))
+        return (long)x;
+    long double near = (long double)(long)x;
+    return (long)(fabsl(x - near) >= 0.5L ? near + copysignl(1, x) : near);
+}
+
+long long llroundl(long double x)
+{
+    return lroundl(x);
+}
+
+/* A double has room for any exponent of a float and then some, so that only one rounding happens. */
+float scalbnf(float x, int exponent)
+{
+    return (float)scalbn(x, exponent);
 }

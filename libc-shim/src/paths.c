@@ -123,24 +123,23 @@ char *realpath(const char *path, char *resolved)
 
 int link(const char *old_path, const char *new_path)
 {
-    return (int)skep_posix_result(-EROFS);
+    int result = skep_posix_keeps(old_path);
+    return (int)skep_posix_result(result == -EROFS ? skep_posix_adds_nothing(new_path) : result);
 }
 
 int unlink(const char *path)
 {
-    return (int)skep_posix_result(-EROFS);
+    return (int)skep_posix_result(skep_posix_keeps(path));
 }
 
 int mkdir(const char *path, mode_t mode)
 {
-    char canonical[SKEP_POSIX_PATH_BYTES];
-    struct stat status;
-    return (int)skep_posix_result(look(path, canonical, &status) == 0 ? -EEXIST : -EROFS);
+    return (int)skep_posix_result(skep_posix_adds_nothing(path));
 }
 
 int rmdir(const char *path)
 {
-    return (int)skep_posix_result(-EROFS);
+    return (int)skep_posix_result(skep_posix_keeps(path));
 }
 
 /* rename() is newlib's and calls this. */
@@ -148,7 +147,7 @@ int _rename(const char *old_path, const char *new_path);
 
 int _rename(const char *old_path, const char *new_path)
 {
-    return (int)skep_posix_result(-EROFS);
+    return (int)skep_posix_result(skep_posix_keeps(old_path));
 }
 
 char *getcwd(char *buffer, size_t bytes)

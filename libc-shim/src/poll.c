@@ -80,6 +80,8 @@ static int poll_until(struct pollfd *fds, nfds_t count, uint64_t deadline_ns, co
     sigset_t old;
     uint64_t interrupts = skep_interrupts_seen();
     skep_posix_may_end();
+    if (count > (nfds_t)skep_fd_limit())
+        return -EINVAL;
     if (mask != NULL)
         pthread_sigmask(SIG_SETMASK, mask, &old);
     atomic_fetch_add_explicit(&pollers, 1, memory_order_seq_cst);

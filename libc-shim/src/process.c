@@ -47,7 +47,7 @@ int chroot(const char *path)
 }
 
 /*
- * It leads the only group of the only session, which has no terminal.
+ * It leads the only group of the only session, whose terminal is the console.
  */
 
 static bool is_this_process(pid_t process)

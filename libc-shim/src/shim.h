@@ -178,6 +178,15 @@ int skep_posix_listing_open(struct skep_posix_listing *listing, const char *path
 bool skep_posix_listing_next(struct skep_posix_listing *listing, struct dirent *out);
 void skep_posix_listing_seek(struct skep_posix_listing *listing, long position);
 
+/* outside.c: why a name can't be removed or changed where there is no volume: the error that looking for it has, or -EROFS;
+ * and why none can be added: -EEXIST, the error that looking for its folder has, or -EROFS. */
+int skep_posix_keeps(const char *path);
+int skep_posix_adds_nothing(const char *path);
+
+/* What statvfs() says there: all that there is lies in memory, and there is no room. */
+struct statvfs;
+void skep_posix_outside_usage(struct statvfs *out);
+
 /* Whether a volume lies below the path. */
 bool skep_posix_leads_to_volume(const char *path);
 

@@ -68,8 +68,8 @@ void skep_console_write(const void *data, size_t bytes);
 /* Reads what there is, at least a byte, by the deadline. Bytes, or -SKEP_ETIMEDOUT. */
 int64_t skep_console_read(void *data, size_t bytes, uint64_t deadline_ns);
 
-/* Whether skep_console_read() would return at once. */
-bool skep_console_readable(void);
+/* How many bytes skep_console_read() is sure to have at once; there may be more unless it is 0. */
+size_t skep_console_readable(void);
 
 /* Has function called, in an event handler's place, when there is input. */
 void skep_console_on_input(void (*function)(void));

@@ -186,6 +186,8 @@ static void folders(void **state)
     assert_int_equal(fs_stat("/db/a", true, &status, NULL), 0);
     assert_int_equal(status.st_nlink, 3);
     assert_int_equal(fs_stat("/db/a/b/../../f", true, &status, NULL), 0);
+    assert_int_equal(fs_stat("/there/../db/f", true, &status, NULL), 0);
+    assert_int_equal(fs_stat("/missing/../db/f", true, &status, NULL), -ENOENT);
     assert_int_equal(fs_rmdir("/db/a/b"), 0);
     assert_int_equal(fs_rmdir("/db/a"), 0);
     assert_false(path_exists("/db/a"));

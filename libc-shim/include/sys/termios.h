@@ -1,5 +1,5 @@
 /*
- * sys/termios.h - settings of terminals, for programs that would set some: a guest has no terminal.
+ * sys/termios.h - settings of terminals, of which the console has some that change little: src/terminal.c.
  */
 #ifndef _SYS_TERMIOS_H
 #define _SYS_TERMIOS_H
