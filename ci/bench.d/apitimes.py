@@ -89,7 +89,7 @@ def serve_once(machine, client):
 
 def create_times(rounds, table, folder):
     hello, httpd = (Elf(skep.BUILD / f"examples/{name}.elf") for name in ("hello", "httpd"))
-    points = [hello.point(hello.entry), httpd.point(httpd.symbol("listen"))]
+    points = [hello.point(hello.entry), httpd.point(httpd.symbol("inet_listen"))]
     with TimedMachine(folder / "create-times", points=points, append=ADDRESS, forwards=[WEB]) as machine:
         api = machine.wait_api()
         client = OneRecordClient(api)

@@ -129,7 +129,7 @@ def first_byte_rows(table, folder, rounds=5):
     """Until the guest listens, and from a connection's begin to its end."""
     httpd = Elf(skep.BUILD / "examples/httpd.elf")
     create = f"at={build_symbols().addresses['guest_create']:#x}"
-    points = [create, httpd.point(httpd.symbol("listen"))]
+    points = [create, httpd.point(httpd.symbol("inet_listen"))]
     with CountedMachine(
         folder / "first", points=points, append=ADDRESS, forwards=[WEB]
     ) as machine:
