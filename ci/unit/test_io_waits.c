@@ -326,7 +326,7 @@ static void a_new_card_is_looked_at(void **state)
     fake_nic.pair_count = 2;
     uplink_set(&fake_nic);
     fake_cpu_set(1);
-    fake_interrupts();
+    fake_resume();
     assert_int_equal(poll_count, 1);
     fake_cpu_set(0);
 }

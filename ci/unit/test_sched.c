@@ -221,6 +221,8 @@ static void idle_cpu_takes_whom_it_wakes(void **state)
         assert_ptr_equal(fake_cpu->current, vcpu);
         assert_false(vcpu->queued);
         fake_clock_advance(TICK_NS);
+        assert_int_equal(sched_run_ns(vcpu), ran);
+        assert_int_equal(sched_ready_ns(vcpu), was_ready + TICK_NS);
         if (is_held) {
             sched_hold(vcpu, VCPU_HOLD_PAUSED);
             assert_null(fake_resume());

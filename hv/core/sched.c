@@ -204,6 +204,15 @@ static void queue(struct vcpu *vcpu, uint64_t now)
     share_update(share);
 }
 
+/* Returns how long it has waited. */
+static uint64_t wait_ends(struct vcpu *vcpu, uint64_t now)
+{
+    uint64_t waited = now - vcpu->ready_since_ns;
+    vcpu->ready_ns += waited;
+    vcpu->ready_since_ns = 0;
+    return waited;
+}
+
 /* Takes it out; `running` = onto a CPU. */
 static void unqueue(struct vcpu *vcpu, bool running)
 {
@@ -435,7 +444,7 @@ void sched_hold(struct vcpu *vcpu, uint32_t reasons)
     spin_lock(&sched_lock);
     vcpu->hold |= reasons;
     if (vcpu->queued) {
-        vcpu->ready_ns += clock_now() - vcpu->ready_since_ns;
+        wait_ends(vcpu, clock_now());
         unqueue(vcpu, false);
     }
     if (vcpu->state == VCPU_RUNNING) {
@@ -464,14 +473,20 @@ bool sched_guest_idle(struct guest *guest)
 
 /* ---- accounts ---- */
 
+/* Whom take_at_once() took counts as waiting until begin(). */
+static bool runs(const struct vcpu *vcpu)
+{
+    return vcpu->state == VCPU_RUNNING && !vcpu->ready_since_ns;
+}
+
 static uint64_t run_ns(const struct vcpu *vcpu, uint64_t now)
 {
-    return vcpu->run_ns + (vcpu->state == VCPU_RUNNING ? now - vcpu->charged_ns : 0);
+    return vcpu->run_ns + (runs(vcpu) ? now - vcpu->charged_ns : 0);
 }
 
 static uint64_t ready_ns(const struct vcpu *vcpu, uint64_t now)
 {
-    return vcpu->ready_ns + (vcpu->queued ? now - vcpu->ready_since_ns : 0);
+    return vcpu->ready_ns + (vcpu->ready_since_ns ? now - vcpu->ready_since_ns : 0);
 }
 
 uint64_t sched_run_ns(struct vcpu *vcpu)
@@ -542,7 +557,8 @@ void sched_cpu_times(struct cpu *cpu, uint64_t *idle, uint64_t *guest_ns, uint64
 {
     uint64_t now = lock_at(arch_clock_ns());
     *idle = idle_ns(cpu, now);
-    *guest_ns = cpu->guest_ns + (cpu->current ? now - cpu->current->charged_ns : 0);
+    const struct vcpu *vcpu = cpu->current;
+    *guest_ns = cpu->guest_ns + (vcpu && runs(vcpu) ? now - vcpu->charged_ns : 0);
     *core_ns = now - cpu->online_ns - *idle - *guest_ns;
     spin_unlock(&sched_lock);
 }
@@ -591,8 +607,7 @@ static bool keeps_running(const struct cpu *cpu, const struct vcpu *vcpu, uint64
 /* The vCPU that this CPU has taken stops waiting, and runs. */
 static void begin(struct cpu *cpu, struct vcpu *vcpu, uint64_t now)
 {
-    uint64_t waited = now - vcpu->ready_since_ns;
-    vcpu->ready_ns += waited;
+    uint64_t waited = wait_ends(vcpu, now);
     vcpu->charged_ns = vcpu->run_since_ns = now;
     vcpu->switches++;
     cpu->switches++;

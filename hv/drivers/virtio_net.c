@@ -357,13 +357,21 @@ static uint32_t pairs_offered(struct virtio_net *net)
 
 /* The order is section 3.1.1's: features, then queues, then DRIVER_OK, then the first kick. If one of the further pairs
  * can't be had, for want of memory, queues or interrupts, there are those before it. */
+/* Further pairs, which take most of a MiB each, are had from what is plenty. */
+static bool memory_suffices(void)
+{
+    uint64_t counts[SKEP_FRAME_TYPES];
+    frame_counts(counts);
+    return counts[SKEP_FRAME_FREE] > frame_total() / 2;
+}
+
 static int queues_start(struct virtio_net *net, uint32_t pairs_max)
 {
     uint32_t offered = pairs_offered(net);
     uint32_t wanted = offered < pairs_max ? offered : pairs_max;
     int error = pair_start(net, 0);
     net->nic.pair_count = 1;
-    while (error == 0 && net->nic.pair_count < wanted &&
+    while (error == 0 && net->nic.pair_count < wanted && memory_suffices() &&
            pair_start(net, net->nic.pair_count) == 0) {
         net->nic.pair_count++;
     }

@@ -27,12 +27,12 @@ static void poll_there(uint32_t pair)
     arch_ipi_send(pair);
 }
 
-/* Other CPUs may have had interrupts already, and found no card. */
+/* The other CPUs start later: what the card tells them before is lost, so they look when they first come by. */
 void uplink_set(struct nic *nic)
 {
     uplink = nic;
     for (uint32_t i = 1; i < nic->pair_count; i++) {
-        poll_there(i);
+        atomic_store(&pairs[i].wanted, 1);
     }
 }
 
