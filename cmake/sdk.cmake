@@ -71,7 +71,7 @@ install(PROGRAMS ${SKEP_LTO_LINKER}/ld DESTINATION lib/skep/lto)
 foreach(name gcc pkg-config backtrace)
     install(PROGRAMS ${sdk}/${name} DESTINATION bin RENAME x86_64-skep-${name})
 endforeach()
-foreach(name ar nm objcopy objdump ranlib readelf size strings strip addr2line)
+foreach(name ar nm objcopy objdump ranlib readelf size strings strip addr2line gcc-ar gcc-nm gcc-ranlib)
     install(PROGRAMS ${sdk}/binutil DESTINATION bin RENAME x86_64-skep-${name})
 endforeach()
 

@@ -67,6 +67,18 @@ def test_a_makefile(api, sdk, project, options):
     assert says(api, project / "app", "/note.txt") == NOTE
 
 
+@pytest.mark.parametrize("option", ["", "-flto"])
+def test_a_link_of_many_words(api, sdk, project, option):
+    """Which CMake and others write into a file."""
+    run(sdk, project, "make", "CC=x86_64-skep-gcc", "AR=x86_64-skep-ar", f"CFLAGS=-O2 -g {option}", "files.o", "main.a")
+    (project / "with a blank").mkdir()
+    (project / "main.a").rename(project / "with a blank/main.a")
+    (project / "words").write_text(f"-O2 {option} 'with a blank/main.a' files.o -lpthread\n")
+    run(sdk, project, "x86_64-skep-gcc", "@words", "-o", "app")
+    assert (" T skep_sched_add\n" in run(sdk, project, "x86_64-skep-nm", "app.debug")) == (option == "")
+    assert says(api, project / "app", "/note.txt") == NOTE
+
+
 def test_a_configure_script(api, sdk, project):
     for name in ("config.guess", "config.sub"):
         shutil.copy(pathlib.Path("/usr/share/misc") / name, project)
