@@ -946,6 +946,39 @@ static void test_library(void)
     close(printing[0]);
 }
 
+static void open_too(int signal)
+{
+    int ends[2];
+    (void)signal;
+    CHECK(pipe(ends) == 0);
+    close(ends[0]), close(ends[1]);
+    calls++;
+}
+
+/* What a handler opens and closes may take memory, amid malloc() and free(). */
+static void test_allocating(void)
+{
+    enum { BLOCKS = 12, SMALLEST = 24 };
+    unsigned char *blocks[BLOCKS];
+    bool whole = true;
+    handle(SIGALRM, open_too, SA_RESTART);
+    calls = 0;
+    tick(500);
+    while (calls < 400) {
+        for (int i = 0; i < BLOCKS; i++) {
+            CHECK((blocks[i] = malloc((size_t)SMALLEST * (i + 1))) != NULL);
+            memset(blocks[i], i + 1, (size_t)SMALLEST * (i + 1));
+        }
+        for (int i = 0; i < BLOCKS; i++) {
+            for (int k = 0; k < SMALLEST * (i + 1); k++)
+                whole &= blocks[i][k] == i + 1;
+            free(blocks[i]);
+        }
+    }
+    tick(0);
+    say("whole", whole);
+}
+
 /* Handlers that are many, in threads that are several. */
 static _Atomic long handled;
 static _Atomic bool enough;
@@ -1096,6 +1129,7 @@ int main(void)
     test_masks_of_waits();
     test_printing();
     test_library();
+    test_allocating();
     test_many();
     test_yielding();
     test_order();

@@ -374,8 +374,10 @@ static void test_zones(void)
 
 static void say_parsed(const char *text, const char *format)
 {
-    struct tm time = {.tm_mday = 1, .tm_gmtoff = -1};
+    struct tm time = {.tm_mday = 1, .tm_gmtoff = -1}, unset;
+    memset(&unset, 0xa5, sizeof(unset));
     const char *rest = strptime(text, format, &time);
+    CHECK((strptime(text, format, &unset) == NULL) == (rest == NULL));
     printf("%s: %s, %d-%d-%d %d:%d:%d, %d, %d, %ld\n", text, rest, time.tm_year, time.tm_mon,
            time.tm_mday, time.tm_hour, time.tm_min, time.tm_sec, time.tm_wday, time.tm_yday,
            time.tm_gmtoff);

@@ -15,7 +15,9 @@
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -537,6 +539,42 @@ static void test_many_messages(void)
     say("closed", sendmmsg(fds[0], messages, 3, 0));
 }
 
+static volatile sig_atomic_t rang;
+
+static void ring(int signal)
+{
+    (void)signal;
+    rang = 1;
+}
+
+/* Whether a handler interrupts what this thread computes. */
+static bool is_interrupted(void)
+{
+    const struct itimerval soon = {.it_value = {0, 1000}};
+    time_t end = time(NULL) + 10;
+    rang = 0;
+    CHECK(signal(SIGALRM, ring) != SIG_ERR && setitimer(ITIMER_REAL, &soon, NULL) == 0);
+    while (!rang && time(NULL) < end)
+        ;
+    return rang;
+}
+
+/* Who sends descriptors, receives some or drops them computes on as before. */
+static void test_computing(void)
+{
+    int fds[2], ends[2];
+    char byte;
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0 && pipe(ends) == 0);
+    for (int i = 0; i < 3; i++)
+        CHECK(send_with(fds[0], "a", &ends[1], 1) == 1);
+    say("sender", is_interrupted());
+    CHECK(read(fds[1], &byte, 1) == 1);
+    say("reader", is_interrupted());
+    close(fds[1]);
+    say("closer", is_interrupted());
+    close(fds[0]), close(ends[0]), close(ends[1]);
+}
+
 int main(void)
 {
     static const int types[] = {SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET};
@@ -551,6 +589,7 @@ int main(void)
             test_unaccepted(types[i]);
         test_senders(types[i]);
     }
+    test_computing();
     test_barriers();
     test_refused();
     test_passed_sockets();

@@ -58,9 +58,11 @@ struct skep_thread {
     void (*function)(void *);
     void *argument;
     uint64_t map_base, map_bytes; /* 0 for the first thread, and on memory of the creator's */
-    uint64_t stack_base;          /* lowest address of the stack, 0 for the first thread */
+    uint64_t stack_base;          /* lowest address of the stack */
 
-    bool defers; /* skep_wakes_defer(); the thread's own */
+    /* The thread's own. */
+    bool defers;         /* skep_wakes_defer() */
+    bool on_other_stack; /* skep_errands_refuse() */
 };
 _Static_assert(offsetof(struct skep_thread, rsp) == 16, "switch.S");
 _Static_assert(offsetof(struct skep_thread, extended) == 24, "switch.S");

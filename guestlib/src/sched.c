@@ -780,9 +780,25 @@ int skep_wait_while(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline
     return result;
 }
 
+bool skep_errands_refuse(bool refuse)
+{
+    struct skep_thread *self = skep_thread_self();
+    bool before = self->on_other_stack;
+    self->on_other_stack = refuse;
+    return before;
+}
+
 void skep_errand_set(void (*function)(void))
 {
     errand = function;
+}
+
+/* Whether it has room where the thread waits: not on a stack of the program's own, of which nobody knows here how much is
+ * left. struct skep_thread lies above the thread's. */
+static bool has_errand_room(const struct skep_thread *thread)
+{
+    return !thread->on_other_stack && thread->rsp < (uint64_t)thread &&
+           thread->rsp >= thread->stack_base + SKEP_ERRAND_STACK_BYTES;
 }
 
 bool skep_errand_give(void)
@@ -792,7 +808,7 @@ bool skep_errand_give(void)
     struct skep_thread *thread = vcpu->current == NULL && !list_empty(&sched.interruptible)
                                      ? thread_of_interruptible(sched.interruptible.next)
                                      : NULL;
-    bool given = thread != NULL && thread->rsp - thread->stack_base >= SKEP_ERRAND_STACK_BYTES;
+    bool given = thread != NULL && has_errand_room(thread);
     if (given)
         end_wait(vcpu, thread, ERRAND);
     spin_drop(&sched.lock); /* handle_events() will look */

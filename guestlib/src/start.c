@@ -186,6 +186,7 @@ _Noreturn void skep_start(const struct skep_start_info *info)
     uint64_t unused;
     struct skep_thread *first = skep_thread_block_init((uint64_t)block + block_bytes, &unused);
     first->canary = make_canary(info);
+    first->stack_base = info->stack_base;
 
     skep_sched_start(skep_vcpu_first(first->canary), first);
     protect_relocated(base);

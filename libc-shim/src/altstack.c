@@ -126,10 +126,13 @@ void skep_posix_call_handler(const struct sigaction *action, siginfo_t *info,
     tell_registers(interrupted != NULL ? interrupted : &here, &context);
     tell_stack(&context.uc_stack);
     bool has_own = (action->sa_flags & SA_ONSTACK) && alternate.ss_size != 0;
-    if (has_own && !is_on_alternate())
+    if (has_own && !is_on_alternate()) {
+        bool refused = skep_errands_refuse(true);
         call_on_alternate(&handling);
-    else
+        skep_errands_refuse(refused);
+    } else {
         call_handler(&handling);
+    }
     if (!(action->sa_flags & SA_SIGINFO))
         return;
     *mask = context.uc_sigmask;

@@ -54,8 +54,10 @@ static void arrive(struct rights *rights)
 /* Gives back the files from `first` on. */
 static void rights_free(struct rights *rights, unsigned first)
 {
-    for (unsigned i = first; i < rights->count; i++)
+    for (unsigned i = first; i < rights->count; i++) {
+        skep_detours_hold(); /* the message's reference is no thread's */
         skep_fd_put(rights->files[i]);
+    }
     free(rights);
 }
 
@@ -107,6 +109,7 @@ static int take_files(const struct cmsghdr *header, struct rights *rights)
         rights->files[rights->count] = skep_fd_get(fd, NULL);
         if (rights->files[rights->count] == NULL)
             return -EBADF;
+        skep_detours_release(); /* the message's now, and the call has the socket */
         rights->count++;
     }
     return 0;

@@ -524,24 +524,23 @@ int epoll_pwait(int number, struct epoll_event *events, int max, int timeout_ms,
                 const sigset_t *mask)
 {
     skep_posix_may_end();
-    struct skep_file *file = skep_fd_get(number, NULL);
-    if (file == NULL)
-        return (int)skep_posix_result(-EBADF);
     sigset_t old;
-    int result = -EINVAL;
-    bool is_right = file->ops == &instance_ops && max > 0;
+    uint64_t interrupts = skep_interrupts_seen();
+    if (mask != NULL)
+        pthread_sigmask(SIG_SETMASK, mask, &old); /* a handler may leave: nothing is held yet */
+    struct skep_file *file = skep_fd_get(number, NULL);
+    int result = file == NULL ? -EBADF : -EINVAL;
+    bool is_right = file != NULL && file->ops == &instance_ops && max > 0;
     if (is_right) {
         uint64_t deadline_ns = timeout_ms < 0 ? SKEP_FOREVER
                                : timeout_ms == 0
                                    ? 0
                                    : skep_posix_deadline_in((uint64_t)timeout_ms * 1000000);
-        uint64_t interrupts = skep_interrupts_seen();
-        if (mask != NULL)
-            pthread_sigmask(SIG_SETMASK, mask, &old);
         result = wait_until(file->object, events, max, deadline_ns, interrupts);
     }
-    skep_fd_put(file);
-    if (is_right && mask != NULL) {
+    if (file != NULL)
+        skep_fd_put(file);
+    if (mask != NULL) {
         skep_posix_signals_handle();
         pthread_sigmask(SIG_SETMASK, &old, NULL);
     }

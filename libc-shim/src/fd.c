@@ -160,10 +160,12 @@ int skep_posix_fd_close(int fd)
 {
     if (fd < 0 || fd >= SKEP_FD_MAX)
         return -EBADF;
+    skep_detours_hold(); /* before the table's reference is this call's */
     struct skep_file *file = replace(fd, NULL);
-    if (file == NULL)
+    if (file == NULL) {
+        skep_detours_release();
         return -EBADF;
-    skep_detours_hold();
+    }
     skep_fd_put(file);
     return 0;
 }

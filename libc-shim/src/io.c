@@ -72,7 +72,7 @@ ssize_t write(int fd, const void *data, size_t bytes)
         skep_posix_may_end();
         struct skep_file *file = skep_fd_get(fd, NULL);
         if (file == NULL)
-            return skep_posix_result(-EBADF);
+            return done != 0 ? (ssize_t)done : skep_posix_result(-EBADF);
         wanted = bytes - done;
         result = file_write(file, (const char *)data + done, wanted);
         if (result > 0 && (size_t)result < wanted)

@@ -133,11 +133,13 @@ static bool empty_cache(void)
 {
     uint32_t list = 0;
     bool much = false;
+    skep_detours_hold();
     for (bool more = true; more;) {
         bool were_masked = skep_spin_lock(&heap_lock);
         more = skep_heap_flush(&cache, &list, &much);
         skep_spin_unlock(&heap_lock, were_masked);
     }
+    skep_detours_release();
     return much;
 }
 
@@ -330,15 +332,20 @@ static __attribute__((noinline)) void *take_small(size_t bytes)
     bool were_masked = skep_spin_lock(&heap_lock);
     void *memory = skep_heap_take_small(&cache, bytes);
     skep_spin_unlock(&heap_lock, were_masked);
-    return memory != NULL ? memory : take(bytes, HEAP_ALIGNMENT);
+    return memory;
 }
 
+/* The cache has no lock: what handlers of signals call must find it whole, and may take and give blocks, as open() does. */
 static inline void *take_bytes(size_t bytes)
 {
     if (bytes > HEAP_SMALL_MAX)
         return take(bytes, HEAP_ALIGNMENT);
+    skep_detours_hold();
     void *memory = heap_cache_take(&cache, bytes);
-    return memory != NULL ? memory : take_small(bytes);
+    if (memory == NULL)
+        memory = take_small(bytes);
+    skep_detours_release();
+    return memory != NULL ? memory : take(bytes, HEAP_ALIGNMENT);
 }
 
 void *malloc(size_t bytes)
@@ -359,7 +366,13 @@ static __attribute__((noinline)) void give(void *memory)
 /* NULL isn't in the heap. */
 void free(void *memory)
 {
-    if (!skep_heap_has((uintptr_t)memory) || !heap_cache_give(&cache, memory))
+    bool kept = false;
+    if (skep_heap_has((uintptr_t)memory)) {
+        skep_detours_hold();
+        kept = heap_cache_give(&cache, memory);
+        skep_detours_release();
+    }
+    if (!kept)
         give(memory);
 }
 

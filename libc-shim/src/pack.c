@@ -149,9 +149,9 @@ static bool join(const char *folder, const char *name, char text[PACK_PATH_BYTES
     *out = (struct key){text, bytes};
     if (bytes >= PACK_PATH_BYTES)
         return false;
-    memcpy(text, folder, folder_bytes);
-    memcpy(text + folder_bytes, "/", slash_bytes);
-    memcpy(text + folder_bytes + slash_bytes, name, name_bytes + 1);
+    char *end = mempcpy(text, folder, folder_bytes);
+    end = mempcpy(end, "/", slash_bytes);
+    memcpy(end, name, name_bytes + 1);
     return true;
 }
 

@@ -84,9 +84,11 @@ static int poll_until(struct pollfd *fds, nfds_t count, uint64_t deadline_ns, co
         return -EINVAL;
     if (mask != NULL)
         pthread_sigmask(SIG_SETMASK, mask, &old);
+    skep_detours_hold(); /* a handler may leave: it runs when this is counted back */
     atomic_fetch_add_explicit(&pollers, 1, memory_order_seq_cst);
     int found = scan_until(fds, count, deadline_ns, interrupts);
     atomic_fetch_sub_explicit(&pollers, 1, memory_order_relaxed);
+    skep_detours_release();
     if (mask != NULL) {
         skep_posix_signals_handle();
         pthread_sigmask(SIG_SETMASK, &old, NULL);

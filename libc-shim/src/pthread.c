@@ -149,8 +149,7 @@ int pthread_equal(pthread_t a, pthread_t b)
     return a == b;
 }
 
-/* What another thread runs can't be interrupted, so the handler runs here, or in a thread of its own if the signal is
- * blocked here; but the call that the thread waits in is interrupted. */
+/* The handler runs in that thread. */
 int pthread_kill(pthread_t thread, int signal)
 {
     if (signal == 0)

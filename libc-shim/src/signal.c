@@ -560,6 +560,7 @@ void skep_posix_signals_thread_gone(struct skep_posix_signals *thread)
         before->next = thread->next;
     skep_posix_pending_forget(&thread->pending);
     skep_mutex_unlock(&signals.lock);
+    leave_to_others(~0ull);
 }
 
 void skep_posix_signals_thread_end(void)
@@ -567,7 +568,6 @@ void skep_posix_signals_thread_end(void)
     struct skep_posix_signals *thread = own;
     skep_posix_signals_help();
     skep_posix_signals_thread_gone(thread);
-    leave_to_others(~0ull);
 }
 
 void skep_posix_signals_help(void)
@@ -672,6 +672,10 @@ void siglongjmp(sigjmp_buf env, int value)
     skep_detours.held = env->__held;
     if (env->__has_mask)
         pthread_sigmask(SIG_SETMASK, &env->__mask, NULL);
+    else
+        deliver_unblocked(NULL); /* what the handler has left undone */
+    if (skep_detours.held == 0 && skep_detours.due)
+        skep_detours_catch_up();
     longjmp(env->__registers, value);
 }
 

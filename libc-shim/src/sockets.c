@@ -130,7 +130,7 @@ ssize_t sendto(int fd, const void *data, size_t bytes, int flags, const struct s
     do {
         struct skep_file *file = skep_posix_socket_get(fd);
         if (file == NULL)
-            return -1;
+            return done != 0 ? (ssize_t)done : -1;
         wanted = bytes - done;
         result = (flags & MSG_OOB) == 0
                      ? file->ops->socket->send(file, (const char *)data + done, wanted, flags,

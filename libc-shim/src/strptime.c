@@ -296,6 +296,12 @@ static void date_of_week(struct tm *date, const struct seen *seen)
         date_of_year_day(date, seen);
 }
 
+/* The caller's, if the text says none, which may be anything. */
+static bool has_month(const struct tm *date)
+{
+    return date->tm_mon >= 0 && date->tm_mon < 12;
+}
+
 static void complete(struct tm *date, const struct seen *seen)
 {
     if (seen->half && seen->is_afternoon)
@@ -306,9 +312,10 @@ static void complete(struct tm *date, const struct seen *seen)
     if (seen->date && !seen->weekday) {
         if (seen->year_day && !(seen->month && seen->day))
             date_of_year_day(date, seen);
-        date->tm_wday = weekday_of(date);
+        if (has_month(date))
+            date->tm_wday = weekday_of(date);
     }
-    if (seen->date && !seen->year_day)
+    if (seen->date && !seen->year_day && has_month(date))
         date->tm_yday = days_before(date->tm_year + FIRST_YEAR, date->tm_mon) + date->tm_mday - 1;
     if (seen->week >= 0 && seen->weekday)
         date_of_week(date, seen);
@@ -319,7 +326,7 @@ char *strptime_l(const char *text, const char *format, struct tm *out, locale_t 
     (void)locale; /* all have these names */
     struct seen seen = {.century = -1, .week = -1};
     text = parse(text, format, out, &seen);
-    if (text == NULL || out->tm_mon < 0 || out->tm_mon > 11)
+    if (text == NULL)
         return NULL;
     complete(out, &seen);
     return (char *)text;

@@ -44,8 +44,9 @@ int isatty(int fd)
 
 char *ctermid(char *name)
 {
+    static const char terminal[] = "/dev/tty";
     static char own[L_ctermid];
-    return strcpy(name != NULL ? name : own, "/dev/tty");
+    return memcpy(name != NULL ? name : own, terminal, sizeof(terminal));
 }
 
 char *ttyname(int fd)

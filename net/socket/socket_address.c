@@ -164,18 +164,22 @@ static int connect_datagrams(const struct skep_file *file, const union inet_addr
 }
 
 /* A connection that there is now was noted by socket.c; one that failed at once can be tried again, as on Linux, and has
- * told its error. */
+ * told its error. One that was still being made when connect() came back is told once, by the next call. */
 static int connect_stream(const struct skep_file *file, const union inet_address *remote)
 {
     int number = number_of(file);
-    bool was_unconnected = unmark(number, UNCONNECTED);
+    bool was_unconnected = unmark(number, UNCONNECTED), was_untold = unmark(number, UNTOLD);
     mark(number, CONNECTING, true);
     if (lwip_connect(number, &remote->any, address_bytes_of(remote)) == 0)
         return 0;
     int error = errno;
-    if (skep_inet_call.interrupted || error == EINPROGRESS || error == EALREADY)
+    if (skep_inet_call.interrupted || error == EINPROGRESS || error == EALREADY) {
+        mark(number, UNTOLD, true);
         return skep_inet_call.interrupted ? -EINTR : -error;
+    }
     mark(number, CONNECTING, false);
+    if (error == EISCONN && was_untold)
+        return 0;
     mark(number, UNCONNECTED, was_unconnected);
     if (was_unconnected)
         netconn_err(state_of(file)->conn);

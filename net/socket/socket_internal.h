@@ -26,8 +26,9 @@
 
 /* CONNECTING: connect() may still fail, and errors then have other names. HAS_NODELAY: TCP_NODELAY, which connections
  * inherit; lwIP wouldn't take it of a listener. UNCONNECTED: a stream that never was connected, where lwIP would wait for
- * data that can't come. TELLS_ARRIVAL: IP_PKTINFO or IPV6_RECVPKTINFO. The next three: after shutdown(), the first of a listener, the last of datagrams only. REFUSED:
- * nobody listens where datagrams went, which is still to be told. IS_STREAM never changes. */
+ * data that can't come. TELLS_ARRIVAL: IP_PKTINFO or IPV6_RECVPKTINFO. The next three: after shutdown(), the first of a
+ * listener, the last of datagrams only. REFUSED: nobody listens where datagrams went, which is still to be told. IS_STREAM
+ * never changes. UNTOLD: connect() came back before the connection was there, and hasn't been asked since. */
 enum inet_mark {
     CONNECTING = 1,
     HAS_NODELAY = 2,
@@ -37,7 +38,8 @@ enum inet_mark {
     SENDS_NO_MORE = 32,
     RECEIVES_NO_MORE = 64,
     REFUSED = 128,
-    IS_STREAM = 256
+    IS_STREAM = 256,
+    UNTOLD = 512
 };
 extern _Atomic uint16_t skep_inet_marks[MEMP_NUM_NETCONN];
 _Static_assert(MEMP_NUM_NETCONN >= SKEP_FD_MAX, "lwIP's numbers are no fewer than descriptors");

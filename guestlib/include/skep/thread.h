@@ -78,6 +78,9 @@ int skep_wait_while(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline
 void skep_errand_set(void (*function)(void));
 #define SKEP_ERRAND_STACK_BYTES 8192u
 
+/* The calling thread is to run none, as on a small stack within its own; or it may again. Returns what held before. */
+bool skep_errands_refuse(bool refuse);
+
 /* For event handlers: has the thread that was the last to begin such a wait run the errand before it waits on. False: there
  * is none that could, or this vCPU has something else to do, and somebody else must see to it. */
 bool skep_errand_give(void);
