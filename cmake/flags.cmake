@@ -107,7 +107,7 @@ target_link_options(skep_flags_guest INTERFACE ${SKEP_GUEST_LINK_FLAGS} -Wl,--fa
 # Objects have both code and what it was made from: a program that is linked with -flto is optimised as a whole with the
 # libraries, another one is linked as ever. The seed is for names of sections, which are by chance otherwise; it is the same
 # for all, since debug information has it and mustn't say where something was built.
-set(SKEP_LTO_FLAGS -flto -ffat-lto-objects -frandom-seed=skep)
+set(SKEP_LTO_FLAGS -flto -ffat-lto-objects -frandom-seed=skep -Wa,--debug-prefix-map=${CMAKE_BINARY_DIR}=build)
 add_library(skep_flags_lto INTERFACE)
 target_compile_options(skep_flags_lto INTERFACE $<$<COMPILE_LANGUAGE:C>:${SKEP_LTO_FLAGS}>)
 # What a program is linked with, this or that.
