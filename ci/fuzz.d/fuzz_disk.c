@@ -114,7 +114,7 @@ static void use(struct volumes *vs)
         write_some(vs, v, 3);
         if (volumes_find(vs, "copy"))
             volumes_delete(vs, volumes_find(vs, "copy"));
-        volumes_resize(vs, v, v->record.bytes + CHUNK, true);
+        volumes_resize(vs, v, v->record.bytes + CHUNK, true, &v->record.limits, v->record.labels);
         if (i % 2)
             volumes_delete(vs, v);
     }

@@ -587,6 +587,17 @@ static bool has_other_labels(const struct volume *v, const struct storage_wish *
     return wish->has_labels && memcmp(v->record.labels, wish->labels, sizeof(wish->labels)) != 0;
 }
 
+static const struct skep_volume_limits *limits_of(const struct volume *v,
+                                                  const struct storage_wish *wish)
+{
+    return wish->has_limits ? &wish->limits : &v->record.limits;
+}
+
+static const char *labels_of(const struct volume *v, const struct storage_wish *wish)
+{
+    return wish->has_labels ? wish->labels : v->record.labels;
+}
+
 static int set_record(struct disk *disk, struct volume *v, const struct storage_wish *wish,
                       struct problem *p)
 {
@@ -594,18 +605,19 @@ static int set_record(struct disk *disk, struct volume *v, const struct storage_
     int result = 0;
 
     if (has_other_limits(v, wish) || has_other_labels(v, wish))
-        result = volumes_set(disk->volumes, v, wish->has_limits ? &wish->limits : &v->record.limits,
-                             wish->has_labels ? wish->labels : v->record.labels);
+        result = volumes_set(disk->volumes, v, limits_of(v, wish), labels_of(v, wish));
     if (result == 0 && o && wish->has_limits)
         core_volume_set(o->handle, SKEP_VOLUME_LIMITS, (uintptr_t)&v->record.limits, 0, 0);
     return result == 0 ? 200 : failed(disk, result, wish, p);
 }
 
+/* With limits and labels. */
 static int set_bytes(struct disk *disk, struct volume *v, const struct storage_wish *wish,
                      struct problem *p)
 {
     const struct open_volume *o = storage_find_open(disk, v);
-    int result = volumes_resize(disk->volumes, v, wish->bytes, wish->overcommit);
+    int result = volumes_resize(disk->volumes, v, wish->bytes, wish->overcommit, limits_of(v, wish),
+                                labels_of(v, wish));
     int64_t in_core = 0;
 
     if (result != 0)

@@ -424,7 +424,8 @@ int volumes_check_size(const struct volumes *vs, const struct volume *v, uint64_
                : -SKEP_ENOSPC;
 }
 
-int volumes_resize(struct volumes *vs, struct volume *v, uint64_t bytes, bool overcommit)
+int volumes_resize(struct volumes *vs, struct volume *v, uint64_t bytes, bool overcommit,
+                   const struct skep_volume_limits *limits, const char *labels)
 {
     struct format_volume record = v->record;
     uint32_t chunks = volume_chunks(vs, bytes), former = volume_map_count(v->chunk_count);
@@ -438,6 +439,8 @@ int volumes_resize(struct volumes *vs, struct volume *v, uint64_t bytes, bool ov
         return -SKEP_ENOMEM;
     memcpy(maps, v->maps, former * sizeof(*maps));
     record.bytes = bytes;
+    record.limits = *limits;
+    memcpy(record.labels, labels, sizeof(record.labels));
     result = commit_record(vs, &record, v->slot);
     if (result != 0) {
         free(maps);

@@ -107,8 +107,9 @@ void volumes_discard(struct volume *v);
 int volumes_delete(struct volumes *vs, struct volume *v);
 int volumes_finish(struct volumes *vs, struct volume *v);
 
-/* Larger only (-SKEP_EINVAL). */
-int volumes_resize(struct volumes *vs, struct volume *v, uint64_t bytes, bool overcommit);
+/* Larger only (-SKEP_EINVAL). Limits and labels are those that it has from then on: all of it is kept, or nothing. */
+int volumes_resize(struct volumes *vs, struct volume *v, uint64_t bytes, bool overcommit,
+                   const struct skep_volume_limits *limits, const char *labels);
 int volumes_check_size(const struct volumes *vs, const struct volume *v, uint64_t bytes,
                        bool overcommit, struct volumes_needs *before); /* whether it can be */
 

@@ -264,9 +264,12 @@ static void delete (void)
     check(volumes_delete(&w.vs, volume_of(n)) == 0, "delete");
 }
 
+/* With other limits and labels, which come with it or not at all. */
 static void resize(void)
 {
     unsigned n = pick_volume(true, true);
+    struct skep_volume_limits limits = {.bytes_second = pick(1000)};
+    char labels[FORMAT_LABELS];
     uint64_t bytes;
 
     if (n == VOLUMES)
@@ -275,7 +278,9 @@ static void resize(void)
     if (bytes > (uint64_t)CHUNKS_MAX * CHUNK)
         return;
     w.after.volumes[n].bytes = bytes;
-    check(volumes_resize(&w.vs, volume_of(n), bytes, true) == 0, "resize");
+    w.after.volumes[n].limit = limits.bytes_second;
+    label_of(limits.bytes_second, labels);
+    check(volumes_resize(&w.vs, volume_of(n), bytes, true, &limits, labels) == 0, "resize");
 }
 
 static void limit(void)

@@ -301,6 +301,13 @@ static void test_labels(void **state)
     assert_int_equal(vs.state, VOLUMES_DAMAGED);
 }
 
+static int resize(const char *name, uint32_t chunks)
+{
+    struct volume *v = volumes_find(&vs, name);
+
+    return volumes_resize(&vs, v, chunks * CHUNK, false, &v->record.limits, v->record.labels);
+}
+
 static void test_promises(void **state)
 {
     uint32_t all = vs.super.chunk_count;
@@ -311,8 +318,8 @@ static void test_promises(void **state)
     assert_int_equal(create("b", 11, true), 0);
     assert_int_equal(volumes_delete(&vs, volumes_find(&vs, "b")), 0);
     assert_int_equal(create("b", 8, false), 0);
-    assert_int_equal(volumes_resize(&vs, volumes_find(&vs, "b"), 11 * CHUNK, false), -SKEP_ENOSPC);
-    assert_int_equal(volumes_resize(&vs, volumes_find(&vs, "b"), 7 * CHUNK, false), -SKEP_EINVAL);
+    assert_int_equal(resize("b", 11), -SKEP_ENOSPC);
+    assert_int_equal(resize("b", 7), -SKEP_EINVAL);
     map("a", 0, 3, 1);
     assert_int_equal(copy("a", true, "s"), -SKEP_ENOSPC);
     assert_int_equal(volumes_delete(&vs, volumes_find(&vs, "b")), 0);
