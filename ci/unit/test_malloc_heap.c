@@ -392,6 +392,13 @@ static unsigned units_in(const struct heap_cache *of)
     return units;
 }
 
+static size_t bytes_in_use(void)
+{
+    size_t all, in_use;
+    skep_heap_totals(&all, &in_use);
+    return in_use;
+}
+
 /* Whatever is taken and given, a thread keeps no more than it may; and all that goes to whoever needs it next. */
 static void a_thread_keeps_little(void **state)
 {
@@ -399,7 +406,7 @@ static void a_thread_keeps_little(void **state)
     static void *many[COUNT_KEPT];
     static const size_t sizes[] = {1, 40, 250, 1008};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
-        size_t before = all_free();
+        size_t before = all_free(), in_use = bytes_in_use();
         for (size_t j = 0; j < COUNT_KEPT; j++) {
             many[j] = take(sizes[i]);
             assert_non_null(many[j]);
@@ -411,6 +418,7 @@ static void a_thread_keeps_little(void **state)
             assert_in_range(cache.room, 0, HEAP_CACHE_UNITS);
         }
         assert_true(units_in(&cache) > 0);
+        assert_int_equal(bytes_in_use(), in_use);
         assert_int_equal(all_free(), before);
         assert_int_equal(units_in(&cache), 0);
     }
@@ -458,6 +466,8 @@ static void another_thread_takes_what_one_has_left(void **state)
     assert_int_equal(units_in(&other), 3 * heap_small_units(1000)); /* and the rest with it */
     assert_true(heap_cache_give(&other, memory));
     empty(&other);
+    skep_heap_cache_end(&other);
+    assert_false(heap_cache_give(&other, wall));
     assert_int_equal(give(wall), HEAP_GOOD);
 }
 

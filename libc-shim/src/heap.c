@@ -62,6 +62,7 @@ static struct {
     uint32_t units, used_units;          /* of the heap, and of what the program has */
     uint32_t most_used, then_used;       /* since, and when, much had been freed the last time */
     uint32_t much;                       /* that is */
+    struct heap_cache *caches;           /* the first of them */
 } heap;
 
 /* No byte of the pattern is zero, which overflows write most often. */
@@ -412,10 +413,19 @@ void *skep_heap_end(void)
     return heap.end;
 }
 
+/* Other threads change their room meanwhile. */
+static uint32_t cached_units(void)
+{
+    int32_t sum = 0;
+    for (const struct heap_cache *cache = heap.caches; cache != NULL; cache = cache->next)
+        sum += cache->room_of_all - __atomic_load_n(&cache->room, __ATOMIC_RELAXED);
+    return (uint32_t)sum;
+}
+
 void skep_heap_totals(size_t *all, size_t *used)
 {
     *all = (size_t)heap.units * UNIT_BYTES;
-    *used = (size_t)heap.used_units * UNIT_BYTES;
+    *used = (size_t)(heap.used_units - cached_units()) * UNIT_BYTES;
 }
 
 /* A block of so many units from the lists, for memory with an alignment. */
@@ -580,8 +590,25 @@ bool skep_heap_flush(struct heap_cache *cache, uint32_t *list, bool *much)
         }
     }
     bool little = heap.used_units < MUCH_UNITS && heap.units - heap.used_units >= MUCH_UNITS;
-    cache->room = little ? HEAP_CACHE_FEW : HEAP_CACHE_UNITS;
+    if (cache->room_of_all == 0) {
+        cache->next = heap.caches;
+        cache->previous = NULL;
+        if (heap.caches != NULL)
+            heap.caches->previous = cache;
+        heap.caches = cache;
+    }
+    cache->room = cache->room_of_all = little ? HEAP_CACHE_FEW : HEAP_CACHE_UNITS;
     return false;
+}
+
+void skep_heap_cache_end(struct heap_cache *cache)
+{
+    if (cache->room_of_all == 0)
+        return;
+    *(cache->previous != NULL ? &cache->previous->next : &heap.caches) = cache->next;
+    if (cache->next != NULL)
+        cache->next->previous = cache->previous;
+    cache->room = cache->room_of_all = 0;
 }
 
 bool skep_heap_resize(void *memory, size_t bytes)

@@ -40,6 +40,8 @@ _Static_assert(sizeof(struct heap_block) == HEAP_ALIGNMENT, "alignment");
 struct heap_cache {
     struct heap_block *first[HEAP_SMALL_UNITS + 1]; /* by units; each has a link in its memory */
     int32_t room;                                   /* units that it may have beside these */
+    int32_t room_of_all;                            /* units that it may have */
+    struct heap_cache *next, *previous; /* of all that may have any; under the lock */
 };
 
 /* Sets the keys of all seals and the pattern, before anything else. */
@@ -62,6 +64,9 @@ void *skep_heap_take_small(struct heap_cache *cache, size_t bytes);
 /* Moves a few blocks of a cache to those that the heap keeps. *list: where to look, 0 at first. *much becomes true as for
  * HEAP_MUCH. False: there is none left, and the cache has the room that it may have. */
 bool skep_heap_flush(struct heap_cache *cache, uint32_t *list, bool *much);
+
+/* Ends a cache that was just flushed: it may have nothing any more. */
+void skep_heap_cache_end(struct heap_cache *cache);
 
 /* Gives memory back if it is as it should be: HEAP_GOOD or HEAP_MUCH. */
 enum heap_check skep_heap_give(void *memory);
@@ -95,7 +100,7 @@ static inline bool skep_heap_has(uintptr_t address)
     return address - skep_heap_span.first < skep_heap_span.bytes;
 }
 
-/* Bytes of all blocks, headers included: the heap's, and of those what the program has. */
+/* Bytes of all blocks, headers included: the heap's, and of those what the program has, which isn't what caches have. */
 void skep_heap_totals(size_t *all, size_t *used);
 
 /* Bytes that were asked for. */

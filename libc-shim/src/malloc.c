@@ -236,6 +236,9 @@ void skep_thread_ends(void)
 {
     if (empty_cache())
         tidy();
+    bool were_masked = skep_spin_lock(&heap_lock);
+    skep_heap_cache_end(&cache);
+    skep_spin_unlock(&heap_lock, were_masked);
 }
 
 /*
