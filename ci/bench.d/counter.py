@@ -208,6 +208,19 @@ class CountedMachine(PluggedMachine):
         skep.wait_for(idles, "the machine idles", seconds, interval=0.2)
         return self.counter.now()
 
+    def calm(self, seconds=60):
+        """Waits until nothing is executed for a second, and returns the counts then. For six seconds after it was asked for
+        a neighbour's address lwIP's table is looked at each second, which isn't idling."""
+        last = [-1]
+
+        def is_calm():
+            now = self.counter.now().total
+            calm, last[0] = now == last[0], now
+            return calm
+
+        skep.wait_for(is_calm, "the machine is calm", seconds, interval=1.1)
+        return self.counter.now()
+
     def sleeps(self):
         """Whether all threads of QEMU wait. One that could run but has no CPU of this host now doesn't."""
         for status in pathlib.Path(f"/proc/{self.process.pid}/task").glob("*/stat"):

@@ -133,7 +133,7 @@ def add_leaks(table, before, after, guests):
 
 
 def idle_second(machine, seconds=5):
-    before = machine.settle()
+    before = machine.calm()
     time.sleep(seconds)  # this is what is measured
     return machine.counter.now() - before
 
