@@ -41,7 +41,7 @@ struct heap_cache {
     struct heap_block *first[HEAP_SMALL_UNITS + 1]; /* by units; each has a link in its memory */
     int32_t room;                                   /* units that it may have beside these */
     int32_t room_of_all;                            /* units that it may have */
-    struct heap_cache *next, *previous; /* of all that may have any; under the lock */
+    struct heap_cache *next, *previous;             /* of all that may have any; under the lock */
 };
 
 /* Sets the keys of all seals and the pattern, before anything else. */
