@@ -1,9 +1,8 @@
 /*
  * test_virtio_blk.c - the driver of virtio disks against a PCI device that the test plays.
  *
- * The device's registers are plain memory: selecting features or queues changes nothing, so that both halves of the
- * feature bits are the same word, and there is one queue. The device works while the driver waits for its first answer, by
- * polling; after that only when the test calls device_run().
+ * Selecting queues changes nothing: there is one. The device works while the driver waits for its first answer, by polling;
+ * after that only when the test calls device_run().
  */
 #include "test.h"
 
@@ -15,14 +14,8 @@
 #include "drivers/virtio_blk.h"
 #include "drivers/virtio_pci.h"
 #include "io/disks.h"
+#include "virtio_fixture.h"
 
-#define BAR_BASE   0xe0000000u
-#define BAR_BYTES  0x4000u
-#define COMMON     0x0000u
-#define NOTIFY     0x1000u
-#define CONFIG     0x2000u
-#define MSIX       0x3000u
-#define STATUS     (COMMON + 0x14)
 #define MASTER     4u
 #define QUEUE_SIZE 256u
 
@@ -41,15 +34,9 @@
 
 /* ---- the device ---- */
 
-static uint8_t config_space[256];
-static _Alignas(16) uint8_t bar[BAR_BYTES];
 static uint8_t disk_data[DISK_BYTES];
 
-static struct {
-    void (*handler)(void *);
-    void *argument;
-} msi[8];
-static uint32_t msi_count, msi_limit, interrupts;
+static uint32_t interrupts;
 
 static bool deaf;      /* answers nothing */
 static uint8_t answer; /* status of requests */
@@ -60,85 +47,9 @@ static uint32_t longest;   /* chain */
 static uint32_t types[64]; /* of the requests served, in order */
 static struct skep_block_range last_range;
 
-static void put(uint32_t at, uint64_t value, uint32_t bytes)
-{
-    memcpy(bar + at, &value, bytes);
-}
-
-static uint64_t get(uint32_t at, uint32_t bytes)
-{
-    uint64_t value = 0;
-    memcpy(&value, bar + at, bytes);
-    return value;
-}
-
-uint32_t arch_pci_read(uint32_t address, uint32_t offset, uint32_t bytes)
-{
-    uint32_t value = 0;
-    (void)address;
-    memcpy(&value, config_space + offset, bytes);
-    return value;
-}
-
-/* A BAR's low bits don't change: that is how its size is found. */
-void arch_pci_write(uint32_t address, uint32_t offset, uint32_t bytes, uint32_t value)
-{
-    (void)address;
-    if (offset == 0x10) {
-        value &= ~(BAR_BYTES - 1);
-    }
-    memcpy(config_space + offset, &value, bytes);
-}
-
-void *arch_mmio_map(paddr_t base, uint64_t bytes)
-{
-    assert_in_range(base.value, BAR_BASE, BAR_BASE + BAR_BYTES - bytes);
-    return bar + (base.value - BAR_BASE);
-}
-
-int arch_msi_alloc(uint32_t cpu_index, void (*handler)(void *), void *argument, uint64_t *address,
-                   uint32_t *data)
-{
-    assert_int_equal(cpu_index, 0);
-    if (msi_count == msi_limit) {
-        return -SKEP_ENOSPC;
-    }
-    msi[msi_count].handler = handler;
-    msi[msi_count].argument = argument;
-    *address = 0xfee00000;
-    *data = msi_count++;
-    return 0;
-}
-
-static void capability(uint32_t at, uint32_t next, uint8_t type, uint32_t offset, uint32_t bytes)
-{
-    uint8_t *to = config_space + at;
-    to[0] = 9;
-    to[1] = (uint8_t)next;
-    to[3] = type;
-    memcpy(to + 8, &offset, 4);
-    memcpy(to + 12, &bytes, 4);
-}
-
 static void device_plug(uint32_t features)
 {
-    static const uint32_t bar_base = BAR_BASE;
-    static const uint16_t ids[2] = {0x1af4, 0x1042};
-    static const uint8_t msix[4] = {0x11, 0x50, 3, 0}; /* 4 entries */
-    memset(config_space, 0, sizeof(config_space));
-    memset(bar, 0, sizeof(bar));
-    memcpy(config_space, ids, sizeof(ids));
-    config_space[6] = 0x10;
-    config_space[0x34] = 0x40;
-    memcpy(config_space + 0x10, &bar_base, 4);
-    memcpy(config_space + 0x40, msix, sizeof(msix));
-    uint32_t table = MSIX;
-    memcpy(config_space + 0x44, &table, 4);
-    capability(0x50, 0x60, 1, COMMON, 0x38);
-    capability(0x60, 0x78, 2, NOTIFY, 0x100);
-    capability(0x78, 0, 4, CONFIG, 0x40);
-    put(COMMON + 0x04, features, 4);
-    put(COMMON + 0x18, QUEUE_SIZE, 2);
+    device_new(0x1042, 4, QUEUE_SIZE, features);
     put(CONFIG + 0, DISK_BYTES / 512, 8);
     put(CONFIG + 8, 0x10000, 4);
     put(CONFIG + 12, 126, 4);
@@ -150,8 +61,6 @@ static void device_plug(uint32_t features)
     serial = "a serial";
     seen = 0;
     served = longest = interrupts = 0;
-    msi_count = 0;
-    msi_limit = 8;
 }
 
 static struct skep_vring_used *used_ring(void)
@@ -304,6 +213,9 @@ static struct disk *start(void)
     fake_waiting = device_answer;
     struct disk *disk = virtio_blk_start(&pci, &client);
     fake_waiting = NULL;
+    for (uint32_t i = 0; i < msi_count; i++) {
+        assert_int_equal(msi[i].cpu, 0);
+    }
     wanted = rooms = changes = done_count = done_errors = served = longest = interrupts = 0;
     return disk;
 }

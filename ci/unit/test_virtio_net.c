@@ -2,8 +2,8 @@
  * test_virtio_net.c - the driver of virtio network cards, with one and several pairs of queues, against a PCI device that
  * the test plays.
  *
- * The device's registers are plain memory, so that both halves of the feature bits are the same word. It notes what it is
- * told of a queue when the next one is selected, and looks whenever the driver gives back a lock.
+ * The device notes what it is told of a queue when the next one is selected, and looks whenever the driver gives back a
+ * lock.
  */
 #include "test.h"
 
@@ -13,18 +13,12 @@
 #include "drivers/ring.h"
 #include "drivers/virtio_net.h"
 #include "drivers/virtio_pci.h"
+#include "virtio_fixture.h"
 
-#define CPUS      3u
-#define BAR_BASE  0xe0000000u
-#define BAR_BYTES 0x4000u
-#define COMMON    0x0000u
-#define NOTIFY    0x1000u
-#define CONFIG    0x2000u
-#define MSIX      0x3000u
-#define STATUS    (COMMON + 0x14)
-#define SELECT    (COMMON + 0x16)
-#define SIZE      64u
-#define QUEUES    16u
+#define CPUS   3u
+#define SELECT (COMMON + 0x16)
+#define SIZE   64u
+#define QUEUES 16u
 
 #define F_ALWAYS (1u << 0 | 1u << 5) /* VERSION_1 (in the upper half), MAC */
 #define F_CTRL   (1u << 17)
@@ -32,16 +26,6 @@
 #define F_ALL    (F_ALWAYS | F_CTRL | F_MQ)
 
 /* ---- the device ---- */
-
-static uint8_t config_space[256];
-static _Alignas(16) uint8_t bar[BAR_BYTES];
-
-static struct {
-    uint32_t cpu;
-    void (*handler)(void *);
-    void *argument;
-} msi[16];
-static uint32_t msi_count, msi_limit;
 
 static struct device_queue {
     uint64_t desc, avail, used;
@@ -52,56 +36,6 @@ static uint16_t selected;
 
 static enum { ANSWERS, REFUSES, SILENT, LIES } manner;
 static uint32_t commands, pairs_told;
-
-static void put(uint32_t at, uint64_t value, uint32_t bytes)
-{
-    memcpy(bar + at, &value, bytes);
-}
-
-static uint64_t get(uint32_t at, uint32_t bytes)
-{
-    uint64_t value = 0;
-    memcpy(&value, bar + at, bytes);
-    return value;
-}
-
-uint32_t arch_pci_read(uint32_t address, uint32_t offset, uint32_t bytes)
-{
-    uint32_t value = 0;
-    (void)address;
-    memcpy(&value, config_space + offset, bytes);
-    return value;
-}
-
-/* A BAR's low bits don't change: that is how its size is found. */
-void arch_pci_write(uint32_t address, uint32_t offset, uint32_t bytes, uint32_t value)
-{
-    (void)address;
-    if (offset == 0x10) {
-        value &= ~(BAR_BYTES - 1);
-    }
-    memcpy(config_space + offset, &value, bytes);
-}
-
-void *arch_mmio_map(paddr_t base, uint64_t bytes)
-{
-    assert_in_range(base.value, BAR_BASE, BAR_BASE + BAR_BYTES - bytes);
-    return bar + (base.value - BAR_BASE);
-}
-
-int arch_msi_alloc(uint32_t cpu_index, void (*handler)(void *), void *argument, uint64_t *address,
-                   uint32_t *data)
-{
-    if (msi_count == msi_limit) {
-        return -SKEP_ENOSPC;
-    }
-    msi[msi_count].cpu = cpu_index;
-    msi[msi_count].handler = handler;
-    msi[msi_count].argument = argument;
-    *address = 0xfee00000;
-    *data = msi_count++;
-    return 0;
-}
 
 static void note_selected(void)
 {
@@ -176,42 +110,14 @@ static void device_answers(void)
     give_back(queue, manner == LIES ? SIZE - 1 : (uint32_t)head, 1);
 }
 
-static void capability(uint32_t at, uint32_t next, uint8_t type, uint32_t offset, uint32_t bytes)
-{
-    uint8_t *to = config_space + at;
-    to[0] = 9;
-    to[1] = (uint8_t)next;
-    to[3] = type;
-    memcpy(to + 8, &offset, 4);
-    memcpy(to + 12, &bytes, 4);
-}
-
 static void device_plug(uint32_t features, uint32_t pairs)
 {
-    static const uint32_t bar_base = BAR_BASE;
-    static const uint16_t ids[2] = {0x1af4, 0x1041};
-    static const uint8_t msix[4] = {0x11, 0x50, 15, 0}; /* 16 entries */
     static const uint8_t mac[6] = {0x52, 0x54, 0, 1, 2, 3};
-    memset(config_space, 0, sizeof(config_space));
-    memset(bar, 0, sizeof(bar));
+    device_new(0x1041, 16, SIZE, features);
     memset(queues, 0, sizeof(queues));
-    memcpy(config_space, ids, sizeof(ids));
-    config_space[6] = 0x10;
-    config_space[0x34] = 0x40;
-    memcpy(config_space + 0x10, &bar_base, 4);
-    memcpy(config_space + 0x40, msix, sizeof(msix));
-    uint32_t table = MSIX;
-    memcpy(config_space + 0x44, &table, 4);
-    capability(0x50, 0x60, 1, COMMON, 0x38);
-    capability(0x60, 0x78, 2, NOTIFY, 0x100);
-    capability(0x78, 0, 4, CONFIG, 0x40);
-    put(COMMON + 0x04, features, 4);
-    put(COMMON + 0x18, SIZE, 2);
     memcpy(bar + CONFIG, mac, sizeof(mac));
     put(CONFIG + 8, pairs, 2);
     put(NOTIFY, 0xffff, 2);
-    msi_count = 0;
-    msi_limit = 16;
     manner = ANSWERS;
     commands = pairs_told = 0;
     selected = UINT16_MAX;
