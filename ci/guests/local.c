@@ -21,16 +21,6 @@
 #include "check.h"
 #include "say.h"
 
-/* Events by name, as their numbers differ, too. */
-static void say_events(const char *what, int fd)
-{
-    struct pollfd one = {.fd = fd, .events = POLLIN | POLLOUT | POLLRDHUP};
-    CHECK(poll(&one, 1, 0) >= 0);
-    printf("%s:%s%s%s%s\n", what, one.revents & POLLIN ? " in" : "",
-           one.revents & POLLOUT ? " out" : "", one.revents & POLLRDHUP ? " rdhup" : "",
-           one.revents & POLLHUP ? " hup" : "");
-}
-
 /*
  * Pairs
  */

@@ -25,15 +25,6 @@
 
 enum { FDS_MAX = 253, ROUNDS = 2000, RECORD_MAX = 65536 };
 
-static void say_events(const char *what, int fd)
-{
-    struct pollfd one = {.fd = fd, .events = POLLIN | POLLOUT | POLLRDHUP};
-    CHECK(poll(&one, 1, 0) >= 0);
-    printf("%s:%s%s%s%s\n", what, one.revents & POLLIN ? " in" : "",
-           one.revents & POLLOUT ? " out" : "", one.revents & POLLRDHUP ? " rdhup" : "",
-           one.revents & POLLHUP ? " hup" : "");
-}
-
 static socklen_t abstract(struct sockaddr_un *out, const char *name)
 {
     *out = (struct sockaddr_un){.sun_family = AF_UNIX};

@@ -5,8 +5,11 @@
 #define SAY_H
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "check.h"
 
 #define SAY_ERROR(name) \
     {                   \
@@ -42,6 +45,16 @@ static inline void say(const char *what, long result)
         printf("%s: %s\n", what, error_name());
     else
         printf("%s: %ld\n", what, result);
+}
+
+/* What poll() says of a descriptor, by name, as numbers of events differ, too. */
+static inline void say_events(const char *what, int fd)
+{
+    struct pollfd one = {.fd = fd, .events = POLLIN | POLLOUT | POLLRDHUP};
+    CHECK(poll(&one, 1, 0) >= 0);
+    printf("%s:%s%s%s%s\n", what, one.revents & POLLIN ? " in" : "",
+           one.revents & POLLOUT ? " out" : "", one.revents & POLLRDHUP ? " rdhup" : "",
+           one.revents & POLLHUP ? " hup" : "");
 }
 
 #endif
