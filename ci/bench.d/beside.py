@@ -96,16 +96,7 @@ def add_row(table, name, values, tapped):
     ours, theirs = values["Skep"], values["Linux"]
     ratios = [a / b for a, b in zip(ours, theirs)]
     note = f"; a second: Skep {statistics.median(ours):,.0f}, Linux {statistics.median(theirs):,.0f}"
-    table.add(
-        f"{name}, {'tap' if tapped else 'user'}",
-        round(statistics.median(ratios), 2),
-        "times Linux' rate",
-        min=round(min(ratios), 2),
-        max=round(max(ratios), 2),
-        count=len(ratios),
-        rates=values,
-        note=note,
-    )
+    table.add_median(f"{name}, {'tap' if tapped else 'user'}", ratios, "times Linux' rate", rates=values, note=note)
 
 
 def rows(server, options, table, folder):

@@ -134,15 +134,12 @@ def timed_stream(table, place, folder, rounds):
             out.append(TIMED_BYTES / MIB / (time.monotonic() - begin))
         machine.check_alive()
     ratios = [a / b for a, b in zip(local, out)]
-    table.add(
+    table.add_median(
         "stream, guest to guest : out of the machine",
-        round(statistics.median(ratios), 2),
+        ratios,
         "times",
         4,
         at_least=True,
-        min=round(min(ratios), 2),
-        max=round(max(ratios), 2),
-        count=len(ratios),
         note=f"; MiB a second: {statistics.median(local):,.0f} and {statistics.median(out):,.0f}",
     )
 
@@ -214,29 +211,19 @@ def add_ratio(table, name, some, others, goal=None):
     """Of rates of the same rounds."""
     some, others = ([rate for rate, _ in each] for each in (some, others))
     ratios = [a / b for a, b in zip(some, others)]
-    table.add(
+    table.add_median(
         name,
-        round(statistics.median(ratios), 2),
+        ratios,
         "times",
         goal,
         at_least=True,
-        min=round(min(ratios), 2),
-        max=round(max(ratios), 2),
-        count=len(ratios),
         note=f"; requests a second: {statistics.median(some):,.0f} and {statistics.median(others):,.0f}",
     )
 
 
 def add_cost(table, name, measured):
     costs = [1e6 * seconds for _, seconds in measured]
-    table.add(
-        f"host CPU time a request, {name}",
-        round(statistics.median(costs), 1),
-        "us",
-        min=round(min(costs), 1),
-        max=round(max(costs), 1),
-        count=len(costs),
-    )
+    table.add_median(f"host CPU time a request, {name}", costs, "us", digits=1)
 
 
 def scaling_rows(options, tapped, table, folder):

@@ -321,15 +321,12 @@ def add_row(table, kind, values, tapped):
 
     note = f"; {UNITS.get(kind, 'a second')}: Skep {shown.format(*summary(ours))}"
     note += f", Linux {shown.format(*summary(theirs))}"
-    table.add(
+    table.add_median(
         f"{NAMES[kind]}, {'tap' if tapped else 'user'}",
-        round(statistics.median(better), 2),
+        better,
         "times better than Linux",
         GOALS[kind],
         at_least=True,
-        min=round(min(better), 2),
-        max=round(max(better), 2),
-        count=len(better),
         rates=values,
         note=note,
     )
