@@ -696,16 +696,15 @@ static int switch_out(bool were_masked)
     thread->defers = false;
     skep_switch_out(thread, vcpu, vcpu->stack_top);
     int result = thread->wait_result;
-    if (result != ERRAND) {
-        skep_upcalls_restore(were_masked);
-        make_detour(thread);
-        return result;
+    if (result == ERRAND) {
+        thread->wait_result = 0;
+        skep_detours_hold(); /* one might leave for good */
     }
-    thread->wait_result = 0;
-    skep_detours_hold(); /* one might leave for good */
     skep_upcalls_restore(were_masked);
-    errand();
-    skep_detours_release();
+    if (result == ERRAND) {
+        errand();
+        skep_detours_release();
+    }
     make_detour(thread);
     return result;
 }
