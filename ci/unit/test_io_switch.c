@@ -75,6 +75,7 @@ static void udp_to_the_world_passes(void **state)
     assert_int_equal(peer_used(&a.tx), 1); /* copied whole: given back at once */
     assert_int_equal(peer_counters(&a).tx_packets, 1);
     assert_int_equal(peer_counters(&a).tx_bytes, 52);
+    assert_int_equal(peer_counters(&a).tx_copied, 52);
 }
 
 static void foreign_macs_and_addresses_are_dropped(void **state)
@@ -484,6 +485,8 @@ static void payload_is_lent_and_comes_back(void **state)
     assert_int_equal(sent[0].head_bytes, HEAD_BYTES);
     assert_int_equal(sent[0].piece_count, 1);
     assert_memory_equal(sent[0].frame, frame, bytes);
+    assert_int_equal(peer_counters(&a).tx_bytes, bytes);
+    assert_int_equal(peer_counters(&a).tx_copied, HEAD_BYTES);
     assert_int_equal(peer_used(&a.tx), 0);
     pfn_t pfn = paddr_to_pfn(sent[0].pieces[0]);
     assert_int_equal(frame_pins(pfn), 1);

@@ -181,6 +181,7 @@ void networks_to_json(cJSON *list, const struct skep_guest_status *status)
         json_add_integer(item, "tx_packets", net->tx_packets);
         json_add_integer(item, "tx_bytes", net->tx_bytes);
         json_add_integer(item, "tx_dropped", net->tx_dropped);
+        json_add_integer(item, "tx_copied_bytes", net->tx_copied);
         cJSON_AddItemToArray(list, item);
     }
 }

@@ -87,10 +87,11 @@ static uint32_t receive_part(struct port *port, struct merge_segment *part);
 
 /* ---- sending; port.lock is held ---- */
 
-static void count_sent(struct port *port, uint32_t bytes)
+static void count_sent(struct port *port, uint32_t bytes, uint32_t copied)
 {
     port->counters.tx_packets++;
     port->counters.tx_bytes += bytes;
+    port->counters.tx_copied += copied;
 }
 
 /* The next chain is no longer in the queue, but held. */
@@ -119,7 +120,7 @@ static enum step send_local(struct port *port, struct queue_chain *chain, struct
     }
     take(port);
     queue_push(&port->tx, chain->head, 0);
-    count_sent(port, out->bytes);
+    count_sent(port, out->bytes, out->bytes);
     return STEP_LOCAL;
 }
 
@@ -146,7 +147,7 @@ static enum step send_cut(struct port *port, struct queue_chain *chain, struct o
         take(port);
         queue_push(&port->tx, chain->head, 0);
     }
-    count_sent(port, out->bytes);
+    count_sent(port, out->bytes, out->bytes);
     return STEP_LOCAL;
 }
 
@@ -198,6 +199,7 @@ static void sent_part(struct port *port, struct outgoing *out, uint32_t payload)
         queue_push(&port->tx, out->chain, 0);
     }
     count_frames(&port->counters.tx_packets, &port->counters.tx_bytes, &out->segments, payload);
+    port->counters.tx_copied += payload;
 }
 
 static void pieces_unpin(const struct nic_packet *packet)
@@ -243,7 +245,7 @@ static enum step lent(struct port *port, const struct queue_chain *chain,
         port->counters.tx_packets += out->segments.count - 1;
         port->counters.tx_bytes += (out->segments.count - 1) * out->segments.header_bytes;
     }
-    count_sent(port, out->bytes);
+    count_sent(port, out->bytes, out->head_bytes);
     return STEP_NEXT;
 }
 
