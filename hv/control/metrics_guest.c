@@ -52,7 +52,8 @@ static const struct {
      offsetof(struct skep_net_counters, tx_bytes)},
     {"skep_guest_network_transmit_drop", "Packets of it that were dropped.",
      offsetof(struct skep_net_counters, tx_dropped)},
-    {"skep_guest_network_transmit_copied_bytes", "Bytes that it sent and that were copied on the way to the network.",
+    {"skep_guest_network_transmit_copied_bytes",
+     "Bytes that it sent and that were copied on the way to the network.",
      offsetof(struct skep_net_counters, tx_copied)},
 };
 
