@@ -18,7 +18,7 @@ from ports import Connection, machine_with
 from test_files import command, exported
 
 ROUNDS = int(os.environ.get("SKEP_ROUNDS", 3))
-SOAK_SECONDS, SOAK_KEYS = int(os.environ.get("SKEP_SOAK_SECONDS", 15)), 50
+SOAK_SECONDS, SOAK_KEYS = int(os.environ.get("SKEP_SOAK_SECONDS", 60)), 50
 DB_BYTES = (16 + SOAK_SECONDS // 10) * MIB  # the append-only file grows as long as there is load
 CACHE, DB = "10.0.2.20:6379", "10.0.2.21:6379"
 MOUNTED = [{"name": "db", "mount": "/data", "format": True}]
