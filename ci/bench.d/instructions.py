@@ -101,17 +101,17 @@ def undisturbed(machine, action, rounds):
     return sorted(spans, key=lambda counts: counts.total)[rounds // 4]
 
 
-def kept_row(table, machine, port, requests=25):
+def kept_row(table, machine, port, goal, server="httpd", page="/", requests=25):
     """Back to back, as under load."""
 
     def batch():
         for _ in range(requests):
-            webguest.get(connection)
+            webguest.get(connection, page)
 
     connection = webguest.connect(port)
     batch()
     counts = undisturbed(machine, batch, rounds=80)
-    table.add_counts("keep-alive request, httpd", counts, 12_000, share=requests)
+    table.add_counts(f"keep-alive request, {server}", counts, goal, share=requests)
     connection.close()
 
 
@@ -127,7 +127,7 @@ def web_rows(table, folder, idle_seconds=5):
         webguest.create(api)
         machine.wait_page(WEB)
         api.close()
-        kept_row(table, machine, machine.ports[WEB])
+        kept_row(table, machine, machine.ports[WEB], 12_000)
         fresh_row(table, machine, machine.ports[WEB])
 
         # Closed connections linger a while in TCP's last states; a measurement of idling begins after.
@@ -136,6 +136,15 @@ def web_rows(table, folder, idle_seconds=5):
         time.sleep(idle_seconds)  # this is what is measured
         counts = machine.counter.now() - before
         table.add_counts("idle second, one web guest", counts, 5_000, share=idle_seconds)
+
+
+def nginx_rows(table, folder):
+    with CountedMachine(folder / "nginx", append=ADDRESS, forwards=[WEB]) as machine:
+        api = machine.wait_api()
+        webguest.create(api, server="nginx")
+        machine.wait_page(WEB)
+        api.close()
+        kept_row(table, machine, machine.ports[WEB], 26_000, "nginx", f"/{webguest.PAGE}")
 
 
 def stream_rows(table, folder, mib=32):
@@ -185,6 +194,7 @@ SECTIONS = {
     "create": create_rows,
     "handshake": handshake.rows,
     "web": web_rows,
+    "nginx": nginx_rows,
     "stream": stream_rows,
     "busy": busy_rows,
     "wake": latency.wake_rows,
