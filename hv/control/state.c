@@ -3,8 +3,9 @@
  *
  * The first block of the device says that the rest holds a littlefs and how large that is; it is written when that has
  * been formatted, so that a format which was cut off begins again. A value is a file: a head with a checksum, since
- * littlefs checks its metadata only, and the bytes. Files are spread over STATE_SHARDS folders by a hash of their names: a
- * folder is searched from its start.
+ * littlefs checks its metadata only, and the bytes. Files are spread over STATE_SHARDS folders by a hash of their names, and
+ * these over sixteen others: a folder is searched from its start, and each change of one writes it anew, which takes littlefs
+ * time by the square of what is in it.
  *
  * What littlefs gives: all metadata is written to a free block, flushed, and only then used (a block is programmed as a
  * whole here, so a commit never writes to a block that holds the latest one). A file's new contents take effect with the
@@ -43,8 +44,9 @@
 #define LOG_SHARE       16u              /* of the device */
 #define COUNT_MIN       (STATE_BYTES_MIN / BDEV_BLOCK - 1 - STATE_BYTES_MIN / BDEV_BLOCK / LOG_SHARE)
 
-#define DEVICE_MAGIC 0x3153544154534b53ull /* "SKSTATS1" */
-#define VALUE_MAGIC  0x31564b53u           /* "SKV1" */
+#define FLAT_MAGIC  0x3153544154534b53ull /* "SKSTATS1", as Skep's first version formatted it */
+#define DEEP_MAGIC  0x3253544154534b53ull /* "SKSTATS2" */
+#define VALUE_MAGIC 0x31564b53u           /* "SKV1" */
 
 struct device_head {
     uint64_t magic, block_count;
@@ -59,6 +61,7 @@ struct value_head {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct bdev *device; /* NULL = not open */
 static bool broken;         /* by a failed write or flush */
+static enum state_layout layout;
 static lfs2_t fs;
 static lfs2_block_t last_block;    /* that was programmed */
 static bool repeating;             /* what is programmed now is not flushed … */
@@ -179,15 +182,36 @@ static void head_digest(const struct device_head *head, uint8_t digest[32])
     tls_sha256(head, offsetof(struct device_head, digest), digest);
 }
 
+static int make_folder(const char *path);
+
+static int make_outer_folders(void)
+{
+    int result = error_of(lfs2_mount(&fs, &config));
+    char path[STATE_FOLDER_BYTES];
+
+    if (result != 0)
+        return result;
+    for (unsigned i = 0; i < STATE_SHARDS && result == 0; i += 16) {
+        state_folder(layout, i, path);
+        path[1] = '\0';
+        result = make_folder(path);
+    }
+    lfs2_unmount(&fs);
+    return result;
+}
+
 static int format(struct bdev *dev, uint8_t block[BDEV_BLOCK])
 {
     uint64_t blocks = (dev->bytes < STATE_BYTES_MAX ? dev->bytes : STATE_BYTES_MAX) / BDEV_BLOCK;
     uint64_t log_blocks = blocks / LOG_SHARE < STATE_LOG_MAX ? blocks / LOG_SHARE : STATE_LOG_MAX;
-    struct device_head head = {.magic = DEVICE_MAGIC, .block_count = blocks - 1 - log_blocks};
+    struct device_head head = {.magic = DEEP_MAGIC, .block_count = blocks - 1 - log_blocks};
     int result;
 
+    layout = STATE_DEEP;
     config.block_count = (lfs2_size_t)head.block_count;
     result = error_of(lfs2_format(&fs, &config));
+    if (result == 0)
+        result = make_outer_folders();
     if (result != 0)
         return result;
     head_digest(&head, head.digest);
@@ -214,9 +238,11 @@ static int read_head(struct bdev *dev, bool format_if_empty)
         return format_if_empty ? format(dev, block) : -SKEP_ENOENT;
     memcpy(&head, block, sizeof(head));
     head_digest(&head, digest);
-    if (head.magic != DEVICE_MAGIC || memcmp(digest, head.digest, sizeof(digest)) != 0 ||
-        head.block_count < COUNT_MIN || head.block_count > dev->bytes / BDEV_BLOCK - 1)
+    if ((head.magic != FLAT_MAGIC && head.magic != DEEP_MAGIC) ||
+        memcmp(digest, head.digest, sizeof(digest)) != 0 || head.block_count < COUNT_MIN ||
+        head.block_count > dev->bytes / BDEV_BLOCK - 1)
         return -SKEP_EIO;
+    layout = head.magic == DEEP_MAGIC ? STATE_DEEP : STATE_FLAT;
     config.block_count = (lfs2_size_t)head.block_count;
     return 0;
 }
@@ -356,12 +382,15 @@ struct writing {
     uint8_t buffer[BDEV_BLOCK];
 };
 
-static void prepare(struct writing *w)
+static int prepare(struct writing *w, const char *name)
 {
+    if (!device || broken)
+        return device ? -SKEP_EIO : -SKEP_ENODEV;
     w->attribute = (struct lfs2_attr){.type = ATTRIBUTE, .buffer = w->mark, .size = 1};
     w->config.buffer = w->buffer;
     w->config.attrs = &w->attribute;
     w->config.attr_count = 1;
+    return state_path(layout, name, w->path);
 }
 
 static int open_once(struct writing *w)
@@ -382,23 +411,28 @@ static int settle(const char *path, bool is_file)
     return error_of(result);
 }
 
+static int make_folder(const char *path)
+{
+    int result = error_of(lfs2_mkdir(&fs, path));
+
+    if (result != 0)
+        return result;
+    used_blocks += 2;
+    return settle(path, false);
+}
+
 /* The folder is made when its first file is. */
 static int open_for_writing(struct writing *w)
 {
     int result = open_once(w);
+    char *end = strrchr(w->path, '/');
 
-    if (result == LFS2_ERR_NOENT) {
-        w->path[2] = '\0';
-        result = lfs2_mkdir(&fs, w->path);
-        if (result == 0)
-            used_blocks += 2;
-        if (result == 0)
-            result = settle(w->path, false);
-        w->path[2] = '/';
-        if (result == 0 || result == LFS2_ERR_EXIST)
-            result = open_once(w);
-    }
-    return error_of(result);
+    if (result != LFS2_ERR_NOENT)
+        return error_of(result);
+    *end = '\0';
+    result = make_folder(w->path);
+    *end = '/';
+    return result == 0 ? error_of(open_once(w)) : result;
 }
 
 static int write_bytes(struct writing *w, const void *data, size_t bytes)
@@ -499,16 +533,16 @@ int state_put(const char *name, const void *data, size_t bytes)
 int state_put_with(const char *name, const void *data, size_t bytes, const struct state_log *log)
 {
     struct writing *w = calloc(1, sizeof(*w));
-    int result = w ? state_path(name, w->path) : -SKEP_ENOMEM;
+    int result = -SKEP_E2BIG;
 
-    if (result == 0 && bytes > INT32_MAX - sizeof(struct value_head))
-        result = -SKEP_E2BIG;
-    if (result == 0) {
-        prepare(w);
-        pthread_mutex_lock(&lock);
-        result = !device ? -SKEP_ENODEV : broken ? -SKEP_EIO : put(w, data, bytes, log);
-        pthread_mutex_unlock(&lock);
-    }
+    if (!w)
+        return -SKEP_ENOMEM;
+    pthread_mutex_lock(&lock);
+    if (bytes <= INT32_MAX - sizeof(struct value_head))
+        result = prepare(w, name);
+    if (result == 0)
+        result = put(w, data, bytes, log);
+    pthread_mutex_unlock(&lock);
     free(w);
     return result;
 }
@@ -539,14 +573,15 @@ int state_delete(const char *name)
 int state_delete_with(const char *name, const struct state_log *log)
 {
     struct writing *w = calloc(1, sizeof(*w));
-    int result = w ? state_path(name, w->path) : -SKEP_ENOMEM;
+    int result;
 
-    if (result == 0) {
-        prepare(w);
-        pthread_mutex_lock(&lock);
-        result = !device ? -SKEP_ENODEV : broken ? -SKEP_EIO : delete (w, log);
-        pthread_mutex_unlock(&lock);
-    }
+    if (!w)
+        return -SKEP_ENOMEM;
+    pthread_mutex_lock(&lock);
+    result = prepare(w, name);
+    if (result == 0)
+        result = delete (w, log);
+    pthread_mutex_unlock(&lock);
     free(w);
     return result;
 }
@@ -602,12 +637,12 @@ static int64_t get(const char *path, struct value_head *head, void *data, size_t
 static int64_t get_locked(const char *name, struct value_head *head, void *data, size_t room)
 {
     char path[STATE_PATH_BYTES];
-    int64_t result = state_path(name, path);
+    int64_t result;
 
-    if (result != 0)
-        return result;
     pthread_mutex_lock(&lock);
-    result = device ? get(path, head, data, room) : -SKEP_ENODEV;
+    result = device ? state_path(layout, name, path) : -SKEP_ENODEV;
+    if (result == 0)
+        result = get(path, head, data, room);
     pthread_mutex_unlock(&lock);
     return result;
 }
@@ -636,11 +671,11 @@ int64_t state_digest(const char *name, uint8_t digest[STATE_DIGEST])
 static int list_shard(unsigned shard, const char *prefix, struct state_names *names)
 {
     struct lfs2_info info;
-    char path[4];
+    char path[STATE_FOLDER_BYTES];
     lfs2_dir_t dir;
     int result;
 
-    snprintf(path, sizeof(path), "%02x", shard);
+    state_folder(layout, shard, path);
     result = lfs2_dir_open(&fs, &dir, path);
     if (result != 0)
         return result == LFS2_ERR_NOENT ? 0 : error_of(result);

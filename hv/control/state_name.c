@@ -8,22 +8,27 @@
 
 #include "skep/abi.h"
 
-int state_path(const char *name, char path[STATE_PATH_BYTES])
+void state_folder(enum state_layout layout, unsigned shard, char path[STATE_FOLDER_BYTES])
+{
+    snprintf(path, STATE_FOLDER_BYTES, layout == STATE_DEEP ? "%x/%x" : "%x%x", shard / 16 % 16,
+             shard % 16);
+}
+
+int state_path(enum state_layout layout, const char *name, char path[STATE_PATH_BYTES])
 {
     uint32_t hash = 2166136261u; /* FNV-1a */
     size_t bytes = strlen(name);
+    char *file;
 
     if (bytes == 0 || bytes >= STATE_NAME_MAX)
         return -SKEP_EINVAL;
-    for (size_t i = 0; i < bytes; i++) {
+    for (size_t i = 0; i < bytes; i++)
         hash = (hash ^ (uint8_t)name[i]) * 16777619u;
-        path[3 + i] = name[i];
-        if (name[i] == '/')
-            path[3 + i] = '~';
-    }
-    path[3 + bytes] = '\0';
-    snprintf(path, 3, "%02x", (hash ^ hash >> 16) % STATE_SHARDS);
-    path[2] = '/';
+    state_folder(layout, (hash ^ hash >> 16) % STATE_SHARDS, path);
+    file = path + strlen(path);
+    *file++ = '/';
+    for (size_t i = 0; i <= bytes; i++)
+        file[i] = (char)(name[i] == '/' ? '~' : name[i]);
     return 0;
 }
 

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "skep/abi.h"
+#include "skep_tls.h"
+#include "state_name.h"
 #include "test/ram_disk.h"
 #include "test_control.h"
 
@@ -110,6 +112,36 @@ static void test_empty_and_damaged(void **state)
     state_close();
     memset(medium + BDEV_BLOCK, 0xff, 2 * BDEV_BLOCK);
     assert_int_equal(state_open(&disk.dev, true), -SKEP_EIO);
+}
+
+/* A region that Skep's first version formatted goes on as that had it. */
+static void test_flat(void **state)
+{
+    char path[STATE_PATH_BYTES], *names;
+
+    (void)state;
+    assert_int_equal(state_path(STATE_FLAT, "guests/web", path), 0);
+    assert_string_equal(path, "79/guests~web");
+    assert_int_equal(state_path(STATE_DEEP, "guests/web", path), 0);
+    assert_string_equal(path, "7/9/guests~web");
+    state_close();
+    assert_memory_equal(medium, "SKSTATS2", 8);
+    medium[7] = '1';
+    assert_int_equal(state_open(&disk.dev, false), -SKEP_EIO); /* its digest is another */
+    tls_sha256(medium, 16, medium + 16);
+    assert_int_equal(state_open(&disk.dev, false), 0);
+    assert_int_equal(state_put("guests/web", "one", 3), 0);
+    reopen();
+    assert_value("guests/web", "one");
+    assert_int_equal(state_list("guests/", &names), 0);
+    assert_string_equal(names, "guests/web");
+    free(names);
+    /* As one that is deep, it has nothing there. */
+    state_close();
+    medium[7] = '2';
+    tls_sha256(medium, 16, medium + 16);
+    assert_int_equal(state_open(&disk.dev, false), 0);
+    assert_value("guests/web", NULL);
 }
 
 /* A byte of a value's own block is another one: the value isn't believed, the rest is. */
@@ -495,6 +527,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_values, setup, teardown),
         cmocka_unit_test_setup_teardown(test_list, setup, teardown),
         cmocka_unit_test_setup_teardown(test_empty_and_damaged, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_flat, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damaged_value, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_flipped_bit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_any_damage, setup, teardown),
