@@ -11,6 +11,7 @@ import urllib.parse
 import counter
 import guests
 import instructions
+import ports
 import skep
 import web
 import webguest
@@ -29,6 +30,7 @@ PATHS = {
     "local stream": "a MiB",
     "api": "a GET /v1/guests",
     "create": "a guest created and deleted",
+    "kept": "the same, kept on a disk",
 }
 
 
@@ -102,7 +104,7 @@ def action_of(path, server, machine, api, page, url, place):
         return lambda: [instructions.one_fresh(*to, page=page) for _ in range(REQUESTS)], REQUESTS
     if path == "api":
         return lambda: [api.ok("GET", "/v1/guests") for _ in range(REQUESTS)], REQUESTS
-    if path == "create":
+    if path in ("create", "kept"):
         return lambda: [create_and_delete(api, server) for _ in range(REQUESTS)], REQUESTS
     if path == "local stream":
         api.upload("download", DOWNLOAD)
@@ -121,8 +123,12 @@ def rows(path, server, table, folder):
         Program("control", skep.BUILD / "hv/control/skep-control.elf"),
     ]
     options = {"append": place.append, "host": place.host, **place.options}
+    if path == "kept":
+        options["disks"] = [ports.disk_image(folder / "kept.img")]
     with ProfiledMachine(folder / path, forwards=[place.guest], **options) as machine:
         api = machine.wait_api()
+        if path == "kept":
+            api.ok("PUT", "/v1/disks/0", json={"format": True})
         webguest.create(api, place.guest, place.gateway, server=server)
         machine.wait_page(place.guest)
         page = "/" if server == "httpd" else f"/{webguest.PAGE}"
