@@ -32,8 +32,8 @@ _Noreturn static void run_detour(struct detour *detour)
 void skep_detour_call(const struct skep_thread *thread, struct skep_context *context,
                       skep_detour *function)
 {
-    static const uint64_t used = 256, backwards = 1u << 10; /* of strings, in RFLAGS */
-    uint64_t extended = (context->rsp - used - skep_extended_bytes()) & ~63ull;
+    static const uint64_t backwards = 1u << 10; /* of strings, in RFLAGS */
+    uint64_t extended = (context->rsp - SKEP_BELOW_STACK - skep_extended_bytes()) & ~63ull;
     struct detour *detour = (struct detour *)(extended - round_up(sizeof(*detour), 16));
     *detour = (struct detour){*context, (const uint8_t *)extended, function};
     memcpy((void *)extended, thread->extended, skep_extended_bytes());

@@ -111,7 +111,7 @@ void skep_errand_run(void);
  * detour.c
  */
 
-/* As a call from where the thread was interrupted: below what leaf functions may use of a stack, and skep_resume(). */
+/* As a call from where the thread was interrupted. */
 void skep_detour_call(const struct skep_thread *thread, struct skep_context *context,
                       skep_detour *function);
 
