@@ -59,6 +59,8 @@ static void recall(struct vcpu *vcpu, enum skep_crash_reason *reason, uint64_t *
     struct skep_vcpu_page *page = vcpu->page;
     uint32_t untaken = atomic_load(&page->fault_reason);
     struct skep_context context = page->context;
+    /* With the compiler: what is checked and used is the copy, whatever another vCPU writes to the page meanwhile. */
+    atomic_signal_fence(memory_order_acq_rel);
     if (!atomic_load(&page->upcall_masked) || !is_told(untaken) ||
         arch_vcpu_context_set(vcpu, &context)) {
         return;
