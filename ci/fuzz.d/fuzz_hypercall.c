@@ -248,8 +248,9 @@ static bool touch(struct vcpu *vcpu, uint64_t address, uint32_t access)
 {
     uint32_t cpu = fake_cpu->index;
     run.busy |= 1u << cpu;
+    atomic_store(&vcpu->page->fault_reason, 0);
     trap_page_fault(vcpu, gva(address), access);
-    bool still = fake_resume() == vcpu;
+    bool still = fake_resume() == vcpu && !atomic_load(&vcpu->page->fault_reason);
     run.busy &= ~(1u << cpu);
     return still;
 }
@@ -338,6 +339,7 @@ static void op_vcpu_page(struct vcpu *vcpu, const struct operation *op)
 {
     struct skep_vcpu_page *page = vcpu->page;
     uint64_t value = argument(vcpu->guest, op, 0);
+    bool of_faults = op->small & 64;
     switch (op->small % 6) {
     case 0:
         atomic_store(&page->pending, value);
@@ -346,10 +348,10 @@ static void op_vcpu_page(struct vcpu *vcpu, const struct operation *op)
         atomic_store(&page->mask, value);
         break;
     case 2:
-        atomic_store(&page->upcall_masked, (uint32_t)value);
+        atomic_store(of_faults ? &page->fault_reason : &page->upcall_masked, (uint32_t)value);
         break;
     case 3:
-        page->upcall_entry = value;
+        *(of_faults ? &page->fault_entry : &page->upcall_entry) = value;
         break;
     case 4:
         page->upcall_stack = value;
@@ -357,6 +359,7 @@ static void op_vcpu_page(struct vcpu *vcpu, const struct operation *op)
     default: /* as guestlib does it */
         page->upcall_entry = info_of(vcpu->guest)->image_base;
         page->upcall_stack = buffer_of(vcpu->guest);
+        page->fault_entry = of_faults ? info_of(vcpu->guest)->image_base + 64 : 0;
         atomic_store(&page->mask, 0);
         break;
     }

@@ -10,7 +10,8 @@
  *   raise           hv/core/event.c: event_raise
  *   wake            hv/core/sched.c: sched_wake
  *   wait            hv/core/hypercall.c: wait_call wait_over   hv/core/sched.c: sched_block
- *   ring0           hv/core/main.c: core_resume upcall_wanted upcall_deliver hv/core/sched.c: sched_next
+ *   ring0           hv/core/main.c: core_resume upcall_wanted upcall_deliver hv/core/upcall.c: upcall_enter
+ *                   hv/core/sched.c: sched_next
  *   handler's end   hv/core/hypercall.c: resume_call
  *   timer           hv/core/timer.c: timer_expire expire timer_wait_set, the last of them before the block
  *

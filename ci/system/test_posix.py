@@ -1,6 +1,7 @@
 """Programs that only use POSIX and what Linux has beside do in a guest what they do on Linux: they print the same."""
 
 import re
+import signal
 import subprocess
 
 import pytest
@@ -13,14 +14,19 @@ from helpers import MIB, guest_program, run_to_end
 SOURCES = skep.ROOT / "ci/guests"
 
 
-def on_linux(name, folder):
-    """What the program prints on the machine that tests."""
+def built_for_linux(name, folder):
     program = folder / name
     subprocess.run(
         ["cc", "-std=gnu17", "-D_GNU_SOURCE", "-pthread", "-o", program, SOURCES / f"{name}.c", "-lm"],
         check=True,
         timeout=60,
     )
+    return program
+
+
+def on_linux(name, folder):
+    """What the program prints on the machine that tests."""
+    program = built_for_linux(name, folder)
     return subprocess.run(
         [program], cwd=SOURCES, check=True, timeout=60, stdout=subprocess.PIPE, text=True
     ).stdout
@@ -44,6 +50,7 @@ def same_as_on_linux(api, name, folder, spec_with):
         "absent",
         "descriptions",
         "events",
+        "faults",
         "handlers",
         "identity",
         "library",
@@ -77,6 +84,34 @@ def test_broken_pipe(api):
     assert text == "writes\n"
     assert status["state"] == "crashed" and status["crash"]["reason"] == "abort", status
     assert status["crash"]["message"] == "signal 13", status
+
+
+# What the program prints before, and which function the crash record is about. "nested": of the fault in the handler.
+ENDS = {
+    "default": ("", "page-fault", "write_at"),
+    "ignored": ("", "page-fault", "write_at"),
+    "blocked": ("", "page-fault", "write_at"),
+    "gone": ("", "page-fault", "write_at"),
+    "once": ("handled\n", "page-fault", "write_at"),
+    "nested": ("handled\n", "divide-error", "divide"),
+    "overflow": ("", "guard-page", "overflow"),
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_faults_that_nothing_handles(api, how, tmp_path):
+    """As a program of Linux' dies of the signal, a guest ends with the record of a program that handles no faults."""
+    said, reason, function = ENDS[how]
+    program = built_for_linux("faults", tmp_path)
+    result = subprocess.run([program, how], timeout=60, stdout=subprocess.PIPE, text=True)
+    assert result.stdout == f"{how}\n{said}"
+    assert result.returncode == -(signal.SIGFPE if reason == "divide-error" else signal.SIGSEGV)
+    status, text = run_to_end(api, f"faults-{how}", guest_program("faults"), args=["faults", how], vcpus=2)
+    assert text == result.stdout
+    crash = status["crash"]
+    assert status["state"] == "crashed" and crash["reason"] == reason, status
+    assert re.search(rf" {function}[.+]", crash["backtrace"][0]), crash["backtrace"]
+    assert any(" main+0x" in line for line in crash["backtrace"]) or how == "overflow", crash["backtrace"]
 
 
 def test_sockets(api):

@@ -33,6 +33,10 @@ void skep_upcall_entry(void)
 {
 }
 
+void skep_fault_entry(void)
+{
+}
+
 _Noreturn void skep_sched_run(struct vcpu *vcpu)
 {
     (void)vcpu;

@@ -99,6 +99,7 @@ _Static_assert(offsetof(struct skep_context, rsp) == 56, "switch.S");
 _Static_assert(offsetof(struct skep_context, r15) == 120, "switch.S");
 _Static_assert(offsetof(struct skep_context, rflags) == 136, "switch.S");
 _Static_assert(SKEP_HC_YIELD == 5, "switch.S");
+_Static_assert(SKEP_HC_RESUME == 8, "switch.S");
 
 /* The vCPU that runs this. Only with upcalls masked does it stay the same. */
 static inline struct vcpu *vcpu_here(void)
@@ -144,10 +145,14 @@ void skep_sched_add(struct skep_thread *thread);
 /* Ends the current thread. gone (may be NULL): becomes 1 when it is off its stack, with a wake-up. */
 _Noreturn void skep_sched_end_current(_Atomic uint32_t *gone);
 
-/* switch.S calls these two on the vCPU's own stack, with upcalls masked; schedule with the
+/* switch.S calls these on the vCPU's own stack, with upcalls masked; schedule with the
  * scheduler's lock held. */
 _Noreturn void skep_schedule(struct vcpu *vcpu);
 _Noreturn void skep_upcall(struct vcpu *vcpu);
+_Noreturn void skep_fault_upcall(struct vcpu *vcpu); /* fault.c */
+
+/* What code that is interrupted may use of the stack below RSP: leaf functions, and skep_resume(). */
+#define SKEP_BELOW_STACK 256u
 
 /* vcpu.c */
 
@@ -159,6 +164,9 @@ struct vcpu *skep_vcpu_first(uint64_t canary);
 
 /* Starts and stops vCPUs until as many run as start-info says. On vCPU 0, with upcalls masked. */
 void skep_vcpus_adjust(void);
+
+/* Has ring 0 tell of faults on all vCPUs, from now on. */
+void skep_vcpus_tell_faults(void);
 
 /* event.c: calls the handlers of what is pending, with upcalls masked. Returns the events. */
 uint64_t skep_events_run(struct skep_vcpu_page *page);
@@ -189,7 +197,16 @@ _Noreturn void skep_switch_in(uint64_t rsp);
 /* Goes on where an upcall interrupted the thread that FS points to, and unmasks upcalls. */
 _Noreturn void skep_resume(const uint8_t *extended, const struct skep_context *context);
 
-/* Where ring 0 delivers upcalls. */
+/* Where ring 0 delivers upcalls, and faults. */
 void skep_upcall_entry(void);
+void skep_fault_entry(void);
+
+/* Goes on in function(handling) on the stack at return_to, where a return address is. */
+struct handling;
+_Noreturn void skep_fault_call(void (*function)(struct handling *), struct handling *handling,
+                               uint64_t *return_to, uint64_t rbp);
+
+/* Goes on where a fault was, and unmasks upcalls; context has the bases, too. */
+_Noreturn void skep_fault_return(const uint8_t *extended, const struct skep_context *context);
 
 #endif

@@ -46,75 +46,16 @@
  */
 #include <string.h>
 
-#include "internal.h"
+#include "sched.h"
 
 #define SLICE_NS 10000000ull
 
-/* Waiters for a word, by its address. */
-#define BUCKETS 64u
-
-/* As the result of a wait: the thread runs the errand, and then waits on. */
-#define ERRAND 1
-static void (*errand)(void);
-
-static struct {
-    struct skep_spinlock lock;
-    struct list urgent; /* runnable, made so by an event handler */
-    struct list normal; /* runnable */
-    uint32_t runnable;  /* in both */
-    struct list waiters[BUCKETS];
-    struct list interruptible; /* of them, in skep_wait_while(); the latest first */
-
-    struct skep_sleepers sleepers;
-    struct vcpu *keeper; /* looks at the sleepers by look_ns */
-    uint64_t look_ns;    /* SKEP_FOREVER: there is no keeper */
-
-    /* Sets of vCPUs, by struct vcpu's bit. */
-    uint32_t online; /* run, or are about to */
-    uint32_t idle;   /* wait in ring 0, or are about to, and have not been told to look */
-    uint32_t told;   /* were idle, have been told, and have not looked yet */
-    uint32_t told_count;
-} sched;
-
-/* Those that run or may be told, for a look at their turns; guarded by the lock. */
-static struct vcpu *vcpu_at[VCPUS_MAX];
-
-/*
- * Lists
- */
-
-static void list_init(struct list *head)
-{
-    head->next = head->prev = head;
-}
-
-static bool list_empty(const struct list *head)
-{
-    return head->next == head;
-}
-
-static void list_insert_before(struct list *where, struct list *node)
-{
-    node->next = where;
-    node->prev = where->prev;
-    where->prev->next = node;
-    where->prev = node;
-}
-
-static void list_remove(struct list *node)
-{
-    node->prev->next = node->next;
-    node->next->prev = node->prev;
-}
+struct skep_sched skep_sched;
+struct vcpu *skep_sched_vcpu_at[VCPUS_MAX];
 
 static struct skep_thread *thread_of_node(struct list *node)
 {
     return (struct skep_thread *)((char *)node - offsetof(struct skep_thread, node));
-}
-
-static struct skep_thread *thread_of_interruptible(struct list *node)
-{
-    return (struct skep_thread *)((char *)node - offsetof(struct skep_thread, interruptibles));
 }
 
 static struct skep_thread *thread_of_sleeper(struct skep_sleeper *sleeper)
@@ -127,7 +68,6 @@ static struct skep_thread *thread_of_sleeper(struct skep_sleeper *sleeper)
  */
 
 static void poll_events(void);
-static inline void make_detour(struct skep_thread *self);
 
 void skep_upcalls_catch_up(void)
 {
@@ -156,23 +96,18 @@ void skep_spin_wait(struct skep_spinlock *lock)
 static void queue_before(struct list *where, struct skep_thread *thread)
 {
     list_insert_before(where, &thread->node);
-    sched.runnable++;
+    skep_sched.runnable++;
 }
 
 static struct skep_thread *take_next(void)
 {
-    struct list *queue = list_empty(&sched.urgent) ? &sched.normal : &sched.urgent;
+    struct list *queue = list_empty(&skep_sched.urgent) ? &skep_sched.normal : &skep_sched.urgent;
     if (list_empty(queue))
         return NULL;
     struct list *node = queue->next;
     list_remove(node);
-    sched.runnable--;
+    skep_sched.runnable--;
     return thread_of_node(node);
-}
-
-static uint64_t first_deadline(void)
-{
-    return sched.sleepers.first == NULL ? SKEP_FOREVER : sched.sleepers.first->deadline_ns;
 }
 
 static void add_sleeper(struct skep_thread *thread, uint64_t deadline_ns)
@@ -181,28 +116,27 @@ static void add_sleeper(struct skep_thread *thread, uint64_t deadline_ns)
         return;
     thread->sleeper.deadline_ns = deadline_ns;
     thread->sleeping = true;
-    skep_sleepers_add(&sched.sleepers, &thread->sleeper);
+    skep_sleepers_add(&skep_sched.sleepers, &thread->sleeper);
 }
 
 static void remove_sleeper(struct skep_thread *thread)
 {
     if (thread->sleeping)
-        skep_sleepers_remove(&sched.sleepers, &thread->sleeper);
+        skep_sleepers_remove(&skep_sched.sleepers, &thread->sleeper);
     thread->sleeping = false;
 }
 
 static void make_runnable(const struct vcpu *vcpu, struct skep_thread *thread)
 {
-    queue_before(vcpu->in_handlers ? &sched.urgent : &sched.normal, thread);
+    queue_before(vcpu->in_handlers ? &skep_sched.urgent : &skep_sched.normal, thread);
 }
 
 static struct list *waiters_for(_Atomic uint32_t *word)
 {
-    return &sched.waiters[((uint64_t)word >> 2) * 0x9e3779b97f4a7c15ull >> 58];
+    return &skep_sched.waiters[((uint64_t)word >> 2) * 0x9e3779b97f4a7c15ull >> 58];
 }
 
-/* Takes a waiting thread off all queues and makes it runnable. */
-static void end_wait(const struct vcpu *vcpu, struct skep_thread *thread, int result)
+void skep_sched_end_wait(const struct vcpu *vcpu, struct skep_thread *thread, int result)
 {
     if (thread->wait_word != NULL)
         list_remove(&thread->node);
@@ -224,7 +158,7 @@ static inline unsigned wake(const struct vcpu *vcpu, _Atomic uint32_t *word, uns
         struct skep_thread *thread = thread_of_node(node);
         node = node->next;
         if (thread->wait_word == word) {
-            end_wait(vcpu, thread, 0);
+            skep_sched_end_wait(vcpu, thread, 0);
             woken++;
         }
     }
@@ -234,27 +168,21 @@ static inline unsigned wake(const struct vcpu *vcpu, _Atomic uint32_t *word, uns
 static void wake_sleepers(const struct vcpu *vcpu, uint64_t now_ns)
 {
     while (first_deadline() <= now_ns)
-        end_wait(vcpu, thread_of_sleeper(sched.sleepers.first), -SKEP_ETIMEDOUT);
+        skep_sched_end_wait(vcpu, thread_of_sleeper(skep_sched.sleepers.first), -SKEP_ETIMEDOUT);
 }
 
 /*
  * Who does what next. The lock is held.
  */
 
-/* Threads wait that no vCPU comes for. */
-static bool anyone_waits(void)
-{
-    return sched.runnable > sched.told_count;
-}
-
 /* Finds idle vCPUs for them. The one of a guest that has no other is not idle here. */
 static inline void choose_idle(struct vcpu *vcpu)
 {
-    while (sched.idle != 0 && anyone_waits()) {
-        uint32_t bit = sched.idle & -sched.idle;
-        sched.idle &= ~bit;
-        sched.told |= bit;
-        sched.told_count++;
+    while (skep_sched.idle != 0 && anyone_waits()) {
+        uint32_t bit = skep_sched.idle & -skep_sched.idle;
+        skep_sched.idle &= ~bit;
+        skep_sched.told |= bit;
+        skep_sched.told_count++;
         vcpu->to_tell |= bit;
     }
 }
@@ -262,9 +190,9 @@ static inline void choose_idle(struct vcpu *vcpu)
 /* Has those that run one thread for as long as it likes see that others wait. */
 static void choose_busy(struct vcpu *vcpu)
 {
-    uint32_t others = sched.online & ~(sched.idle | sched.told | vcpu->bit);
+    uint32_t others = skep_sched.online & ~(skep_sched.idle | skep_sched.told | vcpu->bit);
     for (; others != 0; others &= others - 1) {
-        struct vcpu *other = vcpu_at[__builtin_ctz(others)];
+        struct vcpu *other = skep_sched_vcpu_at[__builtin_ctz(others)];
         if (other->slice_end_ns == 0)
             vcpu->to_tell |= other->bit;
     }
@@ -275,10 +203,10 @@ static void choose_busy(struct vcpu *vcpu)
 static inline uint64_t look_deadline(struct vcpu *vcpu)
 {
     uint64_t first = first_deadline();
-    if (first >= sched.look_ns)
+    if (first >= skep_sched.look_ns)
         return SKEP_FOREVER;
-    sched.keeper = vcpu;
-    sched.look_ns = first;
+    skep_sched.keeper = vcpu;
+    skep_sched.look_ns = first;
     return first;
 }
 
@@ -306,8 +234,7 @@ static void tell(struct vcpu *vcpu)
         skep_hc_event_send((uint32_t)__builtin_ctz(vcpus), SKEP_EVENT_IPI);
 }
 
-/* Releases the lock when something waits, or may. */
-static __attribute__((noinline)) void release_to_others(struct vcpu *vcpu)
+__attribute__((noinline)) void skep_sched_release_to_others(struct vcpu *vcpu)
 {
     choose_idle(vcpu);
     uint64_t wanted = look_deadline(vcpu), turn_end = turn_deadline(vcpu);
@@ -316,20 +243,10 @@ static __attribute__((noinline)) void release_to_others(struct vcpu *vcpu)
     bool too_late = wanted < vcpu->timer_at_ns;
     if (too_late)
         vcpu->timer_at_ns = wanted;
-    spin_drop(&sched.lock);
+    spin_drop(&skep_sched.lock);
     if (too_late)
         skep_hc_timer_set(wanted);
     tell(vcpu);
-}
-
-/* Releases the lock, and sees to it that all that waits is waited for. The vCPU goes on with its current
- * thread. */
-static inline void release(struct vcpu *vcpu)
-{
-    if (anyone_waits() || first_deadline() < sched.look_ns || vcpu->to_tell != 0)
-        release_to_others(vcpu);
-    else
-        spin_drop(&sched.lock);
 }
 
 /*
@@ -358,9 +275,9 @@ static void handle_events(struct vcpu *vcpu, bool time_up)
         time_up = true;
     }
     uint64_t now = time_up ? skep_clock_ns() : 0;
-    spin_take(&sched.lock);
-    if (sched.keeper == vcpu)
-        sched.look_ns = vcpu->timer_at_ns; /* what it has said is over, or due */
+    spin_take(&skep_sched.lock);
+    if (skep_sched.keeper == vcpu)
+        skep_sched.look_ns = vcpu->timer_at_ns; /* what it has said is over, or due */
     wake_sleepers(vcpu, now);
     vcpu->in_handlers = false;
 }
@@ -375,14 +292,14 @@ static bool gives_way(struct vcpu *vcpu)
     }
     uint64_t end = vcpu->slice_end_ns, now = end != 0 ? skep_clock_ns() : 0;
     bool turn_over = end != 0 && now >= end;
-    if (!turn_over && list_empty(&sched.urgent) && !vcpu->stop)
+    if (!turn_over && list_empty(&skep_sched.urgent) && !vcpu->stop)
         return false;
     if (turn_over) {
-        queue_before(&sched.normal, vcpu->current);
+        queue_before(&skep_sched.normal, vcpu->current);
         choose_busy(vcpu);
     } else {
         vcpu->current->left_ns = end - now;
-        queue_before(sched.normal.next, vcpu->current);
+        queue_before(skep_sched.normal.next, vcpu->current);
     }
     return true;
 }
@@ -393,14 +310,14 @@ static void idle(struct vcpu *vcpu)
     uint64_t deadline = look_deadline(vcpu);
     vcpu->current = NULL;
     load_fs(vcpu, &vcpu->idle); /* the last thread may run elsewhere after this, and end */
-    sched.idle |= vcpu->bit;
-    spin_drop(&sched.lock);
+    skep_sched.idle |= vcpu->bit;
+    spin_drop(&skep_sched.lock);
     tell(vcpu);
     handle_events(vcpu, skep_hc_wait(deadline) == -SKEP_ETIMEDOUT);
-    sched.idle &= ~vcpu->bit;
-    if (sched.told & vcpu->bit)
-        sched.told_count--;
-    sched.told &= ~vcpu->bit;
+    skep_sched.idle &= ~vcpu->bit;
+    if (skep_sched.told & vcpu->bit)
+        skep_sched.told_count--;
+    skep_sched.told &= ~vcpu->bit;
 }
 
 static void bury_dead(struct vcpu *vcpu)
@@ -412,9 +329,9 @@ static void bury_dead(struct vcpu *vcpu)
     vcpu->dead = NULL;
     vcpu->current = NULL;
     load_fs(vcpu, &vcpu->idle);
-    spin_drop(&sched.lock);
+    spin_drop(&skep_sched.lock);
     skep_thread_block_free(thread);
-    spin_take(&sched.lock);
+    spin_take(&skep_sched.lock);
     if (gone != NULL) {
         atomic_store_explicit(gone, 1, memory_order_release);
         wake(vcpu, gone, SKEP_WAKE_ALL);
@@ -424,100 +341,19 @@ static void bury_dead(struct vcpu *vcpu)
 /* With the lock held. What this vCPU was to do for others is left to vCPU 0. */
 _Noreturn static void stop(struct vcpu *vcpu)
 {
-    if (sched.keeper == vcpu) {
-        sched.keeper = NULL;
-        sched.look_ns = SKEP_FOREVER;
+    if (skep_sched.keeper == vcpu) {
+        skep_sched.keeper = NULL;
+        skep_sched.look_ns = SKEP_FOREVER;
     }
-    sched.online &= ~vcpu->bit;
+    skep_sched.online &= ~vcpu->bit;
     vcpu->stop = false;
     vcpu->current = NULL;
     load_fs(vcpu, &vcpu->idle);
-    spin_drop(&sched.lock);
+    spin_drop(&skep_sched.lock);
     vcpu->to_tell |= 1;
     tell(vcpu);
     skep_hc_timer_set(SKEP_FOREVER);
     skep_hc_vcpu_stop();
-}
-
-/*
- * Detours
- */
-
-_Thread_local struct skep_detours skep_detours;
-
-/* On the stack of a thread that was interrupted, while it makes one. */
-struct detour {
-    struct skep_context context; /* with which it goes on */
-    const uint8_t *extended;
-    skep_detour *function;
-};
-
-_Noreturn static void run_detour(struct detour *detour)
-{
-    static const uint32_t mxcsr = 0x1f80;
-    __asm__ volatile("fninit\n\t"
-                     "ldmxcsr %0"
-                     :
-                     : "m"(mxcsr));
-    detour->function(&detour->context);
-    skep_upcalls_mask();
-    skep_resume(detour->extended, &detour->context);
-}
-
-/* As a call from where the thread was interrupted: below what leaf functions may use of a stack, and skep_resume(). */
-static void make_call(const struct skep_thread *thread, struct skep_context *context,
-                      skep_detour *function)
-{
-    static const uint64_t used = 256, backwards = 1u << 10; /* of strings, in RFLAGS */
-    uint64_t extended = (context->rsp - used - skep_extended_bytes()) & ~63ull;
-    struct detour *detour = (struct detour *)(extended - round_up(sizeof(*detour), 16));
-    *detour = (struct detour){*context, (const uint8_t *)extended, function};
-    memcpy((void *)extended, thread->extended, skep_extended_bytes());
-    uint64_t *return_to = (uint64_t *)detour - 1;
-    *return_to = context->rip; /* for backtraces */
-    context->rsp = (uint64_t)return_to;
-    context->rdi = (uint64_t)detour;
-    context->rip = (uint64_t)run_detour;
-    context->rflags &= ~backwards;
-}
-
-/* NULL: the thread, whose FS is loaded, is to make none, now. */
-static inline skep_detour *ask(struct skep_thread *thread)
-{
-    skep_detour *(*asked)(void) = atomic_load_explicit(&thread->ask, memory_order_relaxed);
-    if (asked == NULL)
-        return NULL;
-    atomic_store_explicit(&thread->is_to_ask, false, memory_order_relaxed);
-    if (skep_detours.held == 0)
-        return asked();
-    skep_detours.due = true;
-    return NULL;
-}
-
-/* Of a thread that was interrupted and is about to go on. */
-static inline void divert(struct skep_thread *thread, struct skep_context *context)
-{
-    skep_detour *function = ask(thread);
-    if (function != NULL)
-        make_call(thread, context, function);
-}
-
-static inline void make_detour(struct skep_thread *self)
-{
-    skep_detour *function = ask(self);
-    if (function != NULL)
-        function(NULL);
-}
-
-void skep_detour_make(void)
-{
-    make_detour(skep_thread_self());
-}
-
-void skep_detours_catch_up(void)
-{
-    skep_detours.due = false;
-    skep_detour_make();
 }
 
 _Noreturn static void enter(struct skep_thread *thread)
@@ -547,7 +383,7 @@ _Noreturn void skep_schedule(struct vcpu *vcpu)
 
 _Noreturn void skep_sched_run(struct vcpu *vcpu)
 {
-    spin_take(&sched.lock);
+    spin_take(&skep_sched.lock);
     skep_schedule(vcpu);
 }
 
@@ -582,14 +418,14 @@ static void poll_events(void)
 
 void skep_sched_start(struct vcpu *vcpu, struct skep_thread *first)
 {
-    list_init(&sched.urgent);
-    list_init(&sched.normal);
-    list_init(&sched.interruptible);
+    list_init(&skep_sched.urgent);
+    list_init(&skep_sched.normal);
+    list_init(&skep_sched.interruptible);
     for (unsigned i = 0; i < BUCKETS; i++)
-        list_init(&sched.waiters[i]);
-    sched.look_ns = SKEP_FOREVER;
-    sched.online = vcpu->bit;
-    vcpu_at[vcpu->index] = vcpu;
+        list_init(&skep_sched.waiters[i]);
+    skep_sched.look_ns = SKEP_FOREVER;
+    skep_sched.online = vcpu->bit;
+    skep_sched_vcpu_at[vcpu->index] = vcpu;
 
     vcpu->current = first;
     load_fs(vcpu, first);
@@ -602,32 +438,32 @@ void skep_sched_start(struct vcpu *vcpu, struct skep_thread *first)
 
 bool skep_sched_vcpu_on(struct vcpu *vcpu)
 {
-    spin_take(&sched.lock);
-    bool off = !(sched.online & vcpu->bit);
-    sched.online |= vcpu->bit;
-    vcpu_at[vcpu->index] = vcpu;
+    spin_take(&skep_sched.lock);
+    bool off = !(skep_sched.online & vcpu->bit);
+    skep_sched.online |= vcpu->bit;
+    skep_sched_vcpu_at[vcpu->index] = vcpu;
     vcpu->stop = false;
     if (off) {
         vcpu->timer_at_ns = SKEP_FOREVER;
         vcpu->slice_end_ns = 0;
     }
-    spin_drop(&sched.lock);
+    spin_drop(&skep_sched.lock);
     return off;
 }
 
 void skep_sched_vcpu_failed(struct vcpu *vcpu)
 {
-    spin_take(&sched.lock);
-    sched.online &= ~vcpu->bit;
-    spin_drop(&sched.lock);
+    spin_take(&skep_sched.lock);
+    skep_sched.online &= ~vcpu->bit;
+    spin_drop(&skep_sched.lock);
 }
 
 void skep_sched_vcpu_off(struct vcpu *vcpu)
 {
-    spin_take(&sched.lock);
-    bool on = sched.online & vcpu->bit;
+    spin_take(&skep_sched.lock);
+    bool on = skep_sched.online & vcpu->bit;
     vcpu->stop = on;
-    spin_drop(&sched.lock);
+    spin_drop(&skep_sched.lock);
     if (on)
         skep_hc_event_send(vcpu->index, SKEP_EVENT_IPI);
 }
@@ -636,10 +472,10 @@ void skep_sched_add(struct skep_thread *thread)
 {
     bool were_masked = skep_upcalls_mask();
     struct vcpu *vcpu = vcpu_here();
-    spin_take(&sched.lock);
+    spin_take(&skep_sched.lock);
     make_runnable(vcpu, thread);
     if (vcpu->in_handlers)
-        spin_drop(&sched.lock); /* handle_events() will look */
+        spin_drop(&skep_sched.lock); /* handle_events() will look */
     else
         release(vcpu);
     skep_upcalls_restore(were_masked);
@@ -647,7 +483,7 @@ void skep_sched_add(struct skep_thread *thread)
 
 _Noreturn void skep_sched_end_current(_Atomic uint32_t *gone)
 {
-    skep_spin_lock(&sched.lock);
+    skep_spin_lock(&skep_sched.lock);
     struct vcpu *vcpu = vcpu_here();
     vcpu->dead = vcpu->current;
     vcpu->dead->gone = gone;
@@ -682,7 +518,7 @@ void skep_wakes_tell(void)
     if (!self->defers)
         return;
     self->defers = false;
-    bool were_masked = skep_spin_lock(&sched.lock);
+    bool were_masked = skep_spin_lock(&skep_sched.lock);
     release(vcpu_here());
     skep_upcalls_restore(were_masked);
 }
@@ -702,7 +538,7 @@ static int switch_out(bool were_masked)
     }
     skep_upcalls_restore(were_masked);
     if (result == ERRAND) {
-        errand();
+        skep_errand_run();
         skep_detours_release();
     }
     make_detour(thread);
@@ -711,12 +547,12 @@ static int switch_out(bool were_masked)
 
 void skep_thread_yield(void)
 {
-    bool were_masked = skep_spin_lock(&sched.lock);
-    if (sched.runnable == 0) {
-        skep_spin_unlock(&sched.lock, were_masked);
+    bool were_masked = skep_spin_lock(&skep_sched.lock);
+    if (skep_sched.runnable == 0) {
+        skep_spin_unlock(&skep_sched.lock, were_masked);
         return;
     }
-    queue_before(&sched.normal, vcpu_here()->current);
+    queue_before(&skep_sched.normal, vcpu_here()->current);
     switch_out(were_masked);
 }
 
@@ -726,7 +562,7 @@ void skep_sleep_until(uint64_t deadline_ns)
         skep_thread_yield();
         return;
     }
-    bool were_masked = skep_spin_lock(&sched.lock);
+    bool were_masked = skep_spin_lock(&skep_sched.lock);
     struct skep_thread *thread = vcpu_here()->current;
     thread->wait_word = NULL;
     add_sleeper(thread, deadline_ns);
@@ -745,12 +581,12 @@ static inline int wait_on(_Atomic uint32_t *word, uint32_t expected, uint64_t de
 {
     /* A deadline in the past must not cost a switch; one that passes below is found by the timer. */
     bool too_late = deadline_ns != SKEP_FOREVER && skep_clock_ns() >= deadline_ns;
-    bool were_masked = skep_spin_lock(&sched.lock);
+    bool were_masked = skep_spin_lock(&skep_sched.lock);
     struct skep_thread *thread = vcpu_here()->current;
     if (atomic_load_explicit(word, memory_order_seq_cst) != expected || too_late ||
         is_told_to_ask(thread, also) ||
         (also != NULL && atomic_load_explicit(also, memory_order_seq_cst) != also_expected)) {
-        skep_spin_unlock(&sched.lock, were_masked);
+        skep_spin_unlock(&skep_sched.lock, were_masked);
         skep_wakes_tell();
         make_detour(thread);
         return too_late ? -SKEP_ETIMEDOUT : -SKEP_EAGAIN;
@@ -758,7 +594,7 @@ static inline int wait_on(_Atomic uint32_t *word, uint32_t expected, uint64_t de
     thread->wait_word = word;
     thread->interruptible = also != NULL;
     if (also != NULL)
-        list_insert_before(sched.interruptible.next, &thread->interruptibles);
+        list_insert_before(skep_sched.interruptible.next, &thread->interruptibles);
     list_insert_before(waiters_for(word), &thread->node);
     add_sleeper(thread, deadline_ns);
     return switch_out(were_masked);
@@ -779,71 +615,16 @@ int skep_wait_while(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline
     return result;
 }
 
-bool skep_errands_refuse(bool refuse)
-{
-    struct skep_thread *self = skep_thread_self();
-    bool before = self->on_other_stack;
-    self->on_other_stack = refuse;
-    return before;
-}
-
-void skep_errand_set(void (*function)(void))
-{
-    errand = function;
-}
-
-/* Whether it has room where the thread waits: not on a stack of the program's own, of which nobody knows here how much is
- * left. struct skep_thread lies above the thread's. */
-static bool has_errand_room(const struct skep_thread *thread)
-{
-    return !thread->on_other_stack && thread->rsp < (uint64_t)thread &&
-           thread->rsp >= thread->stack_base + SKEP_ERRAND_STACK_BYTES;
-}
-
-bool skep_errand_give(void)
-{
-    const struct vcpu *vcpu = vcpu_here();
-    spin_take(&sched.lock);
-    struct skep_thread *thread = vcpu->current == NULL && !list_empty(&sched.interruptible)
-                                     ? thread_of_interruptible(sched.interruptible.next)
-                                     : NULL;
-    bool given = thread != NULL && has_errand_room(thread);
-    if (given)
-        end_wait(vcpu, thread, ERRAND);
-    spin_drop(&sched.lock); /* handle_events() will look */
-    return given;
-}
-
-/* If it runs elsewhere it is interrupted; else it will be asked before it goes on. One that is about to wait has the IPI, or
- * has seen is_to_ask under the lock. */
-void skep_thread_divert(struct skep_thread *thread, skep_detour *(*asked)(void))
-{
-    bool were_masked = skep_upcalls_mask();
-    struct vcpu *vcpu = vcpu_here();
-    spin_take(&sched.lock);
-    atomic_store_explicit(&thread->ask, asked, memory_order_relaxed);
-    atomic_store_explicit(&thread->is_to_ask, true, memory_order_relaxed);
-    if (thread->wait_word != NULL)
-        end_wait(vcpu, thread, 0);
-    for (uint32_t others = sched.online & ~vcpu->bit; others != 0; others &= others - 1) {
-        const struct vcpu *other = vcpu_at[__builtin_ctz(others)];
-        if (other->current == thread)
-            vcpu->to_tell |= other->bit;
-    }
-    release(vcpu);
-    skep_upcalls_restore(were_masked);
-}
-
 unsigned skep_wake(_Atomic uint32_t *word, unsigned count)
 {
     bool were_masked = skep_upcalls_mask();
     struct vcpu *vcpu = vcpu_here();
-    spin_take(&sched.lock);
+    spin_take(&skep_sched.lock);
     unsigned woken = wake(vcpu, word, count);
     if (woken != 0 && !vcpu->in_handlers && !vcpu->current->defers)
         release(vcpu);
     else
-        spin_drop(&sched.lock); /* nothing new, or handle_events() or who defers will look */
+        spin_drop(&skep_sched.lock); /* nothing new, or handle_events() or who defers will look */
     skep_upcalls_restore(were_masked);
     return woken;
 }

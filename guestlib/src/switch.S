@@ -34,6 +34,7 @@
 #define CONTEXT_RFLAGS 136
 
 #define HC_YIELD 5
+#define HC_RESUME 8
 
 /* Bytes below RSP that leaf functions may use: libgcc's are compiled so. */
 #define RED_ZONE 128
@@ -58,10 +59,11 @@ default_mxcsr:
  * An upcall: ring 0 has saved the integer registers in the vCPU's page, masked upcalls and given us
  * the vCPU's stack. FPU and vector registers are still the thread's.
  */
-    .globl skep_upcall_entry
-    .hidden skep_upcall_entry
-    .type skep_upcall_entry, @function
-skep_upcall_entry:
+.macro upcall_entry name, function
+    .globl \name
+    .hidden \name
+    .type \name, @function
+\name:
     xorl    %ebp, %ebp
     movq    %gs:GS_VCPU, %rdi
     movq    VCPU_CURRENT(%rdi), %rcx
@@ -75,9 +77,49 @@ skep_upcall_entry:
 1:  fxsave64 (%rcx)
 2:  fninit
     ldmxcsr default_mxcsr(%rip)
-    call    skep_upcall
+    call    \function
     ud2
-    .size skep_upcall_entry, . - skep_upcall_entry
+    .size \name, . - \name
+.endm
+
+upcall_entry skep_upcall_entry, skep_upcall
+upcall_entry skep_fault_entry, skep_fault_upcall
+
+/*
+ * skep_fault_call(function, argument, rsp, rbp): goes on in function(argument) on the stack at rsp, where the return address
+ * is. RBP is for backtraces.
+ */
+    .globl skep_fault_call
+    .hidden skep_fault_call
+    .type skep_fault_call, @function
+skep_fault_call:
+    movq    %rdi, %rax
+    movq    %rsi, %rdi
+    movq    %rdx, %rsp
+    movq    %rcx, %rbp
+    jmp     *%rax
+    .size skep_fault_call, . - skep_fault_call
+
+/*
+ * skep_fault_return(extended, context): back to where a fault was. By ring 0, as nothing may be put onto a stack that may
+ * have been the reason.
+ */
+    .globl skep_fault_return
+    .hidden skep_fault_return
+    .type skep_fault_return, @function
+skep_fault_return:
+    movl    skep_xsave_mask(%rip), %eax
+    movl    4 + skep_xsave_mask(%rip), %edx
+    testl   %eax, %eax
+    jz      1f
+    xrstor64 (%rdi)
+    jmp     2f
+1:  fxrstor64 (%rdi)
+2:  movq    %rsi, %rdi
+    movl    $HC_RESUME, %eax
+    syscall
+    ud2
+    .size skep_fault_return, . - skep_fault_return
 
 /*
  * skep_resume(extended, context): back to interrupted code without ring 0, which costs a fifth of what

@@ -18,6 +18,24 @@ static struct {
 /* By index, NULL = has never run; vCPU 0 alone writes it. */
 static struct vcpu *_Atomic vcpus[VCPUS_MAX];
 
+static _Atomic bool tells_faults;
+
+static void tell_faults(struct vcpu *vcpu)
+{
+    __atomic_store_n(&vcpu->page->fault_entry, (uint64_t)skep_fault_entry, __ATOMIC_RELAXED);
+}
+
+/* Who adds a vCPU looks at the flag afterwards, and this at the vCPUs after it has set it: one of the two tells. */
+void skep_vcpus_tell_faults(void)
+{
+    atomic_store_explicit(&tells_faults, true, memory_order_seq_cst);
+    for (uint32_t i = 0; i < VCPUS_MAX; i++) {
+        struct vcpu *vcpu = atomic_load_explicit(&vcpus[i], memory_order_seq_cst);
+        if (vcpu != NULL)
+            tell_faults(vcpu);
+    }
+}
+
 void skep_vcpu_init(struct vcpu *vcpu, uint32_t index, uint64_t stack_top, uint64_t canary)
 {
     vcpu->index = index;
@@ -88,6 +106,8 @@ static void ensure_runs(uint32_t index)
     if (vcpus[index] == NULL)
         vcpus[index] = create(index);
     struct vcpu *vcpu = vcpus[index];
+    if (vcpu != NULL && atomic_load_explicit(&tells_faults, memory_order_seq_cst))
+        tell_faults(vcpu);
     if (vcpu != NULL && skep_sched_vcpu_on(vcpu) && start(vcpu) < 0)
         skep_sched_vcpu_failed(vcpu);
 }

@@ -13,6 +13,7 @@
 #include "core/timer.h"
 #include "core/trace.h"
 #include "core/trap.h"
+#include "core/upcall.h"
 #include "core/wall.h"
 #include "drivers/watchdog.h"
 #include "io/io.h"
@@ -183,14 +184,14 @@ void trap_page_fault(struct vcpu *vcpu, gva_t address, uint32_t error)
         spin_unlock(&guest->lock);
     }
     if (supply != SUPPLY_OK) {
-        guest_crash(vcpu, fault_reason(supply), address.value, error);
+        upcall_fault(vcpu, fault_reason(supply), address.value, error);
     }
 }
 
 void trap_fault(struct vcpu *vcpu, enum skep_crash_reason reason, uint64_t address, uint64_t error)
 {
     trace_vcpu(vcpu, arch_clock_ns(), SKEP_TRACE_FAULT, address, error);
-    guest_crash(vcpu, reason, address, error);
+    upcall_fault(vcpu, reason, address, error);
 }
 
 void trap_timer(void)
@@ -258,16 +259,7 @@ static uint64_t upcall_wanted(const struct vcpu *vcpu)
  * inlined: its buffer would cost each way back to ring 3 a stack check. */
 static __attribute__((noinline)) bool upcall_deliver(struct vcpu *vcpu, uint64_t entry)
 {
-    struct skep_vcpu_page *page = vcpu->page;
-    struct skep_context context;
-    vcpu->upcalls++;
-    arch_vcpu_context_get(vcpu, &context);
-    page->context = context;
-    atomic_store(&page->upcall_masked, 1);
-    context.rip = entry;
-    context.rsp = page->upcall_stack;
-    context.rflags = 0;
-    if (arch_vcpu_context_set(vcpu, &context)) {
+    if (upcall_enter(vcpu, entry)) {
         guest_crash(vcpu, SKEP_CRASH_HYPERCALL, entry, SKEP_HC_RESUME);
         return false;
     }

@@ -20,6 +20,7 @@ typedef struct {
     int __has_mask;
     __sigset_t __mask;
     unsigned __held;
+    _Bool __refuses;
 } sigjmp_buf[1];
 
 void skep_posix_save_mask(sigjmp_buf env, int save);

@@ -10,10 +10,22 @@
 
 static _Thread_local stack_t alternate; /* of no bytes: there is none */
 
+static bool is_in_alternate(uint64_t rsp)
+{
+    uint64_t base = (uint64_t)alternate.ss_sp;
+    return rsp > base && rsp <= base + alternate.ss_size;
+}
+
 static bool is_on_alternate(void)
 {
-    uint64_t here = (uint64_t)__builtin_frame_address(0), base = (uint64_t)alternate.ss_sp;
-    return here > base && here <= base + alternate.ss_size;
+    return is_in_alternate((uint64_t)__builtin_frame_address(0));
+}
+
+struct skep_stack skep_posix_alternate(uint64_t rsp)
+{
+    bool is_free = alternate.ss_size != 0 && !is_in_alternate(rsp);
+    return is_free ? (struct skep_stack){alternate.ss_sp, alternate.ss_size}
+                   : (struct skep_stack){0};
 }
 
 static void tell_stack(stack_t *out)
@@ -118,21 +130,24 @@ static struct skep_context context_here(void)
 }
 
 void skep_posix_call_handler(const struct sigaction *action, siginfo_t *info,
-                             struct skep_context *interrupted, sigset_t *mask)
+                             const struct skep_fault *fault, struct skep_context *interrupted,
+                             sigset_t *mask)
 {
     ucontext_t context = {.uc_sigmask = *mask};
     const struct handling handling = {action, info, &context};
     struct skep_context here = context_here();
     tell_registers(interrupted != NULL ? interrupted : &here, &context);
+    if (fault != NULL)
+        skep_posix_tell_fault(fault, &context);
     tell_stack(&context.uc_stack);
     bool has_own = (action->sa_flags & SA_ONSTACK) && alternate.ss_size != 0;
-    if (has_own && !is_on_alternate()) {
-        bool refused = skep_errands_refuse(true);
+    bool refused = has_own && skep_errands_refuse(true);
+    if (has_own && !is_on_alternate())
         call_on_alternate(&handling);
+    else
+        call_handler(&handling); /* a fault's is there already */
+    if (has_own)
         skep_errands_refuse(refused);
-    } else {
-        call_handler(&handling);
-    }
     if (!(action->sa_flags & SA_SIGINFO))
         return;
     *mask = context.uc_sigmask;

@@ -7,6 +7,7 @@
 
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Signals below SIGRTMIN are pending once, with where the first one came from; the others each time that they are sent. 0,
@@ -25,9 +26,30 @@ struct skep_timer;
 void skep_posix_pending_disown(struct skep_timer *timer);
 
 /* altstack.c: calls a handler, on the thread's other stack if it has one and that is wanted. interrupted: the registers of
- * what it interrupts, NULL = a call; mask: what is blocked afterwards. The handler may change both. */
+ * what it interrupts, NULL = a call; fault: what it is called for, NULL = no fault; mask: what is blocked afterwards. The
+ * handler may change registers and mask. */
 struct skep_context;
+struct skep_fault;
 void skep_posix_call_handler(const struct sigaction *action, siginfo_t *info,
-                             struct skep_context *interrupted, sigset_t *mask);
+                             const struct skep_fault *fault, struct skep_context *interrupted,
+                             sigset_t *mask);
+
+/* altstack.c: the thread's other stack, for a handler that wants it; base NULL: there is none, or it is in use at rsp. */
+struct skep_stack skep_posix_alternate(uint64_t rsp);
+
+/* signal.c: whether the calling thread has a handler for a fault's signal that may run now, with what SA_… flags. It takes no
+ * lock. */
+bool skep_posix_takes_fault(int signal, int *flags);
+
+/* signal.c: runs that handler. */
+void skep_posix_handle_fault(siginfo_t *info, const struct skep_fault *fault,
+                             struct skep_context *interrupted);
+
+/* fault.c: a signal has a handler. If it is one of faults, they become signals from now on. */
+void skep_posix_faults_wanted(int signal);
+
+/* fault.c: adds what a handler sees of a fault. */
+struct ucontext_t;
+void skep_posix_tell_fault(const struct skep_fault *fault, struct ucontext_t *out);
 
 #endif

@@ -276,17 +276,23 @@ static void count_handler(const struct sigaction *action)
 
 /* Runs the handler in this thread, which blocks meanwhile what it asked for. */
 static void run_handler(const struct sigaction *action, siginfo_t *info,
-                        struct skep_context *interrupted)
+                        const struct skep_fault *fault, struct skep_context *interrupted)
 {
     sigset_t mask = blocked_by(own);
     const struct call call = interrupted_call;
     int error = errno;
     block(mask | action->sa_mask | (action->sa_flags & SA_NODEFER ? 0 : bit(info->si_signo)));
-    skep_posix_call_handler(action, info, interrupted, &mask);
+    skep_posix_call_handler(action, info, fault, interrupted, &mask);
     count_handler(action);
     block(mask);
     interrupted_call = call;
     errno = error;
+}
+
+static bool has_handler(int signal)
+{
+    _sig_func_ptr handler = __atomic_load_n(&signals.actions[signal].sa_handler, __ATOMIC_RELAXED);
+    return handler != SIG_DFL && handler != SIG_IGN;
 }
 
 /* Once it is to be handled. The lock is held. */
@@ -307,8 +313,29 @@ static bool act(const struct sigaction *action, siginfo_t *info, struct skep_con
         default_action(info->si_signo);
         return false;
     }
-    run_handler(action, info, interrupted);
+    run_handler(action, info, NULL, interrupted);
     return true;
+}
+
+/* No lock: the thread may have been amid a change of the actions. */
+bool skep_posix_takes_fault(int signal, int *flags)
+{
+    const struct sigaction *action = &signals.actions[signal];
+    *flags = __atomic_load_n(&action->sa_flags, __ATOMIC_RELAXED);
+    return !skep_posix_signals_is_helper() && takes(own, signal) && has_handler(signal);
+}
+
+/* If another thread has taken the handler away meanwhile, this dies as it would have before. */
+void skep_posix_handle_fault(siginfo_t *info, const struct skep_fault *fault,
+                             struct skep_context *interrupted)
+{
+    skep_mutex_lock(&signals.lock);
+    const struct sigaction action = take_action(info->si_signo);
+    skep_mutex_unlock(&signals.lock);
+    if (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN)
+        die_of(info->si_signo);
+    run_handler(&action, info, fault, interrupted);
+    deliver_unblocked(interrupted); /* what the handler had blocked */
 }
 
 /* Takes what was sent to this thread, or to the process. 0: there is nothing. */
@@ -351,12 +378,6 @@ static int make_pending(const siginfo_t *info, _Atomic uint64_t *receiver)
     atomic_fetch_add_explicit(&signals.sent, 1, memory_order_release);
     skep_wake(&signals.sent, SKEP_WAKE_ALL);
     return 0;
-}
-
-static bool has_handler(int signal)
-{
-    _sig_func_ptr handler = signals.actions[signal].sa_handler;
-    return handler != SIG_DFL && handler != SIG_IGN;
 }
 
 /* The lock is held. Returns whether the signal is to be acted upon here and now: nobody else's handler is called for it.
@@ -477,14 +498,20 @@ int sigaction(int signal, const struct sigaction *action, struct sigaction *old)
 {
     if (!is_signal(signal) || (action != NULL && (signal == SIGKILL || signal == SIGSTOP)))
         return (int)skep_posix_result(-EINVAL);
+    /* With the lock held the program's memory isn't touched: a fault there would find it taken. */
+    const struct sigaction wanted = action != NULL ? *action : (struct sigaction){0};
     skep_mutex_lock(&signals.lock);
-    if (old != NULL)
-        *old = signals.actions[signal];
+    const struct sigaction former = signals.actions[signal];
     if (action != NULL)
-        signals.actions[signal] = *action;
-    if (action != NULL && action->sa_handler == SIG_IGN)
+        signals.actions[signal] = wanted;
+    if (action != NULL && wanted.sa_handler == SIG_IGN)
         discard(signal);
+    bool handled = has_handler(signal);
     skep_mutex_unlock(&signals.lock);
+    if (handled)
+        skep_posix_faults_wanted(signal);
+    if (old != NULL)
+        *old = former;
     return 0;
 }
 
@@ -617,12 +644,14 @@ int sigsuspend(const sigset_t *mask)
 /* The signals in set are blocked, so that they become pending; of several threads one gets it. */
 static int wait_until(const sigset_t *set, siginfo_t *info, uint64_t deadline_ns)
 {
-    siginfo_t unused;
+    siginfo_t taken;
     uint64_t interrupts = skep_interrupts_seen();
     skep_posix_may_end();
     for (;;) {
         uint32_t seen = atomic_load_explicit(&signals.sent, memory_order_acquire);
-        int signal = take_pending(*set, info != NULL ? info : &unused);
+        int signal = take_pending(*set, &taken);
+        if (signal != 0 && info != NULL)
+            *info = taken;
         if (signal != 0)
             return signal;
         int result = skep_wait_interruptibly(&signals.sent, seen, deadline_ns, &interrupts,
@@ -665,11 +694,14 @@ void skep_posix_save_mask(sigjmp_buf env, int save)
     if (save)
         env->__mask = blocked_by(own);
     env->__held = skep_detours.held;
+    env->__refuses = skep_errands_refuse(true);
+    skep_errands_refuse(env->__refuses);
 }
 
 void siglongjmp(sigjmp_buf env, int value)
 {
     skep_detours.held = env->__held;
+    skep_errands_refuse(env->__refuses);
     if (env->__has_mask)
         pthread_sigmask(SIG_SETMASK, &env->__mask, NULL);
     else

@@ -441,6 +441,125 @@ static TOUCH void upcall_gs_upper(void)
     upcall_at((uint64_t)resumed, 0);
 }
 
+/* Faults of which the guest is told in forged places: the record is of the fault all the same. */
+__attribute__((always_inline)) static inline void faults_at(uint64_t entry, uint64_t stack)
+{
+    struct skep_vcpu_page *page = vcpu_page(0);
+    page->upcall_stack = stack;
+    *(volatile uint64_t *)&page->fault_entry = entry;
+}
+
+static TOUCH void fault_entry_upper(void)
+{
+    faults_at(UPPER_HALF + 0x100000, 0);
+    read_at(8);
+}
+
+static TOUCH void fault_entry_non_canonical(void)
+{
+    faults_at(NONCANONICAL, 0);
+    read_at(8);
+}
+
+static TOUCH void fault_entry_last_page(void)
+{
+    faults_at(SKEP_GUEST_VA_MAX, 0);
+    read_at(8);
+}
+
+static TOUCH void fault_entry_null_page(void)
+{
+    faults_at(16, 0);
+    read_at(8);
+}
+
+static TOUCH void fault_entry_heap(void)
+{
+    faults_at((uint64_t)map_pages(1), 0);
+    read_at(8);
+}
+
+static TOUCH void fault_entry_vcpu_page(void)
+{
+    faults_at((uint64_t)&vcpu_page(0)->guest_private, 0);
+    read_at(8);
+}
+
+static TOUCH void fault_stack_upper(void)
+{
+    faults_at((uint64_t)resumed, UPPER_HALF + 0x200000);
+    read_at(8);
+}
+
+/* What the entries below have as a stack. */
+static uint64_t entry_stack[512];
+
+__attribute__((always_inline)) static inline void faults_to(void (*entry)(void))
+{
+    faults_at((uint64_t)entry, (uint64_t)(entry_stack + 511));
+}
+
+/* Registers that no guest has, for the record of a fault that it hasn't taken. */
+static TOUCH void fault_forging(void)
+{
+    vcpu_page(0)->context.rip = UPPER_HALF;
+    vcpu_page(0)->context.gs_base = UPPER_HALF;
+    __asm__ volatile("ud2");
+}
+
+static TOUCH void fault_registers_forged(void)
+{
+    faults_to(fault_forging);
+    read_at(8);
+}
+
+/* Reasons that no fault has. */
+static TOUCH void fault_reason_forged(void)
+{
+    atomic_store(&vcpu_page(0)->upcall_masked, 1);
+    atomic_store(&vcpu_page(0)->fault_reason, argument(0) == 0 ? ~0u : SKEP_CRASH_KILLED);
+    read_at(8);
+}
+
+/* Where it is told of one it makes another, by a call. */
+static TOUCH void fault_calling(void)
+{
+    skep_hc_resume((const struct skep_context *)UPPER_HALF);
+}
+
+static TOUCH void fault_then_call(void)
+{
+    faults_to(fault_calling);
+    read_at(8);
+}
+
+/* What it is told, by a count of faults that it goes on behind. */
+static volatile uint64_t faults_told;
+
+static TOUCH void fault_taken(void)
+{
+    struct skep_vcpu_page *page = vcpu_page(0);
+    CHECK(page->fault_reason == SKEP_CRASH_INVALID_OPCODE && page->fault_mapped == 0);
+    CHECK(page->fault_address == page->context.rip && page->upcall_masked == 1);
+    CHECK((uint64_t)__builtin_frame_address(0) < (uint64_t)(entry_stack + 512));
+    faults_told++;
+    page->context.rip += 2;
+    atomic_store(&page->fault_reason, 0);
+    skep_hc_resume(&page->context);
+}
+
+static TOUCH void fault_told(void)
+{
+    faults_to(fault_taken);
+    for (uint64_t i = 0; i < 1000; i++) {
+        CHECK(faults_told == i);
+        __asm__ volatile("ud2" : : : "memory");
+    }
+    CHECK(skep_hc_mem_unmap((uint64_t)vcpu_page(0), PAGE) < 0);
+    CHECK(skep_hc_mem_protect((uint64_t)vcpu_page(0), PAGE, SKEP_PROT_READ) < 0);
+    CHECK(faults_told == 1000);
+}
+
 static TOUCH void base_upper(void)
 {
     for (uint32_t which = 0; which < 2; which++) {
@@ -525,6 +644,17 @@ const struct attack attacks[] = {
     {"upcall-stack-non-canonical", upcall_stack_non_canonical, "invalid-opcode at=resumed"},
     {"upcall-null-page", upcall_null_page, "page-fault address=0x8 lost"},
     {"upcall-gs-upper", upcall_gs_upper, "bad-hypercall"},
+    {"fault-entry-upper", fault_entry_upper, "page-fault address=0x8 error=0"},
+    {"fault-entry-non-canonical", fault_entry_non_canonical, "page-fault address=0x8 error=0"},
+    {"fault-entry-last-page", fault_entry_last_page, "page-fault address=0x8 error=0"},
+    {"fault-entry-null-page", fault_entry_null_page, "page-fault address=0x8 error=0"},
+    {"fault-entry-heap", fault_entry_heap, "page-fault address=0x8 error=0"},
+    {"fault-entry-vcpu-page", fault_entry_vcpu_page, "page-fault address=0x8 error=0"},
+    {"fault-stack-upper", fault_stack_upper, "page-fault address=0x8 error=0"},
+    {"fault-registers-forged", fault_registers_forged, "invalid-opcode at=fault_forging"},
+    {"fault-reason-forged", fault_reason_forged, "2x page-fault address=0x8 error=0"},
+    {"fault-then-call", fault_then_call, "bad-hypercall error=8 at=fault_calling"},
+    {"fault-told", fault_told, "exit"},
     {"base-upper", base_upper, "exit"},
     {"syscall-at-the-end", syscall_at_the_end, "page-fault error=0x11"},
 };

@@ -82,6 +82,20 @@ static void faults(void)
     }
 }
 
+/* Each is told, and made again. */
+static void fault_again(void)
+{
+    skep_hc_resume(&vcpu_page(0)->context);
+}
+
+static void fault_storm(void)
+{
+    static uint64_t stack[512];
+    vcpu_page(0)->upcall_stack = (uint64_t)(stack + 511);
+    vcpu_page(0)->fault_entry = (uint64_t)fault_again;
+    __asm__ volatile("movq 8, %%rax" : : : "rax", "memory");
+}
+
 static void maps(void)
 {
     uint64_t base = info->heap_base + info->heap_bytes - 64 * PAGE;
@@ -267,6 +281,7 @@ const struct attack attacks[] = {
     {"timers", timers, "flood"},
     {"short-waits", short_waits, "flood"},
     {"faults", faults, "flood"},
+    {"fault-storm", fault_storm, "flood"},
     {"maps", maps, "flood"},
     {"sparse", sparse, "flood"},
     {"kicks-in-pieces", kicks_in_pieces, "flood"},

@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #define SKEP_ABI_MAJOR 1
-#define SKEP_ABI_MINOR 6
+#define SKEP_ABI_MINOR 7
 
 /* What a hypervisor has at least that fills in files_base, and net6, and that knows SKEP_MAP_RESERVE. */
 #define SKEP_FILES_ABI_MINOR   2
@@ -99,6 +99,36 @@ enum skep_event {
     SKEP_EVENT_COUNT = 64,
 };
 
+/* Why a guest ended. DIVIDE to SIMD are faults of its own, of which it may be told instead. */
+enum skep_crash_reason {
+    SKEP_CRASH_NONE,
+    SKEP_CRASH_DIVIDE,
+    SKEP_CRASH_DEBUG,
+    SKEP_CRASH_BREAKPOINT,
+    SKEP_CRASH_OVERFLOW,
+    SKEP_CRASH_BOUND,
+    SKEP_CRASH_INVALID_OPCODE,
+    SKEP_CRASH_PROTECTION, /* #GP: privileged instruction, non-canonical address */
+    SKEP_CRASH_PAGE_FAULT,
+    SKEP_CRASH_GUARD_PAGE, /* a page fault in the guard range of a stack */
+    SKEP_CRASH_STACK_FAULT,
+    SKEP_CRASH_ALIGNMENT,
+    SKEP_CRASH_FPU,
+    SKEP_CRASH_SIMD,
+    SKEP_CRASH_HYPERCALL, /* an argument that no correct guest passes; see address and detail */
+    SKEP_CRASH_RING,      /* a virtqueue that breaks its rules */
+    SKEP_CRASH_OUT_OF_MEMORY,
+    SKEP_CRASH_ABORT, /* SKEP_HC_ABORT; message is set */
+    SKEP_CRASH_MACHINE_CHECK,
+    SKEP_CRASH_KILLED, /* ended by SKEP_CTL_GUEST_STOP; its state is exited all the same */
+    SKEP_CRASH_REASONS
+};
+
+/* Bits of a page fault's error, as on x86. */
+#define SKEP_FAULT_PRESENT 1u
+#define SKEP_FAULT_WRITE   2u
+#define SKEP_FAULT_EXEC    16u
+
 /* A complete integer context of ring 3: what an upcall saves and what SKEP_HC_RESUME restores. */
 struct skep_context {
     uint64_t rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp;
@@ -115,6 +145,10 @@ _Static_assert(sizeof(struct skep_context) == 160, "ABI");
  * `pending & ~mask` is not 0, ring 0 stores the interrupted context in `context`, sets upcall_masked to 1, and
  * continues at upcall_entry with RSP = upcall_stack, RFLAGS clean, and all else as it was. Nothing is pushed. The
  * guest returns by SKEP_HC_RESUME, which clears upcall_masked and looks at `pending` again, or does the same itself.
+ *
+ * Faults, from minor version 7 on: when the vCPU faults in ring 3, fault_entry is not 0 and upcall_masked is 0, ring 0 says
+ * in the fault_… words what happened and then makes an upcall, to fault_entry. A fault while upcalls are masked ends the
+ * guest; as long as fault_reason is not 0, with the record of that fault, which is in `context`.
  */
 struct skep_vcpu_page {
     /* Written by ring 0 (sets bits) and the guest (clears bits), with atomic operations. */
@@ -131,10 +165,17 @@ struct skep_vcpu_page {
     /* Written by ring 0 when the vCPU is switched in. */
     _Alignas(64) uint64_t run_ns; /* CPU time received */
     uint64_t ready_ns;            /* time spent runnable while others ran: "steal" */
+    /* fault_entry is written by the guest, which also clears fault_reason; the rest by ring 0, at a fault. */
+    _Alignas(64) uint64_t fault_entry; /* address, 0 = none */
+    uint64_t fault_address; /* that a page fault is about; of other faults, of the instruction */
+    uint64_t fault_error;   /* SKEP_FAULT_…, or what the CPU says of it */
+    _Atomic uint32_t fault_reason; /* enum skep_crash_reason, DIVIDE to SIMD */
+    uint32_t fault_mapped;         /* of a page fault: 1 = it is the right that is missing there */
 };
 _Static_assert(__builtin_offsetof(struct skep_vcpu_page, mask) == 64, "ABI");
 _Static_assert(__builtin_offsetof(struct skep_vcpu_page, context) == 128, "ABI");
 _Static_assert(__builtin_offsetof(struct skep_vcpu_page, run_ns) == 320, "ABI");
+_Static_assert(__builtin_offsetof(struct skep_vcpu_page, fault_entry) == 384, "ABI");
 
 /*
  * What a guest tells of itself to whoever reads metrics: numbers with names, in vCPU 0's page from SKEP_STATS_OFFSET on.

@@ -279,35 +279,6 @@ enum skep_guest_state {
     SKEP_GUEST_DYING,
 };
 
-enum skep_crash_reason {
-    SKEP_CRASH_NONE,
-    SKEP_CRASH_DIVIDE,
-    SKEP_CRASH_DEBUG,
-    SKEP_CRASH_BREAKPOINT,
-    SKEP_CRASH_OVERFLOW,
-    SKEP_CRASH_BOUND,
-    SKEP_CRASH_INVALID_OPCODE,
-    SKEP_CRASH_PROTECTION, /* #GP: privileged instruction, non-canonical address */
-    SKEP_CRASH_PAGE_FAULT,
-    SKEP_CRASH_GUARD_PAGE, /* a page fault in the guard range of a stack */
-    SKEP_CRASH_STACK_FAULT,
-    SKEP_CRASH_ALIGNMENT,
-    SKEP_CRASH_FPU,
-    SKEP_CRASH_SIMD,
-    SKEP_CRASH_HYPERCALL, /* an argument that no correct guest passes; see address and detail */
-    SKEP_CRASH_RING,      /* a virtqueue that breaks its rules */
-    SKEP_CRASH_OUT_OF_MEMORY,
-    SKEP_CRASH_ABORT, /* SKEP_HC_ABORT; message is set */
-    SKEP_CRASH_MACHINE_CHECK,
-    SKEP_CRASH_KILLED, /* ended by SKEP_CTL_GUEST_STOP; its state is exited all the same */
-    SKEP_CRASH_REASONS
-};
-
-/* Bits of `error` for page faults, as on x86. */
-#define SKEP_FAULT_PRESENT 1u
-#define SKEP_FAULT_WRITE   2u
-#define SKEP_FAULT_EXEC    16u
-
 #define SKEP_BACKTRACE_MAX 24
 
 /* What a guest's address belongs to. */

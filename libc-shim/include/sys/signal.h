@@ -5,8 +5,8 @@
  * hypervisor asks the guest to stop. Each thread has its mask. A handler runs in the thread that the
  * signal is for: the one that pthread_kill() or raise() names, else one that doesn't block it, which is the
  * first thread if it can be. It interrupts what that computes, and calls that wait, but not what waits for disks.
- * Faults are not signals here: ring 0 stops the guest. A handler's third argument (SA_SIGINFO) is a ucontext_t
- * (<ucontext.h>).
+ * Faults are signals from the first handler for SIGSEGV, SIGBUS, SIGFPE, SIGILL or SIGTRAP on; one whose signal has none, or
+ * is blocked, ends the guest with a crash record. A handler's third argument (SA_SIGINFO) is a ucontext_t (<ucontext.h>).
  */
 #ifndef _SYS_SIGNAL_H
 #define _SYS_SIGNAL_H
@@ -91,6 +91,25 @@ typedef struct {
 #define SI_MESGQ   (-3)
 #define SI_ASYNCIO (-4)
 #define SI_TKILL   (-6)
+#define SI_KERNEL  0x80 /* a fault of which no more is known */
+
+/* Of faults. */
+#define ILL_ILLOPN  2 /* an instruction that isn't one */
+#define FPE_INTDIV  1
+#define FPE_INTOVF  2
+#define FPE_FLTDIV  3
+#define FPE_FLTOVF  4
+#define FPE_FLTUND  5
+#define FPE_FLTRES  6
+#define FPE_FLTINV  7
+#define FPE_FLTSUB  8
+#define SEGV_MAPERR 1 /* nothing is there */
+#define SEGV_ACCERR 2 /* it may not be used like that */
+#define BUS_ADRALN  1
+#define BUS_ADRERR  2
+#define BUS_OBJERR  3
+#define TRAP_BRKPT  1
+#define TRAP_TRACE  2
 
 #define SIGEV_NONE   1
 #define SIGEV_SIGNAL 2

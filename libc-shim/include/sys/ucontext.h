@@ -32,11 +32,11 @@ enum {
     REG_RSP,
     REG_RIP,
     REG_EFL,
-    REG_CSGSFS, /* 0, as are those below */
-    REG_ERR,
+    REG_CSGSFS, /* 0 */
+    REG_ERR,    /* of faults, as the other two */
     REG_TRAPNO,
-    REG_OLDMASK,
-    REG_CR2
+    REG_OLDMASK, /* 0 */
+    REG_CR2      /* of page faults */
 };
 #endif
 
