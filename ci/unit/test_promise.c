@@ -56,6 +56,31 @@ static void memory_is_raised_and_lowered(void **state)
     baseline_check(&before);
 }
 
+/* Several frames at once are as many as the promise has left, and each counts. */
+static void frames_at_once_end_with_the_promise(void **state)
+{
+    (void)state;
+    struct guest *guest = guest_running(2 * MIB);
+    static pfn_t pfns[512];
+    uint64_t charged = guest->charged_frames, left = guest->promise_frames - charged;
+    assert_in_range(left, 3, ARRAY_COUNT(pfns) - 1);
+    uint32_t most = (uint32_t)left;
+    assert_int_equal(guest_frames_alloc(guest, SKEP_FRAME_GUEST, most - 2, pfns), most - 2);
+    assert_int_equal(guest->charged_frames, charged + most - 2);
+    assert_int_equal(guest_frames_alloc(guest, SKEP_FRAME_GUEST, 16, pfns + most - 2), 2);
+    assert_int_equal(guest->charged_frames, guest->promise_frames);
+    assert_int_equal(guest->peak_frames, guest->promise_frames);
+    assert_int_equal(guest_frames_alloc(guest, SKEP_FRAME_GUEST, 1, pfns + most), 0);
+    assert_int_equal(guest_frame_alloc(guest, SKEP_FRAME_GUEST), PFN_NONE);
+    assert_int_equal(guest_frame_alloc_raw(guest, SKEP_FRAME_GUEST), PFN_NONE);
+    for (uint32_t i = 0; i < most; i++) {
+        guest_frame_free(guest, pfns[i]);
+    }
+    assert_int_equal(guest->charged_frames, charged);
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
 /* Down to the byte that status tells, and no further. */
 static void memory_committed_is_the_least(void **state)
 {
@@ -293,6 +318,7 @@ int main(void)
     baseline_take(&before);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_is_raised_and_lowered),
+        cmocka_unit_test(frames_at_once_end_with_the_promise),
         cmocka_unit_test(memory_committed_is_the_least),
         cmocka_unit_test(refused_changes_change_nothing),
         cmocka_unit_test(accounts_are_exact_throughout_a_life),

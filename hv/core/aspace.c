@@ -33,12 +33,12 @@
 #define WORK_MAX  256u /* what pagetable_next() may spend */
 #define PAGE_WORK 16u  /* what a present page counts for */
 #define PAGES_MAX (WORK_MAX / PAGE_WORK)
-/* Pages that a touch brings at most, of promised memory and of an image; how many must be there before for so many. */
-#define AHEAD_PAGES  8u
-#define AHEAD_BEFORE 16u
-#define AROUND_PAGES 8u
-#define AROUND_BYTES (AROUND_PAGES * PAGE_SIZE)
-#define TABLE_BYTES  (1ull << pagetable_shift(1)) /* what one page table is for */
+/* Pages that a touch brings: of promised memory at most and, if any but its own, at least; and of an image. */
+#define AHEAD_PAGES     16u
+#define AHEAD_PAGES_MIN 4u
+#define AROUND_PAGES    8u
+#define AROUND_BYTES    (AROUND_PAGES * PAGE_SIZE)
+#define TABLE_BYTES     (1ull << pagetable_shift(1)) /* what one page table is for */
 #define RELEASE_MAX \
     (PAGES_MAX + 8) /* frames given back: more than a call unmaps, so that none pile up */
 
@@ -391,11 +391,20 @@ static uint32_t pages_left(const struct range *range, uint64_t address, uint32_t
 static void supply_ahead(struct guest *guest, const struct range *range, uint64_t address,
                          uint64_t *leaf, uint32_t count)
 {
+    pfn_t pfns[AHEAD_PAGES];
+    uint32_t absent = 0;
     count = pages_left(range, address, count);
     for (uint32_t i = 1; i < count; i++) {
-        if (!arch_pte_present(leaf[i]) &&
-            supply_first(guest, range, address + i * PAGE_SIZE, 0, &leaf[i]) != SUPPLY_OK) {
-            return;
+        absent += !arch_pte_present(leaf[i]);
+    }
+    if (!absent) {
+        return;
+    }
+    absent = guest_frames_alloc(guest, SKEP_FRAME_GUEST, absent, pfns);
+    for (uint32_t used = 0; used < absent;) {
+        leaf++;
+        if (!arch_pte_present(*leaf)) {
+            *leaf = arch_pte_leaf(pfn_to_paddr(pfns[used++]), range->prot);
         }
     }
 }
@@ -424,17 +433,22 @@ static bool present_before(const uint64_t *leaf, uint32_t index, uint32_t count)
            arch_pte_present(*(leaf - count / 2)) && arch_pte_present(*(leaf - count));
 }
 
+/* How many pages a touch of promised memory brings: half of those that are there right before it, in powers of two. */
+static uint32_t pages_ahead(const uint64_t *leaf, uint32_t index)
+{
+    uint32_t count = AHEAD_PAGES;
+    while (count >= AHEAD_PAGES_MIN && !present_before(leaf, index, 2 * count)) {
+        count /= 2;
+    }
+    return count >= AHEAD_PAGES_MIN ? count : 1;
+}
+
 /* The page at `address` has been touched. */
 static void supply_neighbours(struct guest *guest, const struct range *range, uint64_t address,
                               uint64_t *leaf)
 {
     if (range->kind == RANGE_ANON) {
-        uint32_t index = table_index(address);
-        if (present_before(leaf, index, AHEAD_BEFORE)) {
-            supply_ahead(guest, range, address, leaf, AHEAD_PAGES);
-        } else if (present_before(leaf, index, AHEAD_BEFORE / 2)) {
-            supply_ahead(guest, range, address, leaf, AHEAD_PAGES / 2);
-        }
+        supply_ahead(guest, range, address, leaf, pages_ahead(leaf, table_index(address)));
     } else if (range->kind == RANGE_IMAGE && !(range->prot & SKEP_PROT_WRITE)) {
         share_around(guest, range, address, leaf);
     }

@@ -3,8 +3,9 @@
  *
  * The table is an array indexed by frame number; free blocks are linked through it. A free block's first frame
  * carries the block's order, its other frames ORDER_NONE, so that a buddy is recognised in one look. Frames are
- * scrubbed when they are taken. Known shortcoming: one lock for all CPUs, and holes in the memory map cost table
- * space.
+ * scrubbed when they are taken, but for some that a CPU with nothing else to do has zeroed before: those are in a list of
+ * their own, free like all others, and out of the buddies' sight. Known shortcoming: one lock for all CPUs, and holes in the
+ * memory map cost table space.
  */
 #include "core/frame.h"
 
@@ -15,10 +16,13 @@
 #include "core/log.h"
 #include "core/string.h"
 
-#define ORDER_NONE    0xffu
-#define PINS_MAX      65535u
-#define PIN_ORPHAN    0x80000000u /* freed while pinned */
-#define PROMISE_SLACK 64u         /* frames kept back for pinned orphans */
+#define ORDER_NONE  0xffu
+#define PINS_MAX    65535u
+#define PIN_ORPHAN  0x80000000u /* freed while pinned */
+#define CLEAN_MAX   1024u       /* frames that are zeroed ahead of time */
+#define CLEAN_ORDER 4u          /* of the block that one step zeroes */
+/* Frames kept back: for pinned orphans, and the block that a step has just taken. */
+#define PROMISE_SLACK (64u + (1u << CLEAN_ORDER))
 
 struct frame {
     union {
@@ -42,6 +46,9 @@ static pfn_t table_frames; /* entries */
 static struct spinlock frame_lock = {.kind = LOCK_FRAME};
 static pfn_t free_heads[FRAME_ORDER_MAX + 1];
 static uint64_t type_counts[SKEP_FRAME_TYPES];
+static pfn_t clean_head, clean_tail; /* zeroed frames, linked by `next` */
+static _Atomic uint32_t clean_count; /* may be read without the lock */
+static bool cleaning;                /* a CPU zeroes some */
 
 static struct spinlock promise_lock = {.kind = LOCK_PROMISE};
 static uint64_t promised, promisable;
@@ -120,19 +127,97 @@ static void scrub(pfn_t pfn, uint32_t order)
     memset(frame_data(pfn), 0, PAGE_SIZE << order);
 }
 
-static pfn_t take_typed(uint32_t order, enum skep_frame_type type, uint32_t owner)
+/* ---- zeroed ahead of time; all hold frame_lock ---- */
+
+static uint32_t clean_frames(void)
+{
+    return atomic_load_explicit(&clean_count, memory_order_relaxed);
+}
+
+static void clean_frames_set(uint32_t count)
+{
+    atomic_store_explicit(&clean_count, count, memory_order_relaxed);
+}
+
+/* First in, first out: what lies side by side is used so, and a disk's request has fewer parts. */
+static void clean_put(pfn_t pfn)
+{
+    table[pfn].next = PFN_NONE;
+    *(clean_head ? &table[clean_tail].next : &clean_head) = pfn;
+    clean_tail = pfn;
+    clean_frames_set(clean_frames() + 1);
+}
+
+static pfn_t clean_take(void)
+{
+    pfn_t pfn = clean_head;
+    if (pfn) {
+        clean_head = table[pfn].next;
+        clean_frames_set(clean_frames() - 1);
+    }
+    return pfn;
+}
+
+/* Back among the others, where larger blocks come together again. For who wants one: the boot. */
+static void clean_give_back(void)
+{
+    for (pfn_t pfn = clean_take(); pfn; pfn = clean_take()) {
+        release(pfn, 0);
+    }
+}
+
+/* ---- taking and giving back ---- */
+
+/* Makes a free frame somebody's. Holds frame_lock. */
+static void assign(pfn_t pfn, enum skep_frame_type type, uint32_t owner)
+{
+    set_type(pfn, type);
+    table[pfn].owner = owner;
+    atomic_store_explicit(&table[pfn].shares, 0, memory_order_relaxed);
+    atomic_store_explicit(&table[pfn].pins, 0, memory_order_relaxed);
+}
+
+uint32_t frame_alloc_singles(uint32_t count, enum skep_frame_type type, uint32_t owner,
+                             pfn_t pfns[])
+{
+    uint32_t taken = 0;
+    uint32_t clean = 0; /* the first of them */
+    spin_lock(&frame_lock);
+    for (; taken < count; taken++) {
+        pfn_t pfn = clean_take();
+        clean += pfn != PFN_NONE;
+        pfn = pfn ? pfn : take(0);
+        if (!pfn) {
+            break;
+        }
+        assign(pfn, type, owner);
+        pfns[taken] = pfn;
+    }
+    spin_unlock(&frame_lock);
+    for (uint32_t i = 0; i < taken; i++) {
+        arch_frames_mark(pfn_to_paddr(pfns[i]), PAGE_SIZE, false);
+        if (i >= clean) {
+            scrub(pfns[i], 0);
+        }
+    }
+    return taken;
+}
+
+static pfn_t alloc_block(uint32_t order, enum skep_frame_type type, uint32_t owner)
 {
     spin_lock(&frame_lock);
     pfn_t pfn = take(order);
+    if (!pfn) {
+        clean_give_back();
+        pfn = take(order);
+    }
     for (uint32_t i = 0; pfn && i < 1u << order; i++) {
-        set_type(pfn + i, type);
-        table[pfn + i].owner = owner;
-        atomic_store_explicit(&table[pfn + i].shares, 0, memory_order_relaxed);
-        atomic_store_explicit(&table[pfn + i].pins, 0, memory_order_relaxed);
+        assign(pfn + i, type, owner);
     }
     spin_unlock(&frame_lock);
     if (pfn) {
         arch_frames_mark(pfn_to_paddr(pfn), PAGE_SIZE << order, false);
+        scrub(pfn, order);
     }
     return pfn;
 }
@@ -140,16 +225,70 @@ static pfn_t take_typed(uint32_t order, enum skep_frame_type type, uint32_t owne
 pfn_t frame_alloc(uint32_t order, enum skep_frame_type type, uint32_t owner)
 {
     CHECK(order <= FRAME_ORDER_MAX);
-    pfn_t pfn = take_typed(order, type, owner);
-    if (pfn) {
-        scrub(pfn, order);
+    pfn_t pfn;
+    if (order) {
+        return alloc_block(order, type, owner);
     }
-    return pfn;
+    return frame_alloc_singles(1, type, owner, &pfn) ? pfn : PFN_NONE;
 }
 
 pfn_t frame_alloc_raw(enum skep_frame_type type, uint32_t owner)
 {
-    return take_typed(0, type, owner);
+    spin_lock(&frame_lock);
+    pfn_t pfn = take(0);
+    pfn = pfn ? pfn : clean_take();
+    if (pfn) {
+        assign(pfn, type, owner);
+    }
+    spin_unlock(&frame_lock);
+    if (pfn) {
+        arch_frames_mark(pfn_to_paddr(pfn), PAGE_SIZE, false);
+    }
+    return pfn;
+}
+
+static bool clean_wanted(void)
+{
+    return clean_frames() <= CLEAN_MAX - (1u << CLEAN_ORDER);
+}
+
+/* A block to zero, as large as a step has it: 0 frames = none. Holds frame_lock. */
+static uint32_t dirty_take(pfn_t *first)
+{
+    uint32_t order = CLEAN_ORDER;
+    *first = take(order);
+    while (!*first && order) {
+        *first = take(--order);
+    }
+    return *first ? 1u << order : 0;
+}
+
+bool frame_clean_step(void)
+{
+    pfn_t first;
+    uint32_t count = 0;
+    if (!clean_wanted()) {
+        return false;
+    }
+    spin_lock(&frame_lock);
+    if (!cleaning) {
+        count = dirty_take(&first);
+        cleaning = count;
+    }
+    spin_unlock(&frame_lock);
+    if (!count) {
+        return false;
+    }
+    arch_frames_mark(pfn_to_paddr(first), count * PAGE_SIZE, false);
+    memset(frame_data(first), 0, count * PAGE_SIZE);
+    arch_frames_mark(pfn_to_paddr(first), count * PAGE_SIZE, true);
+    spin_lock(&frame_lock);
+    for (uint32_t i = 0; i < count; i++) {
+        clean_put(first + i);
+    }
+    cleaning = false;
+    spin_unlock(&frame_lock);
+    return clean_wanted();
 }
 
 static void give_back(pfn_t pfn, uint32_t order)

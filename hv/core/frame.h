@@ -28,8 +28,16 @@ void frame_init(const struct boot_info *boot);
 /* Takes 2^order contiguous, naturally aligned frames; contents are zeroed. PFN_NONE when there are none. */
 pfn_t frame_alloc(uint32_t order, enum skep_frame_type type, uint32_t owner);
 
+/* Takes up to `count` single frames at once, zeroed: pfns[] and how many. */
+uint32_t frame_alloc_singles(uint32_t count, enum skep_frame_type type, uint32_t owner,
+                             pfn_t pfns[]);
+
 /* Takes one frame whose contents the caller will overwrite whole, at once. */
 pfn_t frame_alloc_raw(enum skep_frame_type type, uint32_t owner);
+
+/* For a CPU with nothing else to do: zeroes some free frames, which frame_alloc() then gives first. They count as free, and
+ * are there for every other use, but for a few while this is at them. True: there are more to zero. */
+bool frame_clean_step(void);
 
 /* Gives back what frame_alloc() gave. A single frame (order 0) may still be pinned: then the last
  * frame_unpin() gives it back. */

@@ -128,28 +128,44 @@ uint32_t guest_count(void)
 
 /* ---- memory under the promise ---- */
 
-static pfn_t charge(struct guest *guest, pfn_t pfn)
+static void charge(struct guest *guest, uint32_t frames)
 {
-    if (pfn && ++guest->charged_frames > guest->peak_frames) {
+    guest->charged_frames += frames;
+    if (guest->charged_frames > guest->peak_frames) {
         guest->peak_frames = guest->charged_frames;
     }
-    return pfn;
+}
+
+static uint64_t frames_left(const struct guest *guest)
+{
+    uint64_t charged = guest->charged_frames;
+    return charged < guest->promise_frames ? guest->promise_frames - charged : 0;
+}
+
+uint32_t guest_frames_alloc(struct guest *guest, enum skep_frame_type type, uint32_t count,
+                            pfn_t pfns[])
+{
+    uint64_t left = frames_left(guest);
+    count = left < count ? (uint32_t)left : count;
+    count = frame_alloc_singles(count, type, owner_of_guest(guest_index(guest)), pfns);
+    charge(guest, count);
+    return count;
 }
 
 pfn_t guest_frame_alloc(struct guest *guest, enum skep_frame_type type)
 {
-    if (guest->charged_frames >= guest->promise_frames) {
-        return PFN_NONE;
-    }
-    return charge(guest, frame_alloc(0, type, owner_of_guest(guest_index(guest))));
+    pfn_t pfn;
+    return guest_frames_alloc(guest, type, 1, &pfn) ? pfn : PFN_NONE;
 }
 
 pfn_t guest_frame_alloc_raw(struct guest *guest, enum skep_frame_type type)
 {
-    if (guest->charged_frames >= guest->promise_frames) {
+    if (!frames_left(guest)) {
         return PFN_NONE;
     }
-    return charge(guest, frame_alloc_raw(type, owner_of_guest(guest_index(guest))));
+    pfn_t pfn = frame_alloc_raw(type, owner_of_guest(guest_index(guest)));
+    charge(guest, pfn != PFN_NONE);
+    return pfn;
 }
 
 void guest_frame_free(struct guest *guest, pfn_t pfn)

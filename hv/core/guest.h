@@ -174,7 +174,11 @@ uint64_t guest_frames_committed(const struct guest *guest);
  * guest.lock. */
 pfn_t guest_frame_alloc(struct guest *guest, enum skep_frame_type type);
 
-/* The same with undefined contents, which the caller overwrites whole. */
+/* Takes up to `count` at once, likewise: pfns[] and how many. */
+uint32_t guest_frames_alloc(struct guest *guest, enum skep_frame_type type, uint32_t count,
+                            pfn_t pfns[]);
+
+/* One with undefined contents, which the caller overwrites whole. */
 pfn_t guest_frame_alloc_raw(struct guest *guest, enum skep_frame_type type);
 void guest_frame_free(struct guest *guest, pfn_t pfn);
 

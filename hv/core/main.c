@@ -267,10 +267,11 @@ static __attribute__((noinline)) bool upcall_deliver(struct vcpu *vcpu, uint64_t
 }
 
 /* A CPU with nothing else to do comes back at once for left-over work, by an interrupt to itself: then device interrupts
- * have been taken in between, and it need not wait for a timer, which emulators are slow with. */
+ * have been taken in between, and it need not wait for a timer, which emulators are slow with. Where there is none, it
+ * zeroes frames for those who will want some. */
 static _Noreturn void idle(struct cpu *cpu, bool work_left)
 {
-    if (work_left) {
+    if (work_left || frame_clean_step()) {
         arch_ipi_send(cpu->index);
     }
     sched_idle_begin(cpu);

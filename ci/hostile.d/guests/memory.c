@@ -263,6 +263,32 @@ static void whole_promise(void)
         CHECK(memory[i] == i);
 }
 
+/* All that was granted, a part of it taken away and granted again by turns: touched from its beginning on, so that several
+ * pages come with one touch, it is all there, zeroed, and what stays is as it was. */
+static void promise_churn(void)
+{
+    uint64_t words, seed = 11;
+    uint64_t *memory = map_most(&words);
+    uint64_t base = (uint64_t)memory, pages = words / 512, before = 0;
+    for (uint64_t i = 0; i < pages; i++)
+        memory[i * 512] = CANARY + i;
+    for (unsigned round = 0; round < 200; round++) {
+        uint64_t first = random_next(&seed) % (pages - 1);
+        uint64_t count = 1 + random_next(&seed) % (pages - 1 - first) % 200;
+        CHECK(skep_hc_mem_unmap(base + first * PAGE, count * PAGE) == 0);
+        CHECK(skep_hc_mem_map(base + first * PAGE, count * PAGE, READ_WRITE) > 0);
+        for (uint64_t i = first; i < first + count; i++) {
+            CHECK(memory[i * 512] == 0 && memory[i * 512 + 511] == 0);
+            memory[i * 512] = memory[i * 512 + 511] = CANARY + i;
+        }
+        CHECK(memory[before * 512] == CANARY + before);
+        before = first;
+    }
+    CHECK(skep_hc_mem_map(0, PAGE, READ_WRITE) == -SKEP_ENOMEM);
+    for (uint64_t i = 0; i < pages; i++)
+        CHECK(memory[i * 512] == CANARY + i);
+}
+
 /* A page here and there wants a page table each: they go with the pages. */
 static void tables_everywhere(void)
 {
@@ -527,6 +553,7 @@ const struct attack attacks[] = {
     {"rewrite-constants", rewrite_constants, "8x exit"},
     {"own-pages-refused", own_pages_refused, "exit"},
     {"whole-promise", whole_promise, "exit"},
+    {"promise-churn", promise_churn, "4x exit"},
     {"tables-everywhere", tables_everywhere, "exit"},
     {"ranges-everywhere", ranges_everywhere, "exit"},
     {"reserve-refused", reserve_refused, "exit"},
