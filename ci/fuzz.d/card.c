@@ -148,5 +148,7 @@ void card_receive(const uint8_t *header, const uint8_t *frame, uint32_t bytes)
     bytes = bytes < sizeof(buffer.frame) ? bytes : sizeof(buffer.frame);
     memcpy(&buffer.header, header, sizeof(buffer.header));
     memcpy(buffer.frame, frame, bytes);
-    uplink_client.received(&card, &buffer.header, bytes);
+    for (uint32_t i = 0; uplink_client.received(&card, &buffer.header, bytes); i++) {
+        FUZZ_CHECK(i < MEMBERS_MAX);
+    }
 }

@@ -50,6 +50,23 @@ static void wild_pointers_end_the_caller(void **state)
     baseline_check(&before);
 }
 
+static void groups_have_devices(void **state)
+{
+    (void)state;
+    const uint64_t mac = 0x01005e000001ull;
+    struct vcpu *vcpu = guest_running(MIB)->vcpus[0];
+    for (uint64_t join = 0; join < 2; join++) {
+        assert_int_equal(fake_hypercall(vcpu, SKEP_HC_NET_GROUP, 3, mac, join), -SKEP_ENODEV);
+        assert_int_equal(fake_hypercall(vcpu, SKEP_HC_NET_GROUP, 4, mac, join), -SKEP_EINVAL);
+        assert_int_equal(fake_hypercall(vcpu, SKEP_HC_NET_GROUP, 1ull << 32, mac, join),
+                         -SKEP_EINVAL);
+        assert_int_equal(fake_hypercall(vcpu, SKEP_HC_NET_GROUP, 0, 1ull << 48, join),
+                         -SKEP_EINVAL);
+    }
+    assert_int_equal(fake_hypercall(vcpu, SKEP_HC_NET_GROUP, 0, mac, 2), -SKEP_EINVAL);
+    guest_gone(vcpu->guest);
+}
+
 static void unknown_numbers_are_told(void **state)
 {
     (void)state;
@@ -202,6 +219,7 @@ int main(void)
     baseline_take(&before);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wild_pointers_end_the_caller),
+        cmocka_unit_test(groups_have_devices),
         cmocka_unit_test(unknown_numbers_are_told),
         cmocka_unit_test(calls_are_counted_for_the_cpu),
         cmocka_unit_test(long_calls_leave_the_arguments_alone),

@@ -117,7 +117,8 @@ void card_receive(const uint8_t *frame, uint32_t bytes, uint8_t flags)
         buffer.header.csum_offset = 6;
     }
     memcpy(buffer.frame, frame, bytes);
-    uplink_client.received(&fake_nic, &buffer.header, bytes);
+    while (uplink_client.received(&fake_nic, &buffer.header, bytes)) {
+    }
 }
 
 /* ---- set-up ---- */

@@ -134,6 +134,8 @@ static uint16_t rung(void)
 /* ---- the client ---- */
 
 static uint32_t interrupts[NIC_PAIRS_MAX], received_count, received_bytes, sent_count, rooms;
+static uint32_t
+    wanted_again; /* so many times, one less than that again, the client wants a frame */
 static uint32_t sent_cookie;
 
 static void on_interrupt(struct nic *nic, uint32_t pair)
@@ -142,13 +144,15 @@ static void on_interrupt(struct nic *nic, uint32_t pair)
     interrupts[pair]++;
 }
 
-static void on_received(struct nic *nic, struct skep_net_header *header, uint32_t bytes)
+static bool on_received(struct nic *nic, struct skep_net_header *header, uint32_t bytes)
 {
     assert_non_null(nic);
     assert_non_null(header);
     assert_int_equal(fake_cpu->arch.locks, 0);
     received_count++;
     received_bytes = bytes;
+    wanted_again -= wanted_again > 0;
+    return wanted_again > 0;
 }
 
 static void on_sent(void *owner, uint32_t cookie, const paddr_t *pieces, uint32_t count)
@@ -179,7 +183,7 @@ static struct nic *start(void)
     fake_between = NULL;
     note_selected();
     memset(interrupts, 0, sizeof(interrupts));
-    received_count = sent_count = rooms = 0;
+    received_count = sent_count = rooms = wanted_again = 0;
     rung();
     return nic;
 }
@@ -374,6 +378,31 @@ static void what_comes_is_the_pairs_own(void **state)
     assert_int_equal(received_count, 2);
 }
 
+/* Each time counts, others wait behind it, and the device gets its buffer back only then. */
+static void what_is_wanted_again_stays(void **state)
+{
+    (void)state;
+    struct nic *nic = plugged(F_ALL, 1, 1);
+    int buffers[2] = {next_chain(0), next_chain(0)};
+    give_back(0, (uint32_t)buffers[0], sizeof(struct skep_net_header) + 60);
+    give_back(0, (uint32_t)buffers[1], sizeof(struct skep_net_header) + 70);
+    while (next_chain(0) >= 0) {
+    }
+    wanted_again = 6;
+    assert_true(nic->driver->poll(nic, 0, 4));
+    assert_int_equal(received_count, 4);
+    assert_int_equal(received_bytes, 60);
+    assert_int_equal(next_chain(0), -1);
+    assert_true(nic->driver->poll(nic, 0, 2));
+    assert_int_equal(received_count, 6);
+    assert_int_equal(received_bytes, 60);
+    assert_int_equal(next_chain(0), buffers[0]);
+    assert_false(nic->driver->poll(nic, 0, 4));
+    assert_int_equal(received_count, 7);
+    assert_int_equal(received_bytes, 70);
+    assert_int_equal(next_chain(0), buffers[1]);
+}
+
 static bool looked;
 
 static void before_the_doorbell(void)
@@ -407,6 +436,7 @@ int main(void)
         cmocka_unit_test(a_full_pair_leaves_the_others_room),
         cmocka_unit_test(marks_go_round),
         cmocka_unit_test(what_comes_is_the_pairs_own),
+        cmocka_unit_test(what_is_wanted_again_stays),
         cmocka_unit_test(no_lock_is_held_at_the_doorbell),
     };
     return cmocka_run_group_tests(tests, group_setup, NULL);

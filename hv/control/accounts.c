@@ -30,6 +30,7 @@ static const char *const call_names[SKEP_HC_GUEST_COUNT] = {
     [SKEP_HC_QUEUE_SETUP] = "queue_setup",
     [SKEP_HC_QUEUE_KICK] = "queue_kick",
     [SKEP_HC_BASE_SET] = "base_set",
+    [SKEP_HC_NET_GROUP] = "net_group",
 };
 
 static const char *const vcpu_states[] = {"off", "blocked", "ready", "running", "held"};

@@ -295,6 +295,14 @@ static OUTLINE int64_t base_set_call(struct call *call, uint64_t which, uint64_t
     return which <= 1 ? arch_vcpu_base_set(call->vcpu, (uint32_t)which, value) : -SKEP_EINVAL;
 }
 
+static OUTLINE int64_t net_group_call(const struct call *call, uint64_t device, uint64_t mac,
+                                      uint64_t join)
+{
+    return device < SKEP_NETS_MAX && mac >> 48 == 0 && join <= 1
+               ? io_net_group(call->guest, (uint32_t)device, mac, join != 0)
+               : -SKEP_EINVAL;
+}
+
 static OUTLINE int64_t control_entry(struct call *call, const uint64_t arguments[5])
 {
     if (!call->guest->is_control) {
@@ -373,6 +381,8 @@ static int64_t dispatch(struct call *call, const uint64_t a[5])
         return event_send_call(call, a[0], a[1]);
     case SKEP_HC_BASE_SET:
         return base_set_call(call, a[0], a[1]);
+    case SKEP_HC_NET_GROUP:
+        return net_group_call(call, a[0], a[1], a[2]);
     default:
         if (call->number >> NUMBER_BITS) {
             return traced_call(call, a);

@@ -61,8 +61,9 @@ struct nic_client {
     void (*interrupt)(struct nic *nic, uint32_t pair);
 
     /* A frame, `bytes` long without the header, and its header, which lies before it; the memory is the client's
-     * to change until it returns. */
-    void (*received)(struct nic *nic, struct skep_net_header *header, uint32_t bytes);
+     * to change until it returns. True: it wants the same again, as a frame more of the budget, before any other of the
+     * pair. */
+    bool (*received)(struct nic *nic, struct skep_net_header *header, uint32_t bytes);
 
     /* A packet's pieces are no longer used by the device. */
     void (*sent)(void *owner, uint32_t cookie, const paddr_t *pieces, uint32_t count);

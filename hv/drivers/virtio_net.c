@@ -73,7 +73,10 @@ struct net_pair {
     uint32_t added; /* to the transmit queue, ever */
     struct virtqueue receive, transmit;
     uint8_t *buffers[VIRTQUEUE_SIZE_MAX]; /* of the receive queue, by chain head */
-    uint8_t *copies;                      /* SLOT_BYTES for each slot */
+    bool is_wanted;                       /* the buffer that was taken last, once more: */
+    int head;
+    uint32_t bytes;
+    uint8_t *copies; /* SLOT_BYTES for each slot */
     struct slot slots[VIRTQUEUE_SIZE_MAX];
 };
 #define PAIR_ORDER 4u
@@ -245,21 +248,29 @@ static void buffer_post(struct net_pair *pair, uint8_t *buffer)
     }
 }
 
-static void buffer_deliver(struct net_pair *pair, uint8_t *buffer, uint32_t bytes)
+/* True: it is wanted again. */
+static bool buffer_deliver(struct net_pair *pair, uint8_t *buffer, uint32_t bytes)
 {
-    if (bytes > HEADER_BYTES && bytes <= BUFFER_BYTES) {
-        pair->nic->client->received(pair->nic, (struct skep_net_header *)buffer,
-                                    bytes - HEADER_BYTES);
-    }
+    return bytes > HEADER_BYTES && bytes <= BUFFER_BYTES &&
+           pair->nic->client->received(pair->nic, (struct skep_net_header *)buffer,
+                                       bytes - HEADER_BYTES);
 }
 
 static bool poll_received(struct net_pair *pair, uint32_t budget)
 {
     struct virtqueue *queue = &pair->receive;
-    uint32_t count = 0, bytes;
-    for (int head; count < budget && (head = virtqueue_take(queue, &bytes)) >= 0; count++) {
-        buffer_deliver(pair, pair->buffers[head], bytes);
-        virtqueue_repeat(queue, (uint16_t)head);
+    uint32_t count = 0;
+    for (; count < budget; count++) {
+        if (!pair->is_wanted) {
+            pair->head = virtqueue_take(queue, &pair->bytes);
+        }
+        if (pair->head < 0) {
+            break;
+        }
+        pair->is_wanted = buffer_deliver(pair, pair->buffers[pair->head], pair->bytes);
+        if (!pair->is_wanted) {
+            virtqueue_repeat(queue, (uint16_t)pair->head);
+        }
     }
     if (count > 0) {
         virtqueue_kick(queue);

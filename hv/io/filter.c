@@ -30,11 +30,19 @@
 #define IPV4_SOURCE_AT     26u
 #define IPV4_TARGET_AT     30u
 #define IPV6_PAYLOAD_AT    54u
+#define PROTOCOL_IGMP      2u
 #define PROTOCOL_TCP       6u
 #define PROTOCOL_UDP       17u
 #define TCP_CHECKSUM_AT    16u
 #define UDP_CHECKSUM_AT    6u
 #define UDP_BYTES          8u
+
+/* RFC 2236 and 3376: what hosts say. */
+#define IGMP_BYTES    8u
+#define IGMP_REPORT_1 0x12u
+#define IGMP_REPORT_2 0x16u
+#define IGMP_LEAVE    0x17u
+#define IGMP_REPORT_3 0x22u
 
 /* RFC 2131; offsets in the UDP payload. */
 #define DHCP_SERVER_PORT   67u
@@ -74,6 +82,11 @@ static bool is_arp(const uint8_t *frame, uint32_t bytes)
     static const uint8_t ethernet_ipv4[6] = {0, 1, 8, 0, 6, 4};
     return be16(frame + ETHERTYPE_AT) == ETHERTYPE_ARP && bytes >= ARP_BYTES &&
            memcmp(frame + ETHERNET_BYTES, ethernet_ipv4, sizeof(ethernet_ipv4)) == 0;
+}
+
+static bool is_group_address(const uint8_t *address)
+{
+    return address[0] >> 4 == 14;
 }
 
 /* Where the transport header starts, 0 = no IPv4. */
@@ -153,12 +166,29 @@ static bool dhcp_request_permitted(struct port *port, const uint8_t *frame, uint
     return good;
 }
 
+/* Who asks for members is a router. The one option that is permitted is for routers, too: RFC 2113. */
+static bool igmp_permitted(const uint8_t *frame, uint32_t bytes, uint32_t payload)
+{
+    static const uint8_t router_alert[4] = {0x94, 4, 0, 0};
+    bool is_plain = payload == IPV4_BYTES_MIN;
+    if (bytes < payload + IGMP_BYTES || be16(frame + IPV4_FRAGMENT_AT) & IPV4_FRAGMENT_MASK ||
+        !is_group_address(frame + IPV4_TARGET_AT) ||
+        (!is_plain && (payload != IPV4_BYTES_MIN + sizeof(router_alert) ||
+                       memcmp(frame + IPV4_BYTES_MIN, router_alert, sizeof(router_alert)) != 0))) {
+        return false;
+    }
+    uint32_t type = frame[payload];
+    return type == IGMP_REPORT_1 || type == IGMP_REPORT_2 || type == IGMP_LEAVE ||
+           type == IGMP_REPORT_3;
+}
+
 static bool ipv4_permitted(struct port *port, const uint8_t *frame, uint32_t bytes,
                            uint32_t payload)
 {
     uint32_t source = address_at(frame + IPV4_SOURCE_AT);
+    bool is_igmp = frame[IPV4_PROTOCOL_AT] == PROTOCOL_IGMP;
     /* No options: a source route could lead to the control service by way of a router. */
-    if (payload != IPV4_BYTES_MIN ||
+    if ((is_igmp ? !igmp_permitted(frame, bytes, payload) : payload != IPV4_BYTES_MIN) ||
         is_udp(frame, bytes, payload, DHCP_SERVER_PORT, DHCP_CLIENT_PORT) ||
         !dhcp_request_permitted(port, frame, bytes, payload)) {
         return false;
@@ -192,7 +222,20 @@ static bool takes(const struct port *port, const uint8_t *frame)
     return (port->flags6 & SKEP_NET6_ON) || !filter6_is_ipv6(frame);
 }
 
-/* The port that a frame to a group concerns. */
+/* Whether members of the group that the frame's MAC names get it: an IP packet to that group. */
+static bool is_for_members(const uint8_t *frame, uint32_t bytes)
+{
+    const uint8_t *target = frame + IPV4_TARGET_AT;
+    if (filter6_is_ipv6(frame)) {
+        return filter6_is_for_members(frame, bytes);
+    }
+    const uint8_t mac[6] = {1,         0,        0x5e, target[1] & 0x7f,
+                            target[2], target[3]}; /* RFC 1112, section 6.4 */
+    return ipv4_payload(frame, bytes) != 0 && is_group_address(target) &&
+           memcmp(frame, mac, sizeof(mac)) == 0;
+}
+
+/* The one port that a frame to a group concerns. */
 static struct port *group_target(const uint8_t *frame, uint32_t bytes)
 {
     if (filter6_is_ipv6(frame)) {
@@ -207,6 +250,10 @@ enum verdict filter_outgoing(struct port *port, const uint8_t *head, uint32_t by
 {
     if (bytes < FRAME_BYTES_MIN || !permitted(port, head, bytes)) {
         return VERDICT_DROP;
+    }
+    if (is_group(head) && is_for_members(head, bytes)) {
+        *to = switch_find_member(head, port, &port->walk);
+        return *to != NULL ? VERDICT_MEMBER : VERDICT_UPLINK;
     }
     struct port *target = is_group(head) ? group_target(head, bytes) : switch_find_mac(head);
     if (target == NULL) {
@@ -282,7 +329,7 @@ static struct port *dhcp_target(const uint8_t *frame, const uint8_t *dhcp, const
     return port;
 }
 
-struct port *filter_incoming(const uint8_t *frame, uint32_t bytes)
+struct port *filter_incoming(const uint8_t *frame, uint32_t bytes, struct members_walk *walk)
 {
     if (bytes < FRAME_BYTES_MIN || bytes > FRAME_BYTES_MAX) {
         return NULL;
@@ -292,7 +339,8 @@ struct port *filter_incoming(const uint8_t *frame, uint32_t bytes)
         return dhcp_target(frame, dhcp, frame + bytes);
     }
     if (is_group(frame)) {
-        return group_target(frame, bytes);
+        bool spread = is_for_members(frame, bytes) && !is_group(frame + 6);
+        return spread ? switch_find_member(frame, NULL, walk) : group_target(frame, bytes);
     }
     bool known = is_arp(frame, bytes) || ipv4_payload(frame, bytes) != 0 ||
                  filter6_protocol(frame, bytes) >= 0;

@@ -42,6 +42,7 @@
 #define ROUTER_ADVERT     134u
 #define SOLICIT           135u
 #define ADVERT            136u
+#define REDIRECT          137u
 #define ND_HOP_LIMIT      255u
 #define ND_TARGET_AT      8u /* in the message */
 #define ROUTER_OPTIONS_AT 8u
@@ -198,6 +199,21 @@ struct port *filter6_group_target(const uint8_t *frame, uint32_t bytes)
                     bytes >= PAYLOAD_AT + OPTIONS_AT &&
                     (frame[PAYLOAD_AT] == SOLICIT || frame[PAYLOAD_AT] == ADVERT);
     return concerns ? switch_find_address6(frame + PAYLOAD_AT + ND_TARGET_AT) : NULL;
+}
+
+bool filter6_is_for_members(const uint8_t *frame, uint32_t bytes)
+{
+    struct payload payload;
+    const uint8_t *target = frame + TARGET_AT;
+    if (filter6_protocol(frame, bytes) < 0 || !payload_find(frame, bytes, &payload) ||
+        (payload.protocol == ICMP && payload.at >= bytes)) {
+        return false;
+    }
+    const uint8_t mac[6] = {0x33,       0x33,       target[12],
+                            target[13], target[14], target[15]}; /* RFC 2464, section 7 */
+    bool discovers = payload.protocol == ICMP && frame[payload.at] >= ROUTER_SOLICIT &&
+                     frame[payload.at] <= REDIRECT;
+    return !discovers && target[0] == 0xff && memcmp(frame, mac, sizeof(mac)) == 0;
 }
 
 bool filter6_is_advert(const uint8_t *frame, uint32_t bytes)

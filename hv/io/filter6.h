@@ -21,6 +21,10 @@ bool filter6_permitted(const struct port *port, const uint8_t *head, uint32_t by
  * reference, or NULL. */
 struct port *filter6_group_target(const uint8_t *frame, uint32_t bytes);
 
+/* Whether members of the group that the frame's MAC names get it: an IPv6 packet to that group, and no discovery of
+ * neighbours or routers. */
+bool filter6_is_for_members(const uint8_t *frame, uint32_t bytes);
+
 /* Whether a frame from the wire is a router's advertisement to everyone. */
 bool filter6_is_advert(const uint8_t *frame, uint32_t bytes);
 

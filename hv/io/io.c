@@ -267,6 +267,17 @@ int io_queue_setup(struct vcpu *vcpu, const struct skep_queue_setup *setup)
     return error;
 }
 
+int io_net_group(struct guest *guest, uint32_t index, uint64_t mac, bool join)
+{
+    struct port *port = guest->ports[index];
+    uint8_t bytes[6];
+    if (port == NULL) {
+        return -SKEP_ENODEV;
+    }
+    memcpy(bytes, &mac, sizeof(bytes));
+    return join ? switch_group_join(port, bytes) : switch_group_leave(port, bytes);
+}
+
 /* Numbers (cpu->traps) of traps, as core_resume() counts them: in which each CPU worked last, and in which a vCPU kicked
  * last and left its share to io_work(). */
 static uint64_t worked_in[CPUS_MAX], kicked_in[CPUS_MAX];

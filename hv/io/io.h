@@ -41,6 +41,10 @@ int io_queue_setup(struct vcpu *vcpu, const struct skep_queue_setup *setup);
  * long queue is done by io_work(). */
 int io_queue_kick(struct vcpu *vcpu, uint32_t queue);
 
+/* SKEP_HC_NET_GROUP: has one of the guest's devices get what is sent to a group, or no more. The MAC's first byte is the
+ * lowest. -SKEP_ENODEV, or what switch_group_join() says. */
+int io_net_group(struct guest *guest, uint32_t index, uint64_t mac, bool join);
+
 /* Bounded work left over by kicks and interrupts. Called by the core between traps on any CPU; false = none left. A CPU
  * does one share in a trap (cpu->traps), however often it asks. */
 bool io_work(void);

@@ -99,6 +99,7 @@ static void take(struct port *port)
 {
     queue_take(&port->tx);
     port->cut = 0;
+    port->walk.heard = 0;
 }
 
 static enum step drop(struct port *port, const struct queue_chain *chain)
@@ -109,7 +110,9 @@ static enum step drop(struct port *port, const struct queue_chain *chain)
     return STEP_NEXT;
 }
 
-static enum step send_local(struct port *port, struct queue_chain *chain, struct outgoing *out)
+/* `stays`: it is for others, too. */
+static enum step send_local(struct port *port, struct queue_chain *chain, struct outgoing *out,
+                            bool stays)
 {
     uint32_t head = out->head_bytes;
     int error = queue_read(port->guest, chain, HEADER_BYTES + head, out->packet->frame + head,
@@ -118,9 +121,11 @@ static enum step send_local(struct port *port, struct queue_chain *chain, struct
         switch_release(out->to);
         return ring_broken(port, &port->tx, chain, error);
     }
-    take(port);
-    queue_push(&port->tx, chain->head, 0);
-    count_sent(port, out->bytes, out->bytes);
+    if (!stays) {
+        take(port);
+        queue_push(&port->tx, chain->head, 0);
+        count_sent(port, out->bytes, out->bytes);
+    }
     return STEP_LOCAL;
 }
 
@@ -319,7 +324,7 @@ static bool header_permitted(const struct port *port, struct outgoing *out)
 static enum step send_port(struct port *port, struct queue_chain *chain, struct outgoing *out)
 {
     if (out->packet->header.gso_type == SKEP_NET_GSO_NONE) {
-        return send_local(port, chain, out);
+        return send_local(port, chain, out, false);
     }
     bool is_6 = out->packet->header.gso_type == SKEP_NET_GSO_TCP6;
     uint32_t merges = atomic_load_explicit(&out->to->merges, memory_order_relaxed);
@@ -356,6 +361,12 @@ static enum step send_one(struct port *port, struct outgoing *out)
         return send_uplink(port, &chain, out);
     case VERDICT_PORT:
         return send_port(port, &chain, out);
+    case VERDICT_MEMBER:
+        if (out->packet->header.gso_type == SKEP_NET_GSO_NONE) {
+            return send_local(port, &chain, out, true);
+        }
+        switch_release(out->to); /* there is no TCP to a group */
+        return drop(port, &chain);
     default:
         return drop(port, &chain);
     }

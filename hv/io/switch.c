@@ -14,6 +14,8 @@
 /* Guards all of this file, and what switch.h says. */
 static struct spinlock switch_lock = {.kind = LOCK_SWITCH};
 static struct port *by_mac[BUCKETS], *by_address[BUCKETS], *by_address6[BUCKETS];
+static struct member *by_group[BUCKETS]; /* by number: the latest is last */
+static uint64_t member_number;           /* the latest one's */
 static uint32_t port_count;
 static struct work_link ready = {&ready, &ready}, stalled = {&stalled, &stalled};
 static struct work_link told = {&told, &told}, untold = {&untold, &untold}; /* an advertisement */
@@ -34,11 +36,16 @@ static uint32_t bucket_of(uint64_t value)
     return (uint32_t)(((value ^ value >> 29) * hash_key) >> BUCKET_SHIFT);
 }
 
-static struct port **mac_bucket(const uint8_t mac[6])
+static uint32_t mac_bucket_of(const uint8_t mac[6])
 {
     uint64_t value = 0;
     memcpy(&value, mac, 6);
-    return &by_mac[bucket_of(value)];
+    return bucket_of(value);
+}
+
+static struct port **mac_bucket(const uint8_t mac[6])
+{
+    return &by_mac[mac_bucket_of(mac)];
 }
 
 static struct port **address_bucket(uint32_t address)
@@ -187,6 +194,56 @@ static void address_remove(struct port *port)
     }
 }
 
+static bool is_member(const struct member *member, const struct port *port, const uint8_t mac[6])
+{
+    return member->port == port && memcmp(member->mac, mac, 6) == 0;
+}
+
+static int member_enter(struct port *port, const uint8_t mac[6])
+{
+    struct member **at = &by_group[mac_bucket_of(mac)], *unused = port->groups;
+    uint32_t count = 0;
+    for (; *at != NULL; at = &(*at)->next, count++) {
+        if (is_member(*at, port, mac)) {
+            return -SKEP_EEXIST;
+        }
+    }
+    while (unused < port->groups + GROUPS_MAX && unused->port != NULL) {
+        unused++;
+    }
+    if (count >= MEMBERS_MAX || unused == port->groups + GROUPS_MAX) {
+        return -SKEP_ENOSPC;
+    }
+    *unused = (struct member){.port = port, .number = ++member_number};
+    memcpy(unused->mac, mac, 6);
+    *at = unused;
+    return 0;
+}
+
+static int member_leave(const struct port *port, const uint8_t mac[6])
+{
+    struct member **at = &by_group[mac_bucket_of(mac)];
+    while (*at != NULL && !is_member(*at, port, mac)) {
+        at = &(*at)->next;
+    }
+    struct member *member = *at;
+    if (member == NULL) {
+        return -SKEP_ENOENT;
+    }
+    *at = member->next;
+    member->port = NULL;
+    return 0;
+}
+
+static void members_leave(struct port *port)
+{
+    for (uint32_t i = 0; i < GROUPS_MAX; i++) {
+        if (port->groups[i].port != NULL) {
+            member_leave(port, port->groups[i].mac);
+        }
+    }
+}
+
 /* ---- the work lists; switch_lock is held ---- */
 
 static struct port *port_of_link(struct work_link *link)
@@ -237,6 +294,7 @@ static void port_leave(struct port *port)
     address_remove(port);
     address6_remove(port);
     mac_remove(port);
+    members_leave(port);
     link_remove(&port->work);
     link_remove(&port->advert);
     port->present = false;
@@ -324,6 +382,54 @@ void switch_release(struct port *port)
         reap_wake(port->guest); /* it has ended, and the reaper found the port in use */
     }
     spin_unlock(&switch_lock);
+}
+
+/* ---- groups ---- */
+
+static bool may_join_group(const struct port *port, const uint8_t mac[6])
+{
+    static const uint8_t ipv4[3] = {1, 0, 0x5e};
+    bool is_6 = mac[0] == 0x33 && mac[1] == 0x33;
+    return is_6 ? (port->flags6 & SKEP_NET6_ON) != 0
+                : memcmp(mac, ipv4, sizeof(ipv4)) == 0 && mac[3] < 0x80;
+}
+
+int switch_group_join(struct port *port, const uint8_t mac[6])
+{
+    if (port->is_control) {
+        return -SKEP_EPERM;
+    }
+    if (!may_join_group(port, mac)) {
+        return -SKEP_EINVAL;
+    }
+    spin_lock(&switch_lock);
+    int error = port->present ? member_enter(port, mac) : -SKEP_ENODEV;
+    spin_unlock(&switch_lock);
+    return error;
+}
+
+int switch_group_leave(struct port *port, const uint8_t mac[6])
+{
+    spin_lock(&switch_lock);
+    int error = member_leave(port, mac);
+    spin_unlock(&switch_lock);
+    return error;
+}
+
+struct port *switch_find_member(const uint8_t mac[6], const struct port *sender,
+                                struct members_walk *walk)
+{
+    spin_lock(&switch_lock);
+    walk->until = walk->heard == 0 ? member_number : walk->until;
+    struct member *member = by_group[mac_bucket_of(mac)];
+    while (member != NULL && (member->number <= walk->heard || member->number > walk->until ||
+                              member->port == sender || memcmp(member->mac, mac, 6) != 0)) {
+        member = member->next;
+    }
+    walk->heard = member != NULL ? member->number : walk->heard;
+    struct port *port = member != NULL ? reference(member->port) : NULL;
+    spin_unlock(&switch_lock);
+    return port;
 }
 
 /* ---- addresses ---- */

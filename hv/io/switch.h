@@ -6,9 +6,12 @@
  * payload. Frames from the card are copied into the receive buffers of the one port that they concern. Each call does
  * a bounded amount; the rest waits in a round-robin list of ports for io_work().
  *
- * Shortcomings: one card, IPv4, ARP and IPv6 only, no flooding (a broadcast or multicast from the wire reaches a port only
- * if it is an ARP request for its address or a DHCP answer to it, or asks for or tells of its IPv6 address; a guest's
- * goes to the wire only, or to that one port), one lock for the tables. Routers' advertisements are the exception: the
+ * A packet to a group (multicast) reaches the ports whose guests have named its MAC, one in each look at the frame, which
+ * stays where it is meanwhile: in the sender's queue, who pays for each copy, or with the card. Then it goes to the wire.
+ *
+ * Shortcomings: one card, IPv4, ARP and IPv6 only, no flooding (a broadcast from the wire reaches a port only if it is an ARP
+ * request for its address or a DHCP answer to it, a multicast that asks for or tells of an IPv6 address who has that; a
+ * guest's goes to the wire only, or to that one port), one lock for the tables. Routers' advertisements are the exception: the
  * latest is kept and handed to the ports that take addresses from them, one by one, as left-over work. One that comes
  * before all have got the last takes its place.
  *
@@ -26,6 +29,23 @@
 #define PORTS_MAX 16384u
 
 #define ADVERT_BYTES_MAX 512u /* of a router's advertisement; longer ones are dropped */
+
+#define GROUPS_MAX  32u /* of a port */
+#define MEMBERS_MAX 64u /* of a group, less those of groups in the same place of the table */
+
+/* That a port gets what is sent to a group. Guarded by switch_lock. */
+struct member {
+    struct port *port; /* NULL = it is free */
+    struct member *next;
+    uint64_t number; /* who joined later has a larger one */
+    uint8_t mac[6];
+};
+
+/* Which members of its group have got a frame: those up to `heard`, 0 = none. Of those after `until` none does: a guest that
+ * leaves and joins all the time doesn't keep the frame there. */
+struct members_walk {
+    uint64_t heard, until;
+};
 
 #define DHCP_ASKED (1ull << 32) /* beside the xid: an answer to it is believed */
 
@@ -52,15 +72,17 @@ struct port {
     struct work_link work;
     struct work_link
         advert; /* with SKEP_NET6_AUTO: got the latest advertisement, or is to get it */
+    struct member groups[GROUPS_MAX];
 
-    struct spinlock lock; /* guards the rest */
-    bool closed;          /* the guest has ended: the queues are not touched */
-    bool sending;         /* a CPU takes frames from tx; it sees what others kick for */
-    bool waiting;         /* for its own packets in flight to come back */
-    uint32_t in_flight;   /* packets whose payload the card has */
-    uint32_t pair;        /* of the card's queues, on which its frames go out */
-    uint32_t mark;        /* of the last packet on it */
-    uint32_t kicked_on;   /* the CPU on which the guest kicked last */
+    struct spinlock lock;     /* guards the rest */
+    bool closed;              /* the guest has ended: the queues are not touched */
+    bool sending;             /* a CPU takes frames from tx; it sees what others kick for */
+    bool waiting;             /* for its own packets in flight to come back */
+    uint32_t in_flight;       /* packets whose payload the card has */
+    uint32_t pair;            /* of the card's queues, on which its frames go out */
+    uint32_t mark;            /* of the last packet on it */
+    uint32_t kicked_on;       /* the CPU on which the guest kicked last */
+    struct members_walk walk; /* of the next frame in tx */
     uint32_t cut; /* bytes of payload of the next frame in tx that were delivered as segments */
     struct queue rx, tx, payload;
     struct skep_net_counters counters;
@@ -86,6 +108,16 @@ struct port *switch_find_address(uint32_t address);
 struct port *switch_find_address6(const uint8_t address[16]);
 struct port *switch_find_guest(struct guest *guest, uint32_t index);
 void switch_release(struct port *port);
+
+/* Has a port get what is sent to a group, or no more. -SKEP_EINVAL: it is no MAC of a group of IPv4 (RFC 1112, section 6.4),
+ * nor of IPv6 (RFC 2464, section 7) for a port that has that; -SKEP_EEXIST: it gets that already; -SKEP_ENOENT: it doesn't;
+ * -SKEP_ENOSPC: it has GROUPS_MAX, or the group MEMBERS_MAX; -SKEP_EPERM: it is the control service's. */
+int switch_group_join(struct port *port, const uint8_t mac[6]);
+int switch_group_leave(struct port *port, const uint8_t mac[6]);
+
+/* The next member of a group that is to get the frame, other than its sender; with a reference, or NULL. */
+struct port *switch_find_member(const uint8_t mac[6], const struct port *sender,
+                                struct members_walk *walk);
 
 /* Whether an IPv6 address is the port's: the one of its spec, or made of its MAC (RFC 4291, appendix A) in fe80::/64, or
  * with SKEP_NET6_AUTO in any network of unicast addresses. */

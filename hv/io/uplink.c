@@ -18,7 +18,8 @@ static struct nic *uplink;
 
 static struct {
     _Alignas(64) _Atomic uint32_t wanted;
-} pairs[CPUS_MAX]; /* of CPUs without a pair nothing is wanted */
+    struct members_walk walk; /* of the frame that it hands on; used on its CPU */
+} pairs[CPUS_MAX];            /* of CPUs without a pair nothing is wanted */
 
 /* Has another CPU poll its pair. */
 static void poll_there(uint32_t pair)
@@ -98,17 +99,20 @@ static bool header_incoming(struct skep_net_header *header, const uint8_t *frame
     return true;
 }
 
-static void uplink_received(struct nic *nic, struct skep_net_header *header, uint32_t bytes)
+/* To one port in each call. */
+static bool uplink_received(struct nic *nic, struct skep_net_header *header, uint32_t bytes)
 {
     const uint8_t *frame = (const uint8_t *)(header + 1);
+    struct members_walk *walk = &pairs[arch_cpu()->index].walk;
     (void)nic;
     if (bytes >= FRAME_BYTES_MIN && bytes <= ADVERT_BYTES_MAX && filter6_is_advert(frame, bytes)) {
         switch_advert_set(frame, bytes);
-        return;
+        return false;
     }
-    struct port *port = filter_incoming(frame, bytes);
-    if (port == NULL) {
-        return; /* on a promiscuous card most of this is for others */
+    struct port *port = filter_incoming(frame, bytes, walk);
+    if (port == NULL) { /* on a promiscuous card most of this is for others */
+        walk->heard = 0;
+        return false;
     }
     if (header_incoming(header, frame, bytes)) {
         port_receive(port, header, bytes);
@@ -116,6 +120,7 @@ static void uplink_received(struct nic *nic, struct skep_net_header *header, uin
         port_receive_dropped(port);
     }
     switch_release(port);
+    return walk->heard != 0;
 }
 
 const struct nic_client uplink_client = {

@@ -26,6 +26,7 @@
 #include "lwip/dhcp.h"
 #include "lwip/dns.h"
 #include "lwip/etharp.h"
+#include "lwip/igmp.h"
 #include "lwip/init.h"
 #include "lwip/ip4_frag.h"
 #include "lwip/ip6_frag.h"
@@ -316,6 +317,7 @@ static struct timer timers[] = {
     {reassembly_interval, reassembly_tick, 0},
     {network6_interval, network6_tick, 0},
     {network6_group_interval, mld6_tmr, 0},
+    {network_group_interval, igmp_tmr, 0},
     {dns_interval, dns_tick, 0},
     {dhcp_coarse_interval, dhcp_coarse_tmr, 0}, /* may give the next one work */
     {dhcp_fine_interval, dhcp_fine_tmr, 0},

@@ -73,6 +73,21 @@ void network6_tick(void);
 uint32_t network6_group_interval(void);
 
 /*
+ * groups.c: groups of devices, and of interfaces at all. The core lock must be held.
+ */
+
+/* Has ring 0 hear of the device's groups. */
+void network_groups_begin(struct netif *netif);
+
+/* For a socket; each join is left once. -SKEP_ENOSPC: ring 0 has no room for it (switch_group_join()); -SKEP_ENOMEM;
+ * -SKEP_EINVAL: a group or interface that lwIP doesn't have join. */
+int network_group_join(struct netif *netif, const struct ip_addr *group);
+void network_group_leave(struct netif *netif, const struct ip_addr *group);
+
+/* As struct timer in network.c has it: reports of IPv4's groups. */
+uint32_t network_group_interval(void);
+
+/*
  * pvnet.c: the PV devices. The core lock must be held.
  */
 
@@ -92,6 +107,9 @@ bool pvnet_takes_long(const struct netif *netif);
 
 /* Whether it cuts TCP segments over IPv6; those over IPv4 if its flags have NETWORK_FLAG_CUTS. */
 bool pvnet_cuts6(const struct netif *netif);
+
+/* The number of an interface's device. */
+unsigned pvnet_number(const struct netif *netif);
 
 /* lwIP's interface of a device, NULL if there is none. */
 struct netif *pvnet_interface(unsigned number);

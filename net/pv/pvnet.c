@@ -597,7 +597,7 @@ static err_t interface_init(struct netif *netif)
     netif->hwaddr_len = ETH_HWADDR_LEN;
     memcpy(netif->hwaddr, device->mac, ETH_HWADDR_LEN);
     netif->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET |
-                   NETIF_FLAG_LINK_UP | NETIF_FLAG_MLD6;
+                   NETIF_FLAG_LINK_UP | NETIF_FLAG_MLD6 | NETIF_FLAG_IGMP;
     netif->output = etharp_output;
     netif->output_ip6 = ethip6_output;
     netif->linkoutput = packet_send;
@@ -651,6 +651,7 @@ int pvnet_add(unsigned number, const struct skep_net *info)
     netif_add_noaddr(&device->netif, device, interface_init, ethernet_input);
     device->netif.mtu = info->mtu == 0 || info->mtu > MTU_MAX ? MTU_MAX : info->mtu;
     device->netif.mtu6 = device->netif.mtu;
+    network_groups_begin(&device->netif);
     netif_set_up(&device->netif);
     devices[number] = device;
     return 0;
@@ -675,6 +676,11 @@ void pvnet_flush(void)
     for (unsigned i = 0; i < SKEP_NETS_MAX; i++)
         if (devices[i] != NULL)
             skep_virtqueue_kick(&devices[i]->send);
+}
+
+unsigned pvnet_number(const struct netif *netif)
+{
+    return ((const struct pvnet *)netif->state)->number;
 }
 
 struct netif *pvnet_interface(unsigned number)

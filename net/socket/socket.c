@@ -141,6 +141,7 @@ static void socket_close(struct skep_file *file)
     count_socket(-1);
     if (is_tcp(connection) && connection->linger >= 0)
         close_lingering(connection);
+    skep_inet_groups_leave(number_of(file));
     lwip_close(number_of(file));
 }
 

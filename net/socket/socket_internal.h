@@ -28,7 +28,8 @@
  * inherit; lwIP wouldn't take it of a listener. UNCONNECTED: a stream that never was connected, where lwIP would wait for
  * data that can't come. TELLS_ARRIVAL: IP_PKTINFO or IPV6_RECVPKTINFO. The next three: after shutdown(), the first of a
  * listener, the last of datagrams only. REFUSED: nobody listens where datagrams went, which is still to be told. IS_STREAM
- * never changes. UNTOLD: connect() came back before the connection was there, and hasn't been asked since. */
+ * never changes. UNTOLD: connect() came back before the connection was there, and hasn't been asked since. IN_GROUPS: it has
+ * joined some, and may have left them. */
 enum inet_mark {
     CONNECTING = 1,
     HAS_NODELAY = 2,
@@ -39,7 +40,8 @@ enum inet_mark {
     RECEIVES_NO_MORE = 64,
     REFUSED = 128,
     IS_STREAM = 256,
-    UNTOLD = 512
+    UNTOLD = 512,
+    IN_GROUPS = 1024
 };
 extern _Atomic uint16_t skep_inet_marks[MEMP_NUM_NETCONN];
 _Static_assert(MEMP_NUM_NETCONN >= SKEP_FD_MAX, "lwIP's numbers are no fewer than descriptors");
@@ -184,6 +186,11 @@ bool skep_inet_hear_unreachable(const struct netconn *connection);
 
 /* interfaces.c: SIOCGIF…; -ENOTTY: another request. */
 int skep_inet_interface_ioctl(unsigned long request, void *argument);
+
+/* socket_groups.c: joins or leaves a group; false: it is another option. Of a socket that is closed: leaves all. */
+bool skep_inet_group_option(struct skep_file *file, int level, int name, const void *value,
+                            socklen_t bytes, int *error);
+void skep_inet_groups_leave(int number);
 
 /* socket_options.c */
 int skep_inet_option_set(struct skep_file *file, int level, int name, const void *value,

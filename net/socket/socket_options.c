@@ -280,22 +280,27 @@ static enum multicast multicast_of(int level, int name)
                                          : NOT_MULTICAST;
 }
 
-/* IPv4 names it by its address, IPv6 by its index. The lock is held. 0: none in particular. */
+/* IPv4 names it by its address, or as groups are joined, IPv6 by its index. The lock is held. 0: none in particular. */
 static int interface_take(int level, const void *value, socklen_t bytes, u8_t *index)
 {
     const struct netif *netif;
+    struct ip_mreqn named = {0};
     unsigned wanted;
     if (bytes < sizeof(wanted))
         return -EINVAL;
     memcpy(&wanted, value, sizeof(wanted));
+    if (level == IPPROTO_IP && bytes >= sizeof(struct ip_mreq)) {
+        memcpy(&named, value, bytes < sizeof(named) ? sizeof(struct ip_mreq) : sizeof(named));
+        wanted = named.imr_ifindex != 0 ? (unsigned)named.imr_ifindex : named.imr_address.s_addr;
+    }
+    bool by_address = level == IPPROTO_IP && named.imr_ifindex == 0;
     *index = NETIF_NO_INDEX;
     if (wanted == 0)
         return 0;
     NETIF_FOREACH(netif)
-    if (level == IPPROTO_IP ? netif_ip4_addr(netif)->addr == wanted
-                            : netif_get_index(netif) == wanted)
+    if (by_address ? netif_ip4_addr(netif)->addr == wanted : netif_get_index(netif) == wanted)
         *index = netif_get_index(netif);
-    return *index != NETIF_NO_INDEX ? 0 : level == IPPROTO_IP ? -EADDRNOTAVAIL : -ENODEV;
+    return *index != NETIF_NO_INDEX ? 0 : by_address ? -EADDRNOTAVAIL : -ENODEV;
 }
 
 static int multicast_set(struct udp_pcb *pcb, int level, enum multicast what, const void *value,
@@ -339,22 +344,6 @@ static int multicast_get(const struct udp_pcb *pcb, int level, enum multicast wh
         what == HOPS ? udp_get_multicast_ttl(pcb) : (pcb->flags & UDP_FLAGS_MULTICAST_LOOP) != 0;
     return level == IPPROTO_IP ? byte_or_int_tell(number, value, bytes)
                                : int_tell(number, value, bytes);
-}
-
-/* Joins or leaves a group of IPv6. lwIP wants to know which interface. */
-static int group_set(int number, int name, const void *value, socklen_t bytes)
-{
-    struct ipv6_mreq group;
-    if (bytes < sizeof(group))
-        return -EINVAL;
-    memcpy(&group, value, sizeof(group));
-    if (!IN6_IS_ADDR_MULTICAST(&group.ipv6mr_multiaddr))
-        return -EINVAL;
-    if (group.ipv6mr_interface == 0 && netif_default != NULL)
-        group.ipv6mr_interface = netif_get_index(netif_default);
-    if (group.ipv6mr_interface == 0 || group.ipv6mr_interface > UINT8_MAX)
-        return -ENODEV;
-    return (int)result_of(lwip_setsockopt(number, IPPROTO_IPV6, name, &group, sizeof(group)));
 }
 
 /*
@@ -425,8 +414,9 @@ static int ip_set(struct skep_file *file, int level, int name, const void *value
         UNLOCK_TCPIP_CORE();
         return result;
     }
-    if (level == IPPROTO_IPV6 && (name == IPV6_JOIN_GROUP || name == IPV6_LEAVE_GROUP))
-        return group_set(number, name, value, bytes);
+    int error = 0;
+    if (skep_inet_group_option(file, level, name, value, bytes, &error))
+        return error;
     return (int)result_of(lwip_setsockopt(number, level, name, value, bytes));
 }
 

@@ -25,8 +25,39 @@ int64_t skep_hc_queue_kick(uint32_t queue)
     return 0;
 }
 
+uint64_t backend_groups[BACKEND_GROUPS_MAX];
+bool backend_groups_full;
+
+static uint64_t *group_of(uint64_t mac)
+{
+    for (unsigned i = 0; i < BACKEND_GROUPS_MAX; i++)
+        if (backend_groups[i] == mac)
+            return &backend_groups[i];
+    return NULL;
+}
+
+bool backend_has_group(uint64_t mac)
+{
+    return group_of(mac) != NULL;
+}
+
+int64_t skep_hc_net_group(uint32_t device, uint64_t mac, bool join)
+{
+    uint64_t *at = group_of(join ? 0 : mac);
+    if (device != 0)
+        return -SKEP_ENODEV;
+    if (join && backend_has_group(mac))
+        return -SKEP_EEXIST;
+    if (at == NULL || (join && backend_groups_full))
+        return join ? -SKEP_ENOSPC : -SKEP_ENOENT;
+    *at = join ? mac : 0;
+    return 0;
+}
+
 void backend_reset(void)
 {
+    memset(backend_groups, 0, sizeof(backend_groups));
+    backend_groups_full = false;
     memset(backend_queues, 0, sizeof(backend_queues));
     backend_setup_result = 0;
 }

@@ -288,6 +288,26 @@ static void connection_info(void)
     CHECK(close(server) == 0 && close(listener) == 0 && close(stream) == 0);
 }
 
+static int group_request(int fd, int name, uint32_t group, uint32_t interface)
+{
+    const struct ip_mreq request = {{htonl(group)}, {htonl(interface)}};
+    return setsockopt(fd, IPPROTO_IP, name, &request, sizeof(request));
+}
+
+static void group_requests(void)
+{
+    const uint32_t group = 0xefef0102, here = INADDR_LOOPBACK;
+    const struct ip_mreqn by_index = {{htonl(group)}, {0}, 250};
+    int fd = socket(AF_INET, SOCK_DGRAM, 0), stream = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(group_request(fd, IP_ADD_MEMBERSHIP, 0x0a000001, here) < 0 && errno == EINVAL);
+    CHECK(group_request(fd, IP_ADD_MEMBERSHIP, group, 0xc0000201) < 0 && errno == ENODEV);
+    CHECK(group_request(stream, IP_ADD_MEMBERSHIP, group, here) < 0 && errno == EPROTO);
+    CHECK(group_request(fd, IP_DROP_MEMBERSHIP, group, here) < 0 && errno == EADDRNOTAVAIL);
+    CHECK(setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &by_index, 4) < 0 && errno == EINVAL);
+    CHECK(setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &by_index, sizeof(by_index)) < 0);
+    CHECK(errno == ENODEV && close(fd) == 0 && close(stream) == 0);
+}
+
 static void multicast_options(void)
 {
     int fd = socket(AF_INET, SOCK_DGRAM, 0);
@@ -1466,6 +1486,7 @@ int main(void)
     tcp_options();
     connection_info();
     multicast_options();
+    group_requests();
     resets();
     inherited();
     more_to_come();

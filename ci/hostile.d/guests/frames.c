@@ -285,6 +285,84 @@ static void options_route(void)
     version_of(0x46);
 }
 
+#define IGMP_QUESTION 0x11u
+#define IGMP_REPORT   0x16u
+
+/* IGMP with the option for routers, or another one in its place. */
+static void igmp(uint8_t type, uint32_t option)
+{
+    begin();
+    forged.frame[14] = 0x46;
+    forged.frame[23] = 2;
+    set_address(30, 0x020101e0); /* 224.1.1.2 */
+    set16(34, option >> 16), set16(36, option & 0xffff);
+    forged.frame[38] = type;
+    send_forged();
+}
+
+/* Members would answer who plays a router. */
+static void igmp_question(void)
+{
+    igmp(IGMP_QUESTION, 0x94040000);
+}
+
+static void igmp_report_by_a_route(void)
+{
+    igmp(IGMP_REPORT, 0x83040000);
+}
+
+static int64_t net_group(uint64_t device, uint64_t mac, bool joins)
+{
+    return skep_hypercall3(SKEP_HC_NET_GROUP, device, mac, joins);
+}
+
+/* MACs of neighbours, of everybody and of other protocols don't become one's own, and tables stay as large as they are. */
+static void groups_in_a_loop(void)
+{
+    uint64_t neighbour = 0, first = 0x5e0001, count = 0;
+    begin();
+    memcpy(&neighbour, gateway_mac, 6);
+    for (unsigned round = 0; round < 500; round++) {
+        CHECK(net_group(0, neighbour, true) == -SKEP_EINVAL);
+        CHECK(net_group(0, 0xffffffffffff, true) == -SKEP_EINVAL);
+        CHECK(net_group(0, 0x0000c28001, true) == -SKEP_EINVAL);
+        for (count = 0; net_group(0, first | (count + 2) << 40, true) == 0; count++)
+            CHECK(count < 32);
+        CHECK(net_group(0, first | (count + 2) << 40, true) == -SKEP_ENOSPC);
+        CHECK(net_group(0, first | 2ull << 40, true) == -SKEP_EEXIST);
+        for (uint64_t i = 0; i < count; i++)
+            CHECK(net_group(0, first | (i + 2) << 40, false) == 0);
+        CHECK(net_group(0, first | 2ull << 40, false) == -SKEP_ENOENT);
+    }
+    only_honest_arrives(count);
+}
+
+/* What a device has joined, and what it has left. */
+static void frames_to_groups(void)
+{
+    static const uint8_t group[6] = {1, 0, 0x5e, 1, 1, 2};
+    begin();
+    memset(forged.frame + MARK_AT, 0, sizeof(MARK) - 1); /* they may go to the wire */
+    memcpy(forged.frame, group, 6);
+    set_address(30, 0x020101e0);
+    packet_send(&tx, &forged, bytes);
+    CHECK(!packet_received(&rx));
+    CHECK(net_group(1, 0x0201015e0001, true) == 0);
+    packet_send(&tx, &forged, bytes);
+    CHECK(packet_received(&rx));
+    CHECK(!packet_received(&rx));
+    forged.frame[30] = 10; /* to a host, by the group's MAC */
+    packet_send(&tx, &forged, bytes);
+    CHECK(!packet_received(&rx));
+    forged.frame[30] = 224, forged.frame[33] = 3; /* another group's */
+    packet_send(&tx, &forged, bytes);
+    CHECK(!packet_received(&rx));
+    CHECK(net_group(1, 0x0201015e0001, false) == 0);
+    forged.frame[33] = 2;
+    packet_send(&tx, &forged, bytes);
+    only_honest_arrives(9);
+}
+
 static void header_too_short(void)
 {
     version_of(0x44);
@@ -574,6 +652,10 @@ const struct attack attacks[] = {
     {"type-discovery", type_discovery, "exit"},
     {"version-six", version_six, "exit"},
     {"options-route", options_route, "exit"},
+    {"igmp-question", igmp_question, "exit"},
+    {"igmp-report-by-a-route", igmp_report_by_a_route, "exit"},
+    {"groups-in-a-loop", groups_in_a_loop, "exit"},
+    {"frames-to-groups", frames_to_groups, "exit"},
     {"header-too-short", header_too_short, "exit"},
     {"header-longer-than-frame", header_longer_than_frame, "exit"},
     {"shorter-than-its-header", shorter_than_its_header, "exit"},

@@ -293,6 +293,19 @@ static void edges_bases(void)
     }
 }
 
+static void edges_groups(void)
+{
+    for (size_t i = 0; i < EDGES; i++) {
+        for (size_t j = 0; j < EDGES; j++) {
+            bool good = edges[i] < SKEP_NETS_MAX && edges[j] >> 48 == 0;
+            CHECK(call(SKEP_HC_NET_GROUP, edges[i], edges[j], 1) ==
+                  (good ? -SKEP_ENODEV : -SKEP_EINVAL));
+        }
+        CHECK(call(SKEP_HC_NET_GROUP, 0, 1, edges[i]) ==
+              (edges[i] <= 1 ? -SKEP_ENODEV : -SKEP_EINVAL));
+    }
+}
+
 /* Deadlines that have passed or never come; the timer's event is masked away. */
 static void edges_time(void)
 {
@@ -630,6 +643,7 @@ const struct attack attacks[] = {
     {"edges-events", edges_events, "exit"},
     {"edges-queues", edges_queues, "exit"},
     {"edges-bases", edges_bases, "exit"},
+    {"edges-groups", edges_groups, "exit"},
     {"edges-time", edges_time, "exit"},
     {"unknown-calls", unknown_calls, "exit"},
     {"control-calls", control_calls, "exit"},

@@ -5,6 +5,7 @@
 #ifndef SKEP_HYPERCALL_H
 #define SKEP_HYPERCALL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "skep/abi.h"
@@ -151,6 +152,12 @@ static inline int64_t skep_hc_queue_kick(uint32_t queue)
 static inline int64_t skep_hc_base_set(uint32_t which, uint64_t value)
 {
     return skep_hypercall2(SKEP_HC_BASE_SET, which, value);
+}
+
+/* mac: of a group; its first byte is the lowest. -SKEP_ENOSYS before SKEP_GROUP_ABI_MINOR. */
+static inline int64_t skep_hc_net_group(uint32_t device, uint64_t mac, bool join)
+{
+    return skep_hypercall3(SKEP_HC_NET_GROUP, device, mac, join);
 }
 
 #endif

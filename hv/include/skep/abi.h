@@ -18,10 +18,12 @@
 #define SKEP_ABI_MAJOR 1
 #define SKEP_ABI_MINOR 7
 
-/* What a hypervisor has at least that fills in files_base, and net6, and that knows SKEP_MAP_RESERVE. */
+/* What a hypervisor has at least that fills in files_base, and net6, and that knows SKEP_MAP_RESERVE, and
+ * SKEP_HC_NET_GROUP. */
 #define SKEP_FILES_ABI_MINOR   2
 #define SKEP_NET6_ABI_MINOR    4
 #define SKEP_RESERVE_ABI_MINOR 5
+#define SKEP_GROUP_ABI_MINOR   7
 
 #define SKEP_PAGE_SIZE  4096u
 #define SKEP_PAGE_SHIFT 12
@@ -67,7 +69,9 @@ enum skep_hypercall {
     SKEP_HC_QUEUE_SETUP = 15,  /* (va of struct skep_queue_setup) -> 0 */
     SKEP_HC_QUEUE_KICK = 16,   /* (queue number) -> 0 */
     SKEP_HC_BASE_SET = 17,     /* (0 = FS, 1 = GS; value) -> 0; for CPUs without FSGSBASE */
-    SKEP_HC_GUEST_COUNT = 18,
+    SKEP_HC_NET_GROUP =
+        18, /* (net device, MAC with its first byte lowest, 1 = join, 0 = leave) -> 0 */
+    SKEP_HC_GUEST_COUNT = 19,
 
     SKEP_HC_CONTROL_FIRST = 64, /* control.h */
 };

@@ -55,9 +55,22 @@ struct ip_mreq {
     struct in_addr imr_interface;
 };
 
+/* The same; an index that isn't 0 goes before the address. */
+struct ip_mreqn {
+    struct in_addr imr_multiaddr;
+    struct in_addr imr_address;
+    int imr_ifindex;
+};
+
 struct ipv6_mreq {
     struct in6_addr ipv6mr_multiaddr;
     unsigned int ipv6mr_interface; /* its index, 0 = any */
+};
+
+/* RFC 3678. */
+struct group_req {
+    unsigned int gr_interface; /* its index, 0 = any */
+    struct sockaddr_storage gr_group;
 };
 
 extern const struct in6_addr in6addr_any;
@@ -98,13 +111,16 @@ extern const struct in6_addr in6addr_loopback;
 #define IPPORT_RESERVED 1024
 
 /* Options of level IPPROTO_IP */
-#define IP_TOS             1
-#define IP_TTL             2
-#define IP_MULTICAST_IF    32 /* struct in_addr: an interface's */
-#define IP_MULTICAST_TTL   33 /* -1 = the default, 1 */
-#define IP_MULTICAST_LOOP  34
-#define IP_ADD_MEMBERSHIP  35 /* ENOPROTOOPT: there are no groups of IPv4 */
+#define IP_TOS            1
+#define IP_TTL            2
+#define IP_MULTICAST_IF   32 /* struct in_addr: an interface's; or ip_mreq, ip_mreqn */
+#define IP_MULTICAST_TTL  33 /* -1 = the default, 1 */
+#define IP_MULTICAST_LOOP 34
+#define IP_ADD_MEMBERSHIP \
+    35 /* struct ip_mreq, ip_mreqn. ENOBUFS: the device has 32 groups, or too many have joined */
 #define IP_DROP_MEMBERSHIP 36
+#define MCAST_JOIN_GROUP   42 /* of both levels: struct group_req */
+#define MCAST_LEAVE_GROUP  45
 #define IP_PKTINFO         8 /* of what is received; and a control message with struct in_pktinfo */
 
 struct in_pktinfo {

@@ -64,7 +64,7 @@ void network_unlock(void);
 #define LWIP_BROADCAST_PING           0
 #define LWIP_RAW                      1
 #define LWIP_ACD                      0
-#define LWIP_IGMP                     0
+#define LWIP_IGMP                     1
 #define LWIP_HAVE_LOOPIF              1
 #define LWIP_LOOPBACK_MAX_PBUFS       64
 #define LWIP_NETIF_HOSTNAME           1
@@ -79,10 +79,9 @@ void network_unlock(void);
 #define LWIP_ND6_NUM_DESTINATIONS      32
 #define LWIP_ND6_RDNSS_MAX_DNS_SERVERS 0
 #define LWIP_MULTICAST_TX_OPTIONS      1
-#define LWIP_SOCKET_MAX_MEMBERSHIPS \
-    16 /* in groups, of all sockets; each socket that is closed looks at all */
-#define LWIP_IPV6_SCOPES_DEBUG 0
-#define IPV6_FRAG_COPYHEADER   1 /* pointers don't fit into a fragment's header */
+#define LWIP_SOCKET_MAX_MEMBERSHIPS    1 /* net/socket/socket_groups.c has its own */
+#define LWIP_IPV6_SCOPES_DEBUG         0
+#define IPV6_FRAG_COPYHEADER           1 /* pointers don't fit into a fragment's header */
 
 /* The network's thread knows when a fragment came (its timer is needed), see network.c. */
 struct ip6_addr;
@@ -209,6 +208,7 @@ void network_sntp_answer(unsigned int seconds, unsigned int microseconds);
 #define LWIP_SO_RCVBUF              1
 #define LWIP_SO_LINGER              1
 #define SO_REUSE                    1
+#define SO_REUSE_RXTOALL            1 /* what is sent to groups, to all that share the port */
 #define LWIP_NETBUF_RECVINFO        1 /* IP_PKTINFO */
 #define LWIP_FIONREAD_LINUXMODE     1
 #define LWIP_TIMEVAL_PRIVATE        0
