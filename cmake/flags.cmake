@@ -79,10 +79,11 @@ target_link_options(skep_flags_core INTERFACE
     -Wl,--gc-sections -Wl,--no-undefined -Wl,--fatal-warnings)
 
 # The canary is at %fs:0x28, in the thread control block that guestlib lays out. newlib is compiled
-# with these flags too. Nothing unwinds through a guest but frame pointers.
+# with these flags too. Nothing unwinds through a guest but frame pointers. Targets of jumps aren't aligned, other than
+# loops and functions: the gaps would be a seventeenth of the code.
 set(SKEP_GUEST_FLAGS
     ${SKEP_TARGET_FLAGS}
-    -fPIE -mno-red-zone -fno-omit-frame-pointer -fno-asynchronous-unwind-tables -fno-common
+    -fPIE -mno-red-zone -fno-omit-frame-pointer -fno-asynchronous-unwind-tables -fno-common -fno-align-jumps
     -fstack-protector-strong -ftls-model=local-exec -ffunction-sections -fdata-sections
     -Wa,--noexecstack)
 add_library(skep_flags_guest INTERFACE)

@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <locale.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <wchar.h>
@@ -181,6 +182,30 @@ static void test_classes(void)
     say("without case", wcscasecmp(L"\xc9", L"\xe9"));
 }
 
+/* newlib's wide characters of Japanese encodings aren't Unicode. Linux may lack these locales. */
+static void test_spaces(void)
+{
+    unsigned long count = 0, sum = 0;
+    for (wint_t c = 0; c < 0x110000; c++)
+        if (iswspace(c) != 0)
+            count++, sum = sum * 31 + c;
+    printf("%lu spaces, %lx\n", count, sum);
+    say("none", iswspace(WEOF) == 0);
+    static const struct {
+        const char *locale, *space, *other;
+    } japanese[] = {{"ja_JP.eucJP", "\xa1\xa1", "\xa1\xa2"},
+                    {"ja_JP.SJIS", "\x81\x40", "\x81\x41"}};
+    for (unsigned i = 0; i < 2; i++) {
+        wchar_t space, other;
+        bool there = setlocale(LC_CTYPE, japanese[i].locale) != NULL;
+        say("of Japanese",
+            !there || (mbtowc(&space, japanese[i].space, 2) == 2 && iswspace((wint_t)space) != 0 &&
+                       mbtowc(&other, japanese[i].other, 2) == 2 && iswspace((wint_t)other) == 0));
+    }
+    setlocale(LC_ALL, "C.UTF-8");
+    say("others", iswspace(0x2121) || iswspace(0x8140) || iswspace(0xa1a1));
+}
+
 static void test_formats(void)
 {
     wchar_t wide[32];
@@ -269,6 +294,7 @@ int main(void)
     test_no_characters();
     test_streams();
     test_classes();
+    test_spaces();
     test_formats();
     test_arguments();
     test_iconv();

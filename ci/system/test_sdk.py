@@ -149,6 +149,21 @@ def test_an_image_has_nothing_for_loaders_and_unwinders(sdk, tmp_path):
     assert ".eh_frame" not in run(sdk, tmp_path, "x86_64-skep-readelf", "-SW", "app.o")
 
 
+def test_what_jumps_lead_to_is_not_aligned(sdk, tmp_path):
+    (tmp_path / "app.c").write_text("int f(int);\nint g(int n) { while (f(n)) if (f(n + 1)) n = f(2); else n = f(3); return f(n); }\n")
+    run(sdk, tmp_path, "x86_64-skep-gcc", "-O2", "-S", "app.c")
+    aligned = [line.split()[1] for line in (tmp_path / "app.s").read_text().splitlines() if ".p2align" in line]
+    assert aligned.count("4,,10") == 1, aligned  # the loop
+
+
+def test_reading_numbers_brings_no_tables_of_characters(sdk, tmp_path):
+    """For the spaces that sscanf() skips."""
+    (tmp_path / "app.c").write_text("#include <stdio.h>\nint main(int n, char **p) { return sscanf(p[0], \"%d\", &n); }\n")
+    run(sdk, tmp_path, "x86_64-skep-gcc", "-O2", "-o", "app", "app.c")
+    names = run(sdk, tmp_path, "x86_64-skep-nm", "app.debug")
+    assert " T iswspace\n" in names and " category\n" not in names, names
+
+
 @pytest.mark.parametrize(
     "source, options, words",
     [
