@@ -52,7 +52,7 @@ class Symbols:
         output = subprocess.run(["nm", "-n", str(symbol_file(elf))], capture_output=True, text=True, check=True)
         self.starts, self.names, self.addresses = [], [], {}
         for line in output.stdout.splitlines():
-            address, kind, name = line.split()
+            address, kind, name = line.split(" ", 2)  # the linker leaves some without a name
             self.addresses[name] = int(address, 16)
             if kind in "tT" and int(address, 16) >= first:
                 self.starts.append(int(address, 16))
