@@ -200,6 +200,63 @@ static void one_interrupt_wakes_a_cpu(void **state)
     fake_settle();
 }
 
+/* It chooses anew neither after a hypercall that wakes somebody elsewhere, */
+static void who_tells_another_cpu_goes_on(void **state)
+{
+    (void)state;
+    struct guest *caller = fake_find(fake_guest(image, MIB, 2));
+    assert_non_null(caller);
+    struct vcpu *first = caller->vcpus[0], *second;
+    assert_int_equal(guest_start(caller), 0);
+    run(10, NULL);
+    fake_cpu_set(first->cpu);
+    /* With whatever is at its entry as registers. */
+    assert_int_equal(fake_hypercall(first, SKEP_HC_VCPU_START, 1, first->arch.context.rip, 0), 0);
+    second = caller->vcpus[1];
+    run(10, NULL);
+    assert_int_equal(second->state, VCPU_RUNNING);
+    struct cpu *other = fake_cpu_set(second->cpu), *self = cpu_at(first->cpu);
+    assert_ptr_not_equal(other, self);
+    fake_hypercall(second, SKEP_HC_WAIT, TIME_NEVER, 0, 0);
+    assert_null(fake_resume());
+    other->arch.ipis = 0;
+    fake_cpu_set(self->index);
+    self->resched = 0;
+    assert_int_equal(fake_hypercall(first, SKEP_HC_EVENT_SEND, 1, SKEP_EVENT_IPI, 0), 0);
+    assert_int_equal(other->arch.ipis, 1);
+    assert_int_equal(self->resched, 0);
+    guest_destroy(caller);
+    fake_settle();
+    fake_cpu_set(0);
+}
+
+/* nor after a choice by which somebody is for another CPU. */
+static void who_sends_a_vcpu_away_chooses_once(void **state)
+{
+    (void)state;
+    struct guest *anywhere = spinner(100), *here = spinner(100);
+    run(10, NULL);
+    struct cpu *self = fake_cpu_set(anywhere->vcpus[0]->cpu);
+    struct cpu *other = cpu_at(here->vcpus[0]->cpu);
+    uint32_t both = 1u << self->index | 1u << other->index;
+    const struct sched_params two = {.weight = 100, .affinity = both};
+    const struct sched_params one = {.weight = 100, .affinity = 1u << self->index};
+    assert_ptr_not_equal(other, self);
+    assert_int_equal(sched_params_set(anywhere, &two), 0);
+    assert_int_equal(sched_params_set(here, &one), 0);
+    fake_cpu_set(other->index);
+    assert_null(fake_interrupts());
+    fake_cpu_set(self->index);
+    assert_int_equal(other->arch.ipis, 0);
+    assert_ptr_equal(sched_next(self, arch_clock_ns()), here->vcpus[0]);
+    assert_int_equal(other->arch.ipis, 1);
+    assert_int_equal(self->resched, 0);
+    guest_destroy(anywhere);
+    guest_destroy(here);
+    fake_settle();
+    fake_cpu_set(0);
+}
+
 /* As by an interrupt: without a queue, since nobody else waits. It counts as waiting until it runs, and may still be held. */
 static void idle_cpu_takes_whom_it_wakes(void **state)
 {
@@ -292,6 +349,8 @@ int main(void)
         cmocka_unit_test(seeded_loads_starve_nobody),
         cmocka_unit_test(sleeper_wakes_at_once),
         cmocka_unit_test(one_interrupt_wakes_a_cpu),
+        cmocka_unit_test(who_tells_another_cpu_goes_on),
+        cmocka_unit_test(who_sends_a_vcpu_away_chooses_once),
         cmocka_unit_test(idle_cpu_takes_whom_it_wakes),
         cmocka_unit_test(idle_machine_has_no_timer),
         cmocka_unit_test(budget_survives_a_long_sleep),

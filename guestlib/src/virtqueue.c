@@ -65,6 +65,11 @@ int skep_virtqueue_setup(struct skep_virtqueue *queue, uint32_t number, unsigned
     return (int)skep_hc_queue_setup(&setup);
 }
 
+void skep_virtqueue_repeat(struct skep_virtqueue *queue, unsigned chain)
+{
+    queue->avail->ring[queue->added++ & (queue->size - 1)] = (uint16_t)chain;
+}
+
 int skep_virtqueue_add(struct skep_virtqueue *queue, const struct skep_vring_desc *parts,
                        unsigned count)
 {
@@ -83,7 +88,7 @@ int skep_virtqueue_add(struct skep_virtqueue *queue, const struct skep_vring_des
     queue->desc[last].flags &= (uint16_t)~SKEP_VRING_DESC_NEXT;
     queue->free_head = index;
     queue->free_count = (uint16_t)(queue->free_count - count);
-    queue->avail->ring[queue->added++ & (queue->size - 1)] = head;
+    skep_virtqueue_repeat(queue, head);
     return head;
 }
 
@@ -123,15 +128,22 @@ static void free_chain(struct skep_virtqueue *queue, uint16_t head)
     queue->free_count = (uint16_t)(queue->free_count + count);
 }
 
-int skep_virtqueue_take(struct skep_virtqueue *queue, uint32_t *bytes)
+int skep_virtqueue_take_held(struct skep_virtqueue *queue, uint32_t *bytes)
 {
     /* Acquire: pairs with the back-end's release of the index after it wrote element and buffers. */
     if (atomic_load_explicit(&queue->used->index, memory_order_acquire) == queue->taken)
         return -1;
     struct skep_vring_used_elem element = queue->used->ring[queue->taken++ & (queue->size - 1)];
-    free_chain(queue, (uint16_t)element.id);
     *bytes = element.len;
     return (int)element.id;
+}
+
+int skep_virtqueue_take(struct skep_virtqueue *queue, uint32_t *bytes)
+{
+    int chain = skep_virtqueue_take_held(queue, bytes);
+    if (chain >= 0)
+        free_chain(queue, (uint16_t)chain);
+    return chain;
 }
 
 bool skep_virtqueue_arm(struct skep_virtqueue *queue, uint16_t after)

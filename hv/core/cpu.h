@@ -11,6 +11,9 @@ struct guest;
 struct trace_slot;
 struct vcpu;
 
+/* In `resched`, by a CPU itself: to_interrupt isn't empty. Alone, it doesn't have the CPU choose anew. */
+#define RESCHED_SEND 2u
+
 /* Written by its own CPU only, unless a field says otherwise. */
 struct cpu {
     struct arch_cpu arch; /* first: entry code finds its fields by offset */
@@ -22,7 +25,8 @@ struct cpu {
     uint64_t look_ns;     /* when the scheduler wants to be asked again, TIME_NEVER = it doesn't */
     uint64_t online_ns;   /* since when it runs */
     uint64_t guest_ns;
-    _Atomic uint32_t resched; /* look at the run queue before returning to ring 3 */
+    _Atomic uint32_t
+        resched; /* not 0: something is due before returning to ring 3; 1: a look at the run queue */
 
     /* How long it has slept. While it sleeps, that less the time since when and 1: below 0, and still one word that
      * others may read without a lock. */

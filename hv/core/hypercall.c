@@ -405,7 +405,7 @@ __attribute__((no_stack_protector)) bool hypercall_entry(struct vcpu *vcpu, uint
     int64_t result = dispatch(&call, arguments);
     if (call.outcome == OUTCOME_RESULT) {
         arch_vcpu_result_set(&vcpu->arch, result);
-        return !atomic_load_explicit(&arch_cpu()->resched, memory_order_relaxed);
+        return sched_goes_on(arch_cpu());
     }
     if (call.outcome == OUTCOME_AGAIN) {
         arch_vcpu_hypercall_rewind(&vcpu->arch,

@@ -293,7 +293,7 @@ void core_resume(void)
         bool io_left = io_work();
         bool reap_left = guest_reap_step();
         log_work(cpu);
-        if (atomic_load(&cpu->resched)) {
+        if (!sched_goes_on(cpu)) {
             continue;
         }
         arm_timer(cpu, io_left || reap_left);

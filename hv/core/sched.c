@@ -84,25 +84,26 @@ static struct share *share_of(const struct vcpu *vcpu)
 /* ---- telling CPUs ---- */
 
 /* The CPU looks at the queue soon. One that is about to look anyway needs no interrupt: who set `resched` has sent it one,
- * or will, or is that CPU, in ring 0, and looks on its way out. This one comes by sched_next() on its own way out and sends
- * what is due there, when it holds no lock: where the interrupt controller is emulated that may take long, and others would
- * wait for this lock and those around it. */
+ * or will, or is that CPU, in ring 0, and looks on its way out. This one sends what is due on its own way out, when it holds
+ * no lock: where the interrupt controller is emulated that may take long, and others would wait for this lock and those
+ * around it. */
 static void interrupt(struct cpu *cpu)
 {
     sleeping &= ~bit_of(cpu);
-    if (!atomic_exchange(&cpu->resched, 1) && cpu != arch_cpu()) {
+    if (!(atomic_fetch_or(&cpu->resched, 1) & 1) && cpu != arch_cpu()) {
         arch_cpu()->to_interrupt |= bit_of(cpu);
-        atomic_store(&arch_cpu()->resched, 1);
+        atomic_fetch_or(&arch_cpu()->resched, RESCHED_SEND);
     }
 }
 
-static void interrupts_send(struct cpu *self)
+bool sched_send(struct cpu *self)
 {
-    uint32_t cpus = self->to_interrupt;
+    uint32_t cpus = self->to_interrupt, only_send = RESCHED_SEND;
     self->to_interrupt = 0;
     for (; cpus; cpus &= cpus - 1) {
         arch_ipi_send((uint32_t)__builtin_ctz(cpus));
     }
+    return atomic_compare_exchange_strong(&self->resched, &only_send, 0);
 }
 
 /* A sleeping CPU of `cpus`: this one, which an interrupt has just woken, else that of the given index, else any; NULL =
@@ -143,7 +144,7 @@ static struct cpu *busy_cpu(const struct share *waiting, uint64_t now)
     }
     for (; cpus; cpus &= cpus - 1) {
         struct cpu *cpu = cpu_at((uint32_t)__builtin_ctz(cpus));
-        int64_t lead = atomic_load(&cpu->resched) ? INT64_MIN : lead_over(cpu, waiting, now);
+        int64_t lead = atomic_load(&cpu->resched) & 1 ? INT64_MIN : lead_over(cpu, waiting, now);
         if (lead > best_lead) {
             best = cpu;
             best_lead = lead;
@@ -727,7 +728,9 @@ struct vcpu *sched_next(struct cpu *cpu, uint64_t now)
     atomic_store(&cpu->resched, 0);
     struct vcpu *vcpu = decide(cpu, now);
     spin_unlock(&sched_lock);
-    interrupts_send(cpu);
+    if (cpu->to_interrupt) {
+        sched_send(cpu);
+    }
     if (!vcpu || vcpu != cpu->loaded) {
         change_space(cpu, vcpu);
         cpu->loaded = vcpu;

@@ -7,6 +7,8 @@
 #ifndef CORE_SCHED_H
 #define CORE_SCHED_H
 
+#include <stdatomic.h>
+
 #include "core/cpu.h"
 #include "core/share.h"
 #include "core/vcpu.h"
@@ -62,6 +64,16 @@ uint64_t sched_ready_ns(struct vcpu *vcpu);
 
 /* State, CPU and times of the vCPU; the other fields are the caller's. */
 void sched_vcpu_status(struct vcpu *vcpu, struct skep_vcpu_status *status);
+
+/* Sends this CPU's interrupts to those that have to look. True: nothing else is due. Holds no lock. */
+bool sched_send(struct cpu *self);
+
+/* Whether this CPU goes on with what it runs: nothing else is due but interrupts, which are sent. Holds no lock. */
+static inline bool sched_goes_on(struct cpu *self)
+{
+    uint32_t due = atomic_load(&self->resched);
+    return !due || (due == RESCHED_SEND && sched_send(self));
+}
 
 /* Picks and loads what runs next on this CPU; NULL = nothing wants to. */
 struct vcpu *sched_next(struct cpu *cpu, uint64_t now);

@@ -85,7 +85,6 @@ struct pvnet {
     _Atomic(struct payload *) payload_returned;
     uint8_t *slots;
     uint16_t posted_count;
-    uint8_t posted[SLOT_COUNT];       /* chain -> slot number */
     struct pbuf *sending[SEND_COUNT]; /* chain -> packet */
     bool send_full;                   /* a packet was refused since */
     _Atomic(struct slot *) returned;  /* slots that lwIP gave back, by any thread */
@@ -105,15 +104,23 @@ static struct slot *slot_at(const struct pvnet *device, unsigned number)
 
 static void slot_post(struct pvnet *device, unsigned number)
 {
-    struct skep_vring_desc part = {
-        .addr = (uintptr_t)slot_at(device, number)->data,
-        .len = SLOT_DATA_BYTES,
-        .flags = SKEP_VRING_DESC_WRITE,
-    };
-    int chain = skep_virtqueue_add(&device->receive, &part, 1);
-    LWIP_ASSERT("a descriptor for every slot", chain >= 0);
-    device->posted[chain] = (uint8_t)number;
+    skep_virtqueue_repeat(&device->receive, number);
     device->posted_count++;
+}
+
+/* From now on each slot is the chain of its number. */
+static void slots_post_all(struct pvnet *device)
+{
+    for (unsigned i = 0; i < SLOT_COUNT; i++) {
+        struct skep_vring_desc part = {
+            .addr = (uintptr_t)slot_at(device, i)->data,
+            .len = SLOT_DATA_BYTES,
+            .flags = SKEP_VRING_DESC_WRITE,
+        };
+        int chain = skep_virtqueue_add(&device->receive, &part, 1);
+        LWIP_ASSERT("chains of an empty queue have their order", chain == (int)i);
+    }
+    device->posted_count = SLOT_COUNT;
 }
 
 static unsigned slot_number(const struct pvnet *device, const struct slot *slot)
@@ -135,8 +142,6 @@ static void slot_return(struct pbuf *pbuf)
 
 static void slots_repost(struct pvnet *device)
 {
-    if (atomic_load_explicit(&device->returned, memory_order_relaxed) == NULL)
-        return;
     struct slot *slot = atomic_exchange_explicit(&device->returned, NULL, memory_order_acquire);
     while (slot != NULL) {
         struct slot *next = slot->next;
@@ -175,8 +180,6 @@ static void payload_return(struct pbuf *pbuf)
 
 static void payloads_repost(struct pvnet *device)
 {
-    if (atomic_load_explicit(&device->payload_returned, memory_order_relaxed) == NULL)
-        return;
     struct payload *payload =
         atomic_exchange_explicit(&device->payload_returned, NULL, memory_order_acquire);
     while (payload != NULL) {
@@ -280,11 +283,11 @@ static bool checksums_good(const struct pvnet *device, const struct slot *slot)
 /* The next slot that the back-end has filled, with its bytes; NULL = none. */
 static struct slot *slot_take(struct pvnet *device, uint32_t *bytes)
 {
-    int chain = skep_virtqueue_take(&device->receive, bytes);
-    if (chain < 0)
+    int number = skep_virtqueue_take_held(&device->receive, bytes);
+    if (number < 0)
         return NULL;
     device->posted_count--;
-    return slot_at(device, device->posted[chain]);
+    return slot_at(device, (unsigned)number);
 }
 
 /* The next piece of a packet: a slot or a payload buffer. */
@@ -348,8 +351,10 @@ static void packet_received(struct pvnet *device, struct slot *slot, uint32_t by
 /* Also before a packet goes: what tells a peer of room must not come before the buffers for it. */
 static void buffers_repost(struct pvnet *device)
 {
-    slots_repost(device);
-    payloads_repost(device);
+    if (atomic_load_explicit(&device->returned, memory_order_relaxed) != NULL)
+        slots_repost(device);
+    if (atomic_load_explicit(&device->payload_returned, memory_order_relaxed) != NULL)
+        payloads_repost(device);
     skep_virtqueue_kick(&device->receive);
 }
 
@@ -621,8 +626,7 @@ static int queues_setup(struct pvnet *device, unsigned number, uint8_t *pages)
     if (error < 0)
         return error;
     device->slots = pages + 2 * SKEP_PAGE_SIZE;
-    for (unsigned i = 0; i < SLOT_COUNT; i++)
-        slot_post(device, i);
+    slots_post_all(device);
     skep_virtqueue_kick(&device->receive);
     skep_virtqueue_arm(&device->receive, 0);
     skep_event_handler(SKEP_EVENT_QUEUE_0 + 2 * number, on_event, NULL);

@@ -106,6 +106,39 @@ static void a_full_queue_refuses(void **state)
     assert_int_equal(skep_virtqueue_add(&queue, &none, 0), -SKEP_ENOSPC);
 }
 
+static void held_chains_are_queued_as_they_were(void **state)
+{
+    (void)state;
+    const char text[] = "abcd";
+    int heads[SIZE];
+    for (unsigned i = 0; i < SIZE; i++)
+        heads[i] = add(&text[i % 4], 1);
+    /* Each round two are used, and come back in another order. */
+    for (unsigned round = 0; round < 70000; round++) {
+        skep_virtqueue_kick(&queue);
+        uint32_t bytes;
+        int used[2];
+        for (unsigned i = 0; i < 2; i++) {
+            char out;
+            used[i] = backend_next(NUMBER);
+            assert_in_range(used[i], 0, SIZE - 1);
+            assert_int_equal(backend_gather(NUMBER, used[i], &out, 1), 1);
+            assert_int_equal(out, text[used[i] % 4]);
+            backend_use(NUMBER, used[i], round + i);
+        }
+        for (unsigned i = 0; i < 2; i++) {
+            assert_int_equal(skep_virtqueue_take_held(&queue, &bytes), used[i]);
+            assert_int_equal(bytes, round + i);
+        }
+        assert_int_equal(skep_virtqueue_take_held(&queue, &bytes), -1);
+        assert_int_equal(add("x", 1), -SKEP_ENOSPC);
+        skep_virtqueue_repeat(&queue, (unsigned)used[1]);
+        skep_virtqueue_repeat(&queue, (unsigned)used[0]);
+    }
+    for (unsigned i = 0; i < SIZE; i++)
+        assert_int_equal(heads[i], i);
+}
+
 static void kicks_are_suppressed(void **state)
 {
     (void)state;
@@ -159,6 +192,7 @@ int main(void)
         cmocka_unit_test_setup(parts_lie_in_the_page, setup),
         cmocka_unit_test_setup(chains_go_round, setup),
         cmocka_unit_test_setup(a_full_queue_refuses, setup),
+        cmocka_unit_test_setup(held_chains_are_queued_as_they_were, setup),
         cmocka_unit_test_setup(kicks_are_suppressed, setup),
         cmocka_unit_test_setup(events_are_suppressed, setup),
     };

@@ -38,7 +38,8 @@ int skep_virtqueue_setup(struct skep_virtqueue *queue, uint32_t number, unsigned
 
 /* Queues a chain of count buffers: addr, len and SKEP_VRING_DESC_WRITE of each part are looked at.
  * The buffers belong to the back-end until the chain is taken. The result, below size, names the
- * chain until then. -ENOSPC: too few free descriptors. */
+ * chain until then: the first chains of a queue, of one buffer each, are 0, 1, 2 and so on. -ENOSPC: too few free
+ * descriptors. */
 int skep_virtqueue_add(struct skep_virtqueue *queue, const struct skep_vring_desc *parts,
                        unsigned count);
 
@@ -50,6 +51,12 @@ bool skep_virtqueue_publish(struct skep_virtqueue *queue);
 
 /* The name of the next chain that the back-end has used, with the bytes that it wrote; -1 = none. */
 int skep_virtqueue_take(struct skep_virtqueue *queue, uint32_t *bytes);
+
+/* The same, but the chain keeps its name and its buffers, and is queued again by skep_virtqueue_repeat() alone. */
+int skep_virtqueue_take_held(struct skep_virtqueue *queue, uint32_t *bytes);
+
+/* Queues a chain of skep_virtqueue_take_held() again as it was, once. */
+void skep_virtqueue_repeat(struct skep_virtqueue *queue, unsigned chain);
 
 /* Asks for one event once more than `after` chains have been used beyond those taken. True: so many
  * have been already, and perhaps no event comes. */
