@@ -42,6 +42,7 @@ def same_as_on_linux(api, name, folder, spec_with):
     "name",
     [
         "absent",
+        "complexes",
         "dates",
         "descriptions",
         "events",
