@@ -56,6 +56,7 @@ def same_as_on_linux(api, name, folder, spec_with):
         "numbers",
         "patterns",
         "rights",
+        "searches",
         "texts",
     ],
 )
