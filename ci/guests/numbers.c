@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <wchar.h>
 
 #include "say.h"
 
@@ -230,6 +231,63 @@ static void test_texts(void)
     say("no such base", strtoul("1", NULL, wrong) == 0 && errno == EINVAL);
 }
 
+/* Numbers in texts that are too large or too small, in hexadecimal and not, and ones that end early; narrow and wide. */
+static void test_ranges(void)
+{
+    static const char *const texts[] = {
+        "0x1p1024",     "0x1p-1075",   "0x1.8p-1075", "0x1p-1074", "0x1.ffffffp127",
+        "0x1p-16446",   "0x1p16384",   "1e-45",       "1e400",     "1.00000005960464477540",
+        "0x",           "-0x.",        " +.",         "nan(a_1)",  "nan(a b)",
+        "-nan(0x7)",    "infinite",    "1e+",         "0x1p+",     "0x1.00000100000001p0",
+        " 12.5 \u20ac", "3.4028236e38"};
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        wchar_t wide[32], *wide_end;
+        char *end;
+        for (size_t k = 0; k <= strlen(texts[i]); k++)
+            wide[k] = (unsigned char)texts[i][k];
+        printf("%s:", texts[i]);
+        errno = 0;
+        double number = strtod(texts[i], &end);
+        printf(" %.17g %td %d", number, end - texts[i], errno == ERANGE);
+        errno = 0;
+        double single = (double)strtof(texts[i], &end);
+        printf(" %.9g %td %d", single, end - texts[i], errno == ERANGE);
+        errno = 0;
+        long double large = strtold(texts[i], &end);
+        printf(" %.21Lg %td %d\n", large, end - texts[i], errno == ERANGE);
+        errno = 0;
+        number = wcstod(wide, &wide_end);
+        printf(" %.17g %td %d", number, wide_end - wide, errno == ERANGE);
+        errno = 0;
+        single = (double)wcstof(wide, &wide_end);
+        printf(" %.9g %td %d", single, wide_end - wide, errno == ERANGE);
+        errno = 0;
+        large = wcstold(wide, &wide_end);
+        printf(" %.21Lg %td %d\n", large, wide_end - wide, errno == ERANGE);
+    }
+}
+
+/* What random() gives is the same everywhere, whatever it keeps it in. */
+static void test_random(void)
+{
+    static const unsigned seeds[] = {0, 1, 42, 0xffffffffu};
+    static const size_t sizes[] = {7, 8, 31, 32, 64, 100, 128, 255, 256, 300};
+    static uint32_t words[COUNT(sizes)][75];
+    char *first = NULL;
+    for (size_t i = 0; i < COUNT(seeds); i++) {
+        srandom(seeds[i]);
+        printf("%ld %ld\n", random(), random());
+    }
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        char *former = initstate(5 + (unsigned)i, (char *)words[i], sizes[i]);
+        printf("%zu: %d %ld %ld\n", sizes[i], former != NULL, random(), random());
+        first = first == NULL ? former : first;
+    }
+    for (size_t i = 1; i < COUNT(sizes); i++)
+        printf("%d %ld\n", setstate((char *)words[i]) != NULL, random());
+    printf("%d %ld\n", setstate(first) != NULL, random());
+}
+
 int main(void)
 {
     test_whole_floats();
@@ -242,6 +300,8 @@ int main(void)
     test_odds();
     test_errno();
     test_texts();
+    test_ranges();
+    test_random();
     puts("numbers: ok");
     return 0;
 }

@@ -287,6 +287,20 @@ static void test_iconv_in_parts(void)
     say("closed", iconv_close(way));
 }
 
+/* What is read: space before a percent sign, BSD's length. */
+static void test_reading(void)
+{
+    char text[8] = "";
+    int one = 0, other = 0;
+    long long large = 0;
+    say("a percent sign", sscanf("12 % ab", "%d%%%7s", &one, text)); /* NOLINT: numbers fit */
+    puts(text);
+    say("a large one", sscanf("-123456789012", "%qd", &large)); /* NOLINT */
+    printf("%lld\n", large);
+    say("wide", swscanf(L"7 % 8", L"%d%%%d", &one, &other)); /* NOLINT */
+    printf("%d %d\n", one, other);
+}
+
 int main(void)
 {
     test_locale();
@@ -297,6 +311,7 @@ int main(void)
     test_spaces();
     test_formats();
     test_arguments();
+    test_reading();
     test_iconv();
     test_iconv_in_parts();
     test_locales_of_threads();

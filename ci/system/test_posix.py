@@ -48,6 +48,8 @@ def same_as_on_linux(api, name, folder, spec_with):
     "name",
     [
         "absent",
+        "complexes",
+        "dates",
         "descriptions",
         "events",
         "faults",
@@ -61,6 +63,7 @@ def same_as_on_linux(api, name, folder, spec_with):
         "numbers",
         "patterns",
         "rights",
+        "searches",
         "texts",
     ],
 )

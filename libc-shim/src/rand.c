@@ -7,17 +7,7 @@
 
 #include "shim.h"
 
-static _Atomic uint64_t rand_state = 1, random_state = 1;
-
-static long next(_Atomic uint64_t *state)
-{
-    uint64_t now = atomic_load_explicit(state, memory_order_relaxed), then;
-    do {
-        then = now * 6364136223846793005ull + 1;
-    } while (!atomic_compare_exchange_weak_explicit(state, &now, then, memory_order_relaxed,
-                                                    memory_order_relaxed));
-    return (long)(then >> 32 & RAND_MAX);
-}
+static _Atomic uint64_t rand_state = 1;
 
 void srand(unsigned seed)
 {
@@ -26,17 +16,134 @@ void srand(unsigned seed)
 
 int rand(void)
 {
-    return (int)next(&rand_state);
+    uint64_t now = atomic_load_explicit(&rand_state, memory_order_relaxed), then;
+    do {
+        then = now * 6364136223846793005ull + 1;
+    } while (!atomic_compare_exchange_weak_explicit(&rand_state, &now, then, memory_order_relaxed,
+                                                    memory_order_relaxed));
+    return (int)(then >> 32 & RAND_MAX);
+}
+
+/*
+ * random(): each number is the sum of an earlier and a much earlier one, as on BSD and Linux, whose numbers these are
+ */
+
+static struct {
+    int degree, separation; /* of 0 words: each number follows from the one before */
+    int place;              /* of the much earlier one */
+    /* The one in front of them says for setstate() of what type they are, and where they go on. */
+    uint32_t *words;
+} sums; /* words is NULL at first */
+
+/* By type; 1 word less than they are given. */
+static const unsigned char degrees[] = {0, 7, 15, 31, 63}, separations[] = {0, 3, 1, 3, 1};
+#define TYPES        5
+#define TYPE_DEFAULT 3
+
+static struct skep_mutex lock; /* guards the sums, and all of 48 bits */
+static uint32_t first_words[1 + 31];
+
+static uint32_t next_sum(void)
+{
+    if (sums.degree == 0)
+        return sums.words[0] = (sums.words[0] * 1103515245u + 12345) & RAND_MAX;
+    uint32_t *to = &sums.words[(sums.place + sums.separation) % sums.degree];
+    *to += sums.words[sums.place];
+    sums.place = (sums.place + 1) % sums.degree;
+    return *to >> 1;
+}
+
+/* Each word is 16807 times the one before, modulo 2^31 - 1; the first ten rounds are nobody's. */
+static void seed_words(unsigned seed)
+{
+    sums.words[0] = seed != 0 ? seed : 1;
+    int64_t word = (int32_t)sums.words[0];
+    for (int i = 1; i < sums.degree; i++) {
+        word = word * 16807 % RAND_MAX;
+        word += word < 0 ? RAND_MAX : 0;
+        sums.words[i] = (uint32_t)word;
+    }
+    sums.place = 0;
+    for (int i = 0; i < 10 * sums.degree; i++)
+        next_sum();
+}
+
+static void take(uint32_t *words, unsigned type, unsigned place)
+{
+    sums.words = words + 1;
+    sums.degree = degrees[type];
+    sums.separation = separations[type];
+    sums.place = (int)place;
+}
+
+/* Writes down where the current words go on, and returns them. */
+static char *keep(void)
+{
+    unsigned type = 0;
+    while (degrees[type] != (unsigned)sums.degree)
+        type++;
+    sums.words[-1] = TYPES * (unsigned)sums.place + type;
+    return (char *)(sums.words - 1);
+}
+
+static void random_lock(void)
+{
+    skep_mutex_lock(&lock);
+    if (sums.words == NULL) {
+        take(first_words, TYPE_DEFAULT, 0);
+        seed_words(1);
+    }
 }
 
 void srandom(unsigned seed)
 {
-    atomic_store_explicit(&random_state, seed, memory_order_relaxed);
+    random_lock();
+    seed_words(seed);
+    skep_mutex_unlock(&lock);
 }
 
 long random(void)
 {
-    return next(&random_state);
+    random_lock();
+    long number = next_sum();
+    skep_mutex_unlock(&lock);
+    return number;
+}
+
+/* EINVAL: less than 8 bytes. */
+char *initstate(unsigned seed, char *words, size_t bytes)
+{
+    unsigned type = TYPES - 1;
+    if (bytes < 2 * sizeof(uint32_t)) {
+        errno = EINVAL;
+        return NULL;
+    }
+    while (bytes < (1u + degrees[type]) * sizeof(uint32_t))
+        type--;
+    random_lock();
+    char *former = keep();
+    take((uint32_t *)(void *)words, type, 0);
+    seed_words(seed);
+    keep();
+    skep_mutex_unlock(&lock);
+    return former;
+}
+
+/* EINVAL: those aren't words of initstate()'s. */
+char *setstate(char *words)
+{
+    uint32_t head;
+    memcpy(&head, words, sizeof(head));
+    unsigned type = head % TYPES, place = head / TYPES;
+    if (place >= (type == 0 ? 1u : degrees[type])) {
+        errno = EINVAL;
+        return NULL;
+    }
+    random_lock();
+    char *former = keep();
+    take((uint32_t *)(void *)words, type, place);
+    skep_mutex_unlock(&lock);
+    return former;
 }
 
 /*
@@ -46,7 +153,6 @@ long random(void)
 #define FACTOR  0x5deece66dull
 #define SUMMAND 0xbu
 
-static struct skep_mutex lock; /* guards all that follows */
 static unsigned short sequence[3] = {0x330e, 0xabcd, 0x1234}, former[3];
 static uint64_t factor = FACTOR;
 static unsigned short summand = SUMMAND;

@@ -1,7 +1,7 @@
 /*
  * zone.c - the local time zone, as TZ has it in POSIX' form ("CET-1CEST,M3.5.0,M10.5.0/3"); there is no data base of others.
- * newlib's localtime() and mktime() go by what is found. Its own parser takes scanf() into each program that asks for a
- * date, and no rule whose hour lies in another day ("M3.5.0/-1").
+ * newlib's own parser takes scanf() into each program that asks for a date, and no rule whose hour lies in another day
+ * ("M3.5.0/-1").
  *
  * UTC where TZ isn't set, is wrong, or names a zone ("Europe/Berlin").
  */
@@ -10,9 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-#include <sys/_tz_structs.h> /* which needs that */
-
-#include "shim.h"
+#include "calendar.h"
 
 #define NAME_BYTES       16u /* with its end; longer ones are cut */
 #define NAME_MIN_BYTES   3u
@@ -25,21 +23,29 @@
 void _tzset_unlocked_r(struct _reent *unused);
 void __tz_lock(void);
 void __tz_unlock(void);
-int __tzcalc_limits(int year);
 
 char *_tzname[2] = {(char *)UTC, (char *)UTC};
 int _daylight;
 long _timezone;
 
-/* A struct tm points to them. */
-static char names[2][NAME_BYTES];
+/* 'M': weekday `day` (0 = Sunday) of week `week` (5 = the last) of `month` (1 to 12); 'J': day 1 to 365, without leap days;
+ * 'D': day 0 to 365. */
+struct rule {
+    char kind;
+    int month, week, day;
+    int seconds; /* of that day */
+};
 
 struct zone {
     char names[2][NAME_BYTES];
     bool has_summer;
-    /* From which on it is summer, and winter; with the offset of winter, and of summer. */
-    __tzrule_type rules[2];
+    int offsets[2]; /* seconds west of Greenwich in winter, and in summer */
+    /* When summer begins, by the clock of winter, and when it ends, by that of summer. */
+    struct rule rules[2];
 };
+
+/* newlib's lock guards it. UTC at first, whose name is elsewhere. */
+static struct zone local;
 
 /* Letters; digits and signs, too, between "<" and ">". NULL: no name. */
 static const char *parse_name(const char *at, char name[NAME_BYTES])
@@ -83,43 +89,42 @@ static const char *parse_time(const char *at, int max_hours, int *seconds)
 }
 
 /* ",Jn", ",n" or ",Mm.w.d", each with the time of day behind a "/" if that isn't 2 o'clock. */
-static const char *parse_rule(const char *at, __tzrule_type *rule)
+static const char *parse_rule(const char *at, struct rule *rule)
 {
     if (*at++ != ',')
         return NULL;
-    rule->s = 2 * SECONDS_PER_HOUR;
-    rule->ch = *at == 'M' || *at == 'J' ? *at++ : 'D';
-    if (rule->ch == 'M') {
-        at = parse_number(at, 12, &rule->m);
-        at = at != NULL && rule->m >= 1 && *at == '.' ? parse_number(at + 1, 5, &rule->n) : NULL;
-        at = at != NULL && rule->n >= 1 && *at == '.' ? parse_number(at + 1, 6, &rule->d) : NULL;
+    rule->seconds = 2 * SECONDS_PER_HOUR;
+    rule->kind = *at == 'M' || *at == 'J' ? *at++ : 'D';
+    if (rule->kind == 'M') {
+        at = parse_number(at, 12, &rule->month);
+        at = at != NULL && rule->month >= 1 && *at == '.' ? parse_number(at + 1, 5, &rule->week)
+                                                          : NULL;
+        at = at != NULL && rule->week >= 1 && *at == '.' ? parse_number(at + 1, 6, &rule->day)
+                                                         : NULL;
     } else {
-        at = parse_number(at, 365, &rule->d);
-        if (rule->ch == 'J' && rule->d < 1)
+        at = parse_number(at, 365, &rule->day);
+        if (rule->kind == 'J' && rule->day < 1)
             return NULL;
     }
-    return at != NULL && *at == '/' ? parse_time(at + 1, HOURS_MAX, &rule->s) : at;
+    return at != NULL && *at == '/' ? parse_time(at + 1, HOURS_MAX, &rule->seconds) : at;
 }
 
 /* False: it isn't right. */
 static bool parse(const char *at, struct zone *zone)
 {
-    int offset;
     at = parse_name(at, zone->names[0]);
-    at = at != NULL ? parse_time(at, 24, &offset) : NULL;
+    at = at != NULL ? parse_time(at, 24, &zone->offsets[0]) : NULL;
     if (at == NULL)
         return false;
-    zone->rules[0].offset = offset;
     if (*at == 0)
         return true;
     at = parse_name(at, zone->names[1]);
     if (at == NULL)
         return false;
     zone->has_summer = true;
-    offset -= SECONDS_PER_HOUR;
+    zone->offsets[1] = zone->offsets[0] - SECONDS_PER_HOUR;
     if (*at != 0 && *at != ',')
-        at = parse_time(at, 24, &offset);
-    zone->rules[1].offset = offset;
+        at = parse_time(at, 24, &zone->offsets[1]);
     if (at != NULL && *at == 0)
         at = ",M3.2.0,M11.1.0";
     at = at != NULL ? parse_rule(at, &zone->rules[0]) : NULL;
@@ -129,15 +134,11 @@ static bool parse(const char *at, struct zone *zone)
 
 static void take(const struct zone *zone)
 {
-    __tzinfo_type *info = __gettzinfo();
-    memcpy(names, zone->names, sizeof(names));
-    memcpy(info->__tzrule, zone->rules, sizeof(zone->rules));
-    _tzname[0] = names[0];
-    _tzname[1] = names[zone->has_summer];
-    _timezone = zone->rules[0].offset;
+    local = *zone;
+    _tzname[0] = local.names[0];
+    _tzname[1] = local.names[zone->has_summer];
+    _timezone = zone->offsets[0];
     _daylight = zone->has_summer;
-    if (zone->has_summer)
-        __tzcalc_limits(info->__tzyear);
 }
 
 void _tzset_unlocked_r(struct _reent *unused)
@@ -160,4 +161,57 @@ void _tzset_r(struct _reent *unused)
     __tz_lock();
     _tzset_unlocked_r(unused);
     __tz_unlock();
+}
+
+/* Days from 1970-01-01 to the one that a rule names. */
+static int64_t rule_day(const struct rule *rule, int64_t year)
+{
+    int64_t january = skep_posix_days_before(year, 0);
+    if (rule->kind == 'D')
+        return january + rule->day;
+    if (rule->kind == 'J') {
+        bool is_leap = skep_posix_days_before(year, 2) - january == 31 + 29;
+        return january + rule->day - 1 + (is_leap && rule->day > 31 + 28);
+    }
+    int64_t first = skep_posix_days_before(year, rule->month - 1);
+    int64_t next = skep_posix_days_before(year + rule->month / 12, rule->month % 12);
+    int64_t day = first + (rule->day - skep_posix_weekday(first) + 7) % 7 + (rule->week - 1) * 7;
+    return day < next ? day : day - 7;
+}
+
+static bool is_summer(const struct zone *zone, int64_t seconds)
+{
+    if (!zone->has_summer)
+        return false;
+    int64_t year = skep_posix_year(seconds), changes[2];
+    for (int i = 0; i < 2; i++)
+        changes[i] = rule_day(&zone->rules[i], year) * SECONDS_PER_DAY + zone->rules[i].seconds +
+                     zone->offsets[i];
+    bool is_within_year = changes[0] < changes[1];
+    return is_within_year ? seconds >= changes[0] && seconds < changes[1]
+                          : seconds >= changes[0] || seconds < changes[1];
+}
+
+void skep_posix_local(int64_t seconds, struct tm *time)
+{
+    __tz_lock();
+    _tzset_unlocked_r(NULL);
+    time->tm_isdst = is_summer(&local, seconds);
+    time->tm_gmtoff = -local.offsets[time->tm_isdst];
+    time->tm_zone = _tzname[time->tm_isdst];
+    __tz_unlock();
+}
+
+/* Where the clock shows the time twice it is winter, and where it never does, it is as if winter had gone on. A zone without
+ * summer time has one all the same for who insists, as on Linux. */
+int64_t skep_posix_from_local(int64_t shown, int wanted)
+{
+    __tz_lock();
+    _tzset_unlocked_r(NULL);
+    int64_t winter = shown + local.offsets[0];
+    int64_t summer = local.has_summer ? shown + local.offsets[1] : winter - SECONDS_PER_HOUR;
+    bool by_summer =
+        wanted < 0 ? is_summer(&local, winter) && is_summer(&local, summer) : wanted > 0;
+    __tz_unlock();
+    return by_summer ? summer : winter;
 }
