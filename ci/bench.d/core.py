@@ -146,6 +146,6 @@ def kept(table, folder):
 
 def sections(full):
     populations = [FEW, 1000] + [8000] * full
-    return {"two CPUs": two_cpus, "busy": busy, "disk": kept} | {
+    return {"two CPUs": two_cpus, "busy": busy} | {
         f"{guests} guests": functools.partial(rows, guests) for guests in populations
     }

@@ -9,7 +9,6 @@ KNOWN_MISSES = {
 }
 KNOWN_MISSES |= {
     "stream, guest to guest : out of the machine": "both ends of TCP and all copies are emulated; outside, one end is the host's",
-    "ring 0's share of SQLite in memory": "pages are zeroed by some 512 instructions each, and their frames taken one by one",
 }
 KNOWN_MISSES |= {
     f"{guests} web guests on 2 CPUs : one on one": "QEMU has one thread for all devices of a machine, and the client and both CPUs share this host's two"

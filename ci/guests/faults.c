@@ -488,7 +488,6 @@ static void often(void)
     printf("left: %d times\n", times);
 }
 
-/* The handler sets it anew each time, since a signal that is to be taken once is taken once. */
 static void once(void)
 {
     struct sigaction now;

@@ -4,7 +4,7 @@
  *   memory   largest maps, protections and unmappings, of pages that are there, that are not, and of single ones
  *   calls    console, timers, waits, events and resumption
  *   vcpus    32 vCPUs, all started, all sent events, all waiting for a deadline
- *   packets  frames in as many pieces as there may be, to the MAC of ARGUMENT, and buffers for as many
+ *   packets  a full table of groups; frames in as many pieces as there may be, to the MAC of ARGUMENT, and buffers for as many
  *   segments TCP segments as long as a chain may be, likewise, and buffers that take them in parts
  *   blocks   requests of the largest size in the most pieces, to memory that isn't there yet, to chunks that are nowhere,
  *            that are shared, and all of a device at once; ends amid them
@@ -30,6 +30,7 @@ enum {
     ROUNDS = 50,
     DEPTH = 60,
 };
+#define GROUP_MAC 0x5e0001ull /* 01:00:5e:00:00:00 and on, the first byte lowest */
 
 static void must(int64_t result, const char *what)
 {
@@ -212,6 +213,18 @@ static void offer(struct ring *ring, uint16_t chains)
     }
 }
 
+/* As many groups as a port may be in, and one more. */
+static void groups(void)
+{
+    int64_t result = 0;
+    uint64_t count = 0;
+    while ((result = skep_hc_net_group(0, GROUP_MAC + (count << 40), true)) == 0 && count < 256)
+        count++;
+    must(result == -SKEP_ENOSPC ? 0 : -1, "groups");
+    while (count-- > 0)
+        must(skep_hc_net_group(0, GROUP_MAC + (count << 40), false), "leave");
+}
+
 static void heavy_packets(const char *peer)
 {
     static char header[HEADER], data[2][(CHAIN + 1) * PAGE] __attribute__((aligned(4096)));
@@ -221,6 +234,7 @@ static void heavy_packets(const char *peer)
     uint16_t received = 0;
     frame_write(data[1] + PAGE - piece / 2, peer);
     printf("heavy: packets\n");
+    groups();
     offer(&in, QUEUE_SIZE / CHAIN);
     for (;;) {
         uint16_t done = atomic_load(&in.used->index);

@@ -87,6 +87,14 @@ static void page_faults_say_whether_something_is_there(void **state)
     assert_int_equal(vcpu->page->fault_mapped, 1);
 }
 
+static void nothing_is_said_of_ring_0(void **state)
+{
+    (void)state;
+    trap_page_fault(vcpu, gva(0xffff800000000000ull), SKEP_FAULT_PRESENT);
+    check_told(SKEP_CRASH_PAGE_FAULT, 0xffff800000000000ull, 0);
+    assert_int_equal(vcpu->page->fault_mapped, 0);
+}
+
 static void who_has_asked_for_nothing_ends(void **state)
 {
     (void)state;
@@ -178,6 +186,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(guest_is_told, begin, end),
         cmocka_unit_test_setup_teardown(page_faults_say_whether_something_is_there, begin, end),
+        cmocka_unit_test_setup_teardown(nothing_is_said_of_ring_0, begin, end),
         cmocka_unit_test_setup_teardown(who_has_asked_for_nothing_ends, begin, end),
         cmocka_unit_test_setup_teardown(fault_with_upcalls_masked_ends_the_guest, begin, end),
         cmocka_unit_test_setup_teardown(record_is_of_the_first_fault, begin, end),

@@ -19,7 +19,7 @@ struct nic fake_nic;
 struct sent sent[SENT_MAX];
 uint32_t sent_count, sent_room, kick_count, poll_count;
 uint64_t poll_ns;
-bool card_holds;
+bool card_holds, card_is_done, card_has_more;
 uint32_t receive_flags;
 
 const uint8_t card_mac[6] = {0x52, 0x54, 0, 0, 0, 1};
@@ -60,9 +60,10 @@ static int card_transmit(struct nic *nic, uint32_t pair, const struct nic_packet
 
 static void card_kick(struct nic *nic, uint32_t pair)
 {
-    (void)nic;
-    (void)pair;
     kick_count++;
+    if (card_is_done) {
+        uplink_client.interrupt(nic, pair);
+    }
 }
 
 static bool card_poll(struct nic *nic, uint32_t pair, uint32_t budget)
@@ -72,7 +73,7 @@ static bool card_poll(struct nic *nic, uint32_t pair, uint32_t budget)
     assert_int_equal(pair, arch_cpu()->index);
     poll_count++;
     fake_clock_advance(poll_ns);
-    return false;
+    return card_has_more;
 }
 
 static bool card_room(struct nic *nic, uint32_t pair)
@@ -143,7 +144,7 @@ int fixture_begin(void **state)
     (void)state;
     sent_count = kick_count = poll_count = 0;
     poll_ns = 0;
-    card_holds = false;
+    card_holds = card_is_done = card_has_more = false;
     fake_nic.pair_count = 1;
     receive_flags = 0;
     sent_room = SENT_MAX;

@@ -52,8 +52,10 @@ struct sent {
 extern struct nic fake_nic;
 extern struct sent sent[SENT_MAX];
 extern uint32_t sent_count, sent_room, kick_count, poll_count;
-extern uint64_t poll_ns; /* what a poll takes */
-extern bool card_holds;  /* what it was given: it has sent nothing of that */
+extern uint64_t poll_ns;   /* what a poll takes */
+extern bool card_holds;    /* what it was given: it has sent nothing of that */
+extern bool card_is_done;  /* when it is kicked: it interrupts */
+extern bool card_has_more; /* after a poll */
 
 /* SKEP_QUEUE_… of receive queues that are set up from now on; fixture_begin() clears it. */
 extern uint32_t receive_flags;

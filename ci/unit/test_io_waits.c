@@ -229,6 +229,28 @@ static void an_interrupt_within_a_call_is_not_forgotten(void **state)
     assert_true(uplink_wanted());
 }
 
+/* A kick may find the card done, and poll it; then a poll isn't all. */
+static void what_a_kick_finds_is_not_forgotten(void **state)
+{
+    (void)state;
+    until_it_runs(&a);
+    uint32_t bytes = frame_udp(frame, other_mac, mac_a, ADDRESS_A, WORLD, 1, 2, 10);
+    memset(a.page[TX_PAGE], 0, 12);
+    memcpy(a.page[TX_PAGE] + 12, frame, bytes);
+    peer_offer(&a, &a.tx, TX_PAGE * 4096, 12 + bytes, 0);
+    card_is_done = card_has_more = true;
+    atomic_store(&fake_cpu->resched, 0);
+    assert_int_equal(io_queue_kick(a.vcpu, 1), 0);
+    card_is_done = card_has_more = false;
+    assert_int_equal(poll_count, 1);
+    assert_true(uplink_wanted());
+    assert_int_equal(atomic_load(&fake_cpu->resched), 1);
+    fake_resume(); /* the kick's share was this trap's */
+    fake_clock_advance(SPARE_NS);
+    fake_interrupts();
+    assert_false(uplink_wanted());
+}
+
 static void other_interrupts_are_handled_at_once(void **state)
 {
     (void)state;
@@ -343,6 +365,7 @@ int main(void)
         TEST(work_waits_for_nobody_else),
         TEST(who_made_room_is_not_spared),
         TEST(a_kick_has_its_share),
+        TEST(what_a_kick_finds_is_not_forgotten),
         TEST(an_interrupt_holds_up_nobody_who_was_woken),
         TEST(an_interrupt_within_a_call_is_not_forgotten),
         TEST(other_interrupts_are_handled_at_once),

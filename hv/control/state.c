@@ -21,7 +21,8 @@
  * What lies behind the littlefs is the log (state.h). A change's block of it is written before the commit's block, and
  * the commit's flush makes both durable.
  *
- * Known shortcomings: a folder that has just outgrown its two blocks is not repeated as a whole. The space in use is
+ * Known shortcomings: a folder that has just outgrown its two blocks, or that was just made when the power was cut, is not
+ * repeated as a whole. The space in use is
  * counted at the start, and estimated from then on.
  */
 #include "state.h"
@@ -182,24 +183,6 @@ static void head_digest(const struct device_head *head, uint8_t digest[32])
     tls_sha256(head, offsetof(struct device_head, digest), digest);
 }
 
-static int make_folder(const char *path);
-
-static int make_outer_folders(void)
-{
-    int result = error_of(lfs2_mount(&fs, &config));
-    char path[STATE_FOLDER_BYTES];
-
-    if (result != 0)
-        return result;
-    for (unsigned i = 0; i < STATE_SHARDS && result == 0; i += 16) {
-        state_folder(layout, i, path);
-        path[1] = '\0';
-        result = make_folder(path);
-    }
-    lfs2_unmount(&fs);
-    return result;
-}
-
 static int format(struct bdev *dev, uint8_t block[BDEV_BLOCK])
 {
     uint64_t blocks = (dev->bytes < STATE_BYTES_MAX ? dev->bytes : STATE_BYTES_MAX) / BDEV_BLOCK;
@@ -210,8 +193,6 @@ static int format(struct bdev *dev, uint8_t block[BDEV_BLOCK])
     layout = STATE_DEEP;
     config.block_count = (lfs2_size_t)head.block_count;
     result = error_of(lfs2_format(&fs, &config));
-    if (result == 0)
-        result = make_outer_folders();
     if (result != 0)
         return result;
     head_digest(&head, head.digest);
@@ -421,7 +402,20 @@ static int make_folder(const char *path)
     return settle(path, false);
 }
 
-/* The folder is made when its first file is. */
+/* The folder is made when its first file is, and the one around it when its first folder is: so both blocks of each get
+ * what is in it. */
+static int make_folders(struct writing *w)
+{
+    int result = make_folder(w->path);
+
+    if (result != -SKEP_ENOENT || layout != STATE_DEEP)
+        return result;
+    w->path[1] = '\0';
+    result = make_folder(w->path);
+    w->path[1] = '/';
+    return result == 0 ? make_folder(w->path) : result;
+}
+
 static int open_for_writing(struct writing *w)
 {
     int result = open_once(w);
@@ -430,7 +424,7 @@ static int open_for_writing(struct writing *w)
     if (result != LFS2_ERR_NOENT)
         return error_of(result);
     *end = '\0';
-    result = make_folder(w->path);
+    result = make_folders(w);
     *end = '/';
     return result == 0 ? error_of(open_once(w)) : result;
 }

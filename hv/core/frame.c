@@ -127,7 +127,7 @@ static void scrub(pfn_t pfn, uint32_t order)
     memset(frame_data(pfn), 0, PAGE_SIZE << order);
 }
 
-/* ---- zeroed ahead of time; all hold frame_lock ---- */
+/* ---- zeroed ahead of time; all but who only asks hold frame_lock ---- */
 
 static uint32_t clean_frames(void)
 {

@@ -46,7 +46,9 @@ static bool tell(struct vcpu *vcpu, uint64_t entry, enum skep_crash_reason reaso
     struct skep_vcpu_page *page = vcpu->page;
     bool of_page = reason == SKEP_CRASH_PAGE_FAULT || reason == SKEP_CRASH_GUARD_PAGE;
     page->fault_address = address;
-    page->fault_error = error;
+    /* Not whether ring 0 has something there. */
+    page->fault_error =
+        of_page && address >= SKEP_GUEST_VA_MAX ? error & ~(uint64_t)SKEP_FAULT_PRESENT : error;
     page->fault_mapped = of_page && is_mapped(vcpu->guest, address);
     atomic_store(&page->fault_reason, reason);
     return upcall_enter(vcpu, entry) == 0;

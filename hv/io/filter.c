@@ -252,7 +252,7 @@ enum verdict filter_outgoing(struct port *port, const uint8_t *head, uint32_t by
         return VERDICT_DROP;
     }
     if (is_group(head) && is_for_members(head, bytes)) {
-        *to = switch_find_member(head, port, &port->walk);
+        *to = switch_find_member(head, head + 6, &port->walk);
         return *to != NULL ? VERDICT_MEMBER : VERDICT_UPLINK;
     }
     struct port *target = is_group(head) ? group_target(head, bytes) : switch_find_mac(head);
@@ -340,7 +340,7 @@ struct port *filter_incoming(const uint8_t *frame, uint32_t bytes, struct member
     }
     if (is_group(frame)) {
         bool spread = is_for_members(frame, bytes) && !is_group(frame + 6);
-        return spread ? switch_find_member(frame, NULL, walk) : group_target(frame, bytes);
+        return spread ? switch_find_member(frame, frame + 6, walk) : group_target(frame, bytes);
     }
     bool known = is_arp(frame, bytes) || ipv4_payload(frame, bytes) != 0 ||
                  filter6_protocol(frame, bytes) >= 0;

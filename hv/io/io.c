@@ -278,6 +278,16 @@ int io_net_group(struct guest *guest, uint32_t index, uint64_t mac, bool join)
     return join ? switch_group_join(port, bytes) : switch_group_leave(port, bytes);
 }
 
+static bool storage_work_any(void)
+{
+    return disks_wanted() || volume_work_any();
+}
+
+static bool work_any(void)
+{
+    return uplink_wanted() || switch_work_any() || switch_advert_any() || storage_work_any();
+}
+
 /* Numbers (cpu->traps) of traps, as core_resume() counts them: in which each CPU worked last, and in which a vCPU kicked
  * last and left its share to io_work(). */
 static uint64_t worked_in[CPUS_MAX], kicked_in[CPUS_MAX];
@@ -291,7 +301,8 @@ static void kick(struct port *port)
     if (switch_work_any()) {
         port_send_later(port);
         kicked_in[cpu->index] = cpu->traps + 1;
-    } else if (port_send(port, PORT_KICK_WORK, false)) {
+    } else if (port_send(port, PORT_KICK_WORK, false) ||
+               work_any()) { /* the card may have been polled */
         worked_in[cpu->index] = cpu->traps + 1;
     } else {
         return;
@@ -314,7 +325,7 @@ static int kick_block(struct guest *guest, uint32_t queue)
     if (others) {
         volume_work_add(block->volume);
         kicked_in[cpu->index] = cpu->traps + 1;
-    } else if (block_go(block->volume)) {
+    } else if (block_go(block->volume) || work_any()) {
         worked_in[cpu->index] = cpu->traps + 1;
     } else {
         return 0;
@@ -351,11 +362,6 @@ static bool port_work(bool advert_first)
     return port != NULL || (switch_advert_any() && port_receive_advert());
 }
 
-static bool storage_work_any(void)
-{
-    return disks_wanted() || volume_work_any();
-}
-
 static bool net_work_one(bool card_first, bool advert_first)
 {
     return card_first ? uplink_poll() || port_work(advert_first)
@@ -381,11 +387,6 @@ static bool work_one(const struct cpu *cpu)
     }
     return turn & 2 ? net_work_one(device_first, advert_first) || storage_work_one(device_first)
                     : storage_work_one(device_first) || net_work_one(device_first, advert_first);
-}
-
-static bool work_any(void)
-{
-    return uplink_wanted() || switch_work_any() || switch_advert_any() || storage_work_any();
 }
 
 /* Whether the work waits for who was just woken: or else a guest that sends all the time, and the card's interrupts for

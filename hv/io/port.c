@@ -121,7 +121,9 @@ static enum step send_local(struct port *port, struct queue_chain *chain, struct
         switch_release(out->to);
         return ring_broken(port, &port->tx, chain, error);
     }
-    if (!stays) {
+    if (stays) {
+        port->counters.tx_copied += out->bytes;
+    } else {
         take(port);
         queue_push(&port->tx, chain->head, 0);
         count_sent(port, out->bytes, out->bytes);
@@ -203,8 +205,9 @@ static void sent_part(struct port *port, struct outgoing *out, uint32_t payload)
         take(port);
         queue_push(&port->tx, out->chain, 0);
     }
+    uint64_t before = port->counters.tx_bytes;
     count_frames(&port->counters.tx_packets, &port->counters.tx_bytes, &out->segments, payload);
-    port->counters.tx_copied += payload;
+    port->counters.tx_copied += port->counters.tx_bytes - before;
 }
 
 static void pieces_unpin(const struct nic_packet *packet)

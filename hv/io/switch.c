@@ -416,14 +416,15 @@ int switch_group_leave(struct port *port, const uint8_t mac[6])
     return error;
 }
 
-struct port *switch_find_member(const uint8_t mac[6], const struct port *sender,
+struct port *switch_find_member(const uint8_t mac[6], const uint8_t source[6],
                                 struct members_walk *walk)
 {
     spin_lock(&switch_lock);
     walk->until = walk->heard == 0 ? member_number : walk->until;
     struct member *member = by_group[mac_bucket_of(mac)];
-    while (member != NULL && (member->number <= walk->heard || member->number > walk->until ||
-                              member->port == sender || memcmp(member->mac, mac, 6) != 0)) {
+    while (member != NULL &&
+           (member->number <= walk->heard || member->number > walk->until ||
+            memcmp(member->mac, mac, 6) != 0 || memcmp(member->port->mac, source, 6) == 0)) {
         member = member->next;
     }
     walk->heard = member != NULL ? member->number : walk->heard;

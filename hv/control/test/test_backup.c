@@ -476,7 +476,7 @@ static void test_failures(void **state)
         boots_cold();
         if (guest_first() || image_first())
             assert_snapshot(all);
-        assert_true(after < 150);
+        assert_true(after < 300);
     }
     boots_end();
     fake_set_disk(NULL, 64 * BDEV_BLOCK);

@@ -229,6 +229,30 @@ static void test_a_flipped_bit(void **state)
                   closed);
 }
 
+/* With a single value, too, each block of what leads to it is there twice. */
+static void test_a_flipped_bit_beside_little(void **state)
+{
+    static uint8_t before[BYTES];
+    unsigned flipped = 0;
+
+    (void)state;
+    assert_int_equal(state_put("only", "one", 3), 0);
+    state_close();
+    memcpy(before, medium, BYTES);
+    for (size_t at = BDEV_BLOCK; at < BYTES; at += BDEV_BLOCK) {
+        if (memcmp(before + at, (const uint8_t[64]){0}, 64) == 0)
+            continue;
+        memcpy(medium, before, BYTES);
+        medium[at + 4] ^= 1;
+        ram_disk_init(&disk, medium, BYTES);
+        assert_int_equal(state_open(&disk.dev, false), 0);
+        assert_value("only", "one");
+        state_close();
+        flipped++;
+    }
+    assert_int_equal(flipped, 6); /* both blocks of three folders */
+}
+
 /* Whatever bytes are others: what is there can be read or not, but is never something else, and nothing crashes. */
 static void test_any_damage(void **state)
 {
@@ -530,6 +554,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_flat, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damaged_value, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_flipped_bit, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_flipped_bit_beside_little, setup, teardown),
         cmocka_unit_test_setup_teardown(test_any_damage, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cost, setup, teardown),

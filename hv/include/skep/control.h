@@ -322,8 +322,8 @@ struct skep_crash {
 struct skep_net_counters {
     uint64_t rx_packets, rx_bytes, rx_dropped;
     uint64_t tx_packets, tx_bytes, tx_dropped;
-    uint64_t
-        tx_copied; /* bytes of what was sent that ring 0 copied; a card reads the others where they are */
+    /* Bytes that ring 0 copied to send them, for each receiver; a card reads the others where they are. */
+    uint64_t tx_copied;
 };
 
 /* Requests of a block device that were done well, and their bytes. */
