@@ -146,6 +146,14 @@ static void test_exceptions(void)
     say("too large", !!fetestexcept(FE_OVERFLOW));
 }
 
+/* Where the real part is what is left of numbers that are near one another. */
+static void test_circle(void)
+{
+    double complex log = clog(CMPLX(0.6, 0.8)), other = clog(CMPLX(0.28, -0.96));
+    printf("logarithms on the circle: %.9e %.9e, %.9e %.9e\n", creal(log), cimag(log), creal(other),
+           cimag(other));
+}
+
 int main(int argc, char **argv)
 {
     wanted = argc > 1 ? argv[1] : wanted;
@@ -154,6 +162,7 @@ int main(int argc, char **argv)
         test_near(&all[i]);
     }
     test_powers();
+    test_circle();
     test_exceptions();
     puts("complexes: ok");
     return 0;

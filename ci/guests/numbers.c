@@ -285,6 +285,10 @@ static void test_random(void)
     }
     for (size_t i = 1; i < COUNT(sizes); i++)
         printf("%d %ld\n", setstate((char *)words[i]) != NULL, random());
+    for (unsigned i = 0; i < 5; i++)
+        random();
+    printf("%d %ld\n", setstate((char *)words[COUNT(sizes) - 1]) != NULL,
+           random()); /* those in use */
     printf("%d %ld\n", setstate(first) != NULL, random());
 }
 

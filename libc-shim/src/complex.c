@@ -138,6 +138,14 @@ number ctanl(number z)
  * Logarithms and roots
  */
 
+/* x * x as a sum, of which the result is the smaller part (Dekker). */
+static long double square_exactly(long double x, long double *large)
+{
+    long double scaled = x * 0x100000001p0L, high = scaled - (scaled - x), low = x - high;
+    *large = x * x;
+    return high * high - *large + 2 * high * low + low * low;
+}
+
 /* ln(sqrt(x * x + y * y)) */
 static long double log_of_length(long double x, long double y)
 {
@@ -148,8 +156,10 @@ static long double log_of_length(long double x, long double y)
         return logl(hypotl(x / 4, y / 4)) + 2 * LN_2;
     if (longer < 0x1p-8000L && longer > 0)
         return logl(hypotl(x * 0x1p8000L, y * 0x1p8000L)) - 8000 * LN_2;
-    if (longer > 0.5L && longer < 2)
-        return log1pl((longer - 1) * (longer + 1) + square(shorter)) / 2;
+    if (longer > 0.5L && longer < 2) {
+        long double x2, y2, lost = square_exactly(longer, &x2) + square_exactly(shorter, &y2);
+        return log1pl(x2 - 1 + y2 + lost) / 2;
+    }
     return logl(hypotl(x, y));
 }
 

@@ -132,17 +132,19 @@ char *initstate(unsigned seed, char *words, size_t bytes)
 /* EINVAL: those aren't words of initstate()'s. */
 char *setstate(char *words)
 {
-    uint32_t head;
+    random_lock();
+    char *former = keep();
+    uint32_t head; /* only now: these may be the words in use */
     memcpy(&head, words, sizeof(head));
     unsigned type = head % TYPES, place = head / TYPES;
-    if (place >= (type == 0 ? 1u : degrees[type])) {
+    bool fits = place < (type == 0 ? 1u : degrees[type]);
+    if (fits)
+        take((uint32_t *)(void *)words, type, place);
+    skep_mutex_unlock(&lock);
+    if (!fits) {
         errno = EINVAL;
         return NULL;
     }
-    random_lock();
-    char *former = keep();
-    take((uint32_t *)(void *)words, type, place);
-    skep_mutex_unlock(&lock);
     return former;
 }
 

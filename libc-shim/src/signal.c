@@ -325,7 +325,7 @@ bool skep_posix_takes_fault(int signal, int *flags)
     return !skep_posix_signals_is_helper() && takes(own, signal) && has_handler(signal);
 }
 
-/* If another thread has taken the handler away meanwhile, this dies as it would have before. */
+/* If another thread has taken the handler away meanwhile, the guest ends by the signal. */
 void skep_posix_handle_fault(siginfo_t *info, const struct skep_fault *fault,
                              struct skep_context *interrupted)
 {

@@ -21,7 +21,7 @@
 #define IPV4_MAC      0x00000000005e0001ull /* RFC 1112, section 6.4 */
 #define IPV6_MAC      0x0000000000003333ull /* RFC 2464, section 7 */
 
-/* What ring 0 said last. Guarded by the core lock. */
+/* The first refusal of a join. Guarded by the core lock. */
 static int64_t told;
 
 static uint64_t mac_of4(const ip4_addr_t *group)
@@ -37,9 +37,9 @@ static uint64_t mac_of6(const ip6_addr_t *group)
 /* Several groups have one MAC, and ring 0 may be too old to know of any: both is as good as done. */
 static void enter(const struct netif *netif, uint64_t mac)
 {
-    told = skep_hc_net_group(pvnet_number(netif), mac, true);
-    if (told == -SKEP_EEXIST || told == -SKEP_ENOSYS)
-        told = 0;
+    int64_t result = skep_hc_net_group(pvnet_number(netif), mac, true);
+    if (result < 0 && result != -SKEP_EEXIST && result != -SKEP_ENOSYS && told == 0)
+        told = result;
 }
 
 static void leave(const struct netif *netif, uint64_t mac)
@@ -120,7 +120,7 @@ int network_group_join(struct netif *netif, const struct ip_addr *group)
                                   : mld6_joingroup_netif(netif, ip_2_ip6(group));
     if (error == ERR_OK && told < 0) {
         lwip_leave(netif, group);
-        return -SKEP_ENOSPC;
+        return told == -SKEP_ENOSPC ? -SKEP_ENOSPC : -SKEP_EINVAL;
     }
     network_nd_used(); /* its report is repeated */
     return error == ERR_OK ? 0 : error == ERR_MEM ? -SKEP_ENOMEM : -SKEP_EINVAL;

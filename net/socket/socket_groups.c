@@ -157,8 +157,11 @@ static struct netif *interface_of(const struct request *request)
         return request->index <= UINT8_MAX ? netif_get_by_index((u8_t)request->index) : NULL;
     if (IP_IS_V6_VAL(request->group))
         return netif_default;
-    if (ip4_addr_isany_val(request->address))
-        return ip4_route(ip_2_ip4(&request->group));
+    if (ip4_addr_isany_val(
+            request->address)) { /* DHCP may not have answered yet: routers are told when it has */
+        netif = ip4_route(ip_2_ip4(&request->group));
+        return netif != NULL ? netif : netif_default;
+    }
     NETIF_FOREACH(netif)
     {
         if (ip4_addr_eq(netif_ip4_addr(netif), &request->address))

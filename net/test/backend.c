@@ -27,6 +27,7 @@ int64_t skep_hc_queue_kick(uint32_t queue)
 
 uint64_t backend_groups[BACKEND_GROUPS_MAX];
 bool backend_groups_full;
+uint64_t backend_group_full;
 
 static uint64_t *group_of(uint64_t mac)
 {
@@ -48,7 +49,7 @@ int64_t skep_hc_net_group(uint32_t device, uint64_t mac, bool join)
         return -SKEP_ENODEV;
     if (join && backend_has_group(mac))
         return -SKEP_EEXIST;
-    if (at == NULL || (join && backend_groups_full))
+    if (at == NULL || (join && (backend_groups_full || mac == backend_group_full)))
         return join ? -SKEP_ENOSPC : -SKEP_ENOENT;
     *at = join ? mac : 0;
     return 0;
@@ -58,6 +59,7 @@ void backend_reset(void)
 {
     memset(backend_groups, 0, sizeof(backend_groups));
     backend_groups_full = false;
+    backend_group_full = 0;
     memset(backend_queues, 0, sizeof(backend_queues));
     backend_setup_result = 0;
 }

@@ -21,10 +21,12 @@ extern struct backend_queue backend_queues[SKEP_QUEUE_COUNT];
 /* What the next skep_hc_queue_setup() answers; 0 at first. */
 extern int64_t backend_setup_result;
 
-/* What a driver has said of groups: MACs, their first bytes lowest, of which 32 fit; backend_groups_full: no more do. */
+/* What a driver has said of groups: MACs, their first bytes lowest, of which 32 fit; backend_groups_full: no more do;
+ * backend_group_full: one that is refused. */
 #define BACKEND_GROUPS_MAX 32u
 extern uint64_t backend_groups[BACKEND_GROUPS_MAX]; /* 0 = none */
 extern bool backend_groups_full;
+extern uint64_t backend_group_full;
 bool backend_has_group(uint64_t mac);
 
 /* Called for an event, after it was counted. */

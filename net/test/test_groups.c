@@ -131,6 +131,13 @@ static void a_full_table_is_told(void **state)
     assert_int_equal(join(&other), 0); /* nothing was left behind */
     leave(&other);
     leave(&group);
+    backend_group_full = all_hosts; /* without which no router's question would come */
+    assert_int_equal(join(&other), -SKEP_ENOSPC);
+    backend_group_full = 0;
+    assert_int_equal(join(&group), 0);
+    assert_int_equal(join(&other), 0);
+    leave(&other);
+    leave(&group);
     for (unsigned i = 0; i < BACKEND_GROUPS_MAX; i++)
         assert_int_equal(backend_groups[i], 0);
 }
@@ -171,7 +178,6 @@ static int start(void **state)
     (void)state;
     backend_reset();
     backend_on_event = on_event;
-    host_start_info.abi_minor = SKEP_GROUP_ABI_MINOR;
     host_start_info.net_count = 1;
     host_start_info.net[0] = (struct skep_net){
         .mtu = 1500,
