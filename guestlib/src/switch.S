@@ -100,6 +100,18 @@ skep_fault_call:
     jmp     *%rax
     .size skep_fault_call, . - skep_fault_call
 
+/* From (RDI); RAX and RDX are changed. */
+    .macro extended_restore
+    movl    skep_xsave_mask(%rip), %eax
+    movl    4 + skep_xsave_mask(%rip), %edx
+    testl   %eax, %eax
+    jz      1f
+    xrstor64 (%rdi)
+    jmp     2f
+1:  fxrstor64 (%rdi)
+2:
+    .endm
+
 /*
  * skep_fault_return(extended, context): back to where a fault was. By ring 0, as nothing may be put onto a stack that may
  * have been the reason.
@@ -108,14 +120,8 @@ skep_fault_call:
     .hidden skep_fault_return
     .type skep_fault_return, @function
 skep_fault_return:
-    movl    skep_xsave_mask(%rip), %eax
-    movl    4 + skep_xsave_mask(%rip), %edx
-    testl   %eax, %eax
-    jz      1f
-    xrstor64 (%rdi)
-    jmp     2f
-1:  fxrstor64 (%rdi)
-2:  movq    %rsi, %rdi
+    extended_restore
+    movq    %rsi, %rdi
     movl    $HC_RESUME, %eax
     syscall
     ud2
@@ -131,14 +137,8 @@ skep_fault_return:
     .hidden skep_resume
     .type skep_resume, @function
 skep_resume:
-    movl    skep_xsave_mask(%rip), %eax
-    movl    4 + skep_xsave_mask(%rip), %edx
-    testl   %eax, %eax
-    jz      1f
-    xrstor64 (%rdi)
-    jmp     2f
-1:  fxrstor64 (%rdi)
-2:  movq    CONTEXT_RSP(%rsi), %rax
+    extended_restore
+    movq    CONTEXT_RSP(%rsi), %rax
     subq    $RED_ZONE + 24, %rax
     movq    CONTEXT_RIP(%rsi), %rcx
     movq    %rcx, 16(%rax)
