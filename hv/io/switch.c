@@ -416,15 +416,15 @@ int switch_group_leave(struct port *port, const uint8_t mac[6])
     return error;
 }
 
-struct port *switch_find_member(const uint8_t mac[6], const uint8_t source[6],
+struct port *switch_find_member(const uint8_t group[6], const uint8_t source[6],
                                 struct members_walk *walk)
 {
     spin_lock(&switch_lock);
     walk->until = walk->heard == 0 ? member_number : walk->until;
-    struct member *member = by_group[mac_bucket_of(mac)];
+    struct member *member = by_group[mac_bucket_of(group)];
     while (member != NULL &&
            (member->number <= walk->heard || member->number > walk->until ||
-            memcmp(member->mac, mac, 6) != 0 || memcmp(member->port->mac, source, 6) == 0)) {
+            memcmp(member->mac, group, 6) != 0 || memcmp(member->port->mac, source, 6) == 0)) {
         member = member->next;
     }
     walk->heard = member != NULL ? member->number : walk->heard;

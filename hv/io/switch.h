@@ -116,7 +116,7 @@ int switch_group_join(struct port *port, const uint8_t mac[6]);
 int switch_group_leave(struct port *port, const uint8_t mac[6]);
 
 /* The next member of a group that is to get a frame from this MAC, which is not its own; with a reference, or NULL. */
-struct port *switch_find_member(const uint8_t mac[6], const uint8_t source[6],
+struct port *switch_find_member(const uint8_t group[6], const uint8_t source[6],
                                 struct members_walk *walk);
 
 /* Whether an IPv6 address is the port's: the one of its spec, or made of its MAC (RFC 4291, appendix A) in fe80::/64, or
