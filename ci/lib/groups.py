@@ -113,6 +113,8 @@ def check_question(host):
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, IGMP) as raw:
         raw.settimeout(30)
         raw.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(GATEWAY))
+        # This host is a member, too: if it heard the question and answered first, no guest would have to.
+        raw.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
         packet = struct.pack("!BBH4x", QUERY, 10, 0)
         packet = struct.pack("!BBH4x", QUERY, 10, connections.checksum(packet))
         raw.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(GROUP) + socket.inet_aton(GATEWAY))
