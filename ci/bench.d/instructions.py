@@ -1,5 +1,6 @@
 """ci/bench instructions: the budgets of a machine with few guests."""
 
+import contextlib
 import pathlib
 import subprocess
 import tempfile
@@ -121,12 +122,19 @@ def fresh_row(table, machine, port):
     table.add_counts("request on a new connection, httpd", counts, 22_000)
 
 
-def web_rows(table, folder, idle_seconds=5):
-    with CountedMachine(folder / "web", append=ADDRESS, forwards=[WEB]) as machine:
+@contextlib.contextmanager
+def serving(folder, server):
+    """A machine with a web guest, which nobody else asks anything."""
+    with CountedMachine(folder / server, append=ADDRESS, forwards=[WEB]) as machine:
         api = machine.wait_api()
-        webguest.create(api)
+        webguest.create(api, server=server)
         machine.wait_page(WEB)
         api.close()
+        yield machine
+
+
+def web_rows(table, folder, idle_seconds=5):
+    with serving(folder, "httpd") as machine:
         kept_row(table, machine, machine.ports[WEB], 12_000)
         fresh_row(table, machine, machine.ports[WEB])
 
@@ -139,11 +147,7 @@ def web_rows(table, folder, idle_seconds=5):
 
 
 def nginx_rows(table, folder):
-    with CountedMachine(folder / "nginx", append=ADDRESS, forwards=[WEB]) as machine:
-        api = machine.wait_api()
-        webguest.create(api, server="nginx")
-        machine.wait_page(WEB)
-        api.close()
+    with serving(folder, "nginx") as machine:
         kept_row(table, machine, machine.ports[WEB], 26_000, "nginx", f"/{webguest.PAGE}")
 
 

@@ -407,12 +407,13 @@ static int make_folder(const char *path)
 static int make_folders(struct writing *w)
 {
     int result = make_folder(w->path);
+    char *inner = strchr(w->path, '/');
 
-    if (result != -SKEP_ENOENT || layout != STATE_DEEP)
+    if (result != -SKEP_ENOENT || !inner)
         return result;
-    w->path[1] = '\0';
+    *inner = '\0';
     result = make_folder(w->path);
-    w->path[1] = '/';
+    *inner = '/';
     return result == 0 ? make_folder(w->path) : result;
 }
 

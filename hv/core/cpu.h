@@ -25,8 +25,8 @@ struct cpu {
     uint64_t look_ns;     /* when the scheduler wants to be asked again, TIME_NEVER = it doesn't */
     uint64_t online_ns;   /* since when it runs */
     uint64_t guest_ns;
-    _Atomic uint32_t
-        resched; /* not 0: something is due before returning to ring 3; 1: a look at the run queue */
+    /* Not 0: something is due before returning to ring 3; 1: a look at the run queue. */
+    _Atomic uint32_t resched;
 
     /* How long it has slept. While it sleeps, that less the time since when and 1: below 0, and still one word that
      * others may read without a lock. */

@@ -293,16 +293,15 @@ static bool work_any(void)
 static uint64_t worked_in[CPUS_MAX], kicked_in[CPUS_MAX];
 
 /* One go in a trap, of this port or of one that has waited: then the others don't wait for ever for the pauses of who
- * kicks all the time. What is left needs core_resume(), which arms a timer for it: the caller may not trap again for
- * long. */
+ * kicks all the time. What is left, of the card's too if the kick has polled it, needs core_resume(), which arms a timer for
+ * it: the caller may not trap again for long. */
 static void kick(struct port *port)
 {
     struct cpu *cpu = arch_cpu();
     if (switch_work_any()) {
         port_send_later(port);
         kicked_in[cpu->index] = cpu->traps + 1;
-    } else if (port_send(port, PORT_KICK_WORK, false) ||
-               work_any()) { /* the card may have been polled */
+    } else if (port_send(port, PORT_KICK_WORK, false) || work_any()) {
         worked_in[cpu->index] = cpu->traps + 1;
     } else {
         return;

@@ -281,14 +281,28 @@ static int tell_all(struct ifconf *out)
     return 0;
 }
 
+struct netif *skep_inet_interface(unsigned index)
+{
+    return index <= UINT8_MAX ? netif_get_by_index((u8_t)index) : NULL;
+}
+
+struct netif *skep_inet_interface_at(uint32_t address)
+{
+    struct netif *netif;
+    NETIF_FOREACH(netif)
+    {
+        if (netif_ip4_addr(netif)->addr == address)
+            return netif;
+    }
+    return NULL;
+}
+
 static int ask_one(unsigned long request, struct ifreq *out)
 {
     char name[IF_NAMESIZE] = "";
     memcpy(name, out->ifr_name, sizeof(name) - 1);
-    const struct netif *interface = request != SIOCGIFNAME ? netif_find(name)
-                                    : out->ifr_ifindex > 0 && out->ifr_ifindex <= UINT8_MAX
-                                        ? netif_get_by_index((u8_t)out->ifr_ifindex)
-                                        : NULL;
+    const struct netif *interface =
+        request != SIOCGIFNAME ? netif_find(name) : skep_inet_interface((unsigned)out->ifr_ifindex);
     return interface != NULL ? tell_one(interface, request, out) : -ENODEV;
 }
 

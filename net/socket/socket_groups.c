@@ -83,12 +83,20 @@ struct request {
     ip4_addr_t address; /* of the interface, any = the one that the way there leads by */
 };
 
+bool skep_inet_mreqn_take(struct ip_mreqn *out, const void *value, socklen_t bytes)
+{
+    if (bytes < sizeof(struct ip_mreq))
+        return false;
+    *out = (struct ip_mreqn){0};
+    memcpy(out, value, bytes < sizeof(*out) ? sizeof(struct ip_mreq) : sizeof(*out));
+    return true;
+}
+
 static int take4(struct request *out, const void *value, socklen_t bytes)
 {
-    struct ip_mreqn group = {0};
-    if (bytes < sizeof(struct ip_mreq))
+    struct ip_mreqn group;
+    if (!skep_inet_mreqn_take(&group, value, bytes))
         return -EINVAL;
-    memcpy(&group, value, bytes < sizeof(group) ? sizeof(struct ip_mreq) : sizeof(group));
     ip_addr_set_ip4_u32_val(out->group, group.imr_multiaddr.s_addr);
     out->address.addr = group.imr_address.s_addr;
     out->index = (unsigned)group.imr_ifindex;
@@ -152,22 +160,15 @@ static bool request_take(struct request *out, int level, int name, const void *v
 /* The lock is held. */
 static struct netif *interface_of(const struct request *request)
 {
-    struct netif *netif;
     if (request->index != 0)
-        return request->index <= UINT8_MAX ? netif_get_by_index((u8_t)request->index) : NULL;
+        return skep_inet_interface(request->index);
     if (IP_IS_V6_VAL(request->group))
         return netif_default;
-    if (ip4_addr_isany_val(
-            request->address)) { /* DHCP may not have answered yet: routers are told when it has */
-        netif = ip4_route(ip_2_ip4(&request->group));
-        return netif != NULL ? netif : netif_default;
-    }
-    NETIF_FOREACH(netif)
-    {
-        if (ip4_addr_eq(netif_ip4_addr(netif), &request->address))
-            return netif;
-    }
-    return NULL;
+    if (!ip4_addr_isany_val(request->address))
+        return skep_inet_interface_at(request->address.addr);
+    /* DHCP may not have answered yet: routers are told when it has. */
+    struct netif *netif = ip4_route(ip_2_ip4(&request->group));
+    return netif != NULL ? netif : netif_default;
 }
 
 /* The lock is held. */

@@ -187,6 +187,13 @@ bool skep_inet_hear_unreachable(const struct netconn *connection);
 /* interfaces.c: SIOCGIF…; -ENOTTY: another request. */
 int skep_inet_interface_ioctl(unsigned long request, void *argument);
 
+/* interfaces.c, with the core lock held: the interface of this number, or with this address of IPv4. NULL: there is none. */
+struct netif *skep_inet_interface(unsigned index);
+struct netif *skep_inet_interface_at(uint32_t address);
+
+/* How IPv4 names a group and an interface; older programs leave out the interface's number. False: there is less. */
+bool skep_inet_mreqn_take(struct ip_mreqn *out, const void *value, socklen_t bytes);
+
 /* socket_groups.c: joins or leaves a group; false: it is another option. Of a socket that is closed: leaves all. */
 bool skep_inet_group_option(struct skep_file *file, int level, int name, const void *value,
                             socklen_t bytes, int *error);

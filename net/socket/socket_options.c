@@ -283,24 +283,25 @@ static enum multicast multicast_of(int level, int name)
 /* IPv4 names it by its address, or as groups are joined, IPv6 by its index. The lock is held. 0: none in particular. */
 static int interface_take(int level, const void *value, socklen_t bytes, u8_t *index)
 {
-    const struct netif *netif;
     struct ip_mreqn named = {0};
     unsigned wanted;
     if (bytes < sizeof(wanted))
         return -EINVAL;
     memcpy(&wanted, value, sizeof(wanted));
-    if (level == IPPROTO_IP && bytes >= sizeof(struct ip_mreq)) {
-        memcpy(&named, value, bytes < sizeof(named) ? sizeof(struct ip_mreq) : sizeof(named));
-        wanted = named.imr_ifindex != 0 ? (unsigned)named.imr_ifindex : named.imr_address.s_addr;
-    }
-    bool by_address = level == IPPROTO_IP && named.imr_ifindex == 0;
+    if (level != IPPROTO_IP)
+        named.imr_ifindex = (int)wanted;
+    else if (!skep_inet_mreqn_take(&named, value, bytes))
+        named.imr_address.s_addr = wanted;
     *index = NETIF_NO_INDEX;
-    if (wanted == 0)
+    if (named.imr_ifindex == 0 && named.imr_address.s_addr == 0)
         return 0;
-    NETIF_FOREACH(netif)
-    if (by_address ? netif_ip4_addr(netif)->addr == wanted : netif_get_index(netif) == wanted)
-        *index = netif_get_index(netif);
-    return *index != NETIF_NO_INDEX ? 0 : by_address ? -EADDRNOTAVAIL : -ENODEV;
+    const struct netif *netif = named.imr_ifindex != 0
+                                    ? skep_inet_interface((unsigned)named.imr_ifindex)
+                                    : skep_inet_interface_at(named.imr_address.s_addr);
+    if (netif == NULL)
+        return named.imr_ifindex != 0 ? -ENODEV : -EADDRNOTAVAIL;
+    *index = netif_get_index(netif);
+    return 0;
 }
 
 static int multicast_set(struct udp_pcb *pcb, int level, enum multicast what, const void *value,
