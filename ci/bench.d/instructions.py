@@ -1,5 +1,6 @@
 """ci/bench instructions: the budgets of a machine with few guests."""
 
+import collections
 import contextlib
 import pathlib
 import subprocess
@@ -18,6 +19,7 @@ from client import OneRecordClient
 from counter import ADDRESS, CountedMachine, Elf
 
 KIB, MIB = 1 << 10, 1 << 20
+LOADED_SECONDS = 5
 WEB = webguest.ADDRESS
 STREAM_ROW = "stream over tap, a MiB, httpd"
 HELLO = {"image": "hello", "memory_bytes": 2 * MIB, "desired_state": "running"}
@@ -146,6 +148,29 @@ def web_rows(table, folder, idle_seconds=5):
         table.add_counts("idle second, one web guest", counts, 5_000, share=idle_seconds)
 
 
+def loaded_rows(table, folder):
+    """What a request takes of ring 0's doors when wrk leaves the guest no rest: hypercalls, by kind, and interrupts."""
+    place = web.Place(1, tap=web.is_tapped())
+    place.make()
+    options = {"append": place.append, "host": place.host, **place.options}
+    with CountedMachine(folder / "loaded", forwards=[place.guest], **options) as machine:
+        api = machine.wait_api()
+        webguest.create(api, place.guest, place.gateway)
+        machine.wait_page(place.guest)
+
+        def calls():
+            return collections.Counter(api.ok("GET", "/v1/guests/web/vcpus")["items"][0]["hypercalls"])
+
+        before, counts = calls(), machine.settle()
+        requests = web.wrk_requests(machine.url(place.guest) + webguest.PAGE, LOADED_SECONDS)
+        counts = machine.settle() - counts
+        spent = calls() - before
+    where = "tap" if place.tap else "user"
+    note = ", ".join(f"{name} {count / requests:.2f}" for name, count in spent.most_common())
+    table.add(f"hypercalls a request, loaded httpd, {where}", round(spent.total() / requests, 2), "", 1, note=note)
+    table.add(f"interrupts a request, loaded httpd, {where}", round(counts.interrupts / requests, 2), "")
+
+
 def nginx_rows(table, folder):
     with serving(folder, "nginx") as machine:
         kept_row(table, machine, machine.ports[WEB], 26_000, "nginx", f"/{webguest.PAGE}")
@@ -198,6 +223,7 @@ SECTIONS = {
     "create": create_rows,
     "handshake": handshake.rows,
     "web": web_rows,
+    "loaded": loaded_rows,
     "nginx": nginx_rows,
     "stream": stream_rows,
     "busy": busy_rows,

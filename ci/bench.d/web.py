@@ -179,22 +179,31 @@ def wait_page(url, page):
     skep.wait_for(served, f"a page from {url}", skep.BOOT_SECONDS, interval=0.02)
 
 
-def wrk(url, seconds, *options):
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}", *options, url + PAGE]
+def wrk(page, seconds, *options):
+    """What it says of so many seconds of requests for a page."""
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}", *options, page]
     said = subprocess.run(
         command, capture_output=True, text=True, check=True, timeout=seconds + LOAD_SECONDS
     ).stdout
     assert "Non-2xx" not in said, said
     assert not re.search(r"Socket errors: connect [1-9]|timeout [1-9]", said), said
-    return float(re.search(r"Requests/sec: +([\d.]+)", said)[1])
+    return said
+
+
+def wrk_requests(page, seconds):
+    return int(re.search(r"(\d+) requests in ", wrk(page, seconds))[1])
+
+
+def wrk_rate(*request):
+    return float(re.search(r"Requests/sec: +([\d.]+)", wrk(*request))[1])
 
 
 def keep_alive_rate(url, options):
-    return wrk(url, options.seconds)
+    return wrk_rate(url + PAGE, options.seconds)
 
 
 def connection_rate(url, options):
-    return wrk(url, options.seconds, "-H", "Connection: close")
+    return wrk_rate(url + PAGE, options.seconds, "-H", "Connection: close")
 
 
 def stream_rate(url, options):
