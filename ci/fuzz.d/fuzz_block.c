@@ -11,26 +11,22 @@
 #include "core/gmem.h"
 #include "core/log.h"
 #include "fake.h"
-#include "harness.h"
 #include "io/block.h"
 #include "io/io.h"
 #include "machine.h"
+#include "peers.h"
 
-#define PEERS          2u
-#define VOLUMES        2u
-#define PAGES          12u
-#define RING_SIZE      16u
-#define OPERATIONS_MAX 300u
-#define HELD_MAX       64u
-#define CHUNKS         6u
-#define DISK_CHUNKS    40u
-#define DISK_BYTES     (4ull << 20)
+#define PEERS       2u
+#define VOLUMES     2u
+#define RING_SIZE   16u
+#define HELD_MAX    64u
+#define CHUNKS      6u
+#define DISK_CHUNKS 40u
+#define DISK_BYTES  (4ull << 20)
 
 /* Pages of a guest: rings; headers and status bytes; data. */
-#define AVAIL_AT 0x400u
-#define USED_AT  0x800u
-#define HEADERS  2u
-#define DATA     3u
+#define HEADERS 2u
+#define DATA    3u
 
 enum code {
     OP_REQUEST, /* a well-formed chain */
@@ -53,25 +49,7 @@ enum code {
     OP_CODES
 };
 
-struct operation {
-    uint8_t code, peer, queue, flags;
-    uint16_t at, length;
-    uint32_t value;
-};
-_Static_assert(sizeof(struct operation) == 12, "seeds are made of these");
-
-struct peer {
-    uint64_t handle, base;
-    uint8_t *page[PAGES];
-};
-
-static struct {
-    struct input input;
-    struct peer peers[PEERS];
-    uint64_t volumes[VOLUMES];
-    uint32_t releases, depth;
-    uint64_t way;
-} run;
+static uint64_t volumes[VOLUMES];
 
 /* ---- the disk ---- */
 
@@ -216,7 +194,7 @@ static void op_set(const struct operation *op)
     uint8_t data[64];
     input_take(&run.input, data, sizeof(data));
     uint64_t at = op->flags & 1 ? op->value : put(data, sizeof(data));
-    uint64_t volume = run.volumes[op->queue % VOLUMES] + (op->flags & 2 ? op->value : 0);
+    uint64_t volume = volumes[op->queue % VOLUMES] + (op->flags & 2 ? op->value : 0);
     uint64_t what = op->at % 12u;
     if (op->flags & 4) {
         set(volume, what, at, op->length, op->value);
@@ -229,7 +207,7 @@ static void op_read(const struct operation *op)
 {
     struct guest *control = machine_control();
     uint64_t at = op->flags & 1 ? op->value : control_page(control);
-    uint64_t volume = op->flags & 2 ? op->value : run.volumes[op->queue % VOLUMES];
+    uint64_t volume = op->flags & 2 ? op->value : volumes[op->queue % VOLUMES];
     const uint64_t arguments[5] = {volume, op->at % 9u, op->flags & 4 ? op->length : at,
                                    op->flags & 4 ? at : op->length, op->length};
     run.way = way_add(run.way, (uint64_t)volume_read_call(control, arguments));
@@ -237,7 +215,7 @@ static void op_read(const struct operation *op)
 
 static void op_commit(const struct operation *op)
 {
-    struct volume *volume = volume_find(run.volumes[op->queue % VOLUMES]);
+    struct volume *volume = volume_find(volumes[op->queue % VOLUMES]);
     if (volume) {
         set(volume->handle, SKEP_VOLUME_COMMIT, volume->committed + op->at % 8u, 0, 0);
     }
@@ -247,65 +225,24 @@ static void op_give(const struct operation *op)
 {
     uint32_t chunks[4] = {op->at % DISK_CHUNKS, op->length % DISK_CHUNKS, op->value % DISK_CHUNKS,
                           7};
-    set(run.volumes[op->queue % VOLUMES], SKEP_VOLUME_GIVE, put(chunks, sizeof(chunks)),
+    set(volumes[op->queue % VOLUMES], SKEP_VOLUME_GIVE, put(chunks, sizeof(chunks)),
         1 + op->flags % 4u, 0);
 }
 
 /* ---- guests ---- */
 
-static struct guest *guest_of(const struct peer *peer)
-{
-    void (*between)(void) = fake_between;
-    fake_between = NULL;
-    struct guest *guest = fake_find(peer->handle);
-    fake_between = between;
-    return guest && guest->state < SKEP_GUEST_EXITED ? guest : NULL;
-}
-
-static void queue_start(const struct peer *peer, struct guest *guest, uint32_t queue)
-{
-    uint64_t place = peer->base + queue * PAGE_SIZE;
-    struct skep_queue_setup setup = {
-        .queue = SKEP_QUEUE_BLOCK_0 + queue,
-        .size = RING_SIZE,
-        .desc = place,
-        .avail = place + AVAIL_AT,
-        .used = place + USED_AT,
-    };
-    FUZZ_CHECK(io_queue_setup(guest->vcpus[0], &setup) == 0);
-}
-
 static void peer_start(uint32_t number)
 {
     struct peer *peer = &run.peers[number];
     struct skep_guest_spec spec = {
-        .image = fake_image(),
         .memory_bytes = 2 << 20,
-        .stack_bytes = 2 * PAGES * PAGE_SIZE,
-        .vcpu_count = 1,
-        .vcpu_max = 1,
-        .weight = 100,
-        .console_bytes = 4096,
         .block_count = number == 0 ? 2 : 1,
-        .block = {{.volume = run.volumes[0], .flags = number == 0 ? 0 : SKEP_BLOCK_READ_ONLY},
-                  {.volume = run.volumes[1]}},
-        .name = "peer",
+        .block = {{.volume = volumes[0], .flags = number == 0 ? 0 : SKEP_BLOCK_READ_ONLY},
+                  {.volume = volumes[1]}},
     };
-    int64_t handle = guest_create(machine_control(), &spec);
-    FUZZ_CHECK(handle > 0);
-    peer->handle = (uint64_t)handle;
-    struct guest *guest = fake_find(peer->handle);
-    const struct skep_start_info *info = frame_data(guest->start_info[0]);
-    peer->base = info->stack_base;
-    for (uint32_t i = 0; i < PAGES; i++) {
-        paddr_t at;
-        FUZZ_CHECK(gmem_pin(guest, gva(peer->base + i * PAGE_SIZE), true, &at) == 0);
-        peer->page[i] = arch_direct(at);
-        gmem_unpin(at);
-    }
-    FUZZ_CHECK(guest_start(guest) == 0);
+    struct guest *guest = peer_create(peer, &spec);
     for (uint32_t i = 0; i < spec.block_count; i++) {
-        queue_start(peer, guest, i);
+        peer_queue_start(peer, guest, SKEP_QUEUE_BLOCK_0 + i, i, RING_SIZE, 0);
     }
 }
 
@@ -316,19 +253,12 @@ static struct skep_vring_desc *desc_of(const struct peer *peer, uint32_t queue, 
 
 static void kick(const struct peer *peer, uint32_t queue)
 {
-    struct guest *guest = guest_of(peer);
-    if (guest) {
-        int result = io_queue_kick(guest->vcpus[0], SKEP_QUEUE_BLOCK_0 + (queue & 7));
-        run.way = way_add(run.way, (uint64_t)result);
-    }
+    peer_kick(peer, SKEP_QUEUE_BLOCK_0 + (queue & 7));
 }
 
 static void offer(const struct peer *peer, uint32_t queue, uint32_t head)
 {
-    struct skep_vring_avail *avail = (void *)(peer->page[queue & 1] + AVAIL_AT);
-    uint16_t index = atomic_load(&avail->index);
-    avail->ring[index % RING_SIZE] = (uint16_t)(head % RING_SIZE);
-    atomic_store(&avail->index, (uint16_t)(index + 1));
+    peer_offer(peer, queue & 1, RING_SIZE, head % RING_SIZE);
     kick(peer, queue & 1);
 }
 
@@ -372,21 +302,10 @@ static void op_desc(const struct peer *peer, const struct operation *op)
     offer(peer, op->queue, op->queue >> 4);
 }
 
-static void op_poke(const struct peer *peer, const struct operation *op)
-{
-    memcpy(&peer->page[op->queue % PAGES][op->at % (SKEP_PAGE_SIZE - 4)], &op->value, 4);
-}
-
-static void op_index(const struct peer *peer, const struct operation *op)
-{
-    struct skep_vring_avail *avail = (void *)(peer->page[op->queue & 1] + AVAIL_AT);
-    atomic_store(&avail->index, op->at);
-}
-
 static void of_peer(const struct operation *op)
 {
     const struct peer *peer = &run.peers[op->peer % PEERS];
-    struct guest *guest = guest_of(peer);
+    struct guest *guest = peer_guest(peer);
     if (!guest || guest->state == SKEP_GUEST_DYING) {
         return;
     }
@@ -398,10 +317,10 @@ static void of_peer(const struct operation *op)
         op_desc(peer, op);
         break;
     case OP_POKE:
-        op_poke(peer, op);
+        peer_poke(peer, op);
         break;
     case OP_INDEX:
-        op_index(peer, op);
+        atomic_store(&peer_avail(peer, op->queue & 1)->index, op->at);
         break;
     case OP_KICK:
         kick(peer, op->queue);
@@ -413,37 +332,6 @@ static void of_peer(const struct operation *op)
 }
 
 /* ---- operations ---- */
-
-static void work(uint32_t cpu)
-{
-    uint32_t here = fake_cpu->index;
-    if (run.depth == 0) {
-        fake_cpu_set(cpu % MACHINE_CPUS);
-        fake_interrupts();
-    } else if (cpu % MACHINE_CPUS != here) {
-        fake_cpu_set(cpu % MACHINE_CPUS)->traps++;
-        io_work();
-    }
-    fake_cpu_set(here);
-}
-
-static void operate(const struct operation *op);
-
-static void lock_given(void)
-{
-    struct operation op;
-    if (--run.releases) {
-        return;
-    }
-    uint32_t here = fake_cpu->index;
-    fake_between = NULL;
-    input_take(&run.input, &op, sizeof(op));
-    run.depth++;
-    fake_cpu_set((here + 1) % MACHINE_CPUS);
-    operate(&op);
-    fake_cpu_set(here);
-    run.depth--;
-}
 
 /* The control service's calls are made one at a time. */
 static void of_control(const struct operation *op)
@@ -467,7 +355,7 @@ static void of_control(const struct operation *op)
     }
 }
 
-static void operate(const struct operation *op)
+void operate(const struct operation *op)
 {
     switch ((enum code)(op->code % OP_CODES)) {
     case OP_DONE:
@@ -486,11 +374,11 @@ static void operate(const struct operation *op)
         disks_client.changed(&drive.disk);
         break;
     case OP_WORK:
-        work(op->peer);
+        run_work(op->peer);
         break;
     case OP_TIME:
         fake_clock_advance((uint64_t)op->value);
-        work(op->peer);
+        run_work(op->peer);
         break;
     case OP_SET:
     case OP_READ:
@@ -499,8 +387,7 @@ static void operate(const struct operation *op)
         of_control(op);
         break;
     case OP_BETWEEN:
-        run.releases = 1 + op->at % 32u;
-        fake_between = run.depth == 0 ? lock_given : NULL;
+        run_between(op);
         break;
     default:
         of_peer(op);
@@ -546,7 +433,7 @@ static void finish(void)
             drive_done(0, 0);
         }
         for (uint32_t cpu = 0; cpu < MACHINE_CPUS; cpu++) {
-            work(cpu);
+            run_work(cpu);
         }
         fake_clock_advance(100000);
     }
@@ -555,7 +442,7 @@ static void finish(void)
         int64_t result;
         uint32_t tries = 0;
         do {
-            result = set(run.volumes[i], SKEP_VOLUME_CLOSE, 0, 0, 0);
+            result = set(volumes[i], SKEP_VOLUME_CLOSE, 0, 0, 0);
         } while (result == -SKEP_EAGAIN && tries++ < 100);
         FUZZ_CHECK(result == 0 || result == -SKEP_ENOENT);
     }
@@ -565,19 +452,14 @@ uint64_t fuzz_run(const uint8_t *data, size_t bytes)
 {
     machine_begin();
     drive_reset();
-    memset(&run, 0, sizeof(run));
-    run.input = (struct input){data, data + bytes};
+    run_begin(data, bytes);
     for (uint32_t i = 0; i < VOLUMES; i++) {
-        run.volumes[i] = volume_open(i);
+        volumes[i] = volume_open(i);
     }
     for (uint32_t i = 0; i < PEERS; i++) {
         peer_start(i);
     }
-    for (uint32_t i = 0; i < OPERATIONS_MAX && input_left(&run.input); i++) {
-        struct operation op;
-        input_take(&run.input, &op, sizeof(op));
-        operate(&op);
-    }
+    run_operations();
     finish();
     machine_end();
     return run.way;

@@ -12,23 +12,19 @@
 #include "core/frame.h"
 #include "core/gmem.h"
 #include "fake.h"
-#include "harness.h"
 #include "io/io.h"
 #include "io/queue.h"
 #include "machine.h"
+#include "peers.h"
 
-#define PEERS          3u
-#define PAGES          12u
-#define RING_SIZE      8u
-#define OPERATIONS_MAX 300u
-#define FRAME_MAX      4096u /* a segment has up to eight frames' payload */
+#define PEERS     3u
+#define RING_SIZE 8u
+#define FRAME_MAX 4096u /* a segment has up to eight frames' payload */
 
 /* Pages of a guest: for each queue one with descriptors, available and used ring; then buffers; then the ring of its first
  * device's payload queue. */
-#define AVAIL_AT 0x400u
-#define USED_AT  0x800u
-#define BUFFERS  4u
-#define PAYLOAD  (PAGES - 1)
+#define BUFFERS 4u
+#define PAYLOAD (PEER_PAGES - 1)
 
 enum code {
     OP_SEND,  /* a well-formed chain with a frame of the input's */
@@ -48,70 +44,18 @@ enum code {
     OP_CODES
 };
 
-struct operation {
-    uint8_t code, peer, queue, flags;
-    uint16_t at, length;
-    uint32_t value;
-};
-_Static_assert(sizeof(struct operation) == 12, "seeds are made of these");
-
-struct peer {
-    uint64_t handle, base;
-    uint8_t *page[PAGES];
-};
-
-static struct {
-    struct input input;
-    struct peer peers[PEERS];
-    uint32_t releases, depth;
-    uint64_t way;
-} run;
-
 static const uint8_t macs[PEERS][6] = {{2, 0, 0, 0, 0, 1}, {2, 0, 0, 0, 0, 2}, {2, 0, 0, 0, 0, 3}};
 
 static const uint8_t everyone[6] = {255, 255, 255, 255, 255, 255};
 
 /* ---- guests ---- */
 
-/* Looks without letting another CPU act, which could end the guest before the caller has used it. */
-static struct guest *guest_of(const struct peer *peer)
-{
-    void (*between)(void) = fake_between;
-    fake_between = NULL;
-    struct guest *guest = fake_find(peer->handle);
-    fake_between = between;
-    bool live = guest && guest->state < SKEP_GUEST_EXITED;
-    return live ? guest : NULL;
-}
-
-static bool queue_start(struct peer *peer, struct guest *guest, uint32_t queue)
-{
-    uint32_t page = queue == SKEP_QUEUE_PAYLOAD_0 ? PAYLOAD : queue;
-    uint64_t place = peer->base + page * PAGE_SIZE;
-    struct skep_queue_setup setup = {
-        .queue = queue,
-        .size = RING_SIZE,
-        .desc = place,
-        .avail = place + AVAIL_AT,
-        .used = place + USED_AT,
-        .flags = queue == 0 ? SKEP_QUEUE_MERGE | SKEP_QUEUE_MERGE6 : 0,
-    };
-    return io_queue_setup(guest->vcpus[0], &setup) == 0;
-}
-
 static void peer_start(uint32_t number)
 {
     struct peer *peer = &run.peers[number];
     struct skep_guest_spec spec = {
-        .image = fake_image(),
         .memory_bytes = 1 << 20,
-        .stack_bytes = 2 * PAGES * PAGE_SIZE,
-        .vcpu_count = 1,
-        .vcpu_max = 1,
-        .weight = 100,
-        .console_bytes = 4096,
         .net_count = number == 1 ? 2 : 1,
-        .name = "peer",
     };
     for (uint32_t i = 0; i < spec.net_count; i++) {
         memcpy(spec.net[i].mac, macs[number], 6);
@@ -121,23 +65,12 @@ static void peer_start(uint32_t number)
         spec.net6[i].flags = i == 0 ? SKEP_NET6_ON | (number == 2 ? SKEP_NET6_AUTO : 0) : 0;
         memcpy(spec.net6[i].address, (uint8_t[16]){0xfd, [15] = (uint8_t)number}, 16);
     }
-    int64_t handle = guest_create(fake_find(1ull << 32 | 1), &spec);
-    FUZZ_CHECK(handle > 0);
-    peer->handle = (uint64_t)handle;
-    struct guest *guest = fake_find(peer->handle);
-    const struct skep_start_info *info = frame_data(guest->start_info[0]);
-    peer->base = info->stack_base;
-    for (uint32_t i = 0; i < PAGES; i++) {
-        paddr_t at;
-        FUZZ_CHECK(gmem_pin(guest, gva(peer->base + i * PAGE_SIZE), true, &at) == 0);
-        peer->page[i] = arch_direct(at);
-        gmem_unpin(at);
-    }
-    FUZZ_CHECK(guest_start(guest) == 0);
+    struct guest *guest = peer_create(peer, &spec);
     for (uint32_t queue = 0; queue < 2 * spec.net_count; queue++) {
-        FUZZ_CHECK(queue_start(peer, guest, queue));
+        uint32_t flags = queue == 0 ? SKEP_QUEUE_MERGE | SKEP_QUEUE_MERGE6 : 0;
+        peer_queue_start(peer, guest, queue, queue, RING_SIZE, flags);
     }
-    FUZZ_CHECK(queue_start(peer, guest, SKEP_QUEUE_PAYLOAD_0));
+    peer_queue_start(peer, guest, SKEP_QUEUE_PAYLOAD_0, PAYLOAD, RING_SIZE, 0);
 }
 
 /* ---- rings, as the guest sees them ---- */
@@ -145,22 +78,6 @@ static void peer_start(uint32_t number)
 static struct skep_vring_desc *desc_of(const struct peer *peer, uint32_t queue, uint32_t i)
 {
     return (struct skep_vring_desc *)peer->page[queue] + i % RING_SIZE;
-}
-
-static void offer(const struct peer *peer, uint32_t queue, uint16_t head)
-{
-    struct skep_vring_avail *avail = (void *)(peer->page[queue] + AVAIL_AT);
-    uint16_t index = atomic_load(&avail->index);
-    avail->ring[index % RING_SIZE] = head;
-    atomic_store(&avail->index, (uint16_t)(index + 1));
-}
-
-static void kick(const struct peer *peer, uint32_t queue)
-{
-    struct guest *guest = guest_of(peer);
-    if (guest) {
-        run.way = way_add(run.way, (uint64_t)io_queue_kick(guest->vcpus[0], queue));
-    }
 }
 
 /* A frame of the input's bytes; the sender's MAC and, for IPv4 and ARP, what makes it pass, if asked for by flags. */
@@ -249,8 +166,8 @@ static void op_send(const struct peer *peer, const struct operation *op)
             (uint16_t)((first + i + 1) % RING_SIZE)};
         at += part;
     }
-    offer(peer, queue, (uint16_t)(first % RING_SIZE));
-    kick(peer, queue);
+    peer_offer(peer, queue, RING_SIZE, first % RING_SIZE);
+    peer_kick(peer, queue);
 }
 
 static void op_post(const struct peer *peer, const struct operation *op)
@@ -259,7 +176,7 @@ static void op_post(const struct peer *peer, const struct operation *op)
     *desc_of(peer, queue, op->value) =
         (struct skep_vring_desc){peer->base + BUFFERS * PAGE_SIZE + op->at % (6 * PAGE_SIZE),
                                  op->length % 4096u, SKEP_VRING_DESC_WRITE, 0};
-    offer(peer, queue, (uint16_t)(op->value % RING_SIZE));
+    peer_offer(peer, queue, RING_SIZE, op->value % RING_SIZE);
 }
 
 static void op_chain(const struct peer *peer, const struct operation *op)
@@ -270,19 +187,8 @@ static void op_chain(const struct peer *peer, const struct operation *op)
     }
     *desc_of(peer, op->queue & 3, op->peer >> 2) =
         (struct skep_vring_desc){address, op->length, op->flags & 7, (uint16_t)(op->value & 15)};
-    offer(peer, op->queue & 3, op->peer >> 2);
-    kick(peer, op->queue & 3);
-}
-
-static void op_poke(const struct peer *peer, const struct operation *op)
-{
-    memcpy(&peer->page[op->queue % PAGES][op->at % (SKEP_PAGE_SIZE - 4)], &op->value, 4);
-}
-
-static void op_index(const struct peer *peer, const struct operation *op)
-{
-    struct skep_vring_avail *avail = (void *)(peer->page[op->queue & 3] + AVAIL_AT);
-    atomic_store(&avail->index, op->at);
+    peer_offer(peer, op->queue & 3, RING_SIZE, op->peer >> 2);
+    peer_kick(peer, op->queue & 3);
 }
 
 static void op_wire(const struct operation *op)
@@ -297,12 +203,12 @@ static void op_wire(const struct operation *op)
 
 static void op_unmap(const struct peer *peer, const struct operation *op)
 {
-    struct guest *guest = guest_of(peer);
+    struct guest *guest = peer_guest(peer);
     uint64_t done;
     if (guest) {
         spin_lock(&guest->lock);
-        int64_t result =
-            aspace_unmap(guest, peer->base + (PAGES + op->at % 4u) * PAGE_SIZE, PAGE_SIZE, &done);
+        int64_t result = aspace_unmap(guest, peer->base + (PEER_PAGES + op->at % 4u) * PAGE_SIZE,
+                                      PAGE_SIZE, &done);
         spin_unlock(&guest->lock);
         run.way = way_add(run.way, (uint64_t)result);
     }
@@ -310,7 +216,7 @@ static void op_unmap(const struct peer *peer, const struct operation *op)
 
 static void op_life(const struct peer *peer, const struct operation *op, bool end)
 {
-    struct guest *guest = guest_of(peer);
+    struct guest *guest = peer_guest(peer);
     if (guest && end) {
         guest_end(guest, 0);
     } else if (guest && guest->state == SKEP_GUEST_PAUSED) {
@@ -320,42 +226,11 @@ static void op_life(const struct peer *peer, const struct operation *op, bool en
     }
 }
 
-static void work(uint32_t cpu)
-{
-    uint32_t here = fake_cpu->index;
-    if (run.depth == 0) {
-        fake_cpu_set(cpu % MACHINE_CPUS);
-        fake_interrupts();
-    } else if (cpu % MACHINE_CPUS != here) {
-        fake_cpu_set(cpu % MACHINE_CPUS)->traps++;
-        io_work();
-    }
-    fake_cpu_set(here);
-}
-
-static void operate(const struct operation *op);
-
-static void lock_given(void)
-{
-    struct operation op;
-    if (--run.releases) {
-        return;
-    }
-    uint32_t here = fake_cpu->index;
-    fake_between = NULL;
-    input_take(&run.input, &op, sizeof(op));
-    run.depth++;
-    fake_cpu_set((here + 1) % MACHINE_CPUS);
-    operate(&op);
-    fake_cpu_set(here);
-    run.depth--;
-}
-
 /* The guest writes its pages only while it has them: what has ended may have been given back. */
 static void of_peer(const struct operation *op)
 {
     const struct peer *peer = &run.peers[op->peer % PEERS];
-    const struct guest *guest = guest_of(peer);
+    const struct guest *guest = peer_guest(peer);
     if (!guest || guest->state == SKEP_GUEST_DYING) {
         return;
     }
@@ -370,13 +245,13 @@ static void of_peer(const struct operation *op)
         op_chain(peer, op);
         break;
     case OP_POKE:
-        op_poke(peer, op);
+        peer_poke(peer, op);
         break;
     case OP_INDEX:
-        op_index(peer, op);
+        atomic_store(&peer_avail(peer, op->queue & 3)->index, op->at);
         break;
     case OP_KICK:
-        kick(peer, op->queue & 7);
+        peer_kick(peer, op->queue & 7);
         break;
     case OP_UNMAP:
         op_unmap(peer, op);
@@ -387,7 +262,7 @@ static void of_peer(const struct operation *op)
     }
 }
 
-static void operate(const struct operation *op)
+void operate(const struct operation *op)
 {
     switch ((enum code)(op->code % OP_CODES)) {
     case OP_WIRE:
@@ -400,11 +275,10 @@ static void operate(const struct operation *op)
         card_room_set(op->at);
         break;
     case OP_WORK:
-        work(op->peer);
+        run_work(op->peer);
         break;
     case OP_BETWEEN:
-        run.releases = 1 + op->at % 32u;
-        fake_between = run.depth == 0 ? lock_given : NULL;
+        run_between(op);
         break;
     default:
         of_peer(op);
@@ -422,16 +296,11 @@ void fuzz_start(void)
 uint64_t fuzz_run(const uint8_t *data, size_t bytes)
 {
     machine_begin();
-    memset(&run, 0, sizeof(run));
-    run.input = (struct input){data, data + bytes};
+    run_begin(data, bytes);
     for (uint32_t i = 0; i < PEERS; i++) {
         peer_start(i);
     }
-    for (uint32_t i = 0; i < OPERATIONS_MAX && input_left(&run.input); i++) {
-        struct operation op;
-        input_take(&run.input, &op, sizeof(op));
-        operate(&op);
-    }
+    run_operations();
     uint64_t way = way_add(run.way, card_way());
     machine_end();
     return way;
