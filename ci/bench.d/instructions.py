@@ -237,6 +237,6 @@ SECTIONS = {
 
 
 def sections(options):
-    if not options.only or options.only in "stream":
+    if not options.only or any(options.only in name for name in ("stream", "loaded")):
         web.enter(options)
     return SECTIONS
