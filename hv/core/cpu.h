@@ -40,6 +40,7 @@ struct cpu {
     struct guest *space; /* whose address space the CPU is on, NULL = ring 0's own */
     uint64_t armed_ns;   /* what the timer is set to */
     uint64_t chore_ns;   /* when it must come by for the watchdog or the log */
+    uint64_t work_ns;    /* when left-over work is looked at, TIME_NEVER = there was none */
     uint64_t traps, hypercalls, switches, ipis;
     uint64_t crash_trap;          /* number of the trap in which a guest crashed last, 0 = none */
     uint32_t locks_held;          /* a bit for each kind; debug builds only */

@@ -57,6 +57,7 @@ static void cpu_init(struct cpu *cpu, uint32_t index)
     cpu->look_ns = TIME_NEVER;
     cpu->armed_ns = TIME_NEVER;
     cpu->chore_ns = TIME_NEVER;
+    cpu->work_ns = TIME_NEVER;
 }
 
 static uint32_t guest_capacity(void)
@@ -216,9 +217,21 @@ void trap_ipi(void)
 
 /* ---- the way back ---- */
 
+/* Work that is left waits for a vCPU that runs, from when it was left first. */
+static uint64_t work_deadline(const struct cpu *cpu, bool work_left)
+{
+    if (!work_left || !cpu->current) {
+        return TIME_NEVER;
+    }
+    uint64_t now = arch_clock_ns();
+    bool waits = cpu->work_ns != TIME_NEVER && cpu->work_ns > now;
+    return waits ? cpu->work_ns : now + WORK_DELAY_NS;
+}
+
 static void arm_timer(struct cpu *cpu, bool work_left)
 {
     uint64_t deadline = timer_next(cpu);
+    cpu->work_ns = work_deadline(cpu, work_left);
     if (cpu->look_ns < deadline) {
         deadline = cpu->look_ns;
     }
@@ -228,9 +241,8 @@ static void arm_timer(struct cpu *cpu, bool work_left)
     if (io_deadline() < deadline) {
         deadline = io_deadline();
     }
-    if (work_left && cpu->current) {
-        uint64_t soon = arch_clock_ns() + WORK_DELAY_NS;
-        deadline = soon < deadline ? soon : deadline;
+    if (cpu->work_ns < deadline) {
+        deadline = cpu->work_ns;
     }
     if (deadline != cpu->armed_ns) {
         cpu->armed_ns = deadline;

@@ -292,21 +292,30 @@ static bool work_any(void)
  * last and left its share to io_work(). */
 static uint64_t worked_in[CPUS_MAX], kicked_in[CPUS_MAX];
 
+/* Work is left in a trap that has had its share. The caller may not trap again for long, so core_resume() sets a timer;
+ * once, for what is left by then. */
+static void share_spent(struct cpu *cpu)
+{
+    if (cpu->work_ns == TIME_NEVER) {
+        atomic_store(&cpu->resched, 1);
+    }
+    if (atomic_load(&cpu->resched)) {
+        worked_in[cpu->index] = cpu->traps + 1;
+    }
+}
+
 /* One go in a trap, of this port or of one that has waited: then the others don't wait for ever for the pauses of who
- * kicks all the time. What is left, of the card's too if the kick has polled it, needs core_resume(), which arms a timer for
- * it: the caller may not trap again for long. */
+ * kicks all the time. */
 static void kick(struct port *port)
 {
     struct cpu *cpu = arch_cpu();
     if (switch_work_any()) {
         port_send_later(port);
         kicked_in[cpu->index] = cpu->traps + 1;
+        atomic_store(&cpu->resched, 1);
     } else if (port_send(port, PORT_KICK_WORK, false) || work_any()) {
-        worked_in[cpu->index] = cpu->traps + 1;
-    } else {
-        return;
+        share_spent(cpu);
     }
-    atomic_store(&cpu->resched, 1);
 }
 
 /* The same for a block device. */
@@ -324,12 +333,10 @@ static int kick_block(struct guest *guest, uint32_t queue)
     if (others) {
         volume_work_add(block->volume);
         kicked_in[cpu->index] = cpu->traps + 1;
+        atomic_store(&cpu->resched, 1);
     } else if (block_go(block->volume) || work_any()) {
-        worked_in[cpu->index] = cpu->traps + 1;
-    } else {
-        return 0;
+        share_spent(cpu);
     }
-    atomic_store(&cpu->resched, 1);
     return 0;
 }
 
