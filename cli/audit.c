@@ -32,8 +32,9 @@ static void print_records(const cJSON *answer)
     table_begin(&t, RECORD_HEAD);
     cJSON_ArrayForEach(record, value_at(answer, "items")) add_record(&t, record);
     table_end(&t);
-    printf("\nrecords %.0f to %.0f are kept in %s, the head is %s\n", value_number(answer, "first"),
-           value_number(answer, "last"), value_text(answer, "kept", "?"),
+    printf("\nrecords %.0f to %.0f are kept %s, the head is %s\n", value_number(answer, "first"),
+           value_number(answer, "last"),
+           strcmp(value_text(answer, "kept", "memory"), "disk") == 0 ? "on the disk" : "in memory",
            value_text(answer, "head", "-"));
 }
 

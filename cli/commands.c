@@ -8,7 +8,7 @@
 #define ANY (-1)
 
 static const struct command_option login_options[] = {
-    {"name", 'n', "NAME", "of the context; the host if not given"},
+    {"name", 'n', "NAME", "of the context; HOST[:PORT] if not given"},
     {"fingerprint", 'f', "SHA256", "trusts the certificate of this fingerprint, without asking"},
     {"token-stdin", 't', NULL, "reads the token from standard input"},
     {"certificate", 0, "FILE", "this client certificate, PEM, instead of a token"},

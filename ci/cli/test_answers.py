@@ -52,6 +52,13 @@ def test_hostile_tables(fresh, impostor):
     assert not re.search("[\x1b\x9b]", fresh.run("ps"))
 
 
+@pytest.mark.parametrize("kept, told", [("disk", "on the disk"), ("memory", "in memory")])
+def test_where_the_audit_trail_is(fresh, impostor, kept, told):
+    body = json.dumps({"items": [], "valid": True, "first": 7, "last": 9, "head": "c0ffee", "kept": kept}).encode()
+    impostor.answer = lambda handler: Impostor.reply(handler, 200, body)
+    assert fresh.run("audit").splitlines()[-1] == f"records 7 to 9 are kept {told}, the head is c0ffee"
+
+
 def test_an_export_that_breaks_off(fresh, impostor, tmp_path):
     def cut(handler):
         handler.send_response(200)

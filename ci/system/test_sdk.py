@@ -123,19 +123,30 @@ def test_cmake(api, sdk, project):
 
 def test_a_failed_assertion_leads_to_its_line(api, sdk, project):
     """The image has functions' names and a build-id; the file beside it, which has the same, has the lines."""
-    run(sdk, project, "x86_64-skep-gcc", "-O2", "-g", "-o", "failing.elf", "app.c")
+
+    def crash_and_lines(image):
+        status, text = run_to_end(api, "app", image, ["/nowhere", "fail"])
+        api.delete_guest("app")
+        assert status["crash"]["message"] == "app.c:19: check: assertion failed: argc < 3", (status, text)
+        (project / "record").write_text(json.dumps({"status": status}))
+        return status["crash"], run(sdk, project, "sh", "-c", f"x86_64-skep-backtrace {image.stem}.debug <record").splitlines()
+
     image, debug = project / "failing.elf", project / "failing.debug"
+    run(sdk, project, "x86_64-skep-gcc", "-O2", "-g", "-o", image, "app.c")
     build_ids = {run(sdk, project, "x86_64-skep-readelf", "-n", file).split("Build ID: ")[1].split()[0] for file in (image, debug)}
     assert len(build_ids) == 1
     sections = run(sdk, project, "x86_64-skep-readelf", "-SW", image)
     assert ".note.skep.names" in sections and ".symtab" not in sections and ".debug_" not in sections
-    status, text = run_to_end(api, "app", image, ["/nowhere", "fail"])
-    crash = status["crash"]
-    assert (crash["reason"], crash["message"]) == ("abort", "app.c:19: check: assertion failed: argc < 3"), (crash, text)
-    (project / "record").write_text(json.dumps({"status": status}))
-    lines = run(sdk, project, "sh", "-c", f"x86_64-skep-backtrace {debug} <record").splitlines()
+    crash, lines = crash_and_lines(image)
+    assert crash["reason"] == "abort"
     assert any(line.startswith("check at ") and "/app.c:19" in line for line in lines), lines
     assert any(line.startswith("main at ") and "/app.c:" in line for line in lines), lines
+    # What has no lines is said to have none, and not to be where functions were that the linker has left out.
+    run(sdk, project, "x86_64-skep-gcc", "-O2", "-o", "bare.elf", "app.c")
+    crash, lines = crash_and_lines(project / "bare.elf")
+    for function in ("check", "main"):
+        place = next(place for line in crash["backtrace"] for place in line.split()[1:] if place.startswith(f"{function}+"))
+        assert f"{function}+{int(place.split('+')[1], 16) - 1:#x}, whose line is not known" in lines, (crash, lines)
 
 
 def test_an_image_has_nothing_for_loaders_and_unwinders(sdk, tmp_path):

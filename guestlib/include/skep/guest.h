@@ -50,6 +50,9 @@ uint64_t skep_wall_clock_ns(void);
  * that ring 0 chooses. The address, or -SKEP_ENOMEM: beyond what this guest was promised. With
  * SKEP_MAP_RESERVE in how, pages count when they are touched, and one beyond the promise ends the guest. */
 int64_t skep_mem_map(size_t bytes, unsigned how);
+
+/* Change the rights (SKEP_PROT_…) of mapped pages, and give pages back. The address is a page's, bytes are rounded up to
+ * pages, and the span may cover several mappings without gaps. 0, or an error of SKEP_HC_MEM_PROTECT or _UNMAP (docs/abi.md). */
 int skep_mem_protect(void *address, size_t bytes, unsigned prot);
 int skep_mem_unmap(void *address, size_t bytes);
 
@@ -89,7 +92,7 @@ _Atomic uint64_t *skep_stat(const char *name);
  */
 
 /* Fills data with bytes from a ChaCha20 generator, keyed from the start-info seed and RDRAND, and
- * keyed anew when the guest is started, cloned or restored. */
+ * keyed anew when start-info has another generation than before. */
 void skep_random(void *data, size_t bytes);
 
 /*

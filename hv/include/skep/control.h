@@ -398,7 +398,7 @@ enum skep_volume_set {
         1, /* (first chunk, va of uint32_t[], count <= 512) the map's entries, for a volume that no guest uses */
     SKEP_VOLUME_GIVE, /* (va of uint32_t[], count <= 512) free chunks, which read as zeroes, for the pool -> count taken */
     SKEP_VOLUME_COMMIT, /* (sequence) changes before it are durable */
-    SKEP_VOLUME_SHARE, /* () all that is mapped becomes shared, when no write is underway; -EAGAIN: call again */
+    SKEP_VOLUME_SHARE,  /* () all that is mapped becomes shared, when no write is underway */
     SKEP_VOLUME_RESIZE, /* (bytes) larger only; -ENOMEM = no memory for the map */
     SKEP_VOLUME_LIMITS, /* (va of IN struct skep_volume_limits) */
     SKEP_VOLUME_FLAGS,  /* (SKEP_VOLUME_…) */
