@@ -648,12 +648,14 @@ void skep_posix_save_mask(sigjmp_buf env, int save)
     if (save)
         env->__mask = blocked_by(own);
     env->__held = skep_detours.held;
+    env->__newest_lock = skep_posix_locks_now();
     env->__refuses = skep_errands_refuse(true);
     skep_errands_refuse(env->__refuses);
 }
 
 void siglongjmp(sigjmp_buf env, int value)
 {
+    skep_posix_locks_abandon(env->__newest_lock);
     skep_detours.held = env->__held;
     skep_errands_refuse(env->__refuses);
     if (env->__has_mask)
