@@ -147,6 +147,31 @@ def test_refused_datagrams(api):
     api.ok("DELETE", "/v1/guests/neighbour")
 
 
+def test_names(api):
+    """Of a name server that the guest itself is."""
+    status, text = run_to_end(
+        api,
+        "names",
+        guest_program("names"),
+        memory_bytes=16 * MIB,
+        networks=[{"address": "10.9.8.7/24", "address6": "fd00:9::7/64", "dns": "10.9.8.7"}],
+    )
+    assert text.splitlines() == [
+        "any: fd00:5::1 10.1.2.3",
+        "IPv4: 10.1.2.3",
+        "IPv6: fd00:5::1",
+        "mapped: fd00:5::1",
+        "all: fd00:5::1",
+        "all mapped: fd00:5::1 ::ffff:10.1.2.3",
+        "IPv4's name: name not known",
+        "IPv4's name, mapped: ::ffff:10.1.2.4",
+        "IPv4's name, all mapped: ::ffff:10.1.2.4",
+        "nobody's: name not known",
+        "names: ok",
+    ]
+    assert status["state"] == "exited" and status["exit_code"] == 0, status
+
+
 @pytest.mark.parametrize("vcpus", [1, 3])
 def test_waits_that_are_cancelled(api, vcpus):
     """Nobody has the name server's address. A question that is answered late, to nobody, leaves nothing behind."""
