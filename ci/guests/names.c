@@ -69,12 +69,12 @@ _Noreturn static void *serve(void *socket)
     struct sockaddr_in from;
     uint8_t message[512];
     for (;;) {
-        socklen_t bytes = sizeof(from);
+        socklen_t address_bytes = sizeof(from);
         ssize_t got = recvfrom(*(int *)socket, message, sizeof(message) - 64, 0,
-                               (struct sockaddr *)&from, &bytes);
+                               (struct sockaddr *)&from, &address_bytes);
         CHECK(got > 0);
         size_t length = answer(message, (size_t)got);
-        CHECK(sendto(*(int *)socket, message, length, 0, (struct sockaddr *)&from, bytes) ==
+        CHECK(sendto(*(int *)socket, message, length, 0, (struct sockaddr *)&from, address_bytes) ==
               (ssize_t)length);
     }
 }

@@ -71,6 +71,11 @@ def test_same_as_on_linux(api, name, tmp_path):
     same_as_on_linux(api, name, tmp_path, lambda vcpus: {"memory_bytes": 4 * MIB})
 
 
+def test_same_as_on_linux_at_length(api, tmp_path):
+    """It prints more than the console of a smaller guest keeps."""
+    same_as_on_linux(api, "corners", tmp_path, lambda vcpus: {"memory_bytes": 8 * MIB})
+
+
 @pytest.mark.parametrize("name", ["cancel", "interrupts", "signals"])
 def test_same_as_on_linux_with_a_network(api, name, tmp_path):
     same_as_on_linux(
