@@ -476,6 +476,132 @@ static void within_sigaction(void)
     puts("within sigaction(): goes on");
 }
 
+/*
+ * Bad addresses that the program gives to the library: who leaves by siglongjmp() has left nothing locked that others need.
+ */
+
+static char *volatile nowhere = (char *)24;
+
+static void set_to_it(void)
+{
+    setenv("SOMETHING", nowhere, 1);
+}
+
+static void set_its_name(void)
+{
+    setenv(nowhere, "something", 1);
+}
+
+static void unset_it(void)
+{
+    unsetenv(nowhere);
+}
+
+static void put_it(void)
+{
+    putenv(nowhere);
+}
+
+static void get_it(void)
+{
+    printf("%s\n", getenv(nowhere));
+}
+
+static void copy_it(void)
+{
+    nowhere = strdup(nowhere);
+}
+
+static void print_it(void)
+{
+    char text[64];
+    snprintf(text, sizeof(text), "%d %s", 1, nowhere + 1);
+}
+
+static FILE *memory_stream;
+
+static void print_it_to_stream(void)
+{
+    fprintf(memory_stream, "%d %s", 1, nowhere + 1);
+}
+
+static void put_it_to_stream(void)
+{
+    fputs(nowhere + 1, memory_stream);
+}
+
+static void *use_library(void *unused)
+{
+    void *memory = malloc(100), *large = malloc(1000000);
+    CHECK(memory != NULL && large != NULL);
+    free(large);
+    free(memory);
+    CHECK(setenv("ANYTHING", "is there", 1) == 0);
+    CHECK(strcmp(getenv("ANYTHING"), "is there") == 0 && unsetenv("ANYTHING") == 0);
+    CHECK(fprintf(memory_stream, "%s", "text") == 4);
+    CHECK(ftrylockfile(memory_stream) == 0);
+    funlockfile(memory_stream);
+    return unused;
+}
+
+static void use_it_in_thread(void)
+{
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, use_library, NULL) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
+}
+
+static void *try_to_lock(void *stream)
+{
+    if (ftrylockfile(stream) != 0)
+        return NULL;
+    funlockfile(stream);
+    return stream;
+}
+
+static bool is_free_to_others(void)
+{
+    void *result;
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, try_to_lock, memory_stream) == 0);
+    CHECK(pthread_join(thread, &result) == 0);
+    return result != NULL;
+}
+
+static void within_library(void)
+{
+    static void (*const functions[])(void) = {
+        set_to_it, set_its_name, unset_it,           put_it,          get_it,
+        copy_it,   print_it,     print_it_to_stream, put_it_to_stream};
+    volatile int left = 0;
+    static char text[1000];
+    memory_stream = fmemopen(text, sizeof(text), "w");
+    CHECK(memory_stream != NULL);
+    handle_all(leave, 0);
+    for (volatile size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
+        if (sigsetjmp(back, 1) == 0)
+            functions[i]();
+        else
+            left++;
+        use_it_in_thread();
+    }
+    printf("within the library: left %d times\n", left);
+
+    flockfile(memory_stream);
+    if (sigsetjmp(back, 1) == 0)
+        print_it_to_stream();
+    say("a stream that is locked", is_free_to_others());
+    if (sigsetjmp(back, 1) == 0) {
+        flockfile(memory_stream);
+        print_it_to_stream();
+    }
+    funlockfile(memory_stream);
+    say("and once more", is_free_to_others());
+    funlockfile(memory_stream);
+    say("and no more", is_free_to_others());
+    CHECK(fclose(memory_stream) == 0);
+}
+
 static void often(void)
 {
     volatile int times = 0;
@@ -611,6 +737,7 @@ int main(int argc, char **argv)
     nested();
     within_a_lock();
     within_sigaction();
+    within_library();
     often();
     once();
     threads();

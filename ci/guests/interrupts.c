@@ -472,6 +472,132 @@ static void test_any_thread(void)
     CHECK(pthread_sigmask(SIG_UNBLOCK, &set, NULL) == 0);
 }
 
+/*
+ * A signal to the process has one thread's call end: the one that runs the handler. Another one may take it from the thread
+ * that it was to be, whose call knows nothing of it.
+ */
+
+static _Thread_local unsigned taken_here;
+static _Atomic bool stops, has_stopped;
+static sem_t never;
+static int silent[2];
+
+static void count_here(int signal)
+{
+    (void)signal;
+    taken_here++;
+}
+
+/* It is the first thread's when it is sent, and then anyone's. */
+static void *take_away(void *first)
+{
+    pthread_t *waits = first;
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR2);
+    for (int i = 0; i < 200; i++) {
+        CHECK(pthread_sigmask(SIG_BLOCK, &set, NULL) == 0);
+        CHECK(kill(getpid(), SIGUSR2) == 0);
+        CHECK(pthread_sigmask(SIG_UNBLOCK, &set, NULL) == 0);
+        if (i % 10 == 0)
+            usleep(100); /* the first thread waits again */
+    }
+    stops = true;
+    while (!has_stopped) {
+        CHECK(pthread_kill(*waits, SIGUSR1) == 0);
+        usleep(1000);
+    }
+    return NULL;
+}
+
+static int wait_in_poll(void)
+{
+    return poll(NULL, 0, -1);
+}
+
+static int wait_in_sleep(void)
+{
+    return nanosleep(&(struct timespec){1000, 0}, NULL);
+}
+
+static int wait_in_read(void)
+{
+    char byte;
+    return (int)read(silent[0], &byte, 1);
+}
+
+static int wait_in_semaphore(void)
+{
+    return sem_wait(&never);
+}
+
+static int wait_in_sigsuspend(void)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    return sigsuspend(&none);
+}
+
+static void test_taken_away(const char *what, int (*wait)(void))
+{
+    pthread_t thread, self = pthread_self();
+    unsigned for_nothing = 0;
+    stops = has_stopped = false;
+    CHECK(pthread_create(&thread, NULL, take_away, &self) == 0);
+    while (!stops) {
+        unsigned before = taken_here;
+        CHECK(wait() == -1 && errno == EINTR);
+        for_nothing += taken_here == before;
+    }
+    has_stopped = true;
+    result_of(thread);
+    say(what, for_nothing);
+}
+
+/* The handler was taken away, too, and the call that the signal was to end goes on. */
+static void *ignore_soon(void *unused)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR2);
+    CHECK(pthread_sigmask(SIG_BLOCK, &set, NULL) == 0);
+    CHECK(kill(getpid(), SIGUSR2) == 0);
+    CHECK(signal(SIGUSR2, SIG_IGN) != SIG_ERR);
+    CHECK(write(silent[1], "", 1) == 1);
+    return unused;
+}
+
+static void test_ignored_meanwhile(void)
+{
+    int for_nothing = 0;
+    for (int i = 0; i < 20; i++) {
+        pthread_t thread;
+        char byte;
+        unsigned before = taken_here;
+        struct sigaction action = {.sa_handler = count_here};
+        CHECK(sigaction(SIGUSR2, &action, NULL) == 0);
+        CHECK(pthread_create(&thread, NULL, ignore_soon, NULL) == 0);
+        while (read(silent[0], &byte, 1) != 1)
+            for_nothing += taken_here == before;
+        result_of(thread);
+    }
+    say("for what is ignored", for_nothing);
+}
+
+static void test_others_signals(void)
+{
+    struct sigaction action = {.sa_handler = count_here};
+    CHECK(sigaction(SIGUSR1, &action, NULL) == 0 && sigaction(SIGUSR2, &action, NULL) == 0);
+    CHECK(sem_init(&never, 0, 0) == 0 && pipe(silent) == 0);
+    test_taken_away("poll() for nothing", wait_in_poll);
+    test_taken_away("nanosleep() for nothing", wait_in_sleep);
+    test_taken_away("read() for nothing", wait_in_read);
+    test_taken_away("sem_wait() for nothing", wait_in_semaphore);
+    test_taken_away("pause() for nothing", pause);
+    test_taken_away("sigsuspend() for nothing", wait_in_sigsuspend);
+    test_ignored_meanwhile();
+}
+
 int main(void)
 {
     handle(SIGALRM, 0);
@@ -486,6 +612,7 @@ int main(void)
     test_named_thread();
     test_first_thread();
     test_any_thread();
+    test_others_signals();
     puts("interrupts: ok");
     return 0;
 }

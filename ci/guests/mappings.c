@@ -4,6 +4,9 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -143,6 +146,72 @@ static void test_zeros(void)
     CHECK(munmap(own, 2 * PAGE) == 0 && munmap(shared, PAGE) == 0);
 }
 
+/* A region that is reserved, and used in parts: as allocators have it. */
+static void test_fixed(void)
+{
+    enum { PAGES = 4096 }; /* 16 MiB, more than the guest has */
+    const int how = MAP_PRIVATE | MAP_ANONYMOUS, fixed = how | MAP_FIXED;
+    const int both = PROT_READ | PROT_WRITE;
+    char *region = mmap(NULL, PAGES * PAGE, PROT_NONE, how | MAP_NORESERVE, -1, 0);
+    CHECK(region != MAP_FAILED);
+    for (int round = 0; round < 100; round++) {
+        char *part = region + (size_t)(round * 40 % PAGES) * PAGE;
+        CHECK(mmap(part, 16 * PAGE, both, fixed, -1, 0) == part && is_zeroed(part, 16 * PAGE));
+        memset(part, round + 1, 16 * PAGE);
+        CHECK(mmap(part + PAGE, PAGE, both, fixed, -1, 0) == part + PAGE);
+        CHECK(is_zeroed(part + PAGE, PAGE) && part[PAGE - 1] == round + 1);
+        CHECK(part[2 * PAGE] == round + 1);
+        CHECK(mmap(part, 16 * PAGE, PROT_NONE, fixed | MAP_NORESERVE, -1, 0) == part);
+    }
+    printf("fixed: in parts\n");
+    char *end = region + 100 * PAGE;
+    CHECK(munmap(end, PAGE) == 0);
+    say_good("over a gap", mmap(end - PAGE, 3 * PAGE, both, fixed, -1, 0) == end - PAGE);
+    memset(end - PAGE, 1, 3 * PAGE);
+
+    int fd = open("mappings.c", O_RDONLY);
+    char begin[100];
+    CHECK(fd >= 0 && pread(fd, begin, sizeof(begin), 0) == sizeof(begin));
+    say_good("a file's", mmap(end, PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, fd, 0) == end);
+    printf("its text %d\n",
+           memcmp(end, begin, sizeof(begin)) == 0 && end[-1] == 1 && end[PAGE] == 1);
+    close(fd);
+    say_good("no page's begin", mmap(end + 1, PAGE, both, fixed, -1, 0) != MAP_FAILED);
+    say_good("of nothing", mmap(end, 0, both, fixed, -1, 0) != MAP_FAILED);
+    say_good("beyond",
+             mmap((char *)(SIZE_MAX / 2 + 1 - PAGE), PAGE, both, fixed, -1, 0) != MAP_FAILED);
+    CHECK(munmap(region, PAGES * PAGE) == 0);
+}
+
+static _Atomic bool enough;
+
+static void *map_anywhere(void *unused)
+{
+    while (!enough) {
+        char *memory = map_memory(PAGE);
+        memory[0] = 1;
+        CHECK(munmap(memory, PAGE) == 0);
+    }
+    return unused;
+}
+
+/* What is to lie anywhere doesn't come to lie where something is replaced. */
+static void test_fixed_beside(void)
+{
+    pthread_t thread;
+    char *region = map_memory(4 * PAGE);
+    CHECK(pthread_create(&thread, NULL, map_anywhere, NULL) == 0);
+    for (int i = 0; i < 2000; i++) {
+        region[PAGE] = 1;
+        CHECK(mmap(region + PAGE, PAGE, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == region + PAGE);
+        CHECK(region[PAGE] == 0);
+    }
+    enough = true;
+    CHECK(pthread_join(thread, NULL) == 0 && munmap(region, 4 * PAGE) == 0);
+    printf("fixed: beside others\n");
+}
+
 int main(void)
 {
     test_memory();
@@ -150,6 +219,8 @@ int main(void)
     test_errors();
     test_file();
     test_zeros();
+    test_fixed();
+    test_fixed_beside();
     printf("mappings: ok\n");
     return 0;
 }

@@ -71,6 +71,11 @@ def test_same_as_on_linux(api, name, tmp_path):
     same_as_on_linux(api, name, tmp_path, lambda vcpus: {"memory_bytes": 4 * MIB})
 
 
+def test_same_as_on_linux_at_length(api, tmp_path):
+    """It prints more than the console of a smaller guest keeps."""
+    same_as_on_linux(api, "corners", tmp_path, lambda vcpus: {"memory_bytes": 8 * MIB})
+
+
 @pytest.mark.parametrize("name", ["cancel", "interrupts", "signals"])
 def test_same_as_on_linux_with_a_network(api, name, tmp_path):
     same_as_on_linux(
@@ -145,6 +150,31 @@ def test_refused_datagrams(api):
         )
         assert text == "refused: ok\n" and status["exit_code"] == 0, text
     api.ok("DELETE", "/v1/guests/neighbour")
+
+
+def test_names(api):
+    """Of a name server that the guest itself is."""
+    status, text = run_to_end(
+        api,
+        "names",
+        guest_program("names"),
+        memory_bytes=16 * MIB,
+        networks=[{"address": "10.9.8.7/24", "address6": "fd00:9::7/64", "dns": "10.9.8.7"}],
+    )
+    assert text.splitlines() == [
+        "any: fd00:5::1 10.1.2.3",
+        "IPv4: 10.1.2.3",
+        "IPv6: fd00:5::1",
+        "mapped: fd00:5::1",
+        "all: fd00:5::1",
+        "all mapped: fd00:5::1 ::ffff:10.1.2.3",
+        "IPv4's name: name not known",
+        "IPv4's name, mapped: ::ffff:10.1.2.4",
+        "IPv4's name, all mapped: ::ffff:10.1.2.4",
+        "nobody's: name not known",
+        "names: ok",
+    ]
+    assert status["state"] == "exited" and status["exit_code"] == 0, status
 
 
 @pytest.mark.parametrize("vcpus", [1, 3])

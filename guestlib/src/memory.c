@@ -27,12 +27,37 @@ static uint64_t heap_bytes_max(void)
     return skep_info->heap_base + skep_info->heap_bytes - heap_base();
 }
 
-/* An older hypervisor knows protection only: it promises all that is mapped. */
-int64_t skep_mem_map(size_t bytes, unsigned how)
+/* Held while ring 0 chooses an address, so that it isn't one where a mapping is about to be replaced. It spins, as event
+ * handlers start threads, whose stacks are mapped. */
+static struct skep_spinlock placing;
+
+/* An older hypervisor knows protection only: it promises all that is mapped. Holds placing. */
+static int64_t map(uint64_t address, size_t bytes, unsigned how)
 {
     if (skep_info->abi_minor < SKEP_RESERVE_ABI_MINOR)
         how &= ~(SKEP_MAP_RESERVE | SKEP_MAP_STACK);
-    return skep_hc_mem_map(0, round_up(bytes, SKEP_PAGE_SIZE), how);
+    return skep_hc_mem_map(address, round_up(bytes, SKEP_PAGE_SIZE), how);
+}
+
+int64_t skep_mem_map(size_t bytes, unsigned how)
+{
+    bool were_masked = skep_spin_lock(&placing);
+    int64_t result = map(0, bytes, how);
+    skep_spin_unlock(&placing, were_masked);
+    return result;
+}
+
+int64_t skep_mem_map_at(void *address, size_t bytes, unsigned how)
+{
+    uint64_t start = (uint64_t)address, span = round_up(bytes, SKEP_PAGE_SIZE);
+    if (start < skep_info->heap_base || start > heap_base() || span > heap_base() - start)
+        return -SKEP_ENOMEM;
+    bool were_masked = skep_spin_lock(&placing);
+    int64_t result = skep_mem_unmap_all(address, bytes);
+    if (result == 0)
+        result = map(start, bytes, how);
+    skep_spin_unlock(&placing, were_masked);
+    return result;
 }
 
 int skep_mem_protect(void *address, size_t bytes, unsigned prot)
@@ -43,6 +68,19 @@ int skep_mem_protect(void *address, size_t bytes, unsigned prot)
 int skep_mem_unmap(void *address, size_t bytes)
 {
     return (int)skep_hc_mem_unmap((uint64_t)address, round_up(bytes, SKEP_PAGE_SIZE));
+}
+
+int skep_mem_unmap_all(void *address, size_t bytes)
+{
+    int result = skep_mem_unmap(address, bytes);
+    if (result != -SKEP_EFAULT)
+        return result;
+    for (size_t at = 0; at < bytes; at += SKEP_PAGE_SIZE) {
+        result = skep_mem_unmap((char *)address + at, SKEP_PAGE_SIZE);
+        if (result < 0 && result != -SKEP_EFAULT)
+            return result;
+    }
+    return 0;
 }
 
 static int64_t map_until(uint64_t end_bytes)

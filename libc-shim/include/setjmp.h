@@ -21,6 +21,7 @@ typedef struct {
     __sigset_t __mask;
     unsigned __held;
     _Bool __refuses;
+    void *__newest_lock;
 } sigjmp_buf[1];
 
 void skep_posix_save_mask(sigjmp_buf env, int save);

@@ -117,7 +117,7 @@ static int long_option(const struct call *call, const struct option *options, in
 static int short_option(const struct call *call)
 {
     char option = *rest++, name[] = {'-', option, '\0'};
-    const char *letter = option != ':' ? strchr(call->letters, option) : NULL;
+    const char *letter = option != ':' && option != ';' ? strchr(call->letters, option) : NULL;
     if (letter == NULL)
         return wrong(call, option, name, "is unknown");
     if (letter[1] != ':')
@@ -136,6 +136,21 @@ static int short_option(const struct call *call)
 /*
  * Elements
  */
+
+/* GNU's "W;" among the letters: "-W name" is a long option. */
+static int letter_or_long(const struct call *call, const struct option *options, int *index)
+{
+    const char *name = &rest[1];
+    if (options == NULL || *rest != 'W' || strstr(call->letters, "W;") == NULL)
+        return short_option(call);
+    rest = NULL;
+    if (*name == '\0') {
+        if (!has_more(call))
+            return missing(call, 'W', "-W");
+        name = take_word(call);
+    }
+    return long_option(call, options, index, name, name);
+}
 
 static bool is_operand(const char *word)
 {
@@ -157,7 +172,7 @@ static int next_option(const struct call *call, const struct option *options, in
 {
     optarg = NULL;
     if (rest != NULL && *rest != '\0')
-        return short_option(call);
+        return letter_or_long(call, options, index);
     for (passed = 0; has_more(call) && is_operand(call->words[optind + passed]); passed++) {
         if (call->order == '+')
             return OPTIONS_END;
@@ -176,7 +191,7 @@ static int next_option(const struct call *call, const struct option *options, in
     if (call->only && is_long(call, options, word))
         return long_option(call, options, index, word, &word[1]);
     rest = &word[1];
-    return short_option(call);
+    return letter_or_long(call, options, index);
 }
 
 static int begin(int count, char *const words[], const char *letters, const struct option *options,

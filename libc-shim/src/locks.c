@@ -9,12 +9,16 @@
 struct __lock {
     struct skep_mutex mutex;
     struct skep_thread *_Atomic owner;
-    unsigned depth; /* guarded by mutex */
-    bool is_stream; /* newlib makes recursive ones for nothing else */
+    unsigned depth;       /* guarded by mutex */
+    unsigned kept;        /* of the depth: by flockfile() */
+    bool is_stream;       /* newlib makes recursive ones for nothing else */
+    struct __lock *older; /* that the same thread has */
 };
 
 _Thread_local unsigned skep_posix_streams_locked, skep_posix_locks_held;
 _Thread_local bool skep_posix_ends_later;
+
+static _Thread_local struct __lock *newest; /* that the thread has */
 
 /* newlib's static locks, under its names. */
 struct __lock __lock___sfp_recursive_mutex;
@@ -68,7 +72,26 @@ static unsigned *held_of_kind(_LOCK_T lock)
 static void took(_LOCK_T lock)
 {
     set_owner(lock, skep_thread_self());
+    lock->older = newest;
+    newest = lock;
     ++*held_of_kind(lock);
+}
+
+/* Mostly the newest, but flockfile() has no order. */
+static void leave_list(_LOCK_T lock)
+{
+    struct __lock **at = &newest;
+    while (*at != lock)
+        at = &(*at)->older;
+    *at = lock->older;
+}
+
+static void give(_LOCK_T lock)
+{
+    set_owner(lock, NULL);
+    leave_list(lock);
+    --*held_of_kind(lock);
+    skep_mutex_unlock(&lock->mutex);
 }
 
 /* What is due since a wait ended because the thread is to. */
@@ -102,11 +125,49 @@ void __retarget_lock_release_recursive(_LOCK_T lock)
 {
     if (--lock->depth != 0)
         return;
-    set_owner(lock, NULL);
-    --*held_of_kind(lock);
-    skep_mutex_unlock(&lock->mutex);
+    give(lock);
     if (skep_posix_ends_later && skep_posix_streams_locked + skep_posix_locks_held == 0)
         may_end_now();
+}
+
+void skep_posix_lock_keep(_LOCK_T lock)
+{
+    __retarget_lock_acquire_recursive(lock);
+    lock->kept++;
+}
+
+bool skep_posix_lock_try_to_keep(_LOCK_T lock)
+{
+    if (!__retarget_lock_try_acquire_recursive(lock))
+        return false;
+    lock->kept++;
+    return true;
+}
+
+void skep_posix_lock_let_go(_LOCK_T lock)
+{
+    lock->kept--;
+    __retarget_lock_release_recursive(lock);
+}
+
+void *skep_posix_locks_now(void)
+{
+    return newest;
+}
+
+/* A stream that flockfile() has is as a function finds it that has been left, of whichever age. */
+void skep_posix_locks_abandon(const void *before)
+{
+    bool is_newer = true;
+    for (struct __lock *lock = newest, *older; lock != NULL; lock = older) {
+        older = lock->older;
+        is_newer &= lock != before;
+        if (is_newer || lock->kept != 0)
+            lock->depth = lock->kept;
+        if (lock->depth == 0)
+            give(lock);
+    }
+    skep_posix_ends_later = false;
 }
 
 void __retarget_lock_acquire(_LOCK_T lock)

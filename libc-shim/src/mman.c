@@ -3,8 +3,8 @@
  *
  * Anonymous memory, and that of /dev/zero, is ring 0's, with its rights: promised, unless the program asks for less. A
  * file is read into such memory when it is mapped: what changes in the file afterwards isn't seen, and nothing is written
- * back, so that a shared mapping can't be written. Where it lies is ring 0's choice: addresses are hints, and MAP_FIXED is
- * refused.
+ * back, so that a shared mapping can't be written. Where it lies is ring 0's choice, as addresses are hints, but with
+ * MAP_FIXED, for which what is mapped there is unmapped first.
  */
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -49,11 +49,18 @@ static int fill(struct skep_file *file, char *memory, size_t bytes, off_t offset
     return 0;
 }
 
-static int64_t map_copy(struct skep_file *file, size_t bytes, unsigned prot, off_t offset)
+/* place: where; NULL: anywhere. */
+static int64_t map(void *place, size_t bytes, unsigned how)
 {
-    int64_t address = skep_mem_map(bytes, SKEP_PROT_READ | SKEP_PROT_WRITE);
+    return error_of(place != NULL ? skep_mem_map_at(place, bytes, how) : skep_mem_map(bytes, how));
+}
+
+static int64_t map_copy(void *place, struct skep_file *file, size_t bytes, unsigned prot,
+                        off_t offset)
+{
+    int64_t address = map(place, bytes, SKEP_PROT_READ | SKEP_PROT_WRITE);
     if (address < 0)
-        return error_of(address);
+        return address;
     int64_t result = fill(file, (char *)address, bytes, offset);
     if (result == 0 && prot != (SKEP_PROT_READ | SKEP_PROT_WRITE))
         result = error_of(skep_mem_protect((void *)address, bytes, prot));
@@ -91,12 +98,7 @@ static unsigned map_how(int prot, int flags)
            (stack && prot & PROT_WRITE ? SKEP_MAP_STACK : 0);
 }
 
-static int64_t map_zeros(size_t bytes, int prot, int flags)
-{
-    return error_of(skep_mem_map(bytes, map_how(prot, flags)));
-}
-
-static int64_t map_file(int fd, size_t bytes, int prot, int flags, off_t offset)
+static int64_t map_file(void *place, int fd, size_t bytes, int prot, int flags, off_t offset)
 {
     off_t end;
     struct skep_file *file = skep_fd_get(fd, NULL);
@@ -106,8 +108,8 @@ static int64_t map_file(int fd, size_t bytes, int prot, int flags, off_t offset)
     if (result == 0 && __builtin_add_overflow(offset, (off_t)bytes, &end))
         result = -EOVERFLOW;
     if (result == 0)
-        result = file->ops->maps_zeros ? map_zeros(bytes, prot, flags)
-                                       : map_copy(file, bytes, (unsigned)prot, offset);
+        result = file->ops->maps_zeros ? map(place, bytes, map_how(prot, flags))
+                                       : map_copy(place, file, bytes, (unsigned)prot, offset);
     skep_fd_put(file);
     return result;
 }
@@ -117,39 +119,29 @@ static int check_flags(int prot, int flags)
     int kind = flags & (MAP_SHARED | MAP_PRIVATE);
     if (kind != MAP_SHARED && kind != MAP_PRIVATE)
         return -EINVAL;
-    return flags & MAP_FIXED || prot & ~(PROT_READ | PROT_WRITE) ? -ENOTSUP : 0;
+    return prot & ~(PROT_READ | PROT_WRITE) ? -ENOTSUP : 0;
 }
 
 void *mmap(void *hint, size_t bytes, int prot, int flags, int fd, off_t offset)
 {
+    void *place = flags & MAP_FIXED ? hint : NULL;
     int64_t result = check_span((uintptr_t)offset, bytes);
     if (result == 0)
         result = check_flags(prot, flags);
+    if (result == 0 && flags & MAP_FIXED)
+        result = hint == NULL ? -EPERM : check_span((uintptr_t)hint, bytes);
     if (result == 0 && flags & MAP_ANONYMOUS)
-        result = map_zeros(bytes, prot, flags);
+        result = map(place, bytes, map_how(prot, flags));
     else if (result == 0)
-        result = map_file(fd, bytes, prot, flags, offset);
+        result = map_file(place, fd, bytes, prot, flags, offset);
     return (void *)skep_posix_result(result); /* MAP_FAILED is -1 */
-}
-
-/* A span of which something isn't mapped: POSIX doesn't mind, ring 0 does. */
-static int unmap_what_is(char *address, size_t bytes)
-{
-    for (size_t at = 0; at < bytes; at += SKEP_PAGE_SIZE) {
-        int result = skep_mem_unmap(address + at, SKEP_PAGE_SIZE);
-        if (result < 0 && result != -SKEP_EFAULT)
-            return result;
-    }
-    return 0;
 }
 
 int munmap(void *address, size_t bytes)
 {
     int result = check_span((uintptr_t)address, bytes);
     if (result == 0)
-        result = skep_mem_unmap(address, bytes);
-    if (result == -SKEP_EFAULT)
-        result = unmap_what_is(address, bytes);
+        result = skep_mem_unmap_all(address, bytes);
     return (int)skep_posix_result(error_of(result));
 }
 

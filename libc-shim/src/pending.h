@@ -45,6 +45,13 @@ bool skep_posix_takes_fault(int signal, int *flags);
 void skep_posix_handle_fault(siginfo_t *info, const struct skep_fault *fault,
                              struct skep_context *interrupted);
 
+/* signal.c: counts signals that became pending anywhere. */
+extern _Atomic uint32_t skep_posix_signals_sent;
+
+/* signal.c: takes one of those wanted that was sent to the calling thread or to the process. Returns its number, 0: there is
+ * none. */
+int skep_posix_take_pending(uint64_t wanted, siginfo_t *info);
+
 /* fault.c: a signal has a handler. If it is one of faults, they become signals from now on. */
 void skep_posix_faults_wanted(int signal);
 

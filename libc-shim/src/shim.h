@@ -115,6 +115,17 @@ extern _Thread_local unsigned skep_posix_streams_locked, skep_posix_locks_held;
 /* locks.c: the thread ends when it has no stream locked any more. */
 extern _Thread_local bool skep_posix_ends_later;
 
+/* locks.c: flockfile() and its kind, of a stream's lock. */
+struct __lock;
+void skep_posix_lock_keep(struct __lock *lock);
+bool skep_posix_lock_try_to_keep(struct __lock *lock);
+void skep_posix_lock_let_go(struct __lock *lock);
+
+/* locks.c: the newest of newlib's locks that the thread has; and releases those that are newer than it was, as the functions
+ * that have taken them have been left. What flockfile() has taken stays. */
+void *skep_posix_locks_now(void);
+void skep_posix_locks_abandon(const void *before);
+
 /* signal.c: this thread is none of the program's and sends it signals. */
 void skep_posix_signals_help(void);
 

@@ -1,11 +1,9 @@
 /*
- * signal.c - signals, as far as a guest has them (see <sys/signal.h>), and the ways to die of one.
+ * signal.c - signals, as far as a guest has them (see <sys/signal.h>).
  */
-#include <assert.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "fd_internal.h"
@@ -23,12 +21,12 @@ static const uint64_t never_blocked = 1 | 1ull << SIGKILL | 1ull << SIGSTOP;
 #define RAN_FOR_ALL (1ull << 32 | RAN)
 
 struct skep_posix_signals skep_posix_first_signals;
+_Atomic uint32_t skep_posix_signals_sent;
 
 static struct {
     struct skep_mutex lock; /* guards actions and which threads there are; pending.c's is inner */
     struct sigaction actions[NSIG];
     _Atomic uint64_t pending; /* sent to the process while all threads blocked them */
-    _Atomic uint32_t sent;    /* counts those that became pending anywhere; sigwait() waits on it */
 } signals;
 
 /* Of threads that are none of the program's: they send signals, and take what one of those would. */
@@ -44,7 +42,15 @@ static _Thread_local struct call {
     uint64_t seen;
 } interrupted_call;
 
+/* What the thread has taken in such a call, which that ends for: nobody else can take it any more, and it is handled when the
+ * thread is out of the call. si_signo 0: nothing. */
+static _Thread_local struct {
+    siginfo_t info;
+    struct sigaction action;
+} taken;
+
 static void deliver_unblocked(struct skep_context *interrupted);
+static bool take_for_call(void);
 
 static bool is_signal(int signal)
 {
@@ -202,7 +208,7 @@ int skep_wait_interruptibly(_Atomic uint32_t *word, uint32_t expected, uint64_t 
     interrupted_call.restarts = false;
     if (is_interrupted(seen, restart))
         return -EINTR;
-    if (restart != SKEP_ALWAYS_RESTARTS && is_due()) {
+    if (restart != SKEP_ALWAYS_RESTARTS && is_due() && take_for_call()) {
         interrupted_call = (struct call){restart == SKEP_RESTARTS, *seen};
         return -EINTR;
     }
@@ -236,20 +242,18 @@ void skep_cancellation_point(void)
     skep_posix_may_end();
 }
 
-static void default_action(int signal)
+static bool is_ignored(const struct sigaction *action, int signal)
 {
-    switch (signal) {
-    case SIGCHLD:
-    case SIGCONT:
-    case SIGURG:
-    case SIGWINCH:
-        return;
-    case SIGTERM:
-    case SIGINT:
+    return action->sa_handler == SIG_IGN ||
+           (action->sa_handler == SIG_DFL &&
+            (signal == SIGCHLD || signal == SIGCONT || signal == SIGURG || signal == SIGWINCH));
+}
+
+_Noreturn static void end_by(int signal)
+{
+    if (signal == SIGTERM || signal == SIGINT)
         exit(0);
-    default:
-        die_of(signal);
-    }
+    die_of(signal);
 }
 
 static siginfo_t info_of(int signal, int code, union sigval value)
@@ -307,12 +311,10 @@ static struct sigaction take_action(int signal)
 /* Whether it had a handler. */
 static bool act(const struct sigaction *action, siginfo_t *info, struct skep_context *interrupted)
 {
-    if (action->sa_handler == SIG_IGN)
+    if (is_ignored(action, info->si_signo))
         return false;
-    if (action->sa_handler == SIG_DFL) {
-        default_action(info->si_signo);
-        return false;
-    }
+    if (action->sa_handler == SIG_DFL)
+        end_by(info->si_signo);
     run_handler(action, info, NULL, interrupted);
     return true;
 }
@@ -338,8 +340,7 @@ void skep_posix_handle_fault(siginfo_t *info, const struct skep_fault *fault,
     deliver_unblocked(interrupted); /* what the handler had blocked */
 }
 
-/* Takes what was sent to this thread, or to the process. 0: there is nothing. */
-static int take_pending(uint64_t set, siginfo_t *info)
+int skep_posix_take_pending(uint64_t set, siginfo_t *info)
 {
     int signal = skep_posix_pending_take(&own->pending, set, info);
     return signal != 0 ? signal : skep_posix_pending_take(&signals.pending, set, info);
@@ -352,11 +353,36 @@ static bool take_unblocked(siginfo_t *info, struct sigaction *action)
     if ((some & ~blocked_by(own)) == 0)
         return false;
     skep_mutex_lock(&signals.lock);
-    int signal = take_pending(~blocked_by(own), info);
+    int signal = skep_posix_take_pending(~blocked_by(own), info);
     if (signal != 0)
         *action = take_action(signal);
     skep_mutex_unlock(&signals.lock);
     return signal != 0;
+}
+
+/* For a call to end. False: there is nothing but what is ignored, as another thread has taken the rest. */
+static bool take_for_call(void)
+{
+    skep_detours_hold();
+    atomic_store_explicit(&own->is_due, false, memory_order_seq_cst);
+    while (taken.info.si_signo == 0 && take_unblocked(&taken.info, &taken.action))
+        if (is_ignored(&taken.action, taken.info.si_signo))
+            taken.info.si_signo = 0;
+    bool found = taken.info.si_signo != 0;
+    if (found)
+        atomic_store_explicit(&own->is_due, true, memory_order_seq_cst);
+    skep_detours_release();
+    return found;
+}
+
+static bool take_next(siginfo_t *info, struct sigaction *action)
+{
+    if (taken.info.si_signo == 0)
+        return take_unblocked(info, action);
+    *info = taken.info;
+    *action = taken.action;
+    taken.info.si_signo = 0;
+    return true;
 }
 
 /* Handles all that this thread takes. */
@@ -365,7 +391,7 @@ static void deliver_unblocked(struct skep_context *interrupted)
     siginfo_t info;
     struct sigaction action;
     atomic_store_explicit(&own->is_due, false, memory_order_seq_cst);
-    while (take_unblocked(&info, &action))
+    while (take_next(&info, &action))
         act(&action, &info, interrupted);
 }
 
@@ -375,8 +401,8 @@ static int make_pending(const siginfo_t *info, _Atomic uint64_t *receiver)
     int result = skep_posix_pending_add(receiver, info);
     if (result != 0)
         return result;
-    atomic_fetch_add_explicit(&signals.sent, 1, memory_order_release);
-    skep_wake(&signals.sent, SKEP_WAKE_ALL);
+    atomic_fetch_add_explicit(&skep_posix_signals_sent, 1, memory_order_release);
+    skep_wake(&skep_posix_signals_sent, SKEP_WAKE_ALL);
     return 0;
 }
 
@@ -615,78 +641,6 @@ int sigpending(sigset_t *set)
     return 0;
 }
 
-/* Waits until a handler has run. */
-static void wait_for_signal(uint64_t seen)
-{
-    static _Atomic uint32_t nothing;
-    while (skep_wait_interruptibly(&nothing, 0, SKEP_FOREVER, &seen, SKEP_NEVER_RESTARTS) != -EINTR)
-        ;
-}
-
-int pause(void)
-{
-    wait_for_signal(skep_interrupts_seen());
-    return (int)skep_posix_result(-EINTR);
-}
-
-/* A signal that is pending is delivered by the change of the mask, and counts. */
-int sigsuspend(const sigset_t *mask)
-{
-    sigset_t old;
-    uint64_t seen = skep_interrupts_seen();
-    pthread_sigmask(SIG_SETMASK, mask, &old);
-    wait_for_signal(seen);
-    skep_posix_signals_handle();
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    return (int)skep_posix_result(-EINTR);
-}
-
-/* The signals in set are blocked, so that they become pending; of several threads one gets it. */
-static int wait_until(const sigset_t *set, siginfo_t *info, uint64_t deadline_ns)
-{
-    siginfo_t taken;
-    uint64_t interrupts = skep_interrupts_seen();
-    skep_posix_may_end();
-    for (;;) {
-        uint32_t seen = atomic_load_explicit(&signals.sent, memory_order_acquire);
-        int signal = take_pending(*set, &taken);
-        if (signal != 0 && info != NULL)
-            *info = taken;
-        if (signal != 0)
-            return signal;
-        int result = skep_wait_interruptibly(&signals.sent, seen, deadline_ns, &interrupts,
-                                             SKEP_NEVER_RESTARTS);
-        if (result == -ETIMEDOUT)
-            return -EAGAIN;
-        if (result == -EINTR)
-            return -EINTR;
-    }
-}
-
-int sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *timeout)
-{
-    uint64_t span_ns;
-    if (timeout == NULL)
-        return sigwaitinfo(set, info);
-    if (!skep_posix_span(timeout, &span_ns))
-        return (int)skep_posix_result(-EINVAL);
-    return (int)skep_posix_result(wait_until(set, info, skep_posix_deadline_in(span_ns)));
-}
-
-int sigwaitinfo(const sigset_t *set, siginfo_t *info)
-{
-    return (int)skep_posix_result(wait_until(set, info, SKEP_FOREVER));
-}
-
-int sigwait(const sigset_t *set, int *signal)
-{
-    int result;
-    while ((result = wait_until(set, NULL, SKEP_FOREVER)) == -EINTR)
-        skep_posix_signals_handle();
-    *signal = result;
-    return 0;
-}
-
 /* Of sigsetjmp(). */
 void skep_posix_save_mask(sigjmp_buf env, int save)
 {
@@ -694,12 +648,14 @@ void skep_posix_save_mask(sigjmp_buf env, int save)
     if (save)
         env->__mask = blocked_by(own);
     env->__held = skep_detours.held;
+    env->__newest_lock = skep_posix_locks_now();
     env->__refuses = skep_errands_refuse(true);
     skep_errands_refuse(env->__refuses);
 }
 
 void siglongjmp(sigjmp_buf env, int value)
 {
+    skep_posix_locks_abandon(env->__newest_lock);
     skep_detours.held = env->__held;
     skep_errands_refuse(env->__refuses);
     if (env->__has_mask)
@@ -733,50 +689,4 @@ void skep_posix_signals_start(void)
 {
     skep_posix_first_signals.thread = skep_thread_self();
     skep_event_handler(SKEP_EVENT_SHUTDOWN, shutdown_event, NULL);
-}
-
-/*
- * Ends that are failures
- */
-
-_Noreturn void abort(void)
-{
-    if (signals.actions[SIGABRT].sa_handler != SIG_DFL)
-        raise(SIGABRT);
-    skep_abort("abort() called");
-}
-
-/* Appends as much as there is room for before end, and returns the new end of text, which is terminated. */
-static char *append(char *text, const char *end, const char *more)
-{
-    while (text < end - 1 && *more != 0)
-        *text++ = *more++;
-    *text = 0;
-    return text;
-}
-
-static char *append_number(char *text, const char *end, unsigned value)
-{
-    char digits[11], *digit = &digits[10];
-    *digit = 0;
-    do
-        *--digit = (char)('0' + value % 10);
-    while ((value /= 10) != 0);
-    return append(text, end, digit);
-}
-
-/* Without snprintf(), which every program would have by this: 16 KiB. */
-_Noreturn void __assert_func(const char *file, int line, const char *function,
-                             const char *condition)
-{
-    char message[256], *text = message;
-    const char *end = message + sizeof(message);
-    text = append(text, end, file);
-    text = append(text, end, ":");
-    text = append_number(text, end, (unsigned)line);
-    text = append(text, end, ": ");
-    text = append(text, end, function ? function : "?");
-    text = append(text, end, ": assertion failed: ");
-    append(text, end, condition);
-    skep_abort(message);
 }

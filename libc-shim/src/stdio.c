@@ -2,7 +2,8 @@
  * stdio.c - streams' functions that newlib has under other names, or as locks only.
  */
 #include <stdio.h>
-#include <sys/lock.h>
+
+#include "shim.h"
 
 ssize_t getdelim(char **restrict line, size_t *restrict bytes, int end, FILE *restrict stream)
 {
@@ -16,16 +17,16 @@ ssize_t getline(char **restrict line, size_t *restrict bytes, FILE *restrict str
 
 void flockfile(FILE *stream)
 {
-    __lock_acquire_recursive(stream->_lock);
+    skep_posix_lock_keep(stream->_lock);
 }
 
 /* 0: it is locked. */
 int ftrylockfile(FILE *stream)
 {
-    return __lock_try_acquire_recursive(stream->_lock) ? 0 : -1;
+    return skep_posix_lock_try_to_keep(stream->_lock) ? 0 : -1;
 }
 
 void funlockfile(FILE *stream)
 {
-    __lock_release_recursive(stream->_lock);
+    skep_posix_lock_let_go(stream->_lock);
 }

@@ -119,8 +119,8 @@ struct protoent *getprotobynumber(int number)
 /* What a name stands for: an address of each family at most, with the port. */
 struct found {
     struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-    bool has_v4, has_v6;
+    struct sockaddr_in6 v6, mapped; /* IPv4's as IPv6's */
+    bool has_v4, has_v6, has_mapped;
     bool is_numeric;
 };
 
@@ -399,28 +399,32 @@ static int entries_make(const struct addrinfo *hints, const struct found *found,
 {
     struct addrinfo **end = result;
     const struct sockaddr *order[] = {(const struct sockaddr *)&found->v6,
-                                      (const struct sockaddr *)&found->v4};
-    bool has[] = {found->has_v6, found->has_v4};
+                                      (const struct sockaddr *)&found->v4,
+                                      (const struct sockaddr *)&found->mapped};
+    bool has[] = {found->has_v6, found->has_v4, found->has_mapped};
     size_t first = (hints->ai_flags & AI_PASSIVE) != 0;
     int error = 0;
     *result = NULL;
-    for (size_t i = 0; i < 2 && error == 0; i++)
-        if (has[i ^ first])
-            error = entries_add(hints, order[i ^ first], *result == NULL ? canonical : NULL, &end);
+    for (size_t i = 0; i < 3 && error == 0; i++) {
+        size_t which = i < 2 ? i ^ first : i;
+        if (has[which])
+            error = entries_add(hints, order[which], *result == NULL ? canonical : NULL, &end);
+    }
     if (error != 0)
         freeaddrinfo(*result);
     return error == 0 && *result == NULL ? EAI_SOCKTYPE : error;
 }
 
-/* Only addresses of the family, or IPv4's as IPv6's. */
+/* Only addresses of the family, or IPv4's as IPv6's: if there is no other, or all are wanted. */
 static void family_keep(struct found *found, int family, int flags)
 {
-    bool map = family == AF_INET6 && found->has_v4 && (flags & AI_V4MAPPED) != 0 && !found->has_v6;
-    if (map) {
-        memset(&found->v6.sin6_addr, 0, sizeof(found->v6.sin6_addr));
-        found->v6.sin6_addr.s6_addr32[2] = htonl(0xffff);
-        found->v6.sin6_addr.s6_addr32[3] = found->v4.sin_addr.s_addr;
-        found->has_v6 = true;
+    found->has_mapped = family == AF_INET6 && found->has_v4 && (flags & AI_V4MAPPED) != 0 &&
+                        (!found->has_v6 || (flags & AI_ALL) != 0);
+    if (found->has_mapped) {
+        found->mapped =
+            (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = found->v4.sin_port};
+        found->mapped.sin6_addr.s6_addr32[2] = htonl(0xffff);
+        found->mapped.sin6_addr.s6_addr32[3] = found->v4.sin_addr.s_addr;
     }
     found->has_v4 &= family != AF_INET6;
     found->has_v6 &= family != AF_INET;
@@ -456,7 +460,7 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
     if (error != 0)
         return error;
     family_keep(&found, family, flags);
-    if (!found.has_v4 && !found.has_v6)
+    if (!found.has_v4 && !found.has_v6 && !found.has_mapped)
         return found.is_numeric ? EAI_ADDRFAMILY : EAI_NONAME;
     return entries_make(hints, &found, (flags & AI_CANONNAME) != 0 ? node : NULL, result);
 }

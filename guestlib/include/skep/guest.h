@@ -56,6 +56,13 @@ int64_t skep_mem_map(size_t bytes, unsigned how);
 int skep_mem_protect(void *address, size_t bytes, unsigned prot);
 int skep_mem_unmap(void *address, size_t bytes);
 
+/* As skep_mem_unmap(), of a span of which nothing need be mapped. */
+int skep_mem_unmap_all(void *address, size_t bytes);
+
+/* As skep_mem_map(), at an address, which begins a page, in place of what is mapped there. That is gone even if this fails; who
+ * touches it meanwhile faults. -SKEP_ENOMEM, too: these aren't addresses for mappings. */
+int64_t skep_mem_map_at(void *address, size_t bytes, unsigned how);
+
 /* Moves the end of the heap by increment bytes and stores the old end. Memory comes and goes in
  * steps; what is fresh is zeroed. -SKEP_ENOMEM: beyond the promise or the reserved range; nothing
  * changed. */

@@ -105,8 +105,8 @@ uint64_t skep_interrupts_seen(void);
  * a thread that is to be cancelled ends it. */
 enum skep_restart { SKEP_RESTARTS, SKEP_NEVER_RESTARTS, SKEP_ALWAYS_RESTARTS };
 
-/* As skep_wait() in such a call. -EINTR: since there were *seen, a handler has run that interrupts it, or a signal is to be
- * handled or the thread to be cancelled, for which the call ends (it may begin again). Callers try first, then wait. */
+/* As skep_wait() in such a call. -EINTR: since there were *seen, a handler has run that interrupts it, or the thread has taken a
+ * signal to handle or is to be cancelled, for which the call ends (it may begin again). Callers try first, then wait. */
 int skep_wait_interruptibly(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns,
                             uint64_t *seen, enum skep_restart restart);
 

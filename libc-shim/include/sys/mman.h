@@ -17,7 +17,7 @@ extern "C" {
 
 #define MAP_SHARED    0x01
 #define MAP_PRIVATE   0x02
-#define MAP_FIXED     0x10 /* ENOTSUP */
+#define MAP_FIXED     0x10 /* at that address, in place of what is mapped there; not all at once */
 #define MAP_ANONYMOUS 0x20
 #define MAP_ANON      MAP_ANONYMOUS
 #define MAP_NORESERVE \
