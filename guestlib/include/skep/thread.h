@@ -119,10 +119,16 @@ static inline void skep_detours_hold(void)
     atomic_signal_fence(memory_order_seq_cst); /* with the look of an upcall at it */
 }
 
-static inline void skep_detours_release(void)
+/* Whether skep_detours_catch_up() is to be called now. */
+static inline bool skep_detours_let_go(void)
 {
     atomic_signal_fence(memory_order_seq_cst); /* as above */
-    if (--skep_detours.held == 0 && skep_detours.due)
+    return --skep_detours.held == 0 && skep_detours.due;
+}
+
+static inline void skep_detours_release(void)
+{
+    if (skep_detours_let_go())
         skep_detours_catch_up();
 }
 
