@@ -135,10 +135,14 @@ def rounds(name, work, count, skep_side, linux_side, table):
     table.add(f"{name}, Skep : Linux", round(statistics.median(ratios), 2), "times", note=note)
 
 
-def rows(options, name, work, table, folder):
+def check_built(work):
     for program in (work.elf, work.native):
         if not program.is_file():
             raise qemu.Missing(f"{program} doesn't exist: cmake --build build --target ports ports-native")
+
+
+def rows(options, name, work, table, folder):
+    check_built(work)
     folder = pathlib.Path(folder) / name.replace(" ", "-")
     disks = [disk_image(folder / file) for file in ("skep.img", "linux.img")]
     subprocess.run(["/sbin/mke2fs", "-q", "-t", "ext4", disks[1]], check=True)

@@ -1,4 +1,5 @@
-"""ci/bench profile: where the instructions of a request go, by function, over the guest and ring 0."""
+"""ci/bench profile: where the instructions of a request go, by function, over the guest and ring 0. Of programs that
+compute: computing.py."""
 
 import collections
 import functools
@@ -40,10 +41,15 @@ class Program:
     def __init__(self, name, path):
         self.name, self.elf, self.symbols = name, counter.Elf(path), Symbols(path, first=0)
 
+    @staticmethod
+    def inside(address):
+        """An address without the image's base."""
+        return address if address >> 63 else address % ALIGNED
+
     def function(self, address, code):
         """The function that has this code at this address, but for the image's base, and whether it begins there; or
         None."""
-        inside = address if address >> 63 else address % ALIGNED
+        inside = self.inside(address)
         try:
             if self.elf.code(inside, len(code)) != code:
                 return None
@@ -53,14 +59,13 @@ class Program:
         return name, self.symbols.addresses.get(name) == inside
 
 
-class ProfiledMachine(skep.Machine):
-    """A machine with one CPU whose clock goes by instructions, and the plug-in in it."""
+class Profile:
+    """QEMU's options for a machine whose clock goes by instructions, with the plug-in in it; and what that counts."""
 
-    def __init__(self, folder, **options):
+    def __init__(self, folder):
         self.file = folder / "blocks"
         folder.mkdir(parents=True, exist_ok=True)
-        plugin = f"{counter.plugin('profile')},out={self.file}"
-        super().__init__(folder, cpus=1, kvm="off", extra=["-icount", "shift=0", "-plugin", plugin], **options)
+        self.options = ["-icount", "shift=0", "-plugin", f"{counter.plugin('profile')},out={self.file}"]
 
     def blocks(self):
         """Executions by (address, instructions, code)."""
@@ -75,6 +80,14 @@ class ProfiledMachine(skep.Machine):
         return counts
 
 
+class ProfiledMachine(skep.Machine):
+    """A machine with one CPU that is profiled."""
+
+    def __init__(self, folder, **options):
+        self.profile = Profile(folder)
+        super().__init__(folder, cpus=1, kvm="off", extra=self.profile.options, **options)
+
+
 def by_function(programs, before, after):
     """Instructions by (program, function), and how often its first block was executed, which is its calls."""
     totals, calls = collections.Counter(), collections.Counter()
@@ -86,6 +99,21 @@ def by_function(programs, before, after):
             totals[program, function] += times * length
             calls[program, function] += times * begins
     return totals, calls
+
+
+def add_totals(table, name, totals, calls=None, times=1):
+    """Rows: all of it, each program's part, and of its functions those that take most."""
+    whole = sum(totals.values())
+    per = collections.Counter()
+    for (program, _), spent in totals.items():
+        per[program] += spent
+    table.add(name, round(whole / times), "instructions", counted=True)
+    for program, spent in per.most_common():
+        table.add(f"  {program}", round(spent / times), "instructions", note=f"  {spent / whole:.1%}")
+    for (program, function), spent in totals.most_common():
+        if spent >= SHOWN * whole:
+            often = f", {calls[program, function] / times:,.2f} calls" if calls else ""
+            table.add(f"    {program}: {function}", round(spent / times), "", note=f"  {spent / whole:.1%}{often}")
 
 
 def create_and_delete(api, image):
@@ -134,20 +162,10 @@ def rows(path, server, table, folder):
         page = "/" if server == "httpd" else f"/{webguest.PAGE}"
         action, times = action_of(path, server, machine, api, page, machine.url(place.guest), place)
         action()
-        before = machine.blocks()
+        before = machine.profile.blocks()
         action()
-        totals, calls = by_function(programs, before, machine.blocks())
-    whole = sum(totals.values())
-    per = collections.Counter()
-    for (program, _), spent in totals.items():
-        per[program] += spent
-    table.add(f"{path}, {PATHS[path]}", round(whole / times), "instructions", counted=True)
-    for program, spent in per.most_common():
-        table.add(f"  {program}", round(spent / times), "instructions", note=f"  {spent / whole:.1%}")
-    for (program, function), spent in totals.most_common():
-        if spent >= SHOWN * whole:
-            often = f", {calls[program, function] / times:,.2f} calls"
-            table.add(f"    {program}: {function}", round(spent / times), "", note=f"  {spent / whole:.1%}{often}")
+        totals, calls = by_function(programs, before, machine.profile.blocks())
+    add_totals(table, f"{path}, {PATHS[path]}", totals, calls, times)
 
 
 def sections(options):

@@ -49,7 +49,7 @@ class Symbols:
     """Functions by address: those of ring 0, or all from another address on."""
 
     def __init__(self, elf, first=1 << 63):
-        output = subprocess.run(["nm", "-n", str(symbol_file(elf))], capture_output=True, text=True, check=True)
+        output = subprocess.run(["nm", "-n", "--defined-only", str(symbol_file(elf))], capture_output=True, text=True, check=True)
         self.starts, self.names, self.addresses = [], [], {}
         for line in output.stdout.splitlines():
             address, kind, name = line.split(" ", 2)  # the linker leaves some without a name

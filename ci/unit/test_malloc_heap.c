@@ -304,6 +304,34 @@ static void overflow_by_a_byte_is_found(void **state)
     }
 }
 
+/* The first and the last word of what wasn't asked for, which are all of it up to 16 bytes: in blocks that were taken anew,
+ * that were taken again, and whose size was changed, which leaves what is in them. */
+static void every_byte_of_the_pattern_is_looked_at(void **state)
+{
+    for (size_t bytes = 0; bytes <= HEAP_SMALL_MAX; bytes++) {
+        size_t had = bytes + (size_t)rand() % 16;
+        unsigned char *memory = take(had <= HEAP_SMALL_MAX ? had : bytes);
+        memset(memory, 0xa5, bytes);
+        if (!heap_resize_within(memory, bytes)) {
+            assert_int_equal(give(memory), HEAP_GOOD);
+            memory = memset(take(bytes), 0xa5, bytes);
+        }
+        size_t slack = heap_block_of(memory)->slack;
+        assert_true(slack < 64);
+        for (size_t at = 0; at < slack; at++) {
+            bool looked_at = at < 8 || at >= slack - 8;
+            memory[bytes + at] ^= 0x80;
+            assert_int_equal(skep_heap_check(memory), looked_at ? HEAP_OVERFLOW : HEAP_GOOD);
+            assert_true(!looked_at || !heap_cache_give(&cache, memory));
+            memory[bytes + at] ^= 0x80;
+        }
+        for (size_t at = 0; at < bytes; at++) {
+            assert_int_equal(memory[at], 0xa5);
+        }
+        assert_int_equal(give(memory), HEAP_GOOD);
+    }
+}
+
 /* Of small blocks that are taken again for as many bytes, and for fewer: their ends have the pattern, whatever a kept
  * one's link was written over. */
 static void overflow_of_a_block_taken_again_is_found(void **state)
@@ -536,6 +564,7 @@ int main(void)
         cmocka_unit_test(no_room_is_no_block),
         cmocka_unit_test(double_free_is_found),
         cmocka_unit_test(overflow_by_a_byte_is_found),
+        cmocka_unit_test(every_byte_of_the_pattern_is_looked_at),
         cmocka_unit_test(overflow_of_a_block_taken_again_is_found),
         cmocka_unit_test(overwritten_header_of_a_kept_block_is_found),
         cmocka_unit_test(who_lacks_the_lock_leaves_it_to_the_heap),

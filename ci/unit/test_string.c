@@ -37,9 +37,8 @@ size_t strcspn(const char *text, const char *set);
 #undef strspn
 #undef strcspn
 
-#define PAGE_BYTES 4096u
 #define LENGTH_MAX 70u
-#define MOVED_MAX  150u
+#define MOVED_MAX  300u
 
 /* A page that none follows. */
 static char *page_map(void)

@@ -495,13 +495,6 @@ _Noreturn void skep_sched_end_current(_Atomic uint32_t *gone)
  * What threads call
  */
 
-struct skep_thread *skep_thread_self(void)
-{
-    struct skep_thread *self;
-    __asm__("movq %%fs:0, %0" : "=r"(self));
-    return self;
-}
-
 unsigned skep_vcpu_index(void)
 {
     return vcpu_here()->index;

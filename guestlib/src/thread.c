@@ -149,13 +149,6 @@ _Noreturn void skep_thread_exit_telling(_Atomic uint32_t *gone)
  * Mutex. The states are those of Drepper's "Futexes are tricky", mutex2.
  */
 
-static inline bool take(struct skep_mutex *mutex)
-{
-    uint32_t expected = 0;
-    return atomic_compare_exchange_strong_explicit(&mutex->state, &expected, 1,
-                                                   memory_order_acquire, memory_order_relaxed);
-}
-
 static __attribute__((noinline)) int wait_for(struct skep_mutex *mutex, uint64_t deadline_ns)
 {
     /* From here on "2": there may be another waiter, which our unlock must wake. */
@@ -167,18 +160,13 @@ static __attribute__((noinline)) int wait_for(struct skep_mutex *mutex, uint64_t
 
 static inline void give(struct skep_mutex *mutex)
 {
-    if (atomic_exchange_explicit(&mutex->state, 0, memory_order_release) == 2)
+    if (skep_mutex_give_awaited(mutex))
         skep_wake(&mutex->state, 1);
-}
-
-bool skep_mutex_take_try(struct skep_mutex *mutex)
-{
-    return take(mutex);
 }
 
 int skep_mutex_take_until(struct skep_mutex *mutex, uint64_t deadline_ns)
 {
-    return take(mutex) ? 0 : wait_for(mutex, deadline_ns);
+    return skep_mutex_take_try(mutex) ? 0 : wait_for(mutex, deadline_ns);
 }
 
 void skep_mutex_give(struct skep_mutex *mutex)
@@ -190,7 +178,7 @@ void skep_mutex_give(struct skep_mutex *mutex)
 int skep_mutex_lock_until(struct skep_mutex *mutex, uint64_t deadline_ns)
 {
     skep_detours_hold();
-    if (take(mutex))
+    if (skep_mutex_take_try(mutex))
         return 0;
     int result = wait_for(mutex, deadline_ns);
     if (result < 0)
@@ -201,14 +189,14 @@ int skep_mutex_lock_until(struct skep_mutex *mutex, uint64_t deadline_ns)
 void skep_mutex_lock(struct skep_mutex *mutex)
 {
     skep_detours_hold();
-    if (!take(mutex))
+    if (!skep_mutex_take_try(mutex))
         wait_for(mutex, SKEP_FOREVER);
 }
 
 bool skep_mutex_try(struct skep_mutex *mutex)
 {
     skep_detours_hold();
-    if (take(mutex))
+    if (skep_mutex_take_try(mutex))
         return true;
     skep_detours_release();
     return false;

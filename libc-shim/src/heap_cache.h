@@ -44,30 +44,48 @@ static inline bool heap_is_whole(const struct heap_block *block)
 }
 
 /*
- * What lies behind what was asked for, as far as it is the block's and no longer than two words: a pattern. Its first word
- * may begin with bytes of the program's.
+ * What lies behind what was asked for, as far as it is the block's: the first and the last word of it are those of a pattern
+ * that goes on from the block's end to its begin. Of less than a word its bytes are the pattern's last.
  */
+
+/* A word wherever it lies. */
+typedef uint64_t heap_word __attribute__((aligned(1), may_alias));
+#define HEAP_WORD ((uint32_t)sizeof(heap_word))
+
+/* The pattern's word that begins so many bytes before the end. */
+static inline uint64_t heap_pattern_at(uint32_t slack)
+{
+    uint64_t pattern = skep_heap_keys.pattern;
+    uint32_t bits = slack * 8;
+    return pattern << (bits & 63) | pattern >> (-bits & 63);
+}
+
+/* Of a block in which there is nothing yet: its last bytes may be the program's. */
+static inline void heap_pattern_begin(char *end, uint32_t slack)
+{
+    *(heap_word *)(end - HEAP_WORD) = skep_heap_keys.pattern;
+    if (slack > HEAP_WORD)
+        *(heap_word *)(end - slack) = heap_pattern_at(slack);
+}
 
 static inline void heap_pattern_put(char *end, uint32_t slack)
 {
-    uint64_t *word = (uint64_t *)((uintptr_t)(end - slack) & ~7ul);
-    uint64_t own = ~(~0ull << slack % 8 * -8u % 64);
-    if (slack == 0)
-        return;
-    word[0] = (word[0] & own) | (skep_heap_keys.pattern & ~own);
-    if (slack > 8)
-        word[1] = skep_heap_keys.pattern;
+    heap_word *last = (heap_word *)(end - HEAP_WORD);
+    if (slack >= HEAP_WORD) {
+        heap_pattern_begin(end, slack);
+    } else {
+        uint64_t own = ~0ull >> slack * 8;
+        *last = (*last & own) | (skep_heap_keys.pattern & ~own);
+    }
 }
 
 static inline bool heap_pattern_whole(const char *end, uint32_t slack)
 {
-    const uint64_t *word = (const uint64_t *)((uintptr_t)(end - slack) & ~7ul);
-    if (slack == 0)
-        return true;
-    uint64_t wrong = (word[0] ^ skep_heap_keys.pattern) >> slack % 8 * -8u % 64;
-    if (slack > 8)
-        wrong |= word[1] ^ skep_heap_keys.pattern;
-    return wrong == 0;
+    uint64_t last = *(const heap_word *)(end - HEAP_WORD);
+    if (slack >= HEAP_WORD)
+        return last == skep_heap_keys.pattern &&
+               *(const heap_word *)(end - slack) == heap_pattern_at(slack);
+    return slack == 0 || (last ^ skep_heap_keys.pattern) >> (HEAP_WORD - slack) * 8 == 0;
 }
 
 /* Of a block in the heap: whoever wrote over the next header has written over the pattern, if there was room for a word. */
@@ -75,7 +93,7 @@ static inline bool heap_end_is_whole(const struct heap_block *block, uint32_t un
 {
     const struct heap_block *next = block + units;
     uint32_t slack = block->slack;
-    if (slack < sizeof(uint64_t) && !heap_is_whole(next))
+    if (slack < HEAP_WORD && !heap_is_whole(next))
         return false;
     return heap_pattern_whole((const char *)next, slack);
 }
@@ -136,22 +154,23 @@ static inline void *heap_cache_take(struct heap_cache *cache, size_t bytes)
     cache->first[units] = link->next;
     cache->room += (int32_t)units;
     block->kept = 0;
-    uint16_t slack = heap_slack_for(units, bytes);
-    if (block->slack != slack ||
-        units == HEAP_UNITS_LEAST) { /* there the link is where the pattern was */
-        block->slack = slack;
-        heap_pattern_put((char *)(block + units), slack);
-    }
+    block->slack = heap_slack_for(units, bytes);
+    heap_pattern_begin((char *)(block + units), block->slack);
     return heap_memory_of(block);
 }
 
-/* A small block of the heap, in use and whole: its units; 0: it is another, or not whole, or it may be. */
-static inline uint32_t heap_small_and_whole(const struct heap_block *block)
+/* Whether it is a small block of the heap, in use and whole, whose units are its state's. False: it is another, or not whole,
+ * or it may be. */
+static inline bool heap_small_and_whole(const struct heap_block *block, uint32_t units)
 {
-    uint32_t units = block->state - HEAP_IN_USE; /* very many if it isn't in use */
-    bool whole = heap_is_whole(block) && units <= HEAP_SMALL_UNITS && block->kept == 0 &&
-                 heap_end_is_whole(block, units);
-    return whole ? units : 0;
+    return heap_is_whole(block) && units <= HEAP_SMALL_UNITS && block->kept == 0 &&
+           heap_end_is_whole(block, units);
+}
+
+/* Very many of a block that isn't in use. */
+static inline uint32_t heap_used_units(const struct heap_block *block)
+{
+    return block->state - HEAP_IN_USE;
 }
 
 /* Memory of the heap. False: it is for the heap to look at. */
@@ -160,11 +179,10 @@ static inline bool heap_cache_give(struct heap_cache *cache, void *memory)
     if ((uintptr_t)memory % HEAP_ALIGNMENT != 0)
         return false;
     struct heap_block *block = heap_block_of(memory);
-    uint32_t units = heap_small_and_whole(block);
-    int32_t room = cache->room - (int32_t)units;
-    if (units == 0 || room < 0)
+    uint32_t units = heap_used_units(block);
+    if (!heap_small_and_whole(block, units) || cache->room < (int32_t)units)
         return false;
-    cache->room = room;
+    cache->room -= (int32_t)units;
     block->kept = 1;
     heap_push(&cache->first[units], block);
     return true;
@@ -173,9 +191,11 @@ static inline bool heap_cache_give(struct heap_cache *cache, void *memory)
 /* Whether memory of the heap has so many bytes now, since it needs as many units as before. */
 static inline bool heap_resize_within(void *memory, size_t bytes)
 {
+    if ((uintptr_t)memory % HEAP_ALIGNMENT != 0 || bytes > HEAP_SMALL_MAX)
+        return false;
     struct heap_block *block = heap_block_of(memory);
-    uint32_t units = (uintptr_t)memory % HEAP_ALIGNMENT == 0 ? heap_small_and_whole(block) : 0;
-    if (units == 0 || bytes > HEAP_SMALL_MAX || heap_small_units(bytes) != units)
+    uint32_t units = heap_used_units(block);
+    if (heap_small_units(bytes) != units || !heap_small_and_whole(block, units))
         return false;
     block->slack = heap_slack_for(units, bytes);
     heap_pattern_put((char *)(block + units), block->slack);

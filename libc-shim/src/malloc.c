@@ -330,7 +330,7 @@ out:
     return memory;
 }
 
-static __attribute__((noinline)) void *take_small(size_t bytes)
+static void *take_small(size_t bytes)
 {
     bool were_masked = skep_spin_lock(&heap_lock);
     void *memory = skep_heap_take_small(&cache, bytes);
@@ -338,17 +338,34 @@ static __attribute__((noinline)) void *take_small(size_t bytes)
     return memory;
 }
 
-/* The cache has no lock: what handlers of signals call must find it whole, and may take and give blocks, as open() does. */
-static inline void *take_bytes(size_t bytes)
+/*
+ * The cache has no lock: what handlers of signals call must find it whole, and may take and give blocks, as open() does. So
+ * detours are held meanwhile. Whatever has to be called is called as the last thing, so that malloc() and free() need no frame.
+ */
+
+static __attribute__((noinline)) void *catch_up_and_return(void *memory)
+{
+    skep_detours_catch_up();
+    return memory;
+}
+
+/* Detours are held, and the cache has no such block. */
+static __attribute__((noinline)) void *take_uncached(size_t bytes)
+{
+    void *memory = take_small(bytes);
+    skep_detours_release();
+    return memory != NULL ? memory : take(bytes, HEAP_ALIGNMENT);
+}
+
+static inline __attribute__((always_inline)) void *take_bytes(size_t bytes)
 {
     if (bytes > HEAP_SMALL_MAX)
         return take(bytes, HEAP_ALIGNMENT);
     skep_detours_hold();
     void *memory = heap_cache_take(&cache, bytes);
     if (memory == NULL)
-        memory = take_small(bytes);
-    skep_detours_release();
-    return memory != NULL ? memory : take(bytes, HEAP_ALIGNMENT);
+        return take_uncached(bytes);
+    return skep_detours_let_go() ? catch_up_and_return(memory) : memory;
 }
 
 void *malloc(size_t bytes)
@@ -356,27 +373,26 @@ void *malloc(size_t bytes)
     return take_bytes(bytes);
 }
 
-static __attribute__((noinline)) void give(void *memory)
+/* Detours are held, and the cache doesn't take it. */
+static __attribute__((noinline)) void give_uncached(void *memory)
 {
-    if (memory == NULL)
-        return;
-    if (skep_heap_has((uintptr_t)memory))
-        heap_give(memory);
-    else
-        large_give(memory);
+    skep_detours_release();
+    heap_give(memory);
 }
 
 /* NULL isn't in the heap. */
 void free(void *memory)
 {
-    bool kept = false;
-    if (skep_heap_has((uintptr_t)memory)) {
-        skep_detours_hold();
-        kept = heap_cache_give(&cache, memory);
-        skep_detours_release();
+    if (!skep_heap_has((uintptr_t)memory)) {
+        if (memory != NULL)
+            large_give(memory);
+        return;
     }
-    if (!kept)
-        give(memory);
+    skep_detours_hold();
+    if (heap_cache_give(&cache, memory))
+        skep_detours_release();
+    else
+        give_uncached(memory);
 }
 
 /* Memory with a mapping of its own is zeroed as it comes. By malloc() itself the compiler would make this a call of

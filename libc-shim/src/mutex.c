@@ -75,9 +75,20 @@ static int lock_until(pthread_mutex_t *mutex, uint64_t deadline_ns)
     return error == 0 ? took(mutex) : error;
 }
 
-int pthread_mutex_lock(pthread_mutex_t *mutex)
+static __attribute__((noinline)) int lock(pthread_mutex_t *mutex)
 {
     return lock_until(mutex, SKEP_FOREVER);
+}
+
+/* One that is free, and isn't robust, needs no more than this, which ends with whatever it calls and so needs no frame. */
+int pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+    unsigned type = mutex->__type;
+    if ((type & ROBUST) || !skep_mutex_take_try(lock_of(mutex)))
+        return lock(mutex);
+    if (type != PTHREAD_MUTEX_NORMAL)
+        set_owner(mutex, skep_thread_self());
+    return 0;
 }
 
 int pthread_mutex_clocklock(pthread_mutex_t *mutex, clockid_t clock,
@@ -118,6 +129,20 @@ static void give_up(pthread_mutex_t *mutex)
     held->__next = mutex->__next;
 }
 
+static __attribute__((noinline)) int wake_one(pthread_mutex_t *mutex)
+{
+    skep_wake(&lock_of(mutex)->state, 1);
+    return 0;
+}
+
+static __attribute__((noinline)) int give_up_and_unlock(pthread_mutex_t *mutex)
+{
+    give_up(mutex);
+    set_owner(mutex, NULL);
+    skep_mutex_give(lock_of(mutex));
+    return 0;
+}
+
 int pthread_mutex_unlock(pthread_mutex_t *mutex)
 {
     if (mutex->__type != PTHREAD_MUTEX_NORMAL) {
@@ -128,11 +153,10 @@ int pthread_mutex_unlock(pthread_mutex_t *mutex)
             return 0;
         }
         if (mutex->__type & ROBUST)
-            give_up(mutex);
+            return give_up_and_unlock(mutex);
         set_owner(mutex, NULL);
     }
-    skep_mutex_give(lock_of(mutex));
-    return 0;
+    return skep_mutex_give_awaited(lock_of(mutex)) ? wake_one(mutex) : 0;
 }
 
 void skep_posix_mutexes_end(void)

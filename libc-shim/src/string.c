@@ -3,10 +3,11 @@
  * string, compare and move what is short in single bytes, and look for each byte of a set in turn. All other string
  * functions are newlib's.
  *
- * What is searched is read in aligned blocks, so that none reaches into a page in which nothing of the string is. What a
- * block has before the string's begin is left out, and what it has behind its end is found too late to matter.
+ * What is searched is read in blocks that don't reach into a page in which nothing of the string is: the first one from its
+ * begin, unless the page ends before the block does, all others aligned. What a block has behind the string's end is found too
+ * late to matter.
  *
- * What is moved or set is its first and its last block, which may overlap, and whole ones between them. Where the CPU has
+ * What is moved or set is its first and its last blocks, which may overlap, and whole ones between them. Where the CPU has
  * registers of 32 bytes (AVX), long copies go through those.
  */
 #include <stdbool.h>
@@ -17,7 +18,9 @@
 
 #define BLOCK_BYTES    16u
 #define WIDE_BYTES     32u
-#define WIDE_MIN_BYTES 512u /* of a copy */
+#define WIDE_MIN_BYTES 512u               /* of a copy */
+#define MANY_BYTES     (4u * BLOCK_BYTES) /* moved in one go */
+#define PAGE_BYTES     4096u
 
 #define XCR0_AVX (1u << 2)
 
@@ -36,32 +39,49 @@ static inline uint32_t bits_of(block bytes)
 }
 
 /* A bit for each byte of the block that is `one`, `other` or 0. */
-__attribute__((no_sanitize("address"))) static inline uint32_t found_in(const block *at, block one,
-                                                                        block other)
+static inline uint32_t found_in(block bytes, block one, block other)
 {
-    return bits_of((*at == one) | (*at == other) | (*at == 0));
+    return bits_of((bytes == one) | (bytes == other) | (bytes == 0));
 }
 
-/* The first `one`, `other` or 0 of the text. */
-static inline const char *find(const char *text, char one, char other)
+static inline size_t first_of(uint32_t bits)
 {
-    uint32_t skipped = (uintptr_t)text % BLOCK_BYTES;
-    const block *at = (const block *)(text - skipped);
+    return (uint32_t)__builtin_ctz(bits);
+}
+
+/* The aligned block that a byte is in. */
+static inline const block *block_of(const char *at)
+{
+    return (const block *)(at - (uintptr_t)at % BLOCK_BYTES);
+}
+
+/* Where in the text the first `one`, `other` or 0 is. */
+__attribute__((no_sanitize("address"))) static inline size_t find(const char *text, char one,
+                                                                  char other)
+{
     block ones = (block){0} + one, others = (block){0} + other;
-    uint32_t found = found_in(at, ones, others) >> skipped << skipped;
-    while (found == 0)
-        found = found_in(++at, ones, others);
-    return (const char *)at + __builtin_ctz(found);
+    uint32_t found;
+    if ((uintptr_t)text % PAGE_BYTES <= PAGE_BYTES - BLOCK_BYTES)
+        found = found_in(*(const loose_block *)text, ones, others);
+    else
+        found = found_in(*block_of(text), ones, others) >> (uintptr_t)text % BLOCK_BYTES;
+    if (found != 0)
+        return first_of(found);
+    const block *at = block_of(text);
+    do
+        found = found_in(*++at, ones, others);
+    while (found == 0);
+    return (size_t)((const char *)at - text) + first_of(found);
 }
 
 size_t strlen(const char *text)
 {
-    return (size_t)(find(text, 0, 0) - text);
+    return find(text, 0, 0);
 }
 
 char *strchr(const char *text, int byte)
 {
-    const char *at = find(text, (char)byte, (char)byte);
+    const char *at = text + find(text, (char)byte, (char)byte);
     return *at == (char)byte ? (char *)at : NULL;
 }
 
@@ -87,7 +107,7 @@ size_t strcspn(const char *text, const char *set)
     if (set[0] != 0 && set[1] != 0 && set[2] != 0)
         return span(text, set, false);
     char other = set[0] != 0 ? set[1] : 0; /* 0 is looked for in any case */
-    return (size_t)(find(text, set[0], other) - text);
+    return find(text, set[0], other);
 }
 
 /* Which of two words is greater, as bytes in memory are compared. */
@@ -139,15 +159,20 @@ int memcmp(const void *memory, const void *than, size_t bytes)
     }
 }
 
-/* Up to 32 bytes, all read before the first is written. */
-static inline void move_short(char *to, const char *from, size_t bytes)
+static inline loose_block block_at(const char *from, size_t index)
 {
-    if (bytes >= BLOCK_BYTES) {
-        loose_block first = *(const loose_block *)from;
-        loose_block last = *(const loose_block *)(from + bytes - BLOCK_BYTES);
-        *(loose_block *)to = first;
-        *(loose_block *)(to + bytes - BLOCK_BYTES) = last;
-    } else if (bytes >= sizeof(uint64_t)) {
+    return ((const loose_block *)from)[index];
+}
+
+static inline void put_block(char *to, size_t index, loose_block bytes)
+{
+    ((loose_block *)to)[index] = bytes;
+}
+
+/* Up to 16 bytes, all read before the first is written. */
+static inline void *move_words(char *to, const char *from, size_t bytes)
+{
+    if (bytes >= sizeof(uint64_t)) {
         uint64_t first = *(const loose_word *)from;
         uint64_t last = *(const loose_word *)(from + bytes - sizeof(uint64_t));
         *(loose_word *)to = first;
@@ -163,34 +188,64 @@ static inline void move_short(char *to, const char *from, size_t bytes)
         to[bytes / 2] = middle;
         to[bytes - 1] = last;
     }
+    return to;
 }
 
-/* Over 32 bytes, from the first on: right unless they are moved up onto themselves. */
-static inline void move_forward(char *to, const char *from, size_t bytes)
+/* 16 to 64 bytes, likewise. */
+static inline void *move_blocks(char *to, const char *from, size_t bytes)
 {
+    loose_block first = block_at(from, 0);
     loose_block last = *(const loose_block *)(from + bytes - BLOCK_BYTES);
-    char *end = to + bytes - BLOCK_BYTES;
-    for (; end - to > 3 * (ptrdiff_t)BLOCK_BYTES; to += 4 * BLOCK_BYTES, from += 4 * BLOCK_BYTES) {
-        loose_block a = ((const loose_block *)from)[0], b = ((const loose_block *)from)[1];
-        loose_block c = ((const loose_block *)from)[2], d = ((const loose_block *)from)[3];
-        ((loose_block *)to)[0] = a;
-        ((loose_block *)to)[1] = b;
-        ((loose_block *)to)[2] = c;
-        ((loose_block *)to)[3] = d;
+    if (bytes > 2 * BLOCK_BYTES) {
+        loose_block second = block_at(from, 1);
+        loose_block third = *(const loose_block *)(from + bytes - 2 * BLOCK_BYTES);
+        put_block(to, 1, second);
+        *(loose_block *)(to + bytes - 2 * BLOCK_BYTES) = third;
     }
-    for (; to < end; to += BLOCK_BYTES, from += BLOCK_BYTES)
-        *(loose_block *)to = *(const loose_block *)from;
-    *(loose_block *)end = last;
+    put_block(to, 0, first);
+    *(loose_block *)(to + bytes - BLOCK_BYTES) = last;
+    return to;
+}
+
+static inline void move_four(char *to, const char *from)
+{
+    loose_block a = block_at(from, 0), b = block_at(from, 1);
+    loose_block c = block_at(from, 2), d = block_at(from, 3);
+    put_block(to, 0, a);
+    put_block(to, 1, b);
+    put_block(to, 2, c);
+    put_block(to, 3, d);
+}
+
+/* Over 64 bytes, from the first on: right unless they are moved up onto themselves. The last four blocks are read before they
+ * are written over. */
+static inline void *move_forward(char *target, const char *from, size_t bytes)
+{
+    char *to = target, *end = to + bytes - MANY_BYTES;
+    const char *from_end = from + bytes - MANY_BYTES;
+    loose_block a = block_at(from_end, 0), b = block_at(from_end, 1);
+    loose_block c = block_at(from_end, 2), d = block_at(from_end, 3);
+    for (; to < end; to += MANY_BYTES, from += MANY_BYTES)
+        move_four(to, from);
+    put_block(end, 0, a);
+    put_block(end, 1, b);
+    put_block(end, 2, c);
+    put_block(end, 3, d);
+    return target;
 }
 
 /* The same from the last on. */
-static void move_backward(char *to, const char *from, size_t bytes)
+static inline void *move_backward(char *to, const char *from, size_t bytes)
 {
-    loose_block first = *(const loose_block *)from;
-    for (; bytes > BLOCK_BYTES; bytes -= BLOCK_BYTES)
-        *(loose_block *)(to + bytes - BLOCK_BYTES) =
-            *(const loose_block *)(from + bytes - BLOCK_BYTES);
-    *(loose_block *)to = first;
+    loose_block a = block_at(from, 0), b = block_at(from, 1);
+    loose_block c = block_at(from, 2), d = block_at(from, 3);
+    for (; bytes > MANY_BYTES; bytes -= MANY_BYTES)
+        move_four(to + bytes - MANY_BYTES, from + bytes - MANY_BYTES);
+    put_block(to, 0, a);
+    put_block(to, 1, b);
+    put_block(to, 2, c);
+    put_block(to, 3, d);
+    return to;
 }
 
 static bool has_wide;
@@ -239,24 +294,24 @@ __attribute__((target("avx"), noinline)) static void *copy_wide(void *restrict t
 
 void *memcpy(void *restrict to, const void *restrict from, size_t bytes)
 {
+    if (bytes < BLOCK_BYTES)
+        return move_words(to, from, bytes);
+    if (bytes <= MANY_BYTES)
+        return move_blocks(to, from, bytes);
     if (bytes >= WIDE_MIN_BYTES && has_wide)
         return copy_wide(to, from, bytes);
-    if (bytes <= 2 * BLOCK_BYTES)
-        move_short(to, from, bytes);
-    else
-        move_forward(to, from, bytes);
-    return to;
+    return move_forward(to, from, bytes);
 }
 
 void *memmove(void *to, const void *from, size_t bytes)
 {
-    if (bytes <= 2 * BLOCK_BYTES)
-        move_short(to, from, bytes);
-    else if ((uintptr_t)to - (uintptr_t)from >= bytes)
-        move_forward(to, from, bytes);
-    else
-        move_backward(to, from, bytes);
-    return to;
+    if (bytes < BLOCK_BYTES)
+        return move_words(to, from, bytes);
+    if (bytes <= MANY_BYTES)
+        return move_blocks(to, from, bytes);
+    if ((uintptr_t)to - (uintptr_t)from >= bytes)
+        return move_forward(to, from, bytes);
+    return move_backward(to, from, bytes);
 }
 
 void *memset(void *memory, int byte, size_t bytes)

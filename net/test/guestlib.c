@@ -122,11 +122,6 @@ void skep_thread_yield(void)
     sched_yield();
 }
 
-struct skep_thread *skep_thread_self(void)
-{
-    return (struct skep_thread *)pthread_self();
-}
-
 struct start {
     void (*function)(void *);
     void *argument;

@@ -53,7 +53,13 @@ _Noreturn void skep_thread_exit_telling(_Atomic uint32_t *gone);
 /* If there is one, each thread that ends calls it before: a library gives back what it keeps for the thread. */
 void skep_thread_ends(void) __attribute__((weak));
 
-struct skep_thread *skep_thread_self(void);
+/* FS points to the thread, whose first word is its own address. */
+static inline struct skep_thread *skep_thread_self(void)
+{
+    struct skep_thread *self;
+    __asm__("movq %%fs:0, %0" : "=r"(self));
+    return self;
+}
 
 /* The vCPU that runs the caller, from 0. It may be another one by the time that this returns. */
 unsigned skep_vcpu_index(void);
@@ -119,10 +125,16 @@ static inline void skep_detours_hold(void)
     atomic_signal_fence(memory_order_seq_cst); /* with the look of an upcall at it */
 }
 
-static inline void skep_detours_release(void)
+/* Whether skep_detours_catch_up() is to be called now. */
+static inline bool skep_detours_let_go(void)
 {
     atomic_signal_fence(memory_order_seq_cst); /* as above */
-    if (--skep_detours.held == 0 && skep_detours.due)
+    return --skep_detours.held == 0 && skep_detours.due;
+}
+
+static inline void skep_detours_release(void)
+{
+    if (skep_detours_let_go())
         skep_detours_catch_up();
 }
 
@@ -149,7 +161,19 @@ void skep_mutex_unlock(struct skep_mutex *mutex);
 
 /* The same without a hold of detours, for what a program locks for as long as it likes. */
 int skep_mutex_take_until(struct skep_mutex *mutex, uint64_t deadline_ns);
-bool skep_mutex_take_try(struct skep_mutex *mutex);
 void skep_mutex_give(struct skep_mutex *mutex);
+
+static inline bool skep_mutex_take_try(struct skep_mutex *mutex)
+{
+    uint32_t expected = 0;
+    return atomic_compare_exchange_strong_explicit(&mutex->state, &expected, 1,
+                                                   memory_order_acquire, memory_order_relaxed);
+}
+
+/* True: the caller is to wake one that waits on the state. */
+static inline bool skep_mutex_give_awaited(struct skep_mutex *mutex)
+{
+    return atomic_exchange_explicit(&mutex->state, 0, memory_order_release) == 2;
+}
 
 #endif
