@@ -53,9 +53,9 @@ if(SKEP_HOST)
     return()
 endif()
 
-# A Linux compiler must not say that this is Linux.
+# A Linux compiler must not say that this is Linux. It may say __unix__: programs have a branch of theirs for Windows else.
 set(SKEP_TARGET_FLAGS
-    -D__skep__=1 -Ulinux -U__linux -U__linux__ -U__gnu_linux__ -Uunix -U__unix -U__unix__
+    -D__skep__=1 -Ulinux -U__linux -U__linux__ -U__gnu_linux__ -Uunix
     -fcf-protection=none)
 
 # Ring 0 has no thread pointer, so its canary is the global __stack_chk_guard. It is optimised as a whole when it is

@@ -6,10 +6,6 @@ set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${parts})
 execute_process(COMMAND ${CMAKE_COMMAND} -E cat ${parts} OUTPUT_VARIABLE text COMMAND_ERROR_IS_FATAL ANY)
 file(CONFIGURE OUTPUT ${config} CONTENT "${text}" @ONLY)
 
-# These are for UNIX alone, and ask for it by this name, which flags.cmake takes away.
-set_source_files_properties(${mbedtls_DIR}/library/net_sockets.c ${mbedtls_DIR}/library/timing.c
-    PROPERTIES COMPILE_OPTIONS -D__unix__)
-
 # Which file is whose: as in upstream's library/CMakeLists.txt.
 set(crypto ${mbedtls_SOURCES} net/mbedtls/skep_entropy.c net/mbedtls/skep_gcm.c)
 set(x509 ${mbedtls_SOURCES})

@@ -261,8 +261,31 @@ static void test_names_of_addresses(void)
 #endif
 }
 
+/* POSIX' names of 2024, which this Linux doesn't have. */
+static void test_names_of_signals(void)
+{
+#ifdef __skep__
+    char name[SIG2STR_MAX];
+    int number;
+    CHECK(sig2str(SIGTERM, name) == 0 && strcmp(name, "TERM") == 0);
+    CHECK(sig2str(NSIG, name) == -1 && str2sig("NONE", &number) == -1);
+    for (int signal = 1; signal < NSIG; signal++)
+        if (sig2str(signal, name) == 0)
+            CHECK(str2sig(name, &number) == 0 && number == signal);
+    static const struct {
+        const char *name;
+        int number;
+    } some[] = {{"HUP", SIGHUP},   {"INT", SIGINT},   {"QUIT", SIGQUIT}, {"ABRT", SIGABRT},
+                {"KILL", SIGKILL}, {"SEGV", SIGSEGV}, {"PIPE", SIGPIPE}, {"ALRM", SIGALRM},
+                {"CHLD", SIGCHLD}, {"USR1", SIGUSR1}, {"USR2", SIGUSR2}, {"WINCH", SIGWINCH}};
+    for (unsigned i = 0; i < sizeof(some) / sizeof(some[0]); i++)
+        CHECK(str2sig(some[i].name, &number) == 0 && number == some[i].number);
+#endif
+}
+
 int main(void)
 {
+    test_names_of_signals();
     test_errors();
     test_buffers();
     test_signals();

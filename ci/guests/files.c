@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define REQUIRE(condition) require(condition, #condition, __LINE__)
@@ -110,6 +111,20 @@ static void test_usage(void)
     REQUIRE(fails(getrusage(12345, &used), EINVAL));
 }
 
+static void test_room(void)
+{
+    struct statvfs usage;
+    struct statfs old;
+    REQUIRE(statvfs(".", &usage) == 0 && statfs(".", &old) == 0 && old.f_bfree > 0);
+    REQUIRE((unsigned long)old.f_bsize == usage.f_bsize && old.f_blocks == usage.f_blocks);
+    REQUIRE(old.f_files == usage.f_files && (unsigned long)old.f_namelen == usage.f_namemax);
+#ifdef __skep__
+    REQUIRE(old.f_type == EXT4_SUPER_MAGIC);
+#endif
+    int fd = open(".", O_RDONLY);
+    REQUIRE(fd >= 0 && fstatfs(fd, &old) == 0 && old.f_blocks == usage.f_blocks && close(fd) == 0);
+}
+
 static int count_names(const char *path)
 {
     int count = 0;
@@ -176,6 +191,31 @@ static void test_at(void)
     REQUIRE(unlinkat(folder, "soft", 0) == 0 && unlinkat(folder, "link", 0) == 0);
     REQUIRE(unlinkat(folder, "followed", 0) == 0 && unlinkat(folder, "file", 0) == 0);
     REQUIRE(close(fd) == 0 && close(folder) == 0 && unlinkat(AT_FDCWD, "at", AT_REMOVEDIR) == 0);
+}
+
+/* Far below the volume's root. */
+static void test_deep_folders(void)
+{
+    char start[1024], now[1024], real[1024];
+    int depth = 60;
+    REQUIRE(getcwd(start, sizeof(start)) != NULL);
+    for (int i = 0; i < depth; i++)
+        REQUIRE(mkdir("deeper", 0755) == 0 && chdir("deeper") == 0);
+    REQUIRE(getcwd(now, sizeof(now)) != NULL &&
+            strlen(now) == strlen(start) + 7ul * (unsigned)depth);
+    REQUIRE(strncmp(now, start, strlen(start)) == 0 && strstr(now, "...") == NULL);
+    REQUIRE(realpath(".", real) != NULL && strcmp(real, now) == 0);
+    for (int i = 0; i < depth; i++)
+        REQUIRE(chdir("..") == 0 && rmdir("deeper") == 0);
+    REQUIRE(getcwd(now, sizeof(now)) != NULL && strcmp(now, start) == 0);
+}
+
+static void test_access(void)
+{
+    int fd = open("plain", O_CREAT | O_WRONLY, 0600);
+    REQUIRE(fd >= 0 && close(fd) == 0 && access("plain", R_OK | W_OK) == 0);
+    REQUIRE(fails(access("plain", X_OK), EACCES) && access(".", X_OK) == 0);
+    REQUIRE(chmod("plain", 0700) == 0 && access("plain", X_OK) == 0 && unlink("plain") == 0);
 }
 
 /* A current folder that is removed has no name. */
@@ -257,9 +297,12 @@ int main(int argc, char **argv)
     test_stdio();
     test_owners();
     test_usage();
+    test_room();
     test_names();
     test_at();
     test_temporary_names();
+    test_deep_folders();
+    test_access();
     test_removed_folder();
     test_locks();
     printf("files: run %d\n", count_runs());

@@ -170,8 +170,22 @@ static void test_number_of_descriptors(void)
 #endif
 }
 
-int main(void)
+static void test_name(char *path)
 {
+    const char *slash = strrchr(path, '/');
+    say("name", program_invocation_name == path);
+    say("short name", strcmp(program_invocation_short_name, slash != NULL ? slash + 1 : path) == 0);
+#ifdef __skep__
+    CHECK(getprogname() == program_invocation_short_name);
+    setprogname("/bin/other");
+    CHECK(strcmp(getprogname(), "other") == 0);
+#endif
+}
+
+int main(int argc, char **argv)
+{
+    CHECK(argc > 0);
+    test_name(argv[0]);
     test_users();
     test_process();
     test_configuration();

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <termios.h>
 #include <unistd.h>
@@ -155,6 +156,10 @@ static void test_changes(void)
     REQUIRE(statvfs("/deep", &usage) == 0 && usage.f_bavail == 0 && usage.f_bsize == 4096);
     REQUIRE(usage.f_namemax == 255 && fails(statvfs("/none", &usage), ENOENT));
     REQUIRE(fails(fstatvfs(fd, &usage), EBADF));
+    struct statfs old;
+    REQUIRE(statfs("/deep", &old) == 0 && old.f_type == ROMFS_MAGIC && old.f_bsize == 4096);
+    REQUIRE(old.f_flags == ST_RDONLY && old.f_namelen == 255 && old.f_bavail == 0);
+    REQUIRE(fails(statfs("/none", &old), ENOENT) && fails(fstatfs(fd, &old), EBADF));
     REQUIRE(fails(fchmod(fd, 0600), EBADF) && fails(futimens(fd, NULL), EBADF));
 }
 

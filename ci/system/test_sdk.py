@@ -92,6 +92,7 @@ def test_a_configure_script(api, sdk, project):
         "for mq_open... no",
         "for working fork... (cached) no",
         "for vfork... (cached) no",
+        "whether imported symbols can be declared weak... (cached) no",
     ):
         assert f"checking {line}\n" in told, told
     run(sdk, project / "out", "x86_64-skep-files", "-o", "files.o", project / "www")
@@ -258,4 +259,23 @@ def test_headers_compile_alone(sdk, tmp_path):
     own = (header for header in include.rglob("*.h") if header.relative_to(include).parts[0] not in upstream)
     for header in sorted(own):
         (tmp_path / "one.c").write_text(f"#include <{header.relative_to(include)}>\n")
-        run(sdk, tmp_path, "x86_64-skep-gcc", "-Wall", "-Werror", "-fsyntax-only", "one.c")
+        for standard in ("gnu17", "gnu89"):
+            run(sdk, tmp_path, "x86_64-skep-gcc", f"-std={standard}", "-Wall", "-Werror", "-fsyntax-only", "one.c")
+
+
+def test_headers_in_the_place_of_others(sdk, tmp_path):
+    """gnulib puts headers of its own before the system's, and includes more there than that does."""
+    (tmp_path / "sys").mkdir()
+    (tmp_path / "sys/select.h").write_text(
+        "#include <sys/types.h>\n#include <sys/time.h>\n#include_next <sys/select.h>\n#include <signal.h>\n#include <pthread.h>\n"
+    )
+    (tmp_path / "one.c").write_text("#include <sys/types.h>\nu_int one; in_addr_t two; fd_set three; sbintime_t four;\n")
+    run(sdk, tmp_path, "x86_64-skep-gcc", "-Wall", "-Werror", "-fsyntax-only", "-I.", "one.c")
+
+
+def test_it_is_no_linux_but_a_unix(sdk, tmp_path):
+    """Programs have a branch for Windows where neither is defined."""
+    (tmp_path / "one.c").write_text(
+        "#if !defined __skep__ || !defined __unix__ || defined __linux__ || defined linux || defined unix\n#error\n#endif\n"
+    )
+    run(sdk, tmp_path, "x86_64-skep-gcc", "-std=gnu17", "-fsyntax-only", "one.c")

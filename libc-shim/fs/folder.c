@@ -134,6 +134,32 @@ int fs_folder_parent(struct fs_volume *volume, ext2_ino_t folder, ext2_ino_t *ou
     return fs_folder_find(volume, folder, "..", out);
 }
 
+struct naming {
+    ext2_ino_t folder;
+    char *out;
+    int length; /* -ENOENT until it is found */
+};
+
+static int name_entry(struct ext2_dir_entry *entry, int offset, int block_bytes, char *block,
+                      void *argument)
+{
+    struct naming *naming = argument;
+    if (entry->inode != naming->folder)
+        return 0;
+    naming->length = ext2fs_dirent_name_len(entry);
+    memcpy(naming->out, entry->name, (size_t)naming->length);
+    naming->out[naming->length] = 0;
+    return DIRENT_ABORT;
+}
+
+int fs_folder_name(struct fs_volume *volume, ext2_ino_t parent, ext2_ino_t folder,
+                   char out[EXT2_NAME_LEN + 1])
+{
+    struct naming naming = {folder, out, -ENOENT};
+    errcode_t error = ext2fs_dir_iterate(volume->fs, parent, 0, NULL, name_entry, &naming);
+    return error == 0 ? naming.length : fs_errno(error);
+}
+
 int fs_folder_block(struct fs_volume *volume, struct fs_node *folder, uint64_t block, char *out)
 {
     struct fs_extent extent;

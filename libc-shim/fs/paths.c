@@ -609,22 +609,41 @@ int fs_rename(const char *old_path, const char *new_path)
  * The current folder
  */
 
-/* The path of a folder, from its volume's on. */
+/* Puts a folder's name, and a slash, before what begins at *start; then the folder is its parent. */
+static int prepend(struct fs_volume *volume, ext2_ino_t *folder, char *out, size_t *start)
+{
+    char name[FS_NAME_BYTES];
+    ext2_ino_t parent;
+    int result = fs_folder_parent(volume, *folder, &parent);
+    if (result == 0)
+        result = fs_folder_name(volume, parent, *folder, name);
+    if (result < 0)
+        return result;
+    size_t length = (size_t)result;
+    if (length + 1 > *start)
+        return -ENAMETOOLONG;
+    *start -= length + 1;
+    out[*start] = '/';
+    memcpy(out + *start + 1, name, length);
+    *folder = parent;
+    return 0;
+}
+
+/* The path of a folder, from its volume's on, which is made from its end. */
 static int path_of(struct fs_volume *volume, ext2_ino_t folder, char out[FS_PATH_BYTES])
 {
-    char *inside;
-    int result = fs_errno(ext2fs_get_pathname(volume->fs, folder, 0, &inside));
-    if (result != 0)
-        return result;
-    size_t length = strlen(volume->path);
-    if (length + strlen(inside) >= FS_PATH_BYTES) {
-        result = -ENAMETOOLONG;
-    } else {
-        fs_copy_text(out, FS_PATH_BYTES, volume->path);
-        fs_copy_text(out + length, FS_PATH_BYTES - length, strcmp(inside, "/") == 0 ? "" : inside);
+    size_t start = FS_PATH_BYTES - 1, length = strlen(volume->path);
+    out[start] = 0;
+    while (folder != EXT2_ROOT_INO) {
+        int result = prepend(volume, &folder, out, &start);
+        if (result != 0)
+            return result;
     }
-    ext2fs_free_mem(&inside);
-    return result;
+    if (length > start)
+        return -ENAMETOOLONG;
+    memmove(out + length, out + start, FS_PATH_BYTES - start);
+    memcpy(out, volume->path, length);
+    return 0;
 }
 
 int fs_path_of(struct fs_file *file, char out[FS_PATH_BYTES])

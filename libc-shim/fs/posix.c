@@ -171,7 +171,7 @@ int lstat(const char *path, struct stat *out)
     return (int)skep_posix_result(stat_path(path, false, out));
 }
 
-/* A guest is root: it may do anything that the volume lets it. */
+/* A guest is root: it may do anything that the volume lets it, but execute what nobody may. */
 int access(const char *path, int mode)
 {
     struct fs_usage usage;
@@ -183,6 +183,8 @@ int access(const char *path, int mode)
         result = skep_posix_check_access(&status, mode);
     else if (result == 0 && (mode & W_OK) && usage.read_only)
         result = -EROFS;
+    else if (result == 0 && (mode & X_OK) && !(status.st_mode & 0111))
+        result = -EACCES;
     return (int)skep_posix_result(result);
 }
 

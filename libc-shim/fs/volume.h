@@ -181,6 +181,9 @@ int fs_folder_replace(struct fs_volume *volume, ext2_ino_t folder, const char *n
                       const struct fs_node *node);
 int fs_folder_is_empty(struct fs_volume *volume, ext2_ino_t folder); /* 1, 0 */
 int fs_folder_parent(struct fs_volume *volume, ext2_ino_t folder, ext2_ino_t *out);
+/* The name that a folder has in its parent, and the name's length. */
+int fs_folder_name(struct fs_volume *volume, ext2_ino_t parent, ext2_ino_t folder,
+                   char out[EXT2_NAME_LEN + 1]);
 int fs_folder_block(struct fs_volume *volume, struct fs_node *folder, uint64_t block, char *out);
 
 int fs_change_links(struct fs_volume *volume, ext2_ino_t number, int by);

@@ -16,7 +16,7 @@ extern "C" {
 #define RTLD_LOCAL  0
 
 void *dlopen(const char *path, int mode);
-void *dlsym(void *restrict handle, const char *restrict name);
+void *dlsym(void *__restrict handle, const char *__restrict name);
 int dlclose(void *handle);
 
 /* Why the last call of this thread failed; NULL when it was told already. */

@@ -6,19 +6,33 @@
 
 #include_next <stdlib.h>
 
-#if __MISC_VISIBLE
-
 #ifdef __cplusplus
 extern "C" {
 #endif
 
+#if __XSI_VISIBLE
+/* There are no pseudo-terminals: ENOENT; of any file EINVAL, of ptsname() ENOTTY, as on Linux; EBADF of none. */
+int posix_openpt(int flags);
+int grantpt(int fd);
+int unlockpt(int fd);
+char *ptsname(int fd);
+#endif
+
+#if __GNU_VISIBLE
+int ptsname_r(int fd, char *name, size_t bytes); /* its result is the error */
+#endif
+
+#if __MISC_VISIBLE
 int clearenv(void);
 int getloadavg(double averages[], int count);
 
-#ifdef __cplusplus
-}
+/* The program's name: what follows the last slash of its first argument, or of what setprogname() was told, which is kept. */
+const char *getprogname(void);
+void setprogname(const char *name);
 #endif
 
+#ifdef __cplusplus
+}
 #endif
 
 #endif

@@ -14,7 +14,7 @@ static void __attribute__((format(printf, 2, 0)))
 write_line(int cause, const char *format, va_list arguments)
 {
     flockfile(stderr);
-    fprintf(stderr, "%s: ", skep_posix_program);
+    fprintf(stderr, "%s: ", program_invocation_short_name);
     if (format != NULL)
         vfprintf(stderr, format, arguments);
     if (cause != 0)

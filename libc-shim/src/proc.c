@@ -85,8 +85,8 @@ static void add_stat(struct text *text)
     times(&used);
     int niceness = getpriority(PRIO_PROCESS, 0);
     add(text, "%d (%.15s) R %d %d %d 0 -1 0 0 0 0 0 %lu 0 0 0 %d %d 0 0", getpid(),
-        skep_posix_program, getppid(), getpgrp(), getsid(0), (unsigned long)used.tms_utime,
-        20 + niceness, niceness);
+        program_invocation_short_name, getppid(), getpgrp(), getsid(0),
+        (unsigned long)used.tms_utime, 20 + niceness, niceness);
     for (unsigned field = 22; field <= 52; field++)
         add(text, " 0");
     add(text, "\n");
@@ -99,7 +99,7 @@ static void add_status(struct text *text)
     getresuid(&user, &effective_user, &saved_user);
     getresgid(&group, &effective_group, &saved_group);
     add(text, "Name:\t%.15s\nState:\tR (running)\nTgid:\t%d\nPid:\t%d\nPPid:\t%d\n",
-        skep_posix_program, getpid(), getpid(), getppid());
+        program_invocation_short_name, getpid(), getpid(), getppid());
     add(text, "Uid:\t%u\t%u\t%u\t%u\n", user, effective_user, saved_user, effective_user);
     add(text, "Gid:\t%u\t%u\t%u\t%u\n", group, effective_group, saved_group, effective_group);
 }

@@ -136,9 +136,6 @@ void skep_posix_signals_thread_start(struct skep_posix_signals *thread);
 void skep_posix_signals_thread_end(void);
 void skep_posix_signals_thread_gone(struct skep_posix_signals *thread);
 
-/* start.c: the program's name, which is the end of its first argument. */
-extern const char *skep_posix_program;
-
 /* process.c: umask(). */
 extern _Atomic mode_t skep_posix_mask;
 

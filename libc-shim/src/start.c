@@ -21,12 +21,24 @@ extern int main(int argc, char **argv, char **envp);
 
 _Noreturn void skep_main(int argc, char **argv, char **envp);
 
-const char *skep_posix_program = "";
+static char no_name[] = "";
+char *program_invocation_name = no_name;
+char *program_invocation_short_name = no_name;
 
-static void note_name(const char *path)
+static char *last_part(char *path)
 {
-    const char *slash = strrchr(path, '/');
-    skep_posix_program = slash != NULL ? slash + 1 : path;
+    char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
+const char *getprogname(void)
+{
+    return program_invocation_short_name;
+}
+
+void setprogname(const char *name)
+{
+    program_invocation_short_name = last_part((char *)name);
 }
 
 static void run_destructors(void)
@@ -39,8 +51,10 @@ _Noreturn void skep_main(int argc, char **argv, char **envp)
 {
     skep_posix_string_start(skep_start_info()->xcr0);
     environ = envp;
-    if (argc > 0)
-        note_name(argv[0]);
+    if (argc > 0) {
+        program_invocation_name = argv[0];
+        program_invocation_short_name = last_part(argv[0]);
+    }
     skep_posix_fd_start();
     skep_posix_signals_start();
     for (function *f = __preinit_array_start; f != __preinit_array_end; f++)

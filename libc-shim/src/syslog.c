@@ -23,7 +23,7 @@ static struct {
 static size_t write_prefix(char line[LINE_BYTES])
 {
     skep_mutex_lock(&settings.lock);
-    const char *name = settings.name != NULL ? settings.name : skep_posix_program;
+    const char *name = settings.name != NULL ? settings.name : program_invocation_short_name;
     int bytes = settings.options & LOG_PID
                     ? snprintf(line, LINE_BYTES / 2, "%s[%d]: ", name, (int)getpid())
                     : snprintf(line, LINE_BYTES / 2, "%s: ", name);

@@ -3,6 +3,7 @@
  * Settings are kept and told, and change nothing but how long read() waits (VMIN, VTIME).
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <termios.h>
 #include <unistd.h>
@@ -176,4 +177,39 @@ void cfmakeraw(struct termios *of)
     of->c_cflag = (of->c_cflag & ~(tcflag_t)(CSIZE | PARENB)) | CS8;
     of->c_cc[VMIN] = 1;
     of->c_cc[VTIME] = 0;
+}
+
+/* There are no pseudo-terminals, so no file is one's master. */
+
+int posix_openpt(int flags)
+{
+    return (int)skep_posix_result(-ENOENT);
+}
+
+static int no_master(int fd)
+{
+    int error = check(fd);
+    return error != 0 ? error : ENOTTY;
+}
+
+int grantpt(int fd)
+{
+    int error = no_master(fd);
+    return (int)skep_posix_result(error == ENOTTY ? -EINVAL : -error);
+}
+
+int unlockpt(int fd)
+{
+    return grantpt(fd);
+}
+
+int ptsname_r(int fd, char *name, size_t bytes)
+{
+    return no_master(fd);
+}
+
+char *ptsname(int fd)
+{
+    (void)skep_posix_result(-no_master(fd));
+    return NULL;
 }

@@ -341,6 +341,31 @@ static void the_current_folder(void **state)
     assert_string_equal(path, "/db");
 }
 
+static void a_folder_far_below(void **state)
+{
+    char expected[FS_PATH_BYTES] = "/db", path[FS_PATH_BYTES];
+    const char *name = "fourteen-bytes";
+    int result = fs_chdir("/db");
+    while (result == 0) {
+        fs_current(path);
+        assert_string_equal(path, expected);
+        assert_int_equal(fs_canonical(".", path), 0);
+        assert_string_equal(path, expected);
+        assert_int_equal(fs_mkdir(name, 0755), 0);
+        result = fs_chdir(name);
+        if (result == 0)
+            strcat(strcat(expected, "/"), name);
+    }
+    /* As far as a path goes; from there the way back is open. */
+    assert_int_equal(result, -ENAMETOOLONG);
+    assert_int_equal(strlen(expected), FS_PATH_BYTES - 1);
+    assert_int_equal(fs_rmdir(name), 0);
+    assert_int_equal(fs_chdir(".."), 0);
+    *strrchr(expected, '/') = 0;
+    fs_current(path);
+    assert_string_equal(path, expected);
+}
+
 static void allocating(void **state)
 {
     char data[4096], zeros[4096] = {0};
@@ -469,6 +494,7 @@ int main(void)
         TEST(links),
         TEST(modes_owners_and_times_are_kept),
         TEST(the_current_folder),
+        TEST(a_folder_far_below),
         TEST(allocating),
         TEST(a_full_volume_is_emptied_again),
         TEST(a_write_in_place_costs_what_it_writes),

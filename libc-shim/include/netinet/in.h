@@ -73,6 +73,15 @@ struct group_req {
     struct sockaddr_storage gr_group;
 };
 
+struct group_source_req {
+    unsigned int gsr_interface;
+    struct sockaddr_storage gsr_group, gsr_source;
+};
+
+struct ip_mreq_source {
+    struct in_addr imr_multiaddr, imr_interface, imr_sourceaddr;
+};
+
 extern const struct in6_addr in6addr_any;
 extern const struct in6_addr in6addr_loopback;
 #define IN6ADDR_ANY_INIT \
@@ -121,7 +130,16 @@ extern const struct in6_addr in6addr_loopback;
 #define IP_DROP_MEMBERSHIP 36
 #define MCAST_JOIN_GROUP   42 /* of both levels: struct group_req */
 #define MCAST_LEAVE_GROUP  45
-#define IP_PKTINFO         8 /* of what is received; and a control message with struct in_pktinfo */
+/* Sources can't be chosen: ENOPROTOOPT. */
+#define IP_UNBLOCK_SOURCE         37
+#define IP_BLOCK_SOURCE           38
+#define IP_ADD_SOURCE_MEMBERSHIP  39
+#define IP_DROP_SOURCE_MEMBERSHIP 40
+#define MCAST_BLOCK_SOURCE        43
+#define MCAST_UNBLOCK_SOURCE      44
+#define MCAST_JOIN_SOURCE_GROUP   46
+#define MCAST_LEAVE_SOURCE_GROUP  47
+#define IP_PKTINFO                8 /* of what is received; and a control message with struct in_pktinfo */
 
 struct in_pktinfo {
     unsigned int ipi_ifindex;

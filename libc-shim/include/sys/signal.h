@@ -176,6 +176,13 @@ int sigemptyset(sigset_t *set);
 int sigfillset(sigset_t *set);
 int sigismember(const sigset_t *set, int signal);
 
+#if __MISC_VISIBLE
+/* Names of signals without "SIG", and numbers of names. 0, or -1 of what is none. POSIX.1-2024 has them. */
+#define SIG2STR_MAX 17
+int sig2str(int signal, char name[SIG2STR_MAX]);
+int str2sig(const char *__restrict name, int *__restrict signal);
+#endif
+
 #ifdef __cplusplus
 }
 #endif

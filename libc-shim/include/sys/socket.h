@@ -94,10 +94,12 @@ struct linger {
 #define AF_UNIX   1
 #define AF_INET   2
 #define AF_INET6  10
+#define AF_MAX    46 /* more than any, as on Linux */
 #define PF_UNSPEC AF_UNSPEC
 #define PF_UNIX   AF_UNIX
 #define PF_INET   AF_INET
 #define PF_INET6  AF_INET6
+#define PF_MAX    AF_MAX
 #define AF_LOCAL  AF_UNIX
 #define PF_LOCAL  AF_UNIX
 
