@@ -95,8 +95,8 @@ set(SKEP_GUEST_BACKTRACE_FLAGS
 target_compile_options(skep_flags_guest INTERFACE ${SKEP_GUEST_FLAGS} -nostdinc ${SKEP_GUEST_BACKTRACE_FLAGS})
 set(SKEP_GUEST_LINK_FLAGS
     -nostdlib -static-pie
-    # newlib brings locks that do nothing, and its own objects would find those first.
-    -Wl,--undefined=__retarget_lock_acquire_recursive
+    # newlib brings locks that do nothing and an assert() that prints, and its own objects would find those first.
+    -Wl,--undefined=__retarget_lock_acquire_recursive -Wl,--undefined=__assert_func
     # main() may be in a library, too.
     -Wl,--entry=_start -Wl,--undefined=_start -Wl,--undefined=main -Wl,--no-dynamic-linker -Wl,-z,text
     -Wl,-z,separate-code -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,max-page-size=4096

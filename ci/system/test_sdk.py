@@ -176,6 +176,14 @@ def test_reading_numbers_brings_no_tables_of_characters(sdk, tmp_path):
     assert " T iswspace\n" in names and " category\n" not in names, names
 
 
+def test_assertions_of_the_c_library_print_nothing(sdk, tmp_path):
+    """They end in a crash record, as a program's do, and bring no second printf()."""
+    (tmp_path / "app.c").write_text("#include <stdio.h>\nint main(int n, char **p) { return printf(\"%g %s\", n / 3.0, p[0]); }\n")
+    run(sdk, tmp_path, "x86_64-skep-gcc", "-O2", "-o", "app", "app.c")
+    names = run(sdk, tmp_path, "x86_64-skep-nm", "app.debug")
+    assert " T __assert_func\n" in names and " fiprintf\n" not in names, names
+
+
 @pytest.mark.parametrize(
     "source, options, words",
     [
