@@ -170,6 +170,6 @@ def rows(path, server, table, folder):
 
 def sections(options):
     if options.network == "tap":
-        web.enter(options)
+        web.enter(options, packages=())
     paths = [path for path in PATHS if "stream" not in path or options.server == "httpd"]
     return {path: functools.partial(rows, path, options.server) for path in paths}

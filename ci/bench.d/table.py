@@ -9,10 +9,6 @@ KNOWN_MISSES = {
     "request on a new connection, httpd": "eight packets and their wake-ups are 13 k in ring 0; lwIP and its threads 21 k",
 }
 KNOWN_MISSES |= {
-    f"hypercalls a request, loaded httpd, {network}": "an answer is sent at once: its kick isn't put off until the program waits"
-    for network in ("tap", "user")
-}
-KNOWN_MISSES |= {
     "stream, guest to guest : out of the machine": "both ends of TCP and all copies are emulated; outside, one end is the host's",
 }
 KNOWN_MISSES |= {

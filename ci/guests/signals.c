@@ -70,8 +70,9 @@ static void test_handlers(void)
     raise(SIGUSR1);
     CHECK(sigaction(SIGUSR1, NULL, &old) == 0);
     printf("reset %d, calls %d\n", old.sa_handler == SIG_DFL, calls);
-    signal(SIGUSR1, SIG_IGN);
+    handle(SIGUSR1, SIG_IGN, SA_RESETHAND);
     show("ignored", raise(SIGUSR1));
+    show("still ignored", raise(SIGUSR1));
     printf("SIGKILL %d\n", signal(SIGKILL, SIG_IGN) == SIG_ERR && errno == EINVAL);
 }
 

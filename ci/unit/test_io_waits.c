@@ -132,6 +132,26 @@ static void the_timer_is_set_once_for_what_is_left(void **state)
     assert_int_equal(poll_count, 1);
 }
 
+/* Which is the timer's, or kicks that wake others elsewhere would keep a CPU from its work. */
+static void a_kick_that_goes_on_spends_no_later_share(void **state)
+{
+    (void)state;
+    until_it_runs(&a);
+    card_has_more = true;
+    uplink_client.interrupt(&fake_nic, 0);
+    fake_resume();
+    uint32_t polls = poll_count;
+    fake_cpu->to_interrupt = 1u << 1;
+    atomic_store(&fake_cpu->resched, RESCHED_SEND);
+    peer_send(&a, frame, frame_udp(frame, other_mac, mac_a, ADDRESS_A, WORLD, 1, 2, 10));
+    assert_true(sched_goes_on(fake_cpu));
+    assert_int_equal(poll_count, polls);
+    fake_clock_advance(SPARE_NS);
+    assert_ptr_equal(fake_interrupts(), a.vcpu);
+    assert_int_equal(poll_count, polls + 1);
+    card_has_more = false;
+}
+
 /* It has done what it was woken for. What comes of the work may be for it. */
 static void work_is_done_before_it_waits(void **state)
 {
@@ -385,6 +405,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(work_waits_for_who_was_woken),
         TEST(the_timer_is_set_once_for_what_is_left),
+        TEST(a_kick_that_goes_on_spends_no_later_share),
         TEST(work_is_done_before_it_waits),
         TEST(what_is_left_before_it_waits_is_not_forgotten),
         TEST(a_short_wait_is_a_wait),

@@ -18,7 +18,7 @@
 #include "drivers/watchdog.h"
 #include "io/io.h"
 
-#define WORK_DELAY_NS    100000ull /* left-over work waits at most this long for a vCPU that runs */
+#define WORK_DELAY_NS    100000ull /* left-over work is looked at after this long at the latest */
 #define PANIC_MARK       "\nPANIC: "
 #define LOG_DELAY_NS     1000000ull /* a serial port sends some ten bytes a millisecond */
 #define FRAMES_PER_GUEST 16u        /* tables are sized for guests as small as this */

@@ -293,13 +293,13 @@ static bool work_any(void)
 static uint64_t worked_in[CPUS_MAX], kicked_in[CPUS_MAX];
 
 /* Work is left in a trap that has had its share. The caller may not trap again for long, so core_resume() sets a timer;
- * once, for what is left by then. */
+ * once, for what is left by then. If that doesn't follow, the next trap has a share of its own. */
 static void share_spent(struct cpu *cpu)
 {
     if (cpu->work_ns == TIME_NEVER) {
         atomic_store(&cpu->resched, 1);
     }
-    if (atomic_load(&cpu->resched)) {
+    if (atomic_load(&cpu->resched) & 1) {
         worked_in[cpu->index] = cpu->traps + 1;
     }
 }

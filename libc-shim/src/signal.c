@@ -303,7 +303,7 @@ static bool has_handler(int signal)
 static struct sigaction take_action(int signal)
 {
     struct sigaction action = signals.actions[signal];
-    if (action.sa_flags & SA_RESETHAND)
+    if ((action.sa_flags & SA_RESETHAND) && has_handler(signal))
         signals.actions[signal].sa_handler = SIG_DFL;
     return action;
 }
