@@ -568,6 +568,56 @@ static bool is_free_to_others(void)
     return result != NULL;
 }
 
+static volatile sig_atomic_t interrupted;
+
+static void note_it(int signal, siginfo_t *info, void *context)
+{
+    (void)signal, (void)info, (void)context;
+    interrupted = 1;
+}
+
+static void *interrupt_it(void *thread)
+{
+    CHECK(pthread_kill(*(pthread_t *)thread, SIGUSR1) == 0);
+    return NULL;
+}
+
+/* Whether a handler runs while the thread only computes. */
+static bool is_interrupted(void)
+{
+    pthread_t self = pthread_self(), other;
+    interrupted = 0;
+    handle(SIGUSR1, note_it, 0);
+    CHECK(pthread_create(&other, NULL, interrupt_it, &self) == 0);
+    for (volatile long i = 0; !interrupted && i < 1000000000; i++)
+        ;
+    bool result = interrupted;
+    CHECK(pthread_join(other, NULL) == 0);
+    return result;
+}
+
+/* A stream is locked when it was at the jump, not when it was where that leads to. */
+static void jumps_between_locks(void)
+{
+    if (sigsetjmp(back, 1) == 0) {
+        flockfile(memory_stream);
+        print_it_to_stream();
+    }
+    funlockfile(memory_stream);
+    say("locked before a jump, unlocked after it", is_interrupted() && is_free_to_others());
+    flockfile(memory_stream);
+    if (sigsetjmp(back, 1) == 0) {
+        funlockfile(memory_stream);
+        print_it_to_stream();
+    }
+    say("unlocked before a jump", is_interrupted() && is_free_to_others());
+    FILE *locked = fmemopen(NULL, 100, "w+");
+    CHECK(locked != NULL);
+    flockfile(locked);
+    CHECK(fclose(locked) == 0);
+    say("closed while it is locked", is_interrupted() && is_free_to_others());
+}
+
 static void within_library(void)
 {
     static void (*const functions[])(void) = {
@@ -599,6 +649,7 @@ static void within_library(void)
     say("and once more", is_free_to_others());
     funlockfile(memory_stream);
     say("and no more", is_free_to_others());
+    jumps_between_locks();
     CHECK(fclose(memory_stream) == 0);
 }
 

@@ -215,6 +215,7 @@ static void test_access(void)
     int fd = open("plain", O_CREAT | O_WRONLY, 0600);
     REQUIRE(fd >= 0 && close(fd) == 0 && access("plain", R_OK | W_OK) == 0);
     REQUIRE(fails(access("plain", X_OK), EACCES) && access(".", X_OK) == 0);
+    REQUIRE(mkdir("closed", 0600) == 0 && access("closed", X_OK) == 0 && rmdir("closed") == 0);
     REQUIRE(chmod("plain", 0700) == 0 && access("plain", X_OK) == 0 && unlink("plain") == 0);
 }
 

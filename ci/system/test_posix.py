@@ -122,6 +122,12 @@ def test_faults_that_nothing_handles(api, how, tmp_path):
     assert any(" main+0x" in line for line in crash["backtrace"]) or how == "overflow", crash["backtrace"]
 
 
+def test_a_warning_comes_first(api):
+    """Before any function that newlib has prepared its streams in. The program has functions of Skep's names."""
+    status, text = run_to_end(api, "warns", guest_program("warns"), args=["/bin/warns"])
+    assert text == "warns: mine\n" and status["exit_code"] == 0, (status, text)
+
+
 def test_sockets(api):
     """The checks of a program that ctest has run on Linux before, over the guest's own loopback."""
     status, text = run_to_end(

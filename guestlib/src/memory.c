@@ -53,9 +53,11 @@ int64_t skep_mem_map_at(void *address, size_t bytes, unsigned how)
     if (start < skep_info->heap_base || start > heap_base() || span > heap_base() - start)
         return -SKEP_ENOMEM;
     bool were_masked = skep_spin_lock(&placing);
-    int64_t result = skep_mem_unmap_all(address, bytes);
-    if (result == 0)
-        result = map(start, bytes, how);
+    int64_t result = map(start, bytes, how);
+    if (result == -SKEP_EEXIST) {
+        result = skep_mem_unmap_all(address, bytes);
+        result = result == 0 ? map(start, bytes, how) : result;
+    }
     skep_spin_unlock(&placing, were_masked);
     return result;
 }

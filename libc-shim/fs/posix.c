@@ -183,7 +183,7 @@ int access(const char *path, int mode)
         result = skep_posix_check_access(&status, mode);
     else if (result == 0 && (mode & W_OK) && usage.read_only)
         result = -EROFS;
-    else if (result == 0 && (mode & X_OK) && !(status.st_mode & 0111))
+    else if (result == 0 && (mode & X_OK) && !(status.st_mode & 0111) && !S_ISDIR(status.st_mode))
         result = -EACCES;
     return (int)skep_posix_result(result);
 }

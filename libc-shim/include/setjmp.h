@@ -20,8 +20,9 @@ typedef struct {
     int __has_mask;
     __sigset_t __mask;
     unsigned __held;
-    _Bool __refuses;
-    void *__newest_lock;
+    unsigned __kept;
+    int __refuses;
+    unsigned long __last_lock;
 } sigjmp_buf[1];
 
 void skep_posix_save_mask(sigjmp_buf env, int save);

@@ -11,6 +11,7 @@ struct __lock {
     struct skep_thread *_Atomic owner;
     unsigned depth;       /* guarded by mutex */
     unsigned kept;        /* of the depth: by flockfile() */
+    unsigned long number; /* a later one is a higher one of the same thread's */
     bool is_stream;       /* newlib makes recursive ones for nothing else */
     struct __lock *older; /* that the same thread has */
 };
@@ -18,7 +19,9 @@ struct __lock {
 _Thread_local unsigned skep_posix_streams_locked, skep_posix_locks_held;
 _Thread_local bool skep_posix_ends_later;
 
-static _Thread_local struct __lock *newest; /* that the thread has */
+static _Thread_local struct __lock *newest;     /* that the thread has */
+static _Thread_local unsigned long last_number; /* of its locks */
+static _Thread_local unsigned kept_count;       /* of them that flockfile() has */
 
 /* newlib's static locks, under its names. */
 struct __lock __lock___sfp_recursive_mutex;
@@ -48,11 +51,6 @@ void __retarget_lock_close(_LOCK_T lock)
     free(lock);
 }
 
-void __retarget_lock_close_recursive(_LOCK_T lock)
-{
-    free(lock);
-}
-
 /* Only the owner itself can find itself there. */
 static bool is_mine(_LOCK_T lock)
 {
@@ -72,18 +70,20 @@ static unsigned *held_of_kind(_LOCK_T lock)
 static void took(_LOCK_T lock)
 {
     set_owner(lock, skep_thread_self());
+    lock->number = ++last_number;
     lock->older = newest;
     newest = lock;
     ++*held_of_kind(lock);
 }
 
-/* Mostly the newest, but flockfile() has no order. */
+/* Mostly the newest, but flockfile() has no order, and another thread may be who unlocks. */
 static void leave_list(_LOCK_T lock)
 {
     struct __lock **at = &newest;
-    while (*at != lock)
+    while (*at != NULL && *at != lock)
         at = &(*at)->older;
-    *at = lock->older;
+    if (*at != NULL)
+        *at = lock->older;
 }
 
 static void give(_LOCK_T lock)
@@ -92,6 +92,16 @@ static void give(_LOCK_T lock)
     leave_list(lock);
     --*held_of_kind(lock);
     skep_mutex_unlock(&lock->mutex);
+}
+
+/* fclose() has it. */
+void __retarget_lock_close_recursive(_LOCK_T lock)
+{
+    if (is_mine(lock)) {
+        kept_count -= lock->kept != 0;
+        give(lock);
+    }
+    free(lock);
 }
 
 /* What is due since a wait ended because the thread is to. */
@@ -133,36 +143,35 @@ void __retarget_lock_release_recursive(_LOCK_T lock)
 void skep_posix_lock_keep(_LOCK_T lock)
 {
     __retarget_lock_acquire_recursive(lock);
-    lock->kept++;
+    kept_count += lock->kept++ == 0;
 }
 
 bool skep_posix_lock_try_to_keep(_LOCK_T lock)
 {
     if (!__retarget_lock_try_acquire_recursive(lock))
         return false;
-    lock->kept++;
+    kept_count += lock->kept++ == 0;
     return true;
 }
 
 void skep_posix_lock_let_go(_LOCK_T lock)
 {
-    lock->kept--;
+    kept_count -= --lock->kept == 0;
     __retarget_lock_release_recursive(lock);
 }
 
-void *skep_posix_locks_now(void)
+struct skep_posix_locks skep_posix_locks_now(void)
 {
-    return newest;
+    return (struct skep_posix_locks){last_number, kept_count};
 }
 
-/* A stream that flockfile() has is as a function finds it that has been left, of whichever age. */
-void skep_posix_locks_abandon(const void *before)
+/* What was taken since is released. Of a stream that flockfile() has, whenever that took it, what functions that have been
+ * left had taken beside. */
+void skep_posix_locks_abandon(unsigned long before)
 {
-    bool is_newer = true;
     for (struct __lock *lock = newest, *older; lock != NULL; lock = older) {
         older = lock->older;
-        is_newer &= lock != before;
-        if (is_newer || lock->kept != 0)
+        if (lock->number > before || lock->kept != 0)
             lock->depth = lock->kept;
         if (lock->depth == 0)
             give(lock);

@@ -121,10 +121,14 @@ void skep_posix_lock_keep(struct __lock *lock);
 bool skep_posix_lock_try_to_keep(struct __lock *lock);
 void skep_posix_lock_let_go(struct __lock *lock);
 
-/* locks.c: the newest of newlib's locks that the thread has; and releases those that are newer than it was, as the functions
- * that have taken them have been left. What flockfile() has taken stays. */
-void *skep_posix_locks_now(void);
-void skep_posix_locks_abandon(const void *before);
+/* locks.c: the number of the newlib's lock that the thread has taken last, and how many streams flockfile() has; and releases
+ * locks with higher numbers, as the functions that have taken them have been left. What flockfile() has taken stays. */
+struct skep_posix_locks {
+    unsigned long last;
+    unsigned kept_count;
+};
+struct skep_posix_locks skep_posix_locks_now(void);
+void skep_posix_locks_abandon(unsigned long before);
 
 /* signal.c: this thread is none of the program's and sends it signals. */
 void skep_posix_signals_help(void);

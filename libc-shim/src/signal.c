@@ -47,7 +47,7 @@ static _Thread_local struct call {
 static _Thread_local struct {
     siginfo_t info;
     struct sigaction action;
-} taken;
+} taken_for_call;
 
 static void deliver_unblocked(struct skep_context *interrupted);
 static bool take_for_call(void);
@@ -365,10 +365,11 @@ static bool take_for_call(void)
 {
     skep_detours_hold();
     atomic_store_explicit(&own->is_due, false, memory_order_seq_cst);
-    while (taken.info.si_signo == 0 && take_unblocked(&taken.info, &taken.action))
-        if (is_ignored(&taken.action, taken.info.si_signo))
-            taken.info.si_signo = 0;
-    bool found = taken.info.si_signo != 0;
+    while (taken_for_call.info.si_signo == 0 &&
+           take_unblocked(&taken_for_call.info, &taken_for_call.action))
+        if (is_ignored(&taken_for_call.action, taken_for_call.info.si_signo))
+            taken_for_call.info.si_signo = 0;
+    bool found = taken_for_call.info.si_signo != 0;
     if (found)
         atomic_store_explicit(&own->is_due, true, memory_order_seq_cst);
     skep_detours_release();
@@ -377,12 +378,15 @@ static bool take_for_call(void)
 
 static bool take_next(siginfo_t *info, struct sigaction *action)
 {
-    if (taken.info.si_signo == 0)
-        return take_unblocked(info, action);
-    *info = taken.info;
-    *action = taken.action;
-    taken.info.si_signo = 0;
-    return true;
+    skep_detours_hold(); /* or one of them would take it, too */
+    bool found = taken_for_call.info.si_signo != 0;
+    if (found) {
+        *info = taken_for_call.info;
+        *action = taken_for_call.action;
+        taken_for_call.info.si_signo = 0;
+    }
+    skep_detours_release();
+    return found || take_unblocked(info, action);
 }
 
 /* Handles all that this thread takes. */
@@ -524,7 +528,7 @@ int sigaction(int signal, const struct sigaction *action, struct sigaction *old)
 {
     if (!is_signal(signal) || (action != NULL && (signal == SIGKILL || signal == SIGSTOP)))
         return (int)skep_posix_result(-EINVAL);
-    /* With the lock held the program's memory isn't touched: a fault there would find it taken. */
+    /* With the lock held the program's memory isn't touched: a fault there would find it taken_for_call. */
     const struct sigaction wanted = action != NULL ? *action : (struct sigaction){0};
     skep_mutex_lock(&signals.lock);
     const struct sigaction former = signals.actions[signal];
@@ -619,6 +623,8 @@ void skep_posix_signals_thread_gone(struct skep_posix_signals *thread)
 void skep_posix_signals_thread_end(void)
 {
     struct skep_posix_signals *thread = own;
+    if (taken_for_call.info.si_signo != 0)
+        deliver_unblocked(NULL); /* nobody else can */
     skep_posix_signals_help();
     skep_posix_signals_thread_gone(thread);
 }
@@ -647,16 +653,19 @@ void skep_posix_save_mask(sigjmp_buf env, int save)
     env->__has_mask = save;
     if (save)
         env->__mask = blocked_by(own);
+    struct skep_posix_locks locks = skep_posix_locks_now();
     env->__held = skep_detours.held;
-    env->__newest_lock = skep_posix_locks_now();
+    env->__kept = locks.kept_count;
+    env->__last_lock = locks.last;
     env->__refuses = skep_errands_refuse(true);
     skep_errands_refuse(env->__refuses);
 }
 
 void siglongjmp(sigjmp_buf env, int value)
 {
-    skep_posix_locks_abandon(env->__newest_lock);
-    skep_detours.held = env->__held;
+    skep_detours_hold(); /* until all is as it was; each stream that flockfile() has holds them, too */
+    skep_posix_locks_abandon(env->__last_lock);
+    skep_detours.held = env->__held + skep_posix_locks_now().kept_count - env->__kept;
     skep_errands_refuse(env->__refuses);
     if (env->__has_mask)
         pthread_sigmask(SIG_SETMASK, &env->__mask, NULL);

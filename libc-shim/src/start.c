@@ -21,25 +21,10 @@ extern int main(int argc, char **argv, char **envp);
 
 _Noreturn void skep_main(int argc, char **argv, char **envp);
 
+/* A program may have variables of these names itself. */
 static char no_name[] = "";
-char *program_invocation_name = no_name;
-char *program_invocation_short_name = no_name;
-
-static char *last_part(char *path)
-{
-    char *slash = strrchr(path, '/');
-    return slash != NULL ? slash + 1 : path;
-}
-
-const char *getprogname(void)
-{
-    return program_invocation_short_name;
-}
-
-void setprogname(const char *name)
-{
-    program_invocation_short_name = last_part((char *)name);
-}
+__attribute__((weak)) char *program_invocation_name = no_name;
+__attribute__((weak)) char *program_invocation_short_name = no_name;
 
 static void run_destructors(void)
 {
@@ -52,8 +37,9 @@ _Noreturn void skep_main(int argc, char **argv, char **envp)
     skep_posix_string_start(skep_start_info()->xcr0);
     environ = envp;
     if (argc > 0) {
+        char *slash = strrchr(argv[0], '/');
         program_invocation_name = argv[0];
-        program_invocation_short_name = last_part(argv[0]);
+        program_invocation_short_name = slash != NULL ? slash + 1 : argv[0];
     }
     skep_posix_fd_start();
     skep_posix_signals_start();

@@ -129,7 +129,9 @@ static inline void skep_detours_hold(void)
 static inline bool skep_detours_let_go(void)
 {
     atomic_signal_fence(memory_order_seq_cst); /* as above */
-    return --skep_detours.held == 0 && skep_detours.due;
+    bool none_held = --skep_detours.held == 0;
+    atomic_signal_fence(memory_order_seq_cst);
+    return none_held && skep_detours.due;
 }
 
 static inline void skep_detours_release(void)
