@@ -303,12 +303,13 @@ def loads(options, kinds, sides, page):
     simple = {"http": keep_alive_rate, "connections": connection_rate, "stream": stream_rate}
     with contextlib.ExitStack() as stack:
         urls = {side.name: stack.enter_context(side.up()) for side in sides}
+        last = sides[-1].name  # the peer, if there is one
         for url in urls.values():
             wait_page(url, page)
             if "stream" in kinds:
                 stream_rate(url, options)  # the file's pages are there from then on
         if "latency" in kinds:
-            rate = keep_alive_rate(urls["Linux"], options) / 2
+            rate = keep_alive_rate(urls[last], options) / 2
             simple["latency"] = functools.partial(latency, rate)
         for _ in range(options.rounds):
             for kind in kinds:
@@ -320,6 +321,11 @@ def loads(options, kinds, sides, page):
 
 
 def add_row(table, kind, values, tapped):
+    name = f"{NAMES[kind]}, {'tap' if tapped else 'user'}"
+    if "Linux" not in values:
+        name = name.replace("Linux'", "its")
+        table.add_median(name, values["Skep"], UNITS.get(kind, "a second"), rates=values)
+        return
     ours, theirs = values["Skep"], values["Linux"]
     better = [b / a if kind in SMALLER_IS_BETTER else a / b for a, b in zip(ours, theirs)]
     digits = 2 if kind in SMALLER_IS_BETTER else 0
@@ -331,7 +337,7 @@ def add_row(table, kind, values, tapped):
     note = f"; {UNITS.get(kind, 'a second')}: Skep {shown.format(*summary(ours))}"
     note += f", Linux {shown.format(*summary(theirs))}"
     table.add_median(
-        f"{NAMES[kind]}, {'tap' if tapped else 'user'}",
+        name,
         better,
         "times better than Linux",
         GOALS[kind],
@@ -355,7 +361,9 @@ def rows(options, kinds, table, folder):
     with ours.up() as url:
         page = skep.wait_for(lambda: fetch(url + PAGE), "the guest's page")
     assert len(page) == PAGE_BYTES, page
-    sides = [ours, LinuxSide(folder, places[1], page, beside(options))]
+    sides = [ours]
+    if options.peer == "linux":
+        sides.append(LinuxSide(folder, places[1], page, beside(options)))
     if "boot" in kinds:
         add_row(table, "boot", boots(options, sides, page), tapped)
     others = [kind for kind in kinds if kind != "boot"]
@@ -383,6 +391,8 @@ def enter(options, packages=None):
         return
     if not able:
         raise qemu.Missing("--network tap needs root, /dev/net/tun and iproute2's ip")
+    if options.peer == "none":
+        packages = None
     if packages is not None:
         linux.kernel()  # now: there is no way out of the namespace
     for name in packages or ():
@@ -403,7 +413,9 @@ def sections(options):
 
 def add_options(parser):
     group = parser.add_argument_group(
-        "boot, http, connections, stream, latency, web; redis, memcached, mosquitto and profile have --network, too"
+        "boot, http, connections, stream, latency, web; redis, memcached and mosquitto have --peer, too, and these and profile "
+        "--network"
     )
     group.add_argument("--seconds", type=int, default=5, metavar="N", help="for how long each is measured")
+    group.add_argument("--peer", choices=("linux", "none"), default="linux", help="what is measured beside; none: rates alone")
     group.add_argument("--network", choices=("auto", "tap", "user"), default="auto")

@@ -176,7 +176,8 @@ def test_commit_point(busy, point):
         watch.wait_answer()
     assert not watch.failures
     assert api.status("web")["started_at"] == started
-    assert seconds < 1, f"it was away for {seconds:.2f} s"
+    # Far more than it takes: no measurement, but it finds what waits for something.
+    assert seconds < 10, f"it was away for {seconds:.2f} s"
 
 
 def test_no_commit_point_is_forgotten(debug_machine):
