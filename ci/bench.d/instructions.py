@@ -148,24 +148,31 @@ def web_rows(table, folder, idle_seconds=5):
         table.add_counts("idle second, one web guest", counts, 5_000, share=idle_seconds)
 
 
-def loaded_rows(table, folder):
-    """What a request takes of ring 0's doors when wrk leaves the guest no rest: hypercalls, by kind, and interrupts."""
+@contextlib.contextmanager
+def reached(folder, name):
+    """A machine with httpd, over a tap device where there is one; with the guest's URL, and the API."""
     place = web.Place(1, tap=web.is_tapped())
     place.make()
     options = {"append": place.append, "host": place.host, **place.options}
-    with CountedMachine(folder / "loaded", forwards=[place.guest], **options) as machine:
+    with CountedMachine(folder / name, forwards=[place.guest], **options) as machine:
         api = machine.wait_api()
         webguest.create(api, place.guest, place.gateway)
         machine.wait_page(place.guest)
+        yield machine, machine.url(place.guest), api
+
+
+def loaded_rows(table, folder):
+    """What a request takes of ring 0's doors when wrk leaves the guest no rest: hypercalls, by kind, and interrupts."""
+    with reached(folder, "loaded") as (machine, url, api):
 
         def calls():
             return collections.Counter(api.ok("GET", "/v1/guests/web/vcpus")["items"][0]["hypercalls"])
 
         before, counts = calls(), machine.settle()
-        requests = web.wrk_requests(machine.url(place.guest) + webguest.PAGE, LOADED_SECONDS)
+        requests = web.wrk_requests(url + webguest.PAGE, LOADED_SECONDS)
         counts = machine.settle() - counts
         spent = calls() - before
-    where = "tap" if place.tap else "user"
+    where = "tap" if web.is_tapped() else "user"
     note = ", ".join(f"{name} {count / requests:.2f}" for name, count in spent.most_common())
     # Less than one was the goal. These are what it mustn't become: docs/performance.md tells why it is more.
     table.add(f"hypercalls a request, loaded httpd, {where}", round(spent.total() / requests, 2), "", 1.5, note=note)
@@ -182,15 +189,9 @@ def stream_rows(table, folder, mib=32):
     if not web.is_tapped():
         table.missing(STREAM_ROW, "needs root, /dev/net/tun and iproute2's ip", excused=True)
         return
-    place = web.Place(1, tap=True)
-    place.make()
-    options = {"append": place.append, "host": place.host, **place.options}
-    with CountedMachine(folder / "stream", forwards=[place.guest], **options) as machine:
-        api = machine.wait_api()
-        webguest.create(api, place.guest, place.gateway)
-        machine.wait_page(place.guest)
+    with reached(folder, "stream") as (machine, url, api):
         api.close()
-        command = ["curl", "-sSo", "/dev/null", f"{machine.url(place.guest)}bytes/{mib * MIB}"]
+        command = ["curl", "-sSo", "/dev/null", f"{url}bytes/{mib * MIB}"]
 
         def download():
             subprocess.run(command, check=True, timeout=120)
