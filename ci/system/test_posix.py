@@ -49,6 +49,7 @@ def same_as_on_linux(api, name, folder, spec_with):
     [
         "absent",
         "complexes",
+        "contexts",
         "dates",
         "descriptions",
         "events",

@@ -6,6 +6,7 @@
 
 #include_next <setjmp.h>
 
+#include <sys/_place.h>
 #include <sys/_sigset.h>
 #include <sys/features.h>
 
@@ -19,10 +20,7 @@ typedef struct {
     jmp_buf __registers;
     int __has_mask;
     __sigset_t __mask;
-    unsigned __held;
-    unsigned __kept;
-    int __refuses;
-    unsigned long __last_lock;
+    struct __skep_place __place;
 } sigjmp_buf[1];
 
 void skep_posix_save_mask(sigjmp_buf env, int save);

@@ -52,6 +52,12 @@ extern _Atomic uint32_t skep_posix_signals_sent;
  * none. */
 int skep_posix_take_pending(uint64_t wanted, siginfo_t *info);
 
+/* signal.c: for who goes back to a place: what it has locked at a call; and all that it has locked since is unlocked, handlers
+ * that were held back are called, and those signals are blocked, NULL = as now. */
+struct __skep_place;
+void skep_posix_tell_place(struct __skep_place *place);
+void skep_posix_go_to_place(const struct __skep_place *place, const sigset_t *mask);
+
 /* fault.c: a signal has a handler. If it is one of faults, they become signals from now on. */
 void skep_posix_faults_wanted(int signal);
 

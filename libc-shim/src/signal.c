@@ -647,32 +647,42 @@ int sigpending(sigset_t *set)
     return 0;
 }
 
+void skep_posix_tell_place(struct __skep_place *place)
+{
+    struct skep_posix_locks locks = skep_posix_locks_now();
+    *place = (struct __skep_place){.__held = skep_detours.held,
+                                   .__kept = locks.kept_count,
+                                   .__refuses = skep_errands_refuse(true),
+                                   .__last_lock = locks.last};
+    skep_errands_refuse(place->__refuses);
+}
+
+void skep_posix_go_to_place(const struct __skep_place *place, const sigset_t *mask)
+{
+    skep_detours_hold(); /* until all is as it was; each stream that flockfile() has holds them, too */
+    skep_posix_locks_abandon(place->__last_lock);
+    skep_detours.held = place->__held + skep_posix_locks_now().kept_count - place->__kept;
+    skep_errands_refuse(place->__refuses);
+    if (mask != NULL)
+        pthread_sigmask(SIG_SETMASK, mask, NULL);
+    else
+        deliver_unblocked(NULL); /* what the handler has left undone */
+    if (skep_detours.held == 0 && skep_detours.due)
+        skep_detours_catch_up();
+}
+
 /* Of sigsetjmp(). */
 void skep_posix_save_mask(sigjmp_buf env, int save)
 {
     env->__has_mask = save;
     if (save)
         env->__mask = blocked_by(own);
-    struct skep_posix_locks locks = skep_posix_locks_now();
-    env->__held = skep_detours.held;
-    env->__kept = locks.kept_count;
-    env->__last_lock = locks.last;
-    env->__refuses = skep_errands_refuse(true);
-    skep_errands_refuse(env->__refuses);
+    skep_posix_tell_place(&env->__place);
 }
 
 void siglongjmp(sigjmp_buf env, int value)
 {
-    skep_detours_hold(); /* until all is as it was; each stream that flockfile() has holds them, too */
-    skep_posix_locks_abandon(env->__last_lock);
-    skep_detours.held = env->__held + skep_posix_locks_now().kept_count - env->__kept;
-    skep_errands_refuse(env->__refuses);
-    if (env->__has_mask)
-        pthread_sigmask(SIG_SETMASK, &env->__mask, NULL);
-    else
-        deliver_unblocked(NULL); /* what the handler has left undone */
-    if (skep_detours.held == 0 && skep_detours.due)
-        skep_detours_catch_up();
+    skep_posix_go_to_place(&env->__place, env->__has_mask ? &env->__mask : NULL);
     longjmp(env->__registers, value);
 }
 

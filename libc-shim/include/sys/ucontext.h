@@ -4,6 +4,7 @@
 #ifndef _SYS_UCONTEXT_H
 #define _SYS_UCONTEXT_H
 
+#include <sys/_place.h>
 #include <sys/features.h>
 #include <sys/signal.h>
 
@@ -49,6 +50,8 @@ typedef struct ucontext_t {
     stack_t uc_stack;
     mcontext_t uc_mcontext;
     sigset_t uc_sigmask;
+    unsigned __mxcsr, __fcw;     /* modes of floating point; not of handlers' */
+    struct __skep_place __place; /* what the thread had locked */
 } ucontext_t;
 
 #endif
