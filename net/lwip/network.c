@@ -182,6 +182,7 @@ static void tcp_tick(void)
     if (!tcp_busy)
         tcp_ticks += TCP_SLOW_MS / TCP_SLOW_INTERVAL - 1;
     tcp_tmr();
+    network_user_timeouts_tick();
     send_waiting();
     trim_time_wait();
     tcp_busy = any_busy();

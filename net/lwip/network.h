@@ -49,6 +49,12 @@ int network_wait_until(bool (*ready)(void), uint64_t deadline_ns);
 /* socket_send.c: waits as skep_wait() in a call that goes on after handlers. -EINTR: the thread is to be cancelled. */
 int network_wait_restarting(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns);
 
+/* user_timeout.c, with the core lock: how long data of a connection may wait for its acknowledgement, 0 = as long as it is
+ * repeated. A listener's is that of connections that begin from now on. TCP's timer ends those that have waited longer. */
+struct tcp_pcb;
+void network_user_timeout_set(struct tcp_pcb *pcb, uint32_t milliseconds);
+void network_user_timeouts_tick(void);
+
 /*
  * network6.c: IPv6. The core lock must be held.
  */

@@ -14,6 +14,8 @@
 #include "lwip/raw.h"
 #include "lwip/udp.h"
 
+#include "../lwip/network.h"
+
 #define RECEIVE_BUFFER_MIN 2304 /* as on Linux: a segment with what it costs */
 
 static bool is_udp(const struct netconn *connection)
@@ -224,7 +226,7 @@ static int error_get(struct skep_file *file, void *value, socklen_t *bytes)
         error = ECONNREFUSED;
     if (unmark(number, CONNECTING))
         error = skep_inet_connect_error(error);
-    return int_tell(error, value, bytes);
+    return int_tell(connection_error(error), value, bytes);
 }
 
 static int socket_get(struct skep_file *file, int name, void *value, socklen_t *bytes)
@@ -472,12 +474,35 @@ static int keepalive_set(int number, int name, const void *value, socklen_t byte
     return forward(number, IPPROTO_TCP, name, wanted);
 }
 
+/* A connection that has failed has no time; a listener's is for those that begin. */
+static int user_timeout_set(const struct netconn *connection, const void *value, socklen_t bytes)
+{
+    int milliseconds;
+    if (int_take(value, bytes, &milliseconds) < 0 || milliseconds < 0)
+        return -EINVAL;
+    LOCK_TCPIP_CORE();
+    if (connection->pcb.tcp != NULL)
+        network_user_timeout_set(connection->pcb.tcp, (uint32_t)milliseconds);
+    UNLOCK_TCPIP_CORE();
+    return 0;
+}
+
+static int user_timeout_get(const struct netconn *connection, void *value, socklen_t *bytes)
+{
+    LOCK_TCPIP_CORE();
+    int milliseconds = connection->pcb.tcp != NULL ? (int)connection->pcb.tcp->user_timeout : 0;
+    UNLOCK_TCPIP_CORE();
+    return int_tell(milliseconds, value, bytes);
+}
+
 static int tcp_set(struct skep_file *file, int name, const void *value, socklen_t bytes)
 {
     if (!is_tcp(state_of(file)->conn))
         return -ENOPROTOOPT;
     if (name == TCP_NODELAY)
         return nodelay_set(file, value, bytes);
+    if (name == TCP_USER_TIMEOUT)
+        return user_timeout_set(state_of(file)->conn, value, bytes);
     if (name == TCP_KEEPIDLE || name == TCP_KEEPINTVL || name == TCP_KEEPCNT)
         return keepalive_set(number_of(file), name, value, bytes);
     return (int)result_of(lwip_setsockopt(number_of(file), IPPROTO_TCP, name, value, bytes));
@@ -547,6 +572,8 @@ static int tcp_get(struct skep_file *file, int name, void *value, socklen_t *byt
         return int_tell(is_marked(number_of(file), HAS_NODELAY), value, bytes);
     if (name == TCP_MAXSEG)
         return segment_max_get(state_of(file)->conn, value, bytes);
+    if (name == TCP_USER_TIMEOUT)
+        return user_timeout_get(state_of(file)->conn, value, bytes);
     if (name == TCP_INFO)
         return info_get(state_of(file)->conn, value, bytes);
     return (int)result_of(lwip_getsockopt(number_of(file), IPPROTO_TCP, name, value, bytes));

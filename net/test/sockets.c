@@ -352,6 +352,30 @@ static void resets(void)
 }
 
 /* What a listening socket has goes to those that it accepts, unless they have it taken away. */
+/* The other side takes in nothing: what doesn't fit waits for as long as it may. */
+static void user_timeout(void)
+{
+    static const char data[4096];
+    struct sockaddr_in address;
+    int listener = listener_new(&address), client = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(option(client, IPPROTO_TCP, TCP_USER_TIMEOUT) == 0);
+    CHECK(option_after(client, IPPROTO_TCP, TCP_USER_TIMEOUT, 500) == 500);
+    CHECK(refuses(client, IPPROTO_TCP, TCP_USER_TIMEOUT, -1, EINVAL));
+    CHECK(option_after(listener, IPPROTO_TCP, TCP_USER_TIMEOUT, 7000) == 7000);
+    CHECK(connect(client, (struct sockaddr *)&address, sizeof(address)) == 0);
+    int server = accept(listener, NULL, NULL);
+    CHECK(option(server, IPPROTO_TCP, TCP_USER_TIMEOUT) == 7000);
+    CHECK(option(client, IPPROTO_TCP, TCP_USER_TIMEOUT) == 500);
+    while (send(client, data, sizeof(data), MSG_DONTWAIT) > 0)
+        continue;
+    CHECK(errno == EAGAIN);
+    struct pollfd ends = {.fd = client};
+    CHECK(poll(&ends, 1, 60000) == 1 && (ends.revents & POLLERR) != 0);
+    CHECK(option(client, SOL_SOCKET, SO_ERROR) == ETIMEDOUT);
+    CHECK(send(client, data, 1, MSG_NOSIGNAL) == -1 && errno == EPIPE);
+    CHECK(close(listener) == 0 && close(client) == 0 && close(server) == 0);
+}
+
 static void inherited(void)
 {
     struct sockaddr_in address;
@@ -1488,6 +1512,7 @@ int main(void)
     multicast_options();
     group_requests();
     resets();
+    user_timeout();
     inherited();
     more_to_come();
     connecting();

@@ -10,6 +10,8 @@
 #define TCP_KEEPINTVL 0x04 /* seconds */
 #define TCP_KEEPCNT   0x05
 #define TCP_INFO      0x0b /* struct tcp_info, to be read only */
+#define TCP_USER_TIMEOUT \
+    0x12 /* ms that data may wait for its acknowledgement, then ETIMEDOUT; 0 = for a time of the system's */
 
 /* Of tcpi_state. */
 enum {
