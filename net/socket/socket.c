@@ -293,9 +293,22 @@ int socket(int domain, int type, int protocol)
     return -1;
 }
 
+/* Places for connections that aren't accepted yet: one for each 16 KiB of the guest's memory, of which it may take 1.5. A
+ * second listen() finds the queue that the first one made. */
+static int backlog_max(const struct netconn *connection)
+{
+    int by_memory = skep_fd_limit() / 4, most = LWIP_MAX(by_memory, TCP_DEFAULT_LISTEN_BACKLOG);
+    LOCK_TCPIP_CORE();
+    if (sys_mbox_valid(&connection->acceptmbox))
+        most = (int)network_mailbox_size(connection->acceptmbox);
+    UNLOCK_TCPIP_CORE();
+    return most;
+}
+
 static int inet_listen(struct skep_file *file, int backlog)
 {
-    return (int)result_of(lwip_listen(number_of(file), backlog));
+    int most = backlog_max(state_of(file)->conn);
+    return (int)result_of(lwip_listen(number_of(file), LWIP_MIN(backlog, most)));
 }
 
 /*

@@ -352,6 +352,32 @@ static void resets(void)
 }
 
 /* What a listening socket has goes to those that it accepts, unless they have it taken away. */
+/* As many as were asked for wait to be accepted, after a second listen() as after the first. */
+static void back_log(void)
+{
+    enum { MANY = 300 };
+    struct sockaddr_in address;
+    int listener = socket(AF_INET, SOCK_STREAM, 0), clients[MANY];
+    socklen_t bytes = sizeof(address);
+    char byte;
+    address = loopback(0);
+    CHECK(bind(listener, (struct sockaddr *)&address, bytes) == 0 && listen(listener, MANY) == 0);
+    CHECK(getsockname(listener, (struct sockaddr *)&address, &bytes) == 0);
+    CHECK(listen(listener, SOMAXCONN) == 0);
+    for (int i = 0; i < MANY; i++) {
+        clients[i] = socket(AF_INET, SOCK_STREAM, 0);
+        CHECK(connect(clients[i], (struct sockaddr *)&address, bytes) == 0);
+        CHECK(write(clients[i], "x", 1) == 1);
+    }
+    for (int i = 0; i < MANY; i++) {
+        int server = accept(listener, NULL, NULL);
+        CHECK(server >= 0 && read(server, &byte, 1) == 1 && close(server) == 0);
+    }
+    for (int i = 0; i < MANY; i++)
+        CHECK(close(clients[i]) == 0);
+    CHECK(close(listener) == 0);
+}
+
 /* The other side takes in nothing: what doesn't fit waits for as long as it may. */
 static void user_timeout(void)
 {
@@ -1512,6 +1538,7 @@ int main(void)
     multicast_options();
     group_requests();
     resets();
+    back_log();
     user_timeout();
     inherited();
     more_to_come();

@@ -317,7 +317,7 @@ static struct frame tcp_frame(uint16_t from, uint32_t sequence, uint32_t acknowl
 
 enum { BACKLOG = 4 };
 
-static int listen_at_port(void)
+static int listen_for(int backlog)
 {
     struct sockaddr_in address = {
         .sin_len = sizeof(address), .sin_family = AF_INET, .sin_port = lwip_htons(PORT)};
@@ -325,8 +325,13 @@ static int listen_at_port(void)
     /* A connection of the test before may not have seen its last acknowledgement yet. */
     assert_int_equal(lwip_setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
     assert_int_equal(lwip_bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
-    assert_int_equal(lwip_listen(listener, BACKLOG), 0);
+    assert_int_equal(lwip_listen(listener, backlog), 0);
     return listener;
+}
+
+static int listen_at_port(void)
+{
+    return listen_for(BACKLOG);
 }
 
 static void a_connection_opens_and_closes(void **state)
@@ -396,6 +401,29 @@ static void those_who_never_go_on_make_room(void **state)
     int fd = lwip_accept(listener, NULL, NULL);
     assert_true(fd >= 0);
     lwip_close(fd);
+    lwip_close(listener);
+}
+
+static void more_than_a_byte_counts_may_wait(void **state)
+{
+    (void)state;
+    enum { MANY = 300 };
+    int listener = listen_for(MANY);
+    for (unsigned i = 0; i < MANY; i++) {
+        struct frame frame =
+            tcp_frame((uint16_t)(20000 + i), 1001, knock((uint16_t)(20000 + i)), ACK);
+        to_guest(&frame, ETHERNET + IP + TCP);
+    }
+    for (unsigned i = 0; i < MANY; i++) {
+        struct sockaddr_in peer;
+        socklen_t bytes = sizeof(peer);
+        int fd = lwip_accept(listener, (struct sockaddr *)&peer, &bytes);
+        assert_true(fd >= 0);
+        assert_int_equal(lwip_ntohs(peer.sin_port), 20000 + i);
+        struct frame frame = tcp_frame((uint16_t)(20000 + i), 1001, 0, 4); /* RST */
+        to_guest(&frame, ETHERNET + IP + TCP);
+        lwip_close(fd);
+    }
     lwip_close(listener);
 }
 
@@ -924,6 +952,7 @@ int main(void)
         cmocka_unit_test(wrong_lengths_are_ignored),
         cmocka_unit_test(a_connection_opens_and_closes),
         cmocka_unit_test(those_who_never_go_on_make_room),
+        cmocka_unit_test(more_than_a_byte_counts_may_wait),
         cmocka_unit_test(long_writes_go_in_long_segments),
         cmocka_unit_test(a_lost_piece_is_sent_again_alone),
         cmocka_unit_test(a_lost_end_is_sent_again_alone),

@@ -103,7 +103,7 @@ struct linger {
 #define AF_LOCAL  AF_UNIX
 #define PF_LOCAL  AF_UNIX
 
-#define SOMAXCONN 255
+#define SOMAXCONN 1024 /* of a guest with 16 MiB; one for each 16 KiB, but 255 at least */
 
 #define SOL_SOCKET      0xfff
 #define SO_DEBUG        0x0001

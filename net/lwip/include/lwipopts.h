@@ -118,7 +118,7 @@ unsigned short network_checksum(const void *data, int bytes);
 #define LWIP_TCP_SACK_OUT          1
 #define LWIP_TCP_KEEPALIVE         1
 #define TCP_LISTEN_BACKLOG         1
-#define TCP_DEFAULT_LISTEN_BACKLOG 255     /* as lwIP keeps it in a byte */
+#define TCP_DEFAULT_LISTEN_BACKLOG 255     /* and the least that a guest can have */
 #define TCP_MSL                    15000UL /* TIME_WAIT is twice that; network.c bounds it */
 #define TCP_SYNMAXRTX              6
 #define TCP_MAXRTX                 12
@@ -216,7 +216,7 @@ void network_sntp_answer(unsigned int seconds, unsigned int microseconds);
 #define DEFAULT_TCP_RECVMBOX_SIZE   64
 #define DEFAULT_UDP_RECVMBOX_SIZE   64
 #define DEFAULT_RAW_RECVMBOX_SIZE   16
-#define DEFAULT_ACCEPTMBOX_SIZE     TCP_DEFAULT_LISTEN_BACKLOG
+#define DEFAULT_ACCEPTMBOX_SIZE     TCP_DEFAULT_LISTEN_BACKLOG /* longer for longer back-logs */
 #define TCPIP_MBOX_SIZE             8
 
 /* What connect() and send() wait with, called by the patched lwIP: net/lwip/sys_arch.c. */
