@@ -91,6 +91,7 @@ static u8_t flag_of(int name)
     return name == SO_BROADCAST   ? SOF_BROADCAST
            : name == SO_KEEPALIVE ? SOF_KEEPALIVE
            : name == SO_REUSEADDR ? SOF_REUSEADDR
+           : name == SO_REUSEPORT ? SOF_REUSEPORT
                                   : 0;
 }
 
@@ -192,8 +193,7 @@ static int socket_set(struct skep_file *file, int name, const void *value, sockl
         return linger_set(number, value, bytes);
     case SO_BINDTODEVICE:
         return device_set(state_of(file)->conn, value, bytes);
-    case SO_SNDBUF: /* without effect, as the next two */
-    case SO_REUSEPORT:
+    case SO_SNDBUF: /* without effect, as the next one */
     case SO_OOBINLINE:
         return int_take(value, bytes, &wanted);
     case SO_RCVBUF:
@@ -245,7 +245,6 @@ static int socket_get(struct skep_file *file, int name, void *value, socklen_t *
         return int_tell(skep_inet_is_listener(connection), value, bytes);
     case SO_BINDTODEVICE:
         return device_get(connection, value, bytes);
-    case SO_REUSEPORT:
     case SO_OOBINLINE:
         return int_tell(0, value, bytes);
     case SO_RCVLOWAT:

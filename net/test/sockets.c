@@ -162,7 +162,7 @@ static void socket_options(void)
     struct sockaddr_in address;
     int listener = listener_new(&address), stream = socket(AF_INET, SOCK_STREAM, 0);
     int datagrams = socket(AF_INET, SOCK_DGRAM, 0);
-    static const int flags[] = {SO_BROADCAST, SO_KEEPALIVE, SO_REUSEADDR};
+    static const int flags[] = {SO_BROADCAST, SO_KEEPALIVE, SO_REUSEADDR, SO_REUSEPORT};
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
         CHECK(option_after(stream, SOL_SOCKET, flags[i], 7) == 1);
         CHECK(option_after(stream, SOL_SOCKET, flags[i], 0) == 0);
@@ -352,6 +352,110 @@ static void resets(void)
 }
 
 /* What a listening socket has goes to those that it accepts, unless they have it taken away. */
+/* A socket with options of 1, bound if it can be (else errno); an option that isn't wanted is 0. */
+static int bound(const struct sockaddr_in *address, int one, int other, bool *can)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(one == 0 || option_after(fd, SOL_SOCKET, one, 1) == 1);
+    CHECK(other == 0 || option_after(fd, SOL_SOCKET, other, 1) == 1);
+    *can = bind(fd, (const struct sockaddr *)address, sizeof(*address)) == 0;
+    CHECK(*can || errno == EADDRINUSE);
+    return fd;
+}
+
+static bool can_bind(const struct sockaddr_in *address, int one, int other)
+{
+    bool can;
+    CHECK(close(bound(address, one, other, &can)) == 0);
+    return can;
+}
+
+/* Leaves a connection that was accepted at a port in TIME_WAIT; nobody listens there any more. */
+static void time_wait_at(struct sockaddr_in *address, int one)
+{
+    bool can;
+    char byte;
+    socklen_t bytes = sizeof(*address);
+    *address = loopback(0);
+    int listener = bound(address, one, 0, &can), client = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(listen(listener, 1) == 0);
+    CHECK(getsockname(listener, (struct sockaddr *)address, &bytes) == 0);
+    CHECK(connect(client, (struct sockaddr *)address, bytes) == 0);
+    int server = accept(listener, NULL, NULL);
+    CHECK(close(server) == 0 && close(listener) == 0);
+    CHECK(read(client, &byte, 1) == 0 && close(client) == 0);
+}
+
+static void used_addresses(void)
+{
+    struct sockaddr_in address;
+    socklen_t bytes = sizeof(address);
+    bool can;
+    time_wait_at(&address, 0);
+    CHECK(!can_bind(&address, 0, 0) && !can_bind(&address, SO_REUSEPORT, 0));
+    time_wait_at(&address, SO_REUSEADDR);
+    CHECK(!can_bind(&address, 0, 0) && !can_bind(&address, SO_REUSEPORT, 0));
+    CHECK(can_bind(&address, SO_REUSEADDR, 0));
+    time_wait_at(&address, SO_REUSEPORT);
+    CHECK(!can_bind(&address, 0, 0) && !can_bind(&address, SO_REUSEADDR, 0));
+    CHECK(can_bind(&address, SO_REUSEPORT, 0));
+
+    address = loopback(0);
+    int one = bound(&address, SO_REUSEADDR, 0, &can);
+    CHECK(can && getsockname(one, (struct sockaddr *)&address, &bytes) == 0);
+    CHECK(!can_bind(&address, 0, 0) && can_bind(&address, SO_REUSEADDR, 0));
+    int two = bound(&address, SO_REUSEADDR, 0, &can);
+    CHECK(can && listen(one, 1) == 0);
+    CHECK(listen(two, 1) == -1 && errno == EADDRINUSE);
+    CHECK(!can_bind(&address, SO_REUSEADDR, SO_REUSEPORT));
+    CHECK(close(one) == 0 && close(two) == 0);
+}
+
+static int accept_all(int listener)
+{
+    int count = 0, fd;
+    while ((fd = accept(listener, NULL, NULL)) >= 0 && close(fd) == 0)
+        count++;
+    CHECK(errno == EAGAIN);
+    return count;
+}
+
+/* Who shares a port gets a share of the connections. */
+static void shared_ports(void)
+{
+    enum { MANY = 64 };
+    struct sockaddr_in address = loopback(0);
+    socklen_t bytes = sizeof(address);
+    bool can;
+    int one = bound(&address, SO_REUSEPORT, 0, &can), clients[MANY];
+    CHECK(getsockname(one, (struct sockaddr *)&address, &bytes) == 0 && listen(one, MANY) == 0);
+    CHECK(!can_bind(&address, 0, 0) && !can_bind(&address, SO_REUSEADDR, 0));
+    int two = bound(&address, SO_REUSEPORT, SO_REUSEADDR, &can);
+    CHECK(can && listen(two, MANY) == 0);
+    for (int i = 0; i < MANY; i++) {
+        clients[i] = socket(AF_INET, SOCK_STREAM, 0);
+        CHECK(connect(clients[i], (struct sockaddr *)&address, bytes) == 0);
+        CHECK(close(clients[i]) == 0);
+    }
+    CHECK(fcntl(one, F_SETFL, O_NONBLOCK) == 0 && fcntl(two, F_SETFL, O_NONBLOCK) == 0);
+    int at_one = accept_all(one), at_two = accept_all(two);
+    CHECK(at_one > 0 && at_two > 0 && at_one + at_two == MANY);
+    CHECK(close(one) == 0);
+    int last = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(connect(last, (struct sockaddr *)&address, bytes) == 0 && accept_all(two) == 1);
+    CHECK(close(last) == 0 && close(two) == 0);
+
+    int datagrams = socket(AF_INET, SOCK_DGRAM, 0), others = socket(AF_INET, SOCK_DGRAM, 0);
+    address = loopback(0);
+    CHECK(option_after(datagrams, SOL_SOCKET, SO_REUSEPORT, 1) == 1);
+    CHECK(bind(datagrams, (struct sockaddr *)&address, bytes) == 0);
+    CHECK(getsockname(datagrams, (struct sockaddr *)&address, &bytes) == 0);
+    CHECK(bind(others, (struct sockaddr *)&address, bytes) == -1 && errno == EADDRINUSE);
+    CHECK(option_after(others, SOL_SOCKET, SO_REUSEPORT, 1) == 1);
+    CHECK(bind(others, (struct sockaddr *)&address, bytes) == 0);
+    CHECK(close(datagrams) == 0 && close(others) == 0);
+}
+
 /* As many as were asked for wait to be accepted, after a second listen() as after the first. */
 static void back_log(void)
 {
@@ -1538,6 +1642,8 @@ int main(void)
     multicast_options();
     group_requests();
     resets();
+    used_addresses();
+    shared_ports();
     back_log();
     user_timeout();
     inherited();

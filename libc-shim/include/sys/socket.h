@@ -3,7 +3,8 @@
  *
  * As on Linux with these differences: of ancillary data there is IP_PKTINFO's of received datagrams, and UNIX sockets'; a
  * look at a message (MSG_PEEK) shows no descriptors that come with it.
- * SO_SNDBUF, SO_REUSEPORT, SO_OOBINLINE and of streams SO_RCVBUF are accepted and change nothing.
+ * SO_SNDBUF, SO_OOBINLINE and of streams SO_RCVBUF are accepted and change nothing. Streams that listen share a port by
+ * SO_REUSEPORT, and get their shares of the connections by chance; of datagram sockets that do the last one gets all.
  */
 #ifndef _SYS_SOCKET_H
 #define _SYS_SOCKET_H

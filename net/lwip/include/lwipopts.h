@@ -143,6 +143,12 @@ struct tcp_pcb *network_connection_find(const struct ip_addr *remote, unsigned s
 int network_tcp_reopens(struct tcp_pcb *pcb, unsigned char flags, unsigned int sequence);
 #define LWIP_HOOK_TCP_REOPENS(pcb, flags, sequence) network_tcp_reopens(pcb, flags, sequence)
 
+/* Which of the listeners that share a port a packet is for, which makes room there if it opens a connection:
+ * net/lwip/listeners.c. */
+struct tcp_pcb_listen;
+struct tcp_pcb_listen *network_tcp_listener(struct tcp_pcb_listen *found, unsigned char flags);
+#define LWIP_HOOK_TCP_LISTENER(found, flags) network_tcp_listener(found, flags)
+
 /* Segments that an interface cuts: net/lwip/segments.c, called by the patched lwIP. */
 unsigned short network_segment_max(const struct tcp_pcb *pcb, unsigned short usual);
 unsigned short network_write_max(const struct tcp_pcb *pcb, unsigned short available,
