@@ -237,7 +237,8 @@ static int descriptor_open(int number, int type)
     int flags = (type & SOCK_NONBLOCK) != 0 ? O_NONBLOCK : 0;
     if (flags != 0)
         lwip_fcntl(number, F_SETFL, O_NONBLOCK);
-    int fd = skep_fd_open(&socket_ops, (void *)(intptr_t)number, O_RDWR | flags);
+    int fd =
+        skep_fd_open(&socket_ops, (void *)(intptr_t)number, O_RDWR | flags | (type & SOCK_CLOEXEC));
     if (fd < 0)
         lwip_close(number);
     else

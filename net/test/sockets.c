@@ -168,6 +168,8 @@ static void socket_options(void)
         CHECK(option_after(stream, SOL_SOCKET, flags[i], 0) == 0);
         CHECK(option_after(datagrams, SOL_SOCKET, flags[i], 1) == 1);
     }
+    int closing = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    CHECK(fcntl(closing, F_GETFD) == FD_CLOEXEC && close(closing) == 0);
     CHECK(option(stream, SOL_SOCKET, SO_TYPE) == SOCK_STREAM);
     CHECK(option(datagrams, SOL_SOCKET, SO_TYPE) == SOCK_DGRAM);
     CHECK(option(stream, SOL_SOCKET, SO_DOMAIN) == AF_INET);
@@ -1090,6 +1092,7 @@ static void events(void)
     CHECK(connect(client, (struct sockaddr *)&address, sizeof(address)) == 0);
     CHECK(next_event(set, 5000) == EPOLLIN && next_event(set, 0) == EPOLLIN);
     server = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    CHECK(fcntl(server, F_GETFD) == FD_CLOEXEC && fcntl(listener, F_GETFD) == 0);
     CHECK(next_event(set, 0) == 0 && (fcntl(server, F_GETFL) & O_NONBLOCK) != 0);
     CHECK(accept4(listener, NULL, NULL, 0x1234) == -1 && errno == EINVAL);
     CHECK(close(server) == 0 && close(client) == 0 && close(listener) == 0 && close(set) == 0);

@@ -139,8 +139,8 @@ struct linger {
 #define MSG_TRUNC    0x40
 #define MSG_CTRUNC   0x80
 
-#define MSG_CMSG_CLOEXEC 0x100 /* of no effect, as the next one */
-#define MSG_EOR          0x200
+#define MSG_CMSG_CLOEXEC 0x100 /* descriptors that come have FD_CLOEXEC */
+#define MSG_EOR          0x200 /* of no effect */
 #define MSG_ERRQUEUE     0x400 /* EAGAIN: there is no IP_RECVERR */
 #define MSG_WAITFORONE   0x800 /* of recvmmsg() */
 
