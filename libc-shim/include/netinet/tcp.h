@@ -4,6 +4,8 @@
 #ifndef _NETINET_TCP_H
 #define _NETINET_TCP_H
 
+#define SOL_TCP 6 /* IPPROTO_TCP */
+
 #define TCP_NODELAY   0x01
 #define TCP_MAXSEG    0x02 /* to be read only */
 #define TCP_KEEPIDLE  0x03 /* seconds */
