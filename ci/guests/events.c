@@ -496,6 +496,8 @@ static void test_closes(int fd)
     say("dup2 of itself", dup2(fd, fd) == fd ? fcntl(fd, F_GETFD) : -1);
     say_closes("the last", 60);
     say("is taken away", fcntl(fd, F_SETFD, 0));
+    say("FIOCLEX", ioctl(fd, FIOCLEX) == 0 ? fcntl(fd, F_GETFD) : -1);
+    say("FIONCLEX", ioctl(fd, FIONCLEX) == 0 ? fcntl(fd, F_GETFD) : -1);
     say_closes("its file", fd);
 }
 

@@ -281,8 +281,12 @@ int fcntl(int fd, int command, ...)
     return (int)skep_posix_result(result);
 }
 
-static int file_ioctl(struct skep_file *file, unsigned long request, void *argument)
+static int file_ioctl(struct skep_file *file, int fd, unsigned long request, void *argument)
 {
+    if (request == FIOCLEX || request == FIONCLEX) {
+        skep_posix_fd_set_closes(fd, file, request == FIOCLEX);
+        return 0;
+    }
     if (request == FIONBIO) {
         change_flags(file, O_NONBLOCK, *(int *)argument ? O_NONBLOCK : 0);
         return 0;
@@ -300,7 +304,7 @@ int ioctl(int fd, unsigned long request, ...)
     struct skep_file *file = skep_fd_get(fd, NULL);
     if (file == NULL)
         return (int)skep_posix_result(-EBADF);
-    int result = file_ioctl(file, request, argument);
+    int result = file_ioctl(file, fd, request, argument);
     skep_fd_put(file);
     return (int)skep_posix_result(result);
 }

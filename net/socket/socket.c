@@ -154,13 +154,33 @@ static int socket_stat(struct skep_file *file, struct stat *out)
     return 0;
 }
 
+/* Of a stream that is connected, what was written and isn't acknowledged, of which its end isn't a part if it goes with data;
+ * datagrams are gone at once. */
+static int unacknowledged(const struct netconn *connection)
+{
+    LOCK_TCPIP_CORE();
+    const struct tcp_pcb *pcb = is_tcp(connection) ? connection->pcb.tcp : NULL;
+    bool is_connected = pcb != NULL && pcb->state >= ESTABLISHED;
+    int bytes = is_connected ? (int)(pcb->snd_lbb - pcb->lastack) : 0;
+    UNLOCK_TCPIP_CORE();
+    return LWIP_MAX(bytes, 0);
+}
+
 static int socket_ioctl(struct skep_file *file, unsigned long request, void *argument)
 {
-    if (request != FIONREAD)
+    const struct netconn *connection = state_of(file)->conn;
+    if (request == SIOCATMARK && is_tcp(connection)) {
+        *(int *)argument = 0;
+        return 0;
+    }
+    if (request != FIONREAD && request != SIOCOUTQ)
         return skep_inet_interface_ioctl(request, argument);
-    if (skep_inet_is_listener(state_of(file)->conn))
+    if (skep_inet_is_listener(connection))
         return -EINVAL;
-    return lwip_ioctl(number_of(file), FIONREAD, argument) < 0 ? -errno : 0;
+    if (request == FIONREAD)
+        return lwip_ioctl(number_of(file), FIONREAD, argument) < 0 ? -errno : 0;
+    *(int *)argument = unacknowledged(connection);
+    return 0;
 }
 
 static void socket_flags_changed(struct skep_file *file)

@@ -86,12 +86,16 @@ static int forward(int number, int level, int name, int value)
  * SOL_SOCKET
  */
 
+/* lwIP has no such flag: it is kept, and changes nothing. */
+#define SOF_DONTROUTE 0x10U
+
 static u8_t flag_of(int name)
 {
     return name == SO_BROADCAST   ? SOF_BROADCAST
            : name == SO_KEEPALIVE ? SOF_KEEPALIVE
            : name == SO_REUSEADDR ? SOF_REUSEADDR
            : name == SO_REUSEPORT ? SOF_REUSEPORT
+           : name == SO_DONTROUTE ? SOF_DONTROUTE
                                   : 0;
 }
 
@@ -464,13 +468,46 @@ static int nodelay_set(struct skep_file *file, const void *value, socklen_t byte
     return 0;
 }
 
-/* lwIP takes any number of seconds or probes. */
-static int keepalive_set(int number, int name, const void *value, socklen_t bytes)
+/* After how long a probe is sent, how often then, and how many: lwIP's field, which counts times in milliseconds, and what
+ * the option's unit is there. */
+static uint32_t *keepalive_of(struct tcp_pcb *pcb, int name, uint32_t *unit)
+{
+    *unit = name == TCP_KEEPCNT ? 1 : 1000;
+    return name == TCP_KEEPIDLE    ? &pcb->keep_idle
+           : name == TCP_KEEPINTVL ? &pcb->keep_intvl
+                                   : &pcb->keep_cnt;
+}
+
+static bool is_keepalive(int name)
+{
+    return name == TCP_KEEPIDLE || name == TCP_KEEPINTVL || name == TCP_KEEPCNT;
+}
+
+/* Of a listener lwIP wouldn't take them: they are for connections that begin. A connection that has failed has none. */
+static int keepalive_set(const struct netconn *connection, int name, const void *value,
+                         socklen_t bytes)
 {
     int wanted, most = name == TCP_KEEPCNT ? 127 : 32767;
+    uint32_t unit;
     if (int_take(value, bytes, &wanted) < 0 || wanted < 1 || wanted > most)
         return -EINVAL;
-    return forward(number, IPPROTO_TCP, name, wanted);
+    LOCK_TCPIP_CORE();
+    if (connection->pcb.tcp != NULL) {
+        uint32_t *kept = keepalive_of(connection->pcb.tcp, name, &unit);
+        *kept = (uint32_t)wanted * unit;
+    }
+    UNLOCK_TCPIP_CORE();
+    return 0;
+}
+
+static int keepalive_get(const struct netconn *connection, int name, void *value, socklen_t *bytes)
+{
+    uint32_t unit = 1, kept = 0;
+    LOCK_TCPIP_CORE();
+    if (connection->pcb.tcp != NULL)
+        kept = *keepalive_of(connection->pcb.tcp, name, &unit);
+    UNLOCK_TCPIP_CORE();
+    return int_tell((int)(kept / unit), value, bytes);
 }
 
 /* A connection that has failed has no time; a listener's is for those that begin. */
@@ -502,9 +539,9 @@ static int tcp_set(struct skep_file *file, int name, const void *value, socklen_
         return nodelay_set(file, value, bytes);
     if (name == TCP_USER_TIMEOUT)
         return user_timeout_set(state_of(file)->conn, value, bytes);
-    if (name == TCP_KEEPIDLE || name == TCP_KEEPINTVL || name == TCP_KEEPCNT)
-        return keepalive_set(number_of(file), name, value, bytes);
-    return (int)result_of(lwip_setsockopt(number_of(file), IPPROTO_TCP, name, value, bytes));
+    if (is_keepalive(name))
+        return keepalive_set(state_of(file)->conn, name, value, bytes);
+    return -ENOPROTOOPT; /* lwIP has one more, by the number of TCP_MAXSEG */
 }
 
 /* Before there is a connection, what the other side may send without saying more. */
@@ -571,11 +608,13 @@ static int tcp_get(struct skep_file *file, int name, void *value, socklen_t *byt
         return int_tell(is_marked(number_of(file), HAS_NODELAY), value, bytes);
     if (name == TCP_MAXSEG)
         return segment_max_get(state_of(file)->conn, value, bytes);
+    if (is_keepalive(name))
+        return keepalive_get(state_of(file)->conn, name, value, bytes);
     if (name == TCP_USER_TIMEOUT)
         return user_timeout_get(state_of(file)->conn, value, bytes);
     if (name == TCP_INFO)
         return info_get(state_of(file)->conn, value, bytes);
-    return (int)result_of(lwip_getsockopt(number_of(file), IPPROTO_TCP, name, value, bytes));
+    return -ENOPROTOOPT;
 }
 
 /*

@@ -162,7 +162,8 @@ static void socket_options(void)
     struct sockaddr_in address;
     int listener = listener_new(&address), stream = socket(AF_INET, SOCK_STREAM, 0);
     int datagrams = socket(AF_INET, SOCK_DGRAM, 0);
-    static const int flags[] = {SO_BROADCAST, SO_KEEPALIVE, SO_REUSEADDR, SO_REUSEPORT};
+    static const int flags[] = {SO_BROADCAST, SO_KEEPALIVE, SO_REUSEADDR, SO_REUSEPORT,
+                                SO_DONTROUTE};
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
         CHECK(option_after(stream, SOL_SOCKET, flags[i], 7) == 1);
         CHECK(option_after(stream, SOL_SOCKET, flags[i], 0) == 0);
@@ -241,6 +242,39 @@ static void header_options(void)
     CHECK(close(stream) == 0 && close(datagrams) == 0);
 }
 
+static void queues(void)
+{
+    int client, server, bytes = -1, listener, datagrams = socket(AF_INET, SOCK_DGRAM, 0);
+    struct sockaddr_in address;
+    static char data[4096];
+    pair_new(&client, &server);
+    CHECK(ioctl(client, TIOCOUTQ, &bytes) == 0 && bytes == 0);
+    while (send(client, data, sizeof(data), MSG_DONTWAIT | MSG_DONTROUTE | MSG_CONFIRM) > 0)
+        continue;
+    CHECK(errno == EAGAIN && ioctl(client, TIOCOUTQ, &bytes) == 0 && bytes > 0);
+    CHECK(ioctl(server, TIOCINQ, &bytes) == 0 && bytes > 0);
+    bytes = -1;
+    CHECK(ioctl(server, SIOCATMARK, &bytes) == 0 && bytes == 0);
+    while (ioctl(client, TIOCOUTQ, &bytes) == 0 && bytes != 0)
+        if (recv(server, data, sizeof(data), MSG_DONTWAIT) < 0)
+            usleep(1000);
+    CHECK(bytes == 0);
+    while (send(client, data, sizeof(data), MSG_DONTWAIT) > 0)
+        continue;
+    CHECK(shutdown(client, SHUT_WR) == 0);
+    while (read(server, data, sizeof(data)) > 0)
+        continue;
+    while (ioctl(client, TIOCOUTQ, &bytes) == 0 && bytes > 0)
+        usleep(1000);
+    CHECK(bytes == 0);
+    listener = listener_new(&address);
+    CHECK(ioctl(listener, TIOCOUTQ, &bytes) == -1 && errno == EINVAL);
+    CHECK(ioctl(datagrams, TIOCOUTQ, &bytes) == 0 && bytes == 0);
+    CHECK(ioctl(datagrams, SIOCATMARK, &bytes) == -1 && errno == ENOTTY);
+    CHECK(close(client) == 0 && close(server) == 0 && close(datagrams) == 0);
+    CHECK(close(listener) == 0);
+}
+
 static void tcp_options(void)
 {
     int client, server, datagrams = socket(AF_INET, SOCK_DGRAM, 0);
@@ -251,6 +285,8 @@ static void tcp_options(void)
     CHECK(option_after(client, IPPROTO_TCP, TCP_KEEPIDLE, 32767) == 32767);
     CHECK(option_after(client, IPPROTO_TCP, TCP_KEEPINTVL, 5) == 5);
     CHECK(option_after(client, IPPROTO_TCP, TCP_KEEPCNT, 127) == 127);
+    setsockopt(client, IPPROTO_TCP, TCP_MAXSEG, &(int){1000}, sizeof(int)); /* or not */
+    CHECK(option(client, IPPROTO_TCP, TCP_KEEPIDLE) == 32767);
     CHECK(refuses(client, IPPROTO_TCP, TCP_KEEPIDLE, 0, EINVAL));
     CHECK(refuses(client, IPPROTO_TCP, TCP_KEEPINTVL, 32768, EINVAL));
     CHECK(refuses(client, IPPROTO_TCP, TCP_KEEPCNT, 128, EINVAL));
@@ -516,8 +552,17 @@ static void inherited(void)
     CHECK(getsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &value, &bytes) == 0 && value == 0);
     CHECK(setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)) == 0);
     CHECK(getsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &value, &bytes) == 0 && value != 0);
+    CHECK(option_after(listener, IPPROTO_TCP, TCP_KEEPIDLE, 11) == 11);
+    CHECK(option_after(listener, IPPROTO_TCP, TCP_KEEPINTVL, 12) == 12);
+    CHECK(option_after(listener, IPPROTO_TCP, TCP_KEEPCNT, 3) == 3);
+    CHECK(option_after(listener, SOL_SOCKET, SO_KEEPALIVE, 1) == 1);
     CHECK(connect(client, (struct sockaddr *)&address, sizeof(address)) == 0);
+    CHECK(option_after(listener, IPPROTO_TCP, TCP_KEEPCNT, 9) == 9); /* of later ones */
     int server = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+    CHECK(option(server, IPPROTO_TCP, TCP_KEEPIDLE) == 11);
+    CHECK(option(server, IPPROTO_TCP, TCP_KEEPINTVL) == 12);
+    CHECK(option(server, IPPROTO_TCP, TCP_KEEPCNT) == 3);
+    CHECK(option(server, SOL_SOCKET, SO_KEEPALIVE) == 1);
     CHECK(server >= 0 && (fcntl(server, F_GETFL) & O_NONBLOCK) != 0);
     CHECK(getsockopt(server, IPPROTO_TCP, TCP_NODELAY, &value, &bytes) == 0 && value != 0);
     CHECK(getsockopt(client, IPPROTO_TCP, TCP_NODELAY, &value, &bytes) == 0 && value == 0);
@@ -1356,6 +1401,8 @@ static void interface_addresses(void)
     unsigned loopbacks = 0;
     for (const struct ifaddrs *one = all; one != NULL; one = one->ifa_next) {
         CHECK(if_nametoindex(one->ifa_name) != 0);
+        if ((one->ifa_flags & (IFF_BROADCAST | IFF_NOARP)) == IFF_BROADCAST)
+            CHECK((one->ifa_flags & IFF_MULTICAST) != 0);
         if ((one->ifa_flags & IFF_LOOPBACK) == 0 || one->ifa_addr == NULL ||
             one->ifa_addr->sa_family != AF_INET)
             continue;
@@ -1641,6 +1688,7 @@ int main(void)
     spans();
     header_options();
     tcp_options();
+    queues();
     connection_info();
     multicast_options();
     group_requests();
