@@ -470,6 +470,56 @@ static void test_timerfd(void)
     close(fd), close(set);
 }
 
+/*
+ * FD_CLOEXEC, which belongs to the descriptor
+ */
+
+static void say_closes(const char *what, int fd)
+{
+    int flags = fcntl(fd, F_GETFD);
+    printf("%s: %d, %d\n", what, flags, (fcntl(fd, F_GETFL) & O_CLOEXEC) != 0);
+    CHECK(close(fd) == 0 && fcntl(fd, F_GETFD) == -1 && errno == EBADF);
+}
+
+/* Of a file: what copies have is their own. */
+static void test_closes(int fd)
+{
+    say("is set", fcntl(fd, F_SETFD, FD_CLOEXEC | 0x10));
+    int copy = dup(fd), on = fcntl(fd, F_DUPFD_CLOEXEC, 40), off = fcntl(fd, F_DUPFD, 50);
+    say("told", fcntl(fd, F_GETFD));
+    say("copied to", on);
+    say_closes("dup", copy);
+    say_closes("F_DUPFD_CLOEXEC", on);
+    say_closes("F_DUPFD", off);
+    say("dup3", dup3(fd, 60, O_CLOEXEC) == 60 ? fcntl(60, F_GETFD) : -1);
+    say("dup2", dup2(fd, 60) == 60 ? fcntl(60, F_GETFD) : -1);
+    say("dup2 of itself", dup2(fd, fd) == fd ? fcntl(fd, F_GETFD) : -1);
+    say_closes("the last", 60);
+    say("is taken away", fcntl(fd, F_SETFD, 0));
+    say("FIOCLEX", ioctl(fd, FIOCLEX) == 0 ? fcntl(fd, F_GETFD) : -1);
+    say("FIONCLEX", ioctl(fd, FIONCLEX) == 0 ? fcntl(fd, F_GETFD) : -1);
+    say_closes("its file", fd);
+}
+
+static void test_close_on_exec(void)
+{
+    int fds[2];
+    say("standard output", fcntl(1, F_GETFD));
+    test_closes(eventfd(0, 0));
+    say_closes("eventfd", eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    say_closes("epoll_create1", epoll_create1(EPOLL_CLOEXEC));
+    say_closes("epoll_create", epoll_create(1));
+    say_closes("timerfd", timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC));
+    CHECK(pipe2(fds, O_CLOEXEC) == 0);
+    say_closes("pipe", fds[0]);
+    say_closes("pipe", fds[1]);
+    say_closes("open", open("/dev/null", O_RDWR | O_CLOEXEC));
+    say_closes("open without", open("/dev/null", O_RDWR));
+    FILE *stream = fopen("/dev/null", "re");
+    say("fopen", fcntl(fileno(stream), F_GETFD));
+    CHECK(fclose(stream) == 0);
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -487,6 +537,7 @@ int main(void)
     test_epoll_threads();
     test_epoll_comings();
     test_timerfd();
+    test_close_on_exec();
     printf("events: ok\n");
     return 0;
 }

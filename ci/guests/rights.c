@@ -228,15 +228,22 @@ static void test_passing(int type)
     int fds[2], ends[2], got[4], other[2];
     char data[8] = "";
     printf("%s\n", kind_names[type]);
-    CHECK(socketpair(AF_UNIX, type, 0, fds) == 0 && pipe(ends) == 0 && pipe(other) == 0);
+    CHECK(socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds) == 0 && pipe(ends) == 0);
+    CHECK(pipe(other) == 0);
+    say("closes", fcntl(fds[0], F_GETFD) + fcntl(fds[1], F_GETFD));
     say("pass", send_with(fds[0], "one", &ends[1], 1));
     close(ends[1]);
     say("kept by the message", is_free(ends[0]));
     CHECK(receive_with("received", fds[1], got, 4, 0) == 1);
     say("works", write(got[0], "hello", 5));
     say("works", read(ends[0], data, sizeof(data)));
+    say("closes", fcntl(got[0], F_GETFD));
     close(got[0]);
     say("free", is_free(ends[0]));
+    say("pass", send_with(fds[0], "closing", other, 1));
+    CHECK(receive_with("received", fds[1], got, 4, MSG_CMSG_CLOEXEC) == 1);
+    say("closes", fcntl(got[0], F_GETFD));
+    close(got[0]);
 
     say("pass two", send_with(fds[0], "two", other, 2));
     CHECK(receive_with("received", fds[1], got, 4, 0) == 2);

@@ -135,7 +135,7 @@ static int open_path(const char *path, int flags, mode_t mode)
     if (result != 0)
         return result;
     int fd = skep_fd_open(&skep_posix_volume_ops, file,
-                          flags & (O_ACCMODE | O_APPEND | O_NONBLOCK | O_SYNC));
+                          flags & (O_ACCMODE | O_APPEND | O_NONBLOCK | O_SYNC | O_CLOEXEC));
     if (fd < 0)
         fs_close(file);
     return fd;

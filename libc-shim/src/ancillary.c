@@ -195,8 +195,9 @@ static void tell_rights(struct msghdr *message, size_t room, struct rights *righ
     size_t left = room - message->msg_controllen;
     size_t most = left < CMSG_LEN(0) ? 0 : (left - CMSG_LEN(0)) / sizeof(int);
     unsigned count = 0;
+    bool closes = (message->msg_flags & MSG_CMSG_CLOEXEC) != 0;
     while (count < rights->count && count < most &&
-           (fds[count] = skep_posix_fd_give(rights->files[count])) >= 0)
+           (fds[count] = skep_posix_fd_give(rights->files[count], closes)) >= 0)
         count++;
     if (count != 0)
         append(message, room, SCM_RIGHTS, fds, count * sizeof(int));

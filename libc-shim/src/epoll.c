@@ -410,7 +410,7 @@ int epoll_create1(int flags)
     if (instance == NULL)
         return (int)skep_posix_result(-ENOMEM);
     instance->ready_end = &instance->ready_first;
-    int fd = skep_fd_open(&instance_ops, instance, O_RDWR);
+    int fd = skep_fd_open(&instance_ops, instance, O_RDWR | flags);
     if (fd < 0)
         instance_free(instance);
     return (int)skep_posix_result(fd);

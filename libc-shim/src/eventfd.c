@@ -123,7 +123,7 @@ int eventfd(unsigned value, int flags)
         return (int)skep_posix_result(-ENOMEM);
     counter->is_semaphore = (flags & EFD_SEMAPHORE) != 0;
     atomic_init(&counter->value, value);
-    int fd = skep_fd_open(&counter_ops, counter, O_RDWR | (flags & O_NONBLOCK));
+    int fd = skep_fd_open(&counter_ops, counter, O_RDWR | (flags & (O_NONBLOCK | O_CLOEXEC)));
     if (fd < 0)
         free(counter);
     return (int)skep_posix_result(fd);

@@ -21,6 +21,9 @@
 static struct skep_spinlock table_lock;
 static _Atomic(struct skep_file *) table[SKEP_FD_MAX];
 static struct skep_file *free_files;
+
+/* Descriptors that exec() would close (FD_CLOEXEC), a bit each. Nothing execs: it is kept and told. Guarded by the lock. */
+static uint64_t closing[SKEP_FD_MAX / 64];
 _Static_assert(FD_SETSIZE >= SKEP_FD_MAX, "select() takes any descriptor");
 
 /* How much of the table is used. Before main() starts it is set once. */
@@ -108,23 +111,33 @@ void skep_fd_put(struct skep_file *file)
     skep_detours_release();
 }
 
+/* The lock is held. */
+static void set_closes(int fd, bool closes)
+{
+    uint64_t bit = 1ull << fd % 64;
+    closing[fd / 64] = closes ? closing[fd / 64] | bit : closing[fd / 64] & ~bit;
+}
+
 /* Puts the file at the lowest free descriptor from first on. The reference passes to the table. */
-static int install(struct skep_file *file, int first)
+static int install(struct skep_file *file, int first, bool closes)
 {
     int fd = first;
     bool were_masked = skep_spin_lock(&table_lock);
     while (fd < limit && atomic_load_explicit(&table[fd], memory_order_relaxed) != NULL)
         fd++;
-    if (fd < limit)
+    if (fd < limit) {
+        set_closes(fd, closes);
         atomic_store_explicit(&table[fd], file, memory_order_release);
+    }
     skep_spin_unlock(&table_lock, were_masked);
     return fd < limit ? fd : -EMFILE;
 }
 
 /* Takes what is at a descriptor out of the table, its reference with it, and puts file there. */
-static struct skep_file *replace(int fd, struct skep_file *file)
+static struct skep_file *replace(int fd, struct skep_file *file, bool closes)
 {
     bool were_masked = skep_spin_lock(&table_lock);
+    set_closes(fd, closes);
     struct skep_file *old = atomic_exchange_explicit(&table[fd], file, memory_order_acq_rel);
     skep_spin_unlock(&table_lock, were_masked);
     return old;
@@ -145,10 +158,10 @@ int skep_fd_open(const struct skep_fd_ops *ops, void *object, int flags)
         return -ENOMEM;
     file->ops = ops;
     file->object = object;
-    atomic_store_explicit(&file->flags, flags, memory_order_relaxed);
+    atomic_store_explicit(&file->flags, flags & ~O_CLOEXEC, memory_order_relaxed);
     /* Release: pairs with skep_posix_fd_hold(), of who found the struct's last file. */
     atomic_store_explicit(&file->references, 1, memory_order_release);
-    int fd = install(file, 0);
+    int fd = install(file, 0, (flags & O_CLOEXEC) != 0);
     if (fd < 0) {
         file->ops = &unopened_ops;
         drop(file);
@@ -161,7 +174,7 @@ int skep_posix_fd_close(int fd)
     if (fd < 0 || fd >= SKEP_FD_MAX)
         return -EBADF;
     skep_detours_hold(); /* before the table's reference is this call's */
-    struct skep_file *file = replace(fd, NULL);
+    struct skep_file *file = replace(fd, NULL, false);
     if (file == NULL) {
         skep_detours_release();
         return -EBADF;
@@ -170,19 +183,35 @@ int skep_posix_fd_close(int fd)
     return 0;
 }
 
-int skep_posix_fd_give(struct skep_file *file)
+int skep_posix_fd_give(struct skep_file *file, bool closes)
 {
-    return install(file, 0);
+    return install(file, 0, closes);
 }
 
-int skep_posix_fd_dup(int fd, int first)
+bool skep_posix_fd_closes(int fd)
+{
+    bool were_masked = skep_spin_lock(&table_lock);
+    bool closes = (closing[fd / 64] >> fd % 64 & 1) != 0;
+    skep_spin_unlock(&table_lock, were_masked);
+    return closes;
+}
+
+void skep_posix_fd_set_closes(int fd, const struct skep_file *file, bool closes)
+{
+    bool were_masked = skep_spin_lock(&table_lock);
+    if (atomic_load_explicit(&table[fd], memory_order_relaxed) == file)
+        set_closes(fd, closes);
+    skep_spin_unlock(&table_lock, were_masked);
+}
+
+int skep_posix_fd_dup(int fd, int first, bool closes)
 {
     if (first < 0 || first >= limit)
         return -EINVAL;
     struct skep_file *file = skep_fd_get(fd, NULL);
     if (file == NULL)
         return -EBADF;
-    int copy = install(file, first);
+    int copy = install(file, first, closes);
     if (copy < 0)
         skep_fd_put(file);
     else
@@ -190,14 +219,18 @@ int skep_posix_fd_dup(int fd, int first)
     return copy;
 }
 
-int skep_posix_fd_dup_to(int fd, int target)
+int skep_posix_fd_dup_to(int fd, int target, bool closes)
 {
     if (target < 0 || target >= limit)
         return -EBADF;
     struct skep_file *file = skep_fd_get(fd, NULL);
     if (file == NULL)
         return -EBADF;
-    struct skep_file *old = replace(target, file);
+    if (fd == target) { /* nothing changes, FD_CLOEXEC neither */
+        skep_fd_put(file);
+        return target;
+    }
+    struct skep_file *old = replace(target, file, closes);
     if (old != NULL)
         drop(old);
     skep_detours_release(); /* the table's now */

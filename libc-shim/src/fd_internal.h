@@ -13,12 +13,16 @@
 int skep_posix_fd_close(int fd);
 
 /* A second descriptor for the same file: the lowest free one from first on, or target itself, whose
- * former file is closed. */
-int skep_posix_fd_dup(int fd, int first);
-int skep_posix_fd_dup_to(int fd, int target);
+ * former file is closed. closes: it has FD_CLOEXEC. */
+int skep_posix_fd_dup(int fd, int first, bool closes);
+int skep_posix_fd_dup_to(int fd, int target, bool closes);
 
 /* A descriptor for a file, whose reference passes to it. -EMFILE, and it stays the caller's. */
-int skep_posix_fd_give(struct skep_file *file);
+int skep_posix_fd_give(struct skep_file *file, bool closes);
+
+/* Whether a descriptor of the table has FD_CLOEXEC; gives it that, or takes it away, if it is still the file's. */
+bool skep_posix_fd_closes(int fd);
+void skep_posix_fd_set_closes(int fd, const struct skep_file *file, bool closes);
 
 /* One more reference to a file, as skep_fd_get()'s, unless the last one is gone. */
 bool skep_posix_fd_hold(struct skep_file *file);

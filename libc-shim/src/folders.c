@@ -32,7 +32,7 @@ DIR *fdopendir(int fd)
 
 DIR *opendir(const char *path)
 {
-    int fd = open(path, O_RDONLY | O_DIRECTORY);
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
     if (fd >= 0 && folder == NULL)
         close(fd);

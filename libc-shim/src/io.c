@@ -175,18 +175,19 @@ int close(int fd)
 
 int dup(int fd)
 {
-    return (int)skep_posix_result(skep_posix_fd_dup(fd, 0));
+    return (int)skep_posix_result(skep_posix_fd_dup(fd, 0, false));
 }
 
 int dup2(int fd, int target)
 {
-    return (int)skep_posix_result(skep_posix_fd_dup_to(fd, target));
+    return (int)skep_posix_result(skep_posix_fd_dup_to(fd, target, false));
 }
 
 int dup3(int fd, int target, int flags)
 {
-    return fd == target || (flags & ~O_CLOEXEC) != 0 ? (int)skep_posix_result(-EINVAL)
-                                                     : dup2(fd, target);
+    bool is_right = fd != target && (flags & ~O_CLOEXEC) == 0;
+    return (int)skep_posix_result(is_right ? skep_posix_fd_dup_to(fd, target, flags != 0)
+                                           : -EINVAL);
 }
 
 off_t lseek(int fd, off_t offset, int whence)
@@ -245,10 +246,11 @@ static int file_fcntl(struct skep_file *file, int fd, int command, long argument
     switch (command) {
     case F_DUPFD:
     case F_DUPFD_CLOEXEC:
-        return skep_posix_fd_dup(fd, (int)argument);
+        return skep_posix_fd_dup(fd, (int)argument, command == F_DUPFD_CLOEXEC);
     case F_GETFD:
-        return FD_CLOEXEC; /* there is no exec */
+        return skep_posix_fd_closes(fd) ? FD_CLOEXEC : 0;
     case F_SETFD:
+        skep_posix_fd_set_closes(fd, file, (argument & FD_CLOEXEC) != 0);
         return 0;
     case F_GETFL:
         return atomic_load_explicit(&file->flags, memory_order_relaxed);
@@ -279,8 +281,12 @@ int fcntl(int fd, int command, ...)
     return (int)skep_posix_result(result);
 }
 
-static int file_ioctl(struct skep_file *file, unsigned long request, void *argument)
+static int file_ioctl(struct skep_file *file, int fd, unsigned long request, void *argument)
 {
+    if (request == FIOCLEX || request == FIONCLEX) {
+        skep_posix_fd_set_closes(fd, file, request == FIOCLEX);
+        return 0;
+    }
     if (request == FIONBIO) {
         change_flags(file, O_NONBLOCK, *(int *)argument ? O_NONBLOCK : 0);
         return 0;
@@ -298,7 +304,7 @@ int ioctl(int fd, unsigned long request, ...)
     struct skep_file *file = skep_fd_get(fd, NULL);
     if (file == NULL)
         return (int)skep_posix_result(-EBADF);
-    int result = file_ioctl(file, request, argument);
+    int result = file_ioctl(file, fd, request, argument);
     skep_fd_put(file);
     return (int)skep_posix_result(result);
 }

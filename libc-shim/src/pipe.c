@@ -130,7 +130,7 @@ int pipe2(int fds[2], int flags)
     }
     skep_stream_connect(reader, writer);
     int numbers[2];
-    int result = open_both(numbers, reader, writer, flags & O_NONBLOCK);
+    int result = open_both(numbers, reader, writer, flags);
     if (result == 0)
         memcpy(fds, numbers, sizeof(numbers));
     return (int)skep_posix_result(result);

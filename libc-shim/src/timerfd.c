@@ -68,7 +68,7 @@ int timerfd_create(int clock, int flags)
         return (int)skep_posix_result(-ENOMEM);
     timer->clock = (clockid_t)clock;
     timer->event.sigev_notify = SIGEV_NONE;
-    int fd = skep_fd_open(&timer_ops, timer, O_RDWR | (flags & O_NONBLOCK));
+    int fd = skep_fd_open(&timer_ops, timer, O_RDWR | flags);
     if (fd < 0)
         free(timer);
     return (int)skep_posix_result(fd);

@@ -250,7 +250,7 @@ static const struct skep_fd_ops unix_ops; /* at the end of the file */
 /* The descriptor of a socket, which is gone if there is none. */
 static int open_socket(struct unix_socket *made, int type)
 {
-    int fd = skep_fd_open(&unix_ops, made, O_RDWR | (type & SOCK_NONBLOCK));
+    int fd = skep_fd_open(&unix_ops, made, O_RDWR | (type & (SOCK_NONBLOCK | SOCK_CLOEXEC)));
     if (fd < 0)
         skep_stream_end_close(&made->end);
     return fd;
@@ -358,7 +358,7 @@ static ssize_t unix_receive_message(struct skep_file *file, struct msghdr *messa
         return result;
     message->msg_namelen = 0;
     message->msg_controllen = 0;
-    message->msg_flags = move.cut != 0 ? MSG_TRUNC : 0;
+    message->msg_flags = (move.cut != 0 ? MSG_TRUNC : 0) | (flags & MSG_CMSG_CLOEXEC);
     if ((move.note != NULL || own->options.tells_sender) && skep_unix_ancillary_tell)
         skep_unix_ancillary_tell(message, room, move.note, own->options.tells_sender);
     return result;

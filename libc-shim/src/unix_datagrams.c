@@ -453,6 +453,7 @@ static ssize_t datagram_receive_message(struct skep_file *file, struct msghdr *m
         ssize_t bytes;
         struct datagram *first = take(own, message, flags, &bytes);
         if (first != NULL) {
+            message->msg_flags |= flags & MSG_CMSG_CLOEXEC;
             tell_ancillary(own, first, message, room, stays);
             if (!stays)
                 datagram_free(first);
@@ -595,7 +596,7 @@ static struct datagram_socket *socket_new(void)
 /* The socket is gone if there is no descriptor for it. */
 static int open_socket(struct datagram_socket *made, int type)
 {
-    int fd = skep_fd_open(&datagram_ops, made, O_RDWR | (type & SOCK_NONBLOCK));
+    int fd = skep_fd_open(&datagram_ops, made, O_RDWR | (type & (SOCK_NONBLOCK | SOCK_CLOEXEC)));
     if (fd < 0)
         socket_end(made);
     return fd;

@@ -79,7 +79,8 @@ int skep_unix_rights_take(const struct msghdr *message, struct stream_note **out
 int skep_unix_rights_send(struct stream_note *note, struct unix_name *receiver)
     __attribute__((weak));
 
-/* Ends recvmsg(): what came with a message, or NULL, and who has sent it, as far as there is room. */
+/* Ends recvmsg(): what came with a message, or NULL, and who has sent it, as far as there is room. The message's flags have
+ * MSG_CMSG_CLOEXEC already. */
 void skep_unix_ancillary_tell(struct msghdr *message, size_t room, struct stream_note *note,
                               bool tells_sender) __attribute__((weak));
 

@@ -138,32 +138,6 @@ int network_tcp_reopens(struct tcp_pcb *pcb, uint8_t flags, uint32_t sequence)
     return may;
 }
 
-/* Connections that aren't accepted yet have so many places, those that only began among them. Strangers who never go on
- * would keep them until they time out, and nobody else would get in: the oldest of those makes room. */
-static void let_begin(const struct tcp_hdr *tcp)
-{
-    const struct tcp_pcb_listen *listener = tcp_listen_pcbs.listen_pcbs;
-    while (listener != NULL && listener->local_port != lwip_ntohs(tcp->dest))
-        listener = listener->next;
-    if (listener == NULL || listener->accepts_pending < listener->backlog)
-        return;
-    struct tcp_pcb *oldest = NULL; /* new ones come first */
-    for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb != NULL; pcb = pcb->next)
-        if (pcb->state == SYN_RCVD && pcb->listener == listener)
-            oldest = pcb;
-    if (oldest != NULL)
-        tcp_abandon(oldest, 0);
-}
-
-/* Where the TCP header begins at an offset in the packet, if somebody wants to open a connection by it, else NULL. */
-static const struct tcp_hdr *syn_at(const struct pbuf *packet, size_t offset)
-{
-    const struct tcp_hdr *tcp = (const void *)((const uint8_t *)packet->payload + offset);
-    bool is_syn = packet->len >= offset + sizeof(*tcp) &&
-                  (TCPH_FLAGS(tcp) & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
-    return is_syn ? tcp : NULL;
-}
-
 /* Sends what waited for more that didn't come. */
 static void send_waiting(void)
 {
@@ -182,6 +156,7 @@ static void tcp_tick(void)
     if (!tcp_busy)
         tcp_ticks += TCP_SLOW_MS / TCP_SLOW_INTERVAL - 1;
     tcp_tmr();
+    network_user_timeouts_tick();
     send_waiting();
     trim_time_wait();
     tcp_busy = any_busy();
@@ -386,10 +361,6 @@ int network_ip_input(struct pbuf *packet, struct netif *netif)
         network_tcp_used();
     else
         timers_changed = true; /* DHCP's and DNS's answers */
-    const struct tcp_hdr *syn =
-        IPH_PROTO(ip) == IP_PROTO_TCP && !is_fragment ? syn_at(packet, IPH_HL_BYTES(ip)) : NULL;
-    if (syn != NULL)
-        let_begin(syn);
     if (is_fragment)
         reassembly_ticks = IP_REASS_MAXAGE + 1, timers_changed = true;
     return 0; /* not eaten */
@@ -411,9 +382,6 @@ int network_ip6_input(struct pbuf *packet, struct netif *netif)
         return 0;
     }
     network_tcp_used();
-    const struct tcp_hdr *syn = syn_at(packet, IP6_HLEN);
-    if (syn != NULL)
-        let_begin(syn);
     return 0;
 }
 

@@ -29,6 +29,9 @@ int network_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns
 /* sys_arch.c: the threads that wait for a message of lwIP's mailbox go through network_wait() again. */
 void network_mailbox_look(struct network_mailbox *mailbox);
 
+/* How many messages there is room for in all. */
+unsigned network_mailbox_size(const struct network_mailbox *mailbox);
+
 /* The message that is fetched after `index` other ones. False: there are no more. It stays. */
 bool network_mailbox_peek(struct network_mailbox *mailbox, unsigned index, void **message);
 
@@ -48,6 +51,12 @@ int network_wait_until(bool (*ready)(void), uint64_t deadline_ns);
 
 /* socket_send.c: waits as skep_wait() in a call that goes on after handlers. -EINTR: the thread is to be cancelled. */
 int network_wait_restarting(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns);
+
+/* user_timeout.c, with the core lock: how long data of a connection may wait for its acknowledgement, 0 = as long as it is
+ * repeated. A listener's is that of connections that begin from now on. TCP's timer ends those that have waited longer. */
+struct tcp_pcb;
+void network_user_timeout_set(struct tcp_pcb *pcb, uint32_t milliseconds);
+void network_user_timeouts_tick(void);
 
 /*
  * network6.c: IPv6. The core lock must be held.

@@ -133,6 +133,7 @@ static unsigned flags_of(const struct netif *interface)
     bool broadcasts = (interface->flags & NETIF_FLAG_BROADCAST) != 0;
     return (netif_is_up(interface) ? IFF_UP : 0) | (broadcasts ? IFF_BROADCAST : 0) |
            (netif_is_link_up(interface) ? IFF_RUNNING : 0) |
+           ((interface->flags & NETIF_FLAG_IGMP) != 0 ? IFF_MULTICAST : 0) |
            (is_loopback(interface) ? IFF_LOOPBACK : 0);
 }
 

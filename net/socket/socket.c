@@ -154,13 +154,33 @@ static int socket_stat(struct skep_file *file, struct stat *out)
     return 0;
 }
 
+/* Of a stream that is connected, what was written and isn't acknowledged, of which its end isn't a part if it goes with data;
+ * datagrams are gone at once. */
+static int unacknowledged(const struct netconn *connection)
+{
+    LOCK_TCPIP_CORE();
+    const struct tcp_pcb *pcb = is_tcp(connection) ? connection->pcb.tcp : NULL;
+    bool is_connected = pcb != NULL && pcb->state >= ESTABLISHED;
+    int bytes = is_connected ? (int)(pcb->snd_lbb - pcb->lastack) : 0;
+    UNLOCK_TCPIP_CORE();
+    return LWIP_MAX(bytes, 0);
+}
+
 static int socket_ioctl(struct skep_file *file, unsigned long request, void *argument)
 {
-    if (request != FIONREAD)
+    const struct netconn *connection = state_of(file)->conn;
+    if (request == SIOCATMARK && is_tcp(connection)) {
+        *(int *)argument = 0;
+        return 0;
+    }
+    if (request != FIONREAD && request != SIOCOUTQ)
         return skep_inet_interface_ioctl(request, argument);
-    if (skep_inet_is_listener(state_of(file)->conn))
+    if (skep_inet_is_listener(connection))
         return -EINVAL;
-    return lwip_ioctl(number_of(file), FIONREAD, argument) < 0 ? -errno : 0;
+    if (request == FIONREAD)
+        return lwip_ioctl(number_of(file), FIONREAD, argument) < 0 ? -errno : 0;
+    *(int *)argument = unacknowledged(connection);
+    return 0;
 }
 
 static void socket_flags_changed(struct skep_file *file)
@@ -237,7 +257,8 @@ static int descriptor_open(int number, int type)
     int flags = (type & SOCK_NONBLOCK) != 0 ? O_NONBLOCK : 0;
     if (flags != 0)
         lwip_fcntl(number, F_SETFL, O_NONBLOCK);
-    int fd = skep_fd_open(&socket_ops, (void *)(intptr_t)number, O_RDWR | flags);
+    int fd =
+        skep_fd_open(&socket_ops, (void *)(intptr_t)number, O_RDWR | flags | (type & SOCK_CLOEXEC));
     if (fd < 0)
         lwip_close(number);
     else
@@ -293,9 +314,22 @@ int socket(int domain, int type, int protocol)
     return -1;
 }
 
+/* Places for connections that aren't accepted yet: one for each 16 KiB of the guest's memory, of which it may take 1.5. A
+ * second listen() finds the queue that the first one made. */
+static int backlog_max(const struct netconn *connection)
+{
+    int by_memory = skep_fd_limit() / 4, most = LWIP_MAX(by_memory, TCP_DEFAULT_LISTEN_BACKLOG);
+    LOCK_TCPIP_CORE();
+    if (sys_mbox_valid(&connection->acceptmbox))
+        most = (int)network_mailbox_size(connection->acceptmbox);
+    UNLOCK_TCPIP_CORE();
+    return most;
+}
+
 static int inet_listen(struct skep_file *file, int backlog)
 {
-    return (int)result_of(lwip_listen(number_of(file), backlog));
+    int most = backlog_max(state_of(file)->conn);
+    return (int)result_of(lwip_listen(number_of(file), LWIP_MIN(backlog, most)));
 }
 
 /*

@@ -146,14 +146,7 @@ int skep_inet_remote_take(struct skep_file *file, union inet_address *out,
 /* lwIP tells a refused connection as reset, and one that nobody answered as aborted. */
 int skep_inet_connect_error(int error)
 {
-    switch (error) {
-    case ECONNRESET:
-        return ECONNREFUSED;
-    case ECONNABORTED:
-        return ETIMEDOUT;
-    default:
-        return error;
-    }
+    return error == ECONNRESET ? ECONNREFUSED : connection_error(error);
 }
 
 static int connect_datagrams(const struct skep_file *file, const union inet_address *remote)

@@ -90,6 +90,12 @@ static inline bool is_listening(const struct netconn *connection)
     return connection->pcb.tcp != NULL && connection->pcb.tcp->state == LISTEN;
 }
 
+/* Of a connection lwIP says that it was aborted when it has given it up, as nobody answered. */
+static inline int connection_error(int error)
+{
+    return error == ECONNABORTED ? ETIMEDOUT : error;
+}
+
 /* What lwIP's functions return, as ours do. */
 static inline ssize_t result_of(ssize_t value)
 {

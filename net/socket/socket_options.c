@@ -14,6 +14,8 @@
 #include "lwip/raw.h"
 #include "lwip/udp.h"
 
+#include "../lwip/network.h"
+
 #define RECEIVE_BUFFER_MIN 2304 /* as on Linux: a segment with what it costs */
 
 static bool is_udp(const struct netconn *connection)
@@ -84,11 +86,16 @@ static int forward(int number, int level, int name, int value)
  * SOL_SOCKET
  */
 
+/* lwIP has no such flag: it is kept, and changes nothing. */
+#define SOF_DONTROUTE 0x10U
+
 static u8_t flag_of(int name)
 {
     return name == SO_BROADCAST   ? SOF_BROADCAST
            : name == SO_KEEPALIVE ? SOF_KEEPALIVE
            : name == SO_REUSEADDR ? SOF_REUSEADDR
+           : name == SO_REUSEPORT ? SOF_REUSEPORT
+           : name == SO_DONTROUTE ? SOF_DONTROUTE
                                   : 0;
 }
 
@@ -190,8 +197,7 @@ static int socket_set(struct skep_file *file, int name, const void *value, sockl
         return linger_set(number, value, bytes);
     case SO_BINDTODEVICE:
         return device_set(state_of(file)->conn, value, bytes);
-    case SO_SNDBUF: /* without effect, as the next two */
-    case SO_REUSEPORT:
+    case SO_SNDBUF: /* without effect, as the next one */
     case SO_OOBINLINE:
         return int_take(value, bytes, &wanted);
     case SO_RCVBUF:
@@ -224,7 +230,7 @@ static int error_get(struct skep_file *file, void *value, socklen_t *bytes)
         error = ECONNREFUSED;
     if (unmark(number, CONNECTING))
         error = skep_inet_connect_error(error);
-    return int_tell(error, value, bytes);
+    return int_tell(connection_error(error), value, bytes);
 }
 
 static int socket_get(struct skep_file *file, int name, void *value, socklen_t *bytes)
@@ -243,7 +249,6 @@ static int socket_get(struct skep_file *file, int name, void *value, socklen_t *
         return int_tell(skep_inet_is_listener(connection), value, bytes);
     case SO_BINDTODEVICE:
         return device_get(connection, value, bytes);
-    case SO_REUSEPORT:
     case SO_OOBINLINE:
         return int_tell(0, value, bytes);
     case SO_RCVLOWAT:
@@ -463,13 +468,67 @@ static int nodelay_set(struct skep_file *file, const void *value, socklen_t byte
     return 0;
 }
 
-/* lwIP takes any number of seconds or probes. */
-static int keepalive_set(int number, int name, const void *value, socklen_t bytes)
+/* After how long a probe is sent, how often then, and how many: lwIP's field, which counts times in milliseconds, and what
+ * the option's unit is there. */
+static uint32_t *keepalive_of(struct tcp_pcb *pcb, int name, uint32_t *unit)
+{
+    *unit = name == TCP_KEEPCNT ? 1 : 1000;
+    return name == TCP_KEEPIDLE    ? &pcb->keep_idle
+           : name == TCP_KEEPINTVL ? &pcb->keep_intvl
+                                   : &pcb->keep_cnt;
+}
+
+static bool is_keepalive(int name)
+{
+    return name == TCP_KEEPIDLE || name == TCP_KEEPINTVL || name == TCP_KEEPCNT;
+}
+
+/* Of a listener lwIP wouldn't take them: they are for connections that begin. A connection that has failed has none. */
+static int keepalive_set(const struct netconn *connection, int name, const void *value,
+                         socklen_t bytes)
 {
     int wanted, most = name == TCP_KEEPCNT ? 127 : 32767;
+    uint32_t unit;
     if (int_take(value, bytes, &wanted) < 0 || wanted < 1 || wanted > most)
         return -EINVAL;
-    return forward(number, IPPROTO_TCP, name, wanted);
+    LOCK_TCPIP_CORE();
+    if (connection->pcb.tcp != NULL) {
+        uint32_t *kept = keepalive_of(connection->pcb.tcp, name, &unit);
+        *kept = (uint32_t)wanted * unit;
+    }
+    UNLOCK_TCPIP_CORE();
+    return 0;
+}
+
+static int keepalive_get(const struct netconn *connection, int name, void *value, socklen_t *bytes)
+{
+    uint32_t unit = 1, kept = 0;
+    LOCK_TCPIP_CORE();
+    if (connection->pcb.tcp != NULL)
+        kept = *keepalive_of(connection->pcb.tcp, name, &unit);
+    UNLOCK_TCPIP_CORE();
+    return int_tell((int)(kept / unit), value, bytes);
+}
+
+/* A connection that has failed has no time; a listener's is for those that begin. */
+static int user_timeout_set(const struct netconn *connection, const void *value, socklen_t bytes)
+{
+    int milliseconds;
+    if (int_take(value, bytes, &milliseconds) < 0 || milliseconds < 0)
+        return -EINVAL;
+    LOCK_TCPIP_CORE();
+    if (connection->pcb.tcp != NULL)
+        network_user_timeout_set(connection->pcb.tcp, (uint32_t)milliseconds);
+    UNLOCK_TCPIP_CORE();
+    return 0;
+}
+
+static int user_timeout_get(const struct netconn *connection, void *value, socklen_t *bytes)
+{
+    LOCK_TCPIP_CORE();
+    int milliseconds = connection->pcb.tcp != NULL ? (int)connection->pcb.tcp->user_timeout : 0;
+    UNLOCK_TCPIP_CORE();
+    return int_tell(milliseconds, value, bytes);
 }
 
 static int tcp_set(struct skep_file *file, int name, const void *value, socklen_t bytes)
@@ -478,9 +537,11 @@ static int tcp_set(struct skep_file *file, int name, const void *value, socklen_
         return -ENOPROTOOPT;
     if (name == TCP_NODELAY)
         return nodelay_set(file, value, bytes);
-    if (name == TCP_KEEPIDLE || name == TCP_KEEPINTVL || name == TCP_KEEPCNT)
-        return keepalive_set(number_of(file), name, value, bytes);
-    return (int)result_of(lwip_setsockopt(number_of(file), IPPROTO_TCP, name, value, bytes));
+    if (name == TCP_USER_TIMEOUT)
+        return user_timeout_set(state_of(file)->conn, value, bytes);
+    if (is_keepalive(name))
+        return keepalive_set(state_of(file)->conn, name, value, bytes);
+    return -ENOPROTOOPT; /* lwIP has one more, by the number of TCP_MAXSEG */
 }
 
 /* Before there is a connection, what the other side may send without saying more. */
@@ -547,9 +608,13 @@ static int tcp_get(struct skep_file *file, int name, void *value, socklen_t *byt
         return int_tell(is_marked(number_of(file), HAS_NODELAY), value, bytes);
     if (name == TCP_MAXSEG)
         return segment_max_get(state_of(file)->conn, value, bytes);
+    if (is_keepalive(name))
+        return keepalive_get(state_of(file)->conn, name, value, bytes);
+    if (name == TCP_USER_TIMEOUT)
+        return user_timeout_get(state_of(file)->conn, value, bytes);
     if (name == TCP_INFO)
         return info_get(state_of(file)->conn, value, bytes);
-    return (int)result_of(lwip_getsockopt(number_of(file), IPPROTO_TCP, name, value, bytes));
+    return -ENOPROTOOPT;
 }
 
 /*

@@ -25,7 +25,7 @@ static ssize_t received(struct skep_file *file, ssize_t result)
     if (result < 0 && skep_inet_call.refused)
         return -ECONNREFUSED;
     if (result < 0 && !skep_inet_call.ended && (errno != ENOTCONN || !input_ended(state_of(file))))
-        return -errno;
+        return -connection_error(errno);
     errno = skep_inet_call.error_before;
     return 0;
 }

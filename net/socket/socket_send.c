@@ -88,8 +88,9 @@ static ssize_t sent(const struct skep_file *file, bool named, ssize_t result)
         return -EINTR;
     if (errno == ENOTCONN)
         return -EPIPE;
-    return !named && errno == EINVAL && !is_marked(number_of(file), IS_STREAM) ? -EDESTADDRREQ
-                                                                               : -errno;
+    return !named && errno == EINVAL && !is_marked(number_of(file), IS_STREAM)
+               ? -EDESTADDRREQ
+               : -connection_error(errno);
 }
 
 static ssize_t socket_send(struct skep_file *file, const void *data, size_t bytes, int flags)

@@ -162,12 +162,15 @@ static void socket_options(void)
     struct sockaddr_in address;
     int listener = listener_new(&address), stream = socket(AF_INET, SOCK_STREAM, 0);
     int datagrams = socket(AF_INET, SOCK_DGRAM, 0);
-    static const int flags[] = {SO_BROADCAST, SO_KEEPALIVE, SO_REUSEADDR};
+    static const int flags[] = {SO_BROADCAST, SO_KEEPALIVE, SO_REUSEADDR, SO_REUSEPORT,
+                                SO_DONTROUTE};
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
         CHECK(option_after(stream, SOL_SOCKET, flags[i], 7) == 1);
         CHECK(option_after(stream, SOL_SOCKET, flags[i], 0) == 0);
         CHECK(option_after(datagrams, SOL_SOCKET, flags[i], 1) == 1);
     }
+    int closing = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    CHECK(fcntl(closing, F_GETFD) == FD_CLOEXEC && close(closing) == 0);
     CHECK(option(stream, SOL_SOCKET, SO_TYPE) == SOCK_STREAM);
     CHECK(option(datagrams, SOL_SOCKET, SO_TYPE) == SOCK_DGRAM);
     CHECK(option(stream, SOL_SOCKET, SO_DOMAIN) == AF_INET);
@@ -239,6 +242,39 @@ static void header_options(void)
     CHECK(close(stream) == 0 && close(datagrams) == 0);
 }
 
+static void queues(void)
+{
+    int client, server, bytes = -1, listener, datagrams = socket(AF_INET, SOCK_DGRAM, 0);
+    struct sockaddr_in address;
+    static char data[4096];
+    pair_new(&client, &server);
+    CHECK(ioctl(client, TIOCOUTQ, &bytes) == 0 && bytes == 0);
+    while (send(client, data, sizeof(data), MSG_DONTWAIT | MSG_DONTROUTE | MSG_CONFIRM) > 0)
+        continue;
+    CHECK(errno == EAGAIN && ioctl(client, TIOCOUTQ, &bytes) == 0 && bytes > 0);
+    CHECK(ioctl(server, TIOCINQ, &bytes) == 0 && bytes > 0);
+    bytes = -1;
+    CHECK(ioctl(server, SIOCATMARK, &bytes) == 0 && bytes == 0);
+    while (ioctl(client, TIOCOUTQ, &bytes) == 0 && bytes != 0)
+        if (recv(server, data, sizeof(data), MSG_DONTWAIT) < 0)
+            usleep(1000);
+    CHECK(bytes == 0);
+    while (send(client, data, sizeof(data), MSG_DONTWAIT) > 0)
+        continue;
+    CHECK(shutdown(client, SHUT_WR) == 0);
+    while (read(server, data, sizeof(data)) > 0)
+        continue;
+    while (ioctl(client, TIOCOUTQ, &bytes) == 0 && bytes > 0)
+        usleep(1000);
+    CHECK(bytes == 0);
+    listener = listener_new(&address);
+    CHECK(ioctl(listener, TIOCOUTQ, &bytes) == -1 && errno == EINVAL);
+    CHECK(ioctl(datagrams, TIOCOUTQ, &bytes) == 0 && bytes == 0);
+    CHECK(ioctl(datagrams, SIOCATMARK, &bytes) == -1 && errno == ENOTTY);
+    CHECK(close(client) == 0 && close(server) == 0 && close(datagrams) == 0);
+    CHECK(close(listener) == 0);
+}
+
 static void tcp_options(void)
 {
     int client, server, datagrams = socket(AF_INET, SOCK_DGRAM, 0);
@@ -249,6 +285,8 @@ static void tcp_options(void)
     CHECK(option_after(client, IPPROTO_TCP, TCP_KEEPIDLE, 32767) == 32767);
     CHECK(option_after(client, IPPROTO_TCP, TCP_KEEPINTVL, 5) == 5);
     CHECK(option_after(client, IPPROTO_TCP, TCP_KEEPCNT, 127) == 127);
+    setsockopt(client, IPPROTO_TCP, TCP_MAXSEG, &(int){1000}, sizeof(int)); /* or not */
+    CHECK(option(client, IPPROTO_TCP, TCP_KEEPIDLE) == 32767);
     CHECK(refuses(client, IPPROTO_TCP, TCP_KEEPIDLE, 0, EINVAL));
     CHECK(refuses(client, IPPROTO_TCP, TCP_KEEPINTVL, 32768, EINVAL));
     CHECK(refuses(client, IPPROTO_TCP, TCP_KEEPCNT, 128, EINVAL));
@@ -352,6 +390,160 @@ static void resets(void)
 }
 
 /* What a listening socket has goes to those that it accepts, unless they have it taken away. */
+/* A socket with options of 1, bound if it can be (else errno); an option that isn't wanted is 0. */
+static int bound(const struct sockaddr_in *address, int one, int other, bool *can)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(one == 0 || option_after(fd, SOL_SOCKET, one, 1) == 1);
+    CHECK(other == 0 || option_after(fd, SOL_SOCKET, other, 1) == 1);
+    *can = bind(fd, (const struct sockaddr *)address, sizeof(*address)) == 0;
+    CHECK(*can || errno == EADDRINUSE);
+    return fd;
+}
+
+static bool can_bind(const struct sockaddr_in *address, int one, int other)
+{
+    bool can;
+    CHECK(close(bound(address, one, other, &can)) == 0);
+    return can;
+}
+
+/* Leaves a connection that was accepted at a port in TIME_WAIT; nobody listens there any more. */
+static void time_wait_at(struct sockaddr_in *address, int one)
+{
+    bool can;
+    char byte;
+    socklen_t bytes = sizeof(*address);
+    *address = loopback(0);
+    int listener = bound(address, one, 0, &can), client = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(listen(listener, 1) == 0);
+    CHECK(getsockname(listener, (struct sockaddr *)address, &bytes) == 0);
+    CHECK(connect(client, (struct sockaddr *)address, bytes) == 0);
+    int server = accept(listener, NULL, NULL);
+    CHECK(close(server) == 0 && close(listener) == 0);
+    CHECK(read(client, &byte, 1) == 0 && close(client) == 0);
+}
+
+static void used_addresses(void)
+{
+    struct sockaddr_in address;
+    socklen_t bytes = sizeof(address);
+    bool can;
+    time_wait_at(&address, 0);
+    CHECK(!can_bind(&address, 0, 0) && !can_bind(&address, SO_REUSEPORT, 0));
+    time_wait_at(&address, SO_REUSEADDR);
+    CHECK(!can_bind(&address, 0, 0) && !can_bind(&address, SO_REUSEPORT, 0));
+    CHECK(can_bind(&address, SO_REUSEADDR, 0));
+    time_wait_at(&address, SO_REUSEPORT);
+    CHECK(!can_bind(&address, 0, 0) && !can_bind(&address, SO_REUSEADDR, 0));
+    CHECK(can_bind(&address, SO_REUSEPORT, 0));
+
+    address = loopback(0);
+    int one = bound(&address, SO_REUSEADDR, 0, &can);
+    CHECK(can && getsockname(one, (struct sockaddr *)&address, &bytes) == 0);
+    CHECK(!can_bind(&address, 0, 0) && can_bind(&address, SO_REUSEADDR, 0));
+    int two = bound(&address, SO_REUSEADDR, 0, &can);
+    CHECK(can && listen(one, 1) == 0);
+    CHECK(listen(two, 1) == -1 && errno == EADDRINUSE);
+    CHECK(!can_bind(&address, SO_REUSEADDR, SO_REUSEPORT));
+    CHECK(close(one) == 0 && close(two) == 0);
+}
+
+static int accept_all(int listener)
+{
+    int count = 0, fd;
+    while ((fd = accept(listener, NULL, NULL)) >= 0 && close(fd) == 0)
+        count++;
+    CHECK(errno == EAGAIN);
+    return count;
+}
+
+/* Who shares a port gets a share of the connections. */
+static void shared_ports(void)
+{
+    enum { MANY = 64 };
+    struct sockaddr_in address = loopback(0);
+    socklen_t bytes = sizeof(address);
+    bool can;
+    int one = bound(&address, SO_REUSEPORT, 0, &can), clients[MANY];
+    CHECK(getsockname(one, (struct sockaddr *)&address, &bytes) == 0 && listen(one, MANY) == 0);
+    CHECK(!can_bind(&address, 0, 0) && !can_bind(&address, SO_REUSEADDR, 0));
+    int two = bound(&address, SO_REUSEPORT, SO_REUSEADDR, &can);
+    CHECK(can && listen(two, MANY) == 0);
+    for (int i = 0; i < MANY; i++) {
+        clients[i] = socket(AF_INET, SOCK_STREAM, 0);
+        CHECK(connect(clients[i], (struct sockaddr *)&address, bytes) == 0);
+        CHECK(close(clients[i]) == 0);
+    }
+    CHECK(fcntl(one, F_SETFL, O_NONBLOCK) == 0 && fcntl(two, F_SETFL, O_NONBLOCK) == 0);
+    int at_one = accept_all(one), at_two = accept_all(two);
+    CHECK(at_one > 0 && at_two > 0 && at_one + at_two == MANY);
+    CHECK(close(one) == 0);
+    int last = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(connect(last, (struct sockaddr *)&address, bytes) == 0 && accept_all(two) == 1);
+    CHECK(close(last) == 0 && close(two) == 0);
+
+    int datagrams = socket(AF_INET, SOCK_DGRAM, 0), others = socket(AF_INET, SOCK_DGRAM, 0);
+    address = loopback(0);
+    CHECK(option_after(datagrams, SOL_SOCKET, SO_REUSEPORT, 1) == 1);
+    CHECK(bind(datagrams, (struct sockaddr *)&address, bytes) == 0);
+    CHECK(getsockname(datagrams, (struct sockaddr *)&address, &bytes) == 0);
+    CHECK(bind(others, (struct sockaddr *)&address, bytes) == -1 && errno == EADDRINUSE);
+    CHECK(option_after(others, SOL_SOCKET, SO_REUSEPORT, 1) == 1);
+    CHECK(bind(others, (struct sockaddr *)&address, bytes) == 0);
+    CHECK(close(datagrams) == 0 && close(others) == 0);
+}
+
+/* As many as were asked for wait to be accepted, after a second listen() as after the first. */
+static void back_log(void)
+{
+    enum { MANY = 300 };
+    struct sockaddr_in address;
+    int listener = socket(AF_INET, SOCK_STREAM, 0), clients[MANY];
+    socklen_t bytes = sizeof(address);
+    char byte;
+    address = loopback(0);
+    CHECK(bind(listener, (struct sockaddr *)&address, bytes) == 0 && listen(listener, MANY) == 0);
+    CHECK(getsockname(listener, (struct sockaddr *)&address, &bytes) == 0);
+    CHECK(listen(listener, SOMAXCONN) == 0);
+    for (int i = 0; i < MANY; i++) {
+        clients[i] = socket(AF_INET, SOCK_STREAM, 0);
+        CHECK(connect(clients[i], (struct sockaddr *)&address, bytes) == 0);
+        CHECK(write(clients[i], "x", 1) == 1);
+    }
+    for (int i = 0; i < MANY; i++) {
+        int server = accept(listener, NULL, NULL);
+        CHECK(server >= 0 && read(server, &byte, 1) == 1 && close(server) == 0);
+    }
+    for (int i = 0; i < MANY; i++)
+        CHECK(close(clients[i]) == 0);
+    CHECK(close(listener) == 0);
+}
+
+/* The other side takes in nothing: what doesn't fit waits for as long as it may. */
+static void user_timeout(void)
+{
+    static const char data[4096];
+    struct sockaddr_in address;
+    int listener = listener_new(&address), client = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(option(client, IPPROTO_TCP, TCP_USER_TIMEOUT) == 0);
+    CHECK(option_after(client, IPPROTO_TCP, TCP_USER_TIMEOUT, 500) == 500);
+    CHECK(refuses(client, IPPROTO_TCP, TCP_USER_TIMEOUT, -1, EINVAL));
+    CHECK(option_after(listener, IPPROTO_TCP, TCP_USER_TIMEOUT, 7000) == 7000);
+    CHECK(connect(client, (struct sockaddr *)&address, sizeof(address)) == 0);
+    int server = accept(listener, NULL, NULL);
+    CHECK(option(server, IPPROTO_TCP, TCP_USER_TIMEOUT) == 7000);
+    CHECK(option(client, IPPROTO_TCP, TCP_USER_TIMEOUT) == 500);
+    while (send(client, data, sizeof(data), MSG_DONTWAIT) > 0)
+        continue;
+    CHECK(errno == EAGAIN);
+    struct pollfd ends = {.fd = client};
+    CHECK(poll(&ends, 1, 60000) == 1 && (ends.revents & POLLERR) != 0);
+    CHECK(option(client, SOL_SOCKET, SO_ERROR) == ETIMEDOUT);
+    CHECK(send(client, data, 1, MSG_NOSIGNAL) == -1 && errno == EPIPE);
+    CHECK(close(listener) == 0 && close(client) == 0 && close(server) == 0);
+}
+
 static void inherited(void)
 {
     struct sockaddr_in address;
@@ -360,8 +552,17 @@ static void inherited(void)
     CHECK(getsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &value, &bytes) == 0 && value == 0);
     CHECK(setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)) == 0);
     CHECK(getsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &value, &bytes) == 0 && value != 0);
+    CHECK(option_after(listener, IPPROTO_TCP, TCP_KEEPIDLE, 11) == 11);
+    CHECK(option_after(listener, IPPROTO_TCP, TCP_KEEPINTVL, 12) == 12);
+    CHECK(option_after(listener, IPPROTO_TCP, TCP_KEEPCNT, 3) == 3);
+    CHECK(option_after(listener, SOL_SOCKET, SO_KEEPALIVE, 1) == 1);
     CHECK(connect(client, (struct sockaddr *)&address, sizeof(address)) == 0);
+    CHECK(option_after(listener, IPPROTO_TCP, TCP_KEEPCNT, 9) == 9); /* of later ones */
     int server = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+    CHECK(option(server, IPPROTO_TCP, TCP_KEEPIDLE) == 11);
+    CHECK(option(server, IPPROTO_TCP, TCP_KEEPINTVL) == 12);
+    CHECK(option(server, IPPROTO_TCP, TCP_KEEPCNT) == 3);
+    CHECK(option(server, SOL_SOCKET, SO_KEEPALIVE) == 1);
     CHECK(server >= 0 && (fcntl(server, F_GETFL) & O_NONBLOCK) != 0);
     CHECK(getsockopt(server, IPPROTO_TCP, TCP_NODELAY, &value, &bytes) == 0 && value != 0);
     CHECK(getsockopt(client, IPPROTO_TCP, TCP_NODELAY, &value, &bytes) == 0 && value == 0);
@@ -936,6 +1137,7 @@ static void events(void)
     CHECK(connect(client, (struct sockaddr *)&address, sizeof(address)) == 0);
     CHECK(next_event(set, 5000) == EPOLLIN && next_event(set, 0) == EPOLLIN);
     server = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    CHECK(fcntl(server, F_GETFD) == FD_CLOEXEC && fcntl(listener, F_GETFD) == 0);
     CHECK(next_event(set, 0) == 0 && (fcntl(server, F_GETFL) & O_NONBLOCK) != 0);
     CHECK(accept4(listener, NULL, NULL, 0x1234) == -1 && errno == EINVAL);
     CHECK(close(server) == 0 && close(client) == 0 && close(listener) == 0 && close(set) == 0);
@@ -1199,6 +1401,8 @@ static void interface_addresses(void)
     unsigned loopbacks = 0;
     for (const struct ifaddrs *one = all; one != NULL; one = one->ifa_next) {
         CHECK(if_nametoindex(one->ifa_name) != 0);
+        if ((one->ifa_flags & (IFF_BROADCAST | IFF_NOARP)) == IFF_BROADCAST)
+            CHECK((one->ifa_flags & IFF_MULTICAST) != 0);
         if ((one->ifa_flags & IFF_LOOPBACK) == 0 || one->ifa_addr == NULL ||
             one->ifa_addr->sa_family != AF_INET)
             continue;
@@ -1484,10 +1688,15 @@ int main(void)
     spans();
     header_options();
     tcp_options();
+    queues();
     connection_info();
     multicast_options();
     group_requests();
     resets();
+    used_addresses();
+    shared_ports();
+    back_log();
+    user_timeout();
     inherited();
     more_to_come();
     connecting();

@@ -11,9 +11,14 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "../lwip/network.h"
 #include "backend.h"
 #include "guestlib.h"
+#include "lwip/api.h"
+#include "lwip/priv/sockets_priv.h"
+#include "lwip/priv/tcp_priv.h"
 #include "lwip/sockets.h"
+#include "lwip/tcpip.h"
 #include "skep/guest.h"
 #include "skep/net.h"
 #include "wire.h"
@@ -312,7 +317,7 @@ static struct frame tcp_frame(uint16_t from, uint32_t sequence, uint32_t acknowl
 
 enum { BACKLOG = 4 };
 
-static int listen_at_port(void)
+static int listen_for(int backlog)
 {
     struct sockaddr_in address = {
         .sin_len = sizeof(address), .sin_family = AF_INET, .sin_port = lwip_htons(PORT)};
@@ -320,8 +325,13 @@ static int listen_at_port(void)
     /* A connection of the test before may not have seen its last acknowledgement yet. */
     assert_int_equal(lwip_setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
     assert_int_equal(lwip_bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
-    assert_int_equal(lwip_listen(listener, BACKLOG), 0);
+    assert_int_equal(lwip_listen(listener, backlog), 0);
     return listener;
+}
+
+static int listen_at_port(void)
+{
+    return listen_for(BACKLOG);
 }
 
 static void a_connection_opens_and_closes(void **state)
@@ -391,6 +401,29 @@ static void those_who_never_go_on_make_room(void **state)
     int fd = lwip_accept(listener, NULL, NULL);
     assert_true(fd >= 0);
     lwip_close(fd);
+    lwip_close(listener);
+}
+
+static void more_than_a_byte_counts_may_wait(void **state)
+{
+    (void)state;
+    enum { MANY = 300 };
+    int listener = listen_for(MANY);
+    for (unsigned i = 0; i < MANY; i++) {
+        struct frame frame =
+            tcp_frame((uint16_t)(20000 + i), 1001, knock((uint16_t)(20000 + i)), ACK);
+        to_guest(&frame, ETHERNET + IP + TCP);
+    }
+    for (unsigned i = 0; i < MANY; i++) {
+        struct sockaddr_in peer;
+        socklen_t bytes = sizeof(peer);
+        int fd = lwip_accept(listener, (struct sockaddr *)&peer, &bytes);
+        assert_true(fd >= 0);
+        assert_int_equal(lwip_ntohs(peer.sin_port), 20000 + i);
+        struct frame frame = tcp_frame((uint16_t)(20000 + i), 1001, 0, 4); /* RST */
+        to_guest(&frame, ETHERNET + IP + TCP);
+        lwip_close(fd);
+    }
     lwip_close(listener);
 }
 
@@ -764,6 +797,129 @@ static void long_segments_come_in_buffers_of_their_own(void **state)
         continue;
 }
 
+/*
+ * How long data may wait for its acknowledgement
+ */
+
+enum { PATIENCE_MS = 1500, BYTES_AT = ETHERNET + IP + TCP };
+
+static struct tcp_pcb *pcb_of(int fd)
+{
+    return lwip_socket_dbg_get_socket(fd)->conn->pcb.tcp;
+}
+
+/* A connection whose data is repeated after a tick of TCP's timer. */
+static int impatient(uint16_t port, uint32_t *theirs)
+{
+    int listener = listen_at_port();
+    LOCK_TCPIP_CORE();
+    network_user_timeout_set(pcb_of(listener), PATIENCE_MS);
+    UNLOCK_TCPIP_CORE();
+    *theirs = knock(port);
+    struct frame frame = tcp_frame(port, 1001, *theirs, ACK);
+    to_guest(&frame, BYTES_AT);
+    int fd = lwip_accept(listener, NULL, NULL);
+    assert_true(fd >= 0);
+    lwip_close(listener);
+    LOCK_TCPIP_CORE();
+    assert_int_equal(pcb_of(fd)->user_timeout, PATIENCE_MS);
+    pcb_of(fd)->rto = pcb_of(fd)->sv = 1;
+    pcb_of(fd)->sa = 0;
+    UNLOCK_TCPIP_CORE();
+    return fd;
+}
+
+/* Until it was repeated. */
+static void await_repetition(uint16_t port)
+{
+    static struct frame frame;
+    uint8_t flags;
+    for (unsigned times = 0; times < 2; times++)
+        assert_int_equal(next_data(port, &frame, &flags), 1);
+}
+
+static uint64_t now_ms(void)
+{
+    return skep_clock_ns() / 1000000;
+}
+
+static void unacknowledged_data_ends_its_connection(void **state)
+{
+    (void)state;
+    char byte = 'x';
+    uint32_t theirs;
+    int fd = impatient(7100, &theirs);
+    uint64_t begin = now_ms();
+    while (now_ms() - begin < 2 * PATIENCE_MS) { /* each acknowledgement begins anew */
+        assert_int_equal(lwip_send(fd, &byte, 1, 0), 1);
+        await_repetition(7100);
+        struct frame frame = tcp_frame(7100, 1001, ++theirs, ACK);
+        to_guest(&frame, BYTES_AT);
+    }
+    begin = now_ms();
+    assert_int_equal(lwip_send(fd, &byte, 1, 0), 1);
+    await_repetition(7100);
+    assert_int_equal(lwip_recv(fd, &byte, 1, 0), -1);
+    assert_int_equal(errno, ECONNABORTED); /* ETIMEDOUT to the program */
+    assert_true(now_ms() - begin >= PATIENCE_MS);
+    lwip_close(fd);
+}
+
+static bool ticks_reach(uint32_t ticks)
+{
+    LOCK_TCPIP_CORE();
+    bool result = tcp_ticks - ticks < UINT32_MAX / 2;
+    UNLOCK_TCPIP_CORE();
+    return result;
+}
+
+static void who_may_wait_is_waited_for(void **state)
+{
+    (void)state;
+    char byte = 'x';
+    uint32_t theirs;
+    int fd = impatient(7101, &theirs);
+    LOCK_TCPIP_CORE();
+    network_user_timeout_set(pcb_of(fd), 3600 * 1000);
+    UNLOCK_TCPIP_CORE();
+    assert_int_equal(lwip_send(fd, &byte, 1, 0), 1);
+    LOCK_TCPIP_CORE();
+    pcb_of(fd)->nrtx = TCP_MAXRTX - 1;
+    uint32_t ticks = tcp_ticks;
+    UNLOCK_TCPIP_CORE();
+    await_repetition(7101);
+    while (!ticks_reach(ticks + 5))
+        usleep(1000);
+    assert_non_null(pcb_of(fd));
+    struct frame frame = tcp_frame(7101, 1001, ++theirs, ACK);
+    to_guest(&frame, BYTES_AT);
+    assert_int_equal(lwip_send(fd, &byte, 1, 0), 1);
+    frame = tcp_frame(7101, 1001, ++theirs, 4); /* RST */
+    to_guest(&frame, BYTES_AT);
+    lwip_close(fd);
+}
+
+static void silence_ends_a_connection_that_is_asked(void **state)
+{
+    (void)state;
+    char byte;
+    uint32_t theirs;
+    int fd = impatient(7102, &theirs);
+    LOCK_TCPIP_CORE();
+    struct tcp_pcb *pcb = pcb_of(fd);
+    pcb->keep_idle = pcb->keep_intvl = 1000;
+    pcb->tmr = tcp_ticks - 2000 / TCP_SLOW_INTERVAL - 1;
+    network_user_timeouts_tick();
+    assert_non_null(pcb_of(fd)); /* nobody asked */
+    ip_set_option(pcb, SOF_KEEPALIVE);
+    pcb->keep_cnt_sent = 1;
+    network_user_timeouts_tick();
+    assert_null(pcb_of(fd));
+    UNLOCK_TCPIP_CORE();
+    assert_int_equal(lwip_recv(fd, &byte, 1, 0), -1);
+    lwip_close(fd);
+}
+
 static int start(void **state)
 {
     (void)state;
@@ -796,6 +952,7 @@ int main(void)
         cmocka_unit_test(wrong_lengths_are_ignored),
         cmocka_unit_test(a_connection_opens_and_closes),
         cmocka_unit_test(those_who_never_go_on_make_room),
+        cmocka_unit_test(more_than_a_byte_counts_may_wait),
         cmocka_unit_test(long_writes_go_in_long_segments),
         cmocka_unit_test(a_lost_piece_is_sent_again_alone),
         cmocka_unit_test(a_lost_end_is_sent_again_alone),
@@ -805,6 +962,9 @@ int main(void)
         cmocka_unit_test(long_segments_come_in),
         cmocka_unit_test(long_segments_come_in_when_buffers_are_few),
         cmocka_unit_test(long_segments_come_in_buffers_of_their_own),
+        cmocka_unit_test(unacknowledged_data_ends_its_connection),
+        cmocka_unit_test(who_may_wait_is_waited_for),
+        cmocka_unit_test(silence_ends_a_connection_that_is_asked),
     };
     return cmocka_run_group_tests_name("network", tests, start, NULL);
 }

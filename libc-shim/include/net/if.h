@@ -18,6 +18,16 @@ extern "C" {
 #define IFF_BROADCAST 0x2
 #define IFF_LOOPBACK  0x8
 #define IFF_RUNNING   0x40
+#define IFF_MULTICAST 0x1000
+/* Nothing here has these. */
+#define IFF_DEBUG       0x4
+#define IFF_POINTOPOINT 0x10
+#define IFF_NOTRAILERS  0x20
+#define IFF_NOARP       0x80
+#define IFF_PROMISC     0x100
+#define IFF_ALLMULTI    0x200
+
+#define IFHWADDRLEN 6
 
 /* What ioctl() is asked of an interface by its name, and answers (SIOCGIF…). */
 struct ifreq {

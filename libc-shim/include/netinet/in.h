@@ -106,18 +106,42 @@ extern const struct in6_addr in6addr_loopback;
 #define INADDR_LOOPBACK  ((in_addr_t)0x7f000001)
 #define INADDR_NONE      ((in_addr_t)0xffffffff)
 
+#define INADDR_UNSPEC_GROUP    ((in_addr_t)0xe0000000)
+#define INADDR_ALLHOSTS_GROUP  ((in_addr_t)0xe0000001)
+#define INADDR_ALLRTRS_GROUP   ((in_addr_t)0xe0000002)
+#define INADDR_MAX_LOCAL_GROUP ((in_addr_t)0xe00000ff)
+
 #define INET_ADDRSTRLEN  16
 #define INET6_ADDRSTRLEN 46
 
-#define IPPROTO_IP     0
-#define IPPROTO_ICMP   1
-#define IPPROTO_TCP    6
-#define IPPROTO_UDP    17
-#define IPPROTO_IPV6   41
-#define IPPROTO_ICMPV6 58
-#define IPPROTO_RAW    255
+/* Of the last ones raw sockets can be made only. */
+#define IPPROTO_IP       0
+#define IPPROTO_ICMP     1
+#define IPPROTO_TCP      6
+#define IPPROTO_UDP      17
+#define IPPROTO_IPV6     41
+#define IPPROTO_ICMPV6   58
+#define IPPROTO_RAW      255
+#define IPPROTO_HOPOPTS  0
+#define IPPROTO_IGMP     2
+#define IPPROTO_IPIP     4
+#define IPPROTO_EGP      8
+#define IPPROTO_ROUTING  43
+#define IPPROTO_FRAGMENT 44
+#define IPPROTO_GRE      47
+#define IPPROTO_ESP      50
+#define IPPROTO_AH       51
+#define IPPROTO_NONE     59
+#define IPPROTO_DSTOPTS  60
+#define IPPROTO_PIM      103
+#define IPPROTO_SCTP     132
+#define IPPROTO_UDPLITE  136
+#define SOL_IP           IPPROTO_IP
+#define SOL_IPV6         IPPROTO_IPV6
+#define SOL_ICMPV6       IPPROTO_ICMPV6
 
-#define IPPORT_RESERVED 1024
+#define IPPORT_RESERVED     1024
+#define IPPORT_USERRESERVED 5000
 
 /* Options of level IPPROTO_IP */
 #define IP_TOS            1
@@ -167,9 +191,24 @@ struct in6_pktinfo {
 #define IPV6_PKTINFO         50 /* a control message with struct in6_pktinfo */
 #define IPV6_TCLASS          67
 
-#define IN_CLASSD(address)    (((uint32_t)(address)&0xf0000000) == 0xe0000000)
-#define IN_MULTICAST(address) IN_CLASSD(address)
-#define IN_LOOPBACKNET        127
+/* Classes of networks (RFC 791), which nobody goes by any more; the address in the host's order of bytes. */
+#define IN_CLASSA(address)       (((uint32_t)(address)&0x80000000) == 0)
+#define IN_CLASSA_NET            0xff000000
+#define IN_CLASSA_NSHIFT         24
+#define IN_CLASSA_HOST           0x00ffffff
+#define IN_CLASSB(address)       (((uint32_t)(address)&0xc0000000) == 0x80000000)
+#define IN_CLASSB_NET            0xffff0000
+#define IN_CLASSB_NSHIFT         16
+#define IN_CLASSB_HOST           0x0000ffff
+#define IN_CLASSC(address)       (((uint32_t)(address)&0xe0000000) == 0xc0000000)
+#define IN_CLASSC_NET            0xffffff00
+#define IN_CLASSC_NSHIFT         8
+#define IN_CLASSC_HOST           0x000000ff
+#define IN_CLASSD(address)       (((uint32_t)(address)&0xf0000000) == 0xe0000000)
+#define IN_MULTICAST(address)    IN_CLASSD(address)
+#define IN_EXPERIMENTAL(address) (((uint32_t)(address)&0xe0000000) == 0xe0000000)
+#define IN_BADCLASS(address)     (((uint32_t)(address)&0xf0000000) == 0xf0000000)
+#define IN_LOOPBACKNET           127
 
 #define IN6_IS_ADDR_V4MAPPED(a) \
     ((a)->__u.__words[0] == 0 && (a)->__u.__words[1] == 0 && (a)->__u.__words[2] == htonl(0xffff))

@@ -4,12 +4,16 @@
 #ifndef _NETINET_TCP_H
 #define _NETINET_TCP_H
 
+#define SOL_TCP 6 /* IPPROTO_TCP */
+
 #define TCP_NODELAY   0x01
 #define TCP_MAXSEG    0x02 /* to be read only */
 #define TCP_KEEPIDLE  0x03 /* seconds */
 #define TCP_KEEPINTVL 0x04 /* seconds */
 #define TCP_KEEPCNT   0x05
 #define TCP_INFO      0x0b /* struct tcp_info, to be read only */
+#define TCP_USER_TIMEOUT \
+    0x12 /* ms that data may wait for its acknowledgement, then ETIMEDOUT; 0 = for a time of the system's */
 
 /* Of tcpi_state. */
 enum {

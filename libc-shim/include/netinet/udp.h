@@ -6,6 +6,8 @@
 
 #include <stdint.h>
 
+#define SOL_UDP 17 /* IPPROTO_UDP: it has no options here (ENOPROTOOPT) */
+
 /* In the network's order of bytes. */
 struct udphdr {
     union {

@@ -78,8 +78,8 @@ struct skep_file {
     _Atomic uint32_t references;
 };
 
-/* Makes a file and gives it the lowest free descriptor, which is returned. -EMFILE: the table is
- * full; -ENOMEM. On an error nothing was taken and ops->close is not called. */
+/* Makes a file and gives it the lowest free descriptor, which is returned; with O_CLOEXEC among the flags that has FD_CLOEXEC.
+ * -EMFILE: the table is full; -ENOMEM. On an error nothing was taken and ops->close is not called. */
 int skep_fd_open(const struct skep_fd_ops *ops, void *object, int flags);
 
 /* The file behind a descriptor, with a reference that skep_fd_put() must drop, in the same thread, which makes no detours

@@ -16,7 +16,7 @@
 struct skep_socket_ops {
     int (*bind)(struct skep_file *file, const struct sockaddr *address, socklen_t bytes);
     int (*listen)(struct skep_file *file, int backlog);
-    /* A new descriptor; of the type flags SOCK_NONBLOCK counts. Address and bytes are both NULL or neither is. */
+    /* A new descriptor; of the type its flags count. Address and bytes are both NULL or neither is. */
     int (*accept)(struct skep_file *file, struct sockaddr *address, socklen_t *bytes, int type);
     int (*connect)(struct skep_file *file, const struct sockaddr *address, socklen_t bytes);
     int (*shutdown)(struct skep_file *file, int how);

@@ -11,6 +11,16 @@ extern "C" {
 #define FIONREAD 0x541b /* int *: bytes that can be read without waiting */
 #define FIONBIO  0x5421 /* const int *: not 0 = never wait */
 #define FIOASYNC 0x5452 /* ENOTTY: there is no SIGIO */
+#define FIOCLEX  0x5451 /* FD_CLOEXEC, and without */
+#define FIONCLEX 0x5450
+
+/* Of Internet sockets, int *: bytes to be read, and bytes of a stream that the other side hasn't acknowledged; whether
+ * what comes next is urgent, which nothing is. */
+#define TIOCINQ    FIONREAD
+#define SIOCINQ    FIONREAD
+#define TIOCOUTQ   0x5411
+#define SIOCOUTQ   TIOCOUTQ
+#define SIOCATMARK 0x8905
 
 /* Of Internet sockets: struct ifconf *, and struct ifreq * (net/if.h). */
 #define SIOCGIFNAME    0x8910 /* of an ifr_ifindex */

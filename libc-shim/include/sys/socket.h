@@ -3,7 +3,8 @@
  *
  * As on Linux with these differences: of ancillary data there is IP_PKTINFO's of received datagrams, and UNIX sockets'; a
  * look at a message (MSG_PEEK) shows no descriptors that come with it.
- * SO_SNDBUF, SO_REUSEPORT, SO_OOBINLINE and of streams SO_RCVBUF are accepted and change nothing.
+ * SO_SNDBUF, SO_OOBINLINE, SO_DONTROUTE and of streams SO_RCVBUF are accepted and change nothing. Streams that listen share
+ * a port by SO_REUSEPORT, and get their shares of the connections by chance; of datagram sockets that do the last one gets all.
  */
 #ifndef _SYS_SOCKET_H
 #define _SYS_SOCKET_H
@@ -103,14 +104,16 @@ struct linger {
 #define AF_LOCAL  AF_UNIX
 #define PF_LOCAL  AF_UNIX
 
-#define SOMAXCONN 255
+#define SOMAXCONN 1024 /* of a guest with 16 MiB; one for each 16 KiB, but 255 at least */
 
-#define SOL_SOCKET      0xfff
-#define SO_DEBUG        0x0001
-#define SO_ACCEPTCONN   0x0002
-#define SO_REUSEADDR    0x0004
-#define SO_KEEPALIVE    0x0008
-#define SO_DONTROUTE    0x0010
+#define SOL_SOCKET    0xfff
+#define SOL_RAW       255 /* ENOPROTOOPT */
+#define SO_DEBUG      0x0001
+#define SO_ACCEPTCONN 0x0002
+#define SO_REUSEADDR  0x0004
+#define SO_KEEPALIVE  0x0008
+#define SO_DONTROUTE \
+    0x0010 /* kept and told: a neighbour is reached as ever, others by their router */
 #define SO_BROADCAST    0x0020
 #define SO_LINGER       0x0080
 #define SO_OOBINLINE    0x0100
@@ -138,10 +141,12 @@ struct linger {
 #define MSG_TRUNC    0x40
 #define MSG_CTRUNC   0x80
 
-#define MSG_CMSG_CLOEXEC 0x100 /* of no effect, as the next one */
-#define MSG_EOR          0x200
-#define MSG_ERRQUEUE     0x400 /* EAGAIN: there is no IP_RECVERR */
-#define MSG_WAITFORONE   0x800 /* of recvmmsg() */
+#define MSG_CMSG_CLOEXEC 0x100  /* descriptors that come have FD_CLOEXEC */
+#define MSG_EOR          0x200  /* of no effect */
+#define MSG_ERRQUEUE     0x400  /* EAGAIN: there is no IP_RECVERR */
+#define MSG_WAITFORONE   0x800  /* of recvmmsg() */
+#define MSG_DONTROUTE    0x1000 /* of no effect, as the next one */
+#define MSG_CONFIRM      0x2000
 
 #define SHUT_RD   0
 #define SHUT_WR   1

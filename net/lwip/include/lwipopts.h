@@ -118,7 +118,7 @@ unsigned short network_checksum(const void *data, int bytes);
 #define LWIP_TCP_SACK_OUT          1
 #define LWIP_TCP_KEEPALIVE         1
 #define TCP_LISTEN_BACKLOG         1
-#define TCP_DEFAULT_LISTEN_BACKLOG 255     /* as lwIP keeps it in a byte */
+#define TCP_DEFAULT_LISTEN_BACKLOG 255     /* and the least that a guest can have */
 #define TCP_MSL                    15000UL /* TIME_WAIT is twice that; network.c bounds it */
 #define TCP_SYNMAXRTX              6
 #define TCP_MAXRTX                 12
@@ -142,6 +142,12 @@ struct tcp_pcb *network_connection_find(const struct ip_addr *remote, unsigned s
 /* True: a packet opens a connection anew that lingers in TIME_WAIT, and that is gone now. */
 int network_tcp_reopens(struct tcp_pcb *pcb, unsigned char flags, unsigned int sequence);
 #define LWIP_HOOK_TCP_REOPENS(pcb, flags, sequence) network_tcp_reopens(pcb, flags, sequence)
+
+/* Which of the listeners that share a port a packet is for, which makes room there if it opens a connection:
+ * net/lwip/listeners.c. */
+struct tcp_pcb_listen;
+struct tcp_pcb_listen *network_tcp_listener(struct tcp_pcb_listen *found, unsigned char flags);
+#define LWIP_HOOK_TCP_LISTENER(found, flags) network_tcp_listener(found, flags)
 
 /* Segments that an interface cuts: net/lwip/segments.c, called by the patched lwIP. */
 unsigned short network_segment_max(const struct tcp_pcb *pcb, unsigned short usual);
@@ -216,7 +222,7 @@ void network_sntp_answer(unsigned int seconds, unsigned int microseconds);
 #define DEFAULT_TCP_RECVMBOX_SIZE   64
 #define DEFAULT_UDP_RECVMBOX_SIZE   64
 #define DEFAULT_RAW_RECVMBOX_SIZE   16
-#define DEFAULT_ACCEPTMBOX_SIZE     TCP_DEFAULT_LISTEN_BACKLOG
+#define DEFAULT_ACCEPTMBOX_SIZE     TCP_DEFAULT_LISTEN_BACKLOG /* longer for longer back-logs */
 #define TCPIP_MBOX_SIZE             8
 
 /* What connect() and send() wait with, called by the patched lwIP: net/lwip/sys_arch.c. */
