@@ -103,11 +103,9 @@ int skep_unix_name_bind(struct unix_name *own, const struct sockaddr *address, s
         .owner = own, .bytes = bytes, .mode = 0777 & ~mask, .user = geteuid(), .group = getegid()};
     memcpy(&entry->address, address, bytes);
     skep_mutex_lock(&skep_unix_lock);
-    if (is_taken)
-        result = -EADDRINUSE;
-    else if (own->bytes != 0)
+    if (!is_taken && own->bytes != 0)
         result = -EINVAL;
-    else if (find(own->type, address, bytes) != NULL)
+    else if (is_taken || find(own->type, address, bytes) != NULL)
         result = -EADDRINUSE;
     else {
         own->address = entry->address;
