@@ -3,7 +3,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,6 +10,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -275,6 +275,63 @@ static void test_names(void)
     say("gone", connect_to(client = socket(AF_UNIX, SOCK_STREAM, 0), "skep-local-test"));
     close(client);
     say("no socket", listen(0, 1) == -1 && (errno == ENOTSOCK || errno == EBADF));
+}
+
+static int path_call(int fd, const char *path, int (*call)(int, const struct sockaddr *, socklen_t))
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    strcpy(address.sun_path, path);
+    return call(fd, (struct sockaddr *)&address, sizeof(address));
+}
+
+static void say_path(const char *what, const char *path)
+{
+    struct stat status;
+    if (stat(path, &status) != 0)
+        say(what, -1);
+    else
+        printf("%s: socket %d, mode %o, owner %d\n", what, S_ISSOCK(status.st_mode),
+               (unsigned)status.st_mode & 07777, status.st_uid == geteuid());
+}
+
+/* What servers do to the paths of their sockets. */
+static void test_paths(void)
+{
+    const char *own = "local.socket", *draft = "local.socket.draft";
+    int listener = socket(AF_UNIX, SOCK_STREAM, 0), other = socket(AF_UNIX, SOCK_STREAM, 0);
+    int datagrams = socket(AF_UNIX, SOCK_DGRAM, 0), client = socket(AF_UNIX, SOCK_STREAM, 0);
+    umask(027);
+    say_path("before", draft);
+    say("remove before", unlink(draft));
+    say("bind", path_call(listener, draft, bind));
+    say_path("bound", draft);
+    say("bind to it", path_call(other, draft, bind));
+    say("access", access(draft, R_OK | W_OK));
+    say("chmod", chmod(draft, 0620));
+    say("chown", chown(draft, (uid_t)-1, (gid_t)-1));
+    say_path("changed", draft);
+    say("listen", listen(listener, 2));
+    say("rename", rename(draft, own));
+    say_path("former path", draft);
+    say_path("path", own);
+    say("connect to the former", path_call(client, draft, connect));
+    say("connect", path_call(client, own, connect));
+    say_name("as bound", listener, getsockname);
+    say("former again", path_call(other, draft, bind));
+    say("in its place", rename(draft, own));
+    say_path("path", own);
+    close(client), client = socket(AF_UNIX, SOCK_STREAM, 0);
+    say("nobody listens", path_call(client, own, connect));
+    say("unlink", unlink(own));
+    say("unlink again", unlink(own));
+    say("connect to none", path_call(client, own, connect));
+    say("the same socket", path_call(other, own, bind));
+    say("datagrams", path_call(datagrams, own, bind));
+    say("remove", remove(own));
+    say("connect to a file", path_call(client, "/dev/null", connect));
+    say("bind to a file", path_call(datagrams, "/dev/null", bind));
+    say("datagrams to a file", path_call(datagrams, "/dev/null", connect));
+    close(listener), close(other), close(datagrams), close(client);
 }
 
 static void test_backlog(void)
@@ -569,6 +626,7 @@ int main(void)
     test_epoll();
     test_options();
     test_names();
+    test_paths();
     test_backlog();
     test_interrupted();
     test_datagram_pair();

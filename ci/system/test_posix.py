@@ -32,13 +32,13 @@ def on_linux(name, folder):
     ).stdout
 
 
-def same_as_on_linux(api, name, folder, spec_with):
-    """With one CPU and with three; spec_with: what else the spec has then."""
+def same_as_on_linux(api, name, folder, spec_with, program=None):
+    """With one CPU and with three; spec_with: what else the spec has then; program: the guest's, if its name is another."""
     expected = on_linux(name, folder)
     assert expected.endswith(f"{name}: ok\n")
     for vcpus in [1, 3]:
         status, text = run_to_end(
-            api, f"{name}-{vcpus}", guest_program(name), vcpus=vcpus, **spec_with(vcpus)
+            api, f"{name}-{vcpus}", guest_program(program or name), vcpus=vcpus, **spec_with(vcpus)
         )
         assert text.splitlines() == expected.splitlines()
         assert status["state"] == "exited" and status["exit_code"] == 0, status
@@ -70,6 +70,11 @@ def same_as_on_linux(api, name, folder, spec_with):
 )
 def test_same_as_on_linux(api, name, tmp_path):
     same_as_on_linux(api, name, tmp_path, lambda vcpus: {"memory_bytes": 4 * MIB})
+
+
+def test_same_as_on_linux_with_volumes(api, tmp_path):
+    """Functions on paths are others in a program that could have volumes."""
+    same_as_on_linux(api, "local", tmp_path, lambda vcpus: {"memory_bytes": 4 * MIB}, "local_fs")
 
 
 def test_same_as_on_linux_at_length(api, tmp_path):

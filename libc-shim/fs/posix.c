@@ -153,6 +153,8 @@ int open(const char *path, int flags, ...)
 static int stat_path(const char *path, bool follow, struct stat *out)
 {
     char outside[FS_PATH_BYTES];
+    if (skep_unix_path_stat(path, out) == 0)
+        return 0;
     int result = fs_stat(path, follow, out, outside);
     if (result != FS_OUTSIDE)
         return result;
@@ -178,7 +180,7 @@ int access(const char *path, int mode)
     struct stat status;
     int result = mode & ~(R_OK | W_OK | X_OK) ? -EINVAL : stat_path(path, true, &status);
     if (result == 0)
-        result = fs_usage(path, &usage);
+        result = S_ISSOCK(status.st_mode) ? FS_OUTSIDE : fs_usage(path, &usage);
     if (result == FS_OUTSIDE)
         result = skep_posix_check_access(&status, mode);
     else if (result == 0 && (mode & W_OK) && usage.read_only)
@@ -204,9 +206,16 @@ ssize_t readlink(const char *path, char *out, size_t bytes)
  * Names
  */
 
+/* A UNIX socket's name goes first, or a file. */
+static int unlink_path(const char *path)
+{
+    int result = skep_unix_path_remove(path);
+    return result == -ENOENT ? fs_unlink(path) : result;
+}
+
 int unlink(const char *path)
 {
-    return removed(path, fs_unlink(path));
+    return removed(path, unlink_path(path));
 }
 
 int rmdir(const char *path)
@@ -216,7 +225,7 @@ int rmdir(const char *path)
 
 int remove(const char *path)
 {
-    int result = fs_unlink(path);
+    int result = unlink_path(path);
     return removed(path, result == -EISDIR ? fs_rmdir(path) : result);
 }
 
@@ -246,7 +255,8 @@ int _rename(const char *old_path, const char *new_path);
 
 int _rename(const char *old_path, const char *new_path)
 {
-    return removed(old_path, fs_rename(old_path, new_path));
+    int result = skep_unix_path_rename(old_path, new_path);
+    return removed(old_path, result == -ENOENT ? fs_rename(old_path, new_path) : result);
 }
 
 /*
@@ -260,17 +270,20 @@ int truncate(const char *path, off_t bytes)
 
 int chmod(const char *path, mode_t mode)
 {
-    return removed(path, fs_chmod(path, mode));
+    int result = skep_unix_path_chmod(path, mode);
+    return removed(path, result == -ENOENT ? fs_chmod(path, mode) : result);
 }
 
 int chown(const char *path, uid_t user, gid_t group)
 {
-    return removed(path, fs_chown(path, true, user, group));
+    int result = skep_unix_path_chown(path, user, group);
+    return removed(path, result == -ENOENT ? fs_chown(path, true, user, group) : result);
 }
 
 int lchown(const char *path, uid_t user, gid_t group)
 {
-    return removed(path, fs_chown(path, false, user, group));
+    int result = skep_unix_path_chown(path, user, group);
+    return removed(path, result == -ENOENT ? fs_chown(path, false, user, group) : result);
 }
 
 int utimensat(int folder, const char *path, const struct timespec times[2], int flags)

@@ -42,7 +42,7 @@ bool skep_posix_means_folder(const char *path)
 int skep_posix_check_access(const struct stat *status, int mode)
 {
     if (mode & W_OK)
-        return S_ISCHR(status->st_mode) ? 0 : -EROFS;
+        return S_ISCHR(status->st_mode) || S_ISSOCK(status->st_mode) ? 0 : -EROFS;
     return mode & X_OK && !(status->st_mode & 0111) ? -EACCES : 0;
 }
 

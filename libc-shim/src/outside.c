@@ -53,3 +53,32 @@ void skep_posix_outside_usage(struct statvfs *out)
         .f_namemax = 255,
     };
 }
+
+/*
+ * Names of UNIX sockets, for a program that has none: with them unix_names.c has these functions
+ */
+
+__attribute__((weak)) int skep_unix_path_stat(const char *path, struct stat *out)
+{
+    return -ENOENT;
+}
+
+__attribute__((weak)) int skep_unix_path_chmod(const char *path, mode_t mode)
+{
+    return -ENOENT;
+}
+
+__attribute__((weak)) int skep_unix_path_chown(const char *path, uid_t user, gid_t group)
+{
+    return -ENOENT;
+}
+
+__attribute__((weak)) int skep_unix_path_remove(const char *path)
+{
+    return -ENOENT;
+}
+
+__attribute__((weak)) int skep_unix_path_rename(const char *path, const char *to)
+{
+    return -ENOENT;
+}

@@ -73,7 +73,7 @@ int skep_posix_folder_path(int fd, char out[SKEP_POSIX_PATH_BYTES])
 static int look(const char *path, char canonical[SKEP_POSIX_PATH_BYTES], struct stat *out)
 {
     int result = skep_posix_canonical(path, canonical);
-    if (result == 0)
+    if (result == 0 && skep_unix_path_stat(path, out) != 0)
         result = skep_posix_file_stat(canonical, out);
     return result == 0 && skep_posix_means_folder(path) && !S_ISDIR(out->st_mode) ? -ENOTDIR
                                                                                   : result;
@@ -129,7 +129,8 @@ int link(const char *old_path, const char *new_path)
 
 int unlink(const char *path)
 {
-    return (int)skep_posix_result(skep_posix_keeps(path));
+    int result = skep_unix_path_remove(path);
+    return (int)skep_posix_result(result == -ENOENT ? skep_posix_keeps(path) : result);
 }
 
 int mkdir(const char *path, mode_t mode)
@@ -147,7 +148,8 @@ int _rename(const char *old_path, const char *new_path);
 
 int _rename(const char *old_path, const char *new_path)
 {
-    return (int)skep_posix_result(skep_posix_keeps(old_path));
+    int result = skep_unix_path_rename(old_path, new_path);
+    return (int)skep_posix_result(result == -ENOENT ? skep_posix_keeps(old_path) : result);
 }
 
 char *getcwd(char *buffer, size_t bytes)

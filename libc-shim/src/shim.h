@@ -195,6 +195,14 @@ void skep_posix_listing_seek(struct skep_posix_listing *listing, long position);
 int skep_posix_keeps(const char *path);
 int skep_posix_adds_nothing(const char *path);
 
+/* unix_names.c, if the program has UNIX sockets: what functions on paths do to the name of one. -ENOENT: no socket has it.
+ * rename() takes the name that the second path is away from a socket that has it; -EEXIST: something else is there. */
+int skep_unix_path_stat(const char *path, struct stat *out);
+int skep_unix_path_chmod(const char *path, mode_t mode);
+int skep_unix_path_chown(const char *path, uid_t user, gid_t group);
+int skep_unix_path_remove(const char *path);
+int skep_unix_path_rename(const char *path, const char *to);
+
 /* What statvfs() says there: all that there is lies in memory, and there is no room. */
 struct statvfs;
 void skep_posix_outside_usage(struct statvfs *out);

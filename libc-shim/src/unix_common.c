@@ -1,92 +1,13 @@
 /*
- * unix_common.c - what the kinds of UNIX sockets share. Names are in a list here, whether they are abstract or look like
- * paths: none is a file, and one is free again when its socket is closed.
+ * unix_common.c - how long calls of the kinds of UNIX sockets wait, and the options that these share.
  */
 #include <fcntl.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/time.h>
 #include <unistd.h>
 
 #include "shim.h"
 #include "unix_internal.h"
-
-struct skep_mutex skep_unix_lock;
-static struct unix_name *named; /* by next */
-
-int skep_unix_name_check(const struct sockaddr *address, socklen_t *bytes)
-{
-    const struct sockaddr_un *name = (const struct sockaddr_un *)address;
-    const socklen_t start = offsetof(struct sockaddr_un, sun_path);
-    if (address == NULL || *bytes <= start || *bytes > sizeof(*name) || name->sun_family != AF_UNIX)
-        return -EINVAL;
-    if (name->sun_path[0] != 0)
-        *bytes = start + (socklen_t)strnlen(name->sun_path, *bytes - start);
-    return 0;
-}
-
-static bool is_path(const struct sockaddr *address)
-{
-    return address->sa_data[0] != 0;
-}
-
-struct unix_name *skep_unix_name_find(int type, const struct sockaddr *address, socklen_t bytes)
-{
-    struct unix_name *found = named;
-    while (found != NULL &&
-           (found->bytes != bytes || memcmp(&found->address, address, bytes) != 0 ||
-            (found->type != type && !is_path(address))))
-        found = found->next;
-    return found;
-}
-
-int skep_unix_name_missing(const struct sockaddr *address)
-{
-    return is_path(address) ? -ENOENT : -ECONNREFUSED;
-}
-
-int skep_unix_name_bind(struct unix_name *own, const struct sockaddr *address, socklen_t bytes)
-{
-    int result = skep_unix_name_check(address, &bytes);
-    if (result != 0)
-        return result;
-    skep_mutex_lock(&skep_unix_lock);
-    if (own->bytes != 0)
-        result = -EINVAL;
-    else if (skep_unix_name_find(own->type, address, bytes) != NULL)
-        result = -EADDRINUSE;
-    else {
-        memcpy(&own->address, address, bytes);
-        own->bytes = bytes;
-        own->next = named;
-        named = own;
-    }
-    skep_mutex_unlock(&skep_unix_lock);
-    return result;
-}
-
-/* The ends of connections have their listener's name and aren't in the list. */
-void skep_unix_name_forget(struct unix_name *own)
-{
-    struct unix_name **at = &named;
-    while (*at != NULL && *at != own)
-        at = &(*at)->next;
-    if (*at != NULL)
-        *at = own->next;
-}
-
-void skep_unix_name_tell(const struct unix_name *of, struct sockaddr *address, socklen_t *bytes)
-{
-    struct sockaddr_un name = of->address;
-    socklen_t whole = of->bytes;
-    name.sun_family = AF_UNIX;
-    if (whole == 0)
-        whole = sizeof(name.sun_family);
-    else if (name.sun_path[0] != 0 && whole < sizeof(name))
-        whole++;
-    memcpy(address, &name, *bytes < whole ? *bytes : whole);
-    *bytes = whole;
-}
 
 uint64_t skep_unix_deadline(struct skep_file *file, int flags, uint64_t span_ns)
 {

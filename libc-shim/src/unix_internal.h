@@ -20,7 +20,7 @@ struct unix_name {
     int type;        /* SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET */
     socklen_t bytes; /* 0: none */
     struct sockaddr_un address;
-    struct unix_name *next;
+    struct unix_entry *entry; /* of unix_names.c; NULL: it isn't found by its name (any more) */
     /* Of ancillary.c: in how many messages that wait the socket is, and how many with descriptors wait for it; whether
      * connections wait for it, and whether itself waits so. */
     unsigned in_flight, holds;
@@ -45,7 +45,11 @@ void skep_unix_name_forget(struct unix_name *own);
 /* As much of it as has room, and its whole length: a path's with the zero at its end. */
 void skep_unix_name_tell(const struct unix_name *of, struct sockaddr *address, socklen_t *bytes);
 
-/* It takes the lock. The name is checked by it. */
+/* What is said to who looked for a name in vain: -ECONNREFUSED for -ENOENT if it is a file's path, else the result. The lock
+ * isn't held, and the name was checked. */
+int skep_unix_name_sought(int result, const struct sockaddr *address, socklen_t bytes);
+
+/* It takes the lock. The name is checked by it. -EADDRINUSE, -EINVAL: the socket has one; -ENOMEM */
 int skep_unix_name_bind(struct unix_name *own, const struct sockaddr *address, socklen_t bytes);
 
 /* By when a call is to end that may wait so long. 0: at once. */
