@@ -68,12 +68,12 @@ static bool note_copy(uintptr_t begin, size_t bytes)
     return true;
 }
 
-/* What is amid the span no more. One that goes on at both of its sides stays whole. */
-static void forget_copies(uintptr_t begin, size_t bytes)
+/* What is in the span no more. One that goes on at both of its sides stays whole. The lock is held; what is returned is to be
+ * freed. */
+static struct copied *cut_copies(uintptr_t begin, size_t bytes)
 {
     uintptr_t end = begin + bytes;
     struct copied *gone = NULL;
-    skep_mutex_lock(&copies.lock);
     for (struct copied **at = &copies.first, *copied; (copied = *at) != NULL;) {
         if (copied->begin >= begin && copied->begin < end)
             copied->begin = end;
@@ -87,11 +87,37 @@ static void forget_copies(uintptr_t begin, size_t bytes)
             gone = copied;
         }
     }
-    skep_mutex_unlock(&copies.lock);
+    return gone;
+}
+
+static void free_copies(struct copied *gone)
+{
     for (struct copied *next; gone != NULL; gone = next) {
         next = gone->next;
         free(gone);
     }
+}
+
+/* Of a span that is mapped, by the caller. */
+static void forget_copies(uintptr_t begin, size_t bytes)
+{
+    skep_mutex_lock(&copies.lock);
+    struct copied *gone = cut_copies(begin, bytes);
+    skep_mutex_unlock(&copies.lock);
+    free_copies(gone);
+}
+
+/* Another thread that has a file come to lie there waits with its note. */
+static int unmap_and_forget(void *address, size_t bytes)
+{
+    struct copied *gone = NULL;
+    skep_mutex_lock(&copies.lock);
+    int result = skep_mem_unmap_all(address, bytes);
+    if (result == 0)
+        gone = cut_copies((uintptr_t)address, whole_pages(bytes));
+    skep_mutex_unlock(&copies.lock);
+    free_copies(gone);
+    return result;
 }
 
 static bool has_copy(uintptr_t begin, size_t bytes)
@@ -122,8 +148,10 @@ static int64_t map(void *place, size_t bytes, unsigned how)
 {
     if (place == NULL)
         return error_of(skep_mem_map(bytes, how));
-    forget_copies((uintptr_t)place, whole_pages(bytes));
-    return error_of(skep_mem_map_at(place, bytes, how));
+    int64_t result = skep_mem_map_at(place, bytes, how);
+    if (result >= 0)
+        forget_copies((uintptr_t)place, whole_pages(bytes));
+    return error_of(result);
 }
 
 static int64_t map_copy(void *place, struct skep_file *file, size_t bytes, unsigned prot,
@@ -213,9 +241,7 @@ int munmap(void *address, size_t bytes)
 {
     int result = check_span((uintptr_t)address, bytes);
     if (result == 0)
-        result = skep_mem_unmap_all(address, bytes);
-    if (result == 0)
-        forget_copies((uintptr_t)address, whole_pages(bytes));
+        result = unmap_and_forget(address, bytes);
     return (int)skep_posix_result(error_of(result));
 }
 
