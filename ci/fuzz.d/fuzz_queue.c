@@ -208,7 +208,7 @@ static void op_unmap(const struct peer *peer, const struct operation *op)
     if (guest) {
         spin_lock(&guest->lock);
         int64_t result = aspace_unmap(guest, peer->base + (PEER_PAGES + op->at % 4u) * PAGE_SIZE,
-                                      PAGE_SIZE, &done);
+                                      PAGE_SIZE, 0, &done);
         spin_unlock(&guest->lock);
         run.way = way_add(run.way, (uint64_t)result);
     }

@@ -130,6 +130,34 @@ static void test_integers(void)
     say("precise", snprintf(text, sizeof(text), "%.5000a", 1e300));
 }
 
+/* Widths and precisions that no int has. */
+static void test_too_wide(void)
+{
+    static const char *const formats[] = {
+        "%2147483648d",  "%.2147483648d",           "ab%-4294967297dc", "%99999999999999999999d",
+        "%08589934593x", "%.18446744073709551617f", "%2147483648s",
+    };
+    static const wchar_t *const wide_formats[] = {L"%2147483648d", L"%.4294967297d"};
+    char text[40];
+    wchar_t wide[40];
+    for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+        errno = 0;
+        int result = strchr(formats[i], 'f') != NULL ? snprintf(text, sizeof(text), formats[i], 1.0)
+                     : strchr(formats[i], 's') != NULL
+                         ? snprintf(text, sizeof(text), formats[i], "")
+                         : snprintf(text, sizeof(text), formats[i], 1);
+        printf("%s: %d %d\n", formats[i], result, errno == EOVERFLOW);
+    }
+    for (size_t i = 0; i < sizeof(wide_formats) / sizeof(wide_formats[0]); i++) {
+        errno = 0;
+        int result = swprintf(wide, sizeof(wide) / sizeof(wide[0]), wide_formats[i], 1);
+        printf("%ls: %d %d\n", wide_formats[i], result, errno == EOVERFLOW);
+    }
+    errno = 0;
+    printf("%d", printf("to a stream%2147483648d", 1));
+    printf(" %d\n", errno == EOVERFLOW);
+}
+
 static void test_strtod(void)
 {
     static const char *const texts[] = {
@@ -580,6 +608,7 @@ int main(void)
 {
     test_floats();
     test_integers();
+    test_too_wide();
     test_strtod();
     test_scanf();
     test_options();

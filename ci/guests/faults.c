@@ -2,6 +2,7 @@
  * faults.c - handlers of faults: what they are told, what they may change, where they run and how they leave. Prints what it
  * finds; the same program does on Linux, and prints the same. With an argument it ends of a fault.
  */
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -618,6 +620,48 @@ static void jumps_between_locks(void)
     say("closed while it is locked", is_interrupted() && is_free_to_others());
 }
 
+/* What is written in one thread can be read in another one. */
+static void *pass_on(void *fds)
+{
+    const int *ends = fds;
+    char text[4] = "";
+    CHECK(write(ends[1], "abc", 3) == 3 && read(ends[0], text, 3) == 3);
+    CHECK(strcmp(text, "abc") == 0);
+    return NULL;
+}
+
+/* Where Linux says EFAULT there is a fault. A record would be lost there if it couldn't be read. */
+static void leave_amid(int fds[2], bool records)
+{
+    pthread_t thread;
+    char left[10] = "";
+    if (sigsetjmp(back, 1) == 0)
+        CHECK(write(fds[1], nowhere + 1, 100) == -1 && errno == EFAULT);
+    CHECK(write(fds[1], "something", 9) == 9);
+    if (!records && sigsetjmp(back, 1) == 0)
+        CHECK(read(fds[0], nowhere + 1, 100) == -1 && errno == EFAULT);
+    CHECK(is_interrupted());
+    CHECK(read(fds[0], left, 9) == 9 && strcmp(left, "something") == 0);
+    CHECK(pthread_create(&thread, NULL, pass_on, fds) == 0 && pthread_join(thread, NULL) == 0);
+}
+
+static void within_pipes(void)
+{
+    int pipes[2], sockets[2], records[2];
+    CHECK(pipe(pipes) == 0);
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets) == 0);
+    CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, records) == 0);
+    handle_all(leave, 0);
+    leave_amid(pipes, false);
+    puts("a pipe goes on");
+    leave_amid(sockets, false);
+    puts("and a stream");
+    leave_amid(records, true);
+    puts("and records");
+    for (int i = 0; i < 2; i++)
+        close(pipes[i]), close(sockets[i]), close(records[i]);
+}
+
 static void within_library(void)
 {
     static void (*const functions[])(void) = {
@@ -789,6 +833,7 @@ int main(int argc, char **argv)
     within_a_lock();
     within_sigaction();
     within_library();
+    within_pipes();
     often();
     once();
     threads();

@@ -183,6 +183,83 @@ static void test_fixed(void)
     CHECK(munmap(region, PAGES * PAGE) == 0);
 }
 
+/* What is mapped of a wide span costs something, not how wide it is. */
+static void test_wide(void)
+{
+    enum { WIDE = 96 << 20, ROUNDS = 1000 };
+    const int how = MAP_PRIVATE | MAP_ANONYMOUS, both = PROT_READ | PROT_WRITE;
+    char *region = mmap(NULL, WIDE, PROT_NONE, how | MAP_NORESERVE, -1, 0);
+    CHECK(region != MAP_FAILED && munmap(region, WIDE) == 0);
+    for (int i = 0; i < ROUNDS; i++) {
+        char *last = region + WIDE - PAGE;
+        CHECK(mmap(region, PAGE, both, how | MAP_FIXED, -1, 0) == region && region[0] == 0);
+        CHECK(mmap(last, PAGE, both, how | MAP_FIXED, -1, 0) == last && last[0] == 0);
+        region[0] = last[0] = 1;
+        CHECK(munmap(region, WIDE) == 0);
+    }
+    printf("wide\n");
+}
+
+static void test_given_back(void)
+{
+    enum { PAGES = 300, RESERVED = 4000, PART = 200 }; /* more than the guest has */
+    const int how = MAP_PRIVATE | MAP_ANONYMOUS, both = PROT_READ | PROT_WRITE;
+    char *memory = map_memory(PAGES * PAGE);
+    char *reserved = mmap(NULL, RESERVED * PAGE, both, how | MAP_NORESERVE, -1, 0);
+    CHECK(reserved != MAP_FAILED);
+    for (int i = 0; i < PAGES; i++)
+        memory[i * PAGE] = 7;
+    for (int begin = 0; begin < RESERVED; begin += PART) {
+        for (int i = begin; i < begin + PART; i++)
+            reserved[i * PAGE] = 7;
+        CHECK(madvise(reserved + begin * PAGE, PART * PAGE, MADV_DONTNEED) == 0);
+    }
+    printf("reserved, zeroed %d\n", is_zeroed(reserved, PART * PAGE));
+    CHECK(mprotect(memory + 3 * PAGE, PAGE, PROT_READ) == 0);
+    say_good("given back", madvise(memory + PAGE, 5 * PAGE - 1, MADV_DONTNEED) == 0);
+    printf("zeroed %d\n", is_zeroed(memory + PAGE, 5 * PAGE));
+    printf("beside %d\n", memory[0] == 7 && memory[6 * PAGE] == 7);
+    memory[PAGE] = 8;
+    say_good("free", madvise(memory + 7 * PAGE, PAGE, MADV_FREE) == 0);
+    memory[7 * PAGE] = 9;
+    printf("used again %d\n", memory[PAGE] == 8 && memory[7 * PAGE] == 9);
+    CHECK(munmap(memory + 10 * PAGE, PAGE) == 0);
+    say_good("over a gap", madvise(memory + 9 * PAGE, 3 * PAGE, MADV_DONTNEED) == 0);
+    printf("around it %d %d\n", memory[9 * PAGE], memory[11 * PAGE]);
+    say_good("no page's begin", madvise(memory + 1, PAGE, MADV_DONTNEED) == 0);
+    say_good("nothing", madvise(memory, 0, MADV_DONTNEED) == 0);
+    say_good("unknown", madvise(memory, PAGE, 9999) == 0);
+    say_good("only said", posix_madvise(memory, PAGE, POSIX_MADV_DONTNEED) == 0);
+    printf("still there %d\n", memory[0] == 7);
+    CHECK(munmap(memory, PAGES * PAGE) == 0 && munmap(reserved, RESERVED * PAGE) == 0);
+}
+
+#ifdef __skep__
+#define ADVISED(result) ((result) == -1 && errno == EINVAL)
+#else
+#define ADVISED(result) ((result) == 0)
+#endif
+
+/* Elsewhere it is read again; here it stays. */
+static void test_file_given_back(void)
+{
+    char begin[2];
+    int fd = open("mappings.c", O_RDONLY);
+    CHECK(fd >= 0 && pread(fd, begin, 2, 0) == 2);
+    char *text = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+    CHECK(text != MAP_FAILED);
+    CHECK(ADVISED(madvise(text, PAGE, MADV_DONTNEED)));
+    printf("a file's text %d\n", memcmp(text, begin, 2) == 0);
+    CHECK(munmap(text, PAGE) == 0 && ADVISED(madvise(text + PAGE, PAGE, MADV_DONTNEED)));
+    CHECK(mmap(text + PAGE, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+               -1, 0) == text + PAGE);
+    text[PAGE] = 1;
+    say_good("memory in its place", madvise(text + PAGE, PAGE, MADV_DONTNEED) == 0);
+    printf("zeroed %d\n", text[PAGE] == 0);
+    CHECK(munmap(text + PAGE, 2 * PAGE) == 0);
+    close(fd);
+}
+
 static _Atomic bool enough;
 
 static void *map_anywhere(void *unused)
@@ -221,6 +298,9 @@ int main(void)
     test_zeros();
     test_fixed();
     test_fixed_beside();
+    test_wide();
+    test_given_back();
+    test_file_given_back();
     printf("mappings: ok\n");
     return 0;
 }

@@ -613,6 +613,83 @@ static void range_table_is_bounded(void **state)
     baseline_check(&before);
 }
 
+static uint64_t reserve(struct guest *guest, uint64_t at, uint64_t bytes)
+{
+    int64_t result =
+        fake_hypercall(guest->vcpus[0], SKEP_HC_MEM_MAP, at, bytes, RW | SKEP_MAP_RESERVE);
+    assert_true(result > 0);
+    return (uint64_t)result;
+}
+
+/* One call, whatever lies in the span, and what lies beside it stays. */
+static void gaps_can_be_left(void **state)
+{
+    (void)state;
+    struct guest *guest = guest_running(2 * MIB);
+    uint64_t committed = guest_frames_committed(guest);
+    uint64_t at = (uint64_t)map(guest, 0, 40 * PAGE_SIZE), wide = 64 * 1024 * MIB;
+    uint64_t low = at - 1024 * MIB;
+    assert_int_equal(map(guest, low, PAGE_SIZE), low);
+    for (uint64_t i = 1; i < 40; i += 4) {
+        assert_true(fake_touch(guest->vcpus[0], at + i * PAGE_SIZE, SKEP_FAULT_WRITE));
+        assert_int_equal(unmap(guest, at + i * PAGE_SIZE, PAGE_SIZE), 0);
+    }
+    uint64_t reserved = reserve(guest, at + 5 * PAGE_SIZE, PAGE_SIZE);
+    assert_true(fake_touch(guest->vcpus[0], reserved, SKEP_FAULT_WRITE));
+    uint32_t ranges = guest->aspace.ranges.count;
+    assert_int_equal(unmap(guest, at + PAGE_SIZE, wide), -SKEP_EFAULT);
+    assert_int_equal(unmap(guest, at + PAGE_SIZE, wide | 4), -SKEP_EINVAL);
+    assert_int_equal(unmap(guest, at + PAGE_SIZE, SKEP_UNMAP_GAPS), -SKEP_EINVAL);
+    assert_int_equal(
+        unmap(guest, SKEP_GUEST_VA_MIN, (SKEP_GUEST_VA_MAX - SKEP_GUEST_VA_MIN) | SKEP_UNMAP_GAPS),
+        -SKEP_EPERM); /* start-info lies there */
+    assert_int_equal(guest->aspace.ranges.count, ranges);
+    assert_int_equal(unmap(guest, low + PAGE_SIZE, (at - low - PAGE_SIZE) | SKEP_UNMAP_GAPS), 0);
+    assert_int_equal(guest->aspace.ranges.count, ranges);
+    assert_int_equal(unmap(guest, at + PAGE_SIZE, wide | SKEP_UNMAP_GAPS), 0);
+    assert_int_equal(guest->aspace.reserved_frames, 0);
+    assert_true(fake_touch(guest->vcpus[0], at, SKEP_FAULT_WRITE));
+    assert_true(fake_touch(guest->vcpus[0], low, SKEP_FAULT_WRITE));
+    assert_int_equal(unmap(guest, low, (at + PAGE_SIZE - low) | SKEP_UNMAP_GAPS), 0);
+    assert_int_equal(guest_frames_committed(guest), committed);
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
+/* Their ranges stay, and what they were promised. */
+static void pages_can_be_dropped(void **state)
+{
+    (void)state;
+    struct guest *guest = guest_running(2 * MIB);
+    uint64_t at = (uint64_t)map(guest, 0, 40 * PAGE_SIZE);
+    uint64_t reserved = reserve(guest, at + 40 * PAGE_SIZE, PAGE_SIZE);
+    uint64_t committed = guest_frames_committed(guest);
+    uint32_t ranges = guest->aspace.ranges.count;
+    for (uint64_t i = 0; i < 41; i++) {
+        assert_true(fake_touch(guest->vcpus[0], at + i * PAGE_SIZE, SKEP_FAULT_WRITE));
+        *(char *)fake_at(guest, at + i * PAGE_SIZE) = 1;
+    }
+    uint64_t used = guest->charged_frames;
+    assert_int_equal(guest->aspace.reserved_frames, 1);
+    assert_int_equal(unmap(guest, at, 42 * PAGE_SIZE | SKEP_UNMAP_KEEP), -SKEP_EFAULT);
+    assert_int_equal(guest->charged_frames, used);
+    assert_int_equal(unmap(guest, at + PAGE_SIZE, 40 * PAGE_SIZE | SKEP_UNMAP_KEEP), 0);
+    assert_int_equal(guest->charged_frames, used - 40);
+    assert_int_equal(guest->aspace.reserved_frames, 0);
+    assert_int_equal(guest->aspace.ranges.count, ranges);
+    assert_int_equal(guest_frames_committed(guest), committed);
+    assert_int_equal(*(char *)fake_at(guest, at), 1);
+    assert_true(fake_touch(guest->vcpus[0], at + PAGE_SIZE, SKEP_FAULT_WRITE));
+    assert_true(fake_touch(guest->vcpus[0], reserved, SKEP_FAULT_WRITE));
+    assert_int_equal(*(char *)fake_at(guest, at + PAGE_SIZE), 0);
+    assert_int_equal(*(char *)fake_at(guest, reserved), 0);
+    assert_int_equal(unmap(guest, at, 42 * PAGE_SIZE | SKEP_UNMAP_KEEP | SKEP_UNMAP_GAPS), 0);
+    assert_null(fake_at(guest, at));
+    assert_int_equal(unmap(guest, at, 41 * PAGE_SIZE), 0);
+    guest_gone(guest);
+    baseline_check(&before);
+}
+
 static struct skep_mapping described(struct guest *guest, uint64_t address)
 {
     struct skep_mapping mapping;
@@ -683,6 +760,8 @@ int main(void)
         cmocka_unit_test(long_protect_leaves_one_range),
         cmocka_unit_test(heap_gap_is_found_behind_a_straddling_range),
         cmocka_unit_test(range_table_is_bounded),
+        cmocka_unit_test(gaps_can_be_left),
+        cmocka_unit_test(pages_can_be_dropped),
         cmocka_unit_test(addresses_are_described),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

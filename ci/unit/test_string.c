@@ -218,19 +218,22 @@ static int sign(int value)
     return (value > 0) - (value < 0);
 }
 
-/* Each length up to the end of either's memory, with one byte that differs, and greater ones behind it that differ the other
- * way. */
+/* Each length up to the end of either's memory, or with other bytes behind it, with one byte that differs, and greater ones
+ * behind it that differ the other way. */
 static void bytes_compared(void **state)
 {
     (void)state;
     char *page = page_map(), *other_page = page_map();
     for (size_t bytes = 0; bytes <= LENGTH_MAX; bytes++) {
-        for (size_t rest = 0; rest < BLOCK_BYTES; rest++) {
-            char *one = page + PAGE_BYTES - bytes - rest;
-            char *other = other_page + PAGE_BYTES - bytes - rest * 7 % BLOCK_BYTES;
+        for (size_t rest = 0; rest < 2 * BLOCK_BYTES; rest++) {
+            size_t behind = rest < BLOCK_BYTES ? 0 : 2 * BLOCK_BYTES;
+            char *one = page + PAGE_BYTES - bytes - rest - behind;
+            char *other = other_page + PAGE_BYTES - bytes - rest * 7 % BLOCK_BYTES - behind;
             memset(page, 0x7f, PAGE_BYTES);
             memset(other_page, 0x7f, PAGE_BYTES);
             one[-1] = 1; /* it isn't looked at */
+            if (behind != 0)
+                one[bytes] = 1; /* nor is that */
             assert_int_equal(shim_memcmp(one, other, bytes), 0);
             for (size_t at = 0; at < bytes; at++) {
                 one[at] = '\x80'; /* bytes have no sign */

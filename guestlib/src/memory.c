@@ -72,8 +72,17 @@ int skep_mem_unmap(void *address, size_t bytes)
     return (int)skep_hc_mem_unmap((uint64_t)address, round_up(bytes, SKEP_PAGE_SIZE));
 }
 
+static bool unmaps_all(void)
+{
+    return skep_info->abi_minor >= SKEP_UNMAP_ABI_MINOR;
+}
+
+/* An older hypervisor wants a call for each page, as it doesn't tell where the gaps are. */
 int skep_mem_unmap_all(void *address, size_t bytes)
 {
+    bytes = round_up(bytes, SKEP_PAGE_SIZE);
+    if (unmaps_all())
+        return (int)skep_hc_mem_unmap((uint64_t)address, bytes | SKEP_UNMAP_GAPS);
     int result = skep_mem_unmap(address, bytes);
     if (result != -SKEP_EFAULT)
         return result;
@@ -83,6 +92,19 @@ int skep_mem_unmap_all(void *address, size_t bytes)
             return result;
     }
     return 0;
+}
+
+int skep_mem_drop(void *address, size_t bytes)
+{
+    if (!unmaps_all())
+        return -SKEP_ENOSYS;
+    bytes = round_up(bytes, SKEP_PAGE_SIZE) | SKEP_UNMAP_KEEP;
+    int64_t result = skep_hc_mem_unmap((uint64_t)address, bytes);
+    if (result == -SKEP_EFAULT) {
+        int64_t rest = skep_hc_mem_unmap((uint64_t)address, bytes | SKEP_UNMAP_GAPS);
+        result = rest == 0 ? result : rest;
+    }
+    return (int)result;
 }
 
 static int64_t map_until(uint64_t end_bytes)

@@ -645,7 +645,7 @@ int aspace_protect(struct guest *guest, uint64_t address, uint64_t bytes, uint32
     if (!span_valid(address, bytes) || bad_prot) {
         return -SKEP_EINVAL;
     }
-    int error = ranges_changeable(&as->ranges, address, address + bytes, prot);
+    int error = ranges_changeable(&as->ranges, address, address + bytes, prot, false);
     if (error) {
         return error;
     }
@@ -663,40 +663,57 @@ int aspace_protect(struct guest *guest, uint64_t address, uint64_t bytes, uint32
     return 0;
 }
 
-/* Empties a span that no range is in any more, all of which was reserved or nothing: its pages go, and the tables that
- * nothing else needs. */
-static void span_clear(struct guest *guest, uint64_t start, uint64_t end, bool reserved)
+/* Of a span all of which is, or was, reserved, or nothing of it. */
+static void pages_release(struct guest *guest, uint64_t start, uint64_t end, bool reserved)
 {
     struct aspace *as = &guest->aspace;
     uint64_t *leaf;
-    uint64_t low;
-    uint64_t high;
     for (uint64_t at = start; (leaf = next_leaf(as, &at, end)); at += PAGE_SIZE) {
         leaf_release(guest, leaf);
         as->reserved_frames -= reserved;
     }
+}
+
+/* Empties a span that no range is in any more: its pages go, and the tables that nothing else needs. */
+static void span_clear(struct guest *guest, uint64_t start, uint64_t end, bool reserved)
+{
+    struct aspace *as = &guest->aspace;
+    uint64_t low;
+    uint64_t high;
+    pages_release(guest, start, end, reserved);
     ranges_hole(&as->ranges, start, &low, &high);
     pagetable_trim(guest, start, end, low, high, quarantine_put);
 }
 
-int aspace_unmap(struct guest *guest, uint64_t address, uint64_t bytes, uint64_t *done)
+int aspace_unmap(struct guest *guest, uint64_t address, uint64_t bytes, uint32_t how,
+                 uint64_t *done)
 {
     struct aspace *as = &guest->aspace;
     if (!span_valid(address, bytes)) {
         return -SKEP_EINVAL;
     }
-    int error = ranges_changeable(&as->ranges, address, address + bytes, SKEP_PROT_NONE);
+    uint64_t end = address + bytes;
+    int error = ranges_changeable(&as->ranges, address, end, SKEP_PROT_NONE, how & SKEP_UNMAP_GAPS);
     if (error) {
         return error;
     }
-    bool reserved = ranges_find(&as->ranges, address)->kind == RANGE_RESERVED;
-    uint64_t end = ranges_alike(&as->ranges, address, address + bytes);
-    end = bounded_end(as, address, end, WORK_MAX);
-    error = ranges_remove(&as->ranges, address, end);
-    if (error) {
-        return error;
+    uint64_t start = ranges_first(&as->ranges, address, end);
+    if (start == end) {
+        *done = bytes;
+        return 0;
     }
-    span_clear(guest, address, end, reserved);
+    bool reserved = ranges_find(&as->ranges, start)->kind == RANGE_RESERVED;
+    end = ranges_alike(&as->ranges, start, end);
+    end = bounded_end(as, start, end, WORK_MAX);
+    if (how & SKEP_UNMAP_KEEP) {
+        pages_release(guest, start, end, reserved);
+    } else {
+        error = ranges_remove(&as->ranges, start, end);
+        if (error) {
+            return error;
+        }
+        span_clear(guest, start, end, reserved);
+    }
     shoot_down(as);
     *done = end - address;
     return 0;

@@ -70,7 +70,9 @@ int64_t aspace_map(struct guest *guest, uint64_t address, uint64_t bytes, uint32
  * there before, and frames of it count, until aspace_settle(), which gives back a bounded part, is true. */
 int aspace_protect(struct guest *guest, uint64_t address, uint64_t bytes, uint32_t prot,
                    uint64_t *done);
-int aspace_unmap(struct guest *guest, uint64_t address, uint64_t bytes, uint64_t *done);
+/* how: SKEP_UNMAP_… */
+int aspace_unmap(struct guest *guest, uint64_t address, uint64_t bytes, uint32_t how,
+                 uint64_t *done);
 bool aspace_settle(struct guest *guest);
 
 /* Frames that the guest may come to hold for what is mapped, of reserved ranges what it holds, and still holds of what

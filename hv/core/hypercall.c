@@ -207,9 +207,11 @@ static int64_t unmap_call(struct call *call, uint64_t address, uint64_t bytes, u
 {
     uint64_t part = 0;
     int error = 0;
+    uint32_t how = bytes & (SKEP_UNMAP_GAPS | SKEP_UNMAP_KEEP);
+    bytes -= how;
     spin_lock(&call->guest->lock);
     if (!done || done < bytes) {
-        error = aspace_unmap(call->guest, address + done, bytes - done, &part);
+        error = aspace_unmap(call->guest, address + done, bytes - done, how, &part);
     }
     int64_t result = partly(call, error, bytes, done + part);
     spin_unlock(&call->guest->lock);

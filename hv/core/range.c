@@ -47,11 +47,16 @@ uint64_t ranges_gap(const struct ranges *ranges, uint64_t start, uint64_t end, u
     return start < end && end - start >= bytes ? start : 0;
 }
 
-int ranges_changeable(const struct ranges *ranges, uint64_t start, uint64_t end, uint32_t prot)
+int ranges_changeable(const struct ranges *ranges, uint64_t start, uint64_t end, uint32_t prot,
+                      bool holes)
 {
     for (uint32_t i = ranges_index(ranges, start); start < end; i++) {
-        if (i >= ranges->count || ranges->at[i].start > start) {
+        uint64_t next = i < ranges->count ? ranges->at[i].start : end;
+        if (next > start && !holes) {
             return -SKEP_EFAULT;
+        }
+        if (next >= end) {
+            break;
         }
         const struct range *range = &ranges->at[i];
         if (range->kind == RANGE_FIXED || range->kind == RANGE_GUARD) {
@@ -65,11 +70,20 @@ int ranges_changeable(const struct ranges *ranges, uint64_t start, uint64_t end,
     return 0;
 }
 
+uint64_t ranges_first(const struct ranges *ranges, uint64_t start, uint64_t end)
+{
+    uint32_t i = ranges_index(ranges, start);
+    uint64_t first = i < ranges->count ? ranges->at[i].start : end;
+    return first <= start ? start : first < end ? first : end;
+}
+
 uint64_t ranges_alike(const struct ranges *ranges, uint64_t start, uint64_t end)
 {
     uint32_t i = ranges_index(ranges, start);
     bool reserved = ranges->at[i].kind == RANGE_RESERVED;
-    for (; start < end && (ranges->at[i].kind == RANGE_RESERVED) == reserved; i++) {
+    for (; start < end && i < ranges->count && ranges->at[i].start <= start &&
+           (ranges->at[i].kind == RANGE_RESERVED) == reserved;
+         i++) {
         start = ranges->at[i].end;
     }
     return start < end ? start : end;

@@ -50,11 +50,15 @@ int ranges_add(struct ranges *ranges, const struct range *range, uint64_t frames
 uint64_t ranges_gap(const struct ranges *ranges, uint64_t start, uint64_t end, uint64_t bytes);
 
 /* Whether every byte of the span belongs to ranges that the guest may change, to these rights: 0, -SKEP_EFAULT (a
- * hole) or -SKEP_EPERM. */
-int ranges_changeable(const struct ranges *ranges, uint64_t start, uint64_t end, uint32_t prot);
+ * hole, unless there may be some) or -SKEP_EPERM. */
+int ranges_changeable(const struct ranges *ranges, uint64_t start, uint64_t end, uint32_t prot,
+                      bool holes);
 
-/* Where a changeable span that begins in a reserved range leaves such ranges, or the other way round; its end if it does
- * neither. */
+/* The first address of the span that is in a range; its end if none is. */
+uint64_t ranges_first(const struct ranges *ranges, uint64_t start, uint64_t end);
+
+/* Where a span that begins in a changeable reserved range leaves such ranges, or the other way round, or comes to a hole; its
+ * end if it does neither. */
 uint64_t ranges_alike(const struct ranges *ranges, uint64_t start, uint64_t end);
 
 /* Changes the rights of a changeable span. -SKEP_ENOMEM when all would cost more than `frames_max`, -SKEP_ENOSPC. */

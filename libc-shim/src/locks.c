@@ -1,20 +1,12 @@
 /*
- * locks.c - newlib's own locks ("retargetable locking"). All are recursive; that costs a comparison.
+ * locks.c - newlib's own locks ("retargetable locking"), and streams' within the guest. All are recursive; that costs a
+ * comparison.
  */
 #include <stdlib.h>
 #include <sys/lock.h>
 
+#include "locks.h"
 #include "shim.h"
-
-struct __lock {
-    struct skep_mutex mutex;
-    struct skep_thread *_Atomic owner;
-    unsigned depth;       /* guarded by mutex */
-    unsigned kept;        /* of the depth: by flockfile() */
-    unsigned long number; /* a later one is a higher one of the same thread's */
-    bool is_stream;       /* newlib makes recursive ones for nothing else */
-    struct __lock *older; /* that the same thread has */
-};
 
 _Thread_local unsigned skep_posix_streams_locked, skep_posix_locks_held;
 _Thread_local bool skep_posix_ends_later;

@@ -7,6 +7,7 @@
  * MAP_FIXED, for which what is mapped there is unmapped first.
  */
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -29,11 +30,104 @@ static int64_t error_of(int64_t result)
     }
 }
 
+static size_t whole_pages(size_t bytes)
+{
+    return (bytes + SKEP_PAGE_SIZE - 1) / SKEP_PAGE_SIZE * SKEP_PAGE_SIZE;
+}
+
 static int check_span(uintptr_t address, size_t bytes)
 {
     if (address % SKEP_PAGE_SIZE != 0 || bytes == 0)
         return -EINVAL;
     return bytes > SKEP_GUEST_VA_MAX ? -ENOMEM : 0;
+}
+
+/*
+ * Where copies of files are, or have been in part
+ */
+
+struct copied {
+    uintptr_t begin, end;
+    struct copied *next;
+};
+
+static struct {
+    struct skep_mutex lock;
+    struct copied *first;
+} copies;
+
+static bool note_copy(uintptr_t begin, size_t bytes)
+{
+    struct copied *copied = malloc(sizeof(*copied));
+    if (copied == NULL)
+        return false;
+    skep_mutex_lock(&copies.lock);
+    *copied = (struct copied){begin, begin + bytes, copies.first};
+    copies.first = copied;
+    skep_mutex_unlock(&copies.lock);
+    return true;
+}
+
+/* What is in the span no more. One that goes on at both of its sides stays whole. The lock is held; what is returned is to be
+ * freed. */
+static struct copied *cut_copies(uintptr_t begin, size_t bytes)
+{
+    uintptr_t end = begin + bytes;
+    struct copied *gone = NULL;
+    for (struct copied **at = &copies.first, *copied; (copied = *at) != NULL;) {
+        if (copied->begin >= begin && copied->begin < end)
+            copied->begin = end;
+        else if (copied->end > begin && copied->end <= end)
+            copied->end = begin;
+        if (copied->begin < copied->end) {
+            at = &copied->next;
+        } else {
+            *at = copied->next;
+            copied->next = gone;
+            gone = copied;
+        }
+    }
+    return gone;
+}
+
+static void free_copies(struct copied *gone)
+{
+    for (struct copied *next; gone != NULL; gone = next) {
+        next = gone->next;
+        free(gone);
+    }
+}
+
+/* Of a span that is mapped, by the caller. */
+static void forget_copies(uintptr_t begin, size_t bytes)
+{
+    skep_mutex_lock(&copies.lock);
+    struct copied *gone = cut_copies(begin, bytes);
+    skep_mutex_unlock(&copies.lock);
+    free_copies(gone);
+}
+
+/* Another thread that has a file come to lie there waits with its note. */
+static int unmap_and_forget(void *address, size_t bytes)
+{
+    struct copied *gone = NULL;
+    skep_mutex_lock(&copies.lock);
+    int result = skep_mem_unmap_all(address, bytes);
+    if (result == 0)
+        gone = cut_copies((uintptr_t)address, whole_pages(bytes));
+    skep_mutex_unlock(&copies.lock);
+    free_copies(gone);
+    return result;
+}
+
+static bool has_copy(uintptr_t begin, size_t bytes)
+{
+    bool found = false;
+    skep_mutex_lock(&copies.lock);
+    for (struct copied *copied = copies.first; copied != NULL && !found; copied = copied->next)
+        found = copied->begin < begin + bytes && begin < copied->end;
+    skep_mutex_unlock(&copies.lock);
+    return found;
 }
 
 /* Puts what the file has there into memory that is zeroed: beyond the file's end it stays so. */
@@ -52,7 +146,12 @@ static int fill(struct skep_file *file, char *memory, size_t bytes, off_t offset
 /* place: where; NULL: anywhere. */
 static int64_t map(void *place, size_t bytes, unsigned how)
 {
-    return error_of(place != NULL ? skep_mem_map_at(place, bytes, how) : skep_mem_map(bytes, how));
+    if (place == NULL)
+        return error_of(skep_mem_map(bytes, how));
+    int64_t result = skep_mem_map_at(place, bytes, how);
+    if (result >= 0)
+        forget_copies((uintptr_t)place, whole_pages(bytes));
+    return error_of(result);
 }
 
 static int64_t map_copy(void *place, struct skep_file *file, size_t bytes, unsigned prot,
@@ -64,8 +163,9 @@ static int64_t map_copy(void *place, struct skep_file *file, size_t bytes, unsig
     int64_t result = fill(file, (char *)address, bytes, offset);
     if (result == 0 && prot != (SKEP_PROT_READ | SKEP_PROT_WRITE))
         result = error_of(skep_mem_protect((void *)address, bytes, prot));
-    if (result == 0)
+    if (result == 0 && note_copy((uintptr_t)address, bytes))
         return address;
+    result = result == 0 ? -ENOMEM : result;
     skep_mem_unmap((void *)address, bytes);
     return result;
 }
@@ -141,7 +241,7 @@ int munmap(void *address, size_t bytes)
 {
     int result = check_span((uintptr_t)address, bytes);
     if (result == 0)
-        result = skep_mem_unmap_all(address, bytes);
+        result = unmap_and_forget(address, bytes);
     return (int)skep_posix_result(error_of(result));
 }
 
@@ -170,9 +270,21 @@ int posix_madvise(void *address, size_t bytes, int advice)
     return advice < POSIX_MADV_NORMAL || advice > POSIX_MADV_DONTNEED ? EINVAL : 0;
 }
 
+/* A file's text would be lost: nobody reads it again. Nor can an older hypervisor. */
+static int drop(void *address, size_t bytes)
+{
+    int result = check_span((uintptr_t)address, bytes);
+    if (result == 0 && has_copy((uintptr_t)address, bytes))
+        result = -EINVAL;
+    if (result == 0)
+        result = (int)error_of(skep_mem_drop(address, bytes));
+    return result == -ENOSYS ? -EINVAL : result;
+}
+
 int madvise(void *address, size_t bytes, int advice)
 {
-    if (advice == MADV_DONTNEED)
-        return (int)skep_posix_result(-EINVAL);
-    return (int)skep_posix_result(-posix_madvise(address, bytes, advice));
+    if (bytes != 0 && (advice == MADV_DONTNEED || advice == MADV_FREE))
+        return (int)skep_posix_result(drop(address, bytes));
+    return (int)skep_posix_result(
+        -posix_madvise(address, bytes, advice == MADV_FREE ? MADV_DONTNEED : advice));
 }

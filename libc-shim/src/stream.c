@@ -3,6 +3,9 @@
  *
  * A stream is a ring. One that is empty begins at its begin again, so that short messages touch little of its memory.
  * Who waits does so for any change: of bytes, room or an end. Records have their length in the ring before them.
+ *
+ * The program's memory may not be there: a handler of the fault may leave by siglongjmp(), which unlocks the stream. So
+ * nothing of it changes before all has been copied.
  */
 #include "stream.h"
 
@@ -111,10 +114,10 @@ static ssize_t put(struct stream *stream, struct stream_move *move, size_t skip,
     if (stream->keeps_records) {
         uint32_t length = (uint32_t)left;
         copy(stream, held, (char *)&length, sizeof(length), true);
-        stream->records++;
     }
     size_t bytes = left < room - before ? left : room - before;
     copy_parts(stream, held + before, move, skip, bytes, true);
+    stream->records += stream->keeps_records;
     if (move->note != NULL)
         note_put(stream, move, held, before + bytes);
     atomic_store_explicit(&stream->bytes, held + before + (uint32_t)bytes, memory_order_relaxed);
@@ -176,11 +179,11 @@ static ssize_t write_some(struct stream_end *end, struct stream_move *move, size
                           size_t left)
 {
     struct stream *stream = end->out;
-    skep_mutex_lock(&stream->lock);
+    __retarget_lock_acquire(&stream->lock);
     ssize_t done = skep_stream_abandoned(stream) || skep_stream_ended(stream)
                        ? -EPIPE
                        : put(stream, move, skip, left);
-    skep_mutex_unlock(&stream->lock);
+    __retarget_lock_release(&stream->lock);
     if (done >= 0) {
         changed(stream);
         skep_poll_notify_source(&peer_of(end)->source);
@@ -217,14 +220,14 @@ static ssize_t read_some(struct stream_end *end, struct stream_move *move, size_
 {
     struct stream *stream = end->in;
     ssize_t done = -EAGAIN;
-    skep_mutex_lock(&stream->lock);
+    __retarget_lock_acquire(&stream->lock);
     bool had_room = skep_stream_has_room(stream);
     if (skep_stream_bytes(stream) != 0)
         done = (ssize_t)take(stream, move, skip);
     else if (skep_stream_ended(stream) || skep_stream_abandoned(stream))
         done = 0;
     bool news = !had_room && skep_stream_has_room(stream);
-    skep_mutex_unlock(&stream->lock);
+    __retarget_lock_release(&stream->lock);
     if (done >= 0 && !move->stays)
         changed(stream);
     if (news)
@@ -257,17 +260,17 @@ ssize_t skep_stream_end_read(struct stream_end *end, struct stream_move *move)
 uint32_t skep_stream_end_bytes(struct stream_end *end)
 {
     struct stream *stream = end->in;
-    skep_mutex_lock(&stream->lock);
+    __retarget_lock_acquire(&stream->lock);
     uint32_t bytes = skep_stream_bytes(stream) - stream->records * LENGTH_BYTES;
-    skep_mutex_unlock(&stream->lock);
+    __retarget_lock_release(&stream->lock);
     return bytes;
 }
 
 static void end_stream(struct stream *stream, _Atomic bool *side)
 {
-    skep_mutex_lock(&stream->lock);
+    __retarget_lock_acquire(&stream->lock);
     atomic_store_explicit(side, true, memory_order_relaxed);
-    skep_mutex_unlock(&stream->lock);
+    __retarget_lock_release(&stream->lock);
     changed(stream);
 }
 

@@ -13,6 +13,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "locks.h"
 #include "skep/fd.h"
 #include "skep/thread.h"
 
@@ -28,7 +29,7 @@ struct stream_note {
 };
 
 struct stream {
-    struct skep_mutex lock;    /* guards what has no other guard, and changes of the fields below */
+    struct __lock lock;        /* guards what has no other guard, and changes of the fields below */
     _Atomic uint32_t changes;  /* counts them; who waits for bytes or room waits on it */
     _Atomic uint32_t bytes;    /* that are in it */
     _Atomic bool reader_ended; /* it takes no more */

@@ -5,7 +5,7 @@
  *
  * What is searched is read in blocks that don't reach into a page in which nothing of the string is: the first one from its
  * begin, unless the page ends before the block does, all others aligned. What a block has behind the string's end is found too
- * late to matter.
+ * late to matter. Up to 16 bytes are compared so, too.
  *
  * What is moved or set is its first and its last blocks, which may overlap, and whole ones between them. Where the CPU has
  * registers of 32 bytes (AVX), long copies go through those.
@@ -44,9 +44,12 @@ static inline uint32_t found_in(block bytes, block one, block other)
     return bits_of((bytes == one) | (bytes == other) | (bytes == 0));
 }
 
+/* Not the compiler's way, which widens the number once more. */
 static inline size_t first_of(uint32_t bits)
 {
-    return (uint32_t)__builtin_ctz(bits);
+    size_t first;
+    __asm__("tzcntl %1, %k0" : "=r"(first) : "r"(bits) : "cc"); /* bsf, where a CPU hasn't it */
+    return first;
 }
 
 /* The aligned block that a byte is in. */
@@ -55,28 +58,56 @@ static inline const block *block_of(const char *at)
     return (const block *)(at - (uintptr_t)at % BLOCK_BYTES);
 }
 
-/* Where in the text the first `one`, `other` or 0 is. */
-__attribute__((no_sanitize("address"))) static inline size_t find(const char *text, char one,
-                                                                  char other)
+/* Whether the block that begins there ends in the same page. */
+static inline bool is_in_page(uintptr_t at)
 {
-    block ones = (block){0} + one, others = (block){0} + other;
-    uint32_t found;
-    if ((uintptr_t)text % PAGE_BYTES <= PAGE_BYTES - BLOCK_BYTES)
-        found = found_in(*(const loose_block *)text, ones, others);
-    else
-        found = found_in(*block_of(text), ones, others) >> (uintptr_t)text % BLOCK_BYTES;
-    if (found != 0)
-        return first_of(found);
+    return at % PAGE_BYTES <= PAGE_BYTES - BLOCK_BYTES;
+}
+
+/* A bit for each byte of the text in its first block that is one of these or 0. */
+__attribute__((no_sanitize("address"))) static inline uint32_t found_first(const char *text,
+                                                                           block one, block other)
+{
+    if (is_in_page((uintptr_t)text))
+        return found_in(*(const loose_block *)text, one, other);
+    return found_in(*block_of(text), one, other) >> (uintptr_t)text % BLOCK_BYTES;
+}
+
+/* Where the first of them is in the blocks after that one. */
+__attribute__((no_sanitize("address"), always_inline)) static inline size_t find_behind(
+    const char *text, block one, block other)
+{
     const block *at = block_of(text);
+    uint32_t found;
     do
-        found = found_in(*++at, ones, others);
+        found = found_in(*++at, one, other);
     while (found == 0);
     return (size_t)((const char *)at - text) + first_of(found);
 }
 
+/* Functions of their own, so that short texts don't pay for what these begin with. */
+__attribute__((noinline)) static size_t find_far(const char *text, block one, block other)
+{
+    return find_behind(text, one, other);
+}
+
+__attribute__((noinline)) static size_t find_end_far(const char *text)
+{
+    return find_behind(text, (block){0}, (block){0});
+}
+
+/* Where in the text the first `one`, `other` or 0 is. */
+static inline size_t find(const char *text, char one, char other)
+{
+    block ones = (block){0} + one, others = (block){0} + other;
+    uint32_t found = found_first(text, ones, others);
+    return found != 0 ? first_of(found) : find_far(text, ones, others);
+}
+
 size_t strlen(const char *text)
 {
-    return find(text, 0, 0);
+    uint32_t found = found_first(text, (block){0}, (block){0});
+    return found != 0 ? first_of(found) : find_end_far(text);
 }
 
 char *strchr(const char *text, int byte)
@@ -118,7 +149,7 @@ static inline int order(uint64_t one, uint64_t other)
     return (one > other) - (one < other);
 }
 
-/* Under 16 bytes: the first and the last of them, which may overlap. */
+/* Up to 16 bytes: the first and the last of them, which may overlap. */
 static inline int compare_short(const char *one, const char *other, size_t bytes)
 {
     if (bytes >= sizeof(uint64_t)) {
@@ -140,23 +171,62 @@ static inline int compare_short(const char *one, const char *other, size_t bytes
     return differ;
 }
 
-int memcmp(const void *memory, const void *than, size_t bytes)
+#define ALL_SAME 0xffffu
+
+/* A bit for each byte in which two blocks are the same. */
+__attribute__((no_sanitize("address"))) static inline uint32_t same_in(const char *one,
+                                                                       const char *other)
 {
-    const char *one = memory, *other = than;
-    if (bytes < BLOCK_BYTES)
-        return compare_short(one, other, bytes);
-    size_t at = 0, last = bytes - BLOCK_BYTES;
-    for (;;) {
-        uint32_t same =
-            bits_of(*(const loose_block *)(one + at) == *(const loose_block *)(other + at));
-        if (same != 0xffff) {
-            at += (size_t)__builtin_ctz(~same);
-            return (unsigned char)one[at] - (unsigned char)other[at];
-        }
+    return bits_of(*(const loose_block *)one == *(const loose_block *)other);
+}
+
+/* Two blocks; the lowest bit of `same` that isn't set is the lowest of same + 1 that is. */
+static inline int compare_blocks(const char *one, const char *other, uint32_t same)
+{
+    size_t at = first_of(same + 1);
+    return (unsigned char)one[at] - (unsigned char)other[at];
+}
+
+/* From the second block on; a function of its own, so that less doesn't pay for what it begins with. */
+__attribute__((noinline)) static int compare_far(const char *one, const char *other, size_t last)
+{
+    size_t at = BLOCK_BYTES;
+    uint32_t same;
+    while ((same = same_in(one + at, other + at)) == ALL_SAME) {
         if (at == last)
             return 0;
-        at = last - at > BLOCK_BYTES ? at + BLOCK_BYTES : last;
+        at += BLOCK_BYTES;
+        if (at > last)
+            at = last;
     }
+    return compare_blocks(one + at, other + at, same);
+}
+
+/* Over 16 bytes. */
+static inline int compare_long(const char *one, const char *other, size_t bytes)
+{
+    size_t last = bytes - BLOCK_BYTES;
+    uint32_t same = same_in(one, other);
+    if (same != ALL_SAME)
+        return compare_blocks(one, other, same);
+    if (last > BLOCK_BYTES)
+        return compare_far(one, other, last);
+    same = same_in(one + last, other + last);
+    return same != ALL_SAME ? compare_blocks(one + last, other + last, same) : 0;
+}
+
+__attribute__((no_sanitize("address"))) int memcmp(const void *memory, const void *than,
+                                                   size_t bytes)
+{
+    const char *one = memory, *other = than;
+    if (bytes > BLOCK_BYTES)
+        return compare_long(one, other, bytes);
+    if (bytes == 0) /* nothing may be there */
+        return 0;
+    if (!is_in_page((uintptr_t)one | (uintptr_t)other)) /* one of the two may reach into another */
+        return compare_short(one, other, bytes);
+    size_t at = first_of(same_in(one, other) + 1);
+    return at < bytes ? (unsigned char)one[at] - (unsigned char)other[at] : 0;
 }
 
 static inline loose_block block_at(const char *from, size_t index)

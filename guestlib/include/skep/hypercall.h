@@ -117,6 +117,7 @@ static inline int64_t skep_hc_mem_protect(uint64_t va, uint64_t bytes, uint64_t 
     return skep_hypercall3(SKEP_HC_MEM_PROTECT, va, bytes, prot);
 }
 
+/* bytes: with SKEP_UNMAP_…, -SKEP_EINVAL before SKEP_UNMAP_ABI_MINOR. */
 static inline int64_t skep_hc_mem_unmap(uint64_t va, uint64_t bytes)
 {
     return skep_hypercall2(SKEP_HC_MEM_UNMAP, va, bytes);

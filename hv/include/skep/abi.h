@@ -16,14 +16,15 @@
 #include <stdint.h>
 
 #define SKEP_ABI_MAJOR 1
-#define SKEP_ABI_MINOR 7
+#define SKEP_ABI_MINOR 8
 
 /* What a hypervisor has at least that fills in files_base, and net6, and that knows SKEP_MAP_RESERVE, and
- * SKEP_HC_NET_GROUP. */
+ * SKEP_HC_NET_GROUP, and SKEP_UNMAP_…. */
 #define SKEP_FILES_ABI_MINOR   2
 #define SKEP_NET6_ABI_MINOR    4
 #define SKEP_RESERVE_ABI_MINOR 5
 #define SKEP_GROUP_ABI_MINOR   7
+#define SKEP_UNMAP_ABI_MINOR   8
 
 #define SKEP_PAGE_SIZE  4096u
 #define SKEP_PAGE_SHIFT 12
@@ -62,7 +63,7 @@ enum skep_hypercall {
     SKEP_HC_RESUME = 8,        /* (va of struct skep_context); does not return to its caller */
     SKEP_HC_MEM_MAP = 9,       /* (va or 0, bytes, prot | SKEP_MAP_…) -> va */
     SKEP_HC_MEM_PROTECT = 10,  /* (va, bytes, prot) -> 0 */
-    SKEP_HC_MEM_UNMAP = 11,    /* (va, bytes) -> 0 */
+    SKEP_HC_MEM_UNMAP = 11,    /* (va, bytes | SKEP_UNMAP_…) -> 0 */
     SKEP_HC_VCPU_START = 12,   /* (index, va of struct skep_context) -> 0 */
     SKEP_HC_VCPU_STOP = 13,    /* () the calling vCPU stops; never returns */
     SKEP_HC_EVENT_SEND = 14,   /* (vCPU index, event) -> 0; to the guest's own vCPUs */
@@ -90,6 +91,10 @@ enum skep_hypercall {
     0x200u /* with RESERVE, writable: the last SKEP_STACK_READY pages are there */
 
 #define SKEP_STACK_READY 3u
+
+/* What SKEP_HC_MEM_UNMAP takes with the bytes, from SKEP_UNMAP_ABI_MINOR on. */
+#define SKEP_UNMAP_GAPS 1u /* where nothing is mapped is no error */
+#define SKEP_UNMAP_KEEP 2u /* only pages go: when they are touched next, they are as at first */
 
 /* Events: bits of a vCPU's pending and mask words. */
 enum skep_event {

@@ -40,7 +40,8 @@ extern "C" {
 #define MADV_RANDOM     1
 #define MADV_SEQUENTIAL 2
 #define MADV_WILLNEED   3
-#define MADV_DONTNEED   4 /* EINVAL: what is there stays there */
+#define MADV_DONTNEED   4 /* pages of memory are given back: zeroed, when they are touched next */
+#define MADV_FREE       8 /* the same */
 
 void *mmap(void *address, size_t bytes, int prot, int flags, int fd, off_t offset);
 int munmap(void *address, size_t bytes);
