@@ -328,9 +328,6 @@ static void test_paths(void)
     say("the same socket", path_call(other, own, bind));
     say("datagrams", path_call(datagrams, own, bind));
     say("remove", remove(own));
-    say("connect to a file", path_call(client, "/dev/null", connect));
-    say("bind to a file", path_call(datagrams, "/dev/null", bind));
-    say("datagrams to a file", path_call(datagrams, "/dev/null", connect));
     close(listener), close(other), close(datagrams), close(client);
 }
 

@@ -238,7 +238,6 @@ static int unix_connect(struct skep_file *file, const struct sockaddr *address, 
     if (attempt.made != NULL && attempt.in != NULL)
         result = connect_until(own, &attempt, skep_unix_deadline(file, 0, own->options.send_ns));
     free(attempt.in);
-    result = skep_unix_name_sought(result, address, bytes);
     if (result == 0)
         skep_poll_notify_source(&own->end.source);
     else if (attempt.made != NULL)

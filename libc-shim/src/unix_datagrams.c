@@ -182,7 +182,7 @@ static int datagram_connect(struct skep_file *file, const struct sockaddr *addre
         note_can_send(own);
     }
     skep_mutex_unlock(&skep_unix_lock);
-    return skep_unix_name_sought(result, address, bytes);
+    return result;
 }
 
 static int datagram_listen(struct skep_file *file, int backlog)
@@ -356,7 +356,7 @@ static ssize_t datagram_send_message(struct skep_file *file, const struct msghdr
     if (result == 0)
         return bytes; /* the receiver may have freed it */
     datagram_free(datagram);
-    return address != NULL ? skep_unix_name_sought(result, address, address_bytes) : result;
+    return result;
 }
 
 static ssize_t datagram_send(struct skep_file *file, const void *data, size_t bytes, int flags,

@@ -45,10 +45,6 @@ void skep_unix_name_forget(struct unix_name *own);
 /* As much of it as has room, and its whole length: a path's with the zero at its end. */
 void skep_unix_name_tell(const struct unix_name *of, struct sockaddr *address, socklen_t *bytes);
 
-/* What is said to who looked for a name in vain: -ECONNREFUSED for -ENOENT if it is a file's path, else the result. The lock
- * isn't held, and the name was checked. */
-int skep_unix_name_sought(int result, const struct sockaddr *address, socklen_t bytes);
-
 /* It takes the lock. The name is checked by it. -EADDRINUSE, -EINVAL: the socket has one; -ENOMEM */
 int skep_unix_name_bind(struct unix_name *own, const struct sockaddr *address, socklen_t bytes);
 

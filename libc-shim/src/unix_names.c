@@ -74,27 +74,11 @@ static void remove_entry(struct unix_entry *entry)
     free(entry);
 }
 
-/* Whether something is at what looks like a path. */
-static bool is_file(const struct sockaddr *address, socklen_t bytes)
-{
-    char path[sizeof(struct sockaddr_un)] = "";
-    struct stat unused;
-    const socklen_t start = offsetof(struct sockaddr_un, sun_path);
-    memcpy(path, (const char *)address + start, bytes - start);
-    return is_path(address) && stat(path, &unused) == 0;
-}
-
-int skep_unix_name_sought(int result, const struct sockaddr *address, socklen_t bytes)
-{
-    return result == -ENOENT && is_file(address, bytes) ? -ECONNREFUSED : result;
-}
-
 int skep_unix_name_bind(struct unix_name *own, const struct sockaddr *address, socklen_t bytes)
 {
     int result = skep_unix_name_check(address, &bytes);
     if (result != 0)
         return result;
-    bool is_taken = is_file(address, bytes);
     struct unix_entry *entry = malloc(sizeof(*entry));
     if (entry == NULL)
         return -ENOMEM;
@@ -103,9 +87,9 @@ int skep_unix_name_bind(struct unix_name *own, const struct sockaddr *address, s
         .owner = own, .bytes = bytes, .mode = 0777 & ~mask, .user = geteuid(), .group = getegid()};
     memcpy(&entry->address, address, bytes);
     skep_mutex_lock(&skep_unix_lock);
-    if (!is_taken && own->bytes != 0)
+    if (own->bytes != 0)
         result = -EINVAL;
-    else if (is_taken || find(own->type, address, bytes) != NULL)
+    else if (find(own->type, address, bytes) != NULL)
         result = -EADDRINUSE;
     else {
         own->address = entry->address;
