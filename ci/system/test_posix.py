@@ -49,9 +49,11 @@ def same_as_on_linux(api, name, folder, spec_with):
     [
         "absent",
         "complexes",
+        "cpus",
         "dates",
         "descriptions",
         "events",
+        "extras",
         "faults",
         "handlers",
         "identity",
