@@ -2,11 +2,13 @@
  * extras.c - functions that Linux and the BSDs have beside POSIX, or that POSIX has for what isn't here. Prints what it finds; the
  * same program does on Linux, and prints the same.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <error.h>
 #include <fcntl.h>
 #include <libintl.h>
 #include <malloc.h>
+#include <netinet/ether.h>
 #include <nl_types.h>
 #include <signal.h>
 #include <spawn.h>
@@ -246,6 +248,27 @@ static void test_errors(void)
     say("messages", error_message_count);
 }
 
+static void test_addresses(void)
+{
+    static const char *const networks[] = {"10",        "10.1", "192.168.7", "0x7f.1",
+                                           "017.2.3.4", "256",  "1.2.3.4.5", "",
+                                           "a",         "1.",   "1..2",      "1 "};
+    static const char *const hosts[] = {"10.1.2.3", "172.16.1.2", "192.168.7.9", "127.0.0.1"};
+    static const char *const stations[] = {"02:00:5e:10:00:1F", "2:0:5e:10:0:1f", "1:2:3:4:5",
+                                           "1:2:3:4:5:g"};
+    for (size_t i = 0; i < sizeof(networks) / sizeof(*networks); i++)
+        printf("network %s: %x\n", networks[i], inet_network(networks[i]));
+    for (size_t i = 0; i < sizeof(hosts) / sizeof(*hosts); i++) {
+        struct in_addr host = {inet_addr(hosts[i])};
+        printf("%s: %x %x\n", hosts[i], inet_netof(host), inet_lnaof(host));
+        puts(inet_ntoa(inet_makeaddr(inet_netof(host), inet_lnaof(host))));
+    }
+    for (size_t i = 0; i < sizeof(stations) / sizeof(*stations); i++) {
+        struct ether_addr *address = ether_aton(stations[i]);
+        puts(address != NULL ? ether_ntoa(address) : "none");
+    }
+}
+
 static void test_absent(void)
 {
     setutxent();
@@ -308,6 +331,7 @@ int main(void)
     test_words();
     test_signals();
     test_errors();
+    test_addresses();
     test_absent();
 #ifdef __skep__
     test_bsd();

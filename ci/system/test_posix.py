@@ -180,6 +180,13 @@ def test_names(api):
         "IPv4's name, mapped: ::ffff:10.1.2.4",
         "IPv4's name, all mapped: ::ffff:10.1.2.4",
         "nobody's: name not known",
+        "by name: both.example 10.1.2.3",
+        "of IPv6: both.example fd00:5::1",
+        "has none:  none",
+        "in room: old.example 10.1.2.4",
+        "by address: localhost 127.0.0.1",
+        "by IPv6's: localhost ::1",
+        "that in room: localhost 127.0.0.1",
         "names: ok",
     ]
     assert status["state"] == "exited" and status["exit_code"] == 0, status
