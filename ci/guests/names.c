@@ -1,8 +1,9 @@
 /*
- * names.c - what getaddrinfo() finds of a name server's answers. The guest is that server itself, so its address has to be
+ * names.c - what getaddrinfo(), and what there was before, find of a name server's answers, and in tables. The guest is that server itself, so its address has to be
  * the one that its network names.
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -97,6 +98,76 @@ static void find_all(const char *what, const char *name, int family, int flags)
         freeaddrinfo(list);
 }
 
+static void print_host(const char *what, const struct hostent *entry)
+{
+    char text[INET6_ADDRSTRLEN] = "none";
+    if (entry != NULL) {
+        CHECK(entry->h_addr_list[1] == NULL && entry->h_aliases[0] == NULL);
+        CHECK(inet_ntop(entry->h_addrtype, entry->h_addr_list[0], text, sizeof(text)) != NULL);
+    }
+    printf("%s: %s %s\n", what, entry != NULL ? entry->h_name : "", text);
+}
+
+/* The ways to names from before getaddrinfo(). */
+static void find_hosts(void)
+{
+    struct hostent entry, *out;
+    struct in_addr loopback = {htonl(INADDR_LOOPBACK)}, other = {htonl(0x0a010203)};
+    char room[1024];
+    int cause = 0;
+    print_host("by name", gethostbyname("both.example"));
+    print_host("of IPv6", gethostbyname2("both.example", AF_INET6));
+    print_host("has none", gethostbyname2("old.example", AF_INET6));
+    CHECK(h_errno == HOST_NOT_FOUND);
+    CHECK(gethostbyname_r("old.example", &entry, room + 1, sizeof(room) - 1, &out, &cause) == 0);
+    print_host("in room", out);
+    CHECK(out == &entry && entry.h_name > room && entry.h_name < room + sizeof(room));
+    CHECK(gethostbyname_r("old.example", &entry, room, 16, &out, &cause) == ERANGE && out == NULL);
+    CHECK(gethostbyname2_r("nobody.example", AF_INET, &entry, room, sizeof(room), &out, &cause) ==
+          0);
+    CHECK(out == NULL && cause == HOST_NOT_FOUND);
+    CHECK(gethostbyname2("old.example", AF_UNIX) == NULL && h_errno == NO_RECOVERY);
+    print_host("by address", gethostbyaddr(&loopback, sizeof(loopback), AF_INET));
+    print_host("by IPv6's", gethostbyaddr(&in6addr_loopback, sizeof(in6addr_loopback), AF_INET6));
+    CHECK(gethostbyaddr(&other, sizeof(other), AF_INET) == NULL && h_errno == HOST_NOT_FOUND);
+    CHECK(gethostbyaddr(&other, 3, AF_INET) == NULL && h_errno == NO_RECOVERY);
+    CHECK(gethostbyaddr_r(&loopback, sizeof(loopback), AF_INET, &entry, room, sizeof(room), &out,
+                          &cause) == 0);
+    print_host("that in room", out);
+}
+
+static void look_at_tables(void)
+{
+    struct servent service, *found;
+    struct protoent protocol, *its;
+    char room[64];
+    int count = 0;
+    setservent(1);
+    for (struct servent *at; (at = getservent()) != NULL; count++)
+        CHECK(getservbyname(at->s_name, "tcp")->s_port == htons(ntohs((uint16_t)at->s_port)));
+    CHECK(count > 5 && getservent() == NULL);
+    endservent();
+    CHECK(getservent() != NULL);
+    CHECK(getservbyname_r("https", "tcp", &service, room, sizeof(room), &found) == 0);
+    CHECK(found == &service && service.s_port == htons(443));
+    CHECK(getservbyport_r(htons(53), "udp", &service, room, sizeof(room), &found) == 0);
+    CHECK(found == &service && strcmp(service.s_name, "domain") == 0);
+    CHECK(getservbyname_r("no such", NULL, &service, room, sizeof(room), &found) == 0);
+    CHECK(found == NULL);
+    for (count = 0, setprotoent(0); getprotoent() != NULL; count++)
+        ;
+    CHECK(count == 4);
+    endprotoent();
+    CHECK(strcmp(getprotoent()->p_name, "ip") == 0);
+    CHECK(getprotobyname_r("udp", &protocol, room, sizeof(room), &its) == 0);
+    CHECK(its == &protocol && protocol.p_proto == IPPROTO_UDP);
+    CHECK(getprotobynumber_r(255, &protocol, room, sizeof(room), &its) == 0 && its == NULL);
+    sethostent(0), setnetent(0);
+    CHECK(gethostent() == NULL && getnetent() == NULL && getnetbyname("loopback") == NULL);
+    CHECK(getnetbyaddr(127, AF_INET) == NULL);
+    endhostent(), endnetent();
+}
+
 int main(void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(53)};
@@ -114,6 +185,8 @@ int main(void)
     find_all("IPv4's name, mapped", "old.example", AF_INET6, AI_V4MAPPED);
     find_all("IPv4's name, all mapped", "old.example", AF_INET6, AI_ALL | AI_V4MAPPED);
     find_all("nobody's", "nobody.example", AF_UNSPEC, 0);
+    find_hosts();
+    look_at_tables();
     puts("names: ok");
     return 0;
 }

@@ -10,7 +10,7 @@
  * skep_schedule().
  *
  * A thread that an event handler made runnable goes to the urgent queue and preempts; all others take
- * turns of SLICE_NS. A vCPU's timer is set only when there is a turn to end or a sleeper to wake, and is
+ * turns of SKEP_SLICE_NS. A vCPU's timer is set only when there is a turn to end or a sleeper to wake, and is
  * left alone when it would come too early: then it is set again. When nothing can run, the vCPU waits in
  * ring 0.
  *
@@ -47,8 +47,6 @@
 #include <string.h>
 
 #include "sched.h"
-
-#define SLICE_NS 10000000ull
 
 struct skep_sched skep_sched;
 struct vcpu *skep_sched_vcpu_at[VCPUS_MAX];
@@ -217,7 +215,8 @@ static inline uint64_t turn_deadline(struct vcpu *vcpu)
         return SKEP_FOREVER;
     if (vcpu->slice_end_ns == 0) {
         struct skep_thread *thread = vcpu->current;
-        vcpu->slice_end_ns = skep_clock_ns() + (thread->left_ns != 0 ? thread->left_ns : SLICE_NS);
+        vcpu->slice_end_ns =
+            skep_clock_ns() + (thread->left_ns != 0 ? thread->left_ns : SKEP_SLICE_NS);
         thread->left_ns = 0;
     }
     return vcpu->slice_end_ns;

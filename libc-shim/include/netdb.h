@@ -47,6 +47,13 @@ struct protoent {
     int p_proto;
 };
 
+struct netent {
+    char *n_name;
+    char **n_aliases;
+    int n_addrtype;
+    uint32_t n_net;
+};
+
 #define AI_PASSIVE     0x01
 #define AI_CANONNAME   0x02
 #define AI_NUMERICHOST 0x04
@@ -93,6 +100,17 @@ int getnameinfo(const struct sockaddr *address, socklen_t address_bytes, char *h
 extern _Thread_local int h_errno;
 /* The result belongs to the calling thread until its next call. */
 struct hostent *gethostbyname(const char *name);
+struct hostent *gethostbyname2(const char *name, int family);
+/* The one address that has a name without asking is the loopback: NULL, and HOST_NOT_FOUND, of all others. */
+struct hostent *gethostbyaddr(const void *address, socklen_t bytes, int family);
+/* The same with what the result points to in `room`. Their result is the error (ERANGE: too little room), *out NULL without
+ * one. *cause: what h_errno would be. */
+int gethostbyname_r(const char *name, struct hostent *entry, char *room, size_t bytes,
+                    struct hostent **out, int *cause);
+int gethostbyname2_r(const char *name, int family, struct hostent *entry, char *room, size_t bytes,
+                     struct hostent **out, int *cause);
+int gethostbyaddr_r(const void *address, socklen_t address_bytes, int family, struct hostent *entry,
+                    char *room, size_t bytes, struct hostent **out, int *cause);
 struct servent *getservbyname(const char *name, const char *protocol);
 /* port: in network byte order. */
 struct servent *getservbyport(int port, const char *protocol);
@@ -100,6 +118,33 @@ struct servent *getservbyport(int port, const char *protocol);
 struct protoent *getprotobyname(const char *name);
 struct protoent *getprotobynumber(int number);
 const char *hstrerror(int error);
+void herror(const char *text); /* the text, and what h_errno means, on the standard error output */
+
+/* As above, into an entry of the caller's. 0, and *out is NULL if there is none. The room isn't used. */
+int getservbyname_r(const char *name, const char *protocol, struct servent *entry, char *room,
+                    size_t bytes, struct servent **out);
+int getservbyport_r(int port, const char *protocol, struct servent *entry, char *room, size_t bytes,
+                    struct servent **out);
+int getprotobyname_r(const char *name, struct protoent *entry, char *room, size_t bytes,
+                     struct protoent **out);
+int getprotobynumber_r(int number, struct protoent *entry, char *room, size_t bytes,
+                       struct protoent **out);
+
+/* The same tables one by one, for each thread on its own; NULL after the last. Of hosts and networks there are none. */
+void setservent(int unused);
+struct servent *getservent(void);
+void endservent(void);
+void setprotoent(int unused);
+struct protoent *getprotoent(void);
+void endprotoent(void);
+void sethostent(int unused);
+struct hostent *gethostent(void);
+void endhostent(void);
+void setnetent(int unused);
+struct netent *getnetent(void);
+struct netent *getnetbyname(const char *name);
+struct netent *getnetbyaddr(uint32_t net, int family);
+void endnetent(void);
 
 #ifdef __cplusplus
 }

@@ -22,6 +22,16 @@ int pthread_setschedprio(pthread_t thread, int priority);
 
 #if __GNU_VISIBLE
 int pthread_getattr_np(pthread_t thread, pthread_attr_t *attributes);
+
+/* pthread_join() that doesn't wait (EBUSY), or until a time of a clock (ETIMEDOUT; EINVAL: it isn't one). */
+int pthread_tryjoin_np(pthread_t thread, void **result);
+int pthread_timedjoin_np(pthread_t thread, void **result, const struct timespec *until);
+int pthread_clockjoin_np(pthread_t thread, void **result, clockid_t clock,
+                         const struct timespec *until);
+
+/* As sched_setaffinity() and sched_getaffinity(), of any thread. Their result is the error. */
+int pthread_setaffinity_np(pthread_t thread, size_t bytes, const cpu_set_t *set);
+int pthread_getaffinity_np(pthread_t thread, size_t bytes, cpu_set_t *set);
 #endif
 
 #define PTHREAD_PRIO_NONE    0

@@ -29,6 +29,13 @@ int getloadavg(double averages[], int count);
 /* The program's name: what follows the last slash of its first argument, or of what setprogname() was told, which is kept. */
 const char *getprogname(void);
 void setprogname(const char *name);
+
+/* BSD's title in lists of processes: nobody lists them, and nothing happens. */
+void setproctitle(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* A decimal number from `least` to `most`. Else 0, errno (EINVAL, ERANGE), and *problem is "invalid", "too small" or "too
+ * large"; NULL if it is right. problem may be NULL. */
+long long strtonum(const char *text, long long least, long long most, const char **problem);
 #endif
 
 #ifdef __cplusplus

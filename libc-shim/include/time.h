@@ -24,6 +24,13 @@ extern int daylight __asm__("_daylight");  /* not 0: TZ has a summer time */
 
 int clock_getcpuclockid(pid_t process, clockid_t *clock);
 
+#if __ISO_C_VISIBLE >= 2011
+/* The time and the clock's resolution: UTC is the one base; 0 of others, else the base. */
+#define TIME_UTC 1
+int timespec_get(struct timespec *out, int base);
+int timespec_getres(struct timespec *out, int base); /* C23 */
+#endif
+
 #ifdef __cplusplus
 }
 #endif

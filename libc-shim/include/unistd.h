@@ -32,6 +32,20 @@ int getresuid(uid_t *real, uid_t *effective, uid_t *saved);
 int getresgid(gid_t *real, gid_t *effective, gid_t *saved);
 int setresuid(uid_t real, uid_t effective, uid_t saved);
 int setresgid(gid_t real, gid_t effective, gid_t saved);
+
+pid_t gettid(void); /* of the first thread getpid()'s result */
+
+/* Has what was written to the descriptor's file system kept, and all others. EBADF; of volumes fsync()'s errors. */
+int syncfs(int fd);
+
+/* Closes all descriptors from `first` on, or to `last`, too. EINVAL: last < first, or another flag. With
+ * CLOSE_RANGE_CLOEXEC they stay, as there is no exec(). */
+#define CLOSE_RANGE_UNSHARE 2u
+#define CLOSE_RANGE_CLOEXEC 4u
+void closefrom(int first);
+int close_range(unsigned first, unsigned last, int flags);
+
+int setdomainname(const char *name, size_t bytes); /* EPERM, as sethostname() */
 #endif
 
 #ifdef __cplusplus

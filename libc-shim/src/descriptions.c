@@ -150,6 +150,39 @@ static const struct errors errors = {"Success", ALL_ERRORS};
 static const uint16_t error_starts[] = {ALL_ERRORS};
 #undef ERROR
 
+/* The same of their names, for programs that ask for one. */
+#define ERROR(number, description) char of_##number[sizeof(#number)];
+struct error_names {
+    char of_0[sizeof("0")];
+    ALL_ERRORS
+};
+#undef ERROR
+#define ERROR(number, description) #number,
+static const struct error_names error_names = {"0", ALL_ERRORS};
+#undef ERROR
+#define ERROR(number, description) [number] = offsetof(struct error_names, of_##number),
+static const uint16_t error_name_starts[] = {ALL_ERRORS};
+#undef ERROR
+
+/* Whether newlib has an error of that number. */
+static bool is_error(int number)
+{
+    return number > 0 && (size_t)number < sizeof(error_starts) / sizeof(*error_starts) &&
+           error_starts[number] != 0;
+}
+
+const char *strerrorname_np(int number)
+{
+    if (number == 0)
+        return error_names.of_0;
+    return is_error(number) ? (const char *)&error_names + error_name_starts[number] : NULL;
+}
+
+const char *strerrordesc_np(int number)
+{
+    return number == 0 || is_error(number) ? strerror(number) : NULL;
+}
+
 /* The calling thread's until its next call. Without printf(), which a program may have no other use for. */
 static char *numbered(const char *what, int number)
 {
@@ -171,8 +204,7 @@ char *_strerror_r(struct _reent *unused, int number, int internal, int *error)
 {
     if (number == 0)
         return (char *)errors.of_0;
-    if (number > 0 && (size_t)number < sizeof(error_starts) / sizeof(*error_starts) &&
-        error_starts[number] != 0)
+    if (is_error(number))
         return (char *)&errors + error_starts[number];
     if (error != NULL)
         *error = EINVAL;
@@ -267,4 +299,16 @@ char *strsignal(int number)
 #endif
     const char *known = signal_description(number);
     return known != NULL ? (char *)known : numbered("Unknown signal ", number);
+}
+
+const char *sigdescr_np(int number)
+{
+    return signal_description(number);
+}
+
+/* Without those that have numbers behind SIGRTMIN. */
+const char *sigabbrev_np(int number)
+{
+    static _Thread_local char name[SIG2STR_MAX];
+    return signal_description(number) != NULL && sig2str(number, name) == 0 ? name : NULL;
 }

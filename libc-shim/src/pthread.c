@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "pthread_internal.h"
 #include "skep/fd.h"
@@ -19,7 +20,7 @@
 static _Atomic uint32_t running = 1;
 
 static struct skep_pthread first_thread = {
-    .references = 2, .signals = &skep_posix_first_signals, .name = "main"};
+    .references = 2, .signals = &skep_posix_first_signals, .name = "main", .id = 1};
 
 static _Thread_local struct skep_pthread *self = &first_thread;
 
@@ -96,6 +97,7 @@ int pthread_create(pthread_t *out, const pthread_attr_t *attributes, void *(*fun
     atomic_init(&thread->references, detached ? 1 : 2);
     *out = thread;
     thread->signals = &thread->own_signals;
+    atomic_init(&thread->affinity, atomic_load_explicit(&self->affinity, memory_order_relaxed));
     skep_posix_signals_thread_new(thread->signals);
     atomic_fetch_add_explicit(&running, 1, memory_order_relaxed);
     int result = skep_thread_create_on(NULL, &thread->stack, run, thread);
@@ -108,24 +110,61 @@ int pthread_create(pthread_t *out, const pthread_attr_t *attributes, void *(*fun
     return 0;
 }
 
-int pthread_join(pthread_t thread, void **result)
+/* 0, or ETIMEDOUT. */
+static int wait_until_ended(struct skep_pthread *thread, uint64_t deadline_ns)
+{
+    uint64_t interrupts = skep_interrupts_seen();
+    skep_posix_may_end();
+    while (!atomic_load_explicit(&thread->ended, memory_order_acquire)) {
+        int result = skep_wait_interruptibly(&thread->ended, 0, deadline_ns, &interrupts,
+                                             SKEP_ALWAYS_RESTARTS);
+        if (result == -ETIMEDOUT)
+            return ETIMEDOUT;
+        if (result == -EINTR)
+            skep_posix_may_end();
+    }
+    return 0;
+}
+
+static int join(pthread_t thread, void **result, uint64_t deadline_ns)
 {
     if (thread == self)
         return EDEADLK;
     if (atomic_load_explicit(&thread->detached, memory_order_relaxed))
         return EINVAL;
-    uint64_t interrupts = skep_interrupts_seen();
-    skep_posix_may_end();
-    while (!atomic_load_explicit(&thread->ended, memory_order_acquire))
-        if (skep_wait_interruptibly(&thread->ended, 0, SKEP_FOREVER, &interrupts,
-                                    SKEP_ALWAYS_RESTARTS) == -EINTR)
-            skep_posix_may_end();
+    if (wait_until_ended(thread, deadline_ns) != 0)
+        return ETIMEDOUT;
     if (result != NULL)
         *result = thread->value;
     wait_until_off_stack(thread);
     if (drop(thread))
         free_thread(thread);
     return 0;
+}
+
+int pthread_join(pthread_t thread, void **result)
+{
+    return join(thread, result, SKEP_FOREVER);
+}
+
+int pthread_tryjoin_np(pthread_t thread, void **result)
+{
+    bool has_ended = atomic_load_explicit(&thread->ended, memory_order_acquire);
+    return has_ended ? join(thread, result, SKEP_FOREVER) : EBUSY;
+}
+
+int pthread_clockjoin_np(pthread_t thread, void **result, clockid_t clock,
+                         const struct timespec *until)
+{
+    uint64_t deadline_ns = SKEP_FOREVER;
+    if (until != NULL && !skep_posix_deadline(clock, until, &deadline_ns))
+        return EINVAL;
+    return join(thread, result, deadline_ns);
+}
+
+int pthread_timedjoin_np(pthread_t thread, void **result, const struct timespec *until)
+{
+    return pthread_clockjoin_np(thread, result, CLOCK_REALTIME, until);
 }
 
 int pthread_detach(pthread_t thread)
@@ -172,6 +211,26 @@ int pthread_getattr_np(pthread_t thread, pthread_attr_t *attributes)
     if (atomic_load_explicit(&thread->detached, memory_order_relaxed))
         attributes->detachstate = PTHREAD_CREATE_DETACHED;
     return 0;
+}
+
+/* Nobody counts what one thread takes. */
+int pthread_getcpuclockid(pthread_t thread, clockid_t *clock)
+{
+    return ENOENT;
+}
+
+/* Numbered as they ask. The first thread's number is the process's. */
+pid_t gettid(void)
+{
+    static _Atomic pid_t last = 1;
+    if (self->id == 0)
+        self->id = atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
+    return self->id;
+}
+
+struct skep_pthread *skep_posix_thread_find(pid_t id)
+{
+    return id == 0 || id == gettid() ? self : id == first_thread.id ? &first_thread : NULL;
 }
 
 void pthread_yield(void)

@@ -26,6 +26,11 @@ struct skep_pthread {
     bool cancel_disabled; /* the thread's own, as the next one is */
     int cancel_type;
     char name[NAME_BYTES];
+    pid_t id;                  /* gettid()'s; 0: it hasn't asked */
+    _Atomic uint64_t affinity; /* a bit for each CPU that was chosen; 0: none was */
 };
+
+/* pthread.c: the thread of gettid()'s result, 0: the calling one; NULL: it is neither that nor the first. */
+struct skep_pthread *skep_posix_thread_find(pid_t id);
 
 #endif

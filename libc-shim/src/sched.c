@@ -58,6 +58,14 @@ int sched_setparam(pid_t process, const struct sched_param *parameters)
     return sched_setscheduler(process, SCHED_OTHER, parameters);
 }
 
+int sched_rr_get_interval(pid_t process, struct timespec *interval)
+{
+    int result = check_process(process);
+    if (result == 0)
+        *interval = skep_posix_timespec(SKEP_SLICE_NS);
+    return (int)skep_posix_result(result);
+}
+
 /* The policies that are refused have Linux' range. */
 int sched_get_priority_max(int policy)
 {

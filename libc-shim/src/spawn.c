@@ -171,3 +171,47 @@ int posix_spawnattr_setsigdefault(posix_spawnattr_t *restrict attributes,
 {
     return ENOSYS;
 }
+
+int posix_spawnattr_getflags(const posix_spawnattr_t *restrict attributes, short *restrict flags)
+{
+    return ENOSYS;
+}
+
+int posix_spawnattr_getpgroup(const posix_spawnattr_t *restrict attributes, pid_t *restrict group)
+{
+    return ENOSYS;
+}
+
+int posix_spawnattr_getsigmask(const posix_spawnattr_t *restrict attributes, sigset_t *restrict set)
+{
+    return ENOSYS;
+}
+
+int posix_spawnattr_getsigdefault(const posix_spawnattr_t *restrict attributes,
+                                  sigset_t *restrict set)
+{
+    return ENOSYS;
+}
+
+int posix_spawnattr_getschedpolicy(const posix_spawnattr_t *restrict attributes,
+                                   int *restrict policy)
+{
+    return ENOSYS;
+}
+
+int posix_spawnattr_getschedparam(const posix_spawnattr_t *restrict attributes,
+                                  struct sched_param *restrict parameters)
+{
+    return ENOSYS;
+}
+
+int posix_spawnattr_setschedpolicy(posix_spawnattr_t *attributes, int policy)
+{
+    return ENOSYS;
+}
+
+int posix_spawnattr_setschedparam(posix_spawnattr_t *restrict attributes,
+                                  const struct sched_param *restrict parameters)
+{
+    return ENOSYS;
+}

@@ -85,6 +85,49 @@ struct servent *getservbyport(int port, const char *protocol)
     return name == NULL ? NULL : service_of(name, ntohs((uint16_t)port), protocol);
 }
 
+static _Thread_local size_t next_service;
+
+void setservent(int unused)
+{
+    (void)unused;
+    next_service = 0;
+}
+
+struct servent *getservent(void)
+{
+    if (next_service >= sizeof(services) / sizeof(services[0]))
+        return NULL;
+    size_t at = next_service++;
+    return service_of(services[at].name, services[at].port, NULL);
+}
+
+void endservent(void)
+{
+    next_service = 0;
+}
+
+static int service_copy(const struct servent *found, struct servent *entry, struct servent **out)
+{
+    if (found != NULL)
+        *entry = *found; /* what it points to stays */
+    *out = found != NULL ? entry : NULL;
+    return 0;
+}
+
+int getservbyname_r(const char *name, const char *protocol, struct servent *entry, char *room,
+                    size_t bytes, struct servent **out)
+{
+    (void)room, (void)bytes;
+    return service_copy(getservbyname(name, protocol), entry, out);
+}
+
+int getservbyport_r(int port, const char *protocol, struct servent *entry, char *room, size_t bytes,
+                    struct servent **out)
+{
+    (void)room, (void)bytes;
+    return service_copy(getservbyport(port, protocol), entry, out);
+}
+
 /*
  * Protocols
  */
@@ -110,6 +153,92 @@ struct protoent *getprotobynumber(int number)
         if (protocols[i].p_proto == number)
             return &protocols[i];
     return NULL;
+}
+
+static _Thread_local size_t next_protocol;
+
+void setprotoent(int unused)
+{
+    (void)unused;
+    next_protocol = 0;
+}
+
+struct protoent *getprotoent(void)
+{
+    bool is_there = next_protocol < sizeof(protocols) / sizeof(protocols[0]);
+    return is_there ? &protocols[next_protocol++] : NULL;
+}
+
+void endprotoent(void)
+{
+    next_protocol = 0;
+}
+
+static int protocol_copy(const struct protoent *found, struct protoent *entry,
+                         struct protoent **out)
+{
+    if (found != NULL)
+        *entry = *found;
+    *out = found != NULL ? entry : NULL;
+    return 0;
+}
+
+int getprotobyname_r(const char *name, struct protoent *entry, char *room, size_t bytes,
+                     struct protoent **out)
+{
+    (void)room, (void)bytes;
+    return protocol_copy(getprotobyname(name), entry, out);
+}
+
+int getprotobynumber_r(int number, struct protoent *entry, char *room, size_t bytes,
+                       struct protoent **out)
+{
+    (void)room, (void)bytes;
+    return protocol_copy(getprotobynumber(number), entry, out);
+}
+
+/*
+ * Hosts and networks that could be listed: none
+ */
+
+void sethostent(int unused)
+{
+    (void)unused;
+}
+
+struct hostent *gethostent(void)
+{
+    return NULL;
+}
+
+void endhostent(void)
+{
+}
+
+void setnetent(int unused)
+{
+    (void)unused;
+}
+
+struct netent *getnetent(void)
+{
+    return NULL;
+}
+
+struct netent *getnetbyname(const char *name)
+{
+    (void)name;
+    return NULL;
+}
+
+struct netent *getnetbyaddr(uint32_t net, int family)
+{
+    (void)net, (void)family;
+    return NULL;
+}
+
+void endnetent(void)
+{
 }
 
 /*
@@ -278,32 +407,156 @@ static int host_find(const char *name, int family, int flags, struct found *out)
     return dns_find(name, family, flags, out);
 }
 
-struct hostent *gethostbyname(const char *name)
+/* A host's entry, and what it points to. */
+struct host {
+    union {
+        struct in_addr v4;
+        struct in6_addr v6;
+    } address;
+    char *addresses[2];
+    char name[256];
+};
+
+static void host_fill(struct host *host, int family, const char *name, struct hostent *entry)
 {
-    static _Thread_local struct hostent entry;
-    static _Thread_local struct in_addr address;
-    static _Thread_local char *addresses[2];
-    static _Thread_local char copy[256];
+    snprintf(host->name, sizeof(host->name), "%s", name);
+    host->addresses[0] = (char *)&host->address;
+    host->addresses[1] = NULL;
+    *entry = (struct hostent){
+        .h_name = host->name,
+        .h_aliases = no_aliases,
+        .h_addrtype = family,
+        .h_length = family == AF_INET6 ? sizeof(host->address.v6) : sizeof(host->address.v4),
+        .h_addr_list = host->addresses,
+    };
+}
+
+/* 0, or what h_errno is to be. */
+static int host_by_name(const char *name, int family, struct host *host, struct hostent *entry)
+{
     struct found found = {0};
     skep_cancellation_point();
-    int error = host_find(name, AF_INET, 0, &found);
-    address = found.v4.sin_addr;
-    if (error == 0 && !found.has_v4)
+    int error = host_find(name, family, 0, &found);
+    if (error == 0 && !(family == AF_INET6 ? found.has_v6 : found.has_v4))
         error = EAI_NONAME;
-    if (error != 0) {
-        h_errno = error == EAI_AGAIN ? TRY_AGAIN : HOST_NOT_FOUND;
-        return NULL;
-    }
-    snprintf(copy, sizeof(copy), "%s", name);
-    addresses[0] = (char *)&address;
-    entry = (struct hostent){
-        .h_name = copy,
-        .h_aliases = no_aliases,
-        .h_addrtype = AF_INET,
-        .h_length = sizeof(address),
-        .h_addr_list = addresses,
-    };
-    return &entry;
+    if (error != 0)
+        return error == EAI_AGAIN ? TRY_AGAIN : HOST_NOT_FOUND;
+    if (family == AF_INET6)
+        host->address.v6 = found.v6.sin6_addr;
+    else
+        host->address.v4 = found.v4.sin_addr;
+    host_fill(host, family, name, entry);
+    return 0;
+}
+
+static bool is_family(int family)
+{
+    return family == AF_INET || family == AF_INET6;
+}
+
+static bool is_loopback_of(const void *address, int family)
+{
+    struct in6_addr copy;
+    if (family == AF_INET6)
+        return memcmp(address, &in6addr_loopback, sizeof(in6addr_loopback)) == 0;
+    memcpy(&copy, address, sizeof(struct in_addr));
+    return copy.s6_addr32[0] == htonl(INADDR_LOOPBACK);
+}
+
+static int host_by_address(const void *address, socklen_t bytes, int family, struct host *host,
+                           struct hostent *entry)
+{
+    size_t wanted = family == AF_INET6 ? sizeof(struct in6_addr) : sizeof(struct in_addr);
+    if (!is_family(family) || bytes != wanted)
+        return NO_RECOVERY;
+    if (!is_loopback_of(address, family))
+        return HOST_NOT_FOUND;
+    memcpy(&host->address, address, bytes);
+    host_fill(host, family, "localhost", entry);
+    return 0;
+}
+
+static struct host *own_host(struct hostent **entry)
+{
+    static _Thread_local struct host host;
+    static _Thread_local struct hostent own_entry;
+    *entry = &own_entry;
+    return &host;
+}
+
+struct hostent *gethostbyname2(const char *name, int family)
+{
+    struct hostent *entry;
+    struct host *host = own_host(&entry);
+    int cause = is_family(family) ? host_by_name(name, family, host, entry) : NO_RECOVERY;
+    if (cause != 0)
+        h_errno = cause;
+    return cause == 0 ? entry : NULL;
+}
+
+struct hostent *gethostbyname(const char *name)
+{
+    return gethostbyname2(name, AF_INET);
+}
+
+struct hostent *gethostbyaddr(const void *address, socklen_t bytes, int family)
+{
+    struct hostent *entry;
+    struct host *host = own_host(&entry);
+    int cause = host_by_address(address, bytes, family, host, entry);
+    if (cause != 0)
+        h_errno = cause;
+    return cause == 0 ? entry : NULL;
+}
+
+/* Aligned, in the caller's room; NULL: that is too small. */
+static struct host *room_host(char *room, size_t bytes)
+{
+    size_t skipped = -(uintptr_t)room % _Alignof(struct host);
+    return bytes >= skipped && bytes - skipped >= sizeof(struct host)
+               ? (struct host *)(void *)(room + skipped)
+               : NULL;
+}
+
+/* 0: found, or certainly not. */
+static int result_of(int cause, struct hostent *entry, struct hostent **out, int *cause_out)
+{
+    *out = cause == 0 ? entry : NULL;
+    if (cause != 0)
+        *cause_out = cause;
+    return cause == TRY_AGAIN ? EAGAIN : cause == NO_RECOVERY ? EINVAL : 0;
+}
+
+static int no_room(struct hostent **out)
+{
+    *out = NULL;
+    return ERANGE;
+}
+
+int gethostbyname2_r(const char *name, int family, struct hostent *entry, char *room, size_t bytes,
+                     struct hostent **out, int *cause)
+{
+    struct host *host = room_host(room, bytes);
+    if (host == NULL)
+        return no_room(out);
+    int found = is_family(family) ? host_by_name(name, family, host, entry) : NO_RECOVERY;
+    return result_of(found, entry, out, cause);
+}
+
+int gethostbyname_r(const char *name, struct hostent *entry, char *room, size_t bytes,
+                    struct hostent **out, int *cause)
+{
+    return gethostbyname2_r(name, AF_INET, entry, room, bytes, out, cause);
+}
+
+int gethostbyaddr_r(const void *address, socklen_t address_bytes, int family, struct hostent *entry,
+                    char *room, size_t bytes, struct hostent **out, int *cause)
+{
+    struct host *host = room_host(room, bytes);
+    if (host == NULL)
+        return no_room(out);
+    return result_of(host_by_address(address, address_bytes, family, host, entry), entry, out,
+                     cause);
 }
 
 const char *hstrerror(int error)
@@ -322,6 +575,12 @@ const char *hstrerror(int error)
     default:
         return "Unknown resolver error";
     }
+}
+
+void herror(const char *text)
+{
+    bool has_text = text != NULL && text[0] != '\0';
+    fprintf(stderr, "%s%s%s\n", has_text ? text : "", has_text ? ": " : "", hstrerror(h_errno));
 }
 
 /*

@@ -17,6 +17,9 @@
 
 #define SKEP_FOREVER UINT64_MAX
 
+/* How long a thread runs while others wait for its CPU. */
+#define SKEP_SLICE_NS 10000000ull
+
 /* The stack of a thread when none is asked for. Only pages that are touched cost memory. */
 #define SKEP_STACK_BYTES_DEFAULT (128u * 1024u)
 #define SKEP_STACK_BYTES_MIN     (16u * 1024u)

@@ -50,6 +50,21 @@ int msync(void *address, size_t bytes, int flags);
 int madvise(void *address, size_t bytes, int advice);
 int posix_madvise(void *address, size_t bytes, int advice);
 
+/* Without effect: pages come when they are touched, and stay. EINVAL: other flags, of mlockall() none; ENOMEM: no addresses of a
+ * program's. Whether something is mapped there isn't looked at. */
+#define MCL_CURRENT 1
+#define MCL_FUTURE  2
+#define MCL_ONFAULT 4
+int mlock(const void *address, size_t bytes);
+int munlock(const void *address, size_t bytes);
+int mlockall(int flags);
+int munlockall(void);
+
+#if __GNU_VISIBLE
+#define MLOCK_ONFAULT 1u
+int mlock2(const void *address, size_t bytes, unsigned flags);
+#endif
+
 #ifdef __cplusplus
 }
 #endif

@@ -176,6 +176,26 @@ int sigemptyset(sigset_t *set);
 int sigfillset(sigset_t *set);
 int sigismember(const sigset_t *set, int signal);
 
+#if __GNU_VISIBLE
+int sigisemptyset(const sigset_t *set);
+int sigandset(sigset_t *out, const sigset_t *one, const sigset_t *other);
+int sigorset(sigset_t *out, const sigset_t *one, const sigset_t *other);
+#endif
+
+#if __XSI_VISIBLE
+/* System V's, which POSIX calls obsolescent: one signal is added to the mask, or removed; ignored; removed while a signal is
+ * waited for (EINTR); and given an action, or blocked (SIG_HOLD), with the former one as the result. EINVAL. */
+#define SIG_HOLD ((_sig_func_ptr)2)
+int sighold(int signal);
+int sigrelse(int signal);
+int sigignore(int signal);
+int sigpause(int signal);
+_sig_func_ptr sigset(int signal, _sig_func_ptr action);
+#endif
+
+/* psignal() of what a handler or sigwaitinfo() got. */
+void psiginfo(const siginfo_t *info, const char *text);
+
 #if __MISC_VISIBLE
 /* Names of signals without "SIG", and numbers of names. 0, or -1 of what is none. POSIX.1-2024 has them. */
 #define SIG2STR_MAX 17

@@ -123,6 +123,7 @@ speed_t cfgetispeed(const struct termios *settings);
 speed_t cfgetospeed(const struct termios *settings);
 int cfsetispeed(struct termios *settings, speed_t speed);
 int cfsetospeed(struct termios *settings, speed_t speed);
+int cfsetspeed(struct termios *settings, speed_t speed); /* both */
 void cfmakeraw(struct termios *settings);
 int tcgetattr(int fd, struct termios *out);
 int tcsetattr(int fd, int when, const struct termios *settings);
