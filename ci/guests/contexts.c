@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/time.h>
 #include <ucontext.h>
 
@@ -190,6 +191,76 @@ static void threads(void)
     CHECK(pthread_join(thread, NULL) == 0);
 }
 
+/* A stream whose write function goes away while the stream is locked, and comes back. */
+static ssize_t writes_elsewhere(void *unused, const char *data, size_t bytes)
+{
+    (void)unused, (void)data;
+    CHECK(swapcontext(&other, &here) == 0);
+    return (ssize_t)bytes;
+}
+
+static FILE *stream;
+
+static void prints_elsewhere(void)
+{
+    fprintf(stream, "text");
+    fprintf(stream, "more");
+    shared = -1;
+}
+
+static void *prints(void *unused)
+{
+    (void)unused;
+    flockfile(stream);
+    funlockfile(stream);
+    return NULL;
+}
+
+static void locks(void)
+{
+    const cookie_io_functions_t functions = {.write = writes_elsewhere};
+    pthread_t thread;
+    int rounds = 0;
+    stream = fopencookie(NULL, "w", functions);
+    CHECK(stream != NULL && setvbuf(stream, NULL, _IONBF, 0) == 0);
+    shared = 0;
+    on_stack(&other, stack, &here);
+    makecontext(&other, prints_elsewhere, 0);
+    for (; shared == 0; rounds++)
+        CHECK(swapcontext(&here, &other) == 0);
+    calls = 0;
+    raise(SIGUSR1);
+    printf("away while it printed: %d, handled: %d\n", rounds > 1, (int)calls);
+    CHECK(pthread_create(&thread, NULL, prints, NULL) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
+    printf("unlocked\n");
+}
+
+/* Whoever joins a thread may take away the stack that it ended on. */
+static void *ends_elsewhere(void *base)
+{
+    ucontext_t context;
+    on_stack(&context, base, NULL);
+    makecontext(&context, (void (*)(void))pthread_exit, 1, base);
+    setcontext(&context);
+    return NULL;
+}
+
+static void joins(void)
+{
+    for (int i = 0; i < 300; i++) {
+        pthread_t thread;
+        void *result;
+        void *base =
+            mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        CHECK(base != MAP_FAILED);
+        CHECK(pthread_create(&thread, NULL, ends_elsewhere, base) == 0);
+        CHECK(pthread_join(thread, &result) == 0 && result == base);
+        CHECK(munmap(base, STACK_BYTES) == 0);
+    }
+    printf("joined\n");
+}
+
 static void leave(int signal)
 {
     (void)signal;
@@ -225,6 +296,8 @@ int main(void)
     masks();
     ticks();
     threads();
+    locks();
+    joins();
     faults();
     on_stack(&other, stack, NULL); /* the thread ends with it, and the process with the thread */
     makecontext(&other, ends, 0);

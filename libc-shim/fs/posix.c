@@ -256,7 +256,12 @@ int _rename(const char *old_path, const char *new_path);
 int _rename(const char *old_path, const char *new_path)
 {
     int result = skep_unix_path_rename(old_path, new_path);
-    return removed(old_path, result == -ENOENT ? fs_rename(old_path, new_path) : result);
+    if (result == -ENOENT) {
+        result = fs_rename(old_path, new_path);
+        if (result == 0)
+            skep_unix_path_remove(new_path); /* the file is what has the name now */
+    }
+    return removed(old_path, result);
 }
 
 /*

@@ -10,10 +10,14 @@
 extern "C" {
 #endif
 
-#if __GNU_VISIBLE
-/* "ENOENT" and its description; "INT" and its description. NULL: there is none of that number. */
+#if __MISC_VISIBLE /* whose configure script doesn't ask for GNU's functions finds these two all the same */
+/* "ENOENT" and its description. NULL: there is none of that number. */
 const char *strerrorname_np(int number);
 const char *strerrordesc_np(int number);
+#endif
+
+#if __GNU_VISIBLE
+/* "INT" and its description, likewise. */
 const char *sigabbrev_np(int signal);
 const char *sigdescr_np(int signal);
 #endif

@@ -3,7 +3,8 @@
  * makecontext()), and what signals' handlers with SA_SIGINFO get as their third argument.
  *
  * A context has registers that a call keeps, the modes of floating point, and what signals are blocked; locks, errno and
- * thread-local variables are the thread's, whichever it is in. Any thread may go on with it, one at a time. What a handler
+ * thread-local variables are the thread's, whichever it is in. setcontext() unlocks what the C library has locked since
+ * getcontext(); swapcontext() doesn't. Any thread may go on with it, one at a time. What a handler
  * got is for reading and changing; setcontext() can't go on with it.
  */
 #ifndef _UCONTEXT_H

@@ -3,10 +3,12 @@
  */
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <ucontext.h>
 
 #include "pending.h"
+#include "shim.h"
 
 #define REGISTERS_OF_ARGUMENTS 6
 
@@ -34,15 +36,25 @@ int skep_posix_context_tell(ucontext_t *context)
     return pthread_sigmask(SIG_BLOCK, NULL, &context->uc_sigmask);
 }
 
-/* What swapcontext() ends with. */
+static void check(const ucontext_t *context)
+{
+    if (context->__fcw == 0) /* which no CPU has */
+        skep_abort("a context that getcontext() hasn't made can't be gone on with");
+}
+
+/* What swapcontext() ends with. What is locked stays so: who called it comes back. */
 int skep_posix_context_swap(ucontext_t *old, const ucontext_t *next)
 {
+    check(next);
     skep_posix_context_tell(old);
-    return setcontext(next);
+    skep_errands_refuse(next->__place.__refuses);
+    pthread_sigmask(SIG_SETMASK, &next->uc_sigmask, NULL);
+    skep_posix_context_load(next);
 }
 
 int setcontext(const ucontext_t *context)
 {
+    check(context);
     skep_posix_go_to_place(&context->__place, &context->uc_sigmask);
     skep_posix_context_load(context);
 }
@@ -70,6 +82,7 @@ void makecontext(ucontext_t *context, void (*function)(void), int count, ...)
     registers[REG_RBP] = 0; /* ends backtraces */
     registers[REG_RBX] = (greg_t)context->uc_link;
     registers[REG_RIP] = (greg_t)function;
+    context->__place.__refuses = true; /* nobody knows how much of that stack is left */
 }
 
 _Noreturn void skep_posix_context_ended(const ucontext_t *next)

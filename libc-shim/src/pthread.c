@@ -3,7 +3,8 @@
  *
  * A struct skep_pthread is shared by the thread and whoever may join it. The last of the two frees
  * it: the thread when it was detached before its end, else pthread_join() or pthread_detach(). On a stack
- * of its creator's a thread tells when it is off that, unless it was the last: the other one waits for it.
+ * of its creator's, of a context or of signals a thread tells when it is off that, unless it was the last: the other one waits
+ * for it.
  */
 #include <pthread.h>
 #include <reent.h>
@@ -62,6 +63,7 @@ _Noreturn void pthread_exit(void *result)
     free_reent();
     skep_posix_signals_thread_end();
     thread->value = result;
+    thread->stack_is_given |= skep_errands_refuse(true); /* it is on another than its own */
     atomic_store_explicit(&thread->ended, 1, memory_order_release);
     skep_wake(&thread->ended, SKEP_WAKE_ALL);
     _Atomic uint32_t *gone = thread->stack_is_given ? &thread->gone : NULL;

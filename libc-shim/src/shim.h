@@ -196,7 +196,7 @@ int skep_posix_keeps(const char *path);
 int skep_posix_adds_nothing(const char *path);
 
 /* unix_names.c, if the program has UNIX sockets: what functions on paths do to the name of one. -ENOENT: no socket has it.
- * rename() takes the name that the second path is away from a socket that has it; -EEXIST: something else is there. */
+ * rename() takes the name that the second path is away from a socket that has it. */
 int skep_unix_path_stat(const char *path, struct stat *out);
 int skep_unix_path_chmod(const char *path, mode_t mode);
 int skep_unix_path_chown(const char *path, uid_t user, gid_t group);

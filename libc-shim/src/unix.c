@@ -1,6 +1,6 @@
 /*
  * unix.c - UNIX sockets with connections between threads of the guest: streams, and records in order (SOCK_SEQPACKET). As
- * on Linux, but for names (unix_common.c): connect() makes both ends of a connection; the other one waits in its listener's
+ * on Linux, but for names (unix_names.c): connect() makes both ends of a connection; the other one waits in its listener's
  * queue for accept().
  *
  * The mutex of names guards queues, too. Who waits for a queue does so on its listener's `changes`.

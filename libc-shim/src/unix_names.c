@@ -19,6 +19,7 @@ struct unix_entry {
     struct unix_name *owner;
     socklen_t bytes;
     struct sockaddr_un address;
+    ino_t number;
     mode_t mode;
     uid_t user;
     gid_t group;
@@ -26,6 +27,7 @@ struct unix_entry {
 
 struct skep_mutex skep_unix_lock;
 static struct unix_entry *entries; /* by next */
+static ino_t last_number;          /* of them */
 
 int skep_unix_name_check(const struct sockaddr *address, socklen_t *bytes)
 {
@@ -95,6 +97,7 @@ int skep_unix_name_bind(struct unix_name *own, const struct sockaddr *address, s
         own->address = entry->address;
         own->bytes = bytes;
         own->entry = entry;
+        entry->number = ++last_number;
         entry->next = entries;
         entries = entry;
     }
@@ -128,91 +131,106 @@ void skep_unix_name_tell(const struct unix_name *of, struct sockaddr *address, s
  * What functions on paths do (shim.h)
  */
 
-/* -ENAMETOOLONG; -ENOENT: it is empty. */
-static int address_of(const char *path, struct sockaddr_un *address, socklen_t *bytes)
+/* A path as bind() has it. */
+struct path {
+    struct sockaddr_un address;
+    socklen_t bytes;
+};
+
+/* Before anything is locked, as the path may be at a bad address. -ENAMETOOLONG; -ENOENT: it is empty. */
+static int path_take(struct path *path, const char *text)
 {
-    size_t length = strnlen(path, sizeof(address->sun_path) + 1);
-    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
-    if (length == 0 || length > sizeof(address->sun_path))
+    size_t length = strnlen(text, sizeof(path->address.sun_path) + 1);
+    path->address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    path->bytes = 0; /* no socket has that */
+    if (length == 0 || length > sizeof(path->address.sun_path))
         return length == 0 ? -ENOENT : -ENAMETOOLONG;
-    memcpy(address->sun_path, path, length);
-    *bytes = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
+    memcpy(path->address.sun_path, text, length);
+    path->bytes = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
     return 0;
 }
 
 /* The lock is held. */
-static struct unix_entry *find_path(const char *path)
+static struct unix_entry *find_path(const struct path *path)
 {
-    struct sockaddr_un address;
-    socklen_t bytes;
-    if (address_of(path, &address, &bytes) != 0)
+    return find(0, (const struct sockaddr *)&path->address, path->bytes);
+}
+
+/* The entry with the lock held; NULL: there is none, and it isn't held. */
+static struct unix_entry *find_locked(const char *text)
+{
+    struct path path;
+    if (path_take(&path, text) != 0)
         return NULL;
-    return find(0, (const struct sockaddr *)&address, bytes);
+    skep_mutex_lock(&skep_unix_lock);
+    struct unix_entry *entry = find_path(&path);
+    if (entry == NULL)
+        skep_mutex_unlock(&skep_unix_lock);
+    return entry;
 }
 
 int skep_unix_path_stat(const char *path, struct stat *out)
 {
-    skep_mutex_lock(&skep_unix_lock);
-    const struct unix_entry *entry = find_path(path);
-    if (entry != NULL)
-        *out = (struct stat){.st_mode = S_IFSOCK | entry->mode,
-                             .st_nlink = 1,
-                             .st_uid = entry->user,
-                             .st_gid = entry->group,
-                             .st_blksize = 4096};
+    const struct unix_entry *entry = find_locked(path);
+    if (entry == NULL)
+        return -ENOENT;
+    const struct stat status = {.st_mode = S_IFSOCK | entry->mode,
+                                .st_ino = entry->number,
+                                .st_nlink = 1,
+                                .st_uid = entry->user,
+                                .st_gid = entry->group,
+                                .st_blksize = 4096};
     skep_mutex_unlock(&skep_unix_lock);
-    return entry != NULL ? 0 : -ENOENT;
+    *out = status;
+    return 0;
 }
 
 int skep_unix_path_chmod(const char *path, mode_t mode)
 {
-    skep_mutex_lock(&skep_unix_lock);
-    struct unix_entry *entry = find_path(path);
-    if (entry != NULL)
-        entry->mode = mode & 07777;
+    struct unix_entry *entry = find_locked(path);
+    if (entry == NULL)
+        return -ENOENT;
+    entry->mode = mode & 07777;
     skep_mutex_unlock(&skep_unix_lock);
-    return entry != NULL ? 0 : -ENOENT;
+    return 0;
 }
 
 int skep_unix_path_chown(const char *path, uid_t user, gid_t group)
 {
-    skep_mutex_lock(&skep_unix_lock);
-    struct unix_entry *entry = find_path(path);
-    if (entry != NULL && user != (uid_t)-1)
+    struct unix_entry *entry = find_locked(path);
+    if (entry == NULL)
+        return -ENOENT;
+    if (user != (uid_t)-1)
         entry->user = user;
-    if (entry != NULL && group != (gid_t)-1)
+    if (group != (gid_t)-1)
         entry->group = group;
     skep_mutex_unlock(&skep_unix_lock);
-    return entry != NULL ? 0 : -ENOENT;
+    return 0;
 }
 
 int skep_unix_path_remove(const char *path)
 {
-    skep_mutex_lock(&skep_unix_lock);
-    struct unix_entry *entry = find_path(path);
-    if (entry != NULL)
-        remove_entry(entry);
+    struct unix_entry *entry = find_locked(path);
+    if (entry == NULL)
+        return -ENOENT;
+    remove_entry(entry);
     skep_mutex_unlock(&skep_unix_lock);
-    return entry != NULL ? 0 : -ENOENT;
+    return 0;
 }
 
 int skep_unix_path_rename(const char *path, const char *to)
 {
-    struct sockaddr_un address;
-    socklen_t bytes;
-    struct stat status;
-    bool is_taken = stat(to, &status) == 0 && !S_ISSOCK(status.st_mode);
-    skep_mutex_lock(&skep_unix_lock);
-    struct unix_entry *entry = find_path(path);
-    int result = entry != NULL ? address_of(to, &address, &bytes) : -ENOENT;
-    if (result == 0 && is_taken)
-        result = -EEXIST;
+    struct path wanted;
+    int result = path_take(&wanted, to);
+    struct unix_entry *entry = find_locked(path);
+    if (entry == NULL)
+        return -ENOENT;
     if (result == 0) {
-        struct unix_entry *former = find_path(to);
+        struct unix_entry *former = find_path(&wanted);
         if (former != NULL && former != entry)
             remove_entry(former);
-        entry->address = address;
-        entry->bytes = bytes;
+        entry->address = wanted.address;
+        entry->bytes = wanted.bytes;
     }
     skep_mutex_unlock(&skep_unix_lock);
     return result;
