@@ -20,6 +20,10 @@
 #include "check.h"
 #include "say.h"
 
+#ifndef CLOSE_RANGE_CLOEXEC
+#define CLOSE_RANGE_CLOEXEC 4 /* glibc leaves it to the kernel's header */
+#endif
+
 static short poll_now(int fd, short events)
 {
     struct pollfd one = {.fd = fd, .events = events};
@@ -498,6 +502,10 @@ static void test_closes(int fd)
     say("is taken away", fcntl(fd, F_SETFD, 0));
     say("FIOCLEX", ioctl(fd, FIOCLEX) == 0 ? fcntl(fd, F_GETFD) : -1);
     say("FIONCLEX", ioctl(fd, FIONCLEX) == 0 ? fcntl(fd, F_GETFD) : -1);
+    say("close_range", close_range((unsigned)fd, (unsigned)fd, CLOSE_RANGE_CLOEXEC) == 0
+                           ? fcntl(fd, F_GETFD)
+                           : -1);
+    CHECK(fcntl(fd, F_SETFD, 0) == 0);
     say_closes("its file", fd);
 }
 

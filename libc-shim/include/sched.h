@@ -29,36 +29,38 @@ typedef struct {
     unsigned long __bits[CPU_SETSIZE / 64];
 } cpu_set_t;
 
-static inline unsigned long *__cpu_word(unsigned cpu, size_t bytes, const cpu_set_t *set)
+static __inline__ unsigned long *__cpu_word(unsigned cpu, size_t bytes, const cpu_set_t *set)
 {
     return cpu / 8 < bytes ? (unsigned long *)&set->__bits[cpu / 64] : (unsigned long *)0;
 }
 
-static inline void __cpu_change(unsigned cpu, size_t bytes, cpu_set_t *set, int add)
+static __inline__ void __cpu_change(unsigned cpu, size_t bytes, cpu_set_t *set, int add)
 {
     unsigned long *word = __cpu_word(cpu, bytes, set), bit = 1ul << cpu % 64;
     if (word)
         *word = add ? *word | bit : *word & ~bit;
 }
 
-static inline int __cpu_has(unsigned cpu, size_t bytes, const cpu_set_t *set)
+static __inline__ int __cpu_has(unsigned cpu, size_t bytes, const cpu_set_t *set)
 {
     const unsigned long *word = __cpu_word(cpu, bytes, set);
     return word && (*word >> cpu % 64 & 1) != 0;
 }
 
-static inline int __cpu_count(size_t bytes, const cpu_set_t *set)
+static __inline__ int __cpu_count(size_t bytes, const cpu_set_t *set)
 {
     int count = 0;
-    for (size_t i = 0; i < bytes / sizeof(long); i++)
+    size_t i;
+    for (i = 0; i < bytes / sizeof(long); i++)
         count += __builtin_popcountl(set->__bits[i]);
     return count;
 }
 
-static inline void __cpu_combine(size_t bytes, cpu_set_t *out, const cpu_set_t *one,
-                                 const cpu_set_t *other, char how)
+static __inline__ void __cpu_combine(size_t bytes, cpu_set_t *out, const cpu_set_t *one,
+                                     const cpu_set_t *other, char how)
 {
-    for (size_t i = 0; i < bytes / sizeof(long); i++) {
+    size_t i;
+    for (i = 0; i < bytes / sizeof(long); i++) {
         unsigned long a = one->__bits[i], b = other->__bits[i];
         out->__bits[i] = how == '&' ? a & b : how == '|' ? a | b : a ^ b;
     }

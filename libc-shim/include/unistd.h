@@ -39,7 +39,7 @@ pid_t gettid(void); /* of the first thread getpid()'s result */
 int syncfs(int fd);
 
 /* Closes all descriptors from `first` on, or to `last`, too. EINVAL: last < first, or another flag. With
- * CLOSE_RANGE_CLOEXEC they stay, as there is no exec(). */
+ * CLOSE_RANGE_CLOEXEC they get FD_CLOEXEC instead. */
 #define CLOSE_RANGE_UNSHARE 2u
 #define CLOSE_RANGE_CLOEXEC 4u
 void closefrom(int first);

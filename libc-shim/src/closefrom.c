@@ -1,6 +1,7 @@
 /*
  * closefrom.c - closes many descriptors.
  */
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "shim.h"
@@ -12,10 +13,12 @@ int close_range(unsigned first, unsigned last, int flags)
         return (int)skep_posix_result(-EINVAL);
     int before = errno;
     unsigned limit = (unsigned)skep_fd_limit();
-    if (flags & (int)CLOSE_RANGE_CLOEXEC)
-        return 0; /* they would be closed later */
-    for (unsigned fd = first; fd <= last && fd < limit; fd++)
-        close((int)fd);
+    for (unsigned fd = first; fd <= last && fd < limit; fd++) {
+        if (flags & (int)CLOSE_RANGE_CLOEXEC)
+            fcntl((int)fd, F_SETFD, FD_CLOEXEC);
+        else
+            close((int)fd);
+    }
     errno = before; /* most of them aren't open */
     return 0;
 }
