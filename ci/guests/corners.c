@@ -3,6 +3,7 @@
  * Linux, and prints the same.
  */
 #include <errno.h>
+#include <float.h>
 #include <getopt.h>
 #include <limits.h>
 #include <locale.h>
@@ -156,6 +157,35 @@ static void test_too_wide(void)
     errno = 0;
     printf("%d", printf("to a stream%2147483648d", 1));
     printf(" %d\n", errno == EOVERFLOW);
+}
+
+#ifdef __skep__
+static void check_overflow(int result)
+{
+    CHECK(result == -1 && errno == EOVERFLOW);
+    errno = 0;
+}
+#endif
+
+/* What an int has, but not what would be returned. Linux says so, too, or has no memory, but works on it for many seconds and
+ * gigabytes. */
+static void test_far_too_wide(void)
+{
+#ifdef __skep__
+    char text[40];
+    wchar_t wide[40];
+    errno = 0;
+    check_overflow(snprintf(text, sizeof(text), "%.2147483647f", 1.0));
+    check_overflow(snprintf(text, sizeof(text), "%.2147483647e", 1.0));
+    check_overflow(snprintf(text, sizeof(text), "%#.2147483647g", 1.0));
+    check_overflow(snprintf(text, sizeof(text), "%.2147483647a", 1.0));
+    check_overflow(snprintf(text, sizeof(text), "%.2147483647Lf", LDBL_MAX));
+    check_overflow(snprintf(text, sizeof(text), "%.*f", INT_MAX - 4999, 1.0));
+    check_overflow(snprintf(text, sizeof(text), "%*d", INT_MIN, 1));
+    check_overflow(swprintf(wide, 40, L"%.2147483647f", 1.0));
+    check_overflow(swprintf(wide, 40, L"%.2147483647e", 1.0));
+    check_overflow(swprintf(wide, 40, L"%*d", INT_MIN, 1));
+#endif
 }
 
 static void test_strtod(void)
@@ -609,6 +639,7 @@ int main(void)
     test_floats();
     test_integers();
     test_too_wide();
+    test_far_too_wide();
     test_strtod();
     test_scanf();
     test_options();

@@ -260,6 +260,48 @@ static void test_file_given_back(void)
     close(fd);
 }
 
+static char *map_text(void *place, size_t bytes, int how)
+{
+    int fd = open("mappings.c", O_RDONLY);
+    CHECK(fd >= 0);
+    char *text = mmap(place, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | how, fd, 0);
+    CHECK(text != MAP_FAILED);
+    close(fd);
+    return text;
+}
+
+/* What comes to lie where a part of a file was is memory as any other; what is left of the file stays. */
+static void test_memory_amid_file(void)
+{
+    char *text = map_text(NULL, 3 * PAGE, 0), end = text[2 * PAGE];
+    CHECK(munmap(text + PAGE, PAGE) == 0);
+    CHECK(mmap(text + PAGE, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+               -1, 0) == text + PAGE);
+    text[PAGE] = 1;
+    say_good("amid a file", madvise(text + PAGE, PAGE, MADV_DONTNEED) == 0);
+    printf("zeroed %d\n", text[PAGE] == 0);
+    CHECK(ADVISED(madvise(text, PAGE, MADV_DONTNEED)));
+    CHECK(ADVISED(madvise(text + 2 * PAGE, PAGE, MADV_DONTNEED)));
+    printf("around it %d\n", text[0] == '/' && text[2 * PAGE] == end);
+    CHECK(munmap(text, 3 * PAGE) == 0);
+}
+
+#ifdef __skep__
+/* A file is gone that was to be replaced by more than there is memory for, but not what nothing can be mapped in place of.
+ * Elsewhere there is enough. */
+static void test_failed_in_place(void)
+{
+    const int how = MAP_PRIVATE | MAP_ANONYMOUS, both = PROT_READ | PROT_WRITE;
+    char *text = map_text(NULL, PAGE, 0);
+    CHECK(mmap(text, 1ull << 46, both, how | MAP_FIXED, -1, 0) == MAP_FAILED && text[0] == '/');
+    CHECK(ADVISED(madvise(text, PAGE, MADV_DONTNEED)) && text[0] == '/');
+    CHECK(mmap(text, 16 << 20, both, how | MAP_FIXED, -1, 0) == MAP_FAILED && errno == ENOMEM);
+    char *memory = map_memory(PAGE);
+    CHECK(memory == text); /* the first gap, again */
+    CHECK(madvise(memory, PAGE, MADV_DONTNEED) == 0 && munmap(memory, PAGE) == 0);
+}
+#endif
+
 static _Atomic bool enough;
 
 static void *map_anywhere(void *unused)
@@ -289,6 +331,34 @@ static void test_fixed_beside(void)
     printf("fixed: beside others\n");
 }
 
+static void *give_back(void *region)
+{
+    while (!enough)
+        madvise(region, 3 * PAGE, MADV_DONTNEED);
+    return region;
+}
+
+/* A file that comes to lie in a gap keeps its text, whatever is given back beside it meanwhile. */
+static void test_file_beside(void)
+{
+    static char begin[PAGE];
+    pthread_t thread;
+    char *text = map_text(NULL, PAGE, 0);
+    memcpy(begin, text, PAGE);
+    char *region = map_memory(3 * PAGE);
+    CHECK(munmap(text, PAGE) == 0 && munmap(region + PAGE, PAGE) == 0);
+    enough = false;
+    CHECK(pthread_create(&thread, NULL, give_back, region) == 0);
+    for (int i = 0; i < 300; i++) {
+        text = map_text(region + PAGE, PAGE, MAP_FIXED);
+        CHECK(text == region + PAGE && memcmp(text, begin, PAGE) == 0);
+        CHECK(munmap(text, PAGE) == 0);
+    }
+    enough = true;
+    CHECK(pthread_join(thread, NULL) == 0 && munmap(region, 3 * PAGE) == 0);
+    printf("a file: beside others\n");
+}
+
 int main(void)
 {
     test_memory();
@@ -301,6 +371,11 @@ int main(void)
     test_wide();
     test_given_back();
     test_file_given_back();
+    test_memory_amid_file();
+#ifdef __skep__
+    test_failed_in_place();
+#endif
+    test_file_beside();
     printf("mappings: ok\n");
     return 0;
 }

@@ -51,13 +51,11 @@ int64_t skep_mem_map_at(void *address, size_t bytes, unsigned how)
 {
     uint64_t start = (uint64_t)address, span = round_up(bytes, SKEP_PAGE_SIZE);
     if (start < skep_info->heap_base || start > heap_base() || span > heap_base() - start)
-        return -SKEP_ENOMEM;
+        return -SKEP_EFAULT;
     bool were_masked = skep_spin_lock(&placing);
     int64_t result = map(start, bytes, how);
-    if (result == -SKEP_EEXIST) {
-        result = skep_mem_unmap_all(address, bytes);
-        result = result == 0 ? map(start, bytes, how) : result;
-    }
+    if (result == -SKEP_EEXIST)
+        result = skep_mem_unmap_all(address, bytes) == 0 ? map(start, bytes, how) : -SKEP_EFAULT;
     skep_spin_unlock(&placing, were_masked);
     return result;
 }

@@ -74,7 +74,8 @@ uint64_t ranges_first(const struct ranges *ranges, uint64_t start, uint64_t end)
 {
     uint32_t i = ranges_index(ranges, start);
     uint64_t first = i < ranges->count ? ranges->at[i].start : end;
-    return first <= start ? start : first < end ? first : end;
+    first = first < end ? first : end;
+    return first > start ? first : start;
 }
 
 uint64_t ranges_alike(const struct ranges *ranges, uint64_t start, uint64_t end)

@@ -43,7 +43,7 @@ static int check_span(uintptr_t address, size_t bytes)
 }
 
 /*
- * Where copies of files are, or have been in part
+ * Where copies of files are
  */
 
 struct copied {
@@ -68,17 +68,23 @@ static bool note_copy(uintptr_t begin, size_t bytes)
     return true;
 }
 
-/* What is in the span no more. One that goes on at both of its sides stays whole. The lock is held; what is returned is to be
- * freed. */
-static struct copied *cut_copies(uintptr_t begin, size_t bytes)
+/* Takes the span out of what is noted. Of one that goes on at both of its sides `rest` notes the end; without that it stays
+ * whole. The lock is held; what is returned is to be freed. */
+static struct copied *cut_copies(uintptr_t begin, size_t bytes, struct copied *rest)
 {
     uintptr_t end = begin + bytes;
     struct copied *gone = NULL;
     for (struct copied **at = &copies.first, *copied; (copied = *at) != NULL;) {
-        if (copied->begin >= begin && copied->begin < end)
-            copied->begin = end;
-        else if (copied->end > begin && copied->end <= end)
+        if (copied->begin < begin && copied->end > end && rest != NULL) {
+            *rest = (struct copied){end, copied->end, copied->next};
+            copied->next = rest;
             copied->end = begin;
+            rest = NULL;
+        } else if (copied->begin >= begin && copied->begin < end) {
+            copied->begin = end;
+        } else if (copied->end > begin && copied->end <= end) {
+            copied->end = begin;
+        }
         if (copied->begin < copied->end) {
             at = &copied->next;
         } else {
@@ -87,7 +93,9 @@ static struct copied *cut_copies(uintptr_t begin, size_t bytes)
             gone = copied;
         }
     }
-    return gone;
+    if (rest != NULL)
+        *rest = (struct copied){.next = gone};
+    return rest != NULL ? rest : gone;
 }
 
 static void free_copies(struct copied *gone)
@@ -98,36 +106,51 @@ static void free_copies(struct copied *gone)
     }
 }
 
-/* Of a span that is mapped, by the caller. */
-static void forget_copies(uintptr_t begin, size_t bytes)
+/* For cut_copies(); NULL, too, if none is needed: a program's own malloc() may unmap while it can't be called. */
+static struct copied *rest_of_copy(uintptr_t begin, size_t bytes)
 {
+    bool found = false;
     skep_mutex_lock(&copies.lock);
-    struct copied *gone = cut_copies(begin, bytes);
+    for (struct copied *copied = copies.first; copied != NULL && !found; copied = copied->next)
+        found = copied->begin < begin && copied->end > begin + bytes;
     skep_mutex_unlock(&copies.lock);
-    free_copies(gone);
+    return found ? calloc(1, sizeof(struct copied)) : NULL;
 }
 
-/* Another thread that has a file come to lie there waits with its note. */
+/* Another thread that has a file come to lie there waits with its note. If this fails notes stay: at worst
+ * drop() refuses memory for one of a part that is gone. */
 static int unmap_and_forget(void *address, size_t bytes)
 {
-    struct copied *gone = NULL;
+    struct copied *gone = rest_of_copy((uintptr_t)address, whole_pages(bytes));
     skep_mutex_lock(&copies.lock);
     int result = skep_mem_unmap_all(address, bytes);
     if (result == 0)
-        gone = cut_copies((uintptr_t)address, whole_pages(bytes));
+        gone = cut_copies((uintptr_t)address, whole_pages(bytes), gone);
     skep_mutex_unlock(&copies.lock);
     free_copies(gone);
     return result;
 }
 
+/* The same where something else is mapped instead, or was to be. */
+static int64_t map_and_forget(void *place, size_t bytes, unsigned how)
+{
+    struct copied *gone = rest_of_copy((uintptr_t)place, whole_pages(bytes));
+    skep_mutex_lock(&copies.lock);
+    int64_t result = skep_mem_map_at(place, bytes, how);
+    if (result != -SKEP_EFAULT)
+        gone = cut_copies((uintptr_t)place, whole_pages(bytes), gone);
+    skep_mutex_unlock(&copies.lock);
+    free_copies(gone);
+    return result;
+}
+
+/* The lock is held. */
 static bool has_copy(uintptr_t begin, size_t bytes)
 {
-    bool found = false;
-    skep_mutex_lock(&copies.lock);
-    for (struct copied *copied = copies.first; copied != NULL && !found; copied = copied->next)
-        found = copied->begin < begin + bytes && begin < copied->end;
-    skep_mutex_unlock(&copies.lock);
-    return found;
+    for (struct copied *copied = copies.first; copied != NULL; copied = copied->next)
+        if (copied->begin < begin + bytes && begin < copied->end)
+            return true;
+    return false;
 }
 
 /* Puts what the file has there into memory that is zeroed: beyond the file's end it stays so. */
@@ -146,27 +169,24 @@ static int fill(struct skep_file *file, char *memory, size_t bytes, off_t offset
 /* place: where; NULL: anywhere. */
 static int64_t map(void *place, size_t bytes, unsigned how)
 {
-    if (place == NULL)
-        return error_of(skep_mem_map(bytes, how));
-    int64_t result = skep_mem_map_at(place, bytes, how);
-    if (result >= 0)
-        forget_copies((uintptr_t)place, whole_pages(bytes));
-    return error_of(result);
+    return error_of(place == NULL ? skep_mem_map(bytes, how) : map_and_forget(place, bytes, how));
 }
 
+/* Noted before there is anything that drop() could lose. */
 static int64_t map_copy(void *place, struct skep_file *file, size_t bytes, unsigned prot,
                         off_t offset)
 {
     int64_t address = map(place, bytes, SKEP_PROT_READ | SKEP_PROT_WRITE);
     if (address < 0)
         return address;
-    int64_t result = fill(file, (char *)address, bytes, offset);
+    int64_t result = note_copy((uintptr_t)address, bytes) ? 0 : -ENOMEM;
+    if (result == 0)
+        result = fill(file, (char *)address, bytes, offset);
     if (result == 0 && prot != (SKEP_PROT_READ | SKEP_PROT_WRITE))
         result = error_of(skep_mem_protect((void *)address, bytes, prot));
-    if (result == 0 && note_copy((uintptr_t)address, bytes))
+    if (result == 0)
         return address;
-    result = result == 0 ? -ENOMEM : result;
-    skep_mem_unmap((void *)address, bytes);
+    unmap_and_forget((void *)address, bytes);
     return result;
 }
 
@@ -270,21 +290,25 @@ int posix_madvise(void *address, size_t bytes, int advice)
     return advice < POSIX_MADV_NORMAL || advice > POSIX_MADV_DONTNEED ? EINVAL : 0;
 }
 
-/* A file's text would be lost: nobody reads it again. Nor can an older hypervisor. */
+/* A file's text would be lost: nobody reads it again. Nor can an older hypervisor. The lock is held over both, as a file may
+ * come to lie in a gap of the span. */
 static int drop(void *address, size_t bytes)
 {
     int result = check_span((uintptr_t)address, bytes);
-    if (result == 0 && has_copy((uintptr_t)address, bytes))
-        result = -EINVAL;
-    if (result == 0)
-        result = (int)error_of(skep_mem_drop(address, bytes));
+    if (result != 0)
+        return result;
+    skep_mutex_lock(&copies.lock);
+    result = has_copy((uintptr_t)address, bytes) ? -EINVAL
+                                                 : (int)error_of(skep_mem_drop(address, bytes));
+    skep_mutex_unlock(&copies.lock);
     return result == -ENOSYS ? -EINVAL : result;
 }
 
 int madvise(void *address, size_t bytes, int advice)
 {
-    if (bytes != 0 && (advice == MADV_DONTNEED || advice == MADV_FREE))
-        return (int)skep_posix_result(drop(address, bytes));
-    return (int)skep_posix_result(
-        -posix_madvise(address, bytes, advice == MADV_FREE ? MADV_DONTNEED : advice));
+    if (advice != MADV_DONTNEED && advice != MADV_FREE)
+        return (int)skep_posix_result(-posix_madvise(address, bytes, advice));
+    if ((uintptr_t)address % SKEP_PAGE_SIZE == 0 && bytes == 0)
+        return 0;
+    return (int)skep_posix_result(drop(address, bytes));
 }

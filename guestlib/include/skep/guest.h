@@ -61,11 +61,12 @@ int skep_mem_unmap_all(void *address, size_t bytes);
 
 /* Gives back the pages of a span alone: what is mapped stays so, and is zeroed, or as it is in the image, when it is touched
  * next. Nothing of it may be in use by a device. As skep_mem_unmap(); -SKEP_EFAULT: there are gaps, and all else has been given
- * back; -SKEP_ENOSYS: the hypervisor is an older one. */
+ * back, unless there is another error, which wins; -SKEP_ENOSYS: the hypervisor is an older one. */
 int skep_mem_drop(void *address, size_t bytes);
 
-/* As skep_mem_map(), at an address, which begins a page, in place of what is mapped there. That is gone even if this fails; who
- * touches it meanwhile faults. -SKEP_ENOMEM, too: these aren't addresses for mappings. */
+/* As skep_mem_map(), at an address, which begins a page, in place of what is mapped there. That is gone even if this fails, but
+ * for -SKEP_EFAULT, which leaves it, or all but a part: these aren't addresses for mappings, or the table of spans has no room
+ * for what would be left around. Who touches it meanwhile faults. */
 int64_t skep_mem_map_at(void *address, size_t bytes, unsigned how);
 
 /* Moves the end of the heap by increment bytes and stores the old end. Memory comes and goes in
