@@ -58,6 +58,11 @@ struct tcp_pcb;
 void network_user_timeout_set(struct tcp_pcb *pcb, uint32_t milliseconds);
 void network_user_timeouts_tick(void);
 
+/* The same file, with the core lock: whether keep-alive asks the connection's other side within so many milliseconds of
+ * silence, or has asked; has lwIP's timer, which is about to run, ask before it ends anything. */
+bool network_keepalive_is_near(const struct tcp_pcb *pcb, uint32_t milliseconds);
+void network_keepalive_catch_up(void);
+
 /*
  * network6.c: IPv6. The core lock must be held.
  */
