@@ -29,9 +29,6 @@ int network_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns
 /* sys_arch.c: the threads that wait for a message of lwIP's mailbox go through network_wait() again. */
 void network_mailbox_look(struct network_mailbox *mailbox);
 
-/* How many messages there is room for in all. */
-unsigned network_mailbox_size(const struct network_mailbox *mailbox);
-
 /* The message that is fetched after `index` other ones. False: there are no more. It stays. */
 bool network_mailbox_peek(struct network_mailbox *mailbox, unsigned index, void **message);
 

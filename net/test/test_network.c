@@ -317,7 +317,8 @@ static void put32(uint8_t *at, uint32_t value)
 
 enum { PEER_PORT = 5000, FIN = 1, SYN = 2, ACK = 16 };
 
-static uint16_t window = 0xffff; /* of the peer */
+static uint16_t window = 0xffff;   /* of the peer */
+static uint16_t guest_port = PORT; /* that it speaks to */
 
 static struct frame tcp_frame(uint16_t from, uint32_t sequence, uint32_t acknowledged,
                               uint8_t flags)
@@ -325,7 +326,7 @@ static struct frame tcp_frame(uint16_t from, uint32_t sequence, uint32_t acknowl
     struct frame frame = ip_frame(6, TCP);
     uint8_t *tcp = frame.ip.payload;
     put16(tcp, from);
-    put16(tcp + 2, PORT);
+    put16(tcp + 2, guest_port);
     put32(tcp + 4, sequence);
     put32(tcp + 8, acknowledged);
     tcp[12] = 5 << 4;
@@ -341,7 +342,7 @@ enum { BACKLOG = 4 };
 static int listen_for(int backlog)
 {
     struct sockaddr_in address = {
-        .sin_len = sizeof(address), .sin_family = AF_INET, .sin_port = lwip_htons(PORT)};
+        .sin_len = sizeof(address), .sin_family = AF_INET, .sin_port = lwip_htons(guest_port)};
     int listener = lwip_socket(AF_INET, SOCK_STREAM, 0), on = 1;
     /* A connection of the test before may not have seen its last acknowledgement yet. */
     assert_int_equal(lwip_setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
@@ -446,6 +447,77 @@ static void more_than_a_byte_counts_may_wait(void **state)
         lwip_close(fd);
     }
     lwip_close(listener);
+}
+
+static void ask_to_connect(uint16_t from)
+{
+    struct frame frame = tcp_frame(from, 1000, 0, SYN);
+    to_guest(&frame, ETHERNET + IP + TCP);
+}
+
+static void connect_as(uint16_t from)
+{
+    struct frame frame = tcp_frame(from, 1001, knock(from), ACK);
+    to_guest(&frame, ETHERNET + IP + TCP);
+}
+
+static unsigned pending_at(int listener)
+{
+    LOCK_TCPIP_CORE();
+    const struct netconn *connection = lwip_socket_dbg_get_socket(listener)->conn;
+    unsigned count = ((struct tcp_pcb_listen *)connection->pcb.tcp)->accepts_pending;
+    UNLOCK_TCPIP_CORE();
+    return count;
+}
+
+static void all_listeners_share_the_guests_places(void **state)
+{
+    (void)state;
+    static struct frame frame;
+    const unsigned most = 1024; /* of one with 16 MiB or more */
+    int one = listen_for((int)most);
+    guest_port = PORT + 1;
+    int other = listen_for(BACKLOG);
+    guest_port = PORT;
+    for (unsigned i = 0; i < most - 1; i++)
+        connect_as((uint16_t)(30000 + i));
+    guest_port = PORT + 1;
+    knock(40000);
+    assert_int_equal(pending_at(other), 1);
+    guest_port = PORT;
+    connect_as(40001); /* which takes the place of who only began there */
+    assert_int_equal(pending_at(other), 0);
+    guest_port = PORT + 1;
+    ask_to_connect(40002); /* nobody only began */
+    ping(10);
+    guest_port = PORT;
+    assert_int_equal(pending_at(one), most);
+    assert_int_equal(pending_at(other), 0);
+    lwip_close(other), lwip_close(one);
+    while (from_guest(&frame, 20) > 0)
+        continue;
+}
+
+/* A later listen() may ask for more places than the first one. */
+static void a_second_listen_has_more_places(void **state)
+{
+    (void)state;
+    enum { MANY = 300 };
+    static struct frame frame;
+    int listener = listen_at_port();
+    assert_int_equal(lwip_listen(listener, MANY), 0);
+    for (unsigned i = 0; i < MANY; i++)
+        connect_as((uint16_t)(21000 + i));
+    for (unsigned i = 0; i < MANY; i++) {
+        int fd = lwip_accept(listener, NULL, NULL);
+        assert_true(fd >= 0);
+        frame = tcp_frame((uint16_t)(21000 + i), 1001, 0, 4); /* RST */
+        to_guest(&frame, ETHERNET + IP + TCP);
+        lwip_close(fd);
+    }
+    lwip_close(listener);
+    while (from_guest(&frame, 20) > 0)
+        continue;
 }
 
 /*
@@ -904,7 +976,8 @@ static unsigned advance_to_end(int fd, uint16_t port, size_t data, int64_t seque
     for (unsigned ticks = 0; pcb_of(fd) != NULL; ticks++) {
         assert_true(ticks < 1000);
         host_clock_advance();
-        count += came(port, data, sequence); /* the guest repeats nothing that is still in its queue */
+        count +=
+            came(port, data, sequence); /* the guest repeats nothing that is still in its queue */
     }
     return count;
 }
@@ -990,8 +1063,8 @@ static int asked(uint16_t port, const struct keepalive *times, uint32_t *theirs)
 }
 
 static const struct keepalive keepalives[] = {
-    {1000, 1000, 9, 1500, 0},   {1000, 3000, 5, 0, 0},     {5000, 2000, 2, 0, 0},
-    {5000, 2000, 2, 10000, 0},  {10000, 5000, 9, 8000, 0}, {15000, 15000, 9, 20000, 0},
+    {1000, 1000, 9, 1500, 0},    {1000, 3000, 5, 0, 0},       {5000, 2000, 2, 0, 0},
+    {5000, 2000, 2, 10000, 0},   {10000, 5000, 9, 8000, 0},   {15000, 15000, 9, 20000, 0},
     {60000, 10000, 6, 45000, 0}, {5000, 2000, 2, 0, 3600000}, {5000, 2000, 2, 1000, 3600000},
 };
 enum { KEEPALIVES = sizeof(keepalives) / sizeof(keepalives[0]) };
@@ -1080,6 +1153,8 @@ int main(void)
         cmocka_unit_test(a_connection_opens_and_closes),
         cmocka_unit_test(those_who_never_go_on_make_room),
         cmocka_unit_test(more_than_a_byte_counts_may_wait),
+        cmocka_unit_test(all_listeners_share_the_guests_places),
+        cmocka_unit_test(a_second_listen_has_more_places),
         cmocka_unit_test(long_writes_go_in_long_segments),
         cmocka_unit_test(a_lost_piece_is_sent_again_alone),
         cmocka_unit_test(a_lost_end_is_sent_again_alone),
