@@ -92,7 +92,8 @@ static bool is_busy(const struct tcp_pcb *pcb)
 {
     return (pcb->state != ESTABLISHED && pcb->state != CLOSE_WAIT) || pcb->unsent != NULL ||
            pcb->unacked != NULL || pcb->ooseq != NULL || pcb->refused_data != NULL ||
-           (pcb->flags & (TF_ACK_DELAY | TF_ACK_NOW | TF_CLOSEPEND | TF_FIN)) != 0;
+           (pcb->flags & (TF_ACK_DELAY | TF_ACK_NOW | TF_CLOSEPEND | TF_FIN)) != 0 ||
+           network_keepalive_is_near(pcb, TCP_SLOW_MS);
 }
 
 static bool any_busy(void)
@@ -149,12 +150,13 @@ static void send_waiting(void)
     }
 }
 
-/* While nothing is under way, time only counts for keep-alive and TIME_WAIT. What such a tick makes
+/* While nothing is under way, time only counts for TIME_WAIT and until keep-alive is near. What such a tick makes
  * up for is lost when TCP becomes busy before it is due: those come later, then. */
 static void tcp_tick(void)
 {
     if (!tcp_busy)
         tcp_ticks += TCP_SLOW_MS / TCP_SLOW_INTERVAL - 1;
+    network_keepalive_catch_up();
     tcp_tmr();
     network_user_timeouts_tick();
     send_waiting();

@@ -29,9 +29,6 @@ int network_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns
 /* sys_arch.c: the threads that wait for a message of lwIP's mailbox go through network_wait() again. */
 void network_mailbox_look(struct network_mailbox *mailbox);
 
-/* How many messages there is room for in all. */
-unsigned network_mailbox_size(const struct network_mailbox *mailbox);
-
 /* The message that is fetched after `index` other ones. False: there are no more. It stays. */
 bool network_mailbox_peek(struct network_mailbox *mailbox, unsigned index, void **message);
 
@@ -57,6 +54,11 @@ int network_wait_restarting(_Atomic uint32_t *word, uint32_t expected, uint64_t 
 struct tcp_pcb;
 void network_user_timeout_set(struct tcp_pcb *pcb, uint32_t milliseconds);
 void network_user_timeouts_tick(void);
+
+/* The same file, with the core lock: whether keep-alive asks the connection's other side within so many milliseconds of
+ * silence, or has asked; has lwIP's timer, which is about to run, ask before it ends anything. */
+bool network_keepalive_is_near(const struct tcp_pcb *pcb, uint32_t milliseconds);
+void network_keepalive_catch_up(void);
 
 /*
  * network6.c: IPv6. The core lock must be held.

@@ -143,11 +143,6 @@ void sys_mbox_free(sys_mbox_t *mailbox)
     network_free(*mailbox);
 }
 
-unsigned network_mailbox_size(const struct network_mailbox *mailbox)
-{
-    return mailbox->size;
-}
-
 static void **message_at(struct network_mailbox *mailbox, unsigned index)
 {
     unsigned at = mailbox->head + index;

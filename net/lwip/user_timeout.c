@@ -1,10 +1,12 @@
 /*
  * user_timeout.c - ends connections whose data waits for its acknowledgement longer than the program wants
- * (TCP_USER_TIMEOUT, RFC 5482).
+ * (TCP_USER_TIMEOUT, RFC 5482), and sees to it that keep-alive asks before it ends any.
  *
  * TCP's timer looks at each connection that is open, but only once somebody has set such a limit. Whether anything was
- * acknowledged is seen at a tick, 250 ms, so a connection lives up to two of them longer than its limit; and since RFC 5482 has
- * no limit below the time for a retransmission (3.1), it lives until what it lost was repeated once.
+ * acknowledged is seen at a tick, 250 ms, so data waits up to two of them longer than its limit; and since RFC 5482 has
+ * no limit below the time for a retransmission (3.1), it waits until what was lost is repeated once, or until the time for
+ * that runs while the other side has no room. Without data a connection ends at the earliest one of keep-alive's intervals
+ * after the first question that got no answer.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,12 +24,42 @@ void network_user_timeout_set(struct tcp_pcb *pcb, uint32_t milliseconds)
     is_used |= milliseconds != 0;
 }
 
-/* Whether the other side hasn't answered a question whether it is still there, and was silent for so long. */
+/* Whether keep-alive asks the other side of it. */
+static bool is_asked(const struct tcp_pcb *pcb)
+{
+    return ip_get_option(pcb, SOF_KEEPALIVE) &&
+           (pcb->state == ESTABLISHED || pcb->state == CLOSE_WAIT);
+}
+
+static uint64_t silent_ms(const struct tcp_pcb *pcb)
+{
+    return (uint64_t)(tcp_ticks - pcb->tmr) * TCP_SLOW_INTERVAL;
+}
+
+bool network_keepalive_is_near(const struct tcp_pcb *pcb, uint32_t milliseconds)
+{
+    return is_asked(pcb) &&
+           (pcb->keep_cnt_sent > 0 || silent_ms(pcb) + milliseconds >= pcb->keep_idle);
+}
+
+/* lwIP goes by the time of silence alone, and resets a connection without a question if much of that passes at once, as it
+ * does when keep-alive begins late. No silence is longer than it takes for the next question, or after the last one for the
+ * end: the next ticks ask one after the other, each after its interval. */
+void network_keepalive_catch_up(void)
+{
+    for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb != NULL; pcb = pcb->next) {
+        uint64_t next_ms = pcb->keep_idle + (uint64_t)pcb->keep_cnt_sent * pcb->keep_intvl;
+        if (is_asked(pcb) && silent_ms(pcb) > next_ms)
+            pcb->tmr = tcp_ticks - (uint32_t)(next_ms / TCP_SLOW_INTERVAL);
+    }
+}
+
+/* Whether the other side was silent for so long, and for an interval since it was asked: silence is no longer than
+ * keep_idle then. */
 static bool is_silent(const struct tcp_pcb *pcb)
 {
-    uint64_t silent_ms = (uint64_t)(tcp_ticks - pcb->tmr) * TCP_SLOW_INTERVAL;
-    return ip_get_option(pcb, SOF_KEEPALIVE) && pcb->keep_cnt_sent > 0 &&
-           silent_ms >= pcb->user_timeout && silent_ms > (uint64_t)pcb->keep_idle + pcb->keep_intvl;
+    return is_asked(pcb) && pcb->keep_cnt_sent > 0 && silent_ms(pcb) >= pcb->user_timeout &&
+           silent_ms(pcb) > (uint64_t)pcb->keep_idle + pcb->keep_intvl;
 }
 
 /* Whether data waits for too long; and as long as it may wait, it is repeated. */

@@ -154,8 +154,8 @@ static int socket_stat(struct skep_file *file, struct stat *out)
     return 0;
 }
 
-/* Of a stream that is connected, what was written and isn't acknowledged, of which its end isn't a part if it goes with data;
- * datagrams are gone at once. */
+/* Of a stream that is connected, what was written and isn't acknowledged, of which its end isn't a part if it goes with data:
+ * lwIP doesn't count it then, but its acknowledgement, which makes this -1; datagrams are gone at once. */
 static int unacknowledged(const struct netconn *connection)
 {
     LOCK_TCPIP_CORE();
@@ -314,21 +314,11 @@ int socket(int domain, int type, int protocol)
     return -1;
 }
 
-/* Places for connections that aren't accepted yet: one for each 16 KiB of the guest's memory, of which it may take 1.5. A
- * second listen() finds the queue that the first one made. */
-static int backlog_max(const struct netconn *connection)
-{
-    int by_memory = skep_fd_limit() / 4, most = LWIP_MAX(by_memory, TCP_DEFAULT_LISTEN_BACKLOG);
-    LOCK_TCPIP_CORE();
-    if (sys_mbox_valid(&connection->acceptmbox))
-        most = (int)network_mailbox_size(connection->acceptmbox);
-    UNLOCK_TCPIP_CORE();
-    return most;
-}
-
 static int inet_listen(struct skep_file *file, int backlog)
 {
-    int most = backlog_max(state_of(file)->conn);
+    LOCK_TCPIP_CORE();
+    int most = (int)network_backlog_max();
+    UNLOCK_TCPIP_CORE();
     return (int)result_of(lwip_listen(number_of(file), LWIP_MIN(backlog, most)));
 }
 

@@ -35,19 +35,76 @@ _Atomic uint64_t *skep_stat(const char *name)
     return &sockets;
 }
 
-uint64_t skep_clock_ns(void)
+static _Atomic uint64_t ahead_ns;        /* of the host's clock */
+static _Atomic uint64_t stopped_ns;      /* 0 = the clock goes */
+static _Atomic uint64_t sleeps_until_ns; /* the network's thread; 0 = it runs */
+static _Thread_local bool is_network_thread;
+
+static uint64_t host_ns(void)
 {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
     return (uint64_t)time.tv_sec * NS_PER_S + (uint64_t)time.tv_nsec;
 }
 
+uint64_t skep_clock_ns(void)
+{
+    uint64_t stopped = stopped_ns;
+    return stopped != 0 ? stopped : host_ns() + ahead_ns;
+}
+
+void host_clock_stop(void)
+{
+    stopped_ns = skep_clock_ns();
+    network_wake(); /* what is due now is done */
+}
+
+void host_clock_go(void)
+{
+    if (stopped_ns == 0)
+        return;
+    ahead_ns = stopped_ns - host_ns();
+    stopped_ns = 0;
+    network_wake(); /* it sleeps for ever */
+}
+
+uint64_t host_clock_due(void)
+{
+    uint64_t until;
+    while ((until = sleeps_until_ns) <= stopped_ns) /* it is about to look */
+        sched_yield();
+    return until;
+}
+
+void host_clock_advance(void)
+{
+    uint64_t due = host_clock_due();
+    if (due == SKEP_FOREVER)
+        return;
+    stopped_ns = due;
+    network_wake();
+    host_clock_due();
+}
+
+/* While the clock is stopped, no time ends it. */
+static int word_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns)
+{
+    uint64_t host = deadline_ns - ahead_ns;
+    struct timespec at = {(time_t)(host / NS_PER_S), (long)(host % NS_PER_S)};
+    bool for_ever = deadline_ns == SKEP_FOREVER || stopped_ns != 0;
+    long result = syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected,
+                          for_ever ? NULL : &at, NULL, FUTEX_BITSET_MATCH_ANY);
+    return result == 0 ? 0 : errno == ETIMEDOUT ? -SKEP_ETIMEDOUT : -SKEP_EAGAIN;
+}
+
 int skep_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns)
 {
-    struct timespec at = {(time_t)(deadline_ns / NS_PER_S), (long)(deadline_ns % NS_PER_S)};
-    long result = syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected,
-                          deadline_ns == SKEP_FOREVER ? NULL : &at, NULL, FUTEX_BITSET_MATCH_ANY);
-    return result == 0 ? 0 : errno == ETIMEDOUT ? -SKEP_ETIMEDOUT : -SKEP_EAGAIN;
+    if (!is_network_thread)
+        return word_wait(word, expected, deadline_ns);
+    sleeps_until_ns = deadline_ns;
+    int result = word_wait(word, expected, deadline_ns);
+    sleeps_until_ns = 0;
+    return result;
 }
 
 /* Nothing interrupts calls here. */
@@ -102,7 +159,7 @@ void skep_spin_unlock(struct skep_spinlock *lock, bool were_masked)
 void skep_mutex_lock(struct skep_mutex *mutex)
 {
     while (atomic_exchange_explicit(&mutex->state, 2, memory_order_acquire) != 0)
-        skep_wait(&mutex->state, 2, SKEP_FOREVER);
+        word_wait(&mutex->state, 2, SKEP_FOREVER);
 }
 
 bool skep_mutex_try(struct skep_mutex *mutex)
@@ -131,6 +188,7 @@ static void *thread_main(void *argument)
 {
     struct start start = *(struct start *)argument;
     free(argument);
+    is_network_thread = true; /* there is no other */
     start.function(start.argument);
     return NULL;
 }

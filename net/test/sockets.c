@@ -389,7 +389,6 @@ static void resets(void)
     CHECK(close(listener) == 0);
 }
 
-/* What a listening socket has goes to those that it accepts, unless they have it taken away. */
 /* A socket with options of 1, bound if it can be (else errno); an option that isn't wanted is 0. */
 static int bound(const struct sockaddr_in *address, int one, int other, bool *can)
 {
@@ -445,8 +444,19 @@ static void used_addresses(void)
     int two = bound(&address, SO_REUSEADDR, 0, &can);
     CHECK(can && listen(one, 1) == 0);
     CHECK(listen(two, 1) == -1 && errno == EADDRINUSE);
+    CHECK(option_after(two, SOL_SOCKET, SO_REUSEADDR, 0) == 0);
+    CHECK(listen(two, 1) == -1 && errno == EADDRINUSE);
     CHECK(!can_bind(&address, SO_REUSEADDR, SO_REUSEPORT));
     CHECK(close(one) == 0 && close(two) == 0);
+
+    address.sin_addr.s_addr = htonl(INADDR_ANY), address.sin_port = 0;
+    one = bound(&address, SO_REUSEADDR, 0, &can);
+    CHECK(can && getsockname(one, (struct sockaddr *)&address, &bytes) == 0);
+    address = loopback(address.sin_port);
+    two = bound(&address, SO_REUSEADDR, 0, &can);
+    CHECK(can && listen(two, 1) == 0);
+    CHECK(listen(one, 1) == -1 && errno == EADDRINUSE);
+    CHECK(close(two) == 0 && listen(one, 1) == 0 && close(one) == 0);
 }
 
 static int accept_all(int listener)
@@ -544,6 +554,7 @@ static void user_timeout(void)
     CHECK(close(listener) == 0 && close(client) == 0 && close(server) == 0);
 }
 
+/* What a listening socket has goes to those that it accepts, unless they have it taken away. */
 static void inherited(void)
 {
     struct sockaddr_in address;

@@ -63,9 +63,30 @@ static void to_guest(const struct frame *frame, size_t bytes)
     wire_put(frame, bytes);
 }
 
+/* Whether the guest asks for the peer's link address, as it does when it has known that for long: it is answered. */
+static bool asks_for_peer(struct frame *frame)
+{
+    if (frame->type != htons(0x0806) || frame->arp.operation != htons(1) ||
+        frame->arp.target_ip != PEER_IP)
+        return false;
+    memcpy(frame->to, guest_mac, 6);
+    memcpy(frame->from, peer_mac, 6);
+    frame->arp.operation = htons(2);
+    memcpy(frame->arp.sender_mac, peer_mac, 6);
+    frame->arp.sender_ip = PEER_IP;
+    memcpy(frame->arp.target_mac, guest_mac, 6);
+    frame->arp.target_ip = GUEST_IP;
+    to_guest(frame, ETHERNET + sizeof(frame->arp));
+    return true;
+}
+
 static size_t from_guest(struct frame *frame, unsigned milliseconds)
 {
-    return wire_get(frame, sizeof(*frame), milliseconds);
+    size_t bytes;
+    do
+        bytes = wire_get(frame, sizeof(*frame), milliseconds);
+    while (bytes > 0 && asks_for_peer(frame));
+    return bytes;
 }
 
 static uint32_t pseudo_sum(const struct frame *frame, size_t bytes)
@@ -296,7 +317,8 @@ static void put32(uint8_t *at, uint32_t value)
 
 enum { PEER_PORT = 5000, FIN = 1, SYN = 2, ACK = 16 };
 
-static uint16_t window = 0xffff; /* of the peer */
+static uint16_t window = 0xffff;   /* of the peer */
+static uint16_t guest_port = PORT; /* that it speaks to */
 
 static struct frame tcp_frame(uint16_t from, uint32_t sequence, uint32_t acknowledged,
                               uint8_t flags)
@@ -304,7 +326,7 @@ static struct frame tcp_frame(uint16_t from, uint32_t sequence, uint32_t acknowl
     struct frame frame = ip_frame(6, TCP);
     uint8_t *tcp = frame.ip.payload;
     put16(tcp, from);
-    put16(tcp + 2, PORT);
+    put16(tcp + 2, guest_port);
     put32(tcp + 4, sequence);
     put32(tcp + 8, acknowledged);
     tcp[12] = 5 << 4;
@@ -320,7 +342,7 @@ enum { BACKLOG = 4 };
 static int listen_for(int backlog)
 {
     struct sockaddr_in address = {
-        .sin_len = sizeof(address), .sin_family = AF_INET, .sin_port = lwip_htons(PORT)};
+        .sin_len = sizeof(address), .sin_family = AF_INET, .sin_port = lwip_htons(guest_port)};
     int listener = lwip_socket(AF_INET, SOCK_STREAM, 0), on = 1;
     /* A connection of the test before may not have seen its last acknowledgement yet. */
     assert_int_equal(lwip_setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
@@ -425,6 +447,77 @@ static void more_than_a_byte_counts_may_wait(void **state)
         lwip_close(fd);
     }
     lwip_close(listener);
+}
+
+static void ask_to_connect(uint16_t from)
+{
+    struct frame frame = tcp_frame(from, 1000, 0, SYN);
+    to_guest(&frame, ETHERNET + IP + TCP);
+}
+
+static void connect_as(uint16_t from)
+{
+    struct frame frame = tcp_frame(from, 1001, knock(from), ACK);
+    to_guest(&frame, ETHERNET + IP + TCP);
+}
+
+static unsigned pending_at(int listener)
+{
+    LOCK_TCPIP_CORE();
+    const struct netconn *connection = lwip_socket_dbg_get_socket(listener)->conn;
+    unsigned count = ((struct tcp_pcb_listen *)connection->pcb.tcp)->accepts_pending;
+    UNLOCK_TCPIP_CORE();
+    return count;
+}
+
+static void all_listeners_share_the_guests_places(void **state)
+{
+    (void)state;
+    static struct frame frame;
+    const unsigned most = 1024; /* of one with 16 MiB or more */
+    int one = listen_for((int)most);
+    guest_port = PORT + 1;
+    int other = listen_for(BACKLOG);
+    guest_port = PORT;
+    for (unsigned i = 0; i < most - 1; i++)
+        connect_as((uint16_t)(30000 + i));
+    guest_port = PORT + 1;
+    knock(40000);
+    assert_int_equal(pending_at(other), 1);
+    guest_port = PORT;
+    connect_as(40001); /* which takes the place of who only began there */
+    assert_int_equal(pending_at(other), 0);
+    guest_port = PORT + 1;
+    ask_to_connect(40002); /* nobody only began */
+    ping(10);
+    guest_port = PORT;
+    assert_int_equal(pending_at(one), most);
+    assert_int_equal(pending_at(other), 0);
+    lwip_close(other), lwip_close(one);
+    while (from_guest(&frame, 20) > 0)
+        continue;
+}
+
+/* A later listen() may ask for more places than the first one. */
+static void a_second_listen_has_more_places(void **state)
+{
+    (void)state;
+    enum { MANY = 300 };
+    static struct frame frame;
+    int listener = listen_at_port();
+    assert_int_equal(lwip_listen(listener, MANY), 0);
+    for (unsigned i = 0; i < MANY; i++)
+        connect_as((uint16_t)(21000 + i));
+    for (unsigned i = 0; i < MANY; i++) {
+        int fd = lwip_accept(listener, NULL, NULL);
+        assert_true(fd >= 0);
+        frame = tcp_frame((uint16_t)(21000 + i), 1001, 0, 4); /* RST */
+        to_guest(&frame, ETHERNET + IP + TCP);
+        lwip_close(fd);
+    }
+    lwip_close(listener);
+    while (from_guest(&frame, 20) > 0)
+        continue;
 }
 
 /*
@@ -843,25 +936,72 @@ static uint64_t now_ms(void)
     return skep_clock_ns() / 1000000;
 }
 
+static int clock_goes(void **state)
+{
+    (void)state;
+    host_clock_go();
+    return 0;
+}
+
+/* How many packets with so much data, at a sequence number or any (NONE), have come for a port. */
+static unsigned came(uint16_t port, size_t data, int64_t sequence)
+{
+    static struct frame frame;
+    unsigned count = 0;
+    for (size_t bytes; (bytes = from_guest(&frame, 0)) > 0;) {
+        uint16_t to;
+        uint32_t at;
+        memcpy(&to, frame.ip.payload + 2, 2);
+        memcpy(&at, frame.ip.payload + 4, 4);
+        count += ntohs(to) == port && bytes == BYTES_AT + data &&
+                 (sequence == NONE || ntohl(at) == sequence);
+    }
+    return count;
+}
+
+/* The same as await_repetition(), by a clock that is stopped. */
+static void advance_to_repetition(uint16_t port)
+{
+    unsigned ticks = 0;
+    for (unsigned times = came(port, 1, NONE); times < 2; times += came(port, 1, NONE)) {
+        assert_true(ticks++ < 100);
+        host_clock_advance();
+    }
+}
+
+/* Advances until the connection has ended, by so many of those packets. */
+static unsigned advance_to_end(int fd, uint16_t port, size_t data, int64_t sequence)
+{
+    unsigned count = came(port, data, sequence);
+    for (unsigned ticks = 0; pcb_of(fd) != NULL; ticks++) {
+        assert_true(ticks < 1000);
+        host_clock_advance();
+        count +=
+            came(port, data, sequence); /* the guest repeats nothing that is still in its queue */
+    }
+    return count;
+}
+
 static void unacknowledged_data_ends_its_connection(void **state)
 {
     (void)state;
     char byte = 'x';
     uint32_t theirs;
     int fd = impatient(7100, &theirs);
+    host_clock_stop();
     uint64_t begin = now_ms();
     while (now_ms() - begin < 2 * PATIENCE_MS) { /* each acknowledgement begins anew */
         assert_int_equal(lwip_send(fd, &byte, 1, 0), 1);
-        await_repetition(7100);
+        advance_to_repetition(7100);
         struct frame frame = tcp_frame(7100, 1001, ++theirs, ACK);
         to_guest(&frame, BYTES_AT);
     }
-    begin = now_ms();
     assert_int_equal(lwip_send(fd, &byte, 1, 0), 1);
-    await_repetition(7100);
+    begin = now_ms();
+    assert_in_range(advance_to_end(fd, 7100, 1, NONE), 2, 10);
+    assert_in_range(now_ms() - begin, PATIENCE_MS, PATIENCE_MS + 2 * TCP_TMR_INTERVAL);
     assert_int_equal(lwip_recv(fd, &byte, 1, 0), -1);
     assert_int_equal(errno, ECONNABORTED); /* ETIMEDOUT to the program */
-    assert_true(now_ms() - begin >= PATIENCE_MS);
     lwip_close(fd);
 }
 
@@ -899,25 +1039,85 @@ static void who_may_wait_is_waited_for(void **state)
     lwip_close(fd);
 }
 
-static void silence_ends_a_connection_that_is_asked(void **state)
+/* Keep-alive's times in milliseconds, of a connection that has been silent for a while. */
+struct keepalive {
+    uint32_t idle, interval, count, user_timeout, silent;
+};
+
+static int asked(uint16_t port, const struct keepalive *times, uint32_t *theirs)
 {
-    (void)state;
-    char byte;
-    uint32_t theirs;
-    int fd = impatient(7102, &theirs);
+    int fd = impatient(port, theirs);
+    host_clock_stop();
     LOCK_TCPIP_CORE();
     struct tcp_pcb *pcb = pcb_of(fd);
-    pcb->keep_idle = pcb->keep_intvl = 1000;
-    pcb->tmr = tcp_ticks - 2000 / TCP_SLOW_INTERVAL - 1;
-    network_user_timeouts_tick();
-    assert_non_null(pcb_of(fd)); /* nobody asked */
+    pcb->keep_idle = times->idle;
+    pcb->keep_intvl = times->interval;
+    pcb->keep_cnt = times->count;
+    pcb->tmr = tcp_ticks - times->silent / TCP_SLOW_INTERVAL;
+    network_user_timeout_set(pcb, times->user_timeout);
     ip_set_option(pcb, SOF_KEEPALIVE);
-    pcb->keep_cnt_sent = 1;
-    network_user_timeouts_tick();
-    assert_null(pcb_of(fd));
+    network_tcp_used(); /* the next tick is near */
     UNLOCK_TCPIP_CORE();
-    assert_int_equal(lwip_recv(fd, &byte, 1, 0), -1);
-    lwip_close(fd);
+    came(port, 0, NONE);
+    return fd;
+}
+
+static const struct keepalive keepalives[] = {
+    {1000, 1000, 9, 1500, 0},    {1000, 3000, 5, 0, 0},       {5000, 2000, 2, 0, 0},
+    {5000, 2000, 2, 10000, 0},   {10000, 5000, 9, 8000, 0},   {15000, 15000, 9, 20000, 0},
+    {60000, 10000, 6, 45000, 0}, {5000, 2000, 2, 0, 3600000}, {5000, 2000, 2, 1000, 3600000},
+};
+enum { KEEPALIVES = sizeof(keepalives) / sizeof(keepalives[0]) };
+
+static void who_answers_stays(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < KEEPALIVES; i++) {
+        uint16_t port = (uint16_t)(7200 + i);
+        const struct keepalive *times = &keepalives[i];
+        uint32_t theirs;
+        int fd = asked(port, times, &theirs);
+        uint64_t end = now_ms() + 10ull * (times->idle + TCP_SLOW_INTERVAL);
+        unsigned questions = 0;
+        while (now_ms() < end) {
+            host_clock_advance();
+            assert_non_null(pcb_of(fd));
+            if (came(port, 0, theirs - 1) > 0) {
+                struct frame frame = tcp_frame(port, 1001, theirs, ACK);
+                to_guest(&frame, BYTES_AT);
+                questions++;
+            }
+        }
+        assert_in_range(questions, 9, 11); /* each after the idle time, the first maybe at once */
+        struct frame frame = tcp_frame(port, 1001, theirs, 4); /* RST */
+        to_guest(&frame, BYTES_AT);
+        host_clock_go();
+        lwip_close(fd);
+    }
+}
+
+static void who_doesnt_answer_is_given_up(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < KEEPALIVES; i++) {
+        const struct keepalive *times = &keepalives[i];
+        uint16_t port = (uint16_t)(7300 + i);
+        uint32_t theirs;
+        char byte;
+        int fd = asked(port, times, &theirs);
+        uint32_t idle = times->silent == 0 ? times->idle : 0;
+        uint32_t patience = LWIP_MAX(times->user_timeout, times->idle + times->interval);
+        if (times->user_timeout == 0 || patience > times->idle + times->count * times->interval)
+            patience = times->idle + times->count * times->interval;
+        patience -= times->idle - idle;
+        uint64_t begin = now_ms();
+        unsigned questions = advance_to_end(fd, port, 0, theirs - 1);
+        assert_in_range(now_ms() - begin, patience, patience + patience / 10 + 1500);
+        assert_in_range(questions, times->user_timeout == 0 ? times->count : 1, times->count);
+        assert_int_equal(lwip_recv(fd, &byte, 1, 0), -1);
+        host_clock_go();
+        lwip_close(fd);
+    }
 }
 
 static int start(void **state)
@@ -953,6 +1153,8 @@ int main(void)
         cmocka_unit_test(a_connection_opens_and_closes),
         cmocka_unit_test(those_who_never_go_on_make_room),
         cmocka_unit_test(more_than_a_byte_counts_may_wait),
+        cmocka_unit_test(all_listeners_share_the_guests_places),
+        cmocka_unit_test(a_second_listen_has_more_places),
         cmocka_unit_test(long_writes_go_in_long_segments),
         cmocka_unit_test(a_lost_piece_is_sent_again_alone),
         cmocka_unit_test(a_lost_end_is_sent_again_alone),
@@ -962,9 +1164,10 @@ int main(void)
         cmocka_unit_test(long_segments_come_in),
         cmocka_unit_test(long_segments_come_in_when_buffers_are_few),
         cmocka_unit_test(long_segments_come_in_buffers_of_their_own),
-        cmocka_unit_test(unacknowledged_data_ends_its_connection),
+        cmocka_unit_test_teardown(unacknowledged_data_ends_its_connection, clock_goes),
         cmocka_unit_test(who_may_wait_is_waited_for),
-        cmocka_unit_test(silence_ends_a_connection_that_is_asked),
+        cmocka_unit_test_teardown(who_answers_stays, clock_goes),
+        cmocka_unit_test_teardown(who_doesnt_answer_is_given_up, clock_goes),
     };
     return cmocka_run_group_tests_name("network", tests, start, NULL);
 }

@@ -114,7 +114,7 @@ extern const struct in6_addr in6addr_loopback;
 #define INET_ADDRSTRLEN  16
 #define INET6_ADDRSTRLEN 46
 
-/* Of the last ones raw sockets can be made only. */
+/* Of those but TCP and UDP (and 0, which is either) only raw sockets can be made. */
 #define IPPROTO_IP       0
 #define IPPROTO_ICMP     1
 #define IPPROTO_TCP      6

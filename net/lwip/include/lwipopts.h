@@ -143,9 +143,11 @@ struct tcp_pcb *network_connection_find(const struct ip_addr *remote, unsigned s
 int network_tcp_reopens(struct tcp_pcb *pcb, unsigned char flags, unsigned int sequence);
 #define LWIP_HOOK_TCP_REOPENS(pcb, flags, sequence) network_tcp_reopens(pcb, flags, sequence)
 
-/* Which of the listeners that share a port a packet is for, which makes room there if it opens a connection:
- * net/lwip/listeners.c. */
+/* Which of the listeners that share a port a packet is for, which makes room there if it opens a connection, NULL = there
+ * is none; and how many places for connections that aren't accepted yet all listeners have together, each of them at most:
+ * net/lwip/listeners.c, with the core lock. */
 struct tcp_pcb_listen;
+unsigned int network_backlog_max(void);
 struct tcp_pcb_listen *network_tcp_listener(struct tcp_pcb_listen *found, unsigned char flags);
 #define LWIP_HOOK_TCP_LISTENER(found, flags) network_tcp_listener(found, flags)
 
@@ -222,7 +224,7 @@ void network_sntp_answer(unsigned int seconds, unsigned int microseconds);
 #define DEFAULT_TCP_RECVMBOX_SIZE   64
 #define DEFAULT_UDP_RECVMBOX_SIZE   64
 #define DEFAULT_RAW_RECVMBOX_SIZE   16
-#define DEFAULT_ACCEPTMBOX_SIZE     TCP_DEFAULT_LISTEN_BACKLOG /* longer for longer back-logs */
+#define DEFAULT_ACCEPTMBOX_SIZE     network_backlog_max()
 #define TCPIP_MBOX_SIZE             8
 
 /* What connect() and send() wait with, called by the patched lwIP: net/lwip/sys_arch.c. */
