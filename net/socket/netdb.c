@@ -591,7 +591,7 @@ __attribute__((weak)) int gethostbyaddr_r(const void *address, socklen_t address
                      cause);
 }
 
-__attribute__((weak)) const char *hstrerror(int error)
+static const char *meaning(int error)
 {
     switch (error) {
     case NETDB_INTERNAL:
@@ -611,10 +611,15 @@ __attribute__((weak)) const char *hstrerror(int error)
     }
 }
 
+__attribute__((weak)) const char *hstrerror(int error)
+{
+    return meaning(error);
+}
+
 __attribute__((weak)) void herror(const char *text)
 {
     bool has_text = text != NULL && text[0] != '\0';
-    fprintf(stderr, "%s%s%s\n", has_text ? text : "", has_text ? ": " : "", hstrerror(h_errno));
+    fprintf(stderr, "%s%s%s\n", has_text ? text : "", has_text ? ": " : "", meaning(h_errno));
 }
 
 /*
