@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <semaphore.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
@@ -103,6 +104,12 @@ static void *wait_for_go(void *unused)
 static void *tell_id(void *unused)
 {
     (void)unused;
+    say("its policy", sched_getscheduler(gettid()));
+    say("set", sched_setscheduler(gettid(), SCHED_OTHER, &(struct sched_param){0}));
+    say("its slice", sched_rr_get_interval(gettid(), &(struct timespec){0}));
+    int niceness = getpriority(PRIO_PROCESS, 0);
+    say("its priority", getpriority(PRIO_PROCESS, (id_t)gettid()) == niceness);
+    say("as it was", setpriority(PRIO_PROCESS, (id_t)gettid(), niceness));
     return (void *)(intptr_t)gettid();
 }
 

@@ -89,6 +89,10 @@ static void test_ranges(void)
     CHECK(pipe(fds) == 0);
     say("no file", fallocate(-1, 0, 0, 1));
     say("nor range", sync_file_range(-1, 0, 0, 0));
+    say("of a pipe", fallocate(fds[1], 0, 0, 1));
+    say("nothing", fallocate(fds[1], 0, 0, 0));
+    say("before it", fallocate(fds[1], 0, -1, 1));
+    say("a pipe's range", sync_file_range(fds[0], 0, 0, 0));
     say("flags", sync_file_range(fds[0], 0, 0, 64));
     say("negative", sync_file_range(fds[0], -1, 0, 0));
     say("ahead", readahead(fds[0], 0, 10));
@@ -138,6 +142,8 @@ static void test_words(void)
     say("nor its text", strerrordesc_np(9999) == NULL);
     for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++)
         printf("%s: %s\n", sigabbrev_np(signals[i]), sigdescr_np(signals[i]));
+    const char *first = sigabbrev_np(SIGHUP), *second = sigabbrev_np(SIGIO);
+    printf("%s and %s\n", first, second);
     say("no signal", sigabbrev_np(0) == NULL && sigdescr_np(9999) == NULL);
     say("real-time", sigabbrev_np(SIGRTMIN) == NULL);
     puts(gettext("message"));
@@ -212,7 +218,7 @@ static void test_signals(void)
 static void print_errors(void (*write_them)(void))
 {
     int pipes[2], errors = dup(2);
-    char text[512] = {0};
+    char text[2048] = {0};
     fflush(stdout);
     CHECK(pipe(pipes) == 0 && dup2(pipes[1], 2) == 2);
     write_them();
@@ -233,10 +239,12 @@ static void write_errors(void)
     error(0, 0, "plain");
     error_at_line(0, 0, "a.c", 7, "here");
     error_one_per_line = 1;
+    error_at_line(0, 0, "a.c", 7, "first that counts");
     error_at_line(0, EINVAL, "a.c", 8, "there");
     error_at_line(0, 0, "a.c", 8, "not again");
     error_at_line(0, 0, "b.c", 8, "elsewhere");
     error_at_line(0, 0, NULL, 9, "nowhere");
+    error_at_line(0, 0, NULL, 9, "nowhere again");
     error_print_progname = name_nobody;
     error(0, 0, "mine");
     error_print_progname = NULL;
@@ -250,12 +258,13 @@ static void test_errors(void)
 
 static void test_addresses(void)
 {
-    static const char *const networks[] = {"10",        "10.1", "192.168.7", "0x7f.1",
-                                           "017.2.3.4", "256",  "1.2.3.4.5", "",
-                                           "a",         "1.",   "1..2",      "1 "};
+    static const char *const networks[] = {"10",   "10.1",      "192.168.7", "0x7f.1", "017.2.3.4",
+                                           "256",  "1.2.3.4.5", "",          "a",      "1.",
+                                           "1..2", "1 ",        "1 x",       "1 .2",   "1\t "};
     static const char *const hosts[] = {"10.1.2.3", "172.16.1.2", "192.168.7.9", "127.0.0.1"};
     static const char *const stations[] = {"02:00:5e:10:00:1F", "2:0:5e:10:0:1f", "1:2:3:4:5",
-                                           "1:2:3:4:5:g"};
+                                           "1:2:3:4:5:g",       "1:2:3:4:5:6x",   "1:2:3:4:5:6 x",
+                                           "1:2:3:4:5:6:"};
     for (size_t i = 0; i < sizeof(networks) / sizeof(*networks); i++)
         printf("network %s: %x\n", networks[i], inet_network(networks[i]));
     for (size_t i = 0; i < sizeof(hosts) / sizeof(*hosts); i++) {
@@ -263,6 +272,9 @@ static void test_addresses(void)
         printf("%s: %x %x\n", hosts[i], inet_netof(host), inet_lnaof(host));
         puts(inet_ntoa(inet_makeaddr(inet_netof(host), inet_lnaof(host))));
     }
+    static const in_addr_t nets[] = {0x7f, 0x80, 0xffff, 0x10000, 0xffffff, 0x1000000, 0xfeffffff};
+    for (size_t i = 0; i < sizeof(nets) / sizeof(*nets); i++)
+        puts(inet_ntoa(inet_makeaddr(nets[i], 0x01020305)));
     for (size_t i = 0; i < sizeof(stations) / sizeof(*stations); i++) {
         struct ether_addr *address = ether_aton(stations[i]);
         puts(address != NULL ? ether_ntoa(address) : "none");

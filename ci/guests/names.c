@@ -1,6 +1,6 @@
 /*
- * names.c - what getaddrinfo(), and what there was before, find of a name server's answers, and in tables. The guest is that server itself, so its address has to be
- * the one that its network names.
+ * names.c - what getaddrinfo(), and what there was before, find of a name server's answers, and in tables. The guest is that
+ * server itself, so its address has to be the one that its network names.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -114,7 +114,7 @@ static void find_hosts(void)
     struct hostent entry, *out;
     struct in_addr loopback = {htonl(INADDR_LOOPBACK)}, other = {htonl(0x0a010203)};
     char room[1024];
-    int cause = 0;
+    int cause = 77;
     print_host("by name", gethostbyname("both.example"));
     print_host("of IPv6", gethostbyname2("both.example", AF_INET6));
     print_host("has none", gethostbyname2("old.example", AF_INET6));
@@ -122,15 +122,22 @@ static void find_hosts(void)
     CHECK(gethostbyname_r("old.example", &entry, room + 1, sizeof(room) - 1, &out, &cause) == 0);
     print_host("in room", out);
     CHECK(out == &entry && entry.h_name > room && entry.h_name < room + sizeof(room));
+    CHECK(cause == NETDB_SUCCESS);
     CHECK(gethostbyname_r("old.example", &entry, room, 16, &out, &cause) == ERANGE && out == NULL);
+    CHECK(cause == NETDB_INTERNAL && errno == ERANGE);
     CHECK(gethostbyname2_r("nobody.example", AF_INET, &entry, room, sizeof(room), &out, &cause) ==
           0);
     CHECK(out == NULL && cause == HOST_NOT_FOUND);
-    CHECK(gethostbyname2("old.example", AF_UNIX) == NULL && h_errno == NO_RECOVERY);
+    errno = 0;
+    CHECK(gethostbyname2("old.example", AF_UNIX) == NULL && h_errno == NETDB_INTERNAL);
+    CHECK(errno == EAFNOSUPPORT);
+    CHECK(gethostbyname2_r("old.example", AF_UNIX, &entry, room, sizeof(room), &out, &cause) ==
+          EAFNOSUPPORT);
+    CHECK(out == NULL && cause == NETDB_INTERNAL);
     print_host("by address", gethostbyaddr(&loopback, sizeof(loopback), AF_INET));
     print_host("by IPv6's", gethostbyaddr(&in6addr_loopback, sizeof(in6addr_loopback), AF_INET6));
     CHECK(gethostbyaddr(&other, sizeof(other), AF_INET) == NULL && h_errno == HOST_NOT_FOUND);
-    CHECK(gethostbyaddr(&other, 3, AF_INET) == NULL && h_errno == NO_RECOVERY);
+    CHECK(gethostbyaddr(&other, 3, AF_INET) == NULL && h_errno == NETDB_INTERNAL);
     CHECK(gethostbyaddr_r(&loopback, sizeof(loopback), AF_INET, &entry, room, sizeof(room), &out,
                           &cause) == 0);
     print_host("that in room", out);
@@ -143,13 +150,22 @@ static void look_at_tables(void)
     char room[64];
     int count = 0;
     setservent(1);
-    for (struct servent *at; (at = getservent()) != NULL; count++)
-        CHECK(getservbyname(at->s_name, "tcp")->s_port == htons(ntohs((uint16_t)at->s_port)));
+    for (struct servent *at; (at = getservent()) != NULL; count++) {
+        struct servent copy = *at; /* the next call's result is in the same place */
+        at = getservbyname(copy.s_name, "udp");
+        CHECK(at != NULL && strcmp(at->s_name, copy.s_name) == 0 && at->s_port == copy.s_port);
+        CHECK(strcmp(copy.s_proto, "tcp") == 0 && strcmp(at->s_proto, "udp") == 0);
+    }
     CHECK(count > 5 && getservent() == NULL);
     endservent();
     CHECK(getservent() != NULL);
-    CHECK(getservbyname_r("https", "tcp", &service, room, sizeof(room), &found) == 0);
+    char name[] = "https", protocol_name[] = "tcp";
+    CHECK(getservbyname_r(name, protocol_name, &service, room, sizeof(room), &found) == 0);
+    name[0] = protocol_name[0] = 'x'; /* the result has its own */
     CHECK(found == &service && service.s_port == htons(443));
+    CHECK(strcmp(service.s_name, "https") == 0 && strcmp(service.s_proto, "tcp") == 0);
+    CHECK(getservbyname("http", "sctp") == NULL && getservbyport(htons(80), "") == NULL);
+    CHECK(getservbyname("80", "tcp") == NULL);
     CHECK(getservbyport_r(htons(53), "udp", &service, room, sizeof(room), &found) == 0);
     CHECK(found == &service && strcmp(service.s_name, "domain") == 0);
     CHECK(getservbyname_r("no such", NULL, &service, room, sizeof(room), &found) == 0);
@@ -163,7 +179,9 @@ static void look_at_tables(void)
     CHECK(its == &protocol && protocol.p_proto == IPPROTO_UDP);
     CHECK(getprotobynumber_r(255, &protocol, room, sizeof(room), &its) == 0 && its == NULL);
     sethostent(0), setnetent(0);
+    h_errno = NETDB_SUCCESS;
     CHECK(gethostent() == NULL && getnetent() == NULL && getnetbyname("loopback") == NULL);
+    CHECK(h_errno == HOST_NOT_FOUND);
     CHECK(getnetbyaddr(127, AF_INET) == NULL);
     endhostent(), endnetent();
 }

@@ -184,6 +184,49 @@ def test_assertions_of_the_c_library_print_nothing(sdk, tmp_path):
     assert " T __assert_func\n" in names and " fiprintf\n" not in names, names
 
 
+OWN = """
+    gettid pthread_tryjoin_np pthread_timedjoin_np pthread_clockjoin_np strerrorname_np strerrordesc_np sigabbrev_np sigdescr_np
+    sigisemptyset sigandset sigorset sethostname getdomainname setdomainname sched_rr_get_interval gethostbyname2 gethostbyaddr
+    gethostbyname_r gethostbyname2_r gethostbyaddr_r getservbyname_r getservbyport_r getprotobyname_r getprotobynumber_r
+    hstrerror herror setservent getservent endservent setprotoent getprotoent endprotoent sethostent gethostent endhostent
+    setnetent getnetent getnetbyname getnetbyaddr endnetent
+""".split()
+
+USES_NEIGHBOURS = """
+#include <netdb.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+static void *thread(void *unused) { return unused; }
+int main(void)
+{
+    pthread_t other;
+    sigset_t set;
+    char name[64];
+    struct addrinfo *list;
+    sigemptyset(&set);
+    int failed = pthread_create(&other, NULL, thread, NULL) != 0 || pthread_join(other, NULL) != 0 || pthread_self() == other;
+    failed |= sigaddset(&set, SIGINT) != 0 || gethostname(name, sizeof(name)) != 0 || sched_yield() != 0;
+    failed |= sched_getscheduler(0) != SCHED_OTHER || gethostbyname("127.0.0.1") == NULL || getservbyname("http", "tcp") == NULL;
+    failed |= getprotobyname("tcp") == NULL || getaddrinfo("127.0.0.1", "80", NULL, &list) != 0;
+    puts(failed ? "failed" : strerror(0));
+    return failed;
+}
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["-flto"]])
+def test_a_program_has_functions_of_these_names(api, sdk, tmp_path, options):
+    """Linux' and the BSDs' own are the program's where it has them, and none of the library's calls end in them."""
+    (tmp_path / "own.c").write_text("".join(f"int {name}(void) {{ __builtin_trap(); }}\n" for name in OWN))
+    (tmp_path / "app.c").write_text(USES_NEIGHBOURS)
+    run(sdk, tmp_path, "x86_64-skep-gcc", "-O2", "-fno-builtin", *options, "own.c", "app.c", "-o", "app.elf")
+    assert says(api, tmp_path / "app.elf") == "Success\n"
+
+
 @pytest.mark.parametrize(
     "source, options, words",
     [

@@ -22,7 +22,7 @@ int posix_fallocate(int fd, off_t offset, off_t bytes);
 int posix_fadvise(int fd, off_t offset, off_t bytes, int advice);
 
 #if __GNU_VISIBLE
-/* posix_fallocate() with errno: EOPNOTSUPP outside volumes, and of all modes but 0. */
+/* posix_fallocate() with errno: EOPNOTSUPP outside volumes, and of all modes but 0; ESPIPE of pipes. */
 #define FALLOC_FL_KEEP_SIZE      0x01
 #define FALLOC_FL_PUNCH_HOLE     0x02
 #define FALLOC_FL_COLLAPSE_RANGE 0x08
@@ -33,7 +33,8 @@ int fallocate(int fd, int mode, off_t offset, off_t bytes);
 /* Nothing is read ahead: 0, or EBADF; EINVAL: no regular file. */
 ssize_t readahead(int fd, off_t offset, size_t bytes);
 
-/* fdatasync(), of the whole file, if flags say that it is to be waited for. EINVAL: another flag, or a negative offset. */
+/* fdatasync(), of the whole file, if flags say that it is to be waited for. EINVAL: another flag, or a negative offset;
+ * ESPIPE: no regular file. */
 #define SYNC_FILE_RANGE_WAIT_BEFORE 1u
 #define SYNC_FILE_RANGE_WRITE       2u
 #define SYNC_FILE_RANGE_WAIT_AFTER  4u

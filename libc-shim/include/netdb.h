@@ -93,6 +93,8 @@ const char *gai_strerror(int error);
 int getnameinfo(const struct sockaddr *address, socklen_t address_bytes, char *host,
                 socklen_t host_bytes, char *service, socklen_t service_bytes, int flags);
 
+#define NETDB_INTERNAL (-1) /* errno tells more */
+#define NETDB_SUCCESS  0
 #define HOST_NOT_FOUND 1
 #define TRY_AGAIN      2
 #define NO_RECOVERY    3
@@ -100,17 +102,21 @@ int getnameinfo(const struct sockaddr *address, socklen_t address_bytes, char *h
 extern _Thread_local int h_errno;
 /* The result belongs to the calling thread until its next call. */
 struct hostent *gethostbyname(const char *name);
+/* NULL, NETDB_INTERNAL and errno EAFNOSUPPORT: another family than AF_INET and AF_INET6. */
 struct hostent *gethostbyname2(const char *name, int family);
-/* The one address that has a name without asking is the loopback: NULL, and HOST_NOT_FOUND, of all others. */
+/* The one address that has a name without asking is the loopback: NULL, and HOST_NOT_FOUND, of all others. Another family, or
+ * an address of another length: as of gethostbyname2(). */
 struct hostent *gethostbyaddr(const void *address, socklen_t bytes, int family);
-/* The same with what the result points to in `room`. Their result is the error (ERANGE: too little room), *out NULL without
- * one. *cause: what h_errno would be. */
+/* The same with what the result points to in `room`. Their result is 0, also if there is none, or the error, which errno
+ * has, too: ERANGE (too little room), EAFNOSUPPORT; and EAGAIN, as *cause is TRY_AGAIN. *out is NULL without a result. *cause:
+ * what h_errno would be, NETDB_SUCCESS with a result. */
 int gethostbyname_r(const char *name, struct hostent *entry, char *room, size_t bytes,
                     struct hostent **out, int *cause);
 int gethostbyname2_r(const char *name, int family, struct hostent *entry, char *room, size_t bytes,
                      struct hostent **out, int *cause);
 int gethostbyaddr_r(const void *address, socklen_t address_bytes, int family, struct hostent *entry,
                     char *room, size_t bytes, struct hostent **out, int *cause);
+/* By one of the names, not by number. protocol: "tcp", "udp", or NULL, which is answered with "tcp"; NULL of any other. */
 struct servent *getservbyname(const char *name, const char *protocol);
 /* port: in network byte order. */
 struct servent *getservbyport(int port, const char *protocol);

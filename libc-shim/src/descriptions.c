@@ -171,14 +171,14 @@ static bool is_error(int number)
            error_starts[number] != 0;
 }
 
-const char *strerrorname_np(int number)
+__attribute__((weak)) const char *strerrorname_np(int number)
 {
     if (number == 0)
         return error_names.of_0;
     return is_error(number) ? (const char *)&error_names + error_name_starts[number] : NULL;
 }
 
-const char *strerrordesc_np(int number)
+__attribute__((weak)) const char *strerrordesc_np(int number)
 {
     return number == 0 || is_error(number) ? strerror(number) : NULL;
 }
@@ -221,75 +221,54 @@ char *strerror_l(int number, locale_t locale)
     return strerror(number);
 }
 
+/* SIGNAL(name, description) for each of them. */
+/* clang-format off */
+#define ALL_SIGNALS \
+    SIGNAL(HUP, "Hangup") \
+    SIGNAL(INT, "Interrupt") \
+    SIGNAL(QUIT, "Quit") \
+    SIGNAL(ILL, "Illegal instruction") \
+    SIGNAL(TRAP, "Trace/breakpoint trap") \
+    SIGNAL(ABRT, "Aborted") \
+    SIGNAL(EMT, "EMT trap") \
+    SIGNAL(FPE, "Floating point exception") \
+    SIGNAL(KILL, "Killed") \
+    SIGNAL(BUS, "Bus error") \
+    SIGNAL(SEGV, "Segmentation fault") \
+    SIGNAL(SYS, "Bad system call") \
+    SIGNAL(PIPE, "Broken pipe") \
+    SIGNAL(ALRM, "Alarm clock") \
+    SIGNAL(TERM, "Terminated") \
+    SIGNAL(URG, "Urgent I/O condition") \
+    SIGNAL(STOP, "Stopped (signal)") \
+    SIGNAL(TSTP, "Stopped") \
+    SIGNAL(CONT, "Continued") \
+    SIGNAL(CHLD, "Child exited") \
+    SIGNAL(TTIN, "Stopped (tty input)") \
+    SIGNAL(TTOU, "Stopped (tty output)") \
+    SIGNAL(POLL, "I/O possible") \
+    SIGNAL(XCPU, "CPU time limit exceeded") \
+    SIGNAL(XFSZ, "File size limit exceeded") \
+    SIGNAL(VTALRM, "Virtual timer expired") \
+    SIGNAL(PROF, "Profiling timer expired") \
+    SIGNAL(WINCH, "Window changed") \
+    SIGNAL(LOST, "Resource lost") \
+    SIGNAL(USR1, "User defined signal 1") \
+    SIGNAL(USR2, "User defined signal 2")
+/* clang-format on */
+
+#define SIGNAL(name, description) \
+    case SIG##name:               \
+        return description;
 static const char *signal_description(int number)
 {
     switch (number) {
-    case SIGHUP:
-        return "Hangup";
-    case SIGINT:
-        return "Interrupt";
-    case SIGQUIT:
-        return "Quit";
-    case SIGILL:
-        return "Illegal instruction";
-    case SIGTRAP:
-        return "Trace/breakpoint trap";
-    case SIGABRT:
-        return "Aborted";
-    case SIGEMT:
-        return "EMT trap";
-    case SIGFPE:
-        return "Floating point exception";
-    case SIGKILL:
-        return "Killed";
-    case SIGBUS:
-        return "Bus error";
-    case SIGSEGV:
-        return "Segmentation fault";
-    case SIGSYS:
-        return "Bad system call";
-    case SIGPIPE:
-        return "Broken pipe";
-    case SIGALRM:
-        return "Alarm clock";
-    case SIGTERM:
-        return "Terminated";
-    case SIGURG:
-        return "Urgent I/O condition";
-    case SIGSTOP:
-        return "Stopped (signal)";
-    case SIGTSTP:
-        return "Stopped";
-    case SIGCONT:
-        return "Continued";
-    case SIGCHLD:
-        return "Child exited";
-    case SIGTTIN:
-        return "Stopped (tty input)";
-    case SIGTTOU:
-        return "Stopped (tty output)";
-    case SIGIO:
-        return "I/O possible";
-    case SIGXCPU:
-        return "CPU time limit exceeded";
-    case SIGXFSZ:
-        return "File size limit exceeded";
-    case SIGVTALRM:
-        return "Virtual timer expired";
-    case SIGPROF:
-        return "Profiling timer expired";
-    case SIGWINCH:
-        return "Window changed";
-    case SIGLOST:
-        return "Resource lost";
-    case SIGUSR1:
-        return "User defined signal 1";
-    case SIGUSR2:
-        return "User defined signal 2";
+        ALL_SIGNALS
     default:
         return NULL;
     }
 }
+#undef SIGNAL
 
 char *strsignal(int number)
 {
@@ -301,14 +280,20 @@ char *strsignal(int number)
     return known != NULL ? (char *)known : numbered("Unknown signal ", number);
 }
 
-const char *sigdescr_np(int number)
+__attribute__((weak)) const char *sigdescr_np(int number)
 {
     return signal_description(number);
 }
 
-/* Without those that have numbers behind SIGRTMIN. */
-const char *sigabbrev_np(int number)
+#define SIGNAL(name, description) \
+    case SIG##name:               \
+        return #name;
+__attribute__((weak)) const char *sigabbrev_np(int number)
 {
-    static _Thread_local char name[SIG2STR_MAX];
-    return signal_description(number) != NULL && sig2str(number, name) == 0 ? name : NULL;
+    switch (number) {
+        ALL_SIGNALS
+    default:
+        return NULL;
+    }
 }
+#undef SIGNAL

@@ -46,13 +46,14 @@ void error(int status, int cause, const char *format, ...)
     va_end(arguments);
 }
 
-/* Whether the last message was of the same line, which is noted. The lock of stderr guards it. */
+/* Whether the last message that was asked about was of the same line, which is noted. The lock of stderr guards it. */
 static bool is_again(const char *file, unsigned line)
 {
     static const char *last_file;
     static unsigned last_line;
-    bool again =
-        line == last_line && last_file != NULL && file != NULL && strcmp(file, last_file) == 0;
+    bool is_same_file =
+        file == last_file || (file != NULL && last_file != NULL && strcmp(file, last_file) == 0);
+    bool again = line == last_line && is_same_file;
     last_file = file;
     last_line = line;
     return again;
@@ -62,7 +63,7 @@ void error_at_line(int status, int cause, const char *file, unsigned line, const
 {
     va_list arguments;
     flockfile(stderr);
-    if (is_again(file, line) && error_one_per_line != 0) {
+    if (error_one_per_line != 0 && is_again(file, line)) {
         funlockfile(stderr);
         return;
     }

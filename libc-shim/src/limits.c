@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "pthread_internal.h"
 #include "shim.h"
 #include "skep/fd.h"
 #include "stream.h"
@@ -249,6 +250,7 @@ static bool is_this(int which, id_t who)
 {
     switch (which) {
     case PRIO_PROCESS:
+        return skep_posix_thread_find((pid_t)who) != NULL;
     case PRIO_PGRP:
         return who == 0 || who == (id_t)getpid();
     case PRIO_USER:

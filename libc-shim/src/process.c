@@ -130,18 +130,18 @@ int gethostname(char *name, size_t bytes)
 }
 
 /* Both names are the spec's business. */
-int sethostname(const char *name, size_t bytes)
+__attribute__((weak)) int sethostname(const char *name, size_t bytes)
 {
     return (int)skep_posix_result(-EPERM);
 }
 
-int setdomainname(const char *name, size_t bytes)
+__attribute__((weak)) int setdomainname(const char *name, size_t bytes)
 {
     return (int)skep_posix_result(-EPERM);
 }
 
 /* What Linux says where there is none; a short buffer gets its begin. */
-int getdomainname(char *name, size_t bytes)
+__attribute__((weak)) int getdomainname(char *name, size_t bytes)
 {
     static const char none[] = "(none)";
     memcpy(name, none, bytes < sizeof(none) ? bytes : sizeof(none));

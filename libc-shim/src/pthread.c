@@ -20,6 +20,9 @@
 /* The guest ends with its last thread. */
 static _Atomic uint32_t running = 1;
 
+/* The first thread's number is the process's. */
+static _Atomic pid_t last_id = 1;
+
 static struct skep_pthread first_thread = {
     .references = 2, .signals = &skep_posix_first_signals, .name = "main", .id = 1};
 
@@ -99,6 +102,7 @@ int pthread_create(pthread_t *out, const pthread_attr_t *attributes, void *(*fun
     atomic_init(&thread->references, detached ? 1 : 2);
     *out = thread;
     thread->signals = &thread->own_signals;
+    thread->id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
     atomic_init(&thread->affinity, atomic_load_explicit(&self->affinity, memory_order_relaxed));
     skep_posix_signals_thread_new(thread->signals);
     atomic_fetch_add_explicit(&running, 1, memory_order_relaxed);
@@ -149,14 +153,14 @@ int pthread_join(pthread_t thread, void **result)
     return join(thread, result, SKEP_FOREVER);
 }
 
-int pthread_tryjoin_np(pthread_t thread, void **result)
+__attribute__((weak)) int pthread_tryjoin_np(pthread_t thread, void **result)
 {
     bool has_ended = atomic_load_explicit(&thread->ended, memory_order_acquire);
     return has_ended ? join(thread, result, SKEP_FOREVER) : EBUSY;
 }
 
-int pthread_clockjoin_np(pthread_t thread, void **result, clockid_t clock,
-                         const struct timespec *until)
+static int join_until(pthread_t thread, void **result, clockid_t clock,
+                      const struct timespec *until)
 {
     uint64_t deadline_ns = SKEP_FOREVER;
     if (until != NULL && !skep_posix_deadline(clock, until, &deadline_ns))
@@ -164,9 +168,16 @@ int pthread_clockjoin_np(pthread_t thread, void **result, clockid_t clock,
     return join(thread, result, deadline_ns);
 }
 
-int pthread_timedjoin_np(pthread_t thread, void **result, const struct timespec *until)
+__attribute__((weak)) int pthread_clockjoin_np(pthread_t thread, void **result, clockid_t clock,
+                                               const struct timespec *until)
 {
-    return pthread_clockjoin_np(thread, result, CLOCK_REALTIME, until);
+    return join_until(thread, result, clock, until);
+}
+
+__attribute__((weak)) int pthread_timedjoin_np(pthread_t thread, void **result,
+                                               const struct timespec *until)
+{
+    return join_until(thread, result, CLOCK_REALTIME, until);
 }
 
 int pthread_detach(pthread_t thread)
@@ -221,18 +232,14 @@ int pthread_getcpuclockid(pthread_t thread, clockid_t *clock)
     return ENOENT;
 }
 
-/* Numbered as they ask. The first thread's number is the process's. */
-pid_t gettid(void)
+__attribute__((weak)) pid_t gettid(void)
 {
-    static _Atomic pid_t last = 1;
-    if (self->id == 0)
-        self->id = atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
     return self->id;
 }
 
 struct skep_pthread *skep_posix_thread_find(pid_t id)
 {
-    return id == 0 || id == gettid() ? self : id == first_thread.id ? &first_thread : NULL;
+    return id == 0 || id == self->id ? self : id == first_thread.id ? &first_thread : NULL;
 }
 
 void pthread_yield(void)

@@ -1,5 +1,5 @@
 /*
- * pthread_internal.h - a thread, as pthread.c and cancel.c see it.
+ * pthread_internal.h - a thread, as the files about threads see it.
  */
 #ifndef LIBC_SHIM_PTHREAD_INTERNAL_H
 #define LIBC_SHIM_PTHREAD_INTERNAL_H
@@ -26,7 +26,7 @@ struct skep_pthread {
     bool cancel_disabled; /* the thread's own, as the next one is */
     int cancel_type;
     char name[NAME_BYTES];
-    pid_t id;                  /* gettid()'s; 0: it hasn't asked */
+    pid_t id;                  /* gettid()'s */
     _Atomic uint64_t affinity; /* a bit for each CPU that was chosen; 0: none was */
 };
 

@@ -3,8 +3,8 @@
  * the guest's weight.
  */
 #include <sched.h>
-#include <unistd.h>
 
+#include "pthread_internal.h"
 #include "shim.h"
 
 int sched_yield(void)
@@ -18,9 +18,10 @@ int sched_getcpu(void)
     return (int)skep_vcpu_index();
 }
 
+/* Of whom is asked: the process, or the calling thread. */
 static int check_process(pid_t process)
 {
-    return process < 0 ? -EINVAL : process == 0 || process == getpid() ? 0 : -ESRCH;
+    return process < 0 ? -EINVAL : skep_posix_thread_find(process) != NULL ? 0 : -ESRCH;
 }
 
 /* Whether that is a policy. */
@@ -58,7 +59,7 @@ int sched_setparam(pid_t process, const struct sched_param *parameters)
     return sched_setscheduler(process, SCHED_OTHER, parameters);
 }
 
-int sched_rr_get_interval(pid_t process, struct timespec *interval)
+__attribute__((weak)) int sched_rr_get_interval(pid_t process, struct timespec *interval)
 {
     int result = check_process(process);
     if (result == 0)

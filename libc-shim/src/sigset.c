@@ -48,18 +48,18 @@ int sigismember(const sigset_t *set, int signal)
     return check(signal) < 0 ? -1 : (*set & bit(signal)) != 0;
 }
 
-int sigisemptyset(const sigset_t *set)
+__attribute__((weak)) int sigisemptyset(const sigset_t *set)
 {
     return *set == 0;
 }
 
-int sigandset(sigset_t *out, const sigset_t *one, const sigset_t *other)
+__attribute__((weak)) int sigandset(sigset_t *out, const sigset_t *one, const sigset_t *other)
 {
     *out = *one & *other;
     return 0;
 }
 
-int sigorset(sigset_t *out, const sigset_t *one, const sigset_t *other)
+__attribute__((weak)) int sigorset(sigset_t *out, const sigset_t *one, const sigset_t *other)
 {
     *out = *one | *other;
     return 0;

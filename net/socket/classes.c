@@ -2,8 +2,8 @@
  * classes.c - networks of classes, from before networks had masks.
  */
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* How many bits of an address, or of a network's number, are the host's. */
 static unsigned host_bits(in_addr_t address)
@@ -25,9 +25,10 @@ in_addr_t inet_netof(struct in_addr address)
 
 struct in_addr inet_makeaddr(in_addr_t net, in_addr_t host)
 {
-    unsigned bits = net < 128 ? 24 : net < 65536 ? 16 : net < 16777216 ? 8 : 0;
-    in_addr_t whole = net << bits | (host & ((1u << bits) - 1));
-    return (struct in_addr){htonl(whole)};
+    if (net >= 1u << 24)
+        return (struct in_addr){htonl(net | host)};
+    unsigned bits = net < 128 ? 24 : net < 65536 ? 16 : 8;
+    return (struct in_addr){htonl(net << bits | (host & ((1u << bits) - 1)))};
 }
 
 in_addr_t inet_network(const char *text)
@@ -40,7 +41,7 @@ in_addr_t inet_network(const char *text)
             return INADDR_NONE;
         net = net << 8 | (in_addr_t)part;
         if (*end != '.')
-            return *end == '\0' || isspace((unsigned char)*end) ? net : INADDR_NONE;
+            return end[strspn(end, " \t\n\v\f\r")] == '\0' ? net : INADDR_NONE;
         text = end + 1;
     }
     return INADDR_NONE;

@@ -52,22 +52,39 @@ static int service_find(const char *name, int flags)
 
 static char *no_aliases[] = {NULL};
 
-static struct servent *service_of(const char *name, int port, const char *protocol)
+/* What it points to stays. Protocol NULL: TCP. False: no name, or another protocol than these two. */
+static bool service_fill(struct servent *entry, const char *name, const char *protocol)
 {
-    static _Thread_local struct servent entry;
-    entry = (struct servent){
+    bool is_udp = protocol != NULL && strcmp(protocol, "udp") == 0;
+    if (name == NULL || (protocol != NULL && !is_udp && strcmp(protocol, "tcp") != 0))
+        return false;
+    *entry = (struct servent){
         .s_name = (char *)(uintptr_t)name,
         .s_aliases = no_aliases,
-        .s_port = htons((uint16_t)port),
-        .s_proto = (char *)(uintptr_t)(protocol != NULL ? protocol : "tcp"),
+        .s_port = htons((uint16_t)service_find(name, 0)),
+        .s_proto = (char *)(uintptr_t)(is_udp ? "udp" : "tcp"),
     };
-    return &entry;
+    return true;
+}
+
+static struct servent *own_service(const char *name, const char *protocol)
+{
+    static _Thread_local struct servent entry;
+    return service_fill(&entry, name, protocol) ? &entry : NULL;
+}
+
+/* The table's copy of a name, or NULL. */
+static const char *service_known(const char *name)
+{
+    for (size_t i = 0; i < sizeof(services) / sizeof(services[0]); i++)
+        if (strcmp(name, services[i].name) == 0)
+            return services[i].name;
+    return NULL;
 }
 
 struct servent *getservbyname(const char *name, const char *protocol)
 {
-    int port = service_find(name, 0);
-    return port < 0 ? NULL : service_of(name, port, protocol);
+    return own_service(service_known(name), protocol);
 }
 
 /* Its name, or NULL. */
@@ -81,51 +98,44 @@ static const char *service_name(uint16_t port)
 
 struct servent *getservbyport(int port, const char *protocol)
 {
-    const char *name = service_name(ntohs((uint16_t)port));
-    return name == NULL ? NULL : service_of(name, ntohs((uint16_t)port), protocol);
+    return own_service(service_name(ntohs((uint16_t)port)), protocol);
 }
 
 static _Thread_local size_t next_service;
 
-void setservent(int unused)
+__attribute__((weak)) void setservent(int unused)
 {
     (void)unused;
     next_service = 0;
 }
 
-struct servent *getservent(void)
+__attribute__((weak)) struct servent *getservent(void)
 {
     if (next_service >= sizeof(services) / sizeof(services[0]))
         return NULL;
-    size_t at = next_service++;
-    return service_of(services[at].name, services[at].port, NULL);
+    return own_service(services[next_service++].name, NULL);
 }
 
-void endservent(void)
+__attribute__((weak)) void endservent(void)
 {
     next_service = 0;
 }
 
-static int service_copy(const struct servent *found, struct servent *entry, struct servent **out)
+__attribute__((weak)) int getservbyname_r(const char *name, const char *protocol,
+                                          struct servent *entry, char *room, size_t bytes,
+                                          struct servent **out)
 {
-    if (found != NULL)
-        *entry = *found; /* what it points to stays */
-    *out = found != NULL ? entry : NULL;
+    (void)room, (void)bytes;
+    *out = service_fill(entry, service_known(name), protocol) ? entry : NULL;
     return 0;
 }
 
-int getservbyname_r(const char *name, const char *protocol, struct servent *entry, char *room,
-                    size_t bytes, struct servent **out)
+__attribute__((weak)) int getservbyport_r(int port, const char *protocol, struct servent *entry,
+                                          char *room, size_t bytes, struct servent **out)
 {
     (void)room, (void)bytes;
-    return service_copy(getservbyname(name, protocol), entry, out);
-}
-
-int getservbyport_r(int port, const char *protocol, struct servent *entry, char *room, size_t bytes,
-                    struct servent **out)
-{
-    (void)room, (void)bytes;
-    return service_copy(getservbyport(port, protocol), entry, out);
+    *out = service_fill(entry, service_name(ntohs((uint16_t)port)), protocol) ? entry : NULL;
+    return 0;
 }
 
 /*
@@ -157,19 +167,19 @@ struct protoent *getprotobynumber(int number)
 
 static _Thread_local size_t next_protocol;
 
-void setprotoent(int unused)
+__attribute__((weak)) void setprotoent(int unused)
 {
     (void)unused;
     next_protocol = 0;
 }
 
-struct protoent *getprotoent(void)
+__attribute__((weak)) struct protoent *getprotoent(void)
 {
     bool is_there = next_protocol < sizeof(protocols) / sizeof(protocols[0]);
     return is_there ? &protocols[next_protocol++] : NULL;
 }
 
-void endprotoent(void)
+__attribute__((weak)) void endprotoent(void)
 {
     next_protocol = 0;
 }
@@ -183,15 +193,15 @@ static int protocol_copy(const struct protoent *found, struct protoent *entry,
     return 0;
 }
 
-int getprotobyname_r(const char *name, struct protoent *entry, char *room, size_t bytes,
-                     struct protoent **out)
+__attribute__((weak)) int getprotobyname_r(const char *name, struct protoent *entry, char *room,
+                                           size_t bytes, struct protoent **out)
 {
     (void)room, (void)bytes;
     return protocol_copy(getprotobyname(name), entry, out);
 }
 
-int getprotobynumber_r(int number, struct protoent *entry, char *room, size_t bytes,
-                       struct protoent **out)
+__attribute__((weak)) int getprotobynumber_r(int number, struct protoent *entry, char *room,
+                                             size_t bytes, struct protoent **out)
 {
     (void)room, (void)bytes;
     return protocol_copy(getprotobynumber(number), entry, out);
@@ -201,43 +211,45 @@ int getprotobynumber_r(int number, struct protoent *entry, char *room, size_t by
  * Hosts and networks that could be listed: none
  */
 
-void sethostent(int unused)
+__attribute__((weak)) void sethostent(int unused)
 {
     (void)unused;
 }
 
-struct hostent *gethostent(void)
+__attribute__((weak)) struct hostent *gethostent(void)
 {
     return NULL;
 }
 
-void endhostent(void)
+__attribute__((weak)) void endhostent(void)
 {
 }
 
-void setnetent(int unused)
+__attribute__((weak)) void setnetent(int unused)
 {
     (void)unused;
 }
 
-struct netent *getnetent(void)
+__attribute__((weak)) struct netent *getnetent(void)
 {
     return NULL;
 }
 
-struct netent *getnetbyname(const char *name)
+__attribute__((weak)) struct netent *getnetbyname(const char *name)
 {
     (void)name;
+    h_errno = HOST_NOT_FOUND;
     return NULL;
 }
 
-struct netent *getnetbyaddr(uint32_t net, int family)
+__attribute__((weak)) struct netent *getnetbyaddr(uint32_t net, int family)
 {
     (void)net, (void)family;
+    h_errno = HOST_NOT_FOUND;
     return NULL;
 }
 
-void endnetent(void)
+__attribute__((weak)) void endnetent(void)
 {
 }
 
@@ -431,10 +443,23 @@ static void host_fill(struct host *host, int family, const char *name, struct ho
     };
 }
 
-/* 0, or what h_errno is to be. */
+static bool is_family(int family)
+{
+    return family == AF_INET || family == AF_INET6;
+}
+
+static int no_such_family(void)
+{
+    errno = EAFNOSUPPORT;
+    return NETDB_INTERNAL;
+}
+
+/* NETDB_SUCCESS, or what h_errno is to be; of NETDB_INTERNAL errno tells more. */
 static int host_by_name(const char *name, int family, struct host *host, struct hostent *entry)
 {
     struct found found = {0};
+    if (!is_family(family))
+        return no_such_family();
     skep_cancellation_point();
     int error = host_find(name, family, 0, &found);
     if (error == 0 && !(family == AF_INET6 ? found.has_v6 : found.has_v4))
@@ -447,11 +472,6 @@ static int host_by_name(const char *name, int family, struct host *host, struct 
         host->address.v4 = found.v4.sin_addr;
     host_fill(host, family, name, entry);
     return 0;
-}
-
-static bool is_family(int family)
-{
-    return family == AF_INET || family == AF_INET6;
 }
 
 static bool is_loopback_of(const void *address, int family)
@@ -468,7 +488,7 @@ static int host_by_address(const void *address, socklen_t bytes, int family, str
 {
     size_t wanted = family == AF_INET6 ? sizeof(struct in6_addr) : sizeof(struct in_addr);
     if (!is_family(family) || bytes != wanted)
-        return NO_RECOVERY;
+        return no_such_family();
     if (!is_loopback_of(address, family))
         return HOST_NOT_FOUND;
     memcpy(&host->address, address, bytes);
@@ -484,11 +504,11 @@ static struct host *own_host(struct hostent **entry)
     return &host;
 }
 
-struct hostent *gethostbyname2(const char *name, int family)
+static struct hostent *own_host_by_name(const char *name, int family)
 {
     struct hostent *entry;
     struct host *host = own_host(&entry);
-    int cause = is_family(family) ? host_by_name(name, family, host, entry) : NO_RECOVERY;
+    int cause = host_by_name(name, family, host, entry);
     if (cause != 0)
         h_errno = cause;
     return cause == 0 ? entry : NULL;
@@ -496,10 +516,16 @@ struct hostent *gethostbyname2(const char *name, int family)
 
 struct hostent *gethostbyname(const char *name)
 {
-    return gethostbyname2(name, AF_INET);
+    return own_host_by_name(name, AF_INET);
 }
 
-struct hostent *gethostbyaddr(const void *address, socklen_t bytes, int family)
+__attribute__((weak)) struct hostent *gethostbyname2(const char *name, int family)
+{
+    return own_host_by_name(name, family);
+}
+
+__attribute__((weak)) struct hostent *gethostbyaddr(const void *address, socklen_t bytes,
+                                                    int family)
 {
     struct hostent *entry;
     struct host *host = own_host(&entry);
@@ -521,48 +547,56 @@ static struct host *room_host(char *room, size_t bytes)
 /* 0: found, or certainly not. */
 static int result_of(int cause, struct hostent *entry, struct hostent **out, int *cause_out)
 {
-    *out = cause == 0 ? entry : NULL;
-    if (cause != 0)
-        *cause_out = cause;
-    return cause == TRY_AGAIN ? EAGAIN : cause == NO_RECOVERY ? EINVAL : 0;
+    *out = cause == NETDB_SUCCESS ? entry : NULL;
+    *cause_out = cause;
+    return cause == TRY_AGAIN ? EAGAIN : cause == NETDB_INTERNAL ? errno : 0;
 }
 
-static int no_room(struct hostent **out)
+static int no_room(struct hostent **out, int *cause)
 {
-    *out = NULL;
-    return ERANGE;
+    errno = ERANGE;
+    return result_of(NETDB_INTERNAL, NULL, out, cause);
 }
 
-int gethostbyname2_r(const char *name, int family, struct hostent *entry, char *room, size_t bytes,
-                     struct hostent **out, int *cause)
-{
-    struct host *host = room_host(room, bytes);
-    if (host == NULL)
-        return no_room(out);
-    int found = is_family(family) ? host_by_name(name, family, host, entry) : NO_RECOVERY;
-    return result_of(found, entry, out, cause);
-}
-
-int gethostbyname_r(const char *name, struct hostent *entry, char *room, size_t bytes,
-                    struct hostent **out, int *cause)
-{
-    return gethostbyname2_r(name, AF_INET, entry, room, bytes, out, cause);
-}
-
-int gethostbyaddr_r(const void *address, socklen_t address_bytes, int family, struct hostent *entry,
-                    char *room, size_t bytes, struct hostent **out, int *cause)
+static int host_into_room(const char *name, int family, struct hostent *entry, char *room,
+                          size_t bytes, struct hostent **out, int *cause)
 {
     struct host *host = room_host(room, bytes);
     if (host == NULL)
-        return no_room(out);
+        return no_room(out, cause);
+    return result_of(host_by_name(name, family, host, entry), entry, out, cause);
+}
+
+__attribute__((weak)) int gethostbyname2_r(const char *name, int family, struct hostent *entry,
+                                           char *room, size_t bytes, struct hostent **out,
+                                           int *cause)
+{
+    return host_into_room(name, family, entry, room, bytes, out, cause);
+}
+
+__attribute__((weak)) int gethostbyname_r(const char *name, struct hostent *entry, char *room,
+                                          size_t bytes, struct hostent **out, int *cause)
+{
+    return host_into_room(name, AF_INET, entry, room, bytes, out, cause);
+}
+
+__attribute__((weak)) int gethostbyaddr_r(const void *address, socklen_t address_bytes, int family,
+                                          struct hostent *entry, char *room, size_t bytes,
+                                          struct hostent **out, int *cause)
+{
+    struct host *host = room_host(room, bytes);
+    if (host == NULL)
+        return no_room(out, cause);
     return result_of(host_by_address(address, address_bytes, family, host, entry), entry, out,
                      cause);
 }
 
-const char *hstrerror(int error)
+static const char *meaning(int error)
 {
     switch (error) {
-    case 0:
+    case NETDB_INTERNAL:
+        return "Resolver internal error";
+    case NETDB_SUCCESS:
         return "Resolver Error 0 (no error)";
     case HOST_NOT_FOUND:
         return "Unknown host";
@@ -577,10 +611,15 @@ const char *hstrerror(int error)
     }
 }
 
-void herror(const char *text)
+__attribute__((weak)) const char *hstrerror(int error)
+{
+    return meaning(error);
+}
+
+__attribute__((weak)) void herror(const char *text)
 {
     bool has_text = text != NULL && text[0] != '\0';
-    fprintf(stderr, "%s%s%s\n", has_text ? text : "", has_text ? ": " : "", hstrerror(h_errno));
+    fprintf(stderr, "%s%s%s\n", has_text ? text : "", has_text ? ": " : "", meaning(h_errno));
 }
 
 /*

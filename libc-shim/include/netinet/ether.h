@@ -4,18 +4,11 @@
 #ifndef _NETINET_ETHER_H
 #define _NETINET_ETHER_H
 
-#include <stdint.h>
+#include <net/ethernet.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-#define ETH_ALEN       6
-#define ETHER_ADDR_LEN 6
-
-struct ether_addr {
-    uint8_t ether_addr_octet[ETH_ALEN];
-};
 
 /* "2:0:0:0:0:1f": hexadecimal, without zeros in front. Results without _r are the calling thread's until its next call; the room
  * of ether_ntoa_r() has 18 bytes. NULL: the text is no address. */
