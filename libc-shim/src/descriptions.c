@@ -150,20 +150,6 @@ static const struct errors errors = {"Success", ALL_ERRORS};
 static const uint16_t error_starts[] = {ALL_ERRORS};
 #undef ERROR
 
-/* The same of their names, for programs that ask for one. */
-#define ERROR(number, description) char of_##number[sizeof(#number)];
-struct error_names {
-    char of_0[sizeof("0")];
-    ALL_ERRORS
-};
-#undef ERROR
-#define ERROR(number, description) #number,
-static const struct error_names error_names = {"0", ALL_ERRORS};
-#undef ERROR
-#define ERROR(number, description) [number] = offsetof(struct error_names, of_##number),
-static const uint16_t error_name_starts[] = {ALL_ERRORS};
-#undef ERROR
-
 /* Whether newlib has an error of that number. */
 static bool is_error(int number)
 {
@@ -171,12 +157,20 @@ static bool is_error(int number)
            error_starts[number] != 0;
 }
 
+#define ERROR(number, description) \
+    case number:                   \
+        return #number;
 __attribute__((weak)) const char *strerrorname_np(int number)
 {
-    if (number == 0)
-        return error_names.of_0;
-    return is_error(number) ? (const char *)&error_names + error_name_starts[number] : NULL;
+    switch (number) {
+    case 0:
+        return "0";
+        ALL_ERRORS
+    default:
+        return NULL;
+    }
 }
+#undef ERROR
 
 __attribute__((weak)) const char *strerrordesc_np(int number)
 {

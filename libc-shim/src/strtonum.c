@@ -14,7 +14,8 @@ static const char *look(const char *text, long long least, long long most, long 
         errno = EINVAL;
         return "invalid";
     }
-    bool is_small = *number<least, is_large = *number> most;
+    bool is_small = *number < least;
+    bool is_large = *number > most;
     if (errno == ERANGE) {
         is_small = *number < 0;
         is_large = !is_small;
